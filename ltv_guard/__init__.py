@@ -1,0 +1,1 @@
+"""ltv-guard: keeps crypto-backed loans on Bybit out of liquidation."""

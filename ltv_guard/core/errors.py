@@ -1,0 +1,78 @@
+"""Errors, named by their remedy. Each has one meaning."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class GuardError(Exception):
+    """Whatever ltv-guard itself raises."""
+
+
+class ExchangeUnavailable(GuardError):  # noqa: N818 - named by remedy, as all of them
+    """The exchange could not be read. Try again next cycle."""
+
+
+class ExchangeBanned(ExchangeUnavailable):
+    """HTTP 403: every request to the host must stop for `retry_in_s` seconds."""
+
+    def __init__(self, message: str, *, retry_in_s: float) -> None:
+        super().__init__(message)
+        self.retry_in_s = retry_in_s
+
+
+class NeedsHuman(GuardError):  # noqa: N818
+    """Key, permission, address or account: only a person can mend it. Stop writing for the account."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WriteError(GuardError):
+    """A write did not end well; the subclass says what is known of it."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WriteNotSent(WriteError):  # noqa: N818
+    """No connection was made: the exchange cannot have seen it. A new intent may follow at once."""
+
+
+class Remedy(StrEnum):
+    """What has to change before a refused write could succeed."""
+
+    CLOCK = "measure the clock offset"
+    HUMAN = "a person must mend the key or the account"
+    BALANCE = "read balance and maximum again"
+    MAXIMUM = "read the maximum again"
+    COIN = "the platform takes no more of this coin"
+    NEVER = "the same body will never be accepted"
+    GONE = "the loan is gone: read again"
+    LIQUIDATION = "the loan is being liquidated"
+
+
+class WriteRejected(WriteError):  # noqa: N818
+    """The exchange refused it, provably. Final; `remedy` says what has to change first."""
+
+    def __init__(self, message: str, *, code: int, remedy: Remedy) -> None:
+        super().__init__(message, code=code)
+        self.remedy = remedy
+
+
+class WriteOutcomeUnknown(WriteError):  # noqa: N818
+    """It may have been applied, or may yet be. Settle it from the history before anything else."""
+
+
+class JournalUnavailable(GuardError):  # noqa: N818
+    """The journal can't be read or written. Nothing is sent without it."""
+
+
+class AlreadyOpen(GuardError):  # noqa: N818
+    """The loan has an open intent already: the database refused a second."""
+
+
+class ImpossibleTransition(GuardError):  # noqa: N818
+    """An intent was asked to go where its table does not lead. A bug, never the world's fault."""

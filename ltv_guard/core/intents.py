@@ -1,0 +1,108 @@
+"""An intent: an adjustment that was decided on and written down, and the table of what may become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from ltv_guard.core.errors import ImpossibleTransition
+from ltv_guard.core.loans import Direction, LoanKey, Owner
+
+
+class State(StrEnum):
+    """Where an intent stands. `docs/architecture.md` draws the table below."""
+
+    PLANNED = "planned"
+    SENT = "sent"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    WITHDRAWN = "withdrawn"
+    REJECTED = "rejected"
+    CONFIRMED = "confirmed"
+    ABSENT = "absent"
+    AMBIGUOUS = "ambiguous"
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.PLANNED: frozenset({State.WITHDRAWN, State.SENT}),
+    State.SENT: frozenset({State.WITHDRAWN, State.REJECTED, State.ACCEPTED, State.UNKNOWN}),
+    State.ACCEPTED: frozenset({State.CONFIRMED, State.REJECTED}),
+    State.UNKNOWN: frozenset({State.CONFIRMED, State.REJECTED, State.ABSENT, State.AMBIGUOUS}),
+    State.ABSENT: frozenset({State.CONFIRMED}),
+    State.WITHDRAWN: frozenset(),
+    State.REJECTED: frozenset(),
+    State.CONFIRMED: frozenset(),
+    State.AMBIGUOUS: frozenset(),
+}
+
+# `journal resolve`: a person looked at the exchange and says how it ended.
+HUMAN_TRANSITIONS: Mapping[State, frozenset[State]] = {
+    state: frozenset({State.CONFIRMED, State.ABSENT})
+    for state in (State.ACCEPTED, State.UNKNOWN, State.AMBIGUOUS, State.ABSENT)
+}
+
+OPEN = frozenset({State.PLANNED, State.SENT, State.ACCEPTED, State.UNKNOWN})
+# An effect of these may exist on the exchange, so budgets count them.
+SPENT = OPEN | {State.CONFIRMED, State.AMBIGUOUS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One adjustment of one coin by one amount, from plan to end. Times are exchange time, ms.
+
+    `seen_ids` are the history ids of the loan that existed when it was planned: none of them can be its own.
+    `collateral_before` (coins of `coin`) and `ltv_before` are what the plan was made from.
+    """
+
+    intent_id: str
+    owner: Owner
+    account: str
+    key: LoanKey
+    direction: Direction
+    coin: str
+    amount: Decimal
+    state: State
+    reason: str
+    collateral_before: Decimal
+    ltv_before: Decimal
+    observed_at_ms: int
+    seen_ids: frozenset[str]
+    created_at_ms: int
+    updated_at_ms: int
+    rescue_of: str | None = None
+    signed_at_ms: int | None = None
+    recv_window_ms: int | None = None
+    adjust_id: str | None = None
+    ret_code: int | None = None
+    ret_msg: str | None = None
+    ltv_after: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if not self.amount.is_finite() or self.amount <= 0:
+            raise ValueError(f"an adjustment by {self.amount} is not possible")
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def change(self) -> Decimal:
+        """Coins that it moves into (+) or out of (-) the collateral, if it lands."""
+        return self.amount * self.direction.sign
+
+    def to(self, state: State, at_ms: int, **changes: Any) -> Intent:  # noqa: ANN401 - fields of Intent
+        """The intent in its next state. Raises ImpossibleTransition where the table has no such step."""
+        if state not in TRANSITIONS[self.state]:
+            raise ImpossibleTransition(f"intent {self.intent_id} cannot go from {self.state} to {state}")
+        return replace(self, state=state, updated_at_ms=at_ms, **changes)
+
+    def resolved_by_human(self, state: State, at_ms: int) -> Intent:
+        """The intent as a person says it ended. Raises ImpossibleTransition where that makes no sense."""
+        if state not in HUMAN_TRANSITIONS.get(self.state, frozenset()) or state is self.state:
+            raise ImpossibleTransition(
+                f"intent {self.intent_id} is {self.state}: it cannot be resolved as {state}"
+            )
+        return replace(self, state=state, updated_at_ms=at_ms)

@@ -1,0 +1,207 @@
+"""Loans, their collateral, and what was seen of them when. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+IMPLAUSIBLE_LTV = Decimal(5)
+
+
+class Product(StrEnum):
+    """The two loan products of the exchange."""
+
+    CRYPTO_LOAN = "crypto_loan"
+    LEGACY = "crypto_loan_legacy"
+
+
+class Direction(StrEnum):
+    """What an adjustment does to the collateral."""
+
+    ADD = "add"
+    REDUCE = "reduce"
+
+    @property
+    def sign(self) -> int:
+        """+1 where collateral grows, -1 where it shrinks."""
+        return 1 if self is Direction.ADD else -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One instant on two clocks: the exchange's (ms since 1970) and this machine's monotonic one (ms)."""
+
+    exchange_ms: int
+    monotonic_ms: int
+
+    def ms_since(self, earlier: Moment) -> int:
+        """Milliseconds since `earlier` that both clocks agree have passed: the smaller of the two spans."""
+        return min(self.exchange_ms - earlier.exchange_ms, self.monotonic_ms - earlier.monotonic_ms)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LoanKey:
+    """Names a loan within an exchange user: an order id, or `pool`."""
+
+    product: Product
+    loan_id: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Owner:
+    """Who holds a loan: never an account's name, which may change."""
+
+    environment: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collateral:
+    """One coin that secures a loan. `accuracy` is the number of decimals the exchange takes."""
+
+    coin: str
+    amount: Decimal
+    accuracy: int
+    value_usd: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if not self.amount.is_finite() or self.amount < 0:
+            raise ValueError(f"a collateral of {self.amount} {self.coin} is not plausible")
+
+    @property
+    def step(self) -> Decimal:
+        """The smallest amount of this coin that the exchange takes."""
+        return Decimal(1).scaleb(-self.accuracy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """What is owed in one coin: principal, interest and penalty."""
+
+    coin: str
+    amount: Decimal
+
+    def __post_init__(self) -> None:
+        if not self.amount.is_finite() or self.amount < 0:
+            raise ValueError(f"a debt of {self.amount} {self.coin} is not plausible")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loan:
+    """What has an LTV of its own. Values that no real loan can have do not construct (ValueError)."""
+
+    key: LoanKey
+    ltv: Decimal
+    collateral: tuple[Collateral, ...]
+    debts: tuple[Debt, ...]
+    margin_call_ltv: Decimal
+    liquidation_ltv: Decimal
+    expires_at_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.ltv.is_finite() or not 0 <= self.ltv < IMPLAUSIBLE_LTV:
+            raise ValueError(f"an LTV of {self.ltv} is not plausible")
+        if not self.collateral or not any(item.amount > 0 for item in self.collateral):
+            raise ValueError("it shows no collateral")
+        if not 0 < self.margin_call_ltv <= self.liquidation_ltv:
+            raise ValueError(
+                f"its margin call at {self.margin_call_ltv} and liquidation at {self.liquidation_ltv} "
+                "are out of order"
+            )
+
+    @property
+    def danger(self) -> Decimal:
+        """LTV as a share of the liquidation LTV: 1 is liquidated. The order of urgency."""
+        return self.ltv / self.liquidation_ltv
+
+    def collateral_in(self, coin: str) -> Collateral | None:
+        return next((item for item in self.collateral if item.coin == coin), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A loan whose data makes no sense: not acted on, said loudly, the others go on."""
+
+    key: LoanKey
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanBook:
+    """One complete read of a product's loans. `began` is the instant before the first request left."""
+
+    product: Product
+    loans: tuple[Loan, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    began: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What one cycle saw of an account: the loans of each product that could be read, and the wallet.
+
+    `wallet` holds, per coin, what can leave the Funding wallet: the smaller of balance and transferable.
+    """
+
+    books: tuple[LoanBook, ...]
+    wallet: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def loans(self) -> tuple[Loan, ...]:
+        return tuple(loan for book in self.books for loan in book.loans)
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        return tuple(item for book in self.books for item in book.set_aside)
+
+    @property
+    def began(self) -> Moment:
+        """The oldest of its reads: nothing in it is older than this."""
+        return min((book.began for book in self.books), key=lambda moment: moment.monotonic_ms)
+
+    def loan(self, key: LoanKey) -> Loan | None:
+        return next((loan for loan in self.loans if loan.key == key), None)
+
+    def book_of(self, product: Product) -> LoanBook | None:
+        return next((book for book in self.books if book.product == product), None)
+
+
+class RowStatus(StrEnum):
+    """How far an adjustment in the history has come. Legacy rows are always a success."""
+
+    SUCCESS = "success"
+    PROCESSING = "processing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """One adjustment in the exchange's history: ours or made by the user's own hand."""
+
+    adjust_id: str
+    key: LoanKey
+    coin: str
+    direction: Direction
+    amount: Decimal
+    at_ms: int
+    ltv_before: Decimal | None
+    ltv_after: Decimal | None
+    status: RowStatus = RowStatus.SUCCESS
+
+    @property
+    def change(self) -> Decimal:
+        """Coins that this row moved into (+) or out of (-) the collateral; 0 until it succeeded."""
+        return self.amount * self.direction.sign if self.status is RowStatus.SUCCESS else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A complete read of the adjustments of an account's product, begun at `began`."""
+
+    rows: tuple[HistoryRow, ...]
+    began: Moment
+
+    def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
+        return tuple(row for row in self.rows if row.key == key)

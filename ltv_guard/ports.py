@@ -1,0 +1,123 @@
+"""What the guard needs of the world: Protocols, and the values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import History, Loan, LoanBook, LoanKey, Moment, Owner, Product
+
+
+class Clock(Protocol):
+    """Time as the exchange tells it, carried forward by the monotonic clock: a wall clock's jump is not seen."""
+
+    def now(self) -> Moment: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who an API key belongs to, and what it may do (v5/user/apikey-info)."""
+
+    user_id: str
+    vip_level: str
+    read_only: bool
+    can_withdraw: bool
+    can_adjust: bool
+    ip_bound: bool
+    expires_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedAdjustment:
+    """A write that is ready to leave: signed once, for one intent, never again."""
+
+    intent_id: str
+    body: bytes
+    headers: Mapping[str, str]
+    signed_at_ms: int
+    recv_window_ms: int
+
+
+class LoanExchange(Protocol):
+    """One loan product of one account."""
+
+    product: Product
+
+    async def loans(self) -> LoanBook:
+        """Every loan. Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def history(self) -> History:
+        """A complete read of recent adjustments. Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
+        """Coins that may be released at this moment. Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def sign(self, intent: Intent) -> SignedAdjustment:
+        """Waits for the account's turn to write, then signs. Raises ExchangeUnavailable while banned."""
+
+    async def send(self, signed: SignedAdjustment) -> str:
+        """Sends once and returns the adjustId.
+
+        Raises WriteNotSent, WriteRejected (its remedy may be HUMAN), WriteOutcomeUnknown.
+        """
+
+
+class AccountExchange(Protocol):
+    """What is read of an account beside its loans."""
+
+    async def identify(self) -> Identity:
+        """Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+        """Per coin, what can leave the Funding wallet. Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def prices(self) -> Mapping[str, Decimal]:
+        """USD per coin. Raises ExchangeUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """A loan's rescue: from the moment its LTV reached the trigger until it was at its target."""
+
+    key: LoanKey
+    opened_at_ms: int
+    closed_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """The kill switch, pulled for one account or (None) for all."""
+
+    account: str | None
+    reason: str
+    since_ms: int
+
+
+class Journal(Protocol):
+    """What is written down. Every method raises JournalUnavailable; every write is durable when it returns."""
+
+    async def open_intents(self, owner: Owner) -> tuple[Intent, ...]: ...
+
+    async def recent_intents(self, owner: Owner, since_ms: int) -> tuple[Intent, ...]:
+        """Intents of any state that were created or updated at or after `since_ms`."""
+
+    async def plan(self, intent: Intent) -> None:
+        """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: one already)."""
+
+    async def mark_sent(self, intent: Intent) -> bool:
+        """Writes planned -> sent, unless a pause holds for the account: then nothing is written, and False."""
+
+    async def record(self, before: Intent, after: Intent) -> None:
+        """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
+
+    async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
+        """The latest episode of each loan, open or closed."""
+
+    async def write_episode(self, owner: Owner, episode: Episode) -> None: ...
+
+    async def pauses(self) -> tuple[Pause, ...]: ...
