@@ -12,7 +12,7 @@ from ltv_guard.core.loans import History, Loan, LoanBook, LoanKey, Moment, Owner
 
 
 class Clock(Protocol):
-    """Time as the exchange tells it, carried forward by the monotonic clock: a wall clock's jump is not seen."""
+    """Time as the exchange tells it, carried forward by the monotonic clock: wall clock jumps don't show."""
 
     def now(self) -> Moment: ...
 
@@ -99,7 +99,7 @@ class Pause:
 
 
 class Journal(Protocol):
-    """What is written down. Every method raises JournalUnavailable; every write is durable when it returns."""
+    """What is written down. Every method raises JournalUnavailable; a write is durable when it returns."""
 
     async def open_intents(self, owner: Owner) -> tuple[Intent, ...]: ...
 
@@ -107,10 +107,10 @@ class Journal(Protocol):
         """Intents of any state that were created or updated at or after `since_ms`."""
 
     async def plan(self, intent: Intent) -> None:
-        """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: one already)."""
+        """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: had one)."""
 
     async def mark_sent(self, intent: Intent) -> bool:
-        """Writes planned -> sent, unless a pause holds for the account: then nothing is written, and False."""
+        """Writes `intent` (sent), unless a pause holds for its account: then nothing is written, and False."""
 
     async def record(self, before: Intent, after: Intent) -> None:
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""

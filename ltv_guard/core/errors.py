@@ -9,7 +9,7 @@ class GuardError(Exception):
     """Whatever ltv-guard itself raises."""
 
 
-class ExchangeUnavailable(GuardError):  # noqa: N818 - named by remedy, as all of them
+class ExchangeUnavailable(GuardError):
     """The exchange could not be read. Try again next cycle."""
 
 
@@ -21,7 +21,7 @@ class ExchangeBanned(ExchangeUnavailable):
         self.retry_in_s = retry_in_s
 
 
-class NeedsHuman(GuardError):  # noqa: N818
+class NeedsHuman(GuardError):
     """Key, permission, address or account: only a person can mend it. Stop writing for the account."""
 
     def __init__(self, message: str, *, code: int | None = None) -> None:
@@ -37,7 +37,7 @@ class WriteError(GuardError):
         self.code = code
 
 
-class WriteNotSent(WriteError):  # noqa: N818
+class WriteNotSent(WriteError):
     """No connection was made: the exchange cannot have seen it. A new intent may follow at once."""
 
 
@@ -54,7 +54,7 @@ class Remedy(StrEnum):
     LIQUIDATION = "the loan is being liquidated"
 
 
-class WriteRejected(WriteError):  # noqa: N818
+class WriteRejected(WriteError):
     """The exchange refused it, provably. Final; `remedy` says what has to change first."""
 
     def __init__(self, message: str, *, code: int, remedy: Remedy) -> None:
@@ -62,17 +62,17 @@ class WriteRejected(WriteError):  # noqa: N818
         self.remedy = remedy
 
 
-class WriteOutcomeUnknown(WriteError):  # noqa: N818
+class WriteOutcomeUnknown(WriteError):
     """It may have been applied, or may yet be. Settle it from the history before anything else."""
 
 
-class JournalUnavailable(GuardError):  # noqa: N818
+class JournalUnavailable(GuardError):
     """The journal can't be read or written. Nothing is sent without it."""
 
 
-class AlreadyOpen(GuardError):  # noqa: N818
+class AlreadyOpen(GuardError):
     """The loan has an open intent already: the database refused a second."""
 
 
-class ImpossibleTransition(GuardError):  # noqa: N818
+class ImpossibleTransition(GuardError):
     """An intent was asked to go where its table does not lead. A bug, never the world's fault."""

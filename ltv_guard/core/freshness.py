@@ -109,8 +109,8 @@ def implied_ltv(loan: Loan, prices: Mapping[str, Decimal] | None) -> Decimal | N
     """Debt over collateral at market prices, without haircuts; None where a price is missing."""
     if prices is None:
         return None
-    coins = [item.coin for item in (*loan.debts, *loan.collateral)]
-    if any(coin not in prices for coin in coins):
+    coins = {debt.coin for debt in loan.debts} | {item.coin for item in loan.collateral}
+    if not coins <= prices.keys():
         return None
     debt = sum((item.amount * prices[item.coin] for item in loan.debts), Decimal(0))
     value = sum((item.amount * prices[item.coin] for item in loan.collateral), Decimal(0))

@@ -1,4 +1,4 @@
-"""The mark: an amount's last digits, chosen so that no other adjustment of the loan has the same amount. Pure.
+"""The mark: an amount's last digits, chosen so that no other of the loan has the same. Pure.
 
 The exchange takes no idempotency key. The mark is what tells our row in its history from everyone else's.
 """

@@ -128,9 +128,7 @@ def _ambiguous(intent: Intent, watch: Watch, evidence: Evidence, now: Moment) ->
     """Two rows that could be ours: it closes once every change is accounted for."""
     unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan)
     if unexplained is not None and unexplained != 0:
-        return Verdict(
-            intent=intent, watch=watch, waiting="two rows could be its own; changes to account for"
-        )
+        return Verdict(intent=intent, watch=watch, waiting="two rows could be its own")
     return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
 
 
@@ -142,9 +140,7 @@ def _missing(intent: Intent, watch: Watch, evidence: Evidence, patience: Patienc
     lag_ms = patience.history_lag_ms
     unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan)
     if unexplained == intent.change:
-        return Verdict(
-            intent=intent, watch=watch, waiting="the collateral moved by its amount; its row is late"
-        )
+        return Verdict(intent=intent, watch=watch, waiting="collateral moved by its amount, its row is late")
     if unexplained is None or unexplained != 0:
         lag_ms *= FOREIGN_LAG_FACTOR
     first = watch.first_missed or began
