@@ -1,0 +1,100 @@
+"""What a decision is made from, and what it says: facts in, a Decision out. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from ltv_guard.core.freshness import FRESH, Freshness
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import Direction, Loan
+from ltv_guard.core.rules import LoanPolicy, WalletRules
+
+UNLIMITED = Decimal("Infinity")
+
+
+class Cause(StrEnum):
+    """Why a decision is what it is; a decision is news when this changes."""
+
+    IN_BOUNDS = "in_bounds"
+    NOT_PROTECTED = "not_protected"
+    BREACH = "breach"
+    RESCUE = "rescue"
+    OPEN_INTENT = "open_intent"
+    NOT_FRESH = "not_fresh"
+    COOLDOWN = "cooldown"
+    WALLET_UNREAD = "wallet_unread"
+    SHORT = "short"
+    AT_TARGET = "at_target"
+    LOW = "low"
+    RELEASE_WAITS = "release_waits"
+
+
+class EpisodeChange(StrEnum):
+    """What a decision does to the loan's episode."""
+
+    OPENS = "opens"
+    CLOSES = "closes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanFacts:
+    """One loan, and all that bears on it. Spans are ms; None means never.
+
+    `window_over`: the windows of its open intents were over before the loan was read.
+    `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
+    trigger. `refused`: coin -> why the exchange will not take it for now.
+    """
+
+    loan: Loan
+    policy: LoanPolicy
+    freshness: Freshness = FRESH
+    open_intents: tuple[Intent, ...] = ()
+    window_over: bool = False
+    episode_open: bool = False
+    rested_ms: int | None = None
+    low_for_ms: int = 0
+    foreign_add_ms: int | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """The loans of one account and what they share. `wallet` None: it was not or could not be read."""
+
+    loans: tuple[LoanFacts, ...]
+    wallet: Mapping[str, Decimal] | None
+    wallet_rules: WalletRules = field(default_factory=WalletRules)
+    added_24h: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do about one loan: `direction` None is nothing. `reason` is a sentence for people.
+
+    `amount` is before the mark and `ceiling` what it may not exceed with it. `held_back` names what kept it
+    smaller or from being made; `reachable_ltv` is where the funds at hand can bring the loan.
+    `missing` coins would be needed beyond them.
+    """
+
+    loan: Loan
+    policy: LoanPolicy
+    cause: Cause
+    reason: str
+    direction: Direction | None = None
+    coin: str | None = None
+    amount: Decimal = Decimal(0)
+    ceiling: Decimal = UNLIMITED
+    breach: bool = False
+    emergency: bool = False
+    held_back: tuple[str, ...] = ()
+    reachable_ltv: Decimal | None = None
+    missing: Decimal = Decimal(0)
+    rescue_of: str | None = None
+    episode: EpisodeChange | None = None
+
+    @property
+    def acts(self) -> bool:
+        return self.direction is not None
