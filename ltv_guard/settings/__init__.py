@@ -1,0 +1,47 @@
+"""The configuration: the only reader of the YAML file, the environment and the secret files."""
+
+from .accounts import Account, Credentials, Override, Rule
+from .errors import ConfigError
+from .journal import Journal
+from .loading import load, load_journal
+from .model import NOT_YET, JournalSettings, Settings
+from .sections import (
+    Add,
+    Exchange,
+    Limits,
+    Logging,
+    Match,
+    Policy,
+    PoolTerms,
+    Reduce,
+    Schedule,
+    Settlement,
+    Wallet,
+)
+from .values import Product
+
+__all__ = [
+    "NOT_YET",
+    "Account",
+    "Add",
+    "ConfigError",
+    "Credentials",
+    "Exchange",
+    "Journal",
+    "JournalSettings",
+    "Limits",
+    "Logging",
+    "Match",
+    "Override",
+    "Policy",
+    "PoolTerms",
+    "Product",
+    "Reduce",
+    "Rule",
+    "Schedule",
+    "Settings",
+    "Settlement",
+    "Wallet",
+    "load",
+    "load_journal",
+]

@@ -1,0 +1,170 @@
+"""An account: its key, its products, and its policy and rules after everything has been merged."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import Field, SecretStr, field_validator
+
+from .errors import ConfigError
+from .keys import Tree, merge, variable_name
+from .secret_files import absolute, read_secret
+from .sections import Match, Policy, Section, Wallet, each_once
+from .values import File, Marker, OptionalSecret, Patch, Product, Secret
+
+PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
+_SECRETS = ("api_secret", "rsa_private_key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An API key with exactly one of the two ways to sign for it."""
+
+    api_key: SecretStr
+    api_secret: SecretStr | None = None
+    rsa_private_key: SecretStr | None = None
+    """PEM, not encrypted."""
+
+
+class Rule(Section):
+    """An override as one account sees it: its policy lies over the account's."""
+
+    name: str
+    """Where it was written, such as `overrides.0`."""
+    match: Match
+    protect: bool = True
+    policy: Policy
+
+
+class Override(Section):
+    """An override as it was written; what it comes to is in the accounts' rules."""
+
+    match: Match
+    protect: bool = True
+    policy: Annotated[dict[str, Any], Patch(Policy)] = Field(default_factory=dict)
+
+    @field_validator("match")
+    @classmethod
+    def _says_which_loans(cls, value: Match) -> Match:
+        # an empty one is a slip of indentation, and would take the protection off every loan
+        if value == Match():
+            raise ValueError(
+                "must name at least one of account, product, order_id, collateral_coin, loan_coin"
+            )
+        return value
+
+
+class Account(Section):
+    name: Annotated[str, Marker.RESOLVED]
+    products: tuple[Product, ...] = PRODUCTS
+    api_key_file: File = None
+    api_secret_file: File = None
+    rsa_private_key_file: File = None
+    api_key: Secret
+    api_secret: OptionalSecret = None
+    rsa_private_key: OptionalSecret = None
+    policy: Policy = Policy()
+    """The policy of all accounts with this one's laid over it."""
+    wallet: Wallet = Wallet()
+    """The same of the wallet."""
+    by_override: Annotated[dict[int, Rule], Marker.RESOLVED] = Field(default_factory=dict)
+    """By the position in the list of overrides, whose paths errors name."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The overrides that may fit a loan of this account, in order: the first that fits wins."""
+        return tuple(self.by_override.values())
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials(
+            api_key=self.api_key, api_secret=self.api_secret, rsa_private_key=self.rsa_private_key
+        )
+
+    @field_validator("products")
+    @classmethod
+    def _each_product_once(cls, value: tuple[Product, ...]) -> tuple[Product, ...]:
+        return each_once(value, "product")
+
+
+def resolve_account(name: str, written: Tree, settings: Mapping[str, Any], folder: Path) -> Tree:
+    """Return an account with its secrets read and everything laid over what it inherits."""
+    policy = merge(settings.get("policy", {}), written.get("policy", {}))
+    rules = {
+        index: {
+            "name": f"overrides.{index}",
+            **override,
+            "policy": merge(policy, override.get("policy", {})),
+        }
+        for index, override in enumerate(settings.get("overrides", []))
+        if override.get("match", {}).get("account") in (None, name)
+    }
+    return {
+        **written,
+        **_secrets(name, written, folder),
+        "name": name,
+        "policy": policy,
+        "wallet": merge(settings.get("wallet", {}), written.get("wallet", {})),
+        "by_override": rules,
+    }
+
+
+def _secrets(name: str, written: Tree, folder: Path) -> Tree:
+    place = f"accounts.{name}"
+    if all(written.get(way) is None for way in ("api_key", "api_key_file")):
+        raise ConfigError(
+            f"{place} has no API key: set {place}.api_key_file, or {_variable(name, 'api_key')}"
+        )
+    ways = [way for way in _SECRETS if written.get(way) is not None or f"{way}_file" in written]
+    if not ways:
+        raise ConfigError(
+            f"{place} has an API key without its secret: set {place}.api_secret_file or "
+            f"{place}.rsa_private_key_file, or {_variable(name, 'api_secret')}"
+        )
+    if len(ways) > 1:
+        raise ConfigError(
+            f"{place} has both an api_secret and an rsa_private_key: keep the one that goes with its key"
+        )
+    values = {kind: _secret(name, kind, written, folder) for kind in ("api_key", *ways)}
+    files = {
+        f"{kind}_file": absolute(written[f"{kind}_file"], folder)
+        for kind in values
+        if f"{kind}_file" in written
+    }
+    return {**values, **files}
+
+
+def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
+    key = f"accounts.{name}.{kind}"
+    value = written.get(kind)
+    if value is None:
+        key = f"{key}_file"
+        value = read_secret(key, written[key.rpartition(".")[2]], folder)
+    else:
+        key = f"{key} (from {_variable(name, kind)})"
+    if kind == "rsa_private_key":
+        # an env file has no place for line breaks
+        pem = value if "\n" in value else value.replace("\\n", "\n")
+        _check_rsa(key, pem)
+        return pem
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ConfigError(f"{key} holds a space or another character that no API key has")
+    return str(value)
+
+
+def _check_rsa(key: str, pem: str) -> None:
+    try:
+        usable = isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        usable = False
+    if not usable:
+        raise ConfigError(f"{key} is not an RSA private key in PEM without a passphrase")
+
+
+def _variable(name: str, kind: str) -> str:
+    return variable_name(("accounts", name, kind))

@@ -1,0 +1,121 @@
+"""Reads the LTV_GUARD_* variables into the same tree that YAML gives. Pure: the environment comes in."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from .errors import ConfigError, Path
+from .keys import DELIMITER, PREFIX, Place, Tree, below, fit, is_model, leaves, merge, plain, variable_name
+
+CONFIG = "LTV_GUARD_CONFIG"
+
+# a Service named ltv-guard, or ltv-guard-something, makes Kubernetes set these in every pod of its namespace
+_SERVICE_LINK = re.compile(
+    r"LTV_GUARD_([A-Z0-9]+_)*"
+    r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+
+
+def read_environment(
+    model: type[BaseModel],
+    environ: Mapping[str, str],
+    *,
+    wanted: Callable[[list[str]], bool] = lambda _: True,
+) -> tuple[Tree, dict[Path, str]]:
+    """Return the tree that the variables spell, and the variable that each path came from.
+
+    Args:
+        model: Whose keys the variables name.
+        environ: All variables; names count in any case, empty ones are unset.
+        wanted: Which variables to read, by their keys; the others may hold anything.
+
+    Raises:
+        ConfigError: names the variable that is unknown or can't be read.
+    """
+    tree: Tree = {}
+    origins: dict[Path, str] = {}
+    variables = _ours(environ)
+    # the shorter first, so that ..._ADD__TARGET_LTV lies over a JSON ..._ADD
+    for name in sorted(variables, key=lambda name: (name.count(DELIMITER), name)):
+        keys = name.removeprefix(PREFIX).lower().split(DELIMITER)
+        if wanted(keys):
+            kind, path = _locate(model, name, keys)
+            value = fit(kind, _decoded(plain(kind), variables[name], name), Place(path=path, variable=name))
+            tree = merge(tree, _nested(path, value))
+            origins[path] = name
+    return tree, origins
+
+
+def _ours(environ: Mapping[str, str]) -> dict[str, str]:
+    ours: dict[str, str] = {}
+    for written, value in environ.items():
+        name = written.upper()
+        if (
+            not name.startswith(PREFIX)
+            or not value.strip()
+            or name == CONFIG
+            or _SERVICE_LINK.fullmatch(name)
+        ):
+            continue
+        if name in ours:
+            raise ConfigError(f"{name} is set twice, in upper and lower case")
+        ours[name] = value
+    return ours
+
+
+def _locate(model: type[BaseModel], name: str, keys: list[str]) -> tuple[Any, Path]:
+    kind: Any = model
+    path: list[str] = []
+    for key in keys:
+        step = below(kind, key)
+        if step is None:
+            raise ConfigError(f"{name} is not a variable that ltv-guard knows{_closest(model, name, keys)}")
+        kind, spelled = step
+        path.append(spelled)
+    return kind, tuple(path)
+
+
+def _closest(model: type[BaseModel], name: str, keys: list[str]) -> str:
+    account = keys[1] if len(keys) > 1 and keys[1] else "main"
+    known = [variable_name(path) for path in leaves(model, account)]
+    matches = difflib.get_close_matches(name, [*known, CONFIG], n=1, cutoff=0.75)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def _decoded(kind: Any, text: str, name: str) -> object:  # noqa: ANN401 - a type
+    if (
+        get_origin(kind) is tuple
+        and not is_model(plain(get_args(kind)[0]))
+        and not text.lstrip().startswith("[")
+    ):
+        return [item.strip() for item in text.split(",")]
+    if is_model(kind) or get_origin(kind) in (dict, tuple):
+        try:
+            # numbers stay text: they are parsed once, as Decimals
+            return json.loads(
+                text,
+                parse_float=str,
+                parse_int=str,
+                parse_constant=str,
+                object_pairs_hook=_without_duplicates,
+            )
+        except (ValueError, RecursionError):
+            raise ConfigError(f"{name} must be JSON, each key once") from None
+    return text.strip()
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ValueError
+    return mapping
+
+
+def _nested(path: Path, value: object) -> Tree:
+    for key in reversed(path):
+        value = {str(key): value}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,134 @@
+"""Where the journal is kept: a URL for the async drivers, checked as far as that goes unopened."""
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import SecretStr
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from .errors import ConfigError
+from .secret_files import absolute, read_secret
+from .sections import Section
+from .values import File, Marker
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+
+
+class Journal(Section):
+    url: Annotated[SecretStr, Marker.NULLABLE] = SecretStr("")
+    """For SQLAlchemy's async drivers; never empty once it is loaded. Secret, for it may hold a password."""
+    url_file: File = None
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password, to be shown to people."""
+        return make_url(self.url.get_secret_value()).render_as_string(hide_password=True)
+
+
+def settle_sources(environment: Mapping[str, Any], yaml: Mapping[str, Any]) -> None:
+    """Let a file named in the environment win over a URL in the YAML, which may hold no password.
+
+    Raises:
+        ConfigError: the YAML sets both, or holds a password.
+    """
+    above, section = environment.get("journal", {}), yaml.get("journal", {})
+    if "url" in section and "url_file" in section:
+        raise ConfigError("journal.url and journal.url_file are both set: keep one of the two")
+    if "url" in section and _holds_password(section["url"]):
+        raise ConfigError(
+            "journal.url holds a password, which must not stand in the configuration file: "
+            "use journal.url_file, or the variable LTV_GUARD_JOURNAL__URL"
+        )
+    if "url_file" in above and "url" not in above:
+        section.pop("url", None)
+
+
+def _holds_password(text: str) -> bool:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        return False  # it can't be read at all, which is said when it is used
+    return url.password is not None or "password" in url.query
+
+
+def resolve_journal(written: Mapping[str, Any], folder: Path, *, local_exchange: bool) -> dict[str, Any]:
+    """Return the journal with a URL that can be used.
+
+    Args:
+        written: The section as it was written.
+        folder: Where relative paths start.
+        local_exchange: The exchange is the sandbox, whose adjustments must not mix with real ones.
+
+    Raises:
+        ConfigError: names journal.url or journal.url_file, and what can't be used about it.
+    """
+    if (url := written.get("url")) is not None:
+        return {**written, "url": _usable("journal.url", str(url), folder)}
+    if (file := written.get("url_file")) is not None:
+        url = read_secret("journal.url_file", file, folder)
+        path = absolute(file, folder)
+        return {**written, "url": _usable("journal.url_file", url, folder), "url_file": path}
+    return {**written, "url": _sqlite(_default_file(local_exchange=local_exchange), "journal.url")}
+
+
+def _usable(key: str, text: str, folder: Path) -> str:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            f"{key} is not a URL that can be read; sqlite:////var/lib/ltv-guard/journal.db is one"
+        ) from None
+    driver = _DRIVERS.get(url.drivername)
+    if driver is None:
+        raise ConfigError(f"{key} must begin with sqlite:/// or postgresql://")
+    if driver.startswith("sqlite"):
+        if url.host or not url.database or url.database.startswith((":", "file:")) or url.query:
+            raise ConfigError(f"{key} must name a file, as sqlite:////var/lib/ltv-guard/journal.db does")
+        return _sqlite(absolute(url.database, folder), key)
+    return _postgresql(url.set(drivername=driver), key)
+
+
+def _postgresql(url: URL, key: str) -> str:
+    if not url.database:
+        raise ConfigError(f"{key} must name a database, as postgresql://db.example.com/ltv_guard does")
+    if importlib.util.find_spec("asyncpg") is None:
+        raise ConfigError(f"{key} needs the driver for PostgreSQL: install ltv-guard[postgres]")
+    if "sslmode" in url.query:
+        # asyncpg knows the same values by another name
+        url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
+    return url.render_as_string(hide_password=False)
+
+
+def _sqlite(path: Path, key: str) -> str:
+    if not path.parent.is_dir():
+        raise ConfigError(f"{key} names a file in the folder {path.parent}, which does not exist")
+    if path.is_dir():
+        raise ConfigError(f"{key} names {path}, which is a folder; it must be a file")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"{key} names a file in the folder {path.parent}, which can't be written to")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise ConfigError(f"{key} names the file {path}, which can't be written to")
+    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string(hide_password=False)
+
+
+def _default_file(*, local_exchange: bool) -> Path:
+    folder = platformdirs.user_state_path("ltv-guard")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror
+        raise ConfigError(
+            f"journal.url is not set, and its default folder {folder} can't be made ({reason}): set it"
+        ) from None
+    return folder / ("journal-sandbox.db" if local_exchange else "journal.db")

@@ -1,0 +1,179 @@
+"""Fits what was written, in YAML or in the environment, to the keys that the models have. Pure.
+
+Unknown keys, empty values, secrets in the wrong place and the spelling of coins are settled here, for each
+source on its own and before the sources are merged; what a value means is left to the models.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from .errors import ConfigError, Path, dotted
+from .values import Marker, Patch
+
+PREFIX = "LTV_GUARD_"
+DELIMITER = "__"
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a value stands: its path, and its variable if it came from the environment."""
+
+    path: Path = ()
+    variable: str | None = None
+
+    def __str__(self) -> str:
+        name = dotted(self.path) or "the configuration"
+        return f"{name} (from {self.variable})" if self.variable else name
+
+    def at(self, key: str | int) -> "Place":
+        return replace(self, path=(*self.path, key))
+
+
+def variable_name(path: Path) -> str:
+    """The environment variable of a key."""
+    return PREFIX + DELIMITER.join(str(part).upper() for part in path)
+
+
+def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a model, a dict, a tuple or a leaf
+    """Return the value with null sections emptied and coins upper-cased.
+
+    Raises:
+        ConfigError: names the place of what does not fit.
+    """
+    kind = plain(kind)
+    if is_model(kind):
+        return dict(_fitted_fields(kind, _mapping(value, place), place))
+    if get_origin(kind) is dict:
+        return _fit_dict(kind, _mapping(value, place), place)
+    if get_origin(kind) is tuple:
+        return _fit_list(get_args(kind)[0], value, place)
+    if value is None or value == "":
+        raise ConfigError(f"{place} has no value: give it one, or take the key out")
+    if isinstance(value, dict | list):
+        raise ConfigError(f"{place} must be a single value")
+    return value
+
+
+def below(kind: Any, key: str) -> tuple[Any, str] | None:  # noqa: ANN401 - as above
+    """Return the kind that stands under a key, and the key as it should be spelled; None if there is none."""
+    kind = plain(kind)
+    if is_model(kind):
+        field = fields_of(kind).get(key)
+        return (kind_of(field), key) if field else None
+    if get_origin(kind) is dict and key:
+        spell, item = get_args(kind)
+        return item, _spelled(spell, key, Place(path=(key,)))
+    return None
+
+
+def kind_of(field: FieldInfo) -> Any:  # noqa: ANN401 - as above
+    """Return the type whose keys a field is written with."""
+    return next((mark.model for mark in field.metadata if isinstance(mark, Patch)), field.annotation)
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields that are keys of the configuration."""
+    return {
+        name: field for name, field in model.model_fields.items() if Marker.RESOLVED not in field.metadata
+    }
+
+
+def plain(kind: Any) -> Any:  # noqa: ANN401 - as above
+    """Strip Annotated and `| None` off a type."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        elif get_origin(kind) in (Union, UnionType):
+            kind = next(member for member in get_args(kind) if member is not type(None))
+        else:
+            return kind
+
+
+def is_model(kind: Any) -> bool:  # noqa: ANN401 - as above
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def leaves(kind: Any, account: str, path: Path = ()) -> Iterator[Path]:  # noqa: ANN401 - as above
+    """Every key with a value of its own; `account` is the name that stands for all accounts."""
+    kind = plain(kind)
+    if is_model(kind):
+        for name, field in fields_of(kind).items():
+            yield from leaves(kind_of(field), account, (*path, name))
+    elif get_origin(kind) is dict and is_model(plain(get_args(kind)[1])):
+        yield from leaves(get_args(kind)[1], account, (*path, account))
+    else:
+        yield path
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Tree:
+    """Lay one tree over another; mappings merge, everything else replaces."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _fitted_fields(model: type[BaseModel], given: Tree, place: Place) -> Iterator[tuple[str, Any]]:
+    known = fields_of(model)
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(
+                f"{place.at(key)} is not a key that ltv-guard knows{_closest(key, known, place)}"
+            )
+        marks = known[key].metadata
+        if Marker.SECRET in marks and not place.variable:
+            path = (*place.path, key)
+            raise ConfigError(
+                f"{dotted(path)} is a secret, which must not stand in the configuration file: "
+                f"use {key}_file, or the variable {variable_name(path)}"
+            )
+        if Marker.NULLABLE not in marks or value not in (None, ""):
+            yield key, fit(kind_of(known[key]), value, place.at(key))
+
+
+def _fit_dict(kind: Any, given: Tree, place: Place) -> Tree:  # noqa: ANN401 - as above
+    spell, item = get_args(kind)
+    fitted: Tree = {}
+    for written, value in given.items():
+        key = _spelled(spell, written, place.at(written))
+        if key in fitted:
+            raise ConfigError(f"{place.at(key)} is given twice, in upper and lower case")
+        fitted[key] = fit(item, value, place.at(key))
+    return fitted
+
+
+def _fit_list(item: Any, value: object, place: Place) -> list[Any]:  # noqa: ANN401 - as above
+    if value is None and is_model(plain(item)):
+        return []
+    if not isinstance(value, list):
+        raise ConfigError(f"{place} must be a list")
+    return [fit(item, each, place.at(index)) for index, each in enumerate(value)]
+
+
+def _mapping(value: object, place: Place) -> Tree:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{place} must hold keys and values")
+    return value
+
+
+def _spelled(spell: Any, key: str, place: Place) -> str:  # noqa: ANN401 - a type with its validator
+    try:
+        return str(get_args(spell)[1].func(key))
+    except ValueError as error:
+        raise ConfigError(f"the name in {place} {error}") from None
+
+
+def _closest(key: str, known: Mapping[str, FieldInfo], place: Place) -> str:
+    matches = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {dotted((*place.path, matches[0]))}?" if matches else ""

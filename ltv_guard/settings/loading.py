@@ -1,0 +1,94 @@
+"""Finds the configuration file, reads it and the environment, and builds the settings."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from .environment import CONFIG, read_environment
+from .errors import ConfigError, sentence
+from .errors import Path as KeyPath
+from .journal import settle_sources
+from .keys import Place, Tree, fit
+from .model import JournalSettings, Settings
+from .yaml_file import read_yaml
+
+DEFAULT_PATH = Path("/etc/ltv-guard/config.yaml")
+
+S = TypeVar("S", bound=JournalSettings)
+
+
+def load(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check the whole configuration: environment over YAML over defaults.
+
+    Args:
+        path: The YAML file; None looks for LTV_GUARD_CONFIG, then for the default path, then does without.
+        environ: The environment's variables.
+
+    Raises:
+        ConfigError: one sentence that names the key, the variable or the file.
+    """
+    source = _find(path, environ)
+    yaml = fit(Settings, read_yaml(source) if source else {}, Place())
+    environment, origins = read_environment(Settings, environ)
+    return _build(Settings, source, (environment, yaml), origins)
+
+
+def load_journal(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> JournalSettings:
+    """Read and check journal and logging alone, so that a bad threshold can't disable the kill switch.
+
+    Args:
+        path: As for `load`.
+        environ: As for `load`.
+
+    Raises:
+        ConfigError: as `load`, but only for what it reads.
+    """
+    source = _find(path, environ)
+    written = read_yaml(source) if source else {}
+    yaml = fit(
+        JournalSettings,
+        {key: written[key] for key in JournalSettings.model_fields if key in written},
+        Place(),
+    )
+    environment, origins = read_environment(
+        JournalSettings, environ, wanted=lambda keys: keys[0] in JournalSettings.model_fields
+    )
+    exchange = {"exchange": {"base_url": _base_url(written, environ)}}
+    return _build(JournalSettings, source, (environment, {**yaml, **exchange}), origins)
+
+
+def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    chosen = path or Path(environ.get(CONFIG, "").strip())
+    if chosen != Path():
+        return chosen.absolute()
+    return DEFAULT_PATH if DEFAULT_PATH.exists() else None
+
+
+def _build(
+    model: type[S], source: Path | None, layers: tuple[Tree, Tree], origins: Mapping[KeyPath, str]
+) -> S:
+    environment, yaml = layers
+    settle_sources(environment, yaml)
+    values: dict[str, Any] = {"layers": (environment, yaml, {"source": source})}
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise ConfigError(sentence(error, origins)) from None
+
+
+def _base_url(written: Mapping[str, Any], environ: Mapping[str, str]) -> object:
+    """Find the exchange's address, which the default journal depends on, whatever else may be wrong."""
+    try:
+        tree, _ = read_environment(
+            Settings, environ, wanted=lambda keys: keys in (["exchange"], ["exchange", "base_url"])
+        )
+    except ConfigError:
+        tree = {}
+    for source in (tree, written):
+        exchange = source.get("exchange")
+        if isinstance(exchange, dict) and exchange.get("base_url"):
+            return exchange["base_url"]
+    return None

@@ -1,0 +1,39 @@
+"""Reads a secret from the file that a key names; an error names the key and the path, never the secret."""
+
+import re
+from pathlib import Path
+
+from .errors import ConfigError
+
+_MOST_BYTES = 64 * 1024
+
+# an API key or a secret, pasted where a path belongs, must not be printed as a path that does not exist
+_PASTED = re.compile(r"(?=.*\d)[A-Za-z0-9+=]{16,}|-----BEGIN.*|.*://.*", re.DOTALL)
+
+
+def absolute(written: object, folder: Path) -> Path:
+    """Where a written path points: relative ones start from the configuration file's folder."""
+    return folder / Path(str(written)).expanduser()
+
+
+def read_secret(key: str, written: object, folder: Path) -> str:
+    """Return the text of the file that `key` names, without its trailing newline."""
+    if _PASTED.fullmatch(str(written)):
+        raise ConfigError(f"{key} looks like the secret itself; it must be the path of a file that holds it")
+    path = absolute(written, folder)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        text = data.decode().rstrip("\r\n")
+    except FileNotFoundError:
+        raise ConfigError(f"{key} names the file {path}, which does not exist") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{key} names the file {path}, which is not text") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigError(f"{key} names the file {path}, which can't be read ({reason})") from None
+    if not text.strip():
+        raise ConfigError(f"{key} names the file {path}, which is empty")
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(f"{key} names the file {path}, which is too large for a secret")
+    return text

@@ -1,0 +1,192 @@
+"""The sections of a configuration: every key, its default, and what must hold within one section. Pure."""
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from .errors import Clash
+from .values import (
+    AccountName,
+    Amount,
+    Coin,
+    Count,
+    Duration,
+    Interval,
+    Ltv,
+    Marker,
+    OrderId,
+    Product,
+    Ratio,
+    RestUrl,
+    StreamUrl,
+    is_loopback,
+    upper,
+)
+
+T = TypeVar("T")
+
+REST = {"mainnet": "https://api.bybit.com", "testnet": "https://api-testnet.bybit.com"}
+STREAM = {
+    "mainnet": "wss://stream.bybit.com/v5/public/spot",
+    "testnet": "wss://stream-testnet.bybit.com/v5/public/spot",
+}
+
+LEAST_RECV_WINDOW_MS, MOST_RECV_WINDOW_MS = 1_000, 60_000
+LEAST_GAP = Decimal("0.05")
+"""Between where a release ends and where an add ends, so that one never provokes the other."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _below(key: str, value: Decimal, other_key: str, other: Decimal) -> None:
+    if value >= other:
+        raise Clash(key, f"({value:f}) must be below {other_key} ({other:f})")
+
+
+def each_once(values: tuple[T, ...], noun: str) -> tuple[T, ...]:
+    if not values or len(set(values)) < len(values):
+        raise ValueError(f"must name at least one {noun}, and each only once")
+    return values
+
+
+class Exchange(Section):
+    environment: Literal["mainnet", "testnet"] = "testnet"
+    base_url: Annotated[RestUrl | None, Marker.NULLABLE] = None
+    stream_url: Annotated[StreamUrl | None, Marker.NULLABLE] = Field(
+        default_factory=lambda given: _stream_of(given.get("environment"), given.get("base_url"))
+    )
+    """The public price stream; None beside a loopback `base_url`, for the real one would not fit it."""
+    recv_window_ms: Count = 5000
+    request_timeout_s: Interval = 4
+
+    @property
+    def rest_url(self) -> str:
+        """Where requests go, without a trailing slash."""
+        return self.base_url or REST[self.environment]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the exchange is on this machine: the sandbox."""
+        return is_loopback(self.base_url)
+
+    @field_validator("recv_window_ms")
+    @classmethod
+    def _window_is_sane(cls, value: int) -> int:
+        if not LEAST_RECV_WINDOW_MS <= value <= MOST_RECV_WINDOW_MS:
+            raise ValueError(f"must be from {LEAST_RECV_WINDOW_MS} to {MOST_RECV_WINDOW_MS} milliseconds")
+        return value
+
+    @model_validator(mode="after")
+    def _requests_end_within_the_window(self) -> Self:
+        window = self.recv_window_ms / 1000
+        if self.request_timeout_s >= window:
+            raise Clash(
+                "request_timeout_s",
+                f"({self.request_timeout_s:g}) must be below recv_window_ms ({window:g} s)",
+            )
+        return self
+
+
+def _stream_of(environment: str | None, base_url: str | None) -> str | None:
+    return None if is_loopback(base_url) else STREAM.get(environment or "")
+
+
+class Schedule(Section):
+    poll_interval_s: Interval = 15
+    settle_interval_s: Interval = 2
+    blind_after_cycles: Count = 3
+    max_snapshot_age_s: Interval = 10
+    shutdown_timeout_s: Interval = 8
+
+    @field_validator("blind_after_cycles")
+    @classmethod
+    def _at_least_one_cycle(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("must be 1 or more cycles")
+        return value
+
+
+class Settlement(Section):
+    processing_margin_s: Interval = 2
+    history_lag_s: Interval = 5
+
+
+class Add(Section):
+    trigger_ltv: Ltv = Decimal("0.75")
+    target_ltv: Ltv = Decimal("0.65")
+
+
+class Reduce(Section):
+    enabled: bool = False
+    trigger_ltv: Ltv = Decimal("0.40")
+    target_ltv: Ltv = Decimal("0.55")
+    after_s: Duration = 900
+    after_foreign_add_s: Duration = 86400
+
+
+class Limits(Section):
+    min_adjustment_ratio: Ratio = Decimal("0.002")
+    cooldown_s: Duration = 60
+    max_reduction_ratio: Ratio = Decimal("1.0")
+    max_add: dict[Coin, Amount] = {}
+    emergency_ltv: Ltv = Decimal("0.80")
+
+
+class PoolTerms(Section):
+    margin_call_ltv: Ltv = Decimal("0.85")
+    liquidation_ltv: Ltv = Decimal("0.92")
+
+    @model_validator(mode="after")
+    def _margin_call_comes_first(self) -> Self:
+        _below("margin_call_ltv", self.margin_call_ltv, "liquidation_ltv", self.liquidation_ltv)
+        return self
+
+
+class Policy(Section):
+    add: Add = Add()
+    reduce: Reduce = Reduce()
+    limits: Limits = Limits()
+    collateral_preference: tuple[Coin, ...] = ("USDT", "USDC", "BTC", "ETH")
+    pool_terms: PoolTerms = PoolTerms()
+
+    @field_validator("collateral_preference")
+    @classmethod
+    def _each_coin_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(value, "coin")
+
+    @model_validator(mode="after")
+    def _thresholds_are_in_order(self) -> Self:
+        # a disabled reduce is checked too: switching it on must not be what reveals the mistake
+        add, reduce, emergency = self.add, self.reduce, self.limits.emergency_ltv
+        _below("add.target_ltv", add.target_ltv, "add.trigger_ltv", add.trigger_ltv)
+        _below("add.trigger_ltv", add.trigger_ltv, "limits.emergency_ltv", emergency)
+        _below("reduce.trigger_ltv", reduce.trigger_ltv, "reduce.target_ltv", reduce.target_ltv)
+        if reduce.target_ltv > add.target_ltv - LEAST_GAP:
+            complaint = f"must be {LEAST_GAP} or more below add.target_ltv ({add.target_ltv:f})"
+            raise Clash("reduce.target_ltv", f"({reduce.target_ltv:f}) {complaint}")
+        return self
+
+
+class Wallet(Section):
+    reserve: dict[Coin, Amount] = {}
+    max_add_24h: dict[Coin, Amount] = {}
+
+
+class Match(Section):
+    """Which loans an override is for; a field that is None fits every loan."""
+
+    account: AccountName | None = None
+    product: Product | None = None
+    order_id: OrderId | None = None
+    collateral_coin: Coin | None = None
+    loan_coin: Coin | None = None
+
+
+class Logging(Section):
+    format: Literal["auto", "console", "json"] = "auto"
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)] = (
+        "INFO"
+    )

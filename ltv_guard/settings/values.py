@@ -1,0 +1,179 @@
+"""The kinds of value that a configuration holds, each with the sentence for a bad one. Pure.
+
+YAML and environment both give text, so a number is parsed here, once, as a Decimal.
+"""
+
+import enum
+import ipaddress
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
+
+Product = Literal["crypto_loan", "crypto_loan_legacy"]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
+_NUMBER_LENGTH = 64
+_MOST_DECIMALS = 18
+_MOST_DIGITS = 24
+_YEAR_S = 366 * 86400
+_SHORTEST_INTERVAL_S = Decimal("0.05")
+
+
+class Marker(enum.Enum):
+    """What a field's type doesn't say about how it may be written."""
+
+    NULLABLE = enum.auto()
+    """null counts as not written."""
+    RESOLVED = enum.auto()
+    """Filled in by us; no key of its own."""
+    SECRET = enum.auto()
+    """Refused in YAML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Marks a mapping that holds some of a model's keys, to be laid over another such mapping."""
+
+    model: type[BaseModel]
+
+
+def number(value: object) -> Decimal:
+    if isinstance(value, Decimal):
+        text = str(value)
+    else:
+        text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if len(text) > _NUMBER_LENGTH or not _NUMBER.fullmatch(text):
+        raise ValueError("must be a number, such as 0.75")
+    parsed = Decimal(text)
+    exponent = parsed.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or parsed.adjusted() > _MOST_DIGITS:
+        raise ValueError(f"must be a number below 1e{_MOST_DIGITS} with at most {_MOST_DECIMALS} decimals")
+    return parsed
+
+
+def ltv(value: object) -> Decimal:
+    parsed = number(value)
+    if not 0 < parsed <= 1:
+        raise ValueError("must be above 0 and at most 1 (0.75 means 75 %)")
+    return parsed
+
+
+def ratio(value: object) -> Decimal:
+    parsed = number(value)
+    if not 0 < parsed <= 1:
+        raise ValueError("must be above 0 and at most 1")
+    return parsed
+
+
+def amount(value: object) -> Decimal:
+    parsed = number(value)
+    if parsed < 0:
+        raise ValueError("must be 0 or more coins")
+    return parsed
+
+
+def interval(value: object) -> float:
+    parsed = number(value)
+    if not _SHORTEST_INTERVAL_S <= parsed <= _YEAR_S:
+        raise ValueError(f"must be at least {_SHORTEST_INTERVAL_S} seconds and at most {_YEAR_S}")
+    return float(parsed)
+
+
+def duration(value: object) -> float:
+    parsed = number(value)
+    if not 0 <= parsed <= _YEAR_S:
+        raise ValueError(f"must be 0 or more seconds and at most {_YEAR_S}")
+    return float(parsed)
+
+
+def count(value: object) -> int:
+    parsed = number(value)
+    if parsed != parsed.to_integral_value():
+        raise ValueError("must be a whole number")
+    return int(parsed)
+
+
+def coin(value: object) -> str:
+    text = value.strip().upper() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[A-Z0-9]{1,24}", text):
+        raise ValueError("must be a coin's name, such as USDT")
+    return text
+
+
+def account_name(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", value):
+        raise ValueError("must be an account's name: lower-case letters and digits, words parted by one _")
+    return value
+
+
+def order_id(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+        raise ValueError("must be an order's id, as the exchange shows it")
+    return value
+
+
+def upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def rest_url(value: str) -> str:
+    parts = _url(value, secure="https", plain="http")
+    if parts.path not in ("", "/"):
+        raise ValueError("must be a scheme, a host and a port only, such as https://api.bybit.nl")
+    return value.rstrip("/")
+
+
+def stream_url(value: str) -> str:
+    _url(value, secure="wss", plain="ws")
+    return value
+
+
+def is_loopback(url: object) -> bool:
+    """Whether a URL names this very machine; False for whatever is no URL."""
+    if not isinstance(url, str):
+        return False
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _url(value: str, *, secure: str, plain: str) -> SplitResult:
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ValueError(f"must be a URL, such as {secure}://api.example.com")
+    try:
+        parts = urlsplit(value)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("is not a URL: its host or its port can't be read") from None
+    if parts.scheme not in (secure, plain) or not usable:
+        raise ValueError(f"must be a URL that begins with {secure}:// and names a host")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("must not hold a user, a password, a query or a fragment")
+    if parts.scheme == plain and not is_loopback(value):
+        raise ValueError(
+            f"must begin with {secure}://; {plain}:// is for this machine (127.0.0.1, ::1, localhost)"
+        )
+    return parts
+
+
+Ltv = Annotated[Decimal, BeforeValidator(ltv)]
+Ratio = Annotated[Decimal, BeforeValidator(ratio)]
+Amount = Annotated[Decimal, BeforeValidator(amount)]
+Interval = Annotated[float, BeforeValidator(interval)]
+Duration = Annotated[float, BeforeValidator(duration)]
+Count = Annotated[int, BeforeValidator(count)]
+Coin = Annotated[str, BeforeValidator(coin)]
+AccountName = Annotated[str, BeforeValidator(account_name)]
+OrderId = Annotated[str, BeforeValidator(order_id)]
+RestUrl = Annotated[str, AfterValidator(rest_url)]
+StreamUrl = Annotated[str, AfterValidator(stream_url)]
+File = Annotated[Path | None, Marker.NULLABLE]
+Secret = Annotated[SecretStr, Marker.SECRET]
+OptionalSecret = Annotated[SecretStr | None, Marker.SECRET]
