@@ -1,0 +1,8 @@
+"""A simulated exchange over real HTTP, which imports nothing else of ltv_guard: an independent check."""
+
+from .exchange import Exchange
+from .faults import Fault
+from .scenario import Scenario, ScenarioError, load_scenario
+from .server import Sandbox, run
+
+__all__ = ["Exchange", "Fault", "Sandbox", "Scenario", "ScenarioError", "load_scenario", "run"]

@@ -1,0 +1,99 @@
+"""The control plane under /sandbox/: unsigned, for tests and demos on this machine only.
+
+GET    /sandbox/state[?wire=0]      the whole ledger (state.py)
+POST   /sandbox/price               {"coin", "price"}: hold a USD price; null gives the coin back to its path
+POST   /sandbox/faults              one fault, or a list of them (faults.py)
+DELETE /sandbox/faults              no fault from now on
+POST   /sandbox/user-adjust         {"user", "loan_id", "direction", "amount"[, "coin"]}: the user's own hand
+POST   /sandbox/partial-liquidation {"user", "loan_id", "amount"[, "coin"]}: collateral coins sold for debt
+POST   /sandbox/partial-repayment   {"user", "loan_id", "amount"[, "coin"]}: debt paid from outside
+POST   /sandbox/deposit             {"user", "coin", "amount"[, "wallet"]}: negative takes out
+POST   /sandbox/clock               {"offset_ms"}: the server's clock against this machine's
+POST   /sandbox/platform            {"col_res", "closed_collateral"}: the platform's limits, either or both
+
+Amounts are strings. A wrong request gets HTTP 400 and {"error": "..."}.
+"""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from .exchange import Exchange
+from .faults import Fault
+from .refusals import Refusal
+from .state import jsonable, state_of
+
+Asked = dict[str, Any]
+WRONG = (KeyError, TypeError, ValueError, InvalidOperation, ValidationError, Refusal)
+
+
+class Control:
+    """Handles /sandbox/ requests."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self._posts: dict[str, Callable[[Asked], object]] = {
+            "price": self._price,
+            "faults": self._faults,
+            "user-adjust": self._user_adjust,
+            "partial-liquidation": self._partial_liquidation,
+            "partial-repayment": self._partial_repayment,
+            "deposit": self._deposit,
+            "clock": lambda asked: self.exchange.set_clock(int(asked["offset_ms"])),
+            "platform": lambda asked: self.exchange.set_platform(**asked),
+        }
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer with JSON; only callers on this machine are served."""
+        if not ip_address(request.remote or "0.0.0.0").is_loopback:  # noqa: S104 a missing address, not a bind
+            return web.json_response({"error": "the control plane is for this machine only"}, status=403)
+        name = request.match_info["name"]
+        match request.method, name:
+            case "GET", "state":
+                return web.json_response(state_of(self.exchange, wire=request.query.get("wire") != "0"))
+            case "DELETE", "faults":
+                self.exchange.clear_faults()
+                return web.json_response({})
+            case "POST", _ if name in self._posts:
+                return await self._post(request, self._posts[name])
+        return web.json_response({"error": f"no such control: {request.method} {name}"}, status=404)
+
+    async def _post(self, request: web.Request, act: Callable[[Asked], object]) -> web.Response:
+        try:
+            done = act(json.loads(await request.read(), parse_float=Decimal))
+        except WRONG as error:
+            return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
+        return web.json_response(jsonable(done) or {})
+
+    def _price(self, asked: Asked) -> None:
+        price = asked["price"]
+        self.exchange.set_price(asked["coin"], None if price is None else Decimal(str(price)))
+
+    def _faults(self, asked: Asked | list[Asked]) -> None:
+        for fault in [Fault.model_validate(one) for one in (asked if isinstance(asked, list) else [asked])]:
+            self.exchange.add_fault(fault)
+
+    def _user_adjust(self, asked: Asked) -> object:
+        return self.exchange.user_adjust(
+            asked["user"], asked["loan_id"], asked["direction"], Decimal(asked["amount"]), asked.get("coin")
+        )
+
+    def _partial_liquidation(self, asked: Asked) -> object:
+        return self.exchange.partial_liquidation(
+            asked["user"], asked["loan_id"], Decimal(asked["amount"]), asked.get("coin")
+        )
+
+    def _partial_repayment(self, asked: Asked) -> object:
+        return self.exchange.partial_repayment(
+            asked["user"], asked["loan_id"], Decimal(asked["amount"]), asked.get("coin")
+        )
+
+    def _deposit(self, asked: Asked) -> None:
+        self.exchange.deposit(
+            asked["user"], asked["coin"], Decimal(asked["amount"]), asked.get("wallet", "FUND")
+        )

@@ -1,0 +1,127 @@
+"""The exchange without its wire: clock, market, ledger, limits, faults, and a hand on each of them."""
+
+from collections import Counter, deque
+from decimal import Decimal
+from typing import Any
+
+from .accounts import Loan
+from .clock import Clock
+from .faults import Fault, FaultBook
+from .ledger import Ledger
+from .limits import RateLimits
+from .market import Market, Moment
+from .records import Adjustment, Direction, Repayment
+from .refusals import LEGACY, POOL
+from .scenario import Scenario
+
+KEPT_WRITES, KEPT_READS = 20_000, 2_000
+
+
+class Exchange:
+    """Everything that a running sandbox knows. `url` is set while it is served.
+
+    The methods are what /sandbox/ offers over HTTP (see control.py); tests in the same process
+    may call them and read `ledger`, `market`, `limits` and `faults` directly.
+    """
+
+    def __init__(self, scenario: Scenario, clock: Clock | None = None) -> None:
+        self.scenario = scenario
+        self.url = ""
+        self.clock = clock or Clock(scenario.clock_offset_ms)
+        self.market = Market(scenario.market)
+        self.ledger = Ledger(scenario, self.clock.now_ms())
+        self.limits = RateLimits(scenario.limits)
+        self.faults = FaultBook(scenario.faults, scenario.seed)
+        self.keys = {key.key: key for key in scenario.keys}
+        self.requests: Counter[str] = Counter()
+        self.writes: deque[dict[str, Any]] = deque(maxlen=KEPT_WRITES)
+        self.reads: deque[dict[str, Any]] = deque(maxlen=KEPT_READS)
+        self._looked_s = Decimal(0)
+
+    def moment(self, real_s: Decimal | None = None) -> Moment:
+        """Give this instant, or the market at another real time."""
+        present_s = self.clock.real_s()
+        now_s = present_s if real_s is None else real_s
+        return Moment(
+            time_ms=self.clock.now_ms() - int((present_s - now_s) * 1000),
+            real_s=now_s,
+            market_s=self.market.market_s(now_s),
+            prices=self.market.prices(now_s),
+        )
+
+    def look(self) -> Moment:
+        """Let everything happen that is due, at every bend of the prices since the last look."""
+        now = self.moment()
+        for turn in self.market.turns(self._looked_s, now.real_s):
+            self.ledger.look(self.moment(turn))
+        self.ledger.look(now)
+        self._looked_s = now.real_s
+        return now
+
+    def candle(self, coin: str, opens_ms: int, width_ms: int, now: Moment) -> list[str]:
+        """Give one row of v5/market/kline, from the prices as they were in real time."""
+        begin = now.real_s - Decimal(now.time_ms - opens_ms) / 1000
+        end = min(begin + Decimal(width_ms) / 1000, now.real_s)
+        times = [begin, *self.market.turns(begin, end), end]
+        prices = [self.market.price(coin, at) / self.market.price("USDT", at) for at in times]
+        row = [prices[0], max(prices), min(prices), prices[-1], Decimal(0), Decimal(0)]
+        return [str(opens_ms), *(format(value, "f") for value in row)]
+
+    def start(self) -> None:
+        self.market.start(self.clock.real_s())
+
+    # What a hand may do
+
+    def set_price(self, coin: str, price: Decimal | None) -> None:
+        """Hold a coin's USD price from now on; None gives it back to its path."""
+        self.look()
+        self.market.set_price(coin, price, self.clock.real_s())
+        self.look()
+
+    def add_fault(self, fault: Fault) -> None:
+        self.faults.add(fault)
+
+    def clear_faults(self) -> None:
+        self.faults.clear()
+
+    def set_clock(self, offset_ms: int) -> None:
+        """Put the server's clock so many ms ahead of this machine's."""
+        self.clock.offset_ms = offset_ms
+
+    def user_adjust(
+        self, user: str, loan_id: str, direction: Direction, amount: Decimal, coin: str | None = None
+    ) -> Adjustment:
+        """Adjust as the user does in the exchange's own app; loan id `pool` with a coin for the pool."""
+        moment = self.look()
+        loan = self._loan(user, loan_id)
+        chosen = coin or next(iter(loan.holdings()))
+        return self.ledger.adjust(loan, chosen, direction, amount, moment, by="app")
+
+    def partial_liquidation(
+        self, user: str, loan_id: str, amount: Decimal, coin: str | None = None
+    ) -> Repayment:
+        moment = self.look()
+        loan = self._loan(user, loan_id)
+        return self.ledger.partial_liquidation(loan, coin or next(iter(loan.holdings())), amount, moment)
+
+    def partial_repayment(
+        self, user: str, loan_id: str, amount: Decimal, coin: str | None = None
+    ) -> Repayment:
+        moment = self.look()
+        loan = self._loan(user, loan_id)
+        return self.ledger.partial_repayment(loan, coin or loan.debts()[0][0], amount, moment)
+
+    def deposit(self, user: str, coin: str, amount: Decimal, wallet: str = "FUND") -> None:
+        """Bring coins into a wallet from outside, or out of it when negative."""
+        self.ledger.deposit(user, coin, amount, self.look(), wallet)
+
+    def set_platform(self, col_res: str | None = None, closed_collateral: list[str] | None = None) -> None:
+        """Close or open the platform to more collateral: pools by `colRes`, single coins by name."""
+        if col_res is not None:
+            self.ledger.col_res = col_res
+        if closed_collateral is not None:
+            self.ledger.closed_coins = set(closed_collateral)
+
+    def _loan(self, user: str, loan_id: str) -> Loan:
+        product = POOL if loan_id == "pool" else LEGACY
+        return self.ledger.loan(user, product, loan_id)

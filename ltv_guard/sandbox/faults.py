@@ -1,0 +1,146 @@
+"""Faults: what goes wrong, for which requests, how often. How each looks on the wire is in mishaps.py."""
+
+import random
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal[
+    "close_before",
+    "close_after",
+    "hang_before",
+    "hang_after",
+    "apply_late",
+    "http_error",
+    "empty_body",
+    "not_json",
+    "json_not_object",
+    "ret_code",
+    "no_adjust_id",
+    "wild_time",
+    "clock_offset",
+    "redirect",
+    "stale_reads",
+    "history_lag",
+    "slow",
+    "nonsense",
+    "cursor_loop",
+    "duplicate_key",
+    "status_processing",
+    "status_failed",
+]
+
+
+class Fault(BaseModel):
+    """One fault and the requests that it strikes.
+
+    Which: `endpoint` is a short name (time, tickers, kline, status, key, wallet, transfer, orders,
+    position, maximum, adjust, history, terms, repay, repayments), a path, or `*`; with it `product`
+    (crypto_loan_legacy, crypto_loan), `direction` (add, reduce), `user`, `loan_id`.
+    When: `after` matching requests are spared, then `times` are struck (null: all), each with
+    `probability`, only between `from_s` and `until_s` real seconds after the start.
+    `applied`: for answers that say nothing useful, whether the request was carried out nevertheless.
+    `seconds`: how long a hang, ban, delay, lag or staleness lasts. The rest belongs to single kinds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    endpoint: str = "*"
+    product: str | None = None
+    direction: Literal["add", "reduce"] | None = None
+    user: str | None = None
+    loan_id: str | None = None
+    after: int = Field(default=0, ge=0)
+    times: int | None = Field(default=1, ge=1)
+    probability: Decimal = Field(default=Decimal(1), ge=0, le=1)
+    from_s: Decimal = Decimal(0)
+    until_s: Decimal | None = None
+
+    applied: bool = True
+    seconds: Decimal | None = Field(default=None, ge=0)
+    delay_s: Decimal = Field(default=Decimal(1), ge=0)
+    answer: Literal["lost", "hung", "given"] = "lost"
+    check: Literal["arrival", "application"] = "arrival"
+    reset: bool = False
+    status: int = 502
+    code: int = 10016
+    message: str = "sandbox fault"
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: str | None = None
+    location: str = "/v5/market/time"
+    offset_ms: int = 0
+    variant: Literal["whole", "old_collateral", "new_collateral_old_ltv"] = "whole"
+    field: str | None = None
+    value: Any = None
+    remove: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a request is about, as far as faults choose by it."""
+
+    endpoint: str
+    path: str
+    product: str | None = None
+    direction: str | None = None
+    user: str | None = None
+    loan_id: str | None = None
+
+
+@dataclass(slots=True)
+class _Entry:
+    fault: Fault
+    seen: int = 0
+    struck: int = 0
+
+
+class FaultBook:
+    """The faults that are in force. Chance comes from a seeded generator."""
+
+    def __init__(self, faults: list[Fault], seed: int) -> None:
+        self._entries = [_Entry(fault) for fault in faults]
+        self._random = random.Random(seed)  # noqa: S311 chance, not secrecy
+
+    def add(self, fault: Fault) -> None:
+        self._entries.append(_Entry(fault))
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def state(self) -> list[dict[str, Any]]:
+        return [
+            entry.fault.model_dump(mode="json", exclude_defaults=True)
+            | {"seen": entry.seen, "struck": entry.struck}
+            for entry in self._entries
+        ]
+
+    def take(self, target: Target, real_s: Decimal) -> list[Fault]:
+        """Give the faults that strike this request, and count it."""
+        return [entry.fault for entry in self._entries if self._strikes(entry, target, real_s)]
+
+    def _strikes(self, entry: _Entry, target: Target, real_s: Decimal) -> bool:
+        fault = entry.fault
+        if real_s < fault.from_s or (fault.until_s is not None and real_s >= fault.until_s):
+            return False
+        if not _matches(fault, target):
+            return False
+        entry.seen += 1
+        if entry.seen <= fault.after or (fault.times is not None and entry.struck >= fault.times):
+            return False
+        if fault.probability < 1 and Decimal(str(self._random.random())) >= fault.probability:
+            return False
+        entry.struck += 1
+        return True
+
+
+def _matches(fault: Fault, target: Target) -> bool:
+    if fault.endpoint not in {"*", target.endpoint, target.path}:
+        return False
+    # For `nonsense` loan_id names the row to spoil in a list of loans, not the request.
+    chosen = [("product", fault.product), ("direction", fault.direction), ("user", fault.user)]
+    if fault.kind != "nonsense":
+        chosen.append(("loan_id", fault.loan_id))
+    return all(wanted is None or getattr(target, name) == wanted for name, wanted in chosen)

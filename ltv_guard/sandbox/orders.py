@@ -1,0 +1,109 @@
+"""A legacy order: one loan coin, one collateral coin, an LTV of its own (v5/crypto-loan)."""
+
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+from .market import Moment, Prices
+from .refusals import LEGACY
+from .scenario import CoinTerms
+
+HOUR_S = 3600
+DUST = Decimal("0.00000001")
+INFINITE = Decimal("Infinity")
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """Amounts in coins. `debt` is unpaid principal; interest and penalty come on top."""
+
+    user: str
+    loan_id: str
+    loan_coin: str
+    collateral_coin: str
+    debt: Decimal
+    collateral: Decimal
+    interest: Decimal
+    penalty: Decimal
+    hourly_rate: Decimal
+    term: str
+    expires_ms: int | None
+    terms: CoinTerms
+    hours: int = 0
+    status: str = "open"
+    peak_ltv: Decimal | None = None
+    trough_ltv: Decimal | None = None
+    product: str = LEGACY
+
+    @property
+    def liquidation_ltv(self) -> Decimal:
+        return self.terms.liquidation_ltv
+
+    @property
+    def owed(self) -> Decimal:
+        return self.debt + self.interest + self.penalty
+
+    def coin_terms(self, _coin: str) -> CoinTerms:
+        return self.terms
+
+    def holdings(self) -> dict[str, Decimal]:
+        return {self.collateral_coin: self.collateral}
+
+    def held(self, coin: str) -> Decimal:
+        return self.collateral if coin == self.collateral_coin else Decimal(0)
+
+    def move(self, coin: str, amount: Decimal) -> None:
+        """Put coins in (or take out, when negative)."""
+        if coin != self.collateral_coin or self.collateral + amount < 0:
+            raise ValueError(f"order {self.loan_id} cannot move {amount} {coin}")
+        self.collateral += amount
+
+    def debts(self) -> list[tuple[str, Decimal]]:
+        return [(self.loan_coin, self.owed)]
+
+    def debt_usd(self, prices: Prices) -> Decimal:
+        return self.owed * prices[self.loan_coin]
+
+    def ltv(self, prices: Prices) -> Decimal:
+        worth = self.collateral * prices[self.collateral_coin]
+        owed = self.debt_usd(prices)
+        if worth > 0:
+            return owed / worth
+        return INFINITE if owed > 0 else Decimal(0)
+
+    def maximum_release(self, coin: str, prices: Prices) -> Decimal:
+        """Give the most that may leave so that the LTV stays at most the initial LTV, rounded down."""
+        if coin != self.collateral_coin:
+            return Decimal(0)
+        needed = self.debt_usd(prices) / self.terms.initial_ltv / prices[coin]
+        step = Decimal(1).scaleb(-self.terms.accuracy)
+        return max((self.collateral - needed).quantize(step, ROUND_DOWN), Decimal(0))
+
+    def accrue(self, moment: Moment) -> None:
+        """Add interest for every whole market hour; three times as much once the loan is overdue."""
+        hours = int(moment.market_s // HOUR_S)
+        if hours <= self.hours:
+            return
+        charge = (self.debt * self.hourly_rate * (hours - self.hours)).quantize(DUST, ROUND_UP)
+        self.hours = hours
+        self.interest += charge
+        if self.overdue_s(moment) > 0:
+            self.penalty += 2 * charge
+
+    def overdue_s(self, moment: Moment) -> Decimal:
+        if self.expires_ms is None:
+            return Decimal(0)
+        return max(Decimal(moment.time_ms - self.expires_ms) / 1000, Decimal(0))
+
+    def pay(self, coin: str, amount: Decimal) -> Decimal:
+        """Pay interest first, then penalty, then principal; return what was used of the amount."""
+        if coin != self.loan_coin:
+            raise ValueError(f"order {self.loan_id} is not owed {coin}")
+        left = amount
+        for name in ("interest", "penalty", "debt"):
+            part = min(left, getattr(self, name))
+            setattr(self, name, getattr(self, name) - part)
+            left -= part
+        return amount - left
+
+    def write_off(self) -> None:
+        self.debt = self.interest = self.penalty = Decimal(0)

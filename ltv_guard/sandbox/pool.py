@@ -1,0 +1,137 @@
+"""An account's pool: many debts, many collateral coins, one LTV after haircuts (v5/crypto-loan-common)."""
+
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+from .market import Moment, Prices
+from .orders import DUST, HOUR_S, INFINITE
+from .refusals import POOL
+from .scenario import CoinTerms, PoolTerms
+
+ZERO = Decimal(0)
+
+
+def counted_value(terms: CoinTerms, amount: Decimal, price: Decimal) -> Decimal:
+    """Give the USD value that counts as collateral: each tier's share times its own ratio."""
+    total = ZERO
+    size = amount * price if terms.tier_unit == "usd" else amount
+    unit = Decimal(1) if terms.tier_unit == "usd" else price
+    for tier in terms.tiers:
+        top = size if tier.max is None else min(size, tier.max)
+        total += max(top - tier.min, ZERO) * unit * tier.ratio
+    return total
+
+
+def releasable(terms: CoinTerms, amount: Decimal, price: Decimal, slack_usd: Decimal) -> Decimal:
+    """Give the coins that can leave without lowering the counted value by more than `slack_usd`."""
+    if counted_value(terms, amount, price) <= slack_usd:
+        return amount
+    gone = ZERO
+    unit = price if terms.tier_unit == "usd" else Decimal(1)
+    size = amount * unit
+    top_of_all = max((tier.max or INFINITE) for tier in terms.tiers)
+    if size > top_of_all:  # beyond the last tier coins count nothing
+        gone += size - top_of_all
+        size = top_of_all
+    for tier in sorted(terms.tiers, key=lambda tier: tier.min, reverse=True):
+        share = max(size - tier.min, ZERO)
+        worth = share * tier.ratio * (price / unit)
+        if worth > slack_usd:
+            return (gone + slack_usd / tier.ratio / (price / unit)) / unit
+        slack_usd -= worth
+        gone += share
+        size = min(size, tier.min)
+    return gone / unit
+
+
+@dataclass(slots=True, kw_only=True)
+class Pool:
+    """Debts and collateral in coins."""
+
+    user: str
+    flexible: dict[str, Decimal]
+    fixed: dict[str, Decimal]
+    collateral: dict[str, Decimal]
+    supply: dict[str, Decimal]
+    hourly_rate: Decimal
+    pool_terms: PoolTerms
+    terms: dict[str, CoinTerms]
+    loan_id: str = "pool"
+    hours: int = 0
+    status: str = "open"
+    peak_ltv: Decimal | None = None
+    trough_ltv: Decimal | None = None
+    product: str = field(default=POOL)
+
+    @property
+    def liquidation_ltv(self) -> Decimal:
+        return self.pool_terms.liquidation_ltv
+
+    def coin_terms(self, coin: str) -> CoinTerms:
+        return self.terms.get(coin) or CoinTerms()
+
+    def holdings(self) -> dict[str, Decimal]:
+        return dict(self.collateral)
+
+    def held(self, coin: str) -> Decimal:
+        return self.collateral.get(coin, ZERO)
+
+    def move(self, coin: str, amount: Decimal) -> None:
+        """Put coins in (or take out, when negative)."""
+        if self.held(coin) + amount < 0:
+            raise ValueError(f"the pool cannot move {amount} {coin}")
+        self.collateral[coin] = self.held(coin) + amount
+        if self.collateral[coin] == 0:
+            del self.collateral[coin]
+
+    def debts(self) -> list[tuple[str, Decimal]]:
+        return [*self.flexible.items(), *self.fixed.items()]
+
+    def debt_usd(self, prices: Prices) -> Decimal:
+        return sum((amount * prices[coin] for coin, amount in self.debts()), ZERO)
+
+    def counted_usd(self, coin: str, prices: Prices) -> Decimal:
+        return counted_value(self.coin_terms(coin), self.held(coin), prices[coin])
+
+    def collateral_usd(self, prices: Prices) -> Decimal:
+        return sum((self.counted_usd(coin, prices) for coin in self.collateral), ZERO)
+
+    def ltv(self, prices: Prices) -> Decimal:
+        owed, worth = self.debt_usd(prices), self.collateral_usd(prices)
+        if worth > 0:
+            return owed / worth
+        return INFINITE if owed > 0 else ZERO
+
+    def maximum_release(self, coin: str, prices: Prices) -> Decimal:
+        """Give the most of one coin that may leave at these prices, rounded down."""
+        terms = self.coin_terms(coin)
+        slack = self.collateral_usd(prices) - self.debt_usd(prices) / self.pool_terms.initial_ltv
+        if slack <= 0 or coin not in prices:
+            return ZERO
+        free = releasable(terms, self.held(coin), prices[coin], slack)
+        return max(free.quantize(Decimal(1).scaleb(-terms.accuracy), ROUND_DOWN), ZERO)
+
+    def accrue(self, moment: Moment) -> None:
+        hours = int(moment.market_s // HOUR_S)
+        if hours > self.hours:
+            for coin, owed in self.flexible.items():
+                self.flexible[coin] = owed + (owed * self.hourly_rate * (hours - self.hours)).quantize(
+                    DUST, ROUND_UP
+                )
+            self.hours = hours
+
+    def overdue_s(self, _moment: Moment) -> Decimal:
+        return ZERO
+
+    def pay(self, coin: str, amount: Decimal) -> Decimal:
+        """Pay back flexible debt; return what was used of the amount."""
+        used = min(amount, self.flexible.get(coin, ZERO))
+        if used:
+            self.flexible[coin] -= used
+            if self.flexible[coin] == 0:
+                del self.flexible[coin]
+        return used
+
+    def write_off(self) -> None:
+        self.flexible.clear()
+        self.fixed.clear()

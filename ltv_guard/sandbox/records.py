@@ -1,0 +1,83 @@
+"""What the ledger writes down: adjustments, repayments, transfers, liquidations."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+Direction = Literal["add", "reduce"]
+SUCCESS, PROCESSING, FAILED = 1, 2, 3
+
+
+@dataclass(slots=True, kw_only=True)
+class Adjustment:
+    """A change of collateral, and the history's row about it.
+
+    `applied_s` and `applied_ms` are None until the coins have moved. `maximum` is the largest release
+    that was allowed at that very moment. `by` is "api", or "app" for the user's own hand.
+    """
+
+    adjust_id: int
+    user: str
+    product: str
+    loan_id: str
+    coin: str
+    direction: Direction
+    amount: Decimal
+    by: str
+    time_ms: int
+    made_s: Decimal
+    visible_from_s: Decimal
+    maximum: Decimal | None = None
+    ltv_before: Decimal
+    ltv_after: Decimal
+    status: int = SUCCESS
+    applied_ms: int | None = None
+    applied_s: Decimal | None = None
+    settles_at_s: Decimal | None = None
+    settles_as: int = SUCCESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repayment:
+    """A debt paid back: kind 1 by the user, 2 by liquidation."""
+
+    repay_id: int
+    user: str
+    product: str
+    loan_id: str
+    coin: str
+    amount: Decimal
+    collateral_coin: str
+    collateral_returned: Decimal
+    term: str
+    kind: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    transfer_id: str
+    user: str
+    coin: str
+    amount: Decimal
+    source: str
+    destination: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidation:
+    """A loan that was sold: USD values at its prices, coins sold and returned. `cost_usd` is the fee."""
+
+    user: str
+    product: str
+    loan_id: str
+    time_ms: int
+    market_s: Decimal
+    prices: dict[str, Decimal]
+    ltv: Decimal
+    debt_usd: Decimal
+    cost_usd: Decimal
+    sold: dict[str, Decimal]
+    returned: dict[str, Decimal]
+    reason: str

@@ -1,0 +1,27 @@
+"""How the exchange says no: retCodes by reason and product (v5/error, crypto loan sections)."""
+
+LEGACY = "crypto_loan_legacy"
+POOL = "crypto_loan"
+
+CODES = {
+    "precision": {LEGACY: 177004, POOL: 148003},
+    "amount": {LEGACY: 177003, POOL: 148005},
+    "no_loan": {LEGACY: 177005, POOL: 148023},
+    "balance": {LEGACY: 177011, POOL: 148012},
+    "over_maximum": {LEGACY: 177013, POOL: 148009},
+    "platform_limit": {LEGACY: 177015, POOL: 148006},
+    "additions_closed": {LEGACY: 177015, POOL: 148048},
+}
+
+
+class Refusal(Exception):
+    """A business answer with a retCode other than 0."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def refusal(reason: str, product: str, message: str) -> Refusal:
+    return Refusal(CODES[reason][product], message)

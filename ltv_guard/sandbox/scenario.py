@@ -1,0 +1,223 @@
+"""Scenarios: what the sandbox simulates, as validated data, and how it is read from YAML."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from .faults import Fault
+
+STABLE = frozenset({"USDT", "USDC"})
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class ScenarioError(ValueError):
+    """The scenario cannot be used; the message names the file and the keys."""
+
+
+def _seconds(value: object) -> object:
+    """Read `90`, `"36h"` or `"1d12h"` as seconds."""
+    text = str(value).strip()
+    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+        return value
+    return sum(Decimal(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", text))
+
+
+Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[Decimal, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
+Coins = dict[str, Amount]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PricePath(Part):
+    """USD prices at market times; straight lines between the points, the last price is held."""
+
+    tick: Positive = Decimal("0.01")
+    path: list[tuple[Seconds, Positive]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        times = [at for at, _ in self.path]
+        if times != sorted(set(times)):
+            raise ValueError("the points of a price path must follow one another in time")
+        return self
+
+
+class MarketPlan(Part):
+    """Prices, and how many seconds of market pass in one real second."""
+
+    speed_up: Positive = Decimal(1)
+    start: Literal["immediately", "first_request"] = "immediately"
+    coins: dict[str, PricePath]
+
+
+class Tier(Part):
+    """What part of a pool's collateral counts, between two bounds; `max: null` is open."""
+
+    ratio: Annotated[Decimal, Field(gt=0, le=1)]
+    min: Amount = Decimal(0)
+    max: Positive | None = None
+
+
+class CoinTerms(Part):
+    """A coin as collateral. Legacy orders use the LTVs, pools the tiers."""
+
+    accuracy: Annotated[int, Field(ge=0, le=18)] = 8
+    initial_ltv: Positive = Decimal("0.8")
+    margin_call_ltv: Positive = Decimal("0.87")
+    liquidation_ltv: Positive = Decimal("0.95")
+    max_limit: Amount = Decimal(32000)
+    tiers: list[Tier] = Field(default_factory=lambda: [Tier(ratio=Decimal("0.9"))])
+    tier_unit: Literal["usd", "coins"] = "usd"
+    liquidation_order: int = 1
+
+
+class PoolTerms(Part):
+    initial_ltv: Positive = Decimal("0.8")
+    liquidation_ltv: Positive = Decimal("0.95")
+
+
+class ApiKey(Part):
+    """An API key. `ips: []` binds it to no address; `rsa_public_key` (PEM) replaces the secret."""
+
+    key: str
+    secret: str | None = None
+    rsa_public_key: str | None = None
+    user: str
+    read_only: bool = False
+    permissions: dict[str, list[str]] = Field(
+        default_factory=lambda: {"Spot": ["SpotTrade"], "Wallet": ["AccountTransfer"]}
+    )
+    ips: list[str] = Field(default_factory=list)
+    vip_level: str = "VIP0"
+    deadline_days: int = 90
+
+    @model_validator(mode="after")
+    def _can_sign(self) -> Self:
+        if (self.secret is None) == (self.rsa_public_key is None):
+            raise ValueError(f"key {self.key}: give either secret or rsa_public_key")
+        return self
+
+
+class OrderPlan(Part):
+    """A legacy loan. Amounts in coins; `hourly_rate` runs in market time, `expires_in` in real time."""
+
+    order_id: str
+    loan_coin: str
+    debt: Positive
+    collateral_coin: str
+    collateral: Positive
+    interest: Amount = Decimal(0)
+    penalty: Amount = Decimal(0)
+    hourly_rate: Amount = Decimal(0)
+    term: str = ""
+    expires_in: Annotated[Decimal, BeforeValidator(_seconds)] | None = None
+
+
+class PoolPlan(Part):
+    """An account's pool: debts and collateral in coins."""
+
+    flexible: Coins = Field(default_factory=dict)
+    fixed: Coins = Field(default_factory=dict)
+    collateral: Coins = Field(default_factory=dict)
+    supply: Coins = Field(default_factory=dict)
+    hourly_rate: Amount = Decimal(0)
+
+
+class UserPlan(Part):
+    member_id: str | None = None
+    funding: Coins = Field(default_factory=dict)
+    unified: Coins = Field(default_factory=dict)
+    orders: list[OrderPlan] = Field(default_factory=list)
+    pool: PoolPlan | None = None
+
+
+class LimitPlan(Part):
+    """Requests a second for each user id and endpoint, and requests in a window for each address."""
+
+    writes_per_s: int = 1
+    reads_per_s: int = 5
+    ip_requests: int = 600
+    ip_window_s: Positive = Decimal(5)
+    ban_s: Amount = Decimal(600)
+
+
+class Scenario(Part):
+    """Everything the sandbox needs to know; see config/scenarios for commented examples."""
+
+    name: str
+    about: str = ""
+    market: MarketPlan
+    coins: dict[str, CoinTerms] = Field(default_factory=dict)
+    pool_terms: PoolTerms = PoolTerms()
+    keys: list[ApiKey]
+    users: dict[str, UserPlan]
+    limits: LimitPlan = LimitPlan()
+    faults: list[Fault] = Field(default_factory=list)
+    clock_offset_ms: int = 0
+    seed: int = 1
+    liquidation_fee: Amount = Decimal("0.02")
+    overdue_grace: Seconds = Decimal(172800)
+    col_res: Literal["-1", "0", "1", "2"] = "0"
+    closed_collateral: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        priced = STABLE | self.market.coins.keys()
+        for user, plan in self.users.items():
+            pool = plan.pool or PoolPlan()
+            used = {*pool.flexible, *pool.fixed, *pool.collateral}
+            used |= {coin for order in plan.orders for coin in (order.loan_coin, order.collateral_coin)}
+            if used - priced:
+                raise ValueError(f"user {user}: no price for {', '.join(sorted(used - priced))}")
+        if strangers := {key.user for key in self.keys} - self.users.keys():
+            raise ValueError(f"keys name unknown users: {', '.join(sorted(strangers))}")
+        ids = [order.order_id for plan in self.users.values() for order in plan.orders]
+        if len(ids) != len(set(ids)):
+            raise ValueError("two orders have the same order_id")
+        return self
+
+    def terms(self, coin: str) -> CoinTerms:
+        return self.coins.get(coin, CoinTerms())
+
+    def all_terms(self) -> dict[str, CoinTerms]:
+        """Give the terms of every coin that has a price."""
+        return {coin: self.terms(coin) for coin in sorted(STABLE | self.market.coins.keys())}
+
+
+class _ExactLoader(yaml.SafeLoader):
+    """Leaves numbers with a point as text, so that no binary float stands between YAML and Decimal."""
+
+
+_ExactLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def parse_scenario(document: object, source: str = "scenario") -> Scenario:
+    """Validate a mapping as a scenario; raise ScenarioError with one line for each mistake."""
+    try:
+        return Scenario.model_validate(document)
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'scenario'}: {item['msg']}" for item in error.errors()
+        )
+        raise ScenarioError(f"{source}: {found}") from error
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file; raise ScenarioError when it is missing, not YAML, or makes no sense."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        document: Any = yaml.load(text, Loader=_ExactLoader)  # noqa: S506 a SafeLoader without floats
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, InvalidOperation) as error:
+        raise ScenarioError(f"{path}: {error}") from error
+    return parse_scenario(document, str(path))

@@ -1,0 +1,78 @@
+"""Serving a sandbox over HTTP, on this machine unless asked otherwise."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from .clock import Clock
+from .control import Control
+from .exchange import Exchange
+from .scenario import Scenario, load_scenario
+from .wire import Wire
+
+TICK_S = 0.05
+
+
+class Sandbox:
+    """A simulated exchange for a scenario, or for a scenario file.
+
+    async with Sandbox(scenario).serve() as exchange:
+        ...  # exchange.url, exchange.ledger, exchange.market
+    """
+
+    def __init__(self, scenario: Scenario | Path, clock: Clock | None = None) -> None:
+        self.scenario = load_scenario(scenario) if isinstance(scenario, Path) else scenario
+        self._clock = clock
+
+    @contextlib.asynccontextmanager
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Exchange]:
+        """Serve until the block is left; port 0 takes a free one. Every call is a fresh exchange."""
+        exchange = Exchange(self.scenario, self._clock)
+        wire = Wire(exchange)
+        runner = web.AppRunner(_application(exchange, wire), access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, host, port, reuse_address=True)
+            await site.start()
+            exchange.url = f"http://{host}:{runner.addresses[0][1]}"
+            if self.scenario.market.start == "immediately":
+                exchange.start()
+            ticking = asyncio.create_task(_tick(exchange))
+            try:
+                yield exchange
+            finally:
+                ticking.cancel()
+                await asyncio.gather(ticking, return_exceptions=True)
+        finally:
+            await wire.close()
+            await runner.cleanup()
+
+
+def _application(exchange: Exchange, wire: Wire) -> web.Application:
+    application = web.Application()
+    application.router.add_route("*", "/sandbox/{name}", Control(exchange).serve)
+    application.router.add_route("*", "/{tail:.*}", wire.serve)
+    return application
+
+
+async def _tick(exchange: Exchange) -> None:
+    """Let prices liquidate also while nobody asks."""
+    while True:
+        exchange.look()
+        await asyncio.sleep(TICK_S)
+
+
+async def run(
+    scenario_path: Path, host: str, port: int, stop: asyncio.Event, announce: Callable[[str], None]
+) -> None:
+    """Serve a scenario file until `stop` is set; `announce` gets lines for a person.
+
+    Raises ScenarioError when the file is unusable, OSError when the port can't be had.
+    """
+    async with Sandbox(scenario_path).serve(host, port) as exchange:
+        announce(f"sandbox: scenario {exchange.scenario.name} at {exchange.url}")
+        announce(f"sandbox: state at {exchange.url}/sandbox/state")
+        await stop.wait()
