@@ -51,8 +51,8 @@ class LoanExchange(Protocol):
     async def loans(self) -> LoanBook:
         """Every loan. Raises ExchangeUnavailable, NeedsHuman."""
 
-    async def history(self) -> History:
-        """A complete read of recent adjustments. Raises ExchangeUnavailable, NeedsHuman."""
+    async def history(self, since_ms: int) -> History:
+        """Every adjustment since `since_ms` (exchange time). Raises ExchangeUnavailable, NeedsHuman."""
 
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins that may be released at this moment. Raises ExchangeUnavailable, NeedsHuman."""
@@ -110,7 +110,7 @@ class Journal(Protocol):
         """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: had one)."""
 
     async def mark_sent(self, intent: Intent) -> bool:
-        """Writes `intent` (sent), unless a pause holds for its account: then nothing is written, and False."""
+        """Writes `intent` (sent). False, and nothing is written, while a pause holds for its account."""
 
     async def record(self, before: Intent, after: Intent) -> None:
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""

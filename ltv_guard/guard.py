@@ -1,0 +1,437 @@
+"""The cycle of one account: observe, settle, decide, write down, send. Reads top to bottom like a runbook."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import structlog
+
+from ltv_guard.core.decisions import AccountFacts, Decision, EpisodeChange, LoanFacts
+from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy
+from ltv_guard.core.freshness import FRESH, Freshness, judge
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import Direction, History, Loan, LoanBook, LoanKey, Moment, Owner, Product
+from ltv_guard.core.marks import marked
+from ltv_guard.core.policy import decide, within_maximum
+from ltv_guard.core.rules import Rulebook
+from ltv_guard.core.settlement import Patience, window_is_over
+from ltv_guard.memory import DAY_MS, Memory
+from ltv_guard.notices import Notices
+from ltv_guard.ports import AccountExchange, Clock, Episode, Identity, Journal, LoanExchange
+from ltv_guard.reporting import Reporter
+from ltv_guard.sending import Sender
+from ltv_guard.settling import Settler
+
+PROBE_MS = 60_000  # how often a key that needs a human is tried again
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardOptions:
+    """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to."""
+
+    account: str
+    environment: str
+    live: bool = False
+    poll_interval_ms: int = 15_000
+    max_snapshot_age_ms: int = 10_000
+    blind_after_cycles: int = 3
+    recv_window_ms: int = 5_000
+    patience: Patience = field(default_factory=Patience)
+    continuous: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet."""
+
+    loans: int = 0
+    actions: int = 0
+    left_open: int = 0
+    blind: bool = False
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(slots=True)
+class Sight:
+    """What one cycle has read so far."""
+
+    books: dict[Product, LoanBook] = field(default_factory=dict)
+    histories: dict[Product, History] = field(default_factory=dict)
+    open_intents: tuple[Intent, ...] = ()
+    episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
+    wallet: Mapping[str, Decimal] | None = None
+    prices: Mapping[str, Decimal] | None = None
+    withheld: str | None = None
+
+    @property
+    def loans(self) -> tuple[Loan, ...]:
+        return tuple(loan for book in self.books.values() for loan in book.loans)
+
+    @property
+    def began(self) -> Moment:
+        """The oldest of its reads: nothing in it is older than this."""
+        return min((book.began for book in self.books.values()), key=lambda moment: moment.monotonic_ms)
+
+
+class Guard:
+    """Keeps the loans of one account. `new_id` and `seed` are its only randomness."""
+
+    def __init__(  # noqa: PLR0913 - the composition root hands it everything it may touch
+        self,
+        options: GuardOptions,
+        *,
+        account: AccountExchange,
+        products: Sequence[LoanExchange],
+        journal: Journal,
+        clock: Clock,
+        rulebook: Rulebook,
+        new_id: Callable[[], str],
+        seed: Callable[[], int],
+        claim: Callable[[Identity], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.options = options
+        self.busy = False
+        self._account = account
+        self._products = {exchange.product: exchange for exchange in products}
+        self._journal = journal
+        self._clock = clock
+        self._rulebook = rulebook
+        self._new_id = new_id
+        self._seed = seed
+        self._claim = claim
+        self._stopping = stopping
+        self._owner: Owner | None = None
+        self._started: Moment | None = None
+        self._trusted = options.continuous
+        self._human: tuple[int, str] | None = None
+        self._lock = asyncio.Lock()
+        self._memory = Memory()
+        self._notices = Notices(lambda: clock.now().monotonic_ms)
+        self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
+        self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
+        self._settler = Settler(journal, clock, self._memory, self._notices, self._sender, options.patience)
+
+    async def cycle(self) -> Outcome:
+        """One cycle. Raises JournalUnavailable: nothing is sent without a journal."""
+        async with self._lock:
+            began = self._clock.now()
+            with structlog.contextvars.bound_contextvars(
+                account=self.options.account, cycle_id=self._new_id()[:8]
+            ):
+                outcome, withheld = await self._cycle()
+                self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
+            return outcome
+
+    async def drain(self) -> None:
+        """Waits for what has left to be answered and journalled."""
+        await self._sender.drain()
+
+    async def _cycle(self) -> tuple[Outcome, str | None]:
+        owner = await self._know_ourselves()
+        if owner is None:
+            return Outcome(blind=True), None
+        sight = Sight()
+        await self._observe(sight)
+        await self._settle(owner, sight)
+        sight.withheld = await self._withheld(sight)
+        decisions = self._decide(sight)
+        if any(decision.breach or decision.acts or decision.episode for decision in decisions):
+            await self._look_closer(sight)
+            decisions = self._decide(sight)
+        if self.options.live:
+            await self._keep_episodes(owner, sight, decisions)
+        self._report.decisions(decisions, sight.withheld)
+        actions = await self._act(owner, sight, decisions) if sight.withheld is None else 0
+        self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms())
+        self.busy = bool(sight.open_intents or actions or any(d.breach or d.acts for d in decisions))
+        return Outcome(
+            loans=len(sight.loans),
+            actions=actions,
+            left_open=len(sight.open_intents) + actions,
+            blind=len(sight.books) < len(self._products),
+            decisions=decisions,
+        ), sight.withheld
+
+    # Who we are: intents belong to the exchange's user, not to a name in a file.
+
+    async def _know_ourselves(self) -> Owner | None:
+        if self._started is None:
+            self._started = self._clock.now()
+        if self._owner is not None:
+            return self._owner
+        try:
+            identity = await self._account.identify()
+            self._claim(identity)
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            self._report.blind("account", str(error))
+            return None
+        self._report.recovered("account")
+        self._report.key(identity, live=self.options.live)
+        if self.options.live and (identity.read_only or not identity.can_adjust):
+            self._human = (self._clock.now().monotonic_ms, "the key may not adjust loans")
+        self._owner = Owner(self.options.environment, identity.user_id)
+        since = self._clock.now().exchange_ms - self._horizon_ms()
+        self._memory.remember(await self._journal.recent_intents(self._owner, since))
+        return self._owner
+
+    def _horizon_ms(self) -> int:
+        policies = [self._rulebook.default, *(policy for _, policy in self._rulebook.overrides)]
+        return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + DAY_MS // 12
+
+    # Observe: each product by itself, so that one which fails does not blind the other.
+
+    async def _observe(self, sight: Sight) -> None:
+        async def read(exchange: LoanExchange) -> None:
+            try:
+                book = await exchange.loans()
+            except (ExchangeUnavailable, NeedsHuman) as error:
+                self._report.blind(exchange.product, str(error))
+            else:
+                self._report.recovered(exchange.product)
+                self._report.book(book)
+                sight.books[exchange.product] = book
+
+        await asyncio.gather(*(read(exchange) for exchange in self._products.values()))
+
+    # Settle: every open intent, before anything new is decided about its loan.
+
+    async def _settle(self, owner: Owner, sight: Sight) -> None:
+        intents = await self._journal.open_intents(owner)
+        self._memory.remember(intents)
+        intents = await self._settler.take_over(intents)
+        now = self._clock.now()
+        for product in self._products:
+            if self._settler.needs_history(product, intents, now) or not self._trusted:
+                await self._read_history(sight, product, intents)
+        sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
+        sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
+
+    async def _read_history(self, sight: Sight, product: Product, intents: Sequence[Intent] = ()) -> None:
+        oldest = min((item.created_at_ms for item in intents), default=self._clock.now().exchange_ms)
+        since = min(oldest - DAY_MS, self._clock.now().exchange_ms - self._horizon_ms())
+        history = await self._settler.read_history(self._products[product], since)
+        if history is not None:
+            sight.histories[product] = history
+
+    # Decide: the facts of every loan, then one pure function.
+
+    def _decide(self, sight: Sight) -> tuple[Decision, ...]:
+        now = self._clock.now()
+        return decide(
+            AccountFacts(
+                loans=tuple(self._facts(loan, sight, now) for loan in sight.loans),
+                wallet=sight.wallet,
+                wallet_rules=self._rulebook.wallet,
+                added_24h=self._memory.added_24h(now),
+            )
+        )
+
+    def _facts(self, loan: Loan, sight: Sight, now: Moment) -> LoanFacts:
+        policy = self._rulebook.policy_for(loan)
+        began = sight.books[loan.key.product].began
+        episode = sight.episodes.get(loan.key)
+        own = tuple(intent for intent in sight.open_intents if intent.key == loan.key)
+        return LoanFacts(
+            loan=loan,
+            policy=policy,
+            freshness=self._freshness(loan, sight, now),
+            open_intents=own,
+            window_over=all(
+                window_is_over(intent, self._memory.watch(intent, now), began, self.options.patience)
+                for intent in own
+            ),
+            episode_open=episode is not None and episode.closed_at_ms is None,
+            rested_ms=self._rested_ms(loan.key, episode, now),
+            low_for_ms=self._memory.low_for(
+                loan.key,
+                low=loan.ltv < policy.reduce.trigger_ltv,
+                seen_at=began,
+                longest_gap_ms=2 * self.options.poll_interval_ms + self.options.max_snapshot_age_ms,
+            ),
+            foreign_add_ms=self._memory.foreign_add_ms(loan.key, now),
+            refused=self._memory.refused(loan.key, now),
+        )
+
+    def _freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:
+        last = self._memory.last_landed(loan.key, now)
+        if last is None:
+            return FRESH
+        began = sight.books[loan.key.product].began
+        return judge(loan, began, last, self._memory.rows(loan.key), sight.prices)
+
+    def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:
+        ends = [
+            item.updated_at_ms
+            for item in self._memory.intents.values()
+            if item.key == key and item.direction is Direction.REDUCE and item.state is State.CONFIRMED
+        ]
+        if episode is not None and episode.closed_at_ms is not None:
+            ends.append(episode.closed_at_ms)
+        return now.exchange_ms - max(ends) if ends else None
+
+    async def _look_closer(self, sight: Sight) -> None:
+        """Something may have to be done: read what a quiet cycle does without."""
+        coins = sorted({item.coin for loan in sight.loans for item in loan.collateral})
+        try:
+            sight.wallet = await self._account.wallet(coins)
+            if any(not self._freshness(loan, sight, self._clock.now()).fresh for loan in sight.loans):
+                sight.prices = await self._account.prices()
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            self._notices.once("closer", "warning", "wallet_or_prices_unavailable", why=str(error))
+        else:
+            self._notices.ended("closer")
+        for product in sight.books:
+            if product not in sight.histories:
+                await self._read_history(sight, product)
+
+    async def _keep_episodes(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> None:
+        now_ms = self._clock.now().exchange_ms
+        for decision in decisions:
+            key = decision.loan.key
+            if decision.episode is EpisodeChange.OPENS:
+                await self._journal.write_episode(owner, Episode(key=key, opened_at_ms=now_ms))
+            elif decision.episode is EpisodeChange.CLOSES:
+                opened = sight.episodes[key].opened_at_ms
+                await self._journal.write_episode(
+                    owner, Episode(key=key, opened_at_ms=opened, closed_at_ms=now_ms)
+                )
+
+    # Act: most urgent first, each on facts that are still fresh when it leaves.
+
+    async def _withheld(self, sight: Sight) -> str | None:
+        """Why nothing may be sent for this account now, if so."""
+        pauses = await self._journal.pauses()
+        pause = next((item for item in pauses if item.account in {None, self.options.account}), None)
+        self._report.paused(pause)
+        human = await self._still_needs_human()
+        if not self.options.live:
+            return "dry_run"
+        if pause is not None:
+            return f"paused: {pause.reason}"
+        if human is not None:
+            return f"needs a human: {human}"
+        if not self._trusted and not self._window_has_passed(sight):
+            return "the journal is new or restored: waiting for what an earlier one may have sent"
+        return None
+
+    def _window_has_passed(self, sight: Sight) -> bool:
+        """Whether all that another journal may have sent is visible by now, and has been read."""
+        patience = self.options.patience
+        wait = self.options.recv_window_ms + patience.processing_margin_ms
+        started = self._started or self._clock.now()
+        self._trusted = all(
+            product in sight.histories and sight.histories[product].began.ms_since(started) > wait
+            for product in self._products
+        )
+        return self._trusted
+
+    async def _still_needs_human(self) -> str | None:
+        """The cause while it lasts; each minute the key is tried, and writing resumes once it answers well."""
+        if self._human is None:
+            return None
+        since, why = self._human
+        now_ms = self._clock.now().monotonic_ms
+        if now_ms - since >= PROBE_MS:
+            self._human = (now_ms, why)
+            try:
+                identity = await self._account.identify()
+            except (ExchangeUnavailable, NeedsHuman) as error:
+                log.debug("probe_failed", why=str(error))
+            else:
+                if identity.can_adjust and not identity.read_only:
+                    self._human = None
+        self._report.human(self._human[1] if self._human else None)
+        return self._human[1] if self._human else None
+
+    async def _act(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
+        actions = 0
+        for decision in decisions:
+            if self._stopping() or self._human is not None:
+                break
+            if self._clock.now().ms_since(sight.began) > self.options.max_snapshot_age_ms:
+                break
+            if decision.acts:
+                actions += await self._adjust(owner, sight, decision)
+        return actions
+
+    async def _adjust(self, owner: Owner, sight: Sight, decision: Decision) -> int:
+        """One adjustment, from decision to answer. A loan that fails here does not stop the others."""
+        exchange = self._products[decision.loan.key.product]
+        with structlog.contextvars.bound_contextvars(
+            product=decision.loan.key.product, loan_id=decision.loan.key.loan_id
+        ):
+            try:
+                intent = await self._plan(owner, sight, decision, exchange)
+                if intent is None:
+                    return 0
+                after, error = await self._sender.send(intent, exchange, sight.began)
+            except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
+                log.warning("adjustment_put_off", why=str(error))
+                return 0
+            self._memory.remember([after])
+            if error is not None and not after.is_open:
+                self._refused(after, error.code, str(error), getattr(error, "remedy", None))
+            if after.is_open:
+                self._memory.watch(after, self._clock.now())
+            elif after.state is State.WITHDRAWN:
+                return 0
+            return 1
+
+    async def _plan(
+        self, owner: Owner, sight: Sight, decision: Decision, exchange: LoanExchange
+    ) -> Intent | None:
+        key = decision.loan.key
+        releases = decision.direction is Direction.REDUCE
+        if releases:
+            if key.product not in sight.histories:
+                return None
+            maximum = await exchange.max_reduction(decision.loan, decision.coin or "")
+            decision = within_maximum(decision, maximum)
+            self._report.decisions([decision], None)
+        held = decision.loan.collateral_in(decision.coin or "")
+        if held is None or decision.direction is None:
+            return None
+        amount = marked(
+            decision.amount,
+            accuracy=held.accuracy,
+            reference=held.amount,
+            ceiling=decision.ceiling,
+            taken=self._memory.amounts_taken(key),
+            seed=self._seed(),
+            upward=not releases,
+        )
+        if amount is None:
+            return None
+        now_ms = self._clock.now().exchange_ms
+        return Intent(
+            intent_id=self._new_id(),
+            owner=owner,
+            account=self.options.account,
+            key=key,
+            direction=decision.direction,
+            coin=held.coin,
+            amount=amount,
+            state=State.PLANNED,
+            reason=decision.reason,
+            collateral_before=held.amount,
+            ltv_before=decision.loan.ltv,
+            observed_at_ms=sight.books[key.product].began.exchange_ms,
+            seen_ids=frozenset(row.adjust_id for row in self._memory.rows(key)),
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            rescue_of=decision.rescue_of,
+        )
+
+    def _refused(self, intent: Intent, code: int | None, why: str, remedy: Remedy | None) -> None:
+        now = self._clock.now()
+        if remedy is Remedy.HUMAN:
+            self._human = (now.monotonic_ms, why)
+            self._report.human(why)
+            return
+        self._memory.refuse(intent.key, intent.coin, code, why, now)

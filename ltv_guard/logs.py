@@ -1,0 +1,64 @@
+"""How log lines look: JSON, one event a line, or columns for a person on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from decimal import Decimal
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+def configure(
+    *,
+    format: Literal["auto", "console", "json"] = "auto",
+    level: str = "INFO",
+    stream: TextIO | None = None,
+) -> None:
+    """Sends our events, and warnings of the libraries, to `stream` (standard output by default)."""
+    stream = stream if stream is not None else sys.stdout
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _plain,
+    ]
+    # Locals are never dumped into a traceback: they may hold a secret.
+    renderer: list[Processor]
+    if format == "console" or (format == "auto" and stream.isatty()):
+        renderer = [
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    else:
+        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[*shared, *renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Decimals as plain strings, and what is not there left out."""
+    return {key: _value(value) for key, value in event.items() if value is not None}
+
+
+def _value(value: Any) -> Any:  # noqa: ANN401 - whatever an event carries
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (list, tuple)):
+        return [_value(item) for item in value]
+    return value

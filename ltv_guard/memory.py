@@ -1,0 +1,141 @@
+"""What an account's guard remembers between cycles. A restart loses it without harm: it only waits longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.intents import SPENT, Intent, State
+from ltv_guard.core.loans import Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
+from ltv_guard.core.settlement import Watch
+
+DAY_MS = 86_400_000
+FIRST_BACKOFF_MS = 2_000
+LONGEST_BACKOFF_MS = 300_000
+SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The exchange refused an adjustment of a loan's coin: not tried again before `until_ms` (monotonic)."""
+
+    code: int | None
+    why: str
+    count: int
+    until_ms: int
+
+
+@dataclass(slots=True)
+class Memory:
+    """Mutable, owned by one guard, touched by one cycle at a time."""
+
+    intents: dict[str, Intent] = field(default_factory=dict)
+    watches: dict[str, Watch] = field(default_factory=dict)
+    histories: dict[Product, History] = field(default_factory=dict)
+    loans: dict[LoanKey, Loan] = field(default_factory=dict)
+    missed: dict[LoanKey, int] = field(default_factory=dict)
+    refusals: dict[tuple[LoanKey, str], Refusal] = field(default_factory=dict)
+    _low: dict[LoanKey, tuple[int, int]] = field(default_factory=dict)
+
+    def remember(self, intents: Iterable[Intent]) -> None:
+        for intent in intents:
+            self.intents[intent.intent_id] = intent
+
+    def forget_before(self, exchange_ms: int) -> None:
+        """Drops what ended before `exchange_ms`: memory stays flat over days."""
+        old = [
+            key for key, item in self.intents.items() if not item.is_open and item.updated_at_ms < exchange_ms
+        ]
+        for key in old:
+            del self.intents[key]
+            self.watches.pop(key, None)
+
+    def watch(self, intent: Intent, now: Moment) -> Watch:
+        """The watch of an open intent; one that was sent by an earlier process is watched from now."""
+        return self.watches.setdefault(intent.intent_id, Watch(since=now))
+
+    def claimed(self, product: Product) -> set[str]:
+        """History ids that belong to an intent of ours."""
+        return {
+            item.adjust_id
+            for item in self.intents.values()
+            if item.adjust_id is not None and item.key.product is product
+        }
+
+    def absent(self, product: Product, now: Moment) -> list[Intent]:
+        """Intents given up as absent within a day: their row may still turn up."""
+        return [
+            item
+            for item in self.intents.values()
+            if item.state is State.ABSENT
+            and item.key.product is product
+            and now.exchange_ms - item.updated_at_ms < DAY_MS
+        ]
+
+    def last_landed(self, key: LoanKey, now: Moment) -> Intent | None:
+        """The loan's latest adjustment that landed, if it is recent enough for old facts to be about."""
+        landed = [
+            item
+            for item in self.intents.values()
+            if item.key == key
+            and item.state in {State.CONFIRMED, State.AMBIGUOUS}
+            and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
+        ]
+        return max(landed, key=lambda item: item.signed_at_ms or 0, default=None)
+
+    def rows(self, key: LoanKey) -> tuple[HistoryRow, ...]:
+        history = self.histories.get(key.product)
+        return history.of(key) if history else ()
+
+    def amounts_taken(self, key: LoanKey) -> set[Decimal]:
+        """Amounts that a new adjustment of the loan must differ from, so that its row is told apart."""
+        ours = {item.amount for item in self.intents.values() if item.key == key}
+        return ours | {row.amount for row in self.rows(key)}
+
+    def added_24h(self, now: Moment) -> dict[str, Decimal]:
+        """Coins added in the last 24 hours by intents that landed or may have."""
+        added: dict[str, Decimal] = {}
+        for item in self.intents.values():
+            recent = now.exchange_ms - item.created_at_ms < DAY_MS
+            if recent and item.direction is Direction.ADD and item.state in SPENT:
+                added[item.coin] = added.get(item.coin, Decimal(0)) + item.amount
+        return added
+
+    def foreign_add_ms(self, key: LoanKey, now: Moment) -> int | None:
+        """How long ago the user added collateral by hand; None: not within what the history shows."""
+        claimed = self.claimed(key.product)
+        times = [
+            row.at_ms
+            for row in self.rows(key)
+            if row.direction is Direction.ADD and row.adjust_id not in claimed
+        ]
+        return max(0, now.exchange_ms - max(times)) if times else None
+
+    def low_for(self, key: LoanKey, *, low: bool, seen_at: Moment, longest_gap_ms: int) -> int:
+        """Sighted ms that the loan has been low for; time that nobody looked does not count."""
+        if not low:
+            self._low.pop(key, None)
+            return 0
+        last, sighted = self._low.get(key, (seen_at.monotonic_ms, 0))
+        gap = seen_at.monotonic_ms - last
+        sighted += gap if gap <= longest_gap_ms else 0
+        self._low[key] = (seen_at.monotonic_ms, sighted)
+        return sighted
+
+    def refuse(self, key: LoanKey, coin: str, code: int | None, why: str, now: Moment) -> Refusal:
+        """Notes a refusal; each one of the same code doubles the wait."""
+        last = self.refusals.get((key, coin))
+        count = last.count + 1 if last is not None and last.code == code else 1
+        wait = min(FIRST_BACKOFF_MS * 2 ** (count - 1), LONGEST_BACKOFF_MS)
+        refusal = Refusal(code=code, why=why, count=count, until_ms=now.monotonic_ms + wait)
+        self.refusals[key, coin] = refusal
+        return refusal
+
+    def refused(self, key: LoanKey, now: Moment) -> dict[str, str]:
+        """Coin -> why the exchange will not take it for this loan for now."""
+        return {
+            coin: item.why
+            for (loan, coin), item in self.refusals.items()
+            if loan == key and now.monotonic_ms < item.until_ms
+        }

@@ -1,0 +1,195 @@
+"""What the guard tells its operator: the events of docs/operations.md, once when they are news. Logs only."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from ltv_guard.core.decisions import Cause, Decision
+from ltv_guard.core.loans import Loan, LoanBook, LoanKey
+from ltv_guard.core.rules import thresholds
+from ltv_guard.memory import Memory
+from ltv_guard.notices import Notices
+from ltv_guard.ports import Identity, Pause
+
+if TYPE_CHECKING:
+    from ltv_guard.guard import Outcome
+
+GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
+NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanishes from there was liquidated
+
+log = structlog.stdlib.get_logger()
+
+
+class Reporter:
+    """Turns what happened into events. Holds no knowledge but what was said before."""
+
+    def __init__(self, account: str, blind_after: int, notices: Notices, memory: Memory) -> None:
+        self._account = account
+        self._blind_after = blind_after
+        self._notices = notices
+        self._memory = memory
+        self._failures: dict[Hashable, int] = {}
+
+    def finished(self, outcome: Outcome, withheld: str | None, duration_ms: int) -> None:
+        """The heartbeat."""
+        worst = max((decision.loan.ltv for decision in outcome.decisions), default=None)
+        level = log.warning if outcome.blind else log.info
+        level(
+            "cycle_finished",
+            loans=outcome.loans,
+            worst_ltv=worst,
+            actions=outcome.actions,
+            duration_ms=duration_ms,
+            outcome="blind" if outcome.blind else (withheld or "ok").split(":")[0],
+            open_intents=outcome.left_open,
+        )
+
+    def blind(self, what: str, why: str) -> None:
+        """A read failed: a fault when it begins, an alarm once it has lasted."""
+        self._failures[what] = self._failures.get(what, 0) + 1
+        cycles = self._failures[what]
+        if cycles == 1:
+            log.warning("read_failed", what=what, why=why)
+        if cycles >= self._blind_after:
+            self._notices.grave(("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why)
+
+    def recovered(self, what: str) -> None:
+        if self._failures.pop(what, 0) and self._notices.ended(("blind", what)):
+            log.warning("guard_recovered", what=what)
+
+    def key(self, identity: Identity, *, live: bool) -> None:
+        if identity.can_withdraw:
+            log.warning(
+                "key_can_withdraw", why="this key may withdraw funds; ltv-guard needs only 'Spot trade'"
+            )
+        if live and not identity.ip_bound:
+            log.warning("key_without_ip", expires_at=identity.expires_at, why="it dies after 90 days")
+
+    def human(self, why: str | None) -> None:
+        if why is not None:
+            self._notices.grave("human", why, "needs_human", why=why)
+        elif self._notices.ended("human"):
+            log.warning("human_not_needed", why="the key answers well again")
+
+    def paused(self, pause: Pause | None) -> None:
+        if pause is not None:
+            self._notices.once(
+                "pause", "warning", "guard_paused", why=pause.reason, scope=pause.account or "all"
+            )
+        elif self._notices.ended("pause"):
+            log.warning("guard_resumed")
+
+    def book(self, book: LoanBook) -> None:
+        """Loans that make no sense, and loans that are no longer there."""
+        for item in book.set_aside:
+            self._notices.grave(
+                ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
+            )
+        aside = {item.key for item in book.set_aside}
+        there = {loan.key for loan in book.loans}
+        for key in there:
+            if self._notices.ended(("aside", key)):
+                log.warning("loan_readable_again", **_named(key))
+        known = [key for key in self._memory.loans if key.product is book.product]
+        for key in known:
+            if key in there or key in aside:
+                self._memory.missed.pop(key, None)
+                continue
+            self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
+            if self._memory.missed[key] >= GONE_AFTER:
+                self._gone(self._memory.loans.pop(key))
+        for loan in book.loans:
+            self._memory.loans[loan.key] = loan
+
+    def _gone(self, loan: Loan) -> None:
+        self._memory.missed.pop(loan.key, None)
+        self._notices.ended(("decision", loan.key))
+        if loan.danger >= NEARLY_LIQUIDATED:
+            log.critical("loan_liquidated", last_ltv=loan.ltv, **_named(loan.key))
+        else:
+            log.warning("loan_gone", last_ltv=loan.ltv, **_named(loan.key))
+
+    def decisions(self, decisions: Sequence[Decision], withheld: str | None) -> None:
+        for decision in decisions:
+            with structlog.contextvars.bound_contextvars(**_named(decision.loan.key)):
+                self._decision(decision, withheld)
+
+    def _decision(self, decision: Decision, withheld: str | None) -> None:
+        key = decision.loan.key
+        news = self._notices.changed(("decision", key), (decision.cause, decision.direction, withheld))
+        level = log.info if news else log.debug
+        if news and decision.emergency:
+            level = log.warning
+        level(
+            "decision_made",
+            action=decision.direction or "hold",
+            cause=decision.cause,
+            reason=decision.reason,
+            ltv=decision.loan.ltv,
+            amount=decision.amount if decision.acts else None,
+            coin=decision.coin,
+            held_back=list(decision.held_back) or None,
+            rule=decision.policy.name,
+        )
+        self._pulled_in(decision)
+        self._short(decision)
+        self._unanswered(decision, withheld)
+
+    def _pulled_in(self, decision: Decision) -> None:
+        limits = thresholds(decision.policy, decision.loan)
+        topic = ("pulled_in", decision.loan.key)
+        if not limits.pulled_in:
+            self._notices.ended(topic)
+        elif self._notices.changed(topic, (limits.trigger, limits.emergency)):
+            log.warning(
+                "threshold_pulled_in",
+                trigger=limits.trigger,
+                target=limits.target,
+                emergency=limits.emergency,
+                margin_call_ltv=decision.loan.margin_call_ltv,
+            )
+
+    def _short(self, decision: Decision) -> None:
+        """Funds, caps or the exchange leave the loan above its target."""
+        topic = ("short", decision.loan.key)
+        if decision.missing <= 0:
+            if decision.cause is not Cause.OPEN_INTENT:
+                self._notices.ended(topic)
+            return
+        details: dict[str, Any] = {
+            "coin": decision.coin,
+            "missing": decision.missing,
+            "held_back": list(decision.held_back),
+            "reachable_ltv": decision.reachable_ltv,
+            "ltv": decision.loan.ltv,
+        }
+        state = tuple(item.split(" leaves ")[0] for item in decision.held_back)
+        if decision.acts:
+            if self._notices.changed(topic, state):
+                log.warning("protection_short", **details)
+        else:
+            self._notices.grave(topic, state, "protection_short", **details)
+
+    def _unanswered(self, decision: Decision, withheld: str | None) -> None:
+        """A breach that nothing is done about: said at once, and again with growing pauses."""
+        topic = ("unanswered", decision.loan.key)
+        why = withheld if decision.acts else None
+        if not decision.acts and decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED}:
+            why = decision.reason
+        if decision.breach and withheld is not None:
+            why = withheld
+        if decision.breach and why is not None:
+            cause = (decision.cause, why.split(":")[0])
+            self._notices.grave(
+                topic, cause, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=decision.reason
+            )
+        else:
+            self._notices.ended(topic)
+
+
+def _named(key: LoanKey) -> dict[str, str]:
+    return {"product": key.product.value, "loan_id": key.loan_id}
