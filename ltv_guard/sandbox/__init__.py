@@ -2,7 +2,16 @@
 
 from .exchange import Exchange
 from .faults import Fault
-from .scenario import Scenario, ScenarioError, load_scenario
+from .scenario import Scenario, ScenarioError, load_scenario, parse_scenario
 from .server import Sandbox, run
 
-__all__ = ["Exchange", "Fault", "Sandbox", "Scenario", "ScenarioError", "load_scenario", "run"]
+__all__ = [
+    "Exchange",
+    "Fault",
+    "Sandbox",
+    "Scenario",
+    "ScenarioError",
+    "load_scenario",
+    "parse_scenario",
+    "run",
+]

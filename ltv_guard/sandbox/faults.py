@@ -3,9 +3,9 @@
 import random
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal[
     "close_before",
@@ -33,16 +33,59 @@ Kind = Literal[
 ]
 
 
+NAMES = frozenset(
+    [
+        "time",
+        "tickers",
+        "kline",
+        "status",
+        "key",
+        "wallet",
+        "transfer",
+        "orders",
+        "position",
+        "maximum",
+        "adjust",
+        "history",
+        "terms",
+        "repay",
+        "repayments",
+    ]
+)
+
+
+NEED_SECONDS = frozenset({"stale_reads", "history_lag", "slow", "status_processing"})
+
+
 class Fault(BaseModel):
     """One fault and the requests that it strikes.
 
-    Which: `endpoint` is a short name (time, tickers, kline, status, key, wallet, transfer, orders,
-    position, maximum, adjust, history, terms, repay, repayments), a path, or `*`; with it `product`
+    Which: `endpoint` is a short name (NAMES), a path, or `*`; with it `product`
     (crypto_loan_legacy, crypto_loan), `direction` (add, reduce), `user`, `loan_id`.
     When: `after` matching requests are spared, then `times` are struck (null: all), each with
     `probability`, only between `from_s` and `until_s` real seconds after the start.
-    `applied`: for answers that say nothing useful, whether the request was carried out nevertheless.
-    `seconds`: how long a hang, ban, delay, lag or staleness lasts. The rest belongs to single kinds.
+
+    What each kind does, with its own parameters (`seconds` is how long it lasts; a hang without it lasts
+    until the client goes away or the sandbox ends):
+
+    - close_before, close_after: the connection ends without an answer, before or after the request was
+      carried out; `reset` makes it a TCP reset. hang_before, hang_after: the same after `seconds`.
+    - apply_late: admitted now, carried out `delay_s` later. `answer`: lost (closed at once), hung (held
+      open), given. `check`: the receive window counts at arrival, or at application.
+    - http_error (`status`, `body`; a 403 with `seconds` is a ban), empty_body, not_json (`body`),
+      json_not_object (`body`), ret_code (`code`, `message`), no_adjust_id: useless answers with
+      `headers`; `applied` says whether the request was carried out nevertheless.
+    - redirect (`status`, `location`), never carried out. slow: the answer comes after `seconds`.
+    - wild_time: the times of that answer are off by `offset_ms`. clock_offset: the server's clock is,
+      for that request: receive window and times.
+    - stale_reads: what is shown is `seconds` old. `variant`: whole (prices too), old_collateral (at
+      today's prices), new_collateral_old_ltv.
+    - history_lag: on history, rows younger than `seconds` are missing; on adjust, its row is, for so long.
+    - nonsense: `field` becomes `value`, or is gone (`remove`), in the row named by `loan_id` (an order
+      id, a coin, `pool`, or every row). cursor_loop: the same page and cursor again and again
+      (`value: endless`: ever new cursors). duplicate_key: a second retCode, `code`, in the answer.
+    - status_processing: a pool's adjustment stays at status 2 for `seconds`, then is carried out, if it
+      still can be. status_failed: it ends at status 3.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,6 +119,16 @@ class Fault(BaseModel):
     field: str | None = None
     value: Any = None
     remove: bool = False
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.endpoint != "*" and not self.endpoint.startswith("/") and self.endpoint not in NAMES:
+            raise ValueError(f"endpoint {self.endpoint!r} is none of {', '.join(sorted(NAMES))}")
+        if self.kind == "nonsense" and self.field is None:
+            raise ValueError("nonsense needs a field")
+        if self.kind in NEED_SECONDS and self.seconds is None:
+            raise ValueError(f"{self.kind} needs seconds")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

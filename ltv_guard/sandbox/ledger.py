@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import ROUND_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from itertools import count
 
 from .accounts import Account, Loan, Memory, open_account
 from .market import Moment
-from .orders import Order
+from .orders import DUST, Order
 from .records import FAILED, PROCESSING, SUCCESS, Adjustment, Direction, Liquidation, Repayment, Transfer
 from .refusals import LEGACY, POOL, Refusal, refusal
 from .scenario import Scenario
@@ -40,6 +40,7 @@ class Ledger:
         self.closed_coins = set(scenario.closed_collateral)
         self.col_res: str = scenario.col_res
         self._memory = {user: Memory(account) for user, account in self.accounts.items()}
+        self._waiting: list[Adjustment] = []
         self._ids = {LEGACY: count(FIRST_LEGACY_ID), POOL: count(FIRST_POOL_ID)}
         self._repay_ids = count(FIRST_REPAY_ID)
 
@@ -98,6 +99,7 @@ class Ledger:
         self.adjustments.append(row)
         if handling.processing_s > 0:
             row.status, row.settles_at_s = PROCESSING, moment.real_s + handling.processing_s
+            self._waiting.append(row)
         else:
             self._settle(row, moment)
         return row
@@ -129,7 +131,6 @@ class Ledger:
     def _settle(self, row: Adjustment, moment: Moment) -> None:
         """Let the coins move now, or fail: what was checked at the start may no longer hold."""
         account = self.accounts[row.user]
-        row.settles_at_s = None
         try:
             if row.settles_as == FAILED:
                 raise refusal("balance", row.product, "failed by the scenario")
@@ -161,22 +162,30 @@ class Ledger:
         if not used:
             raise refusal("no_loan", loan.product, "No debt in this coin")
         account.credit(coin, -used)
-        returned = ZERO
-        if isinstance(loan, Order) and loan.owed == 0:
-            returned, loan.status = loan.collateral, "repaid"
-            loan.move(loan.collateral_coin, -returned)
-            account.credit(loan.collateral_coin, returned)
-        return self._repaid(loan, coin, used, returned, 1, moment)
+        return self._repaid(loan, coin, used, self._freed(loan), 1, moment)
+
+    def _freed(self, loan: Loan) -> Decimal:
+        """Close an order that owes nothing any more, and give its collateral back."""
+        if not isinstance(loan, Order) or loan.owed > 0:
+            return ZERO
+        freed, loan.status = loan.collateral, "repaid"
+        loan.move(loan.collateral_coin, -freed)
+        self.accounts[loan.user].credit(loan.collateral_coin, freed)
+        return freed
 
     def partial_repayment(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
         """Let debt shrink by a payment from outside the Funding wallet."""
-        return self._repaid(loan, coin, loan.pay(coin, amount), ZERO, 1, moment)
+        used = loan.pay(coin, amount)
+        return self._repaid(loan, coin, used, self._freed(loan), 1, moment)
 
     def partial_liquidation(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
         """Sell some collateral at its price against the debt, without a row in the adjustment history."""
-        debt_coin = loan.loan_coin if isinstance(loan, Order) else next(iter(loan.flexible))
+        debt_coin, owed = loan.debts()[0]
+        proceeds = amount * moment.prices[coin] / moment.prices[debt_coin]
+        if proceeds >= owed:
+            raise ValueError(f"{amount} {coin} is more than a part of the debt")
         loan.move(coin, -amount)
-        paid = amount * moment.prices[coin] / moment.prices[debt_coin]
+        paid = proceeds.quantize(DUST, ROUND_DOWN)
         return self._repaid(loan, debt_coin, loan.pay(debt_coin, paid), ZERO, 2, moment)
 
     def _repaid(
@@ -226,9 +235,9 @@ class Ledger:
 
     def look(self, moment: Moment) -> None:
         """Let time pass up to this moment: interest, waiting adjustments, LTV extremes, liquidations."""
-        for row in self.adjustments_waiting():
-            if row.settles_at_s is not None and row.settles_at_s <= moment.real_s:
-                self._settle(row, moment)
+        for row in [row for row in self._waiting if row.settles_at_s <= moment.real_s]:
+            self._waiting.remove(row)
+            self._settle(row, moment)
         for loan in self.open_loans():
             loan.accrue(moment)
             ltv = loan.ltv(moment.prices)
@@ -242,9 +251,6 @@ class Ledger:
     def open_loans(self) -> Iterator[Loan]:
         for account in self.accounts.values():
             yield from (loan for loan in account.loans() if loan.status == "open")
-
-    def adjustments_waiting(self) -> list[Adjustment]:
-        return [row for row in self.adjustments if row.settles_at_s is not None]
 
     def _liquidate(self, loan: Loan, moment: Moment, reason: str) -> None:
         """Sell collateral for debt and fee; what is left goes back to the Funding wallet."""

@@ -71,7 +71,7 @@ class Market:
         raise KeyError(coin)
 
     def prices(self, real_s: Decimal) -> dict[str, Decimal]:
-        return {coin: self.price(coin, real_s) for coin in self.coins}
+        return {coin: self.price(coin, real_s) for coin in sorted(self.coins)}
 
     def set_price(self, coin: str, price: Decimal | None, real_s: Decimal) -> None:
         """Hold the price from now on; None gives the coin back to its path."""

@@ -74,7 +74,8 @@ def spoil(envelope: Payload, faults: list[Fault]) -> str:
                 for row in _rows(envelope["result"], fault.loan_id):
                     _disfigure(row, fault)
             case "cursor_loop" if "nextPageCursor" in envelope["result"]:
-                envelope["result"]["nextPageCursor"] = str(fault.value or "again")
+                cursor = f"again{envelope['time']}" if fault.value == "endless" else "again"
+                envelope["result"]["nextPageCursor"] = cursor
             case _:
                 pass
     text = json.dumps(envelope, default=str)

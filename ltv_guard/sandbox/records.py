@@ -33,7 +33,7 @@ class Adjustment:
     status: int = SUCCESS
     applied_ms: int | None = None
     applied_s: Decimal | None = None
-    settles_at_s: Decimal | None = None
+    settles_at_s: Decimal = Decimal(0)
     settles_as: int = SUCCESS
 
 

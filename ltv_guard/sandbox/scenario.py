@@ -196,6 +196,16 @@ class _ExactLoader(yaml.SafeLoader):
     """Leaves numbers with a point as text, so that no binary float stands between YAML and Decimal."""
 
 
+def _mapping(loader: _ExactLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    """Refuse duplicate keys: YAML would keep the last one in silence."""
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_ExactLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 _ExactLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()

@@ -15,6 +15,7 @@ from .refusals import Refusal
 from .scenario import ApiKey
 
 AHEAD_MS = 1000
+DEFAULT_WINDOW_MS = "5000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def _rsa_fits(pem: str, request: SignedRequest) -> bool:
 
 def check_window(request: SignedRequest, server_ms: int) -> None:
     """Hold `server_time - recv_window <= timestamp < server_time + 1000`, or refuse with 10002."""
-    timestamp, window = _number(request.timestamp), _number(request.recv_window)
+    timestamp, window = _number(request.timestamp), _number(request.recv_window or DEFAULT_WINDOW_MS)
     if not server_ms - window <= timestamp < server_ms + AHEAD_MS:
         raise Refusal(
             10002,

@@ -72,7 +72,7 @@ def _loan(loan: Loan, now: Moment) -> dict[str, Any]:
         "loan_id": loan.loan_id,
         "product": loan.product,
         "status": loan.status,
-        "ltv": loan.ltv(now.prices),
+        "ltv": loan.ltv(now.prices) if loan.status == "open" else None,
         "peak_ltv": loan.peak_ltv,
         "trough_ltv": loan.trough_ltv,
         "liquidation_ltv": loan.liquidation_ltv,

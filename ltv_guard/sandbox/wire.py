@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from . import mishaps
-from .api import ENDPOINTS, Call, Endpoint, authenticate, carry_out, parse_params, target_of
+from .api import ENDPOINTS
+from .calls import Call, Endpoint, authenticate, carry_out, parse_params, target_of
 from .exchange import Exchange
 from .faults import Fault
 from .limits import Allowance
@@ -52,7 +53,7 @@ class Wire:
         signed = SignedRequest(
             key=header("X-BAPI-API-KEY", ""),
             timestamp=header("X-BAPI-TIMESTAMP", ""),
-            recv_window=header("X-BAPI-RECV-WINDOW", "5000"),
+            recv_window=header("X-BAPI-RECV-WINDOW", ""),
             signature=header("X-BAPI-SIGN", ""),
             payload=raw if endpoint.writes else query.encode(),
         )
@@ -67,6 +68,8 @@ class Wire:
         call.faults = self.exchange.faults.take(target, self.exchange.clock.real_s())
         if shift := call.fault("clock_offset"):
             call.clock_shift_ms = shift.offset_ms
+        if call.fault("cursor_loop"):
+            call.params.pop("cursor", None)
         return call, unreadable
 
     async def _answer(
