@@ -1,0 +1,123 @@
+"""Calls: a request that was read, the endpoint it is for, and whether its sender may make it."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from .exchange import Exchange
+from .faults import Fault, Target
+from .limits import Allowance
+from .market import Moment
+from .payloads import Payload
+from .records import Direction
+from .refusals import POOL, Refusal, refusal
+from .scenario import ApiKey
+from .signatures import SignedRequest, check_key, check_permission
+
+PLAIN_NUMBER = re.compile(r"\d+(\.\d+)?")
+DIRECTIONS: dict[str, Direction] = {"0": "add", "1": "reduce"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request as it came in; `key` is set once its signature is known to be good."""
+
+    endpoint: "Endpoint"
+    signed: SignedRequest
+    params: Payload
+    address: str
+    faults: list[Fault] = field(default_factory=list)
+    key: ApiKey | None = None
+    clock_shift_ms: int = 0
+
+    def fault(self, kind: str) -> Fault | None:
+        return next((fault for fault in self.faults if fault.kind == kind), None)
+
+    @property
+    def user(self) -> str:
+        if self.key is None:
+            raise Refusal(10003, "API key is invalid.")
+        return self.key.user
+
+    def text(self, name: str) -> str:
+        """Give a parameter that must be there, as a string, or refuse with 10001."""
+        value = self.params.get(name)
+        if not isinstance(value, str) or not value:
+            raise Refusal(10001, f"Request parameter error: {name}")
+        return value
+
+    def optional(self, name: str) -> str | None:
+        return self.params.get(name) or None
+
+
+Handler = Callable[[Exchange, Call, Moment], Payload]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A path, its short name in faults and counts, and what it asks of the key."""
+
+    path: str
+    name: str
+    handler: Handler
+    method: str = "GET"
+    product: str | None = None
+    signed: bool = True
+    permission: tuple[str, str] | None = ("Spot", "SpotTrade")
+
+    @property
+    def writes(self) -> bool:
+        return self.method == "POST"
+
+
+def parse_params(endpoint: Endpoint, query: list[tuple[str, str]], body: bytes) -> Payload:
+    """Read the query, or the JSON object of strings that a POST must have."""
+    if not endpoint.writes:
+        return dict(query)
+    try:
+        document = json.loads(body, parse_float=Decimal)
+    except ValueError:
+        raise Refusal(10001, "Request body is not JSON") from None
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        raise Refusal(10001, "Request body must be a JSON object of strings")
+    return document
+
+
+def target_of(endpoint: Endpoint, params: Payload, key: ApiKey | None) -> Target:
+    """Say what a request is about before it is carried out, for the faults to choose by."""
+    loan_id = params.get("orderId") or ("pool" if endpoint.product == POOL else None)
+    return Target(
+        endpoint=endpoint.name,
+        path=endpoint.path,
+        product=endpoint.product,
+        direction=DIRECTIONS.get(str(params.get("direction"))),
+        user=key.user if key else None,
+        loan_id=loan_id,
+    )
+
+
+def authenticate(exchange: Exchange, call: Call) -> Allowance | None:
+    """Check key, window, signature, permission and rate limit, in that order."""
+    if not call.endpoint.signed:
+        return None
+    server_ms = exchange.clock.now_ms() + call.clock_shift_ms
+    call.key = check_key(exchange.keys, call.signed, server_ms, call.address)
+    if call.endpoint.permission:
+        check_permission(call.key, *call.endpoint.permission, writes=call.endpoint.writes)
+    plan = exchange.limits.plan
+    limit = plan.writes_per_s if call.endpoint.writes else plan.reads_per_s
+    return exchange.limits.allow(call.user, call.endpoint.path, limit, exchange.clock.real_s())
+
+
+def amount_of(call: Call, product: str) -> Decimal:
+    text = call.text("amount")
+    if not PLAIN_NUMBER.fullmatch(text):
+        raise refusal("precision", product, "Amount is not a plain number")
+    return Decimal(text)
+
+
+def carry_out(exchange: Exchange, call: Call) -> Payload:
+    """Do what the request asks, at this very moment, or raise Refusal."""
+    return call.endpoint.handler(exchange, call, exchange.look())

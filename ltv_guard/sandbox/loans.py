@@ -1,0 +1,125 @@
+"""Loans, both products: v5/crypto-loan, v5/crypto-loan-common and v5/crypto-loan-flexible."""
+
+from decimal import Decimal
+
+from . import payloads
+from .calls import DIRECTIONS, Call, amount_of
+from .exchange import Exchange
+from .ledger import Handling
+from .market import Moment
+from .paging import page
+from .payloads import Payload
+from .refusals import LEGACY, POOL, Refusal
+from .services import shown
+
+
+def _old_ltvs(exchange: Exchange, call: Call, moment: Moment) -> dict[str, str]:
+    """Give the LTVs of a while ago where a fault shows them beside today's collateral."""
+    stale = call.fault("stale_reads")
+    if stale is None or stale.variant != "new_collateral_old_ltv":
+        return {}
+    then_s = moment.real_s - (stale.seconds or Decimal(0))
+    then, prices = exchange.ledger.as_of(call.user, then_s), exchange.moment(then_s).prices
+    return {loan.loan_id: payloads.quoted_ltv(loan.ltv(prices), loan.product) for loan in then.loans()}
+
+
+def answer_orders(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    account, then = shown(exchange, call, moment)
+    old = _old_ltvs(exchange, call, moment)
+    rows = [payloads.order_row(order, then.prices) for order in account.open_orders()]
+    for row in rows:
+        row["currentLTV"] = old.get(row["orderId"], row["currentLTV"])
+    rows = _filtered(rows, call, "orderId", "loanCurrency", "collateralCurrency")
+    known = list(reversed(account.orders))
+    return page(rows, call.params, "orderId", closing_cursor=False, known=known)
+
+
+def answer_position(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    account, then = shown(exchange, call, moment)
+    found = payloads.position(account.pool, then.prices, exchange.ledger.col_res)
+    return found | {"ltv": _old_ltvs(exchange, call, moment).get("pool", found["ltv"])}
+
+
+def answer_maximum(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    product = call.endpoint.product or LEGACY
+    loan_id = call.text("orderId") if product == LEGACY else "pool"
+    loan = exchange.ledger.loan(call.user, product, loan_id)
+    coin = next(iter(loan.holdings())) if product == LEGACY else call.text("currency")
+    return {"maxCollateralAmount": payloads.plain(loan.maximum_release(coin, moment.prices))}
+
+
+def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    product = call.endpoint.product or LEGACY
+    loan_id = call.text("orderId") if product == LEGACY else "pool"
+    direction = DIRECTIONS.get(call.text("direction"))
+    if direction is None:
+        raise Refusal(10001, "Request parameter error: direction")
+    coin = "" if product == LEGACY else call.text("currency")
+    amount = amount_of(call, product)
+    loan = exchange.ledger.loan(call.user, product, loan_id)
+    row = exchange.ledger.adjust(
+        loan, coin or next(iter(loan.holdings())), direction, amount, moment, handling=_handling(call)
+    )
+    return {"adjustId": str(row.adjust_id) if product == LEGACY else row.adjust_id}
+
+
+def _handling(call: Call) -> Handling:
+    lag, slow, failed = (call.fault(kind) for kind in ("history_lag", "status_processing", "status_failed"))
+    hidden_s = (lag and lag.seconds) or Decimal(0)
+    if call.endpoint.product == LEGACY:  # its adjustments are final at once: they have no status
+        return Handling(hidden_s=hidden_s)
+    return Handling(
+        hidden_s=hidden_s,
+        processing_s=(slow and slow.seconds) or Decimal(0),
+        fails=failed is not None,
+    )
+
+
+def answer_history(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    lag = call.fault("history_lag")
+    until_s = moment.real_s - ((lag and lag.seconds) or Decimal(0))
+    rows = [
+        payloads.adjustment_row(row)
+        for row in reversed(exchange.ledger.adjustments)
+        if row.user == call.user
+        and row.product == call.endpoint.product
+        and row.visible_from_s <= moment.real_s
+        and row.made_s <= until_s
+    ]
+    rows = _filtered(rows, call, "orderId", "adjustId", "collateralCurrency")
+    return page(rows, call.params, "adjustId", closing_cursor=True)
+
+
+def answer_terms(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    coin = call.optional("currency")
+    if call.endpoint.product == POOL:
+        return payloads.pool_terms(exchange.scenario, coin)
+    return payloads.legacy_terms(exchange.scenario, call.optional("vipLevel"), coin)
+
+
+def answer_repay(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    product = call.endpoint.product or LEGACY
+    loan_id = call.text("orderId") if product == LEGACY else "pool"
+    amount = amount_of(call, product)
+    loan = exchange.ledger.loan(call.user, product, loan_id)
+    coin = loan.debts()[0][0] if product == LEGACY else call.text("loanCurrency")
+    return {"repayId": str(exchange.ledger.repay(loan, coin, amount, moment).repay_id)}
+
+
+def answer_repayments(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    rows = [
+        payloads.repayment_row(row)
+        for row in reversed(exchange.ledger.repayments)
+        if row.user == call.user and row.product == call.endpoint.product
+    ]
+    rows = _filtered(rows, call, "orderId", "repayId", "loanCurrency")
+    return page(rows, call.params, "repayId", closing_cursor=True)
+
+
+def _filtered(rows: list[Payload], call: Call, *names: str) -> list[Payload]:
+    wanted = {name: call.optional(name) for name in names}
+    return [
+        row
+        for row in rows
+        if all(value is None or name not in row or str(row[name]) == value for name, value in wanted.items())
+    ]
