@@ -141,12 +141,13 @@ def _secrets(name: str, written: Tree, folder: Path) -> Tree:
 
 def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
     key = f"accounts.{name}.{kind}"
-    value = written.get(kind)
-    if value is None:
+    given = written.get(kind)
+    if given is None:
         key = f"{key}_file"
-        value = read_secret(key, written[key.rpartition(".")[2]], folder)
+        value = read_secret(key, written[f"{kind}_file"], folder)
     else:
         key = f"{key} (from {_variable(name, kind)})"
+        value = given.get_secret_value()
     if kind == "rsa_private_key":
         # an env file has no place for line breaks
         pem = value if "\n" in value else value.replace("\\n", "\n")
@@ -154,7 +155,7 @@ def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
         return pem
     if not re.fullmatch(r"[!-~]+", value):
         raise ConfigError(f"{key} holds a space or another character that no API key has")
-    return str(value)
+    return value
 
 
 def _check_rsa(key: str, pem: str) -> None:

@@ -45,7 +45,7 @@ def settle_sources(environment: Mapping[str, Any], yaml: Mapping[str, Any]) -> N
     above, section = environment.get("journal", {}), yaml.get("journal", {})
     if "url" in section and "url_file" in section:
         raise ConfigError("journal.url and journal.url_file are both set: keep one of the two")
-    if "url" in section and _holds_password(section["url"]):
+    if "url" in section and _holds_password(section["url"].get_secret_value()):
         raise ConfigError(
             "journal.url holds a password, which must not stand in the configuration file: "
             "use journal.url_file, or the variable LTV_GUARD_JOURNAL__URL"
@@ -74,11 +74,11 @@ def resolve_journal(written: Mapping[str, Any], folder: Path, *, local_exchange:
         ConfigError: names journal.url or journal.url_file, and what can't be used about it.
     """
     if (url := written.get("url")) is not None:
-        return {**written, "url": _usable("journal.url", str(url), folder)}
+        return {**written, "url": _usable("journal.url", url.get_secret_value(), folder)}
     if (file := written.get("url_file")) is not None:
-        url = read_secret("journal.url_file", file, folder)
-        path = absolute(file, folder)
-        return {**written, "url": _usable("journal.url_file", url, folder), "url_file": path}
+        text = read_secret("journal.url_file", file, folder)
+        url_file = absolute(file, folder)
+        return {**written, "url": _usable("journal.url_file", text, folder), "url_file": url_file}
     return {**written, "url": _sqlite(_default_file(local_exchange=local_exchange), "journal.url")}
 
 
@@ -124,6 +124,10 @@ def _sqlite(path: Path, key: str) -> str:
 
 def _default_file(*, local_exchange: bool) -> Path:
     folder = platformdirs.user_state_path("ltv-guard")
+    if not folder.is_absolute():
+        raise ConfigError(
+            "journal.url is not set, and its default needs a home folder, which this user lacks"
+        )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigError, Path, dotted
@@ -43,7 +43,7 @@ def variable_name(path: Path) -> str:
 
 
 def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a model, a dict, a tuple or a leaf
-    """Return the value with null sections emptied and coins upper-cased.
+    """Return the value with null sections emptied, coins upper-cased and secrets wrapped.
 
     Raises:
         ConfigError: names the place of what does not fit.
@@ -59,7 +59,7 @@ def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a mode
         raise ConfigError(f"{place} has no value: give it one, or take the key out")
     if isinstance(value, dict | list):
         raise ConfigError(f"{place} must be a single value")
-    return value
+    return SecretStr(str(value)) if kind is SecretStr else value
 
 
 def below(kind: Any, key: str) -> tuple[Any, str] | None:  # noqa: ANN401 - as above

@@ -61,9 +61,9 @@ def load_journal(path: Path | None, *, environ: Mapping[str, str] = os.environ) 
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    chosen = path or Path(environ.get(CONFIG, "").strip())
-    if chosen != Path():
-        return chosen.absolute()
+    named = next((value.strip() for name, value in environ.items() if name.upper() == CONFIG), "")
+    if path or named:
+        return (path or Path(named)).absolute()
     return DEFAULT_PATH if DEFAULT_PATH.exists() else None
 
 

@@ -1,5 +1,6 @@
 """Reads a secret from the file that a key names; an error names the key and the path, never the secret."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -13,14 +14,17 @@ _PASTED = re.compile(r"(?=.*\d)[A-Za-z0-9+=]{16,}|-----BEGIN.*|.*://.*", re.DOTA
 
 def absolute(written: object, folder: Path) -> Path:
     """Where a written path points: relative ones start from the configuration file's folder."""
-    return folder / Path(str(written)).expanduser()
+    path = Path(str(written))
+    with contextlib.suppress(RuntimeError):  # nobody's home
+        path = path.expanduser()
+    return folder / path
 
 
 def read_secret(key: str, written: object, folder: Path) -> str:
     """Return the text of the file that `key` names, without its trailing newline."""
-    if _PASTED.fullmatch(str(written)):
-        raise ConfigError(f"{key} looks like the secret itself; it must be the path of a file that holds it")
     path = absolute(written, folder)
+    if _PASTED.fullmatch(str(written)) and not path.is_file():
+        raise ConfigError(f"{key} looks like the secret itself; it must be the path of a file that holds it")
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)

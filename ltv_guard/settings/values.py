@@ -51,7 +51,7 @@ def number(value: object) -> Decimal:
         raise ValueError("must be a number, such as 0.75")
     parsed = Decimal(text)
     exponent = parsed.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or parsed.adjusted() > _MOST_DIGITS:
+    if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or parsed.adjusted() >= _MOST_DIGITS:
         raise ValueError(f"must be a number below 1e{_MOST_DIGITS} with at most {_MOST_DECIMALS} decimals")
     return parsed
 

@@ -1,0 +1,120 @@
+"""The shipped configurations and the reference page say what the models say."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ltv_guard.settings import NOT_YET, Override, Settings, load
+from ltv_guard.settings.keys import fields_of, is_model, kind_of, leaves, plain
+from ltv_guard.settings.values import Marker
+
+ROOT = Path(__file__).parents[2]
+FROM_THE_ENVIRONMENT_ONLY = ("api_key", "api_secret", "rsa_private_key")
+REFERENCE = (ROOT / "docs/configuration.md").read_text()
+
+
+def written_keys(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield (*path, key)
+            yield from written_keys(value, (*path, key))
+
+
+def keys_to_write() -> list[tuple[str, ...]]:
+    inherited = {("accounts", "main", "policy"), ("accounts", "main", "wallet")}
+    return [
+        tuple(map(str, path))
+        for path in leaves(Settings, "main")
+        if path[-1] not in FROM_THE_ENVIRONMENT_ONLY and path[:3] not in inherited
+    ]
+
+
+def example() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "config/ltv_guard.yaml").read_text())  # type: ignore[no-any-return]
+
+
+def test_the_example_has_every_key() -> None:
+    written = set(written_keys(example()))
+
+    assert not [path for path in keys_to_write() if path not in written]
+    assert {("accounts", "main", "policy"), ("accounts", "main", "wallet")} <= written
+
+
+def test_the_example_explains_every_key_of_an_override() -> None:
+    text = (ROOT / "config/ltv_guard.yaml").read_text()
+    match = plain(kind_of(fields_of(Override)["match"]))
+
+    assert is_model(match)
+    for key in (*fields_of(Override), *fields_of(match)):
+        assert re.search(rf"#.*\b{key}:", text), key
+
+
+def test_every_key_of_the_example_has_a_comment_above_it() -> None:
+    lines = (ROOT / "config/ltv_guard.yaml").read_text().splitlines()
+    sections = {"exchange", "accounts", "main", "schedule", "settlement", "policy", "add", "reduce", "limits"}
+    sections |= {"wallet", "logging", "journal", "pool_terms"}
+    own_words = {"api_secret_file", "margin_call_ltv", "liquidation_ltv"}  # explained with their neighbours
+
+    for above, line in itertools.pairwise(lines):
+        key = re.match(r" *(\w+):", line)
+        if key and key[1] not in sections | own_words:
+            assert above.lstrip().startswith("#"), line
+
+
+def test_the_example_holds_the_defaults(folder: Path) -> None:
+    keys = {
+        f"LTV_GUARD_ACCOUNTS__MAIN__API_{kind}_FILE": str(folder / kind.lower()) for kind in ("KEY", "SECRET")
+    }
+
+    from_example = load(ROOT / "config/ltv_guard.yaml", environ=keys)
+    from_nothing = load(None, environ=keys)
+
+    assert from_example.model_dump(exclude={"source"}) == from_nothing.model_dump(exclude={"source"})
+
+
+def test_the_sandbox_configuration_loads_as_it_is() -> None:
+    settings = load(ROOT / "config/sandbox.yaml", environ={})
+    credentials = settings.accounts["main"].credentials
+
+    assert settings.mode == "live"
+    assert settings.exchange.is_local
+    assert credentials.api_key.get_secret_value() == "sandbox-key"
+    assert credentials.api_secret is not None
+    assert credentials.api_secret.get_secret_value() == "sandbox-secret"
+    assert settings.policy.reduce.enabled
+    assert settings.journal.shown.endswith("journal-sandbox.db")
+
+
+@pytest.mark.parametrize("path", [".".join(path) for path in keys_to_write()])
+def test_the_reference_names_every_key_and_its_default(path: str) -> None:
+    section, _, key = path.removeprefix("accounts.main.").rpartition(".")
+    candidates = {path, path.partition(".")[2], key if section in ("", *Settings.model_fields) else path}
+    rows = [
+        row for row in REFERENCE.splitlines() if any(row.startswith(f"| `{each}` |") for each in candidates)
+    ]
+    if path == "overrides":
+        assert "## Overrides" in REFERENCE
+        return
+    assert rows, path
+    value: Any = example()
+    for part in path.split("."):
+        value = value[part]
+    if "accounts" in path:
+        return
+    shown = f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
+    shown = {"None": "null", "True": "true", "False": "false"}.get(shown, shown)
+    assert any(re.search(rf"\| `{re.escape(shown)}0?` \|", row) for row in rows), (path, shown)
+
+
+def test_what_is_not_honoured_yet_is_a_key() -> None:
+    for path in NOT_YET:
+        model: Any = Settings
+        for key in path.split("."):
+            field = fields_of(model)[key]
+            assert Marker.RESOLVED not in field.metadata
+            model = plain(kind_of(field))
