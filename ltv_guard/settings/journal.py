@@ -111,6 +111,14 @@ def _postgresql(url: URL, key: str) -> str:
 
 
 def _sqlite(path: Path, key: str) -> str:
+    try:
+        _check_file(path, key)
+    except (OSError, ValueError):
+        raise ConfigError(f"{key} names a file in a folder that can't be looked into") from None
+    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string(hide_password=False)
+
+
+def _check_file(path: Path, key: str) -> None:
     if not path.parent.is_dir():
         raise ConfigError(f"{key} names a file in the folder {path.parent}, which does not exist")
     if path.is_dir():
@@ -119,7 +127,6 @@ def _sqlite(path: Path, key: str) -> str:
         raise ConfigError(f"{key} names a file in the folder {path.parent}, which can't be written to")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise ConfigError(f"{key} names the file {path}, which can't be written to")
-    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string(hide_password=False)
 
 
 def _default_file(*, local_exchange: bool) -> Path:

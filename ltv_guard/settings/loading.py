@@ -64,7 +64,10 @@ def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     named = next((value.strip() for name, value in environ.items() if name.upper() == CONFIG), "")
     if path or named:
         return (path or Path(named)).absolute()
-    return DEFAULT_PATH if DEFAULT_PATH.exists() else None
+    try:
+        return DEFAULT_PATH if DEFAULT_PATH.exists() else None
+    except PermissionError:
+        return DEFAULT_PATH  # it may be there: better refused than passed over
 
 
 def _build(

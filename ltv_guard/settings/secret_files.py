@@ -23,19 +23,21 @@ def absolute(written: object, folder: Path) -> Path:
 def read_secret(key: str, written: object, folder: Path) -> str:
     """Return the text of the file that `key` names, without its trailing newline."""
     path = absolute(written, folder)
-    if _PASTED.fullmatch(str(written)) and not path.is_file():
-        raise ConfigError(f"{key} looks like the secret itself; it must be the path of a file that holds it")
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
         text = data.decode().rstrip("\r\n")
-    except FileNotFoundError:
-        raise ConfigError(f"{key} names the file {path}, which does not exist") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{key} names the file {path}, which is not text") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ConfigError(f"{key} names the file {path}, which can't be read ({reason})") from None
+        if _PASTED.fullmatch(str(written)):
+            complaint = "looks like the secret itself; it must be the path of a file that holds it"
+        elif isinstance(error, FileNotFoundError):
+            complaint = f"names the file {path}, which does not exist"
+        else:
+            reason = error.strerror if isinstance(error, OSError) else "not a path"
+            complaint = f"names the file {path}, which can't be read ({reason})"
+        raise ConfigError(f"{key} {complaint}") from None
     if not text.strip():
         raise ConfigError(f"{key} names the file {path}, which is empty")
     if len(data) > _MOST_BYTES:

@@ -65,6 +65,29 @@ def test_a_value_wins_over_a_file_even_one_that_does_not_exist(load_text: Load) 
     assert settings.accounts["main"].api_key.get_secret_value() == "a"
 
 
+def test_a_key_file_may_have_a_name_like_a_key(load_text: Load, folder: Path) -> None:
+    (folder / "key").rename(folder / "keyOfMyBybitAccount1")
+
+    load_text("accounts: {main: {api_key_file: keyOfMyBybitAccount1, api_secret_file: secret}}")
+
+
+def test_the_librarys_own_debug_log_holds_no_secret(
+    load_text: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    caplog.set_level("DEBUG")
+
+    load_text(
+        "",
+        {
+            "LTV_GUARD_ACCOUNTS__MAIN__API_SECRET": SECRET,
+            "LTV_GUARD_JOURNAL__URL": f"postgresql://u:{SECRET}@db/x",
+        },
+    )
+
+    assert SECRET not in caplog.text
+
+
 def test_a_file_may_be_named_by_a_variable(load_text: Load, folder: Path) -> None:
     (folder / "other").write_text("other-key")
 

@@ -133,6 +133,13 @@ def test_the_path_that_is_given_wins_over_the_variable_and_that_over_the_default
     assert load(None, environ=KEYS).source == folder / "etc.yaml"
 
 
+def test_the_variable_that_names_the_file_counts_in_any_case_and_not_when_empty(folder: Path) -> None:
+    (folder / "named.yaml").write_text("")
+
+    assert load(None, environ={"ltv_guard_config": str(folder / "named.yaml"), **KEYS}).source is not None
+    assert load(None, environ={"LTV_GUARD_CONFIG": " ", **KEYS}).source is None
+
+
 def test_null_is_as_good_as_unwritten_where_it_may_stand(load_text: Load) -> None:
     settings = load_text(
         "exchange: {base_url: null, stream_url: ~}\njournal: {url: , url_file: }\n"
