@@ -1,0 +1,1 @@
+"""Alembic's scripts for the journal; `schema.py` runs them."""

@@ -1,0 +1,63 @@
+"""From the journal's URL to a journal that can be used, or to the sentence that says why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ltv_guard.adapters.journal import queries
+from ltv_guard.adapters.journal.sql import SqlJournal
+from ltv_guard.adapters.journal.sqlite import SqliteStore
+from ltv_guard.adapters.journal.store import Store
+from ltv_guard.core.errors import JournalUnavailable
+
+_SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
+_POSTGRES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+
+
+async def open_journal(url: str, *, writer: bool = True, busy_timeout_s: float = 5.0) -> SqlJournal:
+    """Opens the journal, creates it where there is none, and brings its schema up to date.
+
+    `writer` is the daemon: the only one of its kind on a SQLite file, and the only one that sends. Commands
+    open it with `writer=False`: they can read, pause, resume and resolve beside a running daemon.
+    Raises JournalUnavailable, whose sentence never holds the URL.
+    """
+    try:
+        parsed = parse_url(url)
+    except ValueError as error:
+        raise JournalUnavailable(str(error)) from None
+    store = await _store(parsed, writer=writer, busy_timeout_s=busy_timeout_s)
+    try:
+        async with store.reading() as connection:
+            is_new = bool((await connection.execute(queries.is_empty())).scalar_one())
+    except BaseException:
+        await store.close()
+        raise
+    return SqlJournal(store, is_new=is_new)
+
+
+def parse_url(url: str) -> URL:
+    """The URL of a journal that could be opened. Raises ValueError with a sentence that does not repeat it."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("the journal's URL cannot be read: write sqlite:////folder/journal.db") from None
+    if parsed.drivername in _POSTGRES:
+        return parsed.set(drivername="postgresql+asyncpg")
+    if parsed.drivername not in _SQLITE:
+        raise ValueError(
+            f"the journal's URL begins with {parsed.drivername}: only sqlite and postgresql are possible"
+        )
+    if not parsed.database or parsed.database == ":memory:" or parsed.query or parsed.host:
+        raise ValueError(
+            "the journal's URL must name a file and nothing else, as sqlite:////folder/journal.db"
+        )
+    return parsed
+
+
+async def _store(url: URL, *, writer: bool, busy_timeout_s: float) -> Store:
+    if url.drivername != "postgresql+asyncpg":
+        return await SqliteStore.open(Path(url.database or ""), daemon=writer, busy_timeout_s=busy_timeout_s)
+    raise JournalUnavailable("a journal in PostgreSQL is not built yet")

@@ -1,0 +1,134 @@
+"""What the journal keeps beside intents, episodes and pauses, and how rows become values and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ltv_guard.adapters.journal.tables import ALL_ACCOUNTS
+from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.ports import Episode, Pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ban:
+    """The exchange has shut a host out until `until_ms`; written down at `set_at_ms` by the same clock."""
+
+    host: str
+    until_ms: int
+    set_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One start of the daemon. `acknowledged` are the pauses (account, or None for all) that it obeys."""
+
+    run_id: str
+    host: str
+    pid: int
+    started_at_ms: int
+    alive_at_ms: int
+    ended_at_ms: int | None = None
+    acknowledged: frozenset[str | None] = frozenset()
+
+
+def row_of(intent: Intent) -> dict[str, Any]:
+    return {
+        "intent_id": intent.intent_id,
+        "environment": intent.owner.environment,
+        "user_id": intent.owner.user_id,
+        "account": intent.account,
+        "product": intent.key.product.value,
+        "loan_id": intent.key.loan_id,
+        "direction": intent.direction.value,
+        "coin": intent.coin,
+        "amount": _plain(intent.amount),
+        "state": intent.state.value,
+        "reason": _storable(intent.reason),
+        "collateral_before": _plain(intent.collateral_before),
+        "ltv_before": _plain(intent.ltv_before),
+        "observed_at_ms": intent.observed_at_ms,
+        "seen_ids": json.dumps(sorted(intent.seen_ids)),
+        "created_at_ms": intent.created_at_ms,
+        "updated_at_ms": intent.updated_at_ms,
+        "rescue_of": intent.rescue_of,
+        "signed_at_ms": intent.signed_at_ms,
+        "recv_window_ms": intent.recv_window_ms,
+        "adjust_id": intent.adjust_id,
+        "ret_code": intent.ret_code,
+        "ret_msg": None if intent.ret_msg is None else _storable(intent.ret_msg),
+        "ltv_after": None if intent.ltv_after is None else _plain(intent.ltv_after),
+    }
+
+
+def intent_of(row: Mapping[str, Any]) -> Intent:
+    """Raises JournalUnavailable where a row makes no sense: to skip it might be to send twice."""
+    try:
+        return _intent_of(row)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise JournalUnavailable(
+            f"the journal's intent {row['intent_id']} makes no sense ({error}): "
+            "restore the journal from a copy, or mend that row by hand"
+        ) from error
+
+
+def _intent_of(row: Mapping[str, Any]) -> Intent:
+    ltv_after = row["ltv_after"]
+    return Intent(
+        intent_id=row["intent_id"],
+        owner=Owner(row["environment"], row["user_id"]),
+        account=row["account"],
+        key=LoanKey(Product(row["product"]), row["loan_id"]),
+        direction=Direction(row["direction"]),
+        coin=row["coin"],
+        amount=Decimal(row["amount"]),
+        state=State(row["state"]),
+        reason=row["reason"],
+        collateral_before=Decimal(row["collateral_before"]),
+        ltv_before=Decimal(row["ltv_before"]),
+        observed_at_ms=row["observed_at_ms"],
+        seen_ids=frozenset(json.loads(row["seen_ids"])),
+        created_at_ms=row["created_at_ms"],
+        updated_at_ms=row["updated_at_ms"],
+        rescue_of=row["rescue_of"],
+        signed_at_ms=row["signed_at_ms"],
+        recv_window_ms=row["recv_window_ms"],
+        adjust_id=row["adjust_id"],
+        ret_code=row["ret_code"],
+        ret_msg=row["ret_msg"],
+        ltv_after=None if ltv_after is None else Decimal(ltv_after),
+    )
+
+
+def episode_of(row: Mapping[str, Any]) -> Episode:
+    return Episode(
+        key=LoanKey(Product(row["product"]), row["loan_id"]),
+        opened_at_ms=row["opened_at_ms"],
+        closed_at_ms=row["closed_at_ms"],
+    )
+
+
+def pause_of(row: Mapping[str, Any]) -> Pause:
+    return Pause(account=account_of(row["account"]), reason=row["reason"], since_ms=row["since_ms"])
+
+
+def stored_account(account: str | None) -> str:
+    return ALL_ACCOUNTS if account is None else account
+
+
+def account_of(stored: str) -> str | None:
+    return None if stored == ALL_ACCOUNTS else stored
+
+
+def _plain(number: Decimal) -> str:
+    return format(number, "f")
+
+
+def _storable(words: str) -> str:
+    # The exchange's messages may hold what no database takes as text: NUL, halves of surrogate pairs.
+    return words.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,62 @@
+"""The journal's schema: which revision a database has, and the way to the newest, by Alembic."""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum, auto
+
+from sqlalchemy import Connection, inspect
+
+from ltv_guard.core.errors import JournalUnavailable
+
+# Set before Alembic is imported: it tells of its plugins at once, and our log is an interface.
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+from alembic import command  # noqa: E402
+from alembic.config import Config  # noqa: E402
+from alembic.runtime.migration import MigrationContext  # noqa: E402
+from alembic.script import ScriptDirectory  # noqa: E402
+
+VERSION_TABLE = "journal_version"
+
+
+class Standing(Enum):
+    """How a database's schema stands to this program's."""
+
+    EMPTY = auto()
+    OLDER = auto()
+    CURRENT = auto()
+
+
+def standing(connection: Connection, place: str) -> Standing:
+    """Raises JournalUnavailable where the schema is newer than this program, or not a journal's."""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    revision = context.get_current_revision()
+    if revision is None:
+        if inspect(connection).has_table("intents"):
+            raise JournalUnavailable(
+                f"{place} holds tables that are not a journal's: give the journal its own"
+            )
+        return Standing.EMPTY
+    scripts = ScriptDirectory.from_config(_config())
+    if revision == scripts.get_current_head():
+        return Standing.CURRENT
+    if revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise JournalUnavailable(
+            f"{place} was written by a newer ltv-guard (schema {revision}): upgrade ltv-guard to use it"
+        )
+    return Standing.OLDER
+
+
+def upgrade(connection: Connection) -> None:
+    """Brings the schema to the newest revision, within the connection's transaction."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "ltv_guard.adapters.journal:migrations")
+    config.set_main_option("path_separator", "os")
+    return config

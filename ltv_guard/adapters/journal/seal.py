@@ -1,0 +1,51 @@
+"""The seal: a small file beside a SQLite journal that tells one in use from one brought back from a copy.
+
+It names the intent that was last marked sent, the database file (device and inode) and the system's boot; a
+restored journal disagrees with at least one of them. It is written before the commit that marks an intent
+sent, and never synced: whoever is killed in between leaves a seal that does not match, and that costs the
+next start a few seconds of waiting, no more. What a power cut does to an unsynced file needs no thought: the
+boot is another one afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Seal:
+    """The seal at `path` of the database file `database`. Every method may raise OSError."""
+
+    def __init__(self, path: Path, database: Path) -> None:
+        self._path = path
+        self._database = database
+
+    def matches(self, last_sent: str | None) -> bool:
+        """Whether `last_sent`, from the database, is what was sealed, for this very file and this boot."""
+        try:
+            return self._path.read_text(encoding="utf-8") == self._words(last_sent)
+        except (FileNotFoundError, UnicodeDecodeError):
+            return False
+
+    def write(self, last_sent: str | None) -> None:
+        self._path.write_text(self._words(last_sent), encoding="utf-8")
+
+    def break_(self) -> None:
+        """A journal that is not continuous has no seal until it has waited: dying early must not seal it."""
+        self._path.unlink(missing_ok=True)
+
+    def _words(self, last_sent: str | None) -> str:
+        file = self._database.stat()
+        return json.dumps(
+            {"device": file.st_dev, "inode": file.st_ino, "boot": _boot_id(), "last_sent": last_sent}
+        )
+
+
+def _boot_id() -> str | None:
+    # A volume brought back from a snapshot keeps its inodes; it hardly comes back within one boot.
+    with suppress(OSError):
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    return None

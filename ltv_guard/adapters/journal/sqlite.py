@@ -1,0 +1,160 @@
+"""A journal in a SQLite file: one connection that writes, others that only read, a lock file and a seal.
+
+Beside `journal.db` lie `-wal` and `-shm` (SQLite's own; a copy without them is no copy), `.lock` and `.seal`.
+The file must lie on a local disk: on a network filesystem neither SQLite's locks nor ours can be relied on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ltv_guard.adapters.journal import schema
+from ltv_guard.adapters.journal.failures import corrupt, replaced, told
+from ltv_guard.adapters.journal.lockfile import LockFile
+from ltv_guard.adapters.journal.seal import Seal
+from ltv_guard.adapters.journal.sqlite_engines import reading_engine, writing_engine
+from ltv_guard.adapters.journal.tables import last_sent
+from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.loans import Owner
+
+
+class SqliteStore:
+    """Made by `open`. A daemon's holds the lock file for as long as it lives."""
+
+    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+        self.place = f"the journal {path}"
+        self.is_continuous = False
+        self._path = path
+        self._lock: LockFile | None = None
+        self._seal = Seal(_beside(path, ".seal"), path)
+        self._is_sealed = False
+        self._opened: os.stat_result | None = None
+        self._writer = writing_engine(path, busy_timeout_s=busy_timeout_s)
+        self._reader = reading_engine(path, busy_timeout_s=busy_timeout_s)
+
+    @classmethod
+    async def open(cls, path: Path, *, daemon: bool, busy_timeout_s: float) -> Self:
+        """Makes the file where there is none, and its schema current. Raises JournalUnavailable."""
+        store = cls(_resolved(path), busy_timeout_s=busy_timeout_s)
+        try:
+            await store._open(daemon=daemon)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        with told(self.place):
+            async with self._reader.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self, owner: Owner | None = None) -> AsyncIterator[AsyncConnection]:  # noqa: ARG002 - one lock for all
+        with told(self.place):
+            self._check_is_in_place()
+            async with self._writer.begin() as connection:
+                yield connection
+            # What was committed to a file without a name is lost at the next start.
+            self._check_is_in_place()
+
+    async def claim(self, owner: Owner) -> None:
+        """The lock file is a claim on every owner."""
+
+    async def lock_pauses(self, connection: AsyncConnection, *, exclusive: bool) -> None:
+        """BEGIN IMMEDIATE has done it."""
+
+    async def note_sent(self, connection: AsyncConnection, intent_id: str) -> None:
+        await connection.execute(delete(last_sent))
+        await connection.execute(insert(last_sent).values(slot=1, intent_id=intent_id))
+        if self._is_sealed:
+            self._seal.write(intent_id)
+
+    async def seal(self) -> None:
+        async with self.writing() as connection:
+            self._seal.write(await _last_sent(connection))
+        self._is_sealed = True
+
+    async def close(self) -> None:
+        await self._reader.dispose()
+        await self._writer.dispose()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def _open(self, *, daemon: bool) -> None:
+        with told(self.place):
+            _make(self._path)
+            if daemon:
+                self._lock = LockFile.take(_beside(self._path, ".lock"))
+            self._opened = self._path.stat()
+        async with self.reading() as connection:
+            if (await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one() != "ok":
+                raise corrupt(self.place)
+            standing = await connection.run_sync(schema.standing, self.place)
+        if standing is not schema.Standing.CURRENT:
+            await self._upgrade(standing)
+        if daemon:
+            await self._check_continuity()
+
+    async def _upgrade(self, standing: schema.Standing) -> None:
+        borrowed = None
+        if standing is schema.Standing.OLDER and self._lock is None:
+            # A daemon of an older version must not find its tables changed under it.
+            borrowed = LockFile.take(_beside(self._path, ".lock"))
+        try:
+            async with self.writing() as connection:
+                await connection.run_sync(self._upgrade_unless_done)
+        finally:
+            if borrowed is not None:
+                borrowed.release()
+
+    def _upgrade_unless_done(self, connection: Connection) -> None:
+        if schema.standing(connection, self.place) is not schema.Standing.CURRENT:
+            schema.upgrade(connection)
+
+    async def _check_continuity(self) -> None:
+        # A write transaction, because it shows before anything depends on it whether we can write.
+        async with self.writing() as connection:
+            self.is_continuous = self._is_sealed = self._seal.matches(await _last_sent(connection))
+            if not self.is_continuous:
+                self._seal.break_()
+
+    def _check_is_in_place(self) -> None:
+        try:
+            in_place = self._opened is not None and os.path.samestat(self._path.stat(), self._opened)
+        except FileNotFoundError:
+            in_place = False
+        if not in_place or (self._lock is not None and not self._lock.is_in_place):
+            raise replaced(self.place)
+
+
+async def _last_sent(connection: AsyncConnection) -> str | None:
+    return (await connection.execute(select(last_sent.c.intent_id))).scalar_one_or_none()
+
+
+def _resolved(path: Path) -> Path:
+    # Two names of one file must lead to one lock.
+    with told(f"the journal {path}"):
+        return path.expanduser().resolve()
+
+
+def _make(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise JournalUnavailable(f"the folder of the journal {path} does not exist: create it first")
+    if path.exists() and not path.is_file():
+        raise JournalUnavailable(f"the journal {path} is not a file: name one")
+    # Never opened once it exists: closing it again would drop the locks that SQLite holds for this process.
+    if not path.exists():
+        path.touch()
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

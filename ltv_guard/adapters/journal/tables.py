@@ -1,0 +1,143 @@
+"""The journal's tables, and what the database itself refuses. Times are ms, amounts and LTVs plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+from ltv_guard.core.intents import OPEN, State
+from ltv_guard.core.loans import Direction
+
+ALL_ACCOUNTS = "*"  # no account can bear this name
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _unique(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, unique=True, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_IS_OPEN = f"state IN ({_listed(state for state in State if state in OPEN)})"
+_LOAN = ("environment", "user_id", "product", "loan_id")
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("intent_id", Text, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("loan_id", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("coin", Text, nullable=False),
+    Column("amount", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("collateral_before", Text, nullable=False),
+    Column("ltv_before", Text, nullable=False),
+    Column("observed_at_ms", BigInteger, nullable=False),
+    Column("seen_ids", Text, nullable=False),  # a JSON list
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Column("rescue_of", Text, ForeignKey("intents.intent_id"), unique=True),
+    Column("signed_at_ms", BigInteger),
+    Column("recv_window_ms", BigInteger),
+    Column("adjust_id", Text),
+    Column("ret_code", BigInteger),
+    Column("ret_msg", Text),
+    Column("ltv_after", Text),
+    CheckConstraint(f"state IN ({_listed(State)})", name="state"),
+    CheckConstraint(f"direction IN ({_listed(Direction)})", name="direction"),
+    # Two bugs at once could not send two adjustments for one need: these indexes would refuse the second.
+    _unique("uq_intents_open", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NULL"),
+    _unique("uq_intents_open_rescue", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NOT NULL"),
+    _unique(
+        "uq_intents_adjust_id",
+        "environment",
+        "user_id",
+        "product",
+        "adjust_id",
+        where="adjust_id IS NOT NULL",
+    ),
+    Index("ix_intents_updated", "environment", "user_id", "updated_at_ms"),
+    Index("ix_intents_created", "environment", "user_id", "created_at_ms"),
+)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("product", Text, primary_key=True),
+    Column("loan_id", Text, primary_key=True),
+    Column("opened_at_ms", BigInteger, nullable=False),
+    Column("closed_at_ms", BigInteger),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("alive_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("account", Text, ForeignKey("pauses.account", ondelete="CASCADE"), primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("set_at_ms", BigInteger, nullable=False),
+)
+
+# One row at most: the counterpart, inside the database, of what the seal beside it says.
+last_sent = Table(
+    "last_sent",
+    metadata,
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    Column("intent_id", Text, nullable=False),
+    CheckConstraint("slot = 1", name="one_row"),
+)
