@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import web
 
@@ -74,7 +75,7 @@ def spoil(envelope: Payload, faults: list[Fault]) -> str:
                 for row in _rows(envelope["result"], fault.loan_id):
                     _disfigure(row, fault)
             case "cursor_loop" if "nextPageCursor" in envelope["result"]:
-                cursor = f"again{envelope['time']}" if fault.value == "endless" else "again"
+                cursor = uuid4().hex if fault.value == "endless" else "again"
                 envelope["result"]["nextPageCursor"] = cursor
             case _:
                 pass

@@ -1,0 +1,250 @@
+"""The books: every coin is somewhere, every effect is written down, every limit holds."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltv_guard.sandbox import Scenario
+from ltv_guard.sandbox.ledger import Handling, Ledger
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.records import FAILED, PROCESSING, SUCCESS, Direction, Transfer
+from ltv_guard.sandbox.refusals import Refusal
+
+D = Decimal
+ORDER = "1001"
+Build = Callable[..., Scenario]
+
+
+def at(real_s: str = "0", *, btc: str = "50000", hours: int = 0) -> Moment:
+    prices = {"BTC": D(btc), "ETH": D(2500), "USDT": D(1), "USDC": D(1)}
+    return Moment(time_ms=int(D(real_s) * 1000), real_s=D(real_s), market_s=D(hours * 3600), prices=prices)
+
+
+def books(build: Build, **changes: object) -> tuple[Ledger, Any, Any]:
+    ledger = Ledger(build(**changes), 0)
+    return ledger, ledger.accounts["1"].orders[ORDER], ledger.accounts["1"].pool
+
+
+def coins_of(ledger: Ledger, coin: str) -> Decimal:
+    return sum(
+        (
+            sum((wallet.get(coin, D(0)) for wallet in account.wallets.values()), D(0))
+            + sum((loan.held(coin) for loan in account.loans()), D(0))
+            for account in ledger.accounts.values()
+        ),
+        D(0),
+    )
+
+
+def test_an_addition_moves_coins_and_lowers_the_ltv(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    row = ledger.adjust(order, "BTC", "add", D("0.2"), at())
+    assert (order.collateral, ledger.accounts["1"].balance("BTC")) == (D("1.2"), D("1.8"))
+    assert (row.ltv_before, row.ltv_after, row.maximum) == (D("0.6"), D("0.5"), None)
+    assert ledger.effects == [row]
+
+
+def test_a_release_of_the_maximum_ends_at_the_initial_ltv_and_one_step_more_is_refused(
+    scenario: Build,
+) -> None:
+    ledger, order, _ = books(scenario)
+    most = order.maximum_release("BTC", at().prices)
+    assert most == D("0.25")
+    with pytest.raises(Refusal) as refused:
+        ledger.adjust(order, "BTC", "reduce", most + D("1e-8"), at())
+    assert refused.value.code == 177013
+    assert ledger.adjust(order, "BTC", "reduce", most, at()).ltv_after == D("0.8")
+
+
+@pytest.mark.parametrize(
+    ("loan_id", "coin", "direction", "amount", "code"),
+    [
+        (ORDER, "BTC", "add", "2.00000001", 177011),
+        (ORDER, "BTC", "add", "0.000000001", 177004),
+        (ORDER, "BTC", "add", "0", 177003),
+        (ORDER, "BTC", "reduce", "0.3", 177013),
+        ("pool", "BTC", "add", "2.00000001", 148012),
+        ("pool", "BTC", "add", "0.000000001", 148003),
+        ("pool", "BTC", "reduce", "0.9", 148009),
+        ("pool", "DOGE", "add", "1", 148006),
+    ],
+)
+def test_a_refused_adjustment_moves_nothing(
+    scenario: Build, loan_id: str, coin: str, direction: Direction, amount: str, code: int
+) -> None:
+    ledger, order, pool = books(scenario)
+    with pytest.raises(Refusal) as refused:
+        ledger.adjust(order if loan_id == ORDER else pool, coin, direction, D(amount), at())
+    assert refused.value.code == code
+    assert (ledger.effects, order.collateral, ledger.accounts["1"].balance("BTC")) == ([], 1, 2)
+
+
+def test_the_platform_can_close_to_a_coin_and_to_all_additions(scenario: Build) -> None:
+    ledger, order, pool = books(scenario, closed_collateral=["BTC"], col_res="2")
+    for loan, coin, code in ((order, "BTC", 177015), (pool, "ETH", 148048)):
+        with pytest.raises(Refusal) as refused:
+            ledger.adjust(loan, coin, "add", D("0.1"), at())
+        assert refused.value.code == code
+    assert ledger.adjust(pool, "BTC", "reduce", D("0.1"), at()).status == SUCCESS
+
+
+def test_a_loan_at_its_liquidation_ltv_is_sold_and_what_is_left_comes_back(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    ledger.look(at(btc="31578.95"))
+    assert order.status == "open"
+    ledger.look(at(btc="31578.94"))
+    lost = next(one for one in ledger.liquidations if one.loan_id == ORDER)
+    assert order.status == "liquidated"
+    assert lost.ltv >= D("0.95")
+    assert lost.cost_usd == 600
+    assert lost.sold["BTC"] * D("31578.94") >= 30600
+    assert ledger.accounts["1"].balance("BTC") == 2 + 1 - lost.sold["BTC"] + sold_pool_returns(ledger)
+    assert [row.kind for row in ledger.repayments if row.loan_id == ORDER] == [2]
+
+
+def sold_pool_returns(ledger: Ledger) -> Decimal:
+    return sum((one.returned.get("BTC", D(0)) for one in ledger.liquidations if one.loan_id == "pool"), D(0))
+
+
+def test_extremes_of_the_ltv_are_kept(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    for price in ("50000", "40000", "60000"):
+        ledger.look(at(btc=price))
+    assert (order.peak_ltv, order.trough_ltv) == (D("0.75"), D("0.5"))
+
+
+def test_interest_grows_by_the_market_hour_and_is_paid_before_principal(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    order.hourly_rate = D("0.0001")
+    ledger.look(at(hours=2))
+    assert order.interest == 6
+    ledger.repay(order, "USDT", D(10), at())
+    assert (order.interest, order.debt) == (0, 29996)
+
+
+def test_an_order_paid_in_full_returns_its_collateral(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    row = ledger.repay(order, "USDT", D(40000), at())
+    account = ledger.accounts["1"]
+    assert (row.amount, row.collateral_returned, order.status) == (30000, 1, "repaid")
+    assert (account.balance("USDT"), account.balance("BTC")) == (20000, 3)
+
+
+def test_an_overdue_loan_pays_penalty_and_is_sold_after_its_grace(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    order.expires_ms, order.hourly_rate = 0, D("0.0001")
+    ledger.look(at("172800", hours=1))
+    assert (order.interest, order.penalty, order.status) == (3, 6, "open")
+    ledger.look(at("172801", hours=1))
+    assert (order.status, ledger.liquidations[0].reason) == ("liquidated", "overdue")
+
+
+def test_a_transfer_happens_once_for_its_id(scenario: Build) -> None:
+    ledger, _, _ = books(scenario)
+    wanted = Transfer(
+        transfer_id="t",
+        user="1",
+        coin="BTC",
+        amount=D("0.4"),
+        source="UNIFIED",
+        destination="FUND",
+        time_ms=0,
+    )
+    ledger.transfer(wanted, at())
+    ledger.transfer(wanted, at())
+    assert ledger.accounts["1"].wallets["UNIFIED"]["BTC"] == D("0.6")
+    assert ledger.accounts["1"].balance("BTC") == D("2.4")
+
+
+def test_part_of_a_loan_can_be_sold_without_a_row_in_the_adjustment_history(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    row = ledger.partial_liquidation(order, "BTC", D("0.1"), at())
+    assert (order.collateral, order.debt, row.kind, ledger.adjustments) == (D("0.9"), 25000, 2, [])
+
+
+def test_a_pools_adjustment_can_take_its_time(scenario: Build) -> None:
+    ledger, _, pool = books(scenario)
+    row = ledger.adjust(pool, "BTC", "add", D("0.5"), at("0"), handling=Handling(processing_s=D(3)))
+    ledger.look(at("2.9"))
+    assert (row.status, pool.held("BTC"), ledger.effects) == (PROCESSING, 1, [])
+    ledger.look(at("3"))
+    assert (row.status, pool.held("BTC"), row.applied_ms) == (SUCCESS, D("1.5"), 3000)
+
+
+def test_a_slow_adjustment_fails_where_the_coins_have_gone_meanwhile(scenario: Build) -> None:
+    ledger, order, pool = books(scenario)
+    row = ledger.adjust(pool, "BTC", "add", D("1.5"), at("0"), handling=Handling(processing_s=D(3)))
+    ledger.adjust(order, "BTC", "add", D(1), at("1"))
+    ledger.look(at("3"))
+    assert (row.status, row.applied_ms, pool.held("BTC")) == (FAILED, None, 1)
+
+
+def test_a_pools_tiers_count_each_share_by_its_own_ratio(scenario: Build) -> None:
+    _, _, pool = books(scenario)
+    pool.move("BTC", D("0.5"))
+    assert pool.collateral_usd(at().prices) == 50000 * D("0.9") + 25000 * D("0.8")
+
+
+def test_the_state_of_a_moment_ago_can_be_seen_again(scenario: Build) -> None:
+    ledger, order, _ = books(scenario)
+    ledger.adjust(order, "BTC", "add", D("0.2"), at("10"))
+    assert ledger.as_of("1", D("9.9")).orders[ORDER].collateral == 1
+    assert ledger.as_of("1", D("10")).orders[ORDER].collateral == D("1.2")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["order", "pool"]),
+        st.sampled_from(["add", "reduce"]),
+        st.decimals("0.00000001", "1.5", places=8),
+        st.decimals(33000, 90000, places=2),
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+def test_coins_are_neither_made_nor_lost_and_no_release_passes_the_initial_ltv(
+    scenario: Build, steps: list[tuple[str, Any, Decimal, Decimal]]
+) -> None:
+    ledger, order, pool = books(scenario)
+    before = coins_of(ledger, "BTC")
+    for which, direction, amount, price in steps:
+        moment = at(btc=str(price))
+        loan = order if which == "order" else pool
+        try:
+            row = ledger.adjust(loan, "BTC", direction, amount, moment)
+        except Refusal:
+            continue
+        assert direction == "add" or row.ltv_after <= D("0.8")
+        assert min(ledger.accounts["1"].wallets["FUND"].values()) >= 0
+    assert coins_of(ledger, "BTC") == before
+    assert len({row.adjust_id for row in ledger.effects}) == len(ledger.effects)
+
+
+@given(
+    debt=st.decimals(1, 200000, places=2),
+    held=st.decimals("0.001", 6, places=8),
+    price=st.decimals(1000, 150000, places=2),
+    unit=st.sampled_from(["usd", "coins"]),
+)
+def test_a_pools_maximum_is_the_most_that_may_leave(
+    scenario: Build, debt: Decimal, held: Decimal, price: Decimal, unit: str
+) -> None:
+    edge = 60000 if unit == "usd" else 1
+    tiers = [{"ratio": "0.9", "max": edge}, {"ratio": "0.7", "min": edge, "max": 3 * edge}]
+    ledger, _, pool = books(scenario, coins={"BTC": {"tiers": tiers, "tier_unit": unit}})
+    pool.flexible, pool.collateral = {"USDT": debt}, {"BTC": held}
+    moment = at(btc=str(price))
+    most = pool.maximum_release("BTC", moment.prices)
+    assert 0 <= most <= held
+    if most:
+        ledger.adjust(pool, "BTC", "reduce", most, moment)
+        assert pool.ltv(moment.prices) <= D("0.8") + D("1e-20")
+    if pool.held("BTC") > D("1e-7"):
+        pool.move("BTC", D("-1e-7"))
+        assert pool.ltv(moment.prices) > D("0.8")
