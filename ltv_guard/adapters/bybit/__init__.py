@@ -1,0 +1,23 @@
+"""The exchange, Bybit: its legacy crypto loans over HTTP (v5). Nothing else here speaks to it."""
+
+from ltv_guard.adapters.bybit.account import BybitAccount
+from ltv_guard.adapters.bybit.ban import Ban
+from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
+from ltv_guard.adapters.bybit.legacy import LegacyLoans
+from ltv_guard.adapters.bybit.limits import Limits
+from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, RsaSigner, Signer
+
+__all__ = [
+    "Ban",
+    "BybitAccount",
+    "BybitClient",
+    "Credentials",
+    "ExchangeClock",
+    "HmacSigner",
+    "LegacyLoans",
+    "Limits",
+    "Measurement",
+    "RsaSigner",
+    "Signer",
+]

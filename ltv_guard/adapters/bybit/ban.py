@@ -1,0 +1,51 @@
+"""HTTP 403: every request to the host stops for ten minutes, and never longer (v5/rate-limit)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ltv_guard.core.errors import ExchangeBanned
+
+BAN_S = 600.0
+
+
+class Ban:
+    """The ban of one host, shared by every client of it. Counted on the monotonic clock."""
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        remaining_s: float = 0.0,
+        on_ban: Callable[[str, float], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`remaining_s` restores an earlier process's ban; `on_ban(host, seconds)` hears of each new one."""
+        self.host = host
+        self._on_ban = on_ban
+        self._monotonic = monotonic
+        self._ends = monotonic() + min(max(remaining_s, 0.0), BAN_S)
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds until requests may go out again; 0 where there is no ban."""
+        return max(self._ends - self._monotonic(), 0.0)
+
+    def begin(self) -> None:
+        """Starts it. An answer that was under way when it started does not make it longer."""
+        if self.remaining_s > 0:
+            return
+        self._ends = self._monotonic() + BAN_S
+        if self._on_ban is not None:
+            self._on_ban(self.host, BAN_S)
+
+    def check(self) -> None:
+        """Raises ExchangeBanned while the ban lasts."""
+        left = self.remaining_s
+        if left > 0:
+            raise ExchangeBanned(
+                f"{self.host} answered HTTP 403 (too many requests, or an address that it does not serve): "
+                f"nothing is sent to it for another {left:.0f} s",
+                retry_in_s=left,
+            )

@@ -1,0 +1,190 @@
+"""Requests as one API key: paced, signed, banned where need be; reads are tried again, writes never."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+from tenacity.stop import stop_base
+
+from ltv_guard.adapters.bybit.answers import (
+    BANNED,
+    Answer,
+    ClockRefused,
+    Limited,
+    Passing,
+    WriteLimited,
+    take_read,
+    take_write,
+)
+from ltv_guard.adapters.bybit.ban import Ban
+from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
+from ltv_guard.adapters.bybit.fields import Nonsense, Row, whole
+from ltv_guard.adapters.bybit.limits import Limits
+from ltv_guard.adapters.bybit.signing import Credentials
+from ltv_guard.adapters.bybit.transport import Transport
+from ltv_guard.adapters.bybit.wire import query_string
+from ltv_guard.core.errors import ExchangeBanned, Remedy, WriteNotSent, WriteRejected
+
+TIME = "/v5/market/time"
+TRIES = 3
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What authenticates one request: made once, for the bytes it was made for."""
+
+    headers: Mapping[str, str]
+    signed_at_ms: int
+    recv_window_ms: int
+
+
+class BybitClient:
+    """One API key on one host. `clock` and `ban` belong to the host and are shared, `limits` to the user."""
+
+    def __init__(
+        self,
+        rest_url: str,
+        credentials: Credentials,
+        *,
+        clock: ExchangeClock,
+        ban: Ban,
+        limits: Limits | None = None,
+        recv_window_ms: int = 5000,
+        request_timeout_s: float = 4.0,
+    ) -> None:
+        self.clock = clock
+        self.ban = ban
+        self._credentials = credentials
+        self._limits = limits or Limits()
+        self._recv_window_ms = recv_window_ms
+        self._transport = Transport(rest_url, request_timeout_s=request_timeout_s)
+        # No further try begins after this: the whole stays within a poll interval or so.
+        self._tries_within_s = request_timeout_s * 1.5
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None, *, signed: bool = True) -> Row:
+        """The `result` of a GET, after a few tries if need be. Raises ExchangeUnavailable, NeedsHuman."""
+        return await self._retrying()(self._get_once, path, query_string(params or {}), signed=signed)
+
+    def _retrying(self) -> AsyncRetrying:
+        """One for each call: tenacity's holds the state of the call that it serves."""
+        return AsyncRetrying(
+            retry=retry_if_exception_type(Passing),
+            stop=stop_after_attempt(TRIES) | stop_after_delay(self._tries_within_s) | _ClockTwice(),
+            wait=wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S),
+            sleep=self.clock.sleep,
+            reraise=True,
+        )
+
+    async def _get_once(self, path: str, query: str, *, signed: bool) -> Row:
+        self.ban.check()
+        if signed and self.clock.is_doubted:
+            await self.clock.ensure_trusted(self.server_time)
+        await self._limits.turn(path)
+        self.ban.check()
+        headers = self._sign(query.encode()).headers if signed else {}
+        answer = await self._transport.get(path, query, headers)
+        return self._result(path, answer)
+
+    async def sign(self, path: str, body: bytes) -> Signed:
+        """Waits for the turn of a POST to `path`, then signs it with the time of that moment.
+
+        Raises ExchangeUnavailable while the host is banned or its clock can't be measured.
+        """
+        self.ban.check()
+        await self._limits.turn(path)
+        await self.clock.ensure_trusted(self.server_time)
+        self.ban.check()
+        return self._sign(body)
+
+    async def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> str:
+        """Sends a signed POST once and returns its adjustId. Never tries again.
+
+        Raises WriteNotSent, WriteRejected, WriteOutcomeUnknown.
+        """
+        try:
+            self.ban.check()
+        except ExchangeBanned as exc:
+            raise WriteNotSent(f"{path}: {exc}") from exc
+        answer = await self._transport.post(path, body, headers)
+        self._heed(path, answer)
+        try:
+            return take_write(answer, path)
+        except WriteLimited:
+            self._limits.refuse(path, answer.headers, self.clock.now().exchange_ms)
+            raise
+        except WriteRejected as exc:
+            if exc.remedy is Remedy.CLOCK:
+                self.clock.doubt()
+            raise
+
+    async def server_time(self) -> int:
+        """The exchange's time in ms (v5/market/time). One try, not paced: its round trip is what counts."""
+        self.ban.check()
+        answer = await self._transport.get(TIME, "", {})
+        try:
+            return whole(self._result(TIME, answer), "timeNano") // 1_000_000
+        except Nonsense as exc:
+            raise Passing(f"{TIME}: {exc}") from exc
+
+    async def measure_clock(self) -> Measurement:
+        """Raises ExchangeUnavailable."""
+        return await self.clock.measure(self.server_time)
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _sign(self, payload: bytes) -> Signed:
+        signed_at_ms = self.clock.now().exchange_ms
+        headers = self._credentials.headers(
+            timestamp_ms=signed_at_ms, recv_window_ms=self._recv_window_ms, payload=payload
+        )
+        return Signed(headers=headers, signed_at_ms=signed_at_ms, recv_window_ms=self._recv_window_ms)
+
+    def _result(self, path: str, answer: Answer) -> Row:
+        """The result of a read, after the answer has been obeyed."""
+        self._heed(path, answer)
+        if answer.status == BANNED:
+            self.ban.check()
+        try:
+            return take_read(answer, path)
+        except Limited:
+            self._limits.refuse(path, answer.headers, self.clock.now().exchange_ms)
+            raise
+        except ClockRefused:
+            self.clock.doubt()
+            raise
+
+    def _heed(self, path: str, answer: Answer) -> None:
+        """What any answer may ask of us: to stop, or to slow down."""
+        if answer.status == BANNED:
+            self.ban.begin()
+        self._limits.observe(path, answer.headers, self.clock.now().exchange_ms)
+
+
+class _ClockTwice(stop_base):
+    """A timestamp refused again, right after the clock was measured, is not a matter of trying."""
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        outcome = retry_state.outcome
+        failed_with = outcome.exception() if outcome is not None else None
+        return retry_state.attempt_number > 1 and isinstance(failed_with, ClockRefused)

@@ -1,0 +1,155 @@
+"""Legacy loans: one order, one loan coin, one collateral coin, its own LTV (v5/crypto-loan)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+
+from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.paging import pages
+from ltv_guard.adapters.bybit.terms import Terms, parse_terms
+from ltv_guard.adapters.bybit.wire import (
+    adjustment_body,
+    coins_of,
+    parse_history_row,
+    parse_maximum,
+    parse_orders,
+)
+from ltv_guard.core.errors import ExchangeUnavailable
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import History, HistoryRow, Loan, LoanBook, Product
+from ltv_guard.ports import SignedAdjustment
+
+ORDERS = "/v5/crypto-loan/ongoing-orders"
+HISTORY = "/v5/crypto-loan/adjustment-history"
+MAXIMUM = "/v5/crypto-loan/max-collateral-amount"
+TERMS = "/v5/crypto-loan/collateral-data"
+ADJUST = "/v5/crypto-loan/adjust-ltv"
+
+HOUR_MS = 3_600_000
+HORIZON_MS = 26 * HOUR_MS  # a day, within which late rows still count, and room for a slow restart
+TERMS_KEPT_MS = HOUR_MS
+TERMS_RETRIED_MS = 60_000
+
+
+class LegacyLoans:
+    """Implements ports.LoanExchange."""
+
+    product = Product.LEGACY
+
+    def __init__(
+        self, client: BybitClient, *, vip_level: str | None = None, horizon_ms: int = HORIZON_MS
+    ) -> None:
+        """`vip_level` as query-api gives it; without one the most cautious terms of all levels hold.
+
+        `horizon_ms` is how far back `history()` reads, unless `history_since_ms` asks for more.
+        """
+        self.vip_level = vip_level
+        self.horizon_ms = horizon_ms
+        self.history_since_ms: int | None = None
+        self._client = client
+        self._terms = _TermsCache(client)
+
+    async def loans(self) -> LoanBook:
+        began = self._client.clock.now()
+        rows = [row async for page in pages(self._client, ORDERS) for row in page]
+        terms = await self._terms.covering(coins_of(rows), self.vip_level) if rows else {}
+        loans, set_aside = parse_orders(rows, terms)
+        return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
+
+    async def history(self, horizon_ms: int | None = None) -> History:
+        """Every adjustment of the last `horizon_ms`, and back to `history_since_ms` if that is earlier.
+
+        Rows come newest first (v5/crypto-loan/ltv-adjust-history): reading stops at the first page that
+        ends before the horizon, but only as long as that order holds. Older rows of that page are dropped,
+        so that what is returned doesn't depend on where pages happen to end.
+        """
+        began = self._client.clock.now()
+        since_ms = began.exchange_ms - (self.horizon_ms if horizon_ms is None else horizon_ms)
+        if self.history_since_ms is not None:
+            since_ms = min(since_ms, self.history_since_ms)
+        rows: dict[str, HistoryRow] = {}
+        newest_first, last_ms = True, None
+        async for page in pages(self._client, HISTORY):
+            for row in map(_readable, page):
+                if row.adjust_id in rows:  # the list moved on while we read it
+                    continue
+                rows[row.adjust_id] = row
+                newest_first = newest_first and (last_ms is None or row.at_ms <= last_ms)
+                last_ms = row.at_ms
+            if newest_first and last_ms is not None and last_ms < since_ms:
+                break
+        return History(rows=tuple(row for row in rows.values() if row.at_ms >= since_ms), began=began)
+
+    async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
+        """Coins (of the order's one collateral coin) that may be released at this moment."""
+        if loan.collateral_in(coin) is None:
+            return Decimal(0)
+        result = await self._client.get(MAXIMUM, {"orderId": loan.key.loan_id})
+        try:
+            return parse_maximum(result)
+        except Nonsense as exc:
+            raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
+
+    async def sign(self, intent: Intent) -> SignedAdjustment:
+        """Waits for the account's turn to write, then signs (v5/crypto-loan/adjust-collateral)."""
+        body = adjustment_body(intent)
+        signed = await self._client.sign(ADJUST, body)
+        return SignedAdjustment(
+            intent_id=intent.intent_id,
+            body=body,
+            headers=signed.headers,
+            signed_at_ms=signed.signed_at_ms,
+            recv_window_ms=signed.recv_window_ms,
+        )
+
+    async def send(self, signed: SignedAdjustment) -> str:
+        return await self._client.send(ADJUST, signed.body, signed.headers)
+
+
+def _readable(item: object) -> HistoryRow:
+    try:
+        return parse_history_row(item)
+    except Nonsense as exc:
+        raise ExchangeUnavailable(f"{HISTORY}: a row makes no sense: {exc}") from exc
+
+
+class _TermsCache:
+    """Terms change rarely: read once an hour, or when a coin is missing, at most once a minute."""
+
+    def __init__(self, client: BybitClient) -> None:
+        self._client = client
+        self._terms: Mapping[str, Terms] = {}
+        self._level: str | None = None
+        self._read_at_ms: int | None = None
+        self._tried_at_ms: int | None = None
+
+    async def covering(self, coins: Collection[str], vip_level: str | None) -> Mapping[str, Terms]:
+        """Terms for as many of `coins` as the exchange has. An outage is bridged with those of before."""
+        now_ms = self._client.clock.now().monotonic_ms
+        if self._is_due(coins, vip_level, now_ms):
+            self._tried_at_ms = now_ms
+            try:
+                self._terms = await self._read(vip_level)
+                self._read_at_ms, self._level = now_ms, vip_level
+            except ExchangeUnavailable:
+                if self._read_at_ms is None:
+                    self._tried_at_ms = None
+                    raise
+        return self._terms
+
+    def _is_due(self, coins: Collection[str], vip_level: str | None, now_ms: int) -> bool:
+        if self._read_at_ms is None or self._tried_at_ms is None:
+            return True
+        if now_ms - self._tried_at_ms < TERMS_RETRIED_MS and vip_level == self._level:
+            return False
+        is_old = now_ms - self._read_at_ms >= TERMS_KEPT_MS
+        return is_old or vip_level != self._level or not set(coins) <= self._terms.keys()
+
+    async def _read(self, vip_level: str | None) -> Mapping[str, Terms]:
+        result = await self._client.get(TERMS, signed=False)
+        try:
+            return parse_terms(result, vip_level)
+        except Nonsense as exc:
+            raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc

@@ -1,0 +1,81 @@
+"""Collateral terms of legacy loans: per coin, accuracy, margin-call and liquidation LTV. Pure.
+
+Payload of v5/crypto-loan/collateral-coin, which lists every coin once for each VIP level.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, coin, rows, whole
+
+MOST_DECIMALS = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the exchange demands of a coin as collateral. LTVs are ratios, `accuracy` is in decimals."""
+
+    coin: str
+    accuracy: int
+    margin_call_ltv: Decimal
+    liquidation_ltv: Decimal
+
+
+def parse_terms(result: Row, vip_level: str | None) -> Mapping[str, Terms]:
+    """The most cautious terms of each coin at `vip_level`; of all levels where that one has no such coin.
+
+    A row that makes no sense is passed over: its coin's loans are then set aside, unless another row serves.
+    Raises Nonsense where the payload as a whole is unreadable.
+    """
+    own: dict[str, list[Terms]] = {}
+    every: dict[str, list[Terms]] = {}
+    wanted = None if vip_level is None else _plain(vip_level)
+    for group in rows(result, "vipCoinList"):
+        tier = as_row(group)
+        level = _plain(str(tier.get("vipLevel", "")))
+        for row in _readable(rows(tier, "list")):
+            every.setdefault(row.coin, []).append(row)
+            if level == wanted:
+                own.setdefault(row.coin, []).append(row)
+    return {name: _most_cautious(own.get(name, found)) for name, found in every.items()}
+
+
+def _readable(items: Iterable[object]) -> Iterable[Terms]:
+    for item in items:
+        try:
+            yield _parse_row(as_row(item))
+        except Nonsense:
+            continue
+
+
+def _parse_row(row: Row) -> Terms:
+    terms = Terms(
+        coin=coin(row, "currency"),
+        accuracy=whole(row, "collateralAccuracy"),
+        margin_call_ltv=amount(row, "marginCallLTV"),
+        liquidation_ltv=amount(row, "liquidationLTV"),
+    )
+    if not 0 <= terms.accuracy <= MOST_DECIMALS:
+        raise Nonsense(f"its collateralAccuracy is {terms.accuracy}")
+    if not 0 < terms.margin_call_ltv <= terms.liquidation_ltv <= 1:
+        raise Nonsense("its marginCallLTV and liquidationLTV are out of order")
+    return terms
+
+
+def _most_cautious(found: list[Terms]) -> Terms:
+    return Terms(
+        coin=found[0].coin,
+        accuracy=min(terms.accuracy for terms in found),
+        margin_call_ltv=min(terms.margin_call_ltv for terms in found),
+        liquidation_ltv=min(terms.liquidation_ltv for terms in found),
+    )
+
+
+def _plain(level: str) -> str:
+    """One spelling for each level: the key's page says `No VIP` and `PRO-1`, the terms' `VIP0` and `PRO1`."""
+    plain = re.sub(r"[^A-Z0-9]", "", level.upper())
+    return "VIP0" if plain in {"", "NOVIP"} else plain

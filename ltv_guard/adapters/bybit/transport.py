@@ -1,0 +1,128 @@
+"""Bytes to the exchange and back: the only user of aiohttp. One session for reads, one for the write.
+
+Which exceptions prove that nothing was sent is aiohttp's business, so it is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from ltv_guard.adapters.bybit.answers import BANNED, Answer, Passing
+from ltv_guard.core.errors import WriteNotSent, WriteOutcomeUnknown
+
+LARGEST_READ = 8 * 1024 * 1024
+LARGEST_WRITE_ANSWER = 64 * 1024
+LONGEST_CONNECT_S = 2.0
+DNS_KEPT_S = 60
+CHUNK = 64 * 1024
+
+
+class TooLarge(Exception):
+    """The answer exceeds what any endpoint of ours sends."""
+
+
+class Transport:
+    """Sends prepared requests. It signs nothing, retries nothing, and follows no redirect.
+
+    (aiohttp itself repeats a GET once if a pooled connection turns out to be closed; never a POST.)
+    """
+
+    def __init__(self, rest_url: str, *, request_timeout_s: float) -> None:
+        self._rest_url = rest_url.rstrip("/")
+        self._timeout = _timeout(request_timeout_s)
+        self._reads: aiohttp.ClientSession | None = None
+        self._writes: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    async def get(self, path: str, query: str, headers: Mapping[str, str]) -> Answer:
+        """Raises Passing for whatever keeps an answer from arriving."""
+        if self._closed:
+            raise Passing(f"{path}: the connection to the exchange is closed")
+        if self._reads is None:
+            self._reads = self._session(aiohttp.TCPConnector(ttl_dns_cache=DNS_KEPT_S))
+        target = self._url(f"{path}?{query}" if query else path)
+        try:
+            async with self._reads.get(target, headers=headers, allow_redirects=False) as response:
+                return await _read(response, LARGEST_READ)
+        except (aiohttp.ClientError, OSError, TooLarge) as exc:
+            raise Passing(f"{path}: {_words(exc)}") from exc
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Sends `body` once, over a connection of its own.
+
+        Raises WriteNotSent where no connection was made (DNS, TCP, TLS), WriteOutcomeUnknown for any other
+        failure: from then on bytes may have left.
+        """
+        if self._closed:
+            raise WriteNotSent(f"{path}: the connection to the exchange is closed")
+        if self._writes is None:
+            connector = aiohttp.TCPConnector(force_close=True, ttl_dns_cache=DNS_KEPT_S)
+            self._writes = self._session(connector)
+        try:
+            async with self._writes.post(
+                self._url(path),
+                data=body,
+                headers={**headers, "Content-Type": "application/json", "Accept-Encoding": "identity"},
+                allow_redirects=False,
+            ) as response:
+                return await _read(response, LARGEST_WRITE_ANSWER)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            # Only the connector raises these, before it hands out a connection to write to; with
+            # `force_close` there is never an older one, and aiohttp makes a single attempt at a POST.
+            raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
+        except Exception as exc:
+            raise WriteOutcomeUnknown(f"{path}: {_words(exc)}") from exc
+
+    async def close(self) -> None:
+        self._closed = True
+        for session in (self._reads, self._writes):
+            if session is not None:
+                await session.close()
+
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"ltv-guard/{version('ltv-guard')}"},
+        )
+
+    def _url(self, target: str) -> URL:
+        # `encoded`: yarl would write %2C as a comma, and the bytes sent would not be those that were signed.
+        return URL(self._rest_url + target, encoded=True)
+
+
+def _timeout(total_s: float) -> aiohttp.ClientTimeout:
+    connect_s = min(LONGEST_CONNECT_S, total_s / 2)
+    # aiohttp rounds timeouts above `ceil_threshold` up to whole seconds: ours has to stay below the window.
+    return aiohttp.ClientTimeout(
+        total=total_s, connect=connect_s, sock_connect=connect_s, ceil_threshold=total_s + 1
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, largest: int) -> Answer:
+    """The whole answer, bounded after decompression. A ban's body doesn't matter and may be anything."""
+    chunks: list[bytes] = []
+    if response.status != BANNED:
+        size = 0
+        async for chunk in response.content.iter_chunked(CHUNK):
+            size += len(chunk)
+            if size > largest:
+                response.close()
+                raise TooLarge(f"the answer is larger than {largest} bytes")
+            chunks.append(chunk)
+    return Answer(status=response.status, body=b"".join(chunks), headers=CIMultiDict(response.headers))
+
+
+def _words(exc: BaseException) -> str:
+    """An exception for the log: aiohttp's timeouts come without a message."""
+    text = " ".join(str(exc).split())
+    if isinstance(exc, TimeoutError) and not text:
+        return "no answer in time"
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__

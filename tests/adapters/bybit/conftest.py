@@ -1,0 +1,168 @@
+"""A small exchange on a real socket, clients of it that need not wait, and a loop whose time is virtual."""
+
+import asyncio
+import json
+import selectors
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from ltv_guard.adapters.bybit import Ban, BybitClient, Credentials, ExchangeClock, HmacSigner, Limits
+
+type_of_handler = Callable[["Seen"], Awaitable[web.StreamResponse] | web.StreamResponse]
+
+PATHS = [
+    "/v5/crypto-loan/ongoing-orders",
+    "/v5/crypto-loan/adjustment-history",
+    "/v5/crypto-loan/max-collateral-amount",
+    "/v5/crypto-loan/collateral-data",
+    "/v5/crypto-loan/adjust-ltv",
+    "/v5/user/query-api",
+    "/v5/asset/transfer/query-account-coins-balance",
+    "/v5/market/tickers",
+]
+
+
+@dataclass
+class Seen:
+    """One request as it came over the wire."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    params: dict[str, str]
+
+
+@dataclass
+class Exchange:
+    """Answers each path with what a test put there; remembers every request."""
+
+    url: str = ""
+    seen: list[Seen] = field(default_factory=list)
+    handlers: dict[str, type_of_handler] = field(default_factory=dict)
+
+    def answer(self, path: str, *answers: object) -> None:
+        """Give `answers` in turn, the last one for ever: a result, an int (retCode), a Response."""
+        left = list(answers)
+
+        def handler(_: Seen) -> web.StreamResponse:
+            return reply(left.pop(0) if len(left) > 1 else left[0])
+
+        self.handlers[path] = handler
+
+    def requests(self, path: str) -> list[Seen]:
+        return [seen for seen in self.seen if seen.path == path]
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        seen = Seen(
+            method=request.method,
+            path=path,
+            query=query,
+            headers=dict(request.headers),
+            body=await request.read(),
+            params=dict(request.query),
+        )
+        self.seen.append(seen)
+        response = self.handlers[path](seen)
+        return await response if asyncio.iscoroutine(response) else response
+
+
+def reply(answer: object) -> web.StreamResponse:
+    if isinstance(answer, web.Response):
+        # A response object serves once only; tests like to repeat theirs.
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+    if isinstance(answer, int):
+        return web.json_response({"retCode": answer, "retMsg": "no", "result": {}, "time": 1})
+    return web.json_response({"retCode": 0, "retMsg": "OK", "result": answer, "time": 1})
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    found = Exchange()
+    runner = web.ServerRunner(web.Server(found.handle), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    found.url = f"http://{host}:{port}"
+    found.answer("/v5/market/time", {"timeSecond": "1700000000", "timeNano": "1700000000123456789"})
+    yield found
+    await runner.cleanup()
+
+
+@dataclass
+class Parts:
+    """A client, and what belongs to its host."""
+
+    client: BybitClient
+    clock: ExchangeClock
+    ban: Ban
+    limits: Limits
+
+
+async def at_once(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., Parts]]:
+    """Makes clients that pace nothing and sleep no time, and closes them."""
+    made: list[BybitClient] = []
+
+    def build(url: str, **options: Any) -> Parts:
+        clock = options.pop("clock", None) or ExchangeClock(sleep=at_once)
+        ban = options.pop("ban", None) or Ban("127.0.0.1")
+        limits = options.pop("limits", None) or Limits(spacing_s=dict.fromkeys(PATHS, 1e-6), sleep=at_once)
+        credentials = Credentials(api_key="key", signer=HmacSigner("secret"))
+        client = BybitClient(url, credentials, clock=clock, ban=ban, limits=limits, **options)
+        made.append(client)
+        return Parts(client, clock, ban, limits)
+
+    yield build
+    for client in made:
+        await client.close()
+
+
+class VirtualSelector(selectors.SelectSelector):
+    """Nothing to wait for but time, and that is made to pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.virtual = VirtualSelector()
+        super().__init__(self.virtual)
+
+    def time(self) -> float:
+        return self.virtual.now
+
+
+@pytest.fixture
+def run_virtually() -> Callable[[Callable[[Callable[[], float]], Coroutine[Any, Any, Any]]], Any]:
+    """Runs `main(now)` on a loop of its own, where sleeping takes no time."""
+
+    def run(main: Callable[[Callable[[], float]], Coroutine[Any, Any, Any]]) -> Any:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            return runner.run(main(runner.get_loop().time))
+
+    return run
+
+
+@pytest.fixture
+def body() -> bytes:
+    return json.dumps({"orderId": "1", "amount": "0.5", "direction": "0"}, separators=(",", ":")).encode()
