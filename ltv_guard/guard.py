@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import structlog
 
-from ltv_guard.core.decisions import AccountFacts, Decision, EpisodeChange, LoanFacts
+from ltv_guard.core.decisions import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy
 from ltv_guard.core.freshness import FRESH, Freshness, judge
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, History, Loan, LoanBook, LoanKey, Moment, Owner, Product
+from ltv_guard.core.loans import Direction, History, Loan, LoanBook, LoanKey, Moment, Owner, Product, SetAside
 from ltv_guard.core.marks import marked
 from ltv_guard.core.policy import decide, within_maximum
 from ltv_guard.core.rules import Rulebook
@@ -53,7 +53,9 @@ class Outcome:
     actions: int = 0
     left_open: int = 0
     blind: bool = False
+    why_blind: str = ""
     decisions: tuple[Decision, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ class Guard:
         rulebook: Rulebook,
         new_id: Callable[[], str],
         seed: Callable[[], int],
-        claim: Callable[[Identity], None] = lambda _: None,
+        claim: Callable[[Identity], Awaitable[None]] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.options = options
@@ -109,6 +111,7 @@ class Guard:
         self._owner: Owner | None = None
         self._started: Moment | None = None
         self._trusted = options.continuous
+        self._waits = False
         self._human: tuple[int, str] | None = None
         self._lock = asyncio.Lock()
         self._memory = Memory()
@@ -128,14 +131,24 @@ class Guard:
                 self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
             return outcome
 
+    @property
+    def trusts_journal(self) -> bool:
+        """Whether nothing can have been sent that the journal does not know of."""
+        return self._trusted
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to do that only time holds up: a new journal, facts not fresh yet."""
+        return self._waits
+
     async def drain(self) -> None:
         """Waits for what has left to be answered and journalled."""
         await self._sender.drain()
 
     async def _cycle(self) -> tuple[Outcome, str | None]:
-        owner = await self._know_ourselves()
+        owner = await self.know_ourselves()
         if owner is None:
-            return Outcome(blind=True), None
+            return Outcome(blind=True, why_blind=self._report.why_blind), None
         sight = Sight()
         await self._observe(sight)
         await self._settle(owner, sight)
@@ -149,25 +162,34 @@ class Guard:
         self._report.decisions(decisions, sight.withheld)
         actions = await self._act(owner, sight, decisions) if sight.withheld is None else 0
         self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms())
+        waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
+        self._waits = self.options.live and any(
+            decision.breach and (decision.cause in waiting or (decision.acts and not self._trusted))
+            for decision in decisions
+        )
         self.busy = bool(sight.open_intents or actions or any(d.breach or d.acts for d in decisions))
         return Outcome(
             loans=len(sight.loans),
             actions=actions,
             left_open=len(sight.open_intents) + actions,
             blind=len(sight.books) < len(self._products),
+            why_blind=self._report.why_blind,
+            set_aside=tuple(item for book in sight.books.values() for item in book.set_aside),
             decisions=decisions,
         ), sight.withheld
 
     # Who we are: intents belong to the exchange's user, not to a name in a file.
 
-    async def _know_ourselves(self) -> Owner | None:
+    async def know_ourselves(self) -> Owner | None:
+        """Whose key this is; None while the exchange does not say."""
         if self._started is None:
             self._started = self._clock.now()
         if self._owner is not None:
             return self._owner
         try:
             identity = await self._account.identify()
-            self._claim(identity)
+            if self._claim is not None:
+                await self._claim(identity)
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._report.blind("account", str(error))
             return None
@@ -332,7 +354,7 @@ class Guard:
         return self._trusted
 
     async def _still_needs_human(self) -> str | None:
-        """The cause while it lasts; each minute the key is tried, and writing resumes once it answers well."""
+        """The cause while it lasts. Each minute the key is tried; writing resumes once it answers well."""
         if self._human is None:
             return None
         since, why = self._human

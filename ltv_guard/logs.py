@@ -12,10 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure(
-    *,
-    format: Literal["auto", "console", "json"] = "auto",
-    level: str = "INFO",
-    stream: TextIO | None = None,
+    *, style: Literal["auto", "console", "json"] = "auto", level: str = "INFO", stream: TextIO | None = None
 ) -> None:
     """Sends our events, and warnings of the libraries, to `stream` (standard output by default)."""
     stream = stream if stream is not None else sys.stdout
@@ -27,7 +24,7 @@ def configure(
     ]
     # Locals are never dumped into a traceback: they may hold a secret.
     renderer: list[Processor]
-    if format == "console" or (format == "auto" and stream.isatty()):
+    if style == "console" or (style == "auto" and stream.isatty()):
         renderer = [
             structlog.dev.ConsoleRenderer(
                 colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,8 @@ class Reporter:
         self._blind_after = blind_after
         self._notices = notices
         self._memory = memory
-        self._failures: dict[Hashable, int] = {}
+        self._failures: dict[str, int] = {}
+        self._causes: dict[str, str] = {}
 
     def finished(self, outcome: Outcome, withheld: str | None, duration_ms: int) -> None:
         """The heartbeat."""
@@ -48,9 +49,14 @@ class Reporter:
             open_intents=outcome.left_open,
         )
 
+    @property
+    def why_blind(self) -> str:
+        return "; ".join(f"{what}: {why}" for what, why in self._causes.items())
+
     def blind(self, what: str, why: str) -> None:
         """A read failed: a fault when it begins, an alarm once it has lasted."""
         self._failures[what] = self._failures.get(what, 0) + 1
+        self._causes[what] = why
         cycles = self._failures[what]
         if cycles == 1:
             log.warning("read_failed", what=what, why=why)
@@ -58,6 +64,7 @@ class Reporter:
             self._notices.grave(("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why)
 
     def recovered(self, what: str) -> None:
+        self._causes.pop(what, None)
         if self._failures.pop(what, 0) and self._notices.ended(("blind", what)):
             log.warning("guard_recovered", what=what)
 

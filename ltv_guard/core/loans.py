@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -137,35 +136,8 @@ class LoanBook:
     set_aside: tuple[SetAside, ...] = ()
     began: Moment
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What one cycle saw of an account: the loans of each product that could be read, and the wallet.
-
-    `wallet` holds, per coin, what can leave the Funding wallet: the smaller of balance and transferable.
-    """
-
-    books: tuple[LoanBook, ...]
-    wallet: Mapping[str, Decimal] = field(default_factory=dict)
-
-    @property
-    def loans(self) -> tuple[Loan, ...]:
-        return tuple(loan for book in self.books for loan in book.loans)
-
-    @property
-    def set_aside(self) -> tuple[SetAside, ...]:
-        return tuple(item for book in self.books for item in book.set_aside)
-
-    @property
-    def began(self) -> Moment:
-        """The oldest of its reads: nothing in it is older than this."""
-        return min((book.began for book in self.books), key=lambda moment: moment.monotonic_ms)
-
     def loan(self, key: LoanKey) -> Loan | None:
         return next((loan for loan in self.loans if loan.key == key), None)
-
-    def book_of(self, product: Product) -> LoanBook | None:
-        return next((book for book in self.books if book.product == product), None)
 
 
 class RowStatus(StrEnum):

@@ -1,0 +1,39 @@
+PYTHON ?= .venv/bin/python
+BIN := $(dir $(PYTHON))
+
+.PHONY: help setup check format lint types layers test slow soak demo lock
+
+help: ## This list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+setup: ## A virtual environment with everything a developer needs
+	python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'
+
+check: lint types layers test ## What CI runs: format, lint, types, layers, tests
+
+format: ## Format the code
+	$(BIN)ruff format .
+	$(BIN)ruff check --fix .
+
+lint:
+	$(BIN)ruff format --check .
+	$(BIN)ruff check --output-format=concise .
+
+types:
+	$(BIN)mypy
+
+layers:
+	$(BIN)lint-imports
+
+test: ## The tests that a change must pass
+	$(BIN)pytest
+
+slow: ## The tests that take longer
+	$(BIN)pytest -m slow
+
+demo: ## A loan that survives a crash, in half a minute
+	$(BIN)ltv-guard demo
+
+lock: ## Pin what the image installs (needs uv)
+	uv pip compile pyproject.toml --extra postgres --python-version 3.13 --python-platform x86_64-manylinux_2_28 \
+		--generate-hashes --no-header --quiet -o requirements.lock

@@ -1,0 +1,158 @@
+"""The composition root: opens what a run needs, runs it, closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from ltv_guard import __version__
+from ltv_guard.adapters.journal import SqlJournal
+from ltv_guard.daemon import Daemon
+from ltv_guard.guard import Guard, Outcome
+from ltv_guard.heartbeat import Heartbeat
+from ltv_guard.journals import journal_of
+from ltv_guard.ports import Pause
+from ltv_guard.rehearsal import Rehearsal
+from ltv_guard.settings import ConfigError, Settings
+from ltv_guard.tables import AccountPlan
+from ltv_guard.wiring import Wiring, wire
+
+DONE, FAILED = 0, 1
+ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
+
+log = structlog.stdlib.get_logger()
+
+
+async def run_daemon(settings: Settings, stop: asyncio.Event | None = None) -> int:
+    """Guards until SIGTERM, SIGINT or `stop`. Status 1 if the journal was unusable at the end."""
+    stop = stop or _stop_on_signals()
+    async with _running(settings, stop.is_set) as (wiring, heartbeat):
+        daemon = Daemon(
+            wiring.guards,
+            poll_s=float(settings.schedule.poll_interval_s),
+            settle_s=float(settings.schedule.settle_interval_s),
+            shutdown_s=float(settings.schedule.shutdown_timeout_s),
+            measure_clock=lambda: _skew_ms(wiring),
+            heartbeat=heartbeat.beat,
+        )
+        sound = await daemon.run(stop)
+    return DONE if sound else FAILED
+
+
+async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:
+    """One cycle of every account, and as many more as it takes to settle what it started.
+
+    Status 1 if a loan could not be read or something is still open after two minutes.
+    """
+    stop = stop or _stop_on_signals()
+    async with _running(settings, stop.is_set) as (wiring, _):
+        outcomes = await asyncio.gather(
+            *(_until_settled(guard, settings, stop) for guard in wiring.guards.values())
+        )
+    return FAILED if any(outcome.blind or outcome.left_open for outcome in outcomes) else DONE
+
+
+async def _until_settled(guard: Guard, settings: Settings, stop: asyncio.Event) -> Outcome:
+    deadline = time.monotonic() + ONCE_S
+    outcome = await guard.cycle()
+    while (outcome.left_open or guard.waits) and not stop.is_set() and time.monotonic() < deadline:
+        await asyncio.sleep(float(settings.schedule.settle_interval_s))
+        outcome = await guard.cycle()
+    await guard.drain()
+    return outcome
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, stopping: Callable[[], bool]
+) -> AsyncIterator[tuple[Wiring, Heartbeat]]:
+    """Journal, ban, clock and guards of a run, with its first and last word in the log."""
+    async with journal_of(settings, daemon=True) as journal:
+        heartbeat = Heartbeat(journal, uuid.uuid4().hex)
+        async with wire(
+            settings,
+            journal,
+            live=settings.mode == "live",
+            continuous=journal.is_continuous,
+            banned_for_s=await heartbeat.banned_for_s(settings.exchange.rest_url),
+            on_ban=heartbeat.banned,
+            stopping=stopping,
+            own=journal.claim,
+        ) as wiring:
+            heartbeat.guards = wiring.guards
+            _greet(settings, journal)
+            await heartbeat.begin()
+            await _know_everyone(wiring)
+            try:
+                yield wiring, heartbeat
+            finally:
+                await heartbeat.end()
+                log.info("daemon_stopped")
+
+
+def _greet(settings: Settings, journal: SqlJournal) -> None:
+    log.info(
+        "daemon_started",
+        version=__version__,
+        mode=settings.mode,
+        environment=settings.exchange.environment,
+        exchange=settings.exchange.rest_url,
+        accounts=list(settings.accounts),
+        journal=settings.journal.shown,
+        continuous=journal.is_continuous,
+    )
+    for name, account in settings.accounts.items():
+        if "crypto_loan" in account.products:
+            log.warning(
+                "product_not_guarded",
+                account=name,
+                product="crypto_loan",
+                why="pools are not guarded yet; legacy orders are",
+            )
+
+
+async def _know_everyone(wiring: Wiring) -> None:
+    """Whose keys these are, as far as the exchange answers now. Raises ConfigError for one user twice."""
+    await asyncio.gather(*(guard.know_ourselves() for guard in wiring.guards.values()))
+    if wiring.clash is not None:
+        raise ConfigError(wiring.clash)
+
+
+async def _skew_ms(wiring: Wiring) -> int:
+    await wiring.any_client.measure_clock()
+    return wiring.clock.wall_skew_ms
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def plan(settings: Settings) -> list[AccountPlan]:
+    """One read-only cycle of every account: decided on what the journal holds, nothing written anywhere."""
+    async with journal_of(settings) as journal, wire(settings, Rehearsal(journal), live=False) as wiring:
+        pauses = await journal.pauses()
+        return [await _plan_of(name, guard, settings, pauses) for name, guard in wiring.guards.items()]
+
+
+async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence[Pause]) -> AccountPlan:
+    outcome = await guard.cycle()
+    pause = next((item for item in pauses if item.account in {None, name}), None)
+    withheld = f"mode is {settings.mode}" if settings.mode != "live" else None
+    return AccountPlan(
+        account=name,
+        decisions=outcome.decisions,
+        set_aside=tuple((item.key.product.value, item.key.loan_id, item.why) for item in outcome.set_aside),
+        blind=outcome.blind,
+        why_blind=outcome.why_blind,
+        withheld=f"paused: {pause.reason}" if pause is not None else withheld,
+    )

@@ -1,0 +1,86 @@
+"""What `check` looks at: configuration, journal, exchange, clock and every key; and what to mend."""
+
+from __future__ import annotations
+
+from ltv_guard.adapters.journal import MemoryJournal
+from ltv_guard.core.errors import GuardError
+from ltv_guard.daemon import SKEW_MS
+from ltv_guard.journals import journal_of
+from ltv_guard.ports import Identity
+from ltv_guard.settings import Settings
+from ltv_guard.tables import Finding
+from ltv_guard.wiring import Wiring, wire
+
+
+async def check(settings: Settings) -> list[Finding]:
+    """Everything a first run needs, each with what was found."""
+    source = str(settings.source) if settings.source else "the environment"
+    findings = [
+        Finding(what="configuration", good=True, found=f"{source}, mode {settings.mode}"),
+        await _journal(settings),
+    ]
+    async with wire(settings, MemoryJournal(), live=False) as wiring:
+        findings.append(await _clock(settings, wiring))
+        for name in wiring.accounts:
+            findings += await _key(settings, wiring, name)
+    return findings
+
+
+async def _journal(settings: Settings) -> Finding:
+    try:
+        async with journal_of(settings) as journal:
+            pauses = await journal.pauses()
+    except GuardError as error:
+        return Finding(what="journal", good=False, found=str(error), mend="mend the file, or set journal.url")
+    if pauses:
+        paused = "; ".join(f"{item.account or 'all accounts'}: {item.reason}" for item in pauses)
+        return Finding(what="journal", good=True, found=f"paused ({paused})", mend="ltv-guard resume")
+    return Finding(what="journal", good=True, found=settings.journal.shown)
+
+
+async def _clock(settings: Settings, wiring: Wiring) -> Finding:
+    host = settings.exchange.rest_url
+    try:
+        await wiring.any_client.measure_clock()
+    except GuardError as error:
+        mend = "check exchange.base_url, exchange.environment and the network"
+        return Finding(what="exchange", good=False, found=str(error), mend=mend)
+    skew_ms = wiring.clock.wall_skew_ms
+    mend = "let this machine keep its clock by NTP" if abs(skew_ms) > SKEW_MS else ""
+    found = f"{host}, its clock {skew_ms:+} ms from ours"
+    return Finding(what="exchange and clock", good=True, found=found, mend=mend)
+
+
+async def _key(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
+    what = f"accounts.{name}"
+    try:
+        key = await wiring.accounts[name].identify()
+    except GuardError as error:
+        mend = f"check {what}.api_key_file, its secret, and exchange.environment"
+        return [Finding(what=what, good=False, found=str(error), mend=mend)]
+    found = f"user {key.user_id}, VIP level {key.vip_level or 'unknown'}"
+    findings = [Finding(what=what, good=True, found=found)]
+    other = wiring.owners.setdefault(key.user_id, name)
+    if other != name:
+        same = f"its key is of the same user as that of accounts.{other}"
+        findings.append(Finding(what=what, good=False, found=same, mend="keep one of the two"))
+    return findings + [
+        Finding(what=what, good=good, found=found, mend=mend)
+        for holds, good, found, mend in _doubts(settings, key)
+        if holds
+    ]
+
+
+def _doubts(settings: Settings, key: Identity) -> tuple[tuple[bool, bool, str, str], ...]:
+    """Whether each doubt holds, whether one can live with it, what it is, and what to mend."""
+    expiry = f" (expires {key.expires_at})" if key.expires_at else ""
+    return (
+        (key.can_withdraw, True, "the key can withdraw", "make one that has 'Spot trade' only"),
+        (
+            settings.mode == "live" and not key.can_adjust,
+            False,
+            "the key can't adjust loans",
+            "give it 'Spot trade', read-write",
+        ),
+        (not key.ip_bound, True, f"the key is bound to no address{expiry}", "bind it to this machine's"),
+    )

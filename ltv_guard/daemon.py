@@ -1,0 +1,141 @@
+"""The daemon: APScheduler starts cycles, signals end them. One account that fails does not stop the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from ltv_guard.core.errors import ExchangeUnavailable, JournalUnavailable
+from ltv_guard.guard import Guard
+from ltv_guard.notices import Notices
+
+CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
+JUMP_LOOK_S = 1.0
+JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one has been set
+SKEW_MS = 1000
+
+log = structlog.stdlib.get_logger()
+
+
+class Daemon:
+    """Runs the cycles of `guards` until it is told to stop. Spans in seconds."""
+
+    def __init__(
+        self,
+        guards: dict[str, Guard],
+        *,
+        poll_s: float,
+        settle_s: float,
+        shutdown_s: float,
+        measure_clock: Callable[[], Awaitable[int]],
+        heartbeat: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._guards = guards
+        self._poll_s = poll_s
+        self._settle_s = settle_s
+        self._shutdown_s = shutdown_s
+        self._measure_clock = measure_clock
+        self._heartbeat = heartbeat
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._journal_failed = False
+        self._notices = Notices(lambda: int(time.monotonic() * 1000))
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Until `stop` is set. Returns whether the journal was sound at the end."""
+        for name in self._guards:
+            self._every(self._poll_s, self._poll, name)
+            self._every(self._settle_s, self._settle, name)
+        self._every(CLOCK_LOOK_S, self._look_at_clock)
+        self._every(JUMP_LOOK_S, self._beat)
+        self._scheduler.start()
+        jumps = asyncio.create_task(self._notice_jumps())
+        try:
+            await stop.wait()
+        finally:
+            jumps.cancel()
+            self._scheduler.shutdown(wait=False)
+            await self._finish()
+        return not self._journal_failed
+
+    def _every(self, seconds: float, job: Callable[..., Awaitable[None]], *args: object) -> None:
+        self._scheduler.add_job(job, "interval", seconds=seconds, args=args, next_run_time=datetime.now(UTC))
+
+    # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
+
+    async def _poll(self, name: str) -> None:
+        self._start(name)
+
+    async def _settle(self, name: str) -> None:
+        if self._guards[name].busy:
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        running = self._running.get(name)
+        if running is None or running.done():
+            self._running[name] = asyncio.create_task(self._cycle(name))
+
+    async def _cycle(self, name: str) -> None:
+        try:
+            await self._guards[name].cycle()
+        except JournalUnavailable as error:
+            self._journal_failed = True
+            self._notices.grave("journal", str(error), "journal_unavailable", account=name, why=str(error))
+        except Exception:
+            log.exception("cycle_failed", account=name)
+        else:
+            self._journal_failed = False
+            if self._notices.ended("journal"):
+                log.warning("journal_available", account=name)
+
+    async def _look_at_clock(self) -> None:
+        try:
+            skew_ms = await self._measure_clock()
+        except ExchangeUnavailable as error:
+            self._notices.once("clock", "warning", "clock_not_measured", why=str(error))
+            return
+        if abs(skew_ms) > SKEW_MS:
+            self._notices.once("skew", "warning", "clock_skewed", skew_ms=skew_ms)
+        elif self._notices.ended("skew"):
+            log.info("clock_agrees", skew_ms=skew_ms)
+        self._notices.ended("clock")
+
+    async def _beat(self) -> None:
+        try:
+            await self._heartbeat()
+        except JournalUnavailable as error:
+            self._notices.grave("journal", str(error), "journal_unavailable", why=str(error))
+
+    async def _notice_jumps(self) -> None:
+        """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour."""
+        offset = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(JUMP_LOOK_S)
+            moved = time.time() - time.monotonic() - offset
+            if abs(moved) < JUMP_S:
+                continue
+            offset += moved
+            log.warning("clock_jumped", seconds=round(moved, 3))
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
+
+    async def _finish(self) -> None:
+        """No new sends (the guards were told); what is under way is awaited, and journalled."""
+        tasks = [task for task in self._running.values() if not task.done()]
+        drains = [asyncio.ensure_future(guard.drain()) for guard in self._guards.values()]
+        pending = [*tasks, *drains]
+        if pending:
+            _, late = await asyncio.wait(pending, timeout=self._shutdown_s)
+            for task in late:
+                task.cancel()
+            if late:
+                log.error("shutdown_timed_out", tasks=len(late))
+                await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,203 @@
+"""The demo: the sandbox, and the real daemon against it over HTTP, beside an unguarded twin of its loan."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ltv_guard import app, logs, sandbox
+from ltv_guard.sandbox.state import state_of
+from ltv_guard.settings import load
+from ltv_guard.shipped import shipped
+
+GUARDED, TWIN = "100001", "100002"
+State = dict[str, Any]
+
+LOOK_S = 0.25
+LINE_EVERY = 8  # looks, where there is no terminal to redraw
+SETTLE_S = 1.5  # after the scenario's end, for what is under way
+LONGEST_S = 43.0
+DONE, LOST = 0, 1
+
+
+@dataclass(slots=True)
+class Watched:
+    """What the demo has seen of both loans."""
+
+    low: dict[str, Decimal] = field(default_factory=dict)
+    high: dict[str, Decimal] = field(default_factory=dict)
+
+    def look(self, state: State) -> None:
+        for user in state["users"]:
+            loan = _loan_of(state, user)
+            if loan and loan["ltv"] is not None:
+                ltv = Decimal(loan["ltv"])
+                self.low[user] = min(ltv, self.low.get(user, ltv))
+                self.high[user] = max(ltv, self.high.get(user, ltv))
+
+    def span(self, user: str) -> str:
+        return f"{self.low[user]:.4f} to {self.high[user]:.4f}" if user in self.low else "never seen"
+
+
+async def run(scenario: Path) -> int:
+    """Plays a scenario. Status 1 if the guarded loan was lost."""
+    console = Console(highlight=False)
+    watched = Watched()
+    with tempfile.TemporaryDirectory(prefix="ltv-guard-demo-") as folder:
+        async with _playing(scenario, Path(folder)) as (exchange, daemon):
+            console.print(f"[bold]{exchange.scenario.name}[/]: {exchange.scenario.about}")
+            console.print("Two equal loans. ltv-guard keeps one of them, nobody the other.\n")
+            await _show(exchange, daemon, console, watched)
+        state = state_of(exchange, wire=False)
+    return _sum_up(state, watched, console)
+
+
+@contextlib.asynccontextmanager
+async def _playing(scenario: Path, folder: Path) -> AsyncIterator[tuple[sandbox.Exchange, asyncio.Task[int]]]:
+    """The sandbox and the daemon, until the block is left."""
+    async with sandbox.Sandbox(scenario).serve() as exchange:
+        settings = load(
+            shipped("sandbox.yaml"),
+            environ={
+                "LTV_GUARD_EXCHANGE__BASE_URL": exchange.url,
+                "LTV_GUARD_JOURNAL__URL": f"sqlite:///{folder / 'journal.db'}",
+                # A day passes in ten seconds here, so the daemon may not take five to be sure.
+                "LTV_GUARD_EXCHANGE__RECV_WINDOW_MS": "1000",
+                "LTV_GUARD_EXCHANGE__REQUEST_TIMEOUT_S": "0.9",
+                "LTV_GUARD_SETTLEMENT__PROCESSING_MARGIN_S": "0.2",
+                "LTV_GUARD_SETTLEMENT__HISTORY_LAG_S": "0.5",
+            },
+        )
+        with (folder / "log.jsonl").open("w") as stream:
+            logs.configure(style="json", stream=stream)
+            stop = asyncio.Event()
+            daemon = asyncio.create_task(app.run_daemon(settings, stop))
+            try:
+                yield exchange, daemon
+            finally:
+                stop.set()
+                await daemon
+                logs.configure(style="console", level="CRITICAL", stream=sys.stderr)
+
+
+async def _show(
+    exchange: sandbox.Exchange, daemon: asyncio.Task[int], console: Console, watched: Watched
+) -> None:
+    """A live table on a terminal, a plain line every few seconds elsewhere."""
+    deadline = time.monotonic() + LONGEST_S
+    ended_at: float | None = None
+    looks = 0
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    with live or contextlib.nullcontext():
+        while time.monotonic() < deadline and not daemon.done():
+            state = state_of(exchange, wire=False)
+            watched.look(state)
+            if live is not None:
+                live.update(_table(state), refresh=True)
+            elif looks % LINE_EVERY == 0:
+                console.print(_line(state), soft_wrap=True)
+            looks += 1
+            if state["ended"] and ended_at is None:
+                ended_at = time.monotonic()
+            if ended_at is not None and time.monotonic() - ended_at > SETTLE_S:
+                return
+            await asyncio.sleep(LOOK_S)
+
+
+def _loan_of(state: State, user: str) -> State | None:
+    """The user's first loan, open or lost."""
+    account = state["users"].get(user, {})
+    loans = [*account.get("orders", []), *([account["pool"]] if account.get("pool") else [])]
+    return loans[0] if loans else None
+
+
+def _prices(state: State) -> str:
+    volatile = {coin: price for coin, price in state["prices"].items() if coin not in {"USDT", "USDC"}}
+    return "  ".join(f"{coin} {Decimal(price):,.0f}" for coin, price in sorted(volatile.items()))
+
+
+def _hours(state: State) -> str:
+    return f"{Decimal(state['market_s']) / 3600:5.1f} h"
+
+
+def _ltv(state: State, user: str) -> str:
+    loan = _loan_of(state, user)
+    if loan is None:
+        return "-"
+    return f"{Decimal(loan['ltv']):.4f}" if loan["ltv"] is not None else str(loan["status"])
+
+
+def _wallet(state: State, user: str) -> str:
+    funding = state["users"].get(user, {}).get("funding", {})
+    return "  ".join(f"{Decimal(amount):.4f} {coin}" for coin, amount in sorted(funding.items()))
+
+
+def _last_adjustment(state: State, user: str) -> str:
+    own = [item for item in state["effects"] if item["user"] == user]
+    if not own:
+        return "-"
+    last = own[-1]
+    word = "added" if last["direction"] == "add" else "released"
+    return f"{word} {Decimal(last['amount']):.4f} {last['coin']}"
+
+
+def _table(state: State) -> Table:
+    table = Table(box=box.ROUNDED, title=f"{_hours(state)}   {_prices(state)}", title_justify="left")
+    for column in ("", "product", "LTV", "Funding wallet", "last adjustment"):
+        table.add_column(column)
+    for user, name in ((GUARDED, "guarded"), (TWIN, "unguarded twin")):
+        loan = _loan_of(state, user)
+        if loan is None:
+            continue
+        lost = loan["status"] != "open"
+        ltv = f"[bold red]{loan['status']}[/]" if lost else _ltv(state, user)
+        table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_adjustment(state, user))
+    return table
+
+
+def _line(state: State) -> str:
+    return (
+        f"{_hours(state)}  {_prices(state):<12}  guarded {_ltv(state, GUARDED):<10}  "
+        f"twin {_ltv(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"
+    )
+
+
+def _sum_up(state: State, watched: Watched, console: Console) -> int:
+    """What was lost, what was moved, and what a liquidation would have cost."""
+    own = [item for item in state["effects"] if item["user"] == GUARDED]
+    lost = [item for item in state["liquidations"] if item["user"] == GUARDED]
+    twins = [item for item in state["liquidations"] if item["user"] == TWIN]
+    console.print()
+    for item in state["liquidations"]:
+        who = "the GUARDED loan" if item["user"] == GUARDED else "the unguarded twin"
+        sold = ", ".join(f"{Decimal(amount):.4f} {coin}" for coin, amount in item["sold"].items())
+        console.print(f"liquidated: {who}, at LTV {Decimal(item['ltv']):.4f}: {sold} sold")
+    if not state["liquidations"]:
+        console.print("liquidated: nothing")
+    for word, direction in (("added", "add"), ("released", "reduce")):
+        moved = [item for item in own if item["direction"] == direction]
+        total = sum((Decimal(item["amount"]) for item in moved), Decimal(0))
+        coins = ", ".join(sorted({item["coin"] for item in moved}))
+        count = "once" if len(moved) == 1 else f"{len(moved)} times"
+        console.print(f"{word}: {count}, {total:.4f} {coins}" if moved else f"{word}: nothing")
+    console.print(f"LTV of the guarded loan: {watched.span(GUARDED)}")
+    if twins:
+        cost = sum((Decimal(item["cost_usd"]) for item in twins), Decimal(0))
+        console.print(f"what the liquidation cost the twin in fees alone: {cost:,.2f} USD")
+    console.print(
+        "[bold red]The guarded loan was lost.[/]" if lost else "[bold green]The guarded loan is alive.[/]"
+    )
+    return LOST if lost else DONE

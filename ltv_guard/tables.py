@@ -1,0 +1,214 @@
+"""What commands print, for people (tables) and for programs (JSON). Touches the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ltv_guard.core.decisions import Decision
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.rules import thresholds
+
+PLAIN_WIDTH = 200  # where there is no terminal to fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `check`: what was looked at, what was found, and what to mend if it is not good."""
+
+    what: str
+    good: bool
+    found: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPlan:
+    """What `plan` found for one account. `withheld`: why nothing would be sent, if so."""
+
+    account: str
+    decisions: tuple[Decision, ...]
+    set_aside: tuple[tuple[str, str, str], ...] = ()
+    blind: bool = False
+    why_blind: str = ""
+    withheld: str | None = None
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    table = _table("", "what", "found", "what to mend")
+    for item in findings:
+        mark = (
+            "[green]ok[/]" if item.good and not item.mend else "[yellow]![/]" if item.good else "[red]no[/]"
+        )
+        table.add_row(mark, item.what, item.found, item.mend)
+    _console().print(table)
+
+
+def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
+    """The same as the table, most urgent loan first: LTVs and amounts as strings."""
+    rows = [(plan, decision) for plan in plans for decision in plan.decisions]
+    rows.sort(key=lambda row: row[1].loan.danger, reverse=True)
+    loans = [_plan_row(plan, decision) for plan, decision in rows]
+    loans += [
+        {
+            "account": plan.account,
+            "product": product,
+            "loan_id": loan_id,
+            "action": "set_aside",
+            "reason": why,
+        }
+        for plan in plans
+        for product, loan_id, why in plan.set_aside
+    ]
+    blind = [
+        {"account": plan.account, "action": "blind", "reason": plan.why_blind} for plan in plans if plan.blind
+    ]
+    return loans + blind
+
+
+def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
+    loan = decision.loan
+    limits = thresholds(decision.policy, loan)
+    return {
+        "account": plan.account,
+        "product": loan.key.product.value,
+        "loan_id": loan.key.loan_id,
+        "ltv": format(loan.ltv, "f"),
+        "trigger_ltv": format(limits.trigger, "f"),
+        "target_ltv": format(limits.target, "f"),
+        "emergency_ltv": format(limits.emergency, "f"),
+        "margin_call_ltv": format(loan.margin_call_ltv, "f"),
+        "liquidation_ltv": format(loan.liquidation_ltv, "f"),
+        "fall_to_trigger": _fall(loan.ltv, limits.trigger),
+        "fall_to_margin_call": _fall(loan.ltv, loan.margin_call_ltv),
+        "fall_to_liquidation": _fall(loan.ltv, loan.liquidation_ltv),
+        "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral},
+        "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
+        "action": decision.direction.value if decision.direction else "hold",
+        "coin": decision.coin,
+        "amount": format(decision.amount, "f") if decision.acts else None,
+        "reason": decision.reason,
+        "held_back": list(decision.held_back),
+        "reachable_ltv": None if decision.reachable_ltv is None else format(decision.reachable_ltv, "f"),
+        "rule": decision.policy.name,
+        "withheld": plan.withheld,
+    }
+
+
+def _fall(ltv: Decimal, threshold: Decimal) -> str:
+    """The fall of the collateral's price, as a ratio, that brings the LTV to the threshold; 0 if there."""
+    return format(max(Decimal(0), 1 - ltv / threshold).quantize(Decimal("0.0001")), "f")
+
+
+def print_plans(plans: Sequence[AccountPlan]) -> None:
+    table = _table(
+        "account",
+        "loan",
+        "LTV",
+        "trigger",
+        "target",
+        "does",
+        "why",
+        "fall to trigger / margin call / liquidation",
+        "rule",
+    )
+    for row in plans_as_json(plans):
+        if row["action"] == "blind":
+            table.add_row(row["account"], "", "", "", "", "[red]blind[/]", row["reason"])
+        elif row["action"] == "set_aside":
+            table.add_row(row["account"], _loan_name(row), "", "", "", "[red]set aside[/]", row["reason"])
+        else:
+            falls = [row["fall_to_trigger"], row["fall_to_margin_call"], row["fall_to_liquidation"]]
+            does = (
+                "hold" if row["amount"] is None else f"[bold]{row['action']} {row['amount']} {row['coin']}[/]"
+            )
+            table.add_row(
+                row["account"],
+                _loan_name(row),
+                row["ltv"],
+                row["trigger_ltv"],
+                row["target_ltv"],
+                does,
+                row["reason"],
+                " / ".join(f"{Decimal(item):.1%}" for item in falls),
+                row["rule"],
+            )
+    console = _console()
+    console.print(table)
+    for plan in plans:
+        if plan.withheld:
+            console.print(f"{plan.account}: nothing would be sent: {plan.withheld}")
+    if not any(plan.decisions for plan in plans):
+        console.print("No loans.")
+
+
+def _loan_name(row: dict[str, Any]) -> str:
+    return f"{row['product']} {row['loan_id']}"
+
+
+def intent_as_json(intent: Intent) -> dict[str, Any]:
+    """An intent as `journal --json` prints it: amounts as strings, times in ISO UTC."""
+    return {
+        "intent_id": intent.intent_id,
+        "account": intent.account,
+        "environment": intent.owner.environment,
+        "user_id": intent.owner.user_id,
+        "product": intent.key.product.value,
+        "loan_id": intent.key.loan_id,
+        "direction": intent.direction.value,
+        "coin": intent.coin,
+        "amount": format(intent.amount, "f"),
+        "state": intent.state.value,
+        "reason": intent.reason,
+        "rescue_of": intent.rescue_of,
+        "adjust_id": intent.adjust_id,
+        "ret_code": intent.ret_code,
+        "ret_msg": intent.ret_msg,
+        "ltv_before": format(intent.ltv_before, "f"),
+        "ltv_after": None if intent.ltv_after is None else format(intent.ltv_after, "f"),
+        "created_at": _iso(intent.created_at_ms),
+        "updated_at": _iso(intent.updated_at_ms),
+    }
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def print_intents(intents: Sequence[Intent]) -> None:
+    table = _table("created", "account", "loan", "adjustment", "state", "LTV", "intent", "note")
+    for row in map(intent_as_json, intents):
+        table.add_row(
+            row["created_at"],
+            row["account"],
+            _loan_name(row),
+            f"{row['direction']} {row['amount']} {row['coin']}",
+            row["state"],
+            f"{row['ltv_before']} -> {row['ltv_after'] or '?'}",
+            row["intent_id"],
+            row["ret_msg"] or "",
+        )
+    console = _console()
+    if intents:
+        console.print(table)
+    else:
+        console.print("The journal holds no intents.")
