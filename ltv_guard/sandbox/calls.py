@@ -51,6 +51,14 @@ class Call:
     def optional(self, name: str) -> str | None:
         return self.params.get(name) or None
 
+    def number(self, name: str, default: int) -> int:
+        text = self.optional(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit()):
+            raise Refusal(10001, f"Request parameter error: {name}")
+        return int(text)
+
 
 Handler = Callable[[Exchange, Call, Moment], Payload]
 

@@ -92,6 +92,8 @@ class Exchange:
         self, user: str, loan_id: str, direction: Direction, amount: Decimal, coin: str | None = None
     ) -> Adjustment:
         """Adjust as the user does in the exchange's own app; loan id `pool` with a coin for the pool."""
+        if direction not in ("add", "reduce"):
+            raise ValueError(f"direction {direction!r} is neither add nor reduce")
         moment = self.look()
         loan = self._loan(user, loan_id)
         chosen = coin or next(iter(loan.holdings()))
@@ -117,6 +119,8 @@ class Exchange:
 
     def set_platform(self, col_res: str | None = None, closed_collateral: list[str] | None = None) -> None:
         """Close or open the platform to more collateral: pools by `colRes`, single coins by name."""
+        if col_res not in (None, "-1", "0", "1", "2"):
+            raise ValueError(f"col_res {col_res!r} is none of -1, 0, 1, 2")
         if col_res is not None:
             self.ledger.col_res = col_res
         if closed_collateral is not None:

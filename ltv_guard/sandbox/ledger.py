@@ -74,6 +74,7 @@ class Ledger:
         moment: Moment,
         *,
         by: str = "api",
+        signed_at: str = "",
         handling: Handling = Handling(),
     ) -> Adjustment:
         """Move collateral between Funding wallet and loan, or raise Refusal and move nothing."""
@@ -88,6 +89,7 @@ class Ledger:
             direction=direction,
             amount=amount,
             by=by,
+            signed_at=signed_at,
             time_ms=moment.time_ms,
             made_s=moment.real_s,
             visible_from_s=moment.real_s + handling.hidden_s,
@@ -260,7 +262,9 @@ class Ledger:
         ltv = loan.ltv(moment.prices)
         sold: dict[str, Decimal] = {}
         returned: dict[str, Decimal] = {}
-        for coin, amount in loan.holdings().items():
+        holdings = loan.holdings()
+        for coin in sorted(holdings, key=lambda coin: loan.coin_terms(coin).liquidation_order):
+            amount = holdings[coin]
             step = Decimal(1).scaleb(-loan.coin_terms(coin).accuracy)
             sold[coin] = min(amount, (due / moment.prices[coin]).quantize(step, ROUND_UP))
             returned[coin] = amount - sold[coin]

@@ -58,7 +58,13 @@ def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     amount = amount_of(call, product)
     loan = exchange.ledger.loan(call.user, product, loan_id)
     row = exchange.ledger.adjust(
-        loan, coin or next(iter(loan.holdings())), direction, amount, moment, handling=_handling(call)
+        loan,
+        coin or next(iter(loan.holdings())),
+        direction,
+        amount,
+        moment,
+        signed_at=call.signed.timestamp,
+        handling=_handling(call),
     )
     return {"adjustId": str(row.adjust_id) if product == LEGACY else row.adjust_id}
 

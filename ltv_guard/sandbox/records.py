@@ -13,7 +13,8 @@ class Adjustment:
     """A change of collateral, and the history's row about it.
 
     `applied_s` and `applied_ms` are None until the coins have moved. `maximum` is the largest release
-    that was allowed at that very moment. `by` is "api", or "app" for the user's own hand.
+    that was allowed at that very moment. `by` is "api", or "app" for the user's own hand. `signed_at`
+    is the timestamp of the request that asked for it, so that an effect can be traced to its send.
     """
 
     adjust_id: int
@@ -24,6 +25,7 @@ class Adjustment:
     direction: Direction
     amount: Decimal
     by: str
+    signed_at: str = ""
     time_ms: int
     made_s: Decimal
     visible_from_s: Decimal

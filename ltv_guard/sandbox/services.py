@@ -32,11 +32,10 @@ def answer_kline(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     coin = call.text("symbol").removesuffix("USDT")
     if coin not in exchange.market.coins:
         raise Refusal(10001, "Not supported symbols")
-    minutes = int(call.text("interval")) if call.text("interval").isdigit() else 1
-    width_ms = minutes * 60_000
-    end = min(int(call.optional("end") or moment.time_ms), moment.time_ms) // width_ms * width_ms
-    limit = min(int(call.optional("limit") or 200), 1000)
-    start = max(int(call.optional("start") or 0), end - (limit - 1) * width_ms)
+    width_ms = max(call.number("interval", 1), 1) * 60_000
+    end = min(call.number("end", moment.time_ms), moment.time_ms) // width_ms * width_ms
+    limit = min(call.number("limit", 200), 1000)
+    start = max(call.number("start", 0), end - (limit - 1) * width_ms)
     rows = [exchange.candle(coin, opens, width_ms, moment) for opens in range(end, start - 1, -width_ms)]
     return {"category": "spot", "symbol": f"{coin}USDT", "list": rows}
 
