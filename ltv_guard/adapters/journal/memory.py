@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from ltv_guard.adapters.journal.records import Ban, Run
+from ltv_guard.adapters.journal.records import RUNS_KEPT_MS, Ban, Run
 from ltv_guard.core.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.intents import OPEN, Intent, State
 from ltv_guard.core.loans import LoanKey, Owner
@@ -131,13 +131,14 @@ class MemoryJournal:
 
     async def begin_run(self, run_id: str, at_ms: int) -> None:
         self.on_write("begin_run")
-        self._held.runs[run_id] = Run(
-            run_id=run_id, host="memory", pid=0, started_at_ms=at_ms, alive_at_ms=at_ms
-        )
+        for run in tuple(self._held.runs.values()):
+            if run.alive_at_ms < at_ms - RUNS_KEPT_MS:
+                del self._held.runs[run.run_id]
+        self._held.runs[run_id] = _begun(run_id, at_ms)
 
     async def acknowledge_pauses(self, run_id: str, at_ms: int) -> tuple[Pause, ...]:
         self.on_write("acknowledge_pauses")
-        run = self._held.runs[run_id]
+        run = self._held.runs.get(run_id, _begun(run_id, at_ms))
         fresh = tuple(pause for pause in await self.pauses() if pause.account not in run.acknowledged)
         seen = frozenset(self._held.pauses)
         self._held.runs[run_id] = replace(run, alive_at_ms=at_ms, acknowledged=seen)
@@ -206,6 +207,10 @@ class MemoryJournal:
 def _are_both_open(one: Intent, other: Intent) -> bool:
     both_open = one.state in OPEN and other.state in OPEN
     return both_open and one.key == other.key and (one.rescue_of is None) == (other.rescue_of is None)
+
+
+def _begun(run_id: str, at_ms: int) -> Run:
+    return Run(run_id=run_id, host="memory", pid=0, started_at_ms=at_ms, alive_at_ms=at_ms)
 
 
 def _adjusted_as(intent: Intent) -> tuple[str, str | None]:

@@ -39,11 +39,11 @@ async def open_journal(url: str, *, writer: bool = True, busy_timeout_s: float =
 
 
 def parse_url(url: str) -> URL:
-    """The URL of a journal that could be opened. Raises ValueError with a sentence that does not repeat it."""
+    """A journal's URL, if one can be opened. Raises ValueError, its sentence without the URL itself."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ValueError("the journal's URL cannot be read: write sqlite:////folder/journal.db") from None
+        raise ValueError("the journal's URL is not one: write sqlite:////folder/journal.db") from None
     if parsed.drivername in _POSTGRES:
         return parsed.set(drivername="postgresql+asyncpg")
     if parsed.drivername not in _SQLITE:
@@ -51,13 +51,17 @@ def parse_url(url: str) -> URL:
             f"the journal's URL begins with {parsed.drivername}: only sqlite and postgresql are possible"
         )
     if not parsed.database or parsed.database == ":memory:" or parsed.query or parsed.host:
-        raise ValueError(
-            "the journal's URL must name a file and nothing else, as sqlite:////folder/journal.db"
-        )
+        raise ValueError("the journal's URL must name a file, nothing else: sqlite:////folder/journal.db")
     return parsed
 
 
 async def _store(url: URL, *, writer: bool, busy_timeout_s: float) -> Store:
-    if url.drivername != "postgresql+asyncpg":
+    if url.drivername in _SQLITE:
         return await SqliteStore.open(Path(url.database or ""), daemon=writer, busy_timeout_s=busy_timeout_s)
-    raise JournalUnavailable("a journal in PostgreSQL is not built yet")
+    try:
+        from ltv_guard.adapters.journal.postgres import PostgresStore  # noqa: PLC0415 - its driver is an extra
+    except ImportError:
+        raise JournalUnavailable(
+            "a journal in PostgreSQL needs its driver: pip install 'ltv-guard[postgres]'"
+        ) from None
+    return await PostgresStore.open(url, timeout_s=busy_timeout_s)

@@ -14,6 +14,8 @@ from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
 from ltv_guard.ports import Episode, Pause
 
+RUNS_KEPT_MS = 24 * 3600 * 1000  # so long a run is remembered after it was last heard of
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ban:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ltv_guard.adapters.journal import queries
 from ltv_guard.adapters.journal.records import (
+    RUNS_KEPT_MS,
     Ban,
     Run,
     account_of,
@@ -27,8 +28,6 @@ from ltv_guard.core.errors import AlreadyOpen, GuardError, ImpossibleTransition,
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Owner
 from ltv_guard.ports import Episode, Pause
-
-_RUNS_KEPT_MS = 24 * 3600 * 1000
 
 
 class SqlJournal:
@@ -144,7 +143,7 @@ class SqlJournal:
     async def begin_run(self, run_id: str, at_ms: int) -> None:
         """Records a start of the daemon; runs that have been silent for a day are forgotten."""
         async with self._store.writing() as connection:
-            await connection.execute(queries.forgotten_runs(at_ms - _RUNS_KEPT_MS))
+            await connection.execute(queries.forgotten_runs(at_ms - RUNS_KEPT_MS))
             await _put(connection, runs, _alive(run_id, at_ms))
 
     async def acknowledge_pauses(self, run_id: str, at_ms: int) -> tuple[Pause, ...]:
@@ -228,7 +227,7 @@ def _refused(intent: Intent, error: IntegrityError) -> GuardError:
         )
     if "rescue_of" in words:
         return AlreadyOpen(f"intent {intent.rescue_of} has had its rescue")
-    if "loan_id" in words:
+    if "loan_id" in words or "uq_intents_open" in words:
         return AlreadyOpen(f"loan {intent.key.loan_id} has an open intent already")
     return JournalUnavailable(f"the journal refused intent {intent.intent_id}: {words.splitlines()[0]}")
 

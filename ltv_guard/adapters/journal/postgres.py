@@ -1,0 +1,181 @@
+"""A journal in PostgreSQL, which several machines may share, each guarding users of its own.
+
+A daemon's claim on a user is an advisory lock of one session, and what it writes for that user goes through
+that very session: while the writes succeed, the claim holds. A pooler in front must pool by session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Any, Self
+
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy import URL, Connection, NullPool, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ltv_guard.adapters.journal import schema
+from ltv_guard.adapters.journal.failures import told
+from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.loans import Owner
+
+_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)
+_LOCK_NOT_AVAILABLE = "55P03"
+_DURABLE = {"fsync": "on", "synchronous_commit": "on"}
+
+
+class PostgresStore:
+    """Made by `open`. Never continuous: nothing here can tell a restored server from the one that was."""
+
+    def __init__(self, url: URL, *, timeout_s: float) -> None:
+        host = url.host or url.query.get("host", "localhost")
+        self.place = f"the journal in PostgreSQL (database {url.database} on {host})"
+        self.is_continuous = False
+        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._timeout_s = timeout_s
+        self._shared = self._engine(pool_pre_ping=True, pool_timeout=timeout_s)
+        self._sessions = self._engine(poolclass=NullPool)
+        self._claims: dict[Owner, _Claim] = {}
+
+    @classmethod
+    async def open(cls, url: URL, *, timeout_s: float) -> Self:
+        """Makes the schema current. Raises JournalUnavailable."""
+        store = cls(url, timeout_s=timeout_s)
+        try:
+            async with store.writing() as connection:
+                await store._check_durability(connection)
+                await connection.execute(select(func.pg_advisory_xact_lock(_number("schema"))))
+                await connection.run_sync(store._upgrade)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        with told(self.place, *_DRIVER):
+            async with self._shared.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self, owner: Owner | None = None) -> AsyncIterator[AsyncConnection]:
+        claim = self._claims.get(owner) if owner else None
+        with told(self.place, *_DRIVER):
+            if claim is None:
+                async with self._shared.begin() as connection:
+                    yield connection
+            else:
+                async with claim.turn, (await claim.session()).begin() as transaction:
+                    yield transaction.connection
+
+    async def claim(self, owner: Owner) -> None:
+        if owner in self._claims:
+            return
+        claim = _Claim(self._sessions, owner)
+        with told(self.place, *_DRIVER):
+            await claim.session()
+        self._claims[owner] = claim
+
+    async def lock_pauses(self, connection: AsyncConnection, *, exclusive: bool) -> None:
+        lock = func.pg_advisory_xact_lock if exclusive else func.pg_advisory_xact_lock_shared
+        await connection.execute(select(lock(_number("pauses"))))
+
+    async def note_sent(self, connection: AsyncConnection, intent_id: str) -> None:
+        """Without a seal there is nothing to compare it with."""
+
+    async def seal(self) -> None:
+        """A restart waits, always."""
+
+    async def close(self) -> None:
+        for claim in self._claims.values():
+            await claim.give_up()
+        self._claims.clear()
+        await self._sessions.dispose()
+        await self._shared.dispose()
+
+    def _engine(self, **options: Any) -> AsyncEngine:  # noqa: ANN401 - SQLAlchemy's own
+        return create_async_engine(
+            "postgresql+asyncpg://", async_creator=self._connect, hide_parameters=True, **options
+        )
+
+    async def _connect(self) -> Any:  # noqa: ANN401 - a driver's connection
+        # asyncpg reads the URL itself, so that everything libpq knows (sslmode, passfile) works.
+        return await asyncpg.connect(
+            self._dsn,
+            timeout=self._timeout_s,
+            command_timeout=2 * self._timeout_s,
+            server_settings={
+                "application_name": "ltv-guard",
+                "synchronous_commit": "on",
+                "lock_timeout": f"{self._timeout_s * 1000:.0f}",
+                # A session whose machine has vanished must not hold its claim for two hours.
+                "tcp_keepalives_idle": "30",
+                "tcp_keepalives_interval": "10",
+                "tcp_keepalives_count": "3",
+            },
+        )
+
+    async def _check_durability(self, connection: AsyncConnection) -> None:
+        for name, needed in _DURABLE.items():
+            held = (await connection.execute(text(f"SHOW {name}"))).scalar_one()
+            if held != needed:
+                raise JournalUnavailable(
+                    f"{self.place} runs with {name} = {held}, and may forget what was sent: set it {needed}"
+                )
+
+    def _upgrade(self, connection: Connection) -> None:
+        if schema.standing(connection, self.place) is not schema.Standing.CURRENT:
+            schema.upgrade(connection)
+
+
+class _Claim:
+    """An owner's advisory lock and the session that holds it; taken again when the session was lost."""
+
+    def __init__(self, sessions: AsyncEngine, owner: Owner) -> None:
+        self.turn = asyncio.Lock()
+        self._sessions = sessions
+        self._owner = owner
+        self._session: AsyncConnection | None = None
+
+    async def session(self) -> AsyncConnection:
+        if self._session is not None and self._session.invalidated:
+            # Left to itself it would connect anew, without the lock.
+            await self.give_up()
+        if self._session is None:
+            self._session = await self._taken()
+        return self._session
+
+    async def give_up(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _taken(self) -> AsyncConnection:
+        name = f"{self._owner.environment} {self._owner.user_id}"
+        session = await self._sessions.connect()
+        try:
+            async with session.begin():
+                # Long enough for a daemon that is just ending, or for our own lost session to be noticed.
+                await session.execute(text("SET LOCAL lock_timeout = '1s'"))
+                await session.execute(select(func.pg_advisory_lock(_number(name))))
+        except BaseException as error:
+            await session.close()
+            if isinstance(error, DBAPIError) and _sqlstate(error) == _LOCK_NOT_AVAILABLE:
+                raise JournalUnavailable(
+                    f"another ltv-guard guards the {self._owner.environment} user {self._owner.user_id} "
+                    "with this journal: stop it first"
+                ) from error
+            raise
+        return session
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _number(name: str) -> int:
+    """The 64-bit number that PostgreSQL knows an advisory lock by."""
+    return int.from_bytes(sha256(f"ltv-guard {name}".encode()).digest()[:8], signed=True)

