@@ -1,0 +1,189 @@
+"""Small builders: a loan, an intent, a history row, the facts of an account, each with plain defaults.
+
+The default loan holds 1 BTC against USDT, its LTV is 0.60, its margin call 0.87 and its liquidation 0.95.
+Amounts and LTVs are given as strings.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from ltv_guard.core.decisions import AccountFacts, Decision, LoanFacts
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import (
+    Collateral,
+    Debt,
+    Direction,
+    History,
+    HistoryRow,
+    Loan,
+    LoanKey,
+    Moment,
+    Owner,
+    Product,
+    RowStatus,
+)
+from ltv_guard.core.policy import decide
+from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, ReduceRule, WalletRules
+
+Number = str | int | Decimal
+D = Decimal
+ADD, REDUCE = Direction.ADD, Direction.REDUCE
+START = 1_700_000_000_000  # exchange time, ms, at which the loan was read that the intent was planned from
+SENT = START + 500
+WINDOW, MARGIN, LAG = 5_000, 2_000, 5_000
+WINDOW_OVER = SENT + WINDOW + MARGIN
+
+
+def key(loan_id: str = "1001") -> LoanKey:
+    return LoanKey(Product.LEGACY, loan_id)
+
+
+def loan(
+    ltv: Number = "0.60",
+    *,
+    held: Number = "1",
+    coin: str = "BTC",
+    accuracy: int = 8,
+    loan_id: str = "1001",
+    debt: Number = "30000",
+    margin_call: Number = "0.87",
+    liquidation: Number = "0.95",
+) -> Loan:
+    return Loan(
+        key=key(loan_id),
+        ltv=D(ltv),
+        collateral=(Collateral(coin=coin, amount=D(held), accuracy=accuracy),),
+        debts=(Debt(coin="USDT", amount=D(debt)),),
+        margin_call_ltv=D(margin_call),
+        liquidation_ltv=D(liquidation),
+    )
+
+
+def policy(
+    *,
+    trigger: Number = "0.75",
+    target: Number = "0.65",
+    emergency: Number = "0.80",
+    release_below: Number = "0.40",
+    release_to: Number = "0.55",
+    reduces: bool = True,
+    max_add: Mapping[str, str] | None = None,
+    least: Number = "0.002",
+    reduction_share: Number = "1",
+    protect: bool = True,
+) -> LoanPolicy:
+    return LoanPolicy(
+        protect=protect,
+        add=AddRule(trigger_ltv=D(trigger), target_ltv=D(target)),
+        reduce=ReduceRule(enabled=reduces, trigger_ltv=D(release_below), target_ltv=D(release_to)),
+        limits=Limits(
+            min_adjustment_ratio=D(least),
+            max_reduction_ratio=D(reduction_share),
+            max_add=amounts(max_add or {}),
+            emergency_ltv=D(emergency),
+        ),
+    )
+
+
+def amounts(of: Mapping[str, Number]) -> dict[str, Decimal]:
+    return {coin: D(amount) for coin, amount in of.items()}
+
+
+def facts(about: Loan | None = None, rules: LoanPolicy | None = None, **changes: Any) -> LoanFacts:  # noqa: ANN401 - fields of LoanFacts
+    """A loan that has been watched for a day: nothing but its LTV decides."""
+    return LoanFacts(
+        **{"loan": about or loan(), "policy": rules or policy(), "low_for_ms": 86_400_000} | changes
+    )
+
+
+def account(
+    *loans: LoanFacts,
+    wallet: Mapping[str, Number] | None = None,
+    reserve: Mapping[str, Number] | None = None,
+    max_add_24h: Mapping[str, Number] | None = None,
+    added_24h: Mapping[str, Number] | None = None,
+    wallet_read: bool = True,
+) -> AccountFacts:
+    """An account whose wallet holds 100 BTC unless told otherwise."""
+    return AccountFacts(
+        loans=loans,
+        wallet=amounts({"BTC": 100} if wallet is None else wallet) if wallet_read else None,
+        wallet_rules=WalletRules(reserve=amounts(reserve or {}), max_add_24h=amounts(max_add_24h or {})),
+        added_24h=amounts(added_24h or {}),
+    )
+
+
+def decide_one(about: LoanFacts, **of_account: Any) -> Decision:  # noqa: ANN401 - arguments of account()
+    (decision,) = decide(account(about, **of_account))
+    return decision
+
+
+def intent(
+    state: State = State.UNKNOWN,
+    *,
+    direction: Direction = ADD,
+    amount: Number = "0.10000137",
+    before: Number = "1",
+    ltv_before: Number = "0.75",
+    coin: str = "BTC",
+    loan_id: str = "1001",
+    **changes: Any,  # noqa: ANN401 - fields of Intent
+) -> Intent:
+    """An adjustment that left at SENT, planned from a loan that was read at START."""
+    values: dict[str, Any] = {
+        "intent_id": "i1",
+        "owner": Owner("testnet", "1"),
+        "account": "main",
+        "reason": "a test",
+        "observed_at_ms": START,
+        "seen_ids": frozenset(),
+        "created_at_ms": START + 100,
+        "updated_at_ms": SENT + 200,
+        "signed_at_ms": SENT,
+        "recv_window_ms": WINDOW,
+    }
+    return Intent(
+        key=key(loan_id),
+        direction=direction,
+        coin=coin,
+        amount=D(amount),
+        state=state,
+        collateral_before=D(before),
+        ltv_before=D(ltv_before),
+        **values | changes,
+    )
+
+
+def row(
+    adjust_id: str = "r1",
+    amount: Number = "0.10000137",
+    *,
+    direction: Direction = ADD,
+    at: int = SENT + 300,
+    coin: str = "BTC",
+    loan_id: str = "1001",
+    status: RowStatus = RowStatus.SUCCESS,
+) -> HistoryRow:
+    return HistoryRow(
+        adjust_id=adjust_id,
+        key=key(loan_id),
+        coin=coin,
+        direction=direction,
+        amount=D(amount),
+        at_ms=at,
+        ltv_before=D("0.75"),
+        ltv_after=D("0.68"),
+        status=status,
+    )
+
+
+def moment(exchange_ms: int, monotonic_ms: int | None = None) -> Moment:
+    """Both clocks in step (the monotonic one counts from START), unless told otherwise."""
+    return Moment(
+        exchange_ms=exchange_ms, monotonic_ms=exchange_ms - START if monotonic_ms is None else monotonic_ms
+    )
+
+
+def history(*rows: HistoryRow, began: Moment) -> History:
+    return History(rows=rows, began=began)
