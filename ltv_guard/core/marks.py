@@ -10,14 +10,23 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 MOST_DIGITS = 3
 TOLERABLE = Decimal("0.0002")  # of the amount's reference (the loan's collateral): what a mark may cost
+BLOCKS = 3  # so many runs of marks are tried where earlier ones are taken
 
 
 def digits_for(accuracy: int, reference: Decimal) -> int:
-    """How many digits of a coin with `accuracy` decimals a mark may use: three, or fewer for coarse coins."""
-    for digits in range(MOST_DIGITS, 1, -1):
+    """How many digits of a coin with `accuracy` decimals a mark may use: three, or fewer for coarse coins.
+
+    None at all where even one would cost too much: then only what is taken is stepped over.
+    """
+    for digits in range(MOST_DIGITS, 0, -1):
         if Decimal(1).scaleb(digits - accuracy) <= reference * TOLERABLE:
             return digits
-    return 1
+    return 0
+
+
+def most_above(accuracy: int, reference: Decimal) -> Decimal:
+    """Coins by which an upward mark exceeds its amount at most, unless a whole run of marks is taken."""
+    return 2 * Decimal(1).scaleb(digits_for(accuracy, reference) - accuracy)
 
 
 def marked(
@@ -37,18 +46,18 @@ def marked(
     """
     step = Decimal(1).scaleb(-accuracy)
     span = 10 ** digits_for(accuracy, reference)
+    grid = step * span
+    marks = [step * n for n in _order(span, seed)]
+    wanted = min(amount, ceiling)
+    above = _onto_grid(amount, grid, ROUND_CEILING)
+    below = _onto_grid(wanted, grid, ROUND_FLOOR)
     if upward:
-        base = _onto_grid(amount, step * span, ROUND_CEILING)
-        found = _first_free((base + step * n for n in _order(span, seed)), taken, ceiling)
+        candidates = (above + grid * block + mark for block in range(BLOCKS) for mark in marks)
+        found = _first_free(candidates, taken, ceiling)
         if found is not None:
             return found
-    base = _onto_grid(min(amount, ceiling), step * span, ROUND_FLOOR)
-    for lower in (base, base - step * span):
-        candidates = (lower + step * n for n in _order(span, seed))
-        found = _first_free(candidates, taken, min(amount, ceiling))
-        if found is not None:
-            return found
-    return None
+    candidates = (below - grid * block + mark for block in range(BLOCKS) for mark in marks)
+    return _first_free(candidates, taken, wanted)
 
 
 def _onto_grid(amount: Decimal, grid: Decimal, rounding: str) -> Decimal:
@@ -56,7 +65,9 @@ def _onto_grid(amount: Decimal, grid: Decimal, rounding: str) -> Decimal:
 
 
 def _order(span: int, seed: int) -> list[int]:
-    """Every mark but the round one, from a place that the seed chooses."""
+    """Every mark but the round one, from a place that the seed chooses; no mark where there is no room."""
+    if span == 1:
+        return [0]
     count = span - 1
     return [1 + (seed + n) % count for n in range(count)]
 
