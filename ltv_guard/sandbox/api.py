@@ -29,6 +29,12 @@ _ALL = [
         method="POST",
         permission=WALLET_RIGHT,
     ),
+    Endpoint(
+        path="/v5/asset/transfer/query-inter-transfer-list",
+        name="transfers",
+        handler=services.answer_transfers,
+        permission=WALLET_RIGHT,
+    ),
     Endpoint(path=f"{OLD}/ongoing-orders", name="orders", handler=loans.answer_orders, product=LEGACY),
     Endpoint(
         path=f"{OLD}/max-collateral-amount", name="maximum", handler=loans.answer_maximum, product=LEGACY

@@ -34,23 +34,11 @@ Kind = Literal[
 
 
 NAMES = frozenset(
-    [
-        "time",
-        "tickers",
-        "kline",
-        "status",
-        "key",
-        "wallet",
-        "transfer",
-        "orders",
-        "position",
-        "maximum",
-        "adjust",
-        "history",
-        "terms",
-        "repay",
-        "repayments",
-    ]
+    {
+        *("time", "tickers", "kline", "status", "stream"),
+        *("key", "wallet", "transfer", "transfers"),
+        *("orders", "position", "maximum", "adjust", "history", "terms", "repay", "repayments"),
+    }
 )
 
 
@@ -85,7 +73,7 @@ class Fault(BaseModel):
       id, a coin, `pool`, or every row). cursor_loop: the same page and cursor again and again
       (`value: endless`: ever new cursors). duplicate_key: a second retCode, `code`, in the answer.
     - status_processing: a pool's adjustment stays at status 2 for `seconds`, then is carried out, if it
-      still can be. status_failed: it ends at status 3.
+      still can be. status_failed: it ends at status 3. Both also strike transfers: PENDING, FAILED.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -212,7 +212,7 @@ class Ledger:
 
     # Wallets
 
-    def transfer(self, wanted: Transfer, moment: Moment) -> Transfer:
+    def transfer(self, wanted: Transfer, moment: Moment, *, handling: Handling = Handling()) -> Transfer:
         """Move coins between a user's wallets, once for each transfer id."""
         known = self.transfers.get(wanted.transfer_id)
         if known:
@@ -222,11 +222,24 @@ class Ledger:
         account = self.accounts[wanted.user]
         if wanted.amount > account.balance(wanted.coin, wanted.source):
             raise Refusal(131212, "insufficient balance")
-        account.credit(wanted.coin, -wanted.amount, wanted.source)
-        account.credit(wanted.coin, wanted.amount, wanted.destination)
         self.transfers[wanted.transfer_id] = wanted
-        self._changed(account, moment)
+        wanted.settles_as = "FAILED" if handling.fails else "SUCCESS"
+        wanted.settles_at_s = moment.real_s + handling.processing_s
+        self._settle_transfers(moment)
         return wanted
+
+    def _settle_transfers(self, moment: Moment) -> None:
+        for row in self.transfers.values():
+            if row.status != "PENDING" or row.settles_at_s > moment.real_s:
+                continue
+            account = self.accounts[row.user]
+            row.status = row.settles_as
+            if row.amount > account.balance(row.coin, row.source):
+                row.status = "FAILED"
+            if row.status == "SUCCESS":
+                account.credit(row.coin, -row.amount, row.source)
+                account.credit(row.coin, row.amount, row.destination)
+                self._changed(account, moment)
 
     def deposit(self, user: str, coin: str, amount: Decimal, moment: Moment, wallet: str = "FUND") -> None:
         """Bring coins in from outside, or take them out when negative."""
@@ -237,6 +250,7 @@ class Ledger:
 
     def look(self, moment: Moment) -> None:
         """Let time pass up to this moment: interest, waiting adjustments, LTV extremes, liquidations."""
+        self._settle_transfers(moment)
         for row in [row for row in self._waiting if row.settles_at_s <= moment.real_s]:
             self._waiting.remove(row)
             self._settle(row, moment)

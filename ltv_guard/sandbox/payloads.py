@@ -143,7 +143,19 @@ def wallet(account: Account, name: str, coins: list[str]) -> Payload:
 
 
 def transfer(row: Transfer) -> Payload:
-    return {"transferId": row.transfer_id, "status": "SUCCESS"}
+    return {"transferId": row.transfer_id, "status": row.status}
+
+
+def transfer_row(row: Transfer) -> Payload:
+    return {
+        "transferId": row.transfer_id,
+        "coin": row.coin,
+        "amount": plain(row.amount),
+        "fromAccountType": row.source,
+        "toAccountType": row.destination,
+        "timestamp": str(row.time_ms),
+        "status": row.status,
+    }
 
 
 def key_information(key: ApiKey) -> Payload:

@@ -56,8 +56,10 @@ class Repayment:
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Transfer:
+    """A move between a user's wallets; `status` is SUCCESS, PENDING or FAILED, as on the wire."""
+
     transfer_id: str
     user: str
     coin: str
@@ -65,6 +67,9 @@ class Transfer:
     source: str
     destination: str
     time_ms: int
+    status: str = "PENDING"
+    settles_at_s: Decimal = Decimal(0)
+    settles_as: str = "SUCCESS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

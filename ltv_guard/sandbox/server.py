@@ -11,6 +11,7 @@ from .clock import Clock
 from .control import Control
 from .exchange import Exchange
 from .scenario import Scenario, load_scenario
+from .stream import PATH, Stream
 from .wire import Wire
 
 TICK_S = 0.05
@@ -31,8 +32,12 @@ class Sandbox:
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Exchange]:
         """Serve until the block is left; port 0 takes a free one. Every call is a fresh exchange."""
         exchange = Exchange(self.scenario, self._clock)
-        wire = Wire(exchange)
-        runner = web.AppRunner(_application(exchange, wire), access_log=None, shutdown_timeout=0.1)
+        wire, stream = Wire(exchange), Stream(exchange)
+        application = web.Application()
+        application.router.add_route("*", "/sandbox/{name}", Control(exchange).serve)
+        application.router.add_get(PATH, stream.serve)
+        application.router.add_route("*", "/{tail:.*}", wire.serve)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             site = web.TCPSite(runner, host, port, reuse_address=True)
@@ -47,15 +52,9 @@ class Sandbox:
                 ticking.cancel()
                 await asyncio.gather(ticking, return_exceptions=True)
         finally:
+            await stream.close()
             await wire.close()
             await runner.cleanup()
-
-
-def _application(exchange: Exchange, wire: Wire) -> web.Application:
-    application = web.Application()
-    application.router.add_route("*", "/sandbox/{name}", Control(exchange).serve)
-    application.router.add_route("*", "/{tail:.*}", wire.serve)
-    return application
 
 
 async def _tick(exchange: Exchange) -> None:

@@ -6,7 +6,9 @@ from . import payloads
 from .accounts import Account
 from .calls import Call, amount_of
 from .exchange import Exchange
+from .ledger import Handling
 from .market import Moment
+from .paging import page
 from .payloads import Payload
 from .records import Transfer
 from .refusals import LEGACY, Refusal
@@ -70,7 +72,19 @@ def answer_transfer(exchange: Exchange, call: Call, moment: Moment) -> Payload:
         destination=destination,
         time_ms=moment.time_ms,
     )
-    return payloads.transfer(exchange.ledger.transfer(wanted, moment))
+    slow, failed = call.fault("status_processing"), call.fault("status_failed")
+    handling = Handling(processing_s=(slow and slow.seconds) or Decimal(0), fails=failed is not None)
+    return payloads.transfer(exchange.ledger.transfer(wanted, moment, handling=handling))
+
+
+def answer_transfers(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    wanted = call.optional("transferId")
+    rows = [
+        payloads.transfer_row(row)
+        for row in reversed(exchange.ledger.transfers.values())
+        if row.user == call.user and wanted in (None, row.transfer_id)
+    ]
+    return page(rows, call.params, "transferId", closing_cursor=False)
 
 
 def shown(exchange: Exchange, call: Call, moment: Moment) -> tuple[Account, Moment]:

@@ -33,7 +33,7 @@ async def eventually(seen: Callable[[], bool]) -> None:
 
 
 def test_every_endpoint_can_be_named() -> None:
-    assert {endpoint.name for endpoint in ENDPOINTS.values()} == NAMES
+    assert {endpoint.name for endpoint in ENDPOINTS.values()} | {"stream"} == NAMES
 
 
 @pytest.mark.parametrize(
@@ -291,3 +291,25 @@ async def test_a_pools_adjustment_can_fail(serve: Serve) -> None:
         done = await client.post(f"{COMMON}/adjust-ltv", currency="BTC", amount="0.5", direction="0")
         row = (await client.get(f"{COMMON}/adjustment-history"))["result"]["list"][0]
         assert (done["retCode"], row["status"], exchange.ledger.effects) == (0, 3, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "last", "moved"),
+    [
+        ("status_processing", "PENDING", "SUCCESS", "2.5"),
+        ("status_failed", "FAILED", "FAILED", "2"),
+    ],
+)
+async def test_a_transfer_can_take_its_time_or_fail(
+    serve: Serve, kind: str, first: str, last: str, moved: str
+) -> None:
+    async with serve(**fault(kind, "transfer", seconds="0.2")) as (exchange, client):
+        ways = {"fromAccountType": "UNIFIED", "toAccountType": "FUND"}
+        path = "/v5/asset/transfer/inter-transfer"
+        done = await client.post(path, transferId="t", coin="BTC", amount="0.5", **ways)
+        await asyncio.sleep(0.25)
+        again = await client.post(path, transferId="t", coin="BTC", amount="0.5", **ways)
+        listed = await client.get("/v5/asset/transfer/query-inter-transfer-list", transferId="t")
+        assert (done["result"]["status"], again["result"]["status"]) == (first, last)
+        assert [row["status"] for row in listed["result"]["list"]] == [last]
+        assert exchange.ledger.accounts["1"].balance("BTC") == D(moved)
