@@ -1,4 +1,4 @@
-"""The daemon: APScheduler starts cycles, signals end them. One account that fails does not stop the others."""
+"""The daemon: APScheduler starts cycles, signals end them. One account that fails leaves the others be."""
 
 from __future__ import annotations
 

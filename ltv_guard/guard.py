@@ -154,7 +154,7 @@ class Guard:
         await self._settle(owner, sight)
         sight.withheld = await self._withheld(sight)
         decisions = self._decide(sight)
-        if any(decision.breach or decision.acts or decision.episode for decision in decisions):
+        if any(decision.needs_a_closer_look for decision in decisions):
             await self._look_closer(sight)
             decisions = self._decide(sight)
         if self.options.live:
@@ -285,7 +285,13 @@ class Guard:
         if last is None:
             return FRESH
         began = sight.books[loan.key.product].began
-        return judge(loan, began, last, self._memory.rows(loan.key), sight.prices)
+        found = judge(loan, began, last, self._memory.rows(loan.key), sight.prices)
+        # Fresh for long enough without a break: what was shown since is no echo of before.
+        self._memory.saw(last, fresh=found.fresh, at=began, long_enough_ms=self._echo_ms())
+        return found
+
+    def _echo_ms(self) -> int:
+        return 2 * self.options.patience.history_lag_ms
 
     def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:
         ends = [

@@ -36,6 +36,8 @@ class Memory:
     loans: dict[LoanKey, Loan] = field(default_factory=dict)
     missed: dict[LoanKey, int] = field(default_factory=dict)
     refusals: dict[tuple[LoanKey, str], Refusal] = field(default_factory=dict)
+    _fresh_since: dict[str, int] = field(default_factory=dict)
+    _echoes_over: set[str] = field(default_factory=set)
     _low: dict[LoanKey, tuple[int, int]] = field(default_factory=dict)
 
     def remember(self, intents: Iterable[Intent]) -> None:
@@ -50,6 +52,7 @@ class Memory:
         for key in old:
             del self.intents[key]
             self.watches.pop(key, None)
+            self._echoes_over.discard(key)
 
     def watch(self, intent: Intent, now: Moment) -> Watch:
         """The watch of an open intent; one that was sent by an earlier process is watched from now."""
@@ -74,7 +77,7 @@ class Memory:
         ]
 
     def last_landed(self, key: LoanKey, now: Moment) -> Intent | None:
-        """The loan's latest adjustment that landed, if it is recent enough for old facts to be about."""
+        """The loan's latest adjustment that landed, if facts from before it may still be shown."""
         landed = [
             item
             for item in self.intents.values()
@@ -82,7 +85,18 @@ class Memory:
             and item.state in {State.CONFIRMED, State.AMBIGUOUS}
             and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
         ]
-        return max(landed, key=lambda item: item.signed_at_ms or 0, default=None)
+        last = max(landed, key=lambda item: item.signed_at_ms or 0, default=None)
+        return last if last is None or last.intent_id not in self._echoes_over else None
+
+    def saw(self, last: Intent, *, fresh: bool, at: Moment, long_enough_ms: int) -> None:
+        """Notes a read of the loan after `last`; once they were fresh for long enough, none is doubted."""
+        if not fresh:
+            self._fresh_since.pop(last.intent_id, None)
+            return
+        since = self._fresh_since.setdefault(last.intent_id, at.monotonic_ms)
+        if at.monotonic_ms - since >= long_enough_ms:
+            self._fresh_since.pop(last.intent_id)
+            self._echoes_over.add(last.intent_id)
 
     def rows(self, key: LoanKey) -> tuple[HistoryRow, ...]:
         history = self.histories.get(key.product)

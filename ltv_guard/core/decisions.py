@@ -98,3 +98,9 @@ class Decision:
     @property
     def acts(self) -> bool:
         return self.direction is not None
+
+    @property
+    def needs_a_closer_look(self) -> bool:
+        """Whether wallet, prices and history are worth reading: a quiet cycle does without."""
+        waits_for_facts = self.cause in {Cause.WALLET_UNREAD, Cause.NOT_FRESH}
+        return self.acts or self.breach or waits_for_facts or self.episode is not None
