@@ -15,7 +15,9 @@ from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Direction, HistoryRow, Loan, Moment
 from ltv_guard.core.settlement import rows_since
 
-CONTINUOUS = Decimal("0.03")  # how far the LTV may stray from what collateral or prices imply
+# How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
+# where being wrong adds too much, the loan may not be left alone for that; after a release it may.
+CONTINUOUS = {Direction.ADD: Decimal("0.08"), Direction.REDUCE: Decimal("0.03")}
 NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
 BOUNDARY_ROWS = 4  # so many rows around the first sight are tried in every combination
 
@@ -88,7 +90,7 @@ def _ltv_moved_along(loan: Loan, amount: Decimal, last: Intent, prices: Mapping[
     moved = amount / last.collateral_before
     if abs(moved - 1) <= NOISE:
         return True
-    tolerance = max(NOISE, min(CONTINUOUS, abs(moved - 1) / 2))
+    tolerance = max(NOISE, min(CONTINUOUS[last.direction], abs(moved - 1) / 2))
     if abs(loan.ltv * moved / last.ltv_before - 1) <= tolerance:
         return True
     implied = implied_ltv(loan, prices)
