@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .faults import Fault
@@ -65,6 +66,12 @@ class Tier(Part):
     min: Amount = Decimal(0)
     max: Positive | None = None
 
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if self.max is not None and self.max <= self.min:
+            raise ValueError("a tier's max must be above its min")
+        return self
+
 
 class CoinTerms(Part):
     """A coin as collateral. Legacy orders use the LTVs, pools the tiers."""
@@ -103,6 +110,8 @@ class ApiKey(Part):
     def _can_sign(self) -> Self:
         if (self.secret is None) == (self.rsa_public_key is None):
             raise ValueError(f"key {self.key}: give either secret or rsa_public_key")
+        if self.rsa_public_key is not None:
+            load_pem_public_key(self.rsa_public_key.encode())
         return self
 
 

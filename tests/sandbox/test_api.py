@@ -327,3 +327,13 @@ async def test_the_state_shows_what_came_over_the_wire(serve: Serve) -> None:
     assert (write["endpoint"], write["ret_code"], write["recv_window"]) == ("adjust", 0, "5000")
     assert state["requests"] == {f"POST {OLD}/adjust-ltv": 1}
     assert (state["ended"], state["started"]) == (True, True)
+
+
+async def test_a_fixed_loan_says_when_it_ends(serve: Serve) -> None:
+    loan = {"loan_coin": "USDT", "debt": "30000", "collateral_coin": "BTC", "collateral": "1"}
+    order = {"order_id": "7", "term": "30", "expires_in": "1h", "interest": "0.04016", **loan}
+    async with serve(users={"1": {"orders": [order]}, "2": {}}) as (_, client):
+        answer = await client.get(f"{OLD}/ongoing-orders")
+    row = answer["result"]["list"][0]
+    assert 3_590_000 < int(row["expirationTime"]) - answer["time"] <= 3_600_000
+    assert (row["loanTerm"], row["residualInterest"]) == ("30", "0.04016")

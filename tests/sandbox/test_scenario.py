@@ -38,6 +38,8 @@ def test_numbers_in_yaml_stay_exact(tmp_path: Path) -> None:
         ("users:", "faults: [{kind: slow, seconds: 1, endpoint: adujst}]\nusers:", "adujst"),
         ("users:", "faults: [{kind: slow, endpoint: adjust}]\nusers:", "slow needs seconds"),
         ("{funding: {BTC: 0.1}}", "{pool: {collateral: {DOGE: 1}}}", "no price for DOGE"),
+        ("secret: s, ", "rsa_public_key: nonsense, ", "PEM"),
+        ("users:", "coins: {BTC: {tiers: [{ratio: 0.9, min: 5, max: 5}]}}\nusers:", "above its min"),
         (SMALL, "[1, 2]", "scenario"),
         (SMALL, "{", "s.yaml"),
     ],
@@ -73,3 +75,13 @@ def test_every_shipped_scenario_loads_and_can_be_followed_by_a_guard(path: Path)
         prices = [market.price(coin, Decimal(at)) for at in range(seconds + 1)]
         steps = [abs(after / before - 1) for before, after in itertools.pairwise(prices)]
         assert max(steps) <= Decimal("0.062")
+
+
+def test_the_keys_that_the_calm_scenario_explains_are_real(tmp_path: Path) -> None:
+    calm = next(path for path in SHIPPED if path.stem == "calm").read_text()
+    told = calm[calm.index("# clock_offset_ms") : calm.index("#\n# A key may")]
+    path = tmp_path / "all.yaml"
+    path.write_text(calm + told.replace("\n# ", "\n").removeprefix("# "))
+    scenario = load_scenario(path)
+    assert (scenario.overdue_grace, scenario.closed_collateral) == (172800, ["ETH"])
+    assert [(fault.kind, fault.times) for fault in scenario.faults] == [("close_after", 2)]
