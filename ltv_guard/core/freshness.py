@@ -61,11 +61,13 @@ def _shows_only_a_part(amount: Decimal, step: Decimal, last: Intent, rows: Seque
     """Whether `amount` is what the loan held after some, and not all, of the rows since the plan.
 
     Rows that are older than the read the plan was made from may already be in `collateral_before`: history
-    lags. Either reading of them is accepted. An amount that fits no reading was changed by somebody else
-    (a partial liquidation): that is new, not old.
+    lags. Either reading of them is accepted; the row of `last` itself came after, whatever its time says.
+    An amount that fits no reading was changed by somebody else (a partial liquidation): that is new, not old.
     """
     since = rows_since(last, rows)
-    boundary = [row for row in since if row.at_ms <= last.observed_at_ms][-BOUNDARY_ROWS:]
+    own = last.adjust_id
+    boundary = [row for row in since if row.at_ms <= last.observed_at_ms and row.adjust_id != own]
+    boundary = boundary[-BOUNDARY_ROWS:]
     after = [row for row in since if row not in boundary]
     bases = [
         last.collateral_before + sum((row.change for row in subset), Decimal(0))

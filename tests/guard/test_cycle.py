@@ -1,0 +1,281 @@
+"""The cycle against an exchange in virtual time: each stop on the way from decision to confirmed change."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import structlog
+from exchange_model import Crash, a_guard, a_world, key_of
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.intents import State
+from ltv_guard.core.loans import Direction
+
+ONE = key_of(1)
+TARGET = Decimal("0.65")
+
+
+def states(journal: MemoryJournal) -> list[State]:
+    return [item.state for item in sorted(journal.snapshot().intents.values(), key=lambda i: i.created_at_ms)]
+
+
+async def cycles(guard, world, count: int = 30, ms: int = 2_000) -> None:  # type: ignore[no-untyped-def]
+    for _ in range(count):
+        await guard.cycle()
+        world.advance(ms)
+
+
+async def test_a_breach_is_answered_and_confirmed() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 3)
+    assert states(journal) == [State.CONFIRMED]
+    assert TARGET - Decimal("0.001") <= world.ltv(ONE) <= TARGET
+
+
+async def test_a_quiet_loan_is_left_alone() -> None:
+    world, journal = a_world("0.60"), MemoryJournal()
+    await cycles(a_guard(world, journal), world, 3)
+    assert states(journal) == []
+
+
+async def test_dry_run_sends_and_writes_nothing() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    await cycles(a_guard(world, journal, live=False), world, 3)
+    assert (states(journal), world.sent, journal.snapshot().episodes) == ([], [], {})
+
+
+async def test_a_low_loan_is_released_once_it_was_low_for_long_enough() -> None:
+    world, journal = a_world("0.30"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 4)
+    assert states(journal) == []
+    await cycles(guard, world, 4)
+    assert states(journal) == [State.CONFIRMED]
+    assert Decimal("0.549") <= world.ltv(ONE) <= Decimal("0.55")
+
+
+async def test_a_lost_answer_ends_as_one_adjustment_confirmed_from_the_history() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    world.answers = ["lost_answer"]
+    await cycles(a_guard(world, journal), world)
+    assert states(journal) == [State.CONFIRMED]
+    assert len(world.applied) == 1
+
+
+async def test_a_lost_request_is_absent_after_its_window_and_then_planned_anew_with_another_mark() -> None:
+    world, journal = a_world("0.77"), MemoryJournal()
+    world.answers = ["lost_request"]
+    await cycles(a_guard(world, journal), world)
+    first, second = sorted(journal.snapshot().intents.values(), key=lambda item: item.created_at_ms)
+    assert (first.state, second.state) == (State.ABSENT, State.CONFIRMED)
+    assert second.created_at_ms - (first.signed_at_ms or 0) >= 5_000 + 2_000 + 5_000
+    assert first.amount != second.amount
+
+
+async def test_a_lost_answer_blocks_only_its_own_loan() -> None:
+    world, journal = a_world("0.78", "0.77"), MemoryJournal()
+    world.answers = ["lost_request"]
+    await cycles(a_guard(world, journal), world, 2)
+    assert world.ltv(key_of(2)) <= TARGET
+    assert world.ltv(ONE) > TARGET
+
+
+async def test_an_add_that_is_applied_late_is_never_made_twice() -> None:
+    world, journal = a_world("0.77"), MemoryJournal()
+    world.answers = ["late:5900"]
+    await cycles(a_guard(world, journal), world)
+    assert states(journal) == [State.CONFIRMED]
+    assert len(world.applied) == 1
+
+
+async def test_old_collateral_after_an_add_is_not_acted_on() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    world.stale_ms = 5_000
+    for _ in range(3):
+        world.advance(1_500)
+        await guard.cycle()
+    assert len(world.sent) == 1
+
+
+async def test_new_collateral_beside_an_old_ltv_does_not_release_again() -> None:
+    world, journal = a_world("0.30"), MemoryJournal()
+    guard = a_guard(world, journal)
+    while not world.sent:
+        world.advance(2_000)
+        await guard.cycle()
+    world.old_ltv_ms = 20_000
+    for _ in range(8):
+        world.advance(2_000)
+        await guard.cycle()
+    assert len(world.sent) == 1
+
+
+async def test_what_the_user_takes_out_again_is_added_again() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 3)
+    added = world.sent[0].amount
+    world.move(ONE, Direction.REDUCE, added, None) or world.repay_part(ONE, Decimal(0))
+    await cycles(guard, world, 10)
+    assert world.ltv(ONE) <= Decimal("0.75")
+
+
+async def test_a_rescue_is_allowed_once_while_an_add_stays_unknown_in_an_emergency() -> None:
+    world, journal = a_world("0.81"), MemoryJournal()
+    world.answers = ["lost_request"]
+    world.history_down = True
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 20)
+    assert len(world.sent) == 2
+    rescue = world.sent[1]
+    assert rescue.rescue_of == world.sent[0].intent_id
+    world.price *= Decimal("0.75")
+    await cycles(guard, world, 20)
+    assert len(world.sent) == 2
+
+
+async def test_an_unknown_rescue_is_not_rescued() -> None:
+    world, journal = a_world("0.81"), MemoryJournal()
+    world.answers = ["lost_request", "lost_request", "ok"]
+    world.history_down = True
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 40)
+    assert len(world.sent) == 2
+
+
+async def test_an_open_release_does_not_block_an_add() -> None:
+    world, journal = a_world("0.30"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["lost_answer"]
+    while not world.sent:
+        world.advance(2_000)
+        await guard.cycle()
+    world.history_down = True
+    world.price *= Decimal("0.70")
+    await cycles(guard, world, 3)
+    assert [item.direction for item in world.sent] == [Direction.REDUCE, Direction.ADD]
+    assert world.sent[1].rescue_of == world.sent[0].intent_id
+    assert world.ltv(ONE) <= TARGET
+
+
+async def test_a_blind_guard_says_so_once_and_when_it_sees_again() -> None:
+    world, journal = a_world("0.60"), MemoryJournal()
+    guard = a_guard(world, journal)
+    with structlog.testing.capture_logs() as events:
+        world.orders_down = True
+        await cycles(guard, world, 6)
+        world.orders_down = False
+        await cycles(guard, world, 2)
+    names = [event["event"] for event in events]
+    assert names.count("guard_blind") == 1
+    assert names.count("guard_recovered") == 1
+
+
+async def test_nothing_is_sent_on_facts_that_grew_old_while_waiting_for_the_turn() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    journal.on_write = lambda name: world.advance(11_000) if name == "plan" else None
+    await guard.cycle()
+    assert (states(journal), world.sent) == ([State.WITHDRAWN], [])
+
+
+async def test_a_pause_between_decision_and_send_is_obeyed() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+
+    def pause_after_planning(name: str) -> None:
+        if name == "mark_sent":
+            journal.on_write = lambda _: None
+            journal._held.pauses[None] = await_pause
+
+    from ltv_guard.ports import Pause
+
+    await_pause = Pause(account=None, reason="look", since_ms=1)
+    journal.on_write = pause_after_planning
+    await guard.cycle()
+    assert (states(journal), world.sent) == ([State.WITHDRAWN], [])
+
+
+async def test_a_breach_while_paused_is_critical_and_repeated() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    await journal.pause(None, "look", 1)
+    with structlog.testing.capture_logs() as events:
+        await cycles(a_guard(world, journal), world, 100)
+    cries = [event for event in events if event["event"] == "breach_unanswered"]
+    assert len(cries) >= 2
+    assert all(event["log_level"] == "critical" for event in cries)
+    assert world.sent == []
+
+
+async def test_a_new_journal_waits_for_what_an_earlier_one_may_have_sent() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal, continuous=False)
+    await cycles(guard, world, 4, ms=1_500)
+    assert world.sent == []
+    await cycles(guard, world, 3)
+    assert len(world.sent) == 1
+
+
+async def test_without_a_journal_nothing_is_sent() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+
+    def full_disk(name: str) -> None:
+        raise JournalUnavailable(f"the disk is full ({name})")
+
+    journal.on_write = full_disk
+    with pytest.raises(JournalUnavailable):
+        await a_guard(world, journal).cycle()
+    assert world.sent == []
+
+
+@pytest.mark.parametrize("direction", ["add", "reduce"])
+@pytest.mark.parametrize("answer", ["ok", "lost_answer", "lost_request", "late:4000", "refused", "not_sent"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("write:plan:1", "write:mark_sent:1", "before_send", "after_send", "write:record:1"),
+        *("write:record:2", "write:write_episode:1", "write:write_episode:2"),
+    ],
+)
+async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
+    where: str, answer: str, direction: str
+) -> None:
+    world, journal = a_world("0.80" if direction == "add" else "0.30"), MemoryJournal()
+    world.answers = [answer]
+    guard = a_guard(world, journal)
+    crashed = False
+
+    if where.startswith("write:"):
+        _, wanted, number = where.split(":")
+        left = [int(number)]
+
+        def crash(name: str) -> None:
+            if name == wanted:
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Crash
+
+        journal.on_write = crash
+    else:
+        world.crash_at = where
+    for _ in range(60):
+        try:
+            await guard.cycle()
+        except Crash:
+            crashed = True
+            journal = MemoryJournal.restored(journal.snapshot())
+            world.monotonic_ms = 5
+            guard = a_guard(world, journal)
+        world.advance(2_000)
+    assert crashed or "record:2" in where or "episode" in where or answer == "refused"
+    assert len(world.applied) == 1
+    assert not any(item.is_open for item in journal.snapshot().intents.values())
+    confirmed = [item for item in journal.snapshot().intents.values() if item.state is State.CONFIRMED]
+    assert [item.intent_id for item in confirmed] == world.applied
+    goal = TARGET if direction == "add" else Decimal("0.55")
+    assert goal - Decimal("0.001") <= world.ltv(ONE) <= goal
