@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import Self
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.errors import (
@@ -244,7 +245,7 @@ class ModelLoans:
         )
         return History(rows=rows, began=world.now())
 
-    async def max_reduction(self, loan: Loan, coin: str) -> Decimal:  # noqa: ARG002
+    async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         return self.world.maximum(loan.key)
 
     async def sign(self, intent: Intent) -> SignedAdjustment:
@@ -280,7 +281,7 @@ class _Body(bytes):
 
     intent: Intent
 
-    def __new__(cls, intent: Intent) -> _Body:
+    def __new__(cls, intent: Intent) -> Self:
         body = super().__new__(cls, b"{}")
         body.intent = intent
         return body

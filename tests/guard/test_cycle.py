@@ -6,12 +6,14 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import Crash, a_guard, a_world, key_of
+from exchange_model import Crash, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.errors import JournalUnavailable
 from ltv_guard.core.intents import State
 from ltv_guard.core.loans import Direction
+from ltv_guard.guard import Guard
+from ltv_guard.ports import Pause
 
 ONE = key_of(1)
 TARGET = Decimal("0.65")
@@ -21,7 +23,7 @@ def states(journal: MemoryJournal) -> list[State]:
     return [item.state for item in sorted(journal.snapshot().intents.values(), key=lambda i: i.created_at_ms)]
 
 
-async def cycles(guard, world, count: int = 30, ms: int = 2_000) -> None:  # type: ignore[no-untyped-def]
+async def cycles(guard: Guard, world: World, count: int = 30, ms: int = 2_000) -> None:
     for _ in range(count):
         await guard.cycle()
         world.advance(ms)
@@ -120,7 +122,7 @@ async def test_what_the_user_takes_out_again_is_added_again() -> None:
     guard = a_guard(world, journal)
     await cycles(guard, world, 3)
     added = world.sent[0].amount
-    world.move(ONE, Direction.REDUCE, added, None) or world.repay_part(ONE, Decimal(0))
+    assert world.move(ONE, Direction.REDUCE, added, None)
     await cycles(guard, world, 10)
     assert world.ltv(ONE) <= Decimal("0.75")
 
@@ -191,11 +193,8 @@ async def test_a_pause_between_decision_and_send_is_obeyed() -> None:
     def pause_after_planning(name: str) -> None:
         if name == "mark_sent":
             journal.on_write = lambda _: None
-            journal._held.pauses[None] = await_pause
+            journal._held.pauses[None] = Pause(account=None, reason="look", since_ms=1)
 
-    from ltv_guard.ports import Pause
-
-    await_pause = Pause(account=None, reason="look", since_ms=1)
     journal.on_write = pause_after_planning
     await guard.cycle()
     assert (states(journal), world.sent) == ([State.WITHDRAWN], [])
