@@ -108,6 +108,10 @@ def is_empty() -> Select[Any]:
     return select(~exists(select(intents.c.intent_id)) & ~exists(select(runs.c.run_id)))
 
 
+def has_run() -> Select[Any]:
+    return select(exists(select(runs.c.run_id)))
+
+
 def _of(owner: Owner) -> Select[Any]:
     return select(intents).where(
         intents.c.environment == owner.environment, intents.c.user_id == owner.user_id

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, delete, false, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ltv_guard.adapters.journal import schema
+from ltv_guard.adapters.journal import queries, schema
 from ltv_guard.adapters.journal.failures import corrupt, replaced, told
 from ltv_guard.adapters.journal.lockfile import LockFile
 from ltv_guard.adapters.journal.seal import Seal
@@ -121,9 +121,13 @@ class SqliteStore:
             schema.upgrade(connection)
 
     async def _check_continuity(self) -> None:
-        # A write transaction, because it shows before anything depends on it whether we can write.
         async with self.writing() as connection:
-            self.is_continuous = self._is_sealed = self._seal.matches(await _last_sent(connection))
+            # Shows, before anything depends on it, whether we can write: BEGIN IMMEDIATE alone does not.
+            await connection.execute(delete(last_sent).where(false()))
+            # A file made anew may be given the inode of the one before: it has seen no run.
+            has_run = bool((await connection.execute(queries.has_run())).scalar_one())
+            self.is_continuous = has_run and self._seal.matches(await _last_sent(connection))
+            self._is_sealed = self.is_continuous
             if not self.is_continuous:
                 self._seal.break_()
 

@@ -1,0 +1,368 @@
+"""What breaks a SQLite journal, done to a real file: each is one sentence, and nothing is sent."""
+
+# ruff: noqa: ASYNC221, ASYNC240 - nothing else waits for these tests' loop
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from ltv_guard.adapters.journal import SqlJournal, open_journal
+from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.intents import Intent, State
+
+Plan = Callable[..., Intent]
+Send = Callable[[Intent], Intent]
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that every user of this machine can enter."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    """Permissions bite: where the tests run as root, this one does not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    yield
+    os.seteuid(0)
+
+
+async def with_a_plan(path: Path, intent: Intent) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    await journal.plan(intent)
+    await journal.close()
+
+
+async def refusal(path: Path, *, writer: bool = True) -> str:
+    """The sentence with which the journal at `path` is refused."""
+    with pytest.raises(JournalUnavailable) as refused:
+        await open_journal(f"sqlite:///{path}", writer=writer, busy_timeout_s=0.2)
+    assert "\n" not in str(refused.value)
+    assert "Error" not in str(refused.value)
+    return str(refused.value)
+
+
+async def test_a_missing_folder_is_named(path: Path) -> None:
+    assert "folder" in await refusal(path / "deeper" / "journal.db")
+
+
+async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    assert "is not a file" in await refusal(tmp_path)
+
+
+@pytest.mark.parametrize("writer", [True, False], ids=["daemon", "command"])
+async def test_a_file_of_something_else_is_corrupt(path: Path, writer: bool) -> None:  # noqa: FBT001
+    path.write_bytes(b"price,ltv\n" * 1000)
+    assert "is corrupt; restore it" in await refusal(path, writer=writer)
+
+
+async def test_a_damaged_page_is_found_when_the_journal_is_opened(path: Path, planned: Plan) -> None:
+    await with_a_plan(path, planned())
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 4)
+        file.write(os.urandom(size // 2))
+    assert "is corrupt; restore it" in await refusal(path)
+
+
+async def test_a_truncated_file_is_corrupt(path: Path, planned: Plan) -> None:
+    await with_a_plan(path, planned())
+    os.truncate(path, path.stat().st_size // 2)
+    assert "is corrupt; restore it" in await refusal(path)
+
+
+async def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE intents (wish TEXT)")
+        other.commit()
+    assert "not a journal's" in await refusal(path)
+
+
+@pytest.mark.parametrize("writer", [True, False], ids=["daemon", "command"])
+async def test_a_schema_from_the_future_asks_for_an_upgrade(path: Path, planned: Plan, writer: bool) -> None:  # noqa: FBT001
+    await with_a_plan(path, planned())
+    with closing(sqlite3.connect(path)) as future:
+        future.execute("UPDATE journal_version SET version_num = '9999'")
+        future.commit()
+    assert "newer ltv-guard (schema 9999): upgrade" in await refusal(path, writer=writer)
+
+
+async def test_a_row_that_makes_no_sense_stops_everything(path: Path, planned: Plan) -> None:
+    await with_a_plan(path, planned())
+    with closing(sqlite3.connect(path)) as hand:
+        hand.execute("UPDATE intents SET amount = 'lots'")
+        hand.commit()
+    journal = await open_journal(f"sqlite:///{path}")
+    with pytest.raises(JournalUnavailable, match="intent one makes no sense"):
+        await journal.open_intents(planned().owner)
+    await journal.close()
+
+
+async def test_the_database_refuses_a_state_that_does_not_exist(path: Path, planned: Plan) -> None:
+    await with_a_plan(path, planned())
+    with closing(sqlite3.connect(path)) as hand, pytest.raises(sqlite3.IntegrityError):
+        hand.execute("UPDATE intents SET state = 'hopeful'")
+
+
+async def test_a_second_daemon_is_refused_and_told_who_holds_the_journal(path: Path) -> None:
+    first = await open_journal(f"sqlite:///{path}")
+    assert f"(process {os.getpid()}) is using the journal {path}" in await refusal(path)
+    await first.close()
+    second = await open_journal(f"sqlite:///{path}")
+    await second.close()
+
+
+async def test_another_name_of_the_file_is_the_same_journal(path: Path, tmp_path: Path) -> None:
+    first = await open_journal(f"sqlite:///{path}")
+    (tmp_path / "alias.db").symlink_to(path)
+    assert "is using the journal" in await refusal(tmp_path / "alias.db")
+    await first.close()
+
+
+async def test_commands_work_beside_a_daemon(path: Path, planned: Plan, sent: Send) -> None:
+    daemon = await open_journal(f"sqlite:///{path}")
+    command = await open_journal(f"sqlite:///{path}", writer=False)
+    await daemon.plan(planned())
+    await command.pause(None, "audit", 1)
+    assert not await daemon.mark_sent(sent(planned()))
+    await command.resume(None)
+    assert await daemon.mark_sent(sent(planned()))
+    assert await command.get_intent("one") == sent(planned())
+    await command.close()
+    await daemon.close()
+
+
+async def test_a_command_can_pause_before_the_first_start(path: Path) -> None:
+    command = await open_journal(f"sqlite:///{path}", writer=False)
+    await command.pause(None, "not yet", 1)
+    await command.close()
+    daemon = await open_journal(f"sqlite:///{path}")
+    assert daemon.is_new
+    assert len(await daemon.pauses()) == 1
+    await daemon.close()
+
+
+async def test_a_lock_held_too_long_fails_the_write_and_no_read(path: Path, planned: Plan) -> None:
+    journal = await open_journal(f"sqlite:///{path}", busy_timeout_s=0.2)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalUnavailable, match="is locked by another program"):
+            await journal.plan(planned())
+        assert await journal.open_intents(planned().owner) == ()
+        other.execute("ROLLBACK")
+    await journal.plan(planned())
+    await journal.close()
+
+
+async def test_a_reader_that_lingers_does_not_hold_up_a_write(path: Path, planned: Plan) -> None:
+    journal = await open_journal(f"sqlite:///{path}", busy_timeout_s=0.2)
+    async with journal._store.reading() as connection:
+        await connection.execute(text("SELECT * FROM intents"))
+        await journal.plan(planned())
+    assert await journal.get_intent("one") == planned()
+    await journal.close()
+
+
+async def test_a_reader_cannot_write(path: Path) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    with pytest.raises(JournalUnavailable, match="read-only"):
+        async with journal._store.reading() as connection:
+            await connection.execute(text("DELETE FROM intents"))
+    await journal.close()
+
+
+async def test_what_is_committed_survives_a_power_cut(path: Path) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    async with journal._store.writing() as connection:
+        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
+        assert (await connection.execute(text("PRAGMA synchronous"))).scalar_one() == 2
+    await journal.close()
+
+
+async def until_full(journal: SqlJournal, planned: Plan) -> str:
+    try:
+        for number in range(10_000):
+            await journal.plan(planned(f"filler {number}", reason="x" * 2_000))
+    except JournalUnavailable as refused:
+        return str(refused)
+    return "never full"
+
+
+async def test_a_full_file_refuses_the_plan_and_the_send_and_recovers(
+    path: Path, planned: Plan, sent: Send
+) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    await journal.plan(planned())
+    async with journal._store.writing() as connection:
+        await connection.execute(text("PRAGMA max_page_count = 40"))
+    assert "there is no space left" in await until_full(journal, planned)
+    with pytest.raises(JournalUnavailable, match="there is no space left"):
+        await journal.mark_sent(sent(planned(reason="x" * 20_000)))
+    assert await journal.get_intent("one") == planned()
+    async with journal._store.writing() as connection:
+        await connection.execute(text("PRAGMA max_page_count = 4000"))
+    assert await journal.mark_sent(sent(planned()))
+    await journal.close()
+
+
+async def test_a_full_disk_refuses_the_plan_and_recovers(tmp_path: Path, planned: Plan, sent: Send) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a small disk can only be mounted by root")
+    try:
+        journal = await open_journal(f"sqlite:///{disk}/journal.db")
+        await journal.plan(planned())
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * 50_000)
+        assert "there is no space left" in await until_full(journal, planned)
+        with pytest.raises(JournalUnavailable):
+            await journal.mark_sent(sent(planned(reason="x" * 100_000)))
+        ballast.unlink()
+        assert await journal.get_intent("one") == planned()
+        assert await journal.mark_sent(sent(planned()))
+        await journal.close()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("writer", [True, False], ids=["daemon", "command"])
+async def test_a_read_only_folder_is_told(
+    shared_folder: Path,
+    planned: Plan,
+    writer: bool,  # noqa: FBT001
+    request: pytest.FixtureRequest,
+) -> None:
+    path = shared_folder / "journal.db"
+    await with_a_plan(path, planned())
+    shared_folder.chmod(0o555)
+    request.getfixturevalue("unprivileged")
+    assert "writ" in await refusal(path, writer=writer)
+
+
+async def test_a_read_only_file_is_told_before_anything_depends_on_it(
+    shared_folder: Path, planned: Plan, request: pytest.FixtureRequest
+) -> None:
+    path = shared_folder / "journal.db"
+    await with_a_plan(path, planned())
+    path.chmod(0o444)
+    shared_folder.chmod(0o777)
+    path.with_name("journal.db.lock").unlink()
+    request.getfixturevalue("unprivileged")
+    assert "cannot be written" in await refusal(path)
+
+
+async def test_a_new_journal_in_a_read_only_folder_is_told(
+    shared_folder: Path, request: pytest.FixtureRequest
+) -> None:
+    shared_folder.chmod(0o555)
+    request.getfixturevalue("unprivileged")
+    assert "cannot be written" in await refusal(shared_folder / "journal.db")
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def replaced_by_a_copy(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy.db"))
+    path.with_name("copy.db").replace(path)
+
+
+def moved_with_its_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+def without_its_lock(path: Path) -> None:
+    path.with_name("journal.db.lock").unlink()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [removed, replaced_by_a_copy, moved_with_its_folder, without_its_lock],
+    ids=lambda harm: harm.__name__,
+)
+async def test_a_journal_that_went_away_takes_no_more_intents(
+    path: Path, planned: Plan, sent: Send, harm: Callable[[Path], None]
+) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    await journal.plan(planned())
+    harm(path)
+    with pytest.raises(JournalUnavailable, match="removed or replaced while it was in use"):
+        await journal.mark_sent(sent(planned()))
+    with pytest.raises(JournalUnavailable, match="removed or replaced while it was in use"):
+        await journal.plan(planned("two"))
+    await journal.close()
+
+
+async def test_a_journal_that_goes_away_during_a_write_is_noticed(
+    path: Path, planned: Plan, sent: Send
+) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    await journal.plan(planned())
+    with pytest.raises(JournalUnavailable, match="removed or replaced"):
+        async with journal._store.writing():
+            path.unlink()
+    await journal.close()
+
+
+async def test_recent_and_open_intents_are_found_by_an_index(path: Path) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    where = "environment = 'testnet' AND user_id = '1' AND "
+    async with journal._store.reading() as connection:
+        for condition in ("(updated_at_ms >= 1 OR created_at_ms >= 1)", "state IN ('planned', 'sent')"):
+            plan = await connection.execute(
+                text(f"EXPLAIN QUERY PLAN SELECT * FROM intents WHERE {where}{condition}")  # noqa: S608
+            )
+            steps = " / ".join(row.detail for row in plan)
+            assert "USING INDEX" in steps
+            assert "SCAN" not in steps
+    await journal.close()
+
+
+async def test_cancelling_a_write_leaves_a_journal_that_works(path: Path, planned: Plan, sent: Send) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    for number in range(30):
+        await journal.plan(planned(f"{number}"))
+        await cancelled_after(number, journal.mark_sent(sent(planned(f"{number}"))))
+    held = await journal.open_intents(planned().owner)
+    assert {intent.state for intent in held} <= {State.PLANNED, State.SENT}
+    assert len(held) == 30
+    await journal.close()
+
+
+async def cancelled_after(steps: int, write: Awaitable[object]) -> None:
+    """Runs `write`, and cancels it after so many turns of the event loop."""
+    task = asyncio.ensure_future(write)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})

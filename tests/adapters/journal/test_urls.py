@@ -1,0 +1,43 @@
+"""Which URLs can name a journal, and what is said about the others: never the URL itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from ltv_guard.adapters.journal import open_journal, parse_url
+from ltv_guard.core.errors import JournalUnavailable
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////var/lib/ltv-guard/journal.db",
+        "sqlite+aiosqlite:///journal.db",
+        "postgresql://guard:hunter2@db/journal?sslmode=require",
+        "postgres://guard@db/journal",
+        "postgresql+asyncpg://db/journal",
+    ],
+)
+def test_a_file_and_a_server_can_be_journals(url: str) -> None:
+    assert parse_url(url).drivername in {"sqlite", "sqlite+aiosqlite", "postgresql+asyncpg"}
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "is not one"),
+        ("hunter2", "is not one"),
+        ("mysql://guard:hunter2@db/journal", "begins with mysql"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("sqlite://hunter2/journal.db", "must name a file"),
+        ("sqlite:///journal.db?mode=ro&secret=hunter2", "must name a file"),
+        ("postgresql://guard:hunter2@db:port/journal", "is not one"),
+    ],
+)
+async def test_what_cannot_be_a_journal_is_told_without_its_password(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as refused:
+        parse_url(url)
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(JournalUnavailable, match=why):
+        await open_journal(url)
