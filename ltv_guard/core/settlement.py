@@ -6,16 +6,18 @@ processed within its receive window never will be (v5/guide#authentication), whi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import History, HistoryRow, Loan, Moment, RowStatus
 
 EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
 FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
-LATE_ROW_MS = 24 * 3600 * 1000  # an absent intent's row that turns up within a day still counts
+SURELY_SHOWN_MS = 60_000  # a row this much older than a read of the loan was in what the read showed
+BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,8 @@ def settle(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience,
     if not window_is_over(intent, watch, evidence.history.began, patience):
         return Verdict(intent=intent, watch=watch, waiting="its receive window is not over")
     if candidates:
-        return _ambiguous(intent, watch, evidence, now)
-    return _missing(intent, watch, evidence, patience, now)
+        return _ambiguous(intent, watch, evidence, patience, now)
+    return _missing(intent, watch, evidence, patience, now, State.ABSENT)
 
 
 def _settle_accepted(intent: Intent, watch: Watch, evidence: Evidence, now: Moment) -> Verdict:
@@ -124,15 +126,16 @@ def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[
     ]
 
 
-def _ambiguous(intent: Intent, watch: Watch, evidence: Evidence, now: Moment) -> Verdict:
-    """Two rows that could be ours: it closes once every change is accounted for."""
-    unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan)
-    if unexplained is not None and unexplained != 0:
-        return Verdict(intent=intent, watch=watch, waiting="two rows could be its own")
+def _ambiguous(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
+    """Two rows that could be ours: it closes once every change is accounted for, or never will be."""
+    if unexplained_change(intent, evidence.history.rows, evidence.loan):
+        return _missing(intent, watch, evidence, patience, now, State.AMBIGUOUS)
     return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
 
 
-def _missing(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
+def _missing(
+    intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment, end: State
+) -> Verdict:
     """The window is over and the history lacks it: believed at the second look, `history_lag` later."""
     began = evidence.history.began
     if watch.first_missed is None:
@@ -146,17 +149,40 @@ def _missing(intent: Intent, watch: Watch, evidence: Evidence, patience: Patienc
     first = watch.first_missed or began
     if began.ms_since(first) < lag_ms:
         return Verdict(intent=intent, watch=watch, waiting="not in the history; looking once more")
-    return Verdict(intent=intent.to(State.ABSENT, now.exchange_ms), watch=watch)
+    return Verdict(intent=intent.to(end, now.exchange_ms), watch=watch)
 
 
 def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
-    """The loan's rows in the intent's coin that were not there yet when it was planned, oldest first."""
+    """The loan's rows in the intent's coin that its plan may not have known of, oldest first."""
+    earliest = intent.observed_at_ms - SURELY_SHOWN_MS
     since = [
         row
         for row in rows
-        if row.key == intent.key and row.coin == intent.coin and row.adjust_id not in intent.seen_ids
+        if row.key == intent.key
+        and row.coin == intent.coin
+        and row.adjust_id not in intent.seen_ids
+        and row.at_ms >= earliest
     ]
     return sorted(since, key=lambda row: (row.at_ms, row.adjust_id))
+
+
+def starting_points(
+    intent: Intent, since: Sequence[HistoryRow]
+) -> tuple[tuple[Decimal, ...], tuple[HistoryRow, ...]]:
+    """What the loan may have held before it all, the shown amount first, and the rows to count from there.
+
+    History lags, and a read takes its time: rows from before the signature may or may not be in
+    `collateral_before` already. Either reading of them is possible; its own row came after.
+    """
+    read_by = max(intent.observed_at_ms, (intent.signed_at_ms or 0) - EARLY_MS - 1)
+    earlier = [row for row in since if row.at_ms <= read_by and row.adjust_id != intent.adjust_id]
+    around = earlier[-BOUNDARY_ROWS:]
+    bases = tuple(
+        intent.collateral_before + sum((row.change for row in subset), Decimal(0))
+        for size in range(len(around) + 1)
+        for subset in combinations(around, size)
+    )
+    return bases, tuple(row for row in since if row not in earlier)
 
 
 def unexplained_change(intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None) -> Decimal | None:
@@ -167,12 +193,12 @@ def unexplained_change(intent: Intent, rows: Iterable[HistoryRow], loan: Loan | 
     if loan is None:
         return None
     held = loan.collateral_in(intent.coin)
-    if held is None:
-        return -intent.collateral_before
-    explained = sum((row.change for row in rows_since(intent, rows)), Decimal(0))
-    unexplained = held.amount - intent.collateral_before - explained
-    if abs(unexplained) <= held.step:
-        return Decimal(0)
-    if abs(unexplained - intent.change) <= held.step:
+    amount, step = (held.amount, held.step) if held else (Decimal(0), Decimal(0))
+    bases, after = starting_points(intent, rows_since(intent, rows))
+    explained = sum((row.change for row in after), Decimal(0))
+    readings = [amount - base - explained for base in bases]
+    if any(abs(value - intent.change) <= min(step, abs(value)) for value in readings):
         return intent.change
-    return unexplained
+    if any(abs(value) <= step for value in readings):
+        return Decimal(0)
+    return readings[0]

@@ -1,0 +1,443 @@
+"""How an intent ended: what the history and the collateral say, and when they are believed.
+
+The default intent is an add of 0.10000137 BTC to 1 BTC that left at SENT; its window is over at WINDOW_OVER.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from core_builders import (
+    ADD,
+    LAG,
+    MARGIN,
+    REDUCE,
+    SENT,
+    START,
+    WINDOW,
+    WINDOW_OVER,
+    D,
+    history,
+    intent,
+    loan,
+    moment,
+    row,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import Direction, HistoryRow, Loan, Moment, RowStatus
+from ltv_guard.core.settlement import (
+    Evidence,
+    Patience,
+    Verdict,
+    Watch,
+    rows_since,
+    settle,
+    unexplained_change,
+    window_is_over,
+)
+
+PATIENCE = Patience(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+OURS = "0.10000137"
+WATCHED = Watch(since=moment(SENT))
+LONG_LAG = 4 * LAG
+
+
+def look(
+    about: Intent,
+    at: int | Moment,
+    *rows: HistoryRow,
+    shows: Loan | None = None,
+    gone: bool = False,
+    claimed: tuple[str, ...] = (),
+    watch: Watch = WATCHED,
+) -> Verdict:
+    """One tick: a history that began at `at`, and a loan that holds 1 BTC unless told otherwise."""
+    began = at if isinstance(at, Moment) else moment(at)
+    shown = None if gone else shows or loan()
+    evidence = Evidence(history=history(*rows, began=began), loan=shown, claimed=claimed)
+    return settle(about, watch, evidence, PATIENCE, began)
+
+
+def look_twice(about: Intent, *rows: HistoryRow, apart: int = LAG, **of_look: Any) -> Verdict:  # noqa: ANN401
+    """Two ticks, the first as soon as the window is over."""
+    first = look(about, WINDOW_OVER, *rows, **of_look)
+    if not first.intent.is_open:
+        return first
+    return look(first.intent, WINDOW_OVER + apart, *rows, **of_look, watch=first.watch)
+
+
+# Accepted: only its own id counts.
+
+
+def test_an_accepted_intent_is_confirmed_by_the_row_with_its_id() -> None:
+    accepted = intent(State.ACCEPTED, adjust_id="r7")
+    confirmed = look(accepted, SENT + 900, row("r6"), row("r7")).intent
+    assert (confirmed.state, confirmed.adjust_id, confirmed.ltv_after) == (State.CONFIRMED, "r7", D("0.68"))
+
+
+@pytest.mark.parametrize("at", [SENT + 900, WINDOW_OVER, WINDOW_OVER + 100 * LAG])
+def test_an_accepted_intent_waits_for_its_row_and_is_never_absent(at: int) -> None:
+    verdict = look(intent(State.ACCEPTED, adjust_id="r7"), at, row("r6"))
+    assert verdict.intent.state is State.ACCEPTED
+    assert verdict.waiting
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.UNKNOWN])
+@pytest.mark.parametrize(
+    ("status", "ends"), [(RowStatus.PROCESSING, None), (RowStatus.FAILED, State.REJECTED)]
+)
+def test_a_pool_row_is_final_only_once_it_succeeded_or_failed(
+    state: State, status: RowStatus, ends: State | None
+) -> None:
+    open_intent = intent(state, adjust_id="r1" if state is State.ACCEPTED else None)
+    verdict = look(open_intent, WINDOW_OVER + LONG_LAG, row(status=status))
+    assert verdict.intent.state is (ends or state)
+    assert bool(verdict.waiting) is (ends is None)
+
+
+# Unknown: found.
+
+
+def test_an_unknown_intent_is_confirmed_by_its_row_without_waiting_for_the_window() -> None:
+    confirmed = look(intent(), SENT + 900, row("r7")).intent
+    assert (confirmed.state, confirmed.adjust_id) == (State.CONFIRMED, "r7")
+
+
+@pytest.mark.parametrize(
+    ("why", "other"),
+    [
+        ("another loan", row(loan_id="2002")),
+        ("another coin", row(coin="ETH")),
+        ("the other direction", row(direction=REDUCE)),
+        ("one step more", row(amount="0.10000138")),
+        ("one step less", row(amount="0.10000136")),
+        ("too early", row(at=SENT - 1001)),
+        ("too late", row(at=WINDOW_OVER + 1)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_row_that_differs_in_anything_is_not_its_own(why: str, other: HistoryRow) -> None:
+    assert look(intent(), WINDOW_OVER + LONG_LAG, other).intent.state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("at", [SENT - 1000, SENT, SENT + WINDOW, WINDOW_OVER])
+def test_a_row_counts_from_a_second_before_the_timestamp_until_window_and_margin_are_over(at: int) -> None:
+    assert look(intent(), WINDOW_OVER + LAG, row(at=at)).intent.state is State.CONFIRMED
+
+
+def test_the_same_amount_written_otherwise_is_the_same_amount() -> None:
+    assert look(intent(amount="0.1"), WINDOW_OVER, row(amount="0.10000000")).intent.state is State.CONFIRMED
+
+
+def test_a_row_that_another_intent_claims_is_not_its_own() -> None:
+    assert look_twice(intent(), row("r7"), claimed=("r7",)).intent.state is not State.CONFIRMED
+
+
+def test_a_row_that_was_there_before_the_plan_is_not_its_own() -> None:
+    planned = intent(seen_ids=frozenset({"r7"}))
+    assert look_twice(planned, row("r7")).intent.state is State.ABSENT
+
+
+# Unknown: the window.
+
+
+@pytest.mark.parametrize(
+    ("exchange_ms", "monotonic_ms", "over"),
+    [
+        (WINDOW + MARGIN, WINDOW + MARGIN, True),
+        (WINDOW + MARGIN - 1, WINDOW + MARGIN, False),
+        (WINDOW + MARGIN, WINDOW + MARGIN - 1, False),
+        (3_600_000, 1000, False),  # the wall clock leapt ahead by an hour
+        (-3_600_000, 60_000, False),  # and back
+    ],
+)
+def test_the_window_is_over_when_both_clocks_say_so(exchange_ms: int, monotonic_ms: int, over: bool) -> None:  # noqa: FBT001
+    watch = Watch(since=moment(SENT, 777))
+    at = moment(SENT + exchange_ms, 777 + monotonic_ms)
+    assert window_is_over(intent(), watch, at, PATIENCE) is over
+
+
+def test_a_window_that_was_never_opened_is_never_over() -> None:
+    planned = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
+    assert not window_is_over(planned, WATCHED, moment(SENT + 10**9), PATIENCE)
+
+
+def test_after_a_restart_the_monotonic_window_begins_anew() -> None:
+    restarted = Watch(since=moment(SENT + 60_000, 0))
+    at = moment(SENT + 60_000 + WINDOW, WINDOW)
+    assert not window_is_over(intent(), restarted, at, PATIENCE)
+
+
+# Unknown: absent.
+
+
+def test_an_intent_that_two_reads_do_not_show_is_absent() -> None:
+    assert look_twice(intent()).intent.state is State.ABSENT
+
+
+def test_the_first_look_after_the_window_is_not_believed() -> None:
+    verdict = look(intent(), WINDOW_OVER + 100 * LAG)
+    assert verdict.intent.state is State.UNKNOWN
+    assert verdict.watch.first_missed == moment(WINDOW_OVER + 100 * LAG)
+
+
+def test_two_looks_too_close_together_are_not_believed() -> None:
+    assert look_twice(intent(), apart=LAG - 1).intent.state is State.UNKNOWN
+
+
+def test_a_look_within_the_window_is_no_first_look() -> None:
+    early = look(intent(), WINDOW_OVER - 1)
+    assert early.watch.first_missed is None
+    assert look(intent(), WINDOW_OVER + LAG - 1, watch=early.watch).intent.state is State.UNKNOWN
+
+
+def test_two_looks_must_be_apart_on_both_clocks() -> None:
+    first = look(intent(), WINDOW_OVER)
+    leapt = moment(WINDOW_OVER + 3_600_000, WINDOW_OVER - START + 100)
+    assert look(intent(), leapt, watch=first.watch).intent.state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("direction", [ADD, REDUCE])
+def test_collateral_that_moved_by_its_amount_makes_it_wait_for_its_row(direction: Direction) -> None:
+    moved = intent(direction=direction)
+    shows = loan(held=D(1) + moved.change)
+    verdict = look_twice(moved, apart=1000 * LAG, shows=shows)
+    assert verdict.intent.state is State.UNKNOWN
+    assert "late" in (verdict.waiting or "")
+    found = look(verdict.intent, WINDOW_OVER + 2000 * LAG, row(direction=direction), shows=shows)
+    assert found.intent.state is State.CONFIRMED
+
+
+def test_a_displayed_digit_more_or_less_is_still_its_amount() -> None:
+    for shown in ("1.10000136", "1.10000138"):
+        assert look_twice(intent(), apart=LONG_LAG, shows=loan(held=shown)).intent.is_open
+
+
+@pytest.mark.parametrize("shown", ["1.05", "0.7", "1.10000140"])
+def test_a_foreign_change_lets_the_history_alone_decide_after_a_longer_lag(shown: str) -> None:
+    shows = loan(held=shown)
+    assert look_twice(intent(), apart=LONG_LAG - 1, shows=shows).intent.state is State.UNKNOWN
+    assert look_twice(intent(), apart=LONG_LAG, shows=shows).intent.state is State.ABSENT
+
+
+def test_a_loan_that_is_gone_lets_the_history_alone_decide_after_a_longer_lag() -> None:
+    assert look_twice(intent(), apart=LONG_LAG - 1, gone=True).intent.state is State.UNKNOWN
+    assert look_twice(intent(), apart=LONG_LAG, gone=True).intent.state is State.ABSENT
+
+
+def test_a_change_that_the_user_made_by_hand_explains_itself() -> None:
+    by_hand = row("u1", "0.2")
+    assert look_twice(intent(), by_hand, shows=loan(held="1.2")).intent.state is State.ABSENT
+
+
+def test_the_users_row_and_ours_that_is_late_are_told_apart() -> None:
+    """Both landed; the history shows only the user's: what is left unexplained is our amount."""
+    verdict = look_twice(intent(), row("u1", "0.2"), apart=LONG_LAG, shows=loan(held="1.30000137"))
+    assert verdict.intent.state is State.UNKNOWN
+
+
+def test_a_row_from_days_ago_explains_nothing_even_if_no_history_was_read_at_planning() -> None:
+    """Without the bound, the old row hides that collateral moved by our amount: absent, and added twice."""
+    old = row("old", "0.3", at=START - 3 * 86_400_000)
+    planned = intent(seen_ids=frozenset())
+    assert unexplained_change(planned, [old], loan(held="1.10000137")) == D(OURS)
+    assert look_twice(planned, old, apart=LONG_LAG, shows=loan(held="1.10000137")).intent.is_open
+    assert look_twice(planned, old).intent.state is State.ABSENT
+
+
+@pytest.mark.parametrize("at", [START - 3000, START, START + 200])
+@pytest.mark.parametrize("included", [True, False])
+def test_the_users_row_around_the_read_may_or_may_not_be_in_the_collateral_before(
+    at: int,
+    included: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    """Reads take time, and history lags: whichever it is, our own amount is recognized."""
+    planned = intent(signed_at_ms=START + 4000, recv_window_ms=WINDOW)
+    by_hand = row("u1", "0.2", at=at)
+    after = D(1) if included else D("1.2")
+    assert unexplained_change(planned, [by_hand], loan(held=after)) == 0
+    assert unexplained_change(planned, [by_hand], loan(held=after + D(OURS))) == D(OURS)
+
+
+def test_one_step_of_a_coarse_coin_is_not_nothing() -> None:
+    """An amount of one step lies within one displayed digit of no change at all."""
+    one = intent(amount="1", before="100")
+    assert unexplained_change(one, [], loan(held="101", accuracy=0)) == D(1)
+    assert unexplained_change(one, [], loan(held="100", accuracy=0)) == 0
+
+
+def test_collateral_that_left_altogether_is_accounted_for_like_any_other() -> None:
+    everything = intent(direction=REDUCE, amount="1")
+    other_coin = loan(coin="ETH")
+    assert unexplained_change(everything, [], other_coin) == D(-1)
+    assert unexplained_change(everything, [row(amount="1", direction=REDUCE)], other_coin) == 0
+    assert unexplained_change(intent(), [row("u1", "1", direction=REDUCE)], other_coin) == 0
+
+
+# Unknown: ambiguous.
+
+
+def test_two_rows_that_could_both_be_its_own_are_ambiguous_once_the_window_is_over() -> None:
+    rows = (row("r1"), row("u1"))
+    shows = loan(held="1.20000274")
+    assert look(intent(), WINDOW_OVER - 1, *rows, shows=shows).intent.state is State.UNKNOWN
+    assert look(intent(), WINDOW_OVER, *rows, shows=shows).intent.state is State.AMBIGUOUS
+
+
+def test_two_rows_of_a_loan_that_is_gone_are_ambiguous() -> None:
+    assert look(intent(), WINDOW_OVER, row("r1"), row("u1"), gone=True).intent.state is State.AMBIGUOUS
+
+
+def test_two_rows_while_a_change_is_unaccounted_for_wait_the_longer_lag_and_no_longer() -> None:
+    """A partial liquidation leaves a change that no row ever explains: the loan must not wait for good."""
+    rows, shows = (row("r1"), row("u1")), loan(held="0.9")
+    assert look_twice(intent(), *rows, apart=LONG_LAG - 1, shows=shows).intent.state is State.UNKNOWN
+    assert look_twice(intent(), *rows, apart=LONG_LAG, shows=shows).intent.state is State.AMBIGUOUS
+
+
+def test_two_rows_and_our_amount_unaccounted_for_wait_for_a_third() -> None:
+    shows = loan(held="1.30000411")
+    verdict = look_twice(intent(), row("r1"), row("u1"), apart=100 * LAG, shows=shows)
+    assert verdict.intent.state is State.UNKNOWN
+
+
+# Absent: late rows.
+
+
+def test_a_row_that_turns_up_late_confirms_an_absent_intent() -> None:
+    confirmed = look(intent(State.ABSENT), WINDOW_OVER + 3_600_000, row("r9")).intent
+    assert (confirmed.state, confirmed.adjust_id) == (State.CONFIRMED, "r9")
+
+
+@pytest.mark.parametrize(
+    "rows", [(), (row(status=RowStatus.FAILED),), (row(status=RowStatus.PROCESSING),), (row("a"), row("b"))]
+)
+def test_anything_less_leaves_an_absent_intent_as_it_is(rows: tuple[HistoryRow, ...]) -> None:
+    assert look(intent(State.ABSENT), WINDOW_OVER + 3_600_000, *rows).intent.state is State.ABSENT
+
+
+# rows_since
+
+
+def test_rows_since_are_the_loans_own_in_the_coin_unseen_and_in_order() -> None:
+    wanted = [row("b", at=START - 5000), row("a", at=SENT), row("c", at=SENT)]
+    others = [
+        row("seen"),
+        row("x", loan_id="2002"),
+        row("y", coin="ETH"),
+        row("old", at=START - 60_001),
+    ]
+    planned = intent(seen_ids=frozenset({"seen"}))
+    assert rows_since(planned, [*others, *reversed(wanted)]) == wanted
+
+
+# Properties.
+
+times = st.integers(-120_000, 120_000).map(lambda ms: SENT + ms)
+statuses = st.sampled_from(RowStatus)
+foreign_rows = st.builds(
+    lambda number, steps, at, direction, coin, loan_id, status: row(
+        f"f{number}",
+        D(steps).scaleb(-8),
+        at=at,
+        direction=direction,
+        coin=coin,
+        loan_id=loan_id,
+        status=status,
+    ),
+    st.integers(0, 10**6),
+    st.one_of(st.just(10_000_137), st.integers(1, 10**8)),
+    times,
+    st.sampled_from([ADD, REDUCE]),
+    st.sampled_from(["BTC", "BTC", "ETH"]),
+    st.sampled_from(["1001", "1001", "2002"]),
+    statuses,
+)
+holdings = st.one_of(
+    st.sampled_from(["1", "1.10000137", "0.89999863"]),
+    st.integers(1, 3 * 10**8).map(lambda n: D(n).scaleb(-8)),
+)
+ticks = st.lists(
+    st.tuples(
+        st.integers(-20_000, 40_000), st.integers(0, 40_000), st.lists(foreign_rows, max_size=3), holdings
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(ticks, st.sampled_from([ADD, REDUCE]))
+def test_an_intent_is_never_given_up_before_both_clocks_and_two_reads_say_so(
+    path: list[tuple[int, int, list[HistoryRow], Decimal]],
+    direction: Direction,
+) -> None:
+    current, watch = intent(direction=direction), Watch(since=moment(SENT, 0))
+    exchange_ms, monotonic_ms = SENT, 0
+    over_at: list[Moment] = []
+    for exchange_step, monotonic_step, rows, held in path:
+        exchange_ms, monotonic_ms = exchange_ms + exchange_step, monotonic_ms + monotonic_step
+        at = moment(exchange_ms, monotonic_ms)
+        verdict = look(current, at, *rows, shows=loan(held=held), watch=watch)
+        window_over = exchange_ms >= WINDOW_OVER and monotonic_ms >= WINDOW + MARGIN
+        if verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
+            assert window_over
+        if verdict.intent.state is State.ABSENT:
+            assert any(at.ms_since(earlier) >= LAG for earlier in over_at)
+            assert unexplained_change(current, rows, loan(held=held)) != current.change
+        if not verdict.intent.is_open:
+            return
+        if window_over:
+            over_at.append(at)
+        current, watch = verdict.intent, verdict.watch
+
+
+@given(
+    st.lists(foreign_rows, max_size=6, unique_by=lambda item: item.adjust_id),
+    st.integers(-1000, WINDOW + MARGIN),
+    st.sampled_from([ADD, REDUCE]),
+    st.sampled_from([State.UNKNOWN, State.ABSENT]),
+    holdings,
+    st.integers(0, 100_000),
+)
+def test_a_row_that_is_its_own_is_always_found(
+    others: list[HistoryRow],
+    delay: int,
+    direction: Direction,
+    state: State,
+    held: Decimal,
+    later: int,
+) -> None:
+    own = row("own", at=SENT + delay, direction=direction)
+    others = [replace(item, amount=item.amount * 2) if item.amount == own.amount else item for item in others]
+    verdict = look(intent(state, direction=direction), SENT + later, *others, own, shows=loan(held=held))
+    assert (verdict.intent.state, verdict.intent.adjust_id) == (State.CONFIRMED, "own")
+
+
+@given(
+    st.lists(foreign_rows, max_size=6, unique_by=lambda item: item.adjust_id),
+    st.data(),
+    st.sampled_from([State.UNKNOWN, State.ABSENT]),
+)
+def test_it_is_never_confirmed_by_a_row_that_is_claimed_or_was_seen(
+    rows: list[HistoryRow], data: st.DataObject, state: State
+) -> None:
+    ids = [item.adjust_id for item in rows]
+    claimed = data.draw(st.sets(st.sampled_from(ids)) if ids else st.just(set()))
+    seen = data.draw(st.sets(st.sampled_from(ids)) if ids else st.just(set()))
+    unsettled = intent(state, seen_ids=frozenset(seen))
+    verdict = look(unsettled, WINDOW_OVER + LAG, *rows, claimed=tuple(claimed))
+    if verdict.intent.state is State.CONFIRMED:
+        own = next(item for item in rows if item.adjust_id == verdict.intent.adjust_id)
+        assert own.adjust_id not in claimed | seen
+        assert (own.amount, own.direction, own.coin, own.key) == (D(OURS), ADD, "BTC", unsettled.key)
+        assert SENT - 1000 <= own.at_ms <= WINDOW_OVER
+
+
+@given(st.lists(foreign_rows, max_size=3, unique_by=lambda item: item.adjust_id), holdings)
+def test_settling_is_a_function_of_its_inputs(rows: list[HistoryRow], held: Decimal) -> None:
+    first = look(intent(), WINDOW_OVER, *rows, shows=loan(held=held))
+    assert look(intent(), WINDOW_OVER, *rows, shows=loan(held=held)) == first
