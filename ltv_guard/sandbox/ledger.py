@@ -160,9 +160,11 @@ class Ledger:
             raise refusal("amount", loan.product, "Amount must be greater than zero")
         if amount > account.balance(coin):
             raise refusal("balance", loan.product, "Insufficient balance")
-        used = loan.pay(coin, amount)
+        used = loan.pay(
+            coin, amount if isinstance(loan, Order) else min(amount, loan.flexible.get(coin, ZERO))
+        )
         if not used:
-            raise refusal("no_loan", loan.product, "No debt in this coin")
+            raise refusal("no_loan", loan.product, "No flexible debt in this coin")
         account.credit(coin, -used)
         return self._repaid(loan, coin, used, self._freed(loan), 1, moment)
 

@@ -124,13 +124,16 @@ class Pool:
         return ZERO
 
     def pay(self, coin: str, amount: Decimal) -> Decimal:
-        """Pay back flexible debt; return what was used of the amount."""
-        used = min(amount, self.flexible.get(coin, ZERO))
-        if used:
-            self.flexible[coin] -= used
-            if self.flexible[coin] == 0:
-                del self.flexible[coin]
-        return used
+        """Pay flexible debt first, then fixed; return what was used of the amount."""
+        left = amount
+        for debts in (self.flexible, self.fixed):
+            part = min(left, debts.get(coin, ZERO))
+            left -= part
+            if part:
+                debts[coin] -= part
+            if debts.get(coin) == 0:
+                del debts[coin]
+        return amount - left
 
     def write_off(self) -> None:
         self.flexible.clear()

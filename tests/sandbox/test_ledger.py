@@ -166,6 +166,22 @@ def test_part_of_a_loan_can_be_sold_without_a_row_in_the_adjustment_history(scen
     assert (order.collateral, order.debt, row.kind, ledger.adjustments) == (D("0.9"), 25000, 2, [])
 
 
+def test_a_pools_repayment_reaches_its_flexible_debt_only(scenario: Build) -> None:
+    ledger, _, pool = books(scenario)
+    pool.flexible, pool.fixed = {"USDT": D(100)}, {"USDT": D(1000)}
+    assert ledger.repay(pool, "USDT", D(500), at()).amount == 100
+    with pytest.raises(Refusal) as refused:
+        ledger.repay(pool, "USDT", D(500), at())
+    assert (refused.value.code, pool.debts()) == (148023, [("USDT", D(1000))])
+
+
+def test_part_of_a_pool_can_be_sold_for_its_fixed_debt(scenario: Build) -> None:
+    ledger, _, pool = books(scenario)
+    pool.flexible, pool.fixed = {}, {"USDT": D(22500)}
+    ledger.partial_liquidation(pool, "BTC", D("0.1"), at())
+    assert (pool.held("BTC"), pool.fixed) == (D("0.9"), {"USDT": D(17500)})
+
+
 def test_a_pools_adjustment_can_take_its_time(scenario: Build) -> None:
     ledger, _, pool = books(scenario)
     row = ledger.adjust(pool, "BTC", "add", D("0.5"), at("0"), handling=Handling(processing_s=D(3)))
