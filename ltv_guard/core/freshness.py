@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import combinations
 
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Direction, HistoryRow, Loan, Moment
-from ltv_guard.core.settlement import rows_since
+from ltv_guard.core.loans import Collateral, Direction, HistoryRow, Loan, Moment
+from ltv_guard.core.settlement import rows_since, starting_points
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
 CONTINUOUS = {Direction.ADD: Decimal("0.08"), Direction.REDUCE: Decimal("0.03")}
 NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
-BOUNDARY_ROWS = 4  # so many rows around the first sight are tried in every combination
+# Quoted prices are never quite the loan's own: USDT is not quite a USD. An add that moves less than this
+# can't be told from none, and once more of it does little harm.
+SPREAD = {Direction.ADD: Decimal("0.01"), Direction.REDUCE: NOISE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,7 @@ def judge(
     `rows` is the history, read after the loan; `prices` are USD per coin, or None where they could not be
     read.
     """
-    held = loan.collateral_in(last.coin)
-    if held is None:
-        return FRESH
+    held = loan.collateral_in(last.coin) or _none_of(last)
     if read_began.exchange_ms < last.updated_at_ms and last.is_open:
         return Freshness(fresh=False, why="it was read before the last adjustment was accepted")
     if _shows_only_a_part(held.amount, held.step, last, rows):
@@ -57,6 +56,12 @@ def judge(
     return FRESH
 
 
+def _none_of(last: Intent) -> Collateral:
+    """A coin that is not shown is none of it: not added yet, or released altogether."""
+    exponent = last.amount.as_tuple().exponent
+    return Collateral(coin=last.coin, amount=Decimal(0), accuracy=max(0, -int(exponent)))
+
+
 def _shows_only_a_part(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> bool:
     """Whether `amount` is what the loan held after some, and not all, of the rows since the plan.
 
@@ -64,22 +69,32 @@ def _shows_only_a_part(amount: Decimal, step: Decimal, last: Intent, rows: Seque
     lags. Either reading of them is accepted; the row of `last` itself came after, whatever its time says.
     An amount that fits no reading was changed by somebody else (a partial liquidation): that is new, not old.
     """
-    since = rows_since(last, rows)
-    own = last.adjust_id
-    boundary = [row for row in since if row.at_ms <= last.observed_at_ms and row.adjust_id != own]
-    boundary = boundary[-BOUNDARY_ROWS:]
-    after = [row for row in since if row not in boundary]
-    bases = [
-        last.collateral_before + sum((row.change for row in subset), Decimal(0))
-        for size in range(len(boundary) + 1)
-        for subset in combinations(boundary, size)
-    ]
+    bases, after = starting_points(last, _with_its_own(last, rows_since(last, rows)))
     partial_sums = [sum((row.change for row in after[:count]), Decimal(0)) for count in range(len(after) + 1)]
-    whole = {base + partial_sums[-1] for base in bases}
-    parts = {base + part for base in bases for part in partial_sums[:-1]}
-    if any(abs(amount - value) <= step for value in whole):
-        return False
-    return any(abs(amount - value) <= step for value in parts)
+    off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
+    off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
+    return off_part is not None and off_part <= step and off_part < off_whole
+
+
+def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
+    """The rows with that of `last`, which landed, though the history may lag or could not be read."""
+    if last.adjust_id is None:
+        known = any(row.amount == last.amount and row.direction is last.direction for row in since)
+    else:
+        known = any(row.adjust_id == last.adjust_id for row in since)
+    if known:
+        return since
+    own = HistoryRow(
+        adjust_id=last.adjust_id or "",
+        key=last.key,
+        coin=last.coin,
+        direction=last.direction,
+        amount=last.amount,
+        at_ms=max(last.observed_at_ms + 1, last.signed_at_ms or 0),
+        ltv_before=None,
+        ltv_after=None,
+    )
+    return sorted([*since, own], key=lambda row: row.at_ms)
 
 
 def _ltv_moved_along(loan: Loan, amount: Decimal, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
@@ -92,17 +107,18 @@ def _ltv_moved_along(loan: Loan, amount: Decimal, last: Intent, prices: Mapping[
     moved = amount / last.collateral_before
     if abs(moved - 1) <= NOISE:
         return True
-    tolerance = max(NOISE, min(CONTINUOUS[last.direction], abs(moved - 1) / 2))
-    if abs(loan.ltv * moved / last.ltv_before - 1) <= tolerance:
+    half = min(CONTINUOUS[last.direction], abs(moved - 1) / 2)
+    if abs(loan.ltv * moved / last.ltv_before - 1) <= max(NOISE, half):
         return True
     implied = implied_ltv(loan, prices)
-    if implied is None:
-        return _market_explains_it(loan.ltv, moved, last)
-    return abs(loan.ltv / implied - 1) <= tolerance
+    as_we_moved_it = (moved > 1) is (last.direction is Direction.ADD)
+    if (implied is None or as_we_moved_it) and _is_beyond(loan.ltv, moved, last):
+        return True
+    return implied is not None and abs(loan.ltv / implied - 1) <= max(SPREAD[last.direction], half)
 
 
-def _market_explains_it(ltv: Decimal, moved: Decimal, last: Intent) -> bool:
-    """Without prices: an LTV beyond where the adjustment alone would bring it, on the far side of before."""
+def _is_beyond(ltv: Decimal, moved: Decimal, last: Intent) -> bool:
+    """Whether the LTV lies beyond where the adjustment leads: it is not that of before, and asks no more."""
     followed = last.ltv_before / moved
     if last.direction is Direction.ADD:
         return ltv < followed

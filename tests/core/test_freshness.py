@@ -1,0 +1,316 @@
+"""Whether what is shown of a loan includes what happened to it last.
+
+The loan held 10 BTC at an LTV of 0.75 when an add of 1.54 was planned: it should show 11.54 BTC at 0.6499.
+Or it held 10 BTC at 0.33 when a release of 4 was planned: it should show 6 BTC at 0.55.
+"""
+
+from decimal import Decimal
+
+import pytest
+from core_builders import ADD, REDUCE, SENT, START, D, Number, intent, loan, moment, row
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ltv_guard.core.freshness import implied_ltv, judge
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import Direction, HistoryRow, RowStatus
+
+LANDED = SENT + 300
+ADDED = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id="own")
+RELEASED = intent(
+    State.CONFIRMED, direction=REDUCE, amount="4", before="10", ltv_before="0.33", adjust_id="own"
+)
+OWN_ADD = row("own", "1.54", at=LANDED)
+OWN_RELEASE = row("own", "4", direction=REDUCE, at=LANDED)
+DEBT = D("450000")  # at 0.75 against 10 BTC, a BTC is worth 60,000 USDT
+
+
+def is_fresh(
+    last: Intent,
+    held: Number,
+    ltv: Number,
+    *rows: HistoryRow,
+    price: Number | None = None,
+    debt: Number = DEBT,
+    accuracy: int = 8,
+) -> bool:
+    shown = loan(ltv, held=held, debt=debt, accuracy=accuracy)
+    prices = None if price is None else {"BTC": D(price), "USDT": D(1)}
+    return judge(shown, moment(SENT + 1000), last, rows, prices).fresh
+
+
+def price_for(ltv: Number, held: Number, debt: Number = DEBT) -> Decimal:
+    return D(debt) / D(held) / D(ltv)
+
+
+# Collateral.
+
+
+@pytest.mark.parametrize("price", [None, "60000"])
+def test_after_an_add_the_new_collateral_at_the_new_ltv_is_fresh(price: str | None) -> None:
+    assert is_fresh(ADDED, "11.54", "0.6499", OWN_ADD, price=price)
+
+
+@pytest.mark.parametrize("price", [None, "60000"])
+@pytest.mark.parametrize("ltv", ["0.75", "0.6499", "0.80", "0.70"])
+def test_the_old_collateral_after_an_add_is_old_whatever_the_ltv(ltv: str, price: str | None) -> None:
+    assert not is_fresh(ADDED, "10", ltv, OWN_ADD, price=price)
+
+
+@pytest.mark.parametrize("ltv", ["0.33", "0.55"])
+def test_the_old_collateral_after_a_release_is_old(ltv: str) -> None:
+    assert not is_fresh(RELEASED, "10", ltv, OWN_RELEASE)
+
+
+def test_a_displayed_digit_more_or_less_is_the_same_collateral() -> None:
+    assert is_fresh(ADDED, "11.53999999", "0.6499", OWN_ADD)
+    assert not is_fresh(ADDED, "10.00000001", "0.75", OWN_ADD)
+
+
+def test_one_step_of_a_coarse_coin_is_told_from_none() -> None:
+    """16 of 100 coins, of which the first adjustment brought one: 100 is within a step of 101, and is old."""
+    one = intent(State.CONFIRMED, amount="1", before="100", adjust_id="own")
+    own = row("own", "1", at=LANDED)
+    assert not is_fresh(one, "100", "0.75", own, accuracy=0)
+    assert is_fresh(one, "101", "0.7426", own, accuracy=0)
+
+
+def test_what_the_journal_knows_counts_though_the_history_could_not_be_read() -> None:
+    """After a restart no row is known: the old collateral must not pass for the whole story."""
+    assert not is_fresh(ADDED, "10", "0.75")
+    assert not is_fresh(RELEASED, "10", "0.33")
+    assert is_fresh(ADDED, "11.54", "0.6499")
+
+
+def test_an_intent_that_a_person_confirmed_has_no_id_and_counts_all_the_same() -> None:
+    by_human = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id=None)
+    assert not is_fresh(by_human, "10", "0.75")
+    assert not is_fresh(by_human, "10", "0.75", OWN_ADD)
+    assert is_fresh(by_human, "11.54", "0.6499")
+    assert is_fresh(by_human, "11.54", "0.6499", OWN_ADD)
+
+
+def test_a_coin_that_is_not_shown_yet_was_not_added_yet() -> None:
+    """A pool that has never held BTC shows none of it until the add is seen."""
+    first = intent(State.CONFIRMED, amount="1.54", before="0", adjust_id="own")
+    shown = loan("0.75", coin="USDT", held="1000")
+    assert not judge(shown, moment(SENT + 1000), first, [OWN_ADD], None).fresh
+
+
+def test_a_coin_that_was_released_altogether_is_shown_no_more() -> None:
+    everything = intent(State.CONFIRMED, direction=REDUCE, amount="10", before="10", adjust_id="own")
+    own = row("own", "10", direction=REDUCE, at=LANDED)
+    shown = loan("0.4", coin="USDT", held="1000")
+    assert judge(shown, moment(SENT + 1000), everything, [own], None).fresh
+
+
+def test_our_own_row_is_never_taken_for_one_from_before_the_read() -> None:
+    """The exchange's clock may be up to a second behind: the row is stamped before we looked."""
+    assert not is_fresh(ADDED, "10", "0.75", row("own", "1.54", at=START - 400))
+
+
+# The user's hand, and others'.
+
+
+def test_the_user_takes_out_exactly_what_was_just_added() -> None:
+    """Before and after look the same: the collateral that is shown is true either way."""
+    back = row("u1", "1.54", direction=REDUCE, at=LANDED + 500)
+    assert is_fresh(ADDED, "10", "0.75", OWN_ADD, back)
+    assert not is_fresh(ADDED, "11.54", "0.6499", OWN_ADD, back)
+
+
+def test_the_user_puts_back_exactly_what_was_just_released() -> None:
+    back = row("u1", "4", at=LANDED + 500)
+    assert is_fresh(RELEASED, "10", "0.33", OWN_RELEASE, back)
+    assert not is_fresh(RELEASED, "6", "0.55", OWN_RELEASE, back)
+
+
+@pytest.mark.parametrize(
+    ("held", "fresh"), [("10", False), ("11.54", False), ("10.5", False), ("12.04", True)]
+)
+def test_the_users_later_add_has_to_show_as_well(held: str, fresh: bool) -> None:  # noqa: FBT001
+    by_hand = row("u1", "0.5", at=LANDED + 500)
+    ltv = D("7.5") / D(held)
+    # 10.5 is no state that the loan was ever in, but who knows in which order the exchange shows things.
+    assert is_fresh(ADDED, held, ltv.quantize(D("0.0001")), OWN_ADD, by_hand) is (fresh or held == "10.5")
+
+
+@pytest.mark.parametrize("at", [START - 3000, START, START + 100])
+@pytest.mark.parametrize("included", [True, False])
+def test_the_users_row_around_the_read_may_be_in_the_collateral_before_or_not(
+    at: int,
+    included: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    last = intent(
+        State.CONFIRMED,
+        amount="1.54",
+        before="10",
+        ltv_before="0.75",
+        adjust_id="own",
+        signed_at_ms=START + 4000,
+    )
+    rows = (row("u1", "0.5", at=at), row("own", "1.54", at=START + 4300))
+    held = D("11.54") if included else D("12.04")
+    assert is_fresh(last, held, (D("7.5") / held).quantize(D("0.0001")), *rows)
+    assert not is_fresh(last, held - D("1.54"), "0.75", *rows)
+
+
+def test_rows_from_days_ago_change_nothing_even_if_none_were_known_at_planning() -> None:
+    old = [row(f"o{n}", "0.77", at=START - 86_400_000 - n) for n in range(9)]
+    assert is_fresh(ADDED, "11.54", "0.6499", OWN_ADD, *old)
+    assert not is_fresh(ADDED, "10", "0.75", OWN_ADD, *old)
+
+
+def test_a_pool_row_that_failed_or_is_processed_moves_nothing() -> None:
+    for status in (RowStatus.FAILED, RowStatus.PROCESSING):
+        assert is_fresh(ADDED, "11.54", "0.6499", OWN_ADD, row("u1", "2", at=LANDED + 5, status=status))
+
+
+def test_a_partial_liquidation_is_new_not_old() -> None:
+    """A fifth of collateral and debt is gone; no row tells of it, prices do."""
+    assert is_fresh(ADDED, "9.232", "0.6499", OWN_ADD, price="60000", debt=D("0.8") * DEBT)
+    # After a worse price, so that the LTV is continuous with nothing.
+    ltv, debt = D("0.72"), D("0.7") * DEBT
+    assert is_fresh(ADDED, "8", ltv, OWN_ADD, price=price_for(ltv, 8, debt), debt=debt)
+
+
+# LTV.
+
+
+@pytest.mark.parametrize("price", [None, "60000"])
+def test_the_new_collateral_beside_the_old_ltv_is_not_fresh_after_an_add(price: str | None) -> None:
+    assert not is_fresh(ADDED, "11.54", "0.75", OWN_ADD, price=price)
+
+
+@pytest.mark.parametrize("price", [None, "60000"])
+def test_the_new_collateral_beside_the_old_ltv_is_not_fresh_after_a_release(price: str | None) -> None:
+    """It must not release again."""
+    assert not is_fresh(RELEASED, "6", "0.33", OWN_RELEASE, price=price, debt="198000")
+
+
+@pytest.mark.parametrize("fall", ["0.30", "0.15", "0.09", "0.05", "0.02", "-0.05", "-0.20"])
+def test_a_price_that_moved_is_fresh_where_prices_say_the_same(fall: str) -> None:
+    price = 60000 * (1 - D(fall))
+    added = DEBT / (D("11.54") * price)
+    assert is_fresh(ADDED, "11.54", added, OWN_ADD, price=price)
+    released = D(198000) / (6 * price)
+    assert is_fresh(RELEASED, "6", released, OWN_RELEASE, price=price, debt="198000")
+
+
+@pytest.mark.parametrize("fall", ["0.30", "0.15", "0.05", "0.02"])
+def test_an_old_ltv_that_moves_with_the_price_is_still_old(fall: str) -> None:
+    """The price falls, the LTV is computed anew, but from the collateral of before."""
+    price = 60000 * (1 - D(fall))
+    assert not is_fresh(ADDED, "11.54", DEBT / (10 * price), OWN_ADD, price=price)
+    assert not is_fresh(ADDED, "11.54", DEBT / (10 * price), OWN_ADD)
+
+
+@pytest.mark.parametrize("ltv", ["0.6499", "0.66", "0.60", "0.30"])
+def test_without_prices_an_ltv_at_or_below_where_the_add_leads_is_fresh(ltv: str) -> None:
+    assert is_fresh(ADDED, "11.54", ltv, OWN_ADD)
+
+
+@pytest.mark.parametrize("ltv", ["0.55", "0.54", "0.60", "0.80", "0.95"])
+def test_without_prices_an_ltv_at_or_above_where_the_release_leads_is_fresh(ltv: str) -> None:
+    assert is_fresh(RELEASED, "6", ltv, OWN_RELEASE)
+
+
+def test_prices_that_part_from_the_loans_own_never_hold_up_what_a_crash_needs_after_a_release() -> None:
+    """Index and last price are 5 % apart. The LTV is above the trigger: it cannot be that of before."""
+    assert is_fresh(RELEASED, "6", "0.80", OWN_RELEASE, price=price_for("0.76", 6, 198000), debt="198000")
+
+
+def test_prices_that_part_from_the_loans_own_never_hold_up_an_ltv_below_where_the_add_leads() -> None:
+    assert is_fresh(ADDED, "11.54", "0.60", OWN_ADD, price=price_for("0.66", "11.54"))
+
+
+def test_after_a_small_add_a_spread_of_prices_does_not_leave_the_loan_alone() -> None:
+    """A top-up of 0.7 % in a market that goes on falling, where USDT is worth 0.995 USD."""
+    small = intent(State.CONFIRMED, amount="0.07", before="10", ltv_before="0.655", adjust_id="own")
+    own = row("own", "0.07", at=LANDED)
+    ltv = D("0.76")
+    assert is_fresh(small, "10.07", ltv, own, price=price_for(ltv, "10.07") * D("1.005"))
+
+
+def test_after_a_small_add_an_old_ltv_beyond_the_spread_is_old() -> None:
+    small = intent(State.CONFIRMED, amount="0.25", before="10", ltv_before="0.665", adjust_id="own")
+    own = row("own", "0.25", at=LANDED)
+    assert not is_fresh(small, "10.25", "0.665", own, price=price_for("0.6488", "10.25"))
+
+
+@pytest.mark.parametrize("repaid", ["0.1", "0.5", "0.9"])
+def test_a_partial_repayment_moves_the_ltv_and_prices_explain_it(repaid: str) -> None:
+    left = 1 - D(repaid)
+    assert is_fresh(ADDED, "11.54", D("0.6499") * left, OWN_ADD, price="60000", debt=DEBT * left)
+    debt = 198000 * left
+    assert is_fresh(RELEASED, "6", debt / 360000, OWN_RELEASE, price="60000", debt=debt)
+
+
+def test_a_change_too_small_to_matter_is_not_doubted() -> None:
+    tiny = intent(State.CONFIRMED, amount="0.02", before="10", ltv_before="0.75", adjust_id="own")
+    assert is_fresh(tiny, "10.02", "0.75", row("own", "0.02", at=LANDED))
+
+
+# The implied LTV.
+
+
+def test_the_implied_ltv_is_debt_over_collateral_in_usd() -> None:
+    prices = {"BTC": D(50000), "USDT": D(1)}
+    assert implied_ltv(loan(held="2", debt="60000"), prices) == D("0.6")
+
+
+@pytest.mark.parametrize("prices", [None, {}, {"BTC": D(50000)}, {"USDT": D(1)}, {"BTC": D(0), "USDT": D(1)}])
+def test_there_is_no_implied_ltv_without_every_price(prices: dict[str, Decimal] | None) -> None:
+    assert implied_ltv(loan(held="2", debt="60000"), prices) is None
+
+
+def test_there_is_no_implied_ltv_without_a_debt() -> None:
+    assert implied_ltv(loan(debt="0"), {"BTC": D(50000), "USDT": D(1)}) is None
+
+
+# Properties: what is shown after one adjustment, at any price.
+
+shares = st.decimals("0.02", "0.6", places=4)
+price_moves = st.decimals("0.6", "1.5", places=4)
+befores = st.decimals("0.2", "0.85", places=4)
+
+
+def after_one(direction: Direction, share: Decimal, ltv: Decimal) -> tuple[Intent, HistoryRow]:
+    last = intent(
+        State.CONFIRMED, direction=direction, amount=10 * share, before=10, ltv_before=ltv, adjust_id="own"
+    )
+    return last, row("own", 10 * share, direction=direction, at=LANDED)
+
+
+@given(st.sampled_from([ADD, REDUCE]), shares, befores, price_moves, st.decimals("0.995", "1.005", places=4))
+def test_the_truth_is_fresh_at_any_price(
+    direction: Direction, share: Decimal, ltv: Decimal, moved: Decimal, spread: Decimal
+) -> None:
+    last, own = after_one(direction, share, ltv)
+    held = 10 + last.change
+    debt = ltv * 10 * 60000
+    true = (debt / (held * 60000 * moved)).quantize(D("0.0001"))
+    assume(true < 2)
+    assert is_fresh(last, held, true, own, price=60000 * moved * spread, debt=debt)
+
+
+@given(st.sampled_from([ADD, REDUCE]), shares, befores, price_moves)
+def test_old_collateral_is_never_fresh(
+    direction: Direction, share: Decimal, ltv: Decimal, moved: Decimal
+) -> None:
+    last, own = after_one(direction, share, ltv)
+    debt = ltv * 10 * 60000
+    for shown in (ltv, min(ltv / moved, D(2))):
+        for price in (None, 60000 * moved):
+            assert not is_fresh(last, 10, shown, own, price=price, debt=debt)
+
+
+@given(st.sampled_from([ADD, REDUCE]), shares, befores, st.decimals("0.99", "1.01", places=4))
+def test_new_collateral_beside_an_old_ltv_is_never_fresh(
+    direction: Direction, share: Decimal, ltv: Decimal, moved: Decimal
+) -> None:
+    """Within the seconds that an old LTV is shown for, the price moves by a percent at most."""
+    assume(share > D("0.025"))
+    last, own = after_one(direction, share, ltv)
+    debt = ltv * 10 * 60000
+    assert not is_fresh(last, 10 + last.change, ltv / moved, own, price=60000 * moved, debt=debt)
