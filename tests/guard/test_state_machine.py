@@ -9,17 +9,19 @@ loan that has funds is protected.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 
 import structlog
 from exchange_model import Crash, a_guard, a_world, key_of
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction
+from ltv_guard.core.loans import Direction, LoanKey
 
 KEYS = (key_of(1), key_of(2))
 ANSWERS = (
@@ -31,10 +33,38 @@ BOUND_S = 180  # by then everything is closed
 QUIET = {State.CONFIRMED, State.REJECTED, State.ABSENT, State.WITHDRAWN, State.AMBIGUOUS}
 
 
-class SendPath(RuleBasedStateMachine):
-    """One account with two loans; the guard and its journal live through whatever the rules do."""
+@dataclass(frozen=True)
+class Weather:
+    """How the exchange behaves for a stretch of time, and where the process dies in it."""
 
-    @initialize(first=st.sampled_from(["0.30", "0.60", "0.80"]), second=st.sampled_from(["0.35", "0.70"]))
+    answers: tuple[str, ...]
+    stale_ms: int
+    old_ltv_ms: int
+    row_lag_ms: int
+    down: tuple[str, ...]
+    crash: str
+
+
+WEATHER = st.builds(
+    Weather,
+    answers=st.lists(st.sampled_from(ANSWERS), max_size=2).map(tuple),
+    stale_ms=st.sampled_from([0, 0, 2_000, 5_000]),
+    old_ltv_ms=st.sampled_from([0, 0, 2_000, 5_000]),
+    row_lag_ms=st.sampled_from([0, 0, 1_000, 4_500]),
+    down=st.sampled_from([(), (), (), ("history_down",), ("prices_down",), ("orders_down",)]),
+    crash=st.sampled_from(["", "", "", "", "before_send", "after_send", *WRITES]),
+)
+STRETCH = st.tuples(WEATHER, st.sampled_from([500, 1_000, 2_000]), st.integers(1, 15))
+Stretch = tuple[Weather, int, int]
+
+
+class SendPath(RuleBasedStateMachine):
+    """One account with two loans; the guard and its journal live through whatever the rules do.
+
+    Every rule is an event, and the stretch of time after it.
+    """
+
+    @initialize(first=st.sampled_from(["0.30", "0.80"]), second=st.sampled_from(["0.35", "0.70"]))
     def begin(self, first: str, second: str) -> None:
         self.world = a_world(first, second, wallet="50")
         self.world.on_sent = self.check_what_is_sent
@@ -45,82 +75,84 @@ class SendPath(RuleBasedStateMachine):
 
     # What happens
 
-    @rule(ms=st.sampled_from([100, 1_000, 2_000, 5_000, 15_000]), count=st.integers(1, 6))
-    def cycles_run(self, ms: int, count: int) -> None:
-        for _ in range(count):
-            self.cycle()
-            self.world.advance(ms)
+    @rule(stretch=STRETCH)
+    def nothing_happens(self, stretch: Stretch) -> None:
+        self.live_through(stretch)
 
-    @rule(factor=st.sampled_from(["0.75", "0.85", "0.93", "0.99", "1.02", "1.1", "1.3", "1.6"]))
-    def the_price_moves(self, factor: str) -> None:
-        price = self.world.price * Decimal(factor)
-        if Decimal(5_000) < price < Decimal(500_000):
+    @rule(
+        key=st.sampled_from(KEYS),
+        ltv=st.sampled_from(["0.30", "0.38", "0.60", "0.74", "0.76", "0.79", "0.82", "0.90"]),
+        stretch=STRETCH,
+    )
+    def the_price_moves(self, key: LoanKey, ltv: str, stretch: Stretch) -> None:
+        """To where this loan has that LTV."""
+        loan = self.world.loans[key]
+        price = loan.debt / (loan.collateral * Decimal(ltv))
+        if Decimal(2_000) < price < Decimal(2_000_000):
             self.world.price = price
             self.world.note()
+        self.live_through(stretch)
 
-    @rule(answers=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=3))
-    def the_next_answers_go_wrong(self, answers: list[str]) -> None:
-        self.world.answers = answers
-
-    @rule(which=st.sampled_from(["orders_down", "history_down", "prices_down"]), down=st.booleans())
-    def a_read_fails(self, which: str, *, down: bool) -> None:
-        setattr(self.world, which, down)
-
-    @rule(ms=st.sampled_from([0, 1_000, 3_000, 5_000]))
-    def reads_are_stale(self, ms: int) -> None:
-        self.world.stale_ms = ms
-
-    @rule(ms=st.sampled_from([0, 2_000, 5_000]))
-    def the_ltv_lags_behind_the_collateral(self, ms: int) -> None:
-        self.world.old_ltv_ms = ms
-
-    @rule(ms=st.sampled_from([0, 1_000, 3_000, 4_500]))
-    def rows_appear_late(self, ms: int) -> None:
-        self.world.row_lag_ms = ms
-
-    @rule(skew=st.integers(-500, 500))
-    def the_clock_is_measured_anew(self, skew: int) -> None:
+    @rule(skew=st.integers(-500, 500), stretch=STRETCH)
+    def the_clock_is_measured_anew(self, skew: int, stretch: Stretch) -> None:
         self.world.skew_ms = skew
+        self.live_through(stretch)
 
     @rule(
         key=st.sampled_from(KEYS),
         direction=st.sampled_from(list(Direction)),
-        amount=st.sampled_from(["0.01", "0.1", "0.25"]),
+        amount=st.sampled_from(["0.01", "0.1", "0.25", "all that we added last"]),
+        stretch=STRETCH,
     )
-    def the_user_adjusts_by_hand(self, key, direction: Direction, amount: str) -> None:  # type: ignore[no-untyped-def]
-        self.world.move(key, direction, Decimal(amount), None)
+    def the_user_adjusts_by_hand(
+        self, key: LoanKey, direction: Direction, amount: str, stretch: Stretch
+    ) -> None:
+        added = [row.shown.amount for row in self.world.rows if row.intent_id and row.shown.key == key]
+        if amount.startswith("0"):
+            self.world.move(key, direction, Decimal(amount), None)
+        elif added and direction is Direction.REDUCE:
+            self.world.move(key, direction, added[-1], None)
+        self.live_through(stretch)
 
-    @rule(key=st.sampled_from(KEYS), share=st.sampled_from(["0.05", "0.3"]))
-    def the_user_repays_a_part(self, key, share: str) -> None:  # type: ignore[no-untyped-def]
+    @rule(key=st.sampled_from(KEYS), share=st.sampled_from(["0.05", "0.3"]), stretch=STRETCH)
+    def the_user_repays_a_part(self, key: LoanKey, share: str, stretch: Stretch) -> None:
         self.world.repay_part(key, Decimal(share))
+        self.live_through(stretch)
 
-    @rule(key=st.sampled_from(KEYS), share=st.sampled_from(["0.02", "0.1"]))
-    def a_part_is_liquidated(self, key, share: str) -> None:  # type: ignore[no-untyped-def]
+    @rule(key=st.sampled_from(KEYS), share=st.sampled_from(["0.02", "0.1"]), stretch=STRETCH)
+    def a_part_is_liquidated(self, key: LoanKey, share: str, stretch: Stretch) -> None:
         self.world.liquidate_part(key, Decimal(share))
+        self.live_through(stretch)
 
-    @rule(where=st.sampled_from(["before_send", "after_send"]))
-    def it_will_crash_at_the_send(self, where: str) -> None:
-        self.world.crash_at = where
+    @rule(stretch=STRETCH)
+    def it_crashes(self, stretch: Stretch) -> None:
+        self.restart()
+        self.live_through(stretch)
 
-    @rule(name=st.sampled_from(WRITES), written=st.booleans())
-    def it_will_crash_at_a_write(self, name: str, *, written: bool) -> None:
-        """Before the write. After it is the same as before the next step, or at the send."""
+    def live_through(self, stretch: Stretch) -> None:
+        weather, ms, count = stretch
+        self.heal()
+        world = self.world
+        world.answers = list(weather.answers)
+        world.stale_ms, world.old_ltv_ms = weather.stale_ms, weather.old_ltv_ms
+        world.row_lag_ms = weather.row_lag_ms
+        for name in weather.down:
+            setattr(world, name, True)
+        if weather.crash in WRITES:
+            self.journal.on_write = self.crash_at_write(weather.crash)
+        elif weather.crash:
+            world.crash_at = weather.crash
+        for _ in range(count):
+            self.cycle()
+            world.advance(ms)
 
+    def crash_at_write(self, name: str) -> Callable[[str], None]:
         def crash(wanted: str) -> None:
             if wanted == name:
                 self.journal.on_write = lambda _: None
                 raise Crash
 
-        self.journal.on_write = crash
-
-    @rule()
-    def it_crashes(self) -> None:
-        self.restart()
-
-    @precondition(lambda self: self.guard is not None)
-    @rule()
-    def the_exchange_answers_well_again(self) -> None:
-        self.heal()
+        return crash
 
     # What must hold
 
@@ -214,4 +246,4 @@ class SendPath(RuleBasedStateMachine):
 
 
 TestSendPath = SendPath.TestCase
-TestSendPath.settings = settings(max_examples=150, stateful_step_count=40)
+TestSendPath.settings = settings(max_examples=120, stateful_step_count=12)
