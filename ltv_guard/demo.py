@@ -29,7 +29,7 @@ State = dict[str, Any]
 LOOK_S = 0.25
 LINE_EVERY = 8  # looks, where there is no terminal to redraw
 SETTLE_S = 1.5  # after the scenario's end, for what is under way
-LONGEST_S = 43.0
+SLACK_S = 15.0  # beyond the scenario's own length: then something is wrong
 DONE, LOST = 0, 1
 
 
@@ -97,7 +97,8 @@ async def _show(
     exchange: sandbox.Exchange, daemon: asyncio.Task[int], console: Console, watched: Watched
 ) -> None:
     """A live table on a terminal, a plain line every few seconds elsewhere."""
-    deadline = time.monotonic() + LONGEST_S
+    market = exchange.market
+    deadline = time.monotonic() + float(market.length_s / market.plan.speed_up) + SLACK_S
     ended_at: float | None = None
     looks = 0
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
