@@ -104,6 +104,9 @@ class Loan:
             raise ValueError(f"an LTV of {self.ltv} is not plausible")
         if not self.collateral or not any(item.amount > 0 for item in self.collateral):
             raise ValueError("it shows no collateral")
+        terms = (self.margin_call_ltv, self.liquidation_ltv)
+        if not all(term.is_finite() for term in terms) or self.liquidation_ltv >= IMPLAUSIBLE_LTV:
+            raise ValueError(f"a margin call at {terms[0]} and liquidation at {terms[1]} are not plausible")
         if not 0 < self.margin_call_ltv <= self.liquidation_ltv:
             raise ValueError(
                 f"its margin call at {self.margin_call_ltv} and liquidation at {self.liquidation_ltv} "
