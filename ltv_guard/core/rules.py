@@ -11,6 +11,7 @@ from ltv_guard.core.loans import Loan, Product
 BEFORE_MARGIN_CALL = Decimal("0.03")  # the trigger keeps this distance from the exchange's margin call
 EMERGENCY_BEFORE_MARGIN_CALL = Decimal("0.01")
 TARGET_BELOW_TRIGGER = Decimal("0.05")  # what a trigger that was pulled in leaves for its target
+RELEASE_BELOW_ADD = Decimal("0.05")  # a release never leads nearer to the add target than this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,24 +95,40 @@ class Rulebook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """The LTVs that hold for one loan, after the exchange's own have pulled a later one in."""
+    """The LTVs that hold for one loan, after the exchange's own have pulled a later one in.
+
+    Ordered: 0 < release_trigger < release_target < target < trigger < emergency < margin call.
+    """
 
     trigger: Decimal
     target: Decimal
     emergency: Decimal
+    release_trigger: Decimal
+    release_target: Decimal
     pulled_in: bool
 
 
 def thresholds(policy: LoanPolicy, loan: Loan) -> Thresholds:
     """The operator's thresholds, no later than the loan's margin call allows: careful, never unprotected."""
-    trigger = min(policy.add.trigger_ltv, loan.margin_call_ltv - BEFORE_MARGIN_CALL)
-    emergency = min(policy.limits.emergency_ltv, loan.margin_call_ltv - EMERGENCY_BEFORE_MARGIN_CALL)
+    trigger = min(policy.add.trigger_ltv, _below(loan.margin_call_ltv, BEFORE_MARGIN_CALL))
+    emergency = min(policy.limits.emergency_ltv, _below(loan.margin_call_ltv, EMERGENCY_BEFORE_MARGIN_CALL))
     target = policy.add.target_ltv
     if trigger < policy.add.trigger_ltv:
-        target = min(target, trigger - TARGET_BELOW_TRIGGER)
+        target = min(target, _below(trigger, TARGET_BELOW_TRIGGER))
+    release_target = min(policy.reduce.target_ltv, _below(target, RELEASE_BELOW_ADD))
+    release_trigger = policy.reduce.trigger_ltv
+    if release_target < policy.reduce.target_ltv:
+        release_trigger = min(release_trigger, _below(release_target, RELEASE_BELOW_ADD))
     return Thresholds(
         trigger=trigger,
         target=target,
         emergency=emergency,
+        release_trigger=release_trigger,
+        release_target=release_target,
         pulled_in=trigger < policy.add.trigger_ltv or emergency < policy.limits.emergency_ltv,
     )
+
+
+def _below(ltv: Decimal, distance: Decimal) -> Decimal:
+    """`ltv` less `distance`, or half of it where that is little: a threshold of nothing protects nothing."""
+    return max(ltv - distance, ltv / 2)
