@@ -13,7 +13,7 @@ from .refusals import LEGACY, POOL, Refusal, refusal
 from .scenario import Scenario
 
 ZERO = Decimal(0)
-FIRST_REPAY_ID = 1771
+FIRST_LEGACY_ID, FIRST_POOL_ID, FIRST_REPAY_ID = 1794318409405331968, 27511, 1771
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,10 @@ class Ledger:
         self._memory = {user: Memory(account) for user, account in self.accounts.items()}
         self._waiting: list[Adjustment] = []
         # Ids grow with time, as the real ones do: a journal that met an earlier sandbox never sees one twice.
-        self._ids = {LEGACY: count(time_ms << 20), POOL: count(time_ms // 10)}
+        self._ids = {
+            LEGACY: count(FIRST_LEGACY_ID + (time_ms << 20)),
+            POOL: count(FIRST_POOL_ID + time_ms),
+        }
         self._repay_ids = count(FIRST_REPAY_ID)
 
     # Reading
