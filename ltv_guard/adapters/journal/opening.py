@@ -14,6 +14,7 @@ from ltv_guard.adapters.journal.store import Store
 from ltv_guard.core.errors import JournalUnavailable
 
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
+_HIGHEST_PORT = 65535
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
 
@@ -44,7 +45,11 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise ValueError("the journal's URL is not one: write sqlite:////folder/journal.db") from None
+    if "\x00" in url or (parsed.port or 0) > _HIGHEST_PORT:
+        raise ValueError("the journal's URL holds a character or a port that cannot be")
     if parsed.drivername in _POSTGRES:
+        if not parsed.database:
+            raise ValueError("the journal's URL must name a database: postgresql://user@host/database")
         return parsed.set(drivername="postgresql+asyncpg")
     if parsed.drivername not in _SQLITE:
         raise ValueError(

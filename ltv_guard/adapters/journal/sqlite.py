@@ -147,7 +147,7 @@ async def _last_sent(connection: AsyncConnection) -> str | None:
 def _resolved(path: Path) -> Path:
     # Two names of one file must lead to one lock.
     with told(f"the journal {path}"):
-        return path.expanduser().resolve()
+        return path.resolve()
 
 
 def _make(path: Path) -> None:

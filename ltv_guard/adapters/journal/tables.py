@@ -72,6 +72,7 @@ intents = Table(
     Column("ltv_after", Text),
     CheckConstraint(f"state IN ({_listed(State)})", name="state"),
     CheckConstraint(f"direction IN ({_listed(Direction)})", name="direction"),
+    CheckConstraint("rescue_of <> intent_id", name="rescue"),
     # Two bugs at once could not send two adjustments for one need: these indexes would refuse the second.
     _unique("uq_intents_open", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NULL"),
     _unique("uq_intents_open_rescue", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NOT NULL"),

@@ -147,6 +147,11 @@ async def test_a_rescue_of_nothing_is_refused(journal: Journal, planned: Plan) -
         await journal.plan(planned(rescue_of="never written"))
 
 
+async def test_an_intent_does_not_rescue_itself(journal: Journal, planned: Plan) -> None:
+    with pytest.raises(JournalUnavailable):
+        await journal.plan(planned(rescue_of="one"))
+
+
 async def test_what_is_planned_is_marked_sent_once(journal: Journal, planned: Plan, sent: Send) -> None:
     await journal.plan(planned())
     assert await journal.mark_sent(sent(planned()))

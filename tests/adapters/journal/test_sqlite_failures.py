@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ltv_guard.adapters.journal import SqlJournal, open_journal
+from ltv_guard.adapters.journal import SqlJournal, open_journal, schema, sqlite_engines
 from ltv_guard.core.errors import JournalUnavailable
 from ltv_guard.core.intents import Intent, State
 
@@ -202,6 +202,24 @@ async def test_what_is_committed_survives_a_power_cut(path: Path) -> None:
         assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
         assert (await connection.execute(text("PRAGMA synchronous"))).scalar_one() == 2
     await journal.close()
+
+
+async def test_a_filesystem_that_cannot_make_it_safe_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_engines, "_WRITER_PRAGMAS", (("journal_mode", "impossible"),))
+    assert "cannot be made safe: SQLite keeps journal_mode at delete" in await refusal(path)
+
+
+async def test_an_older_schema_is_not_changed_under_a_daemon_that_uses_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = await open_journal(f"sqlite:///{path}")
+    monkeypatch.setattr(schema, "standing", lambda *_: schema.Standing.OLDER)
+    assert "is using the journal" in await refusal(path, writer=False)
+    await daemon.close()
+    command = await open_journal(f"sqlite:///{path}", writer=False)
+    await command.close()
 
 
 async def until_full(journal: SqlJournal, planned: Plan) -> str:

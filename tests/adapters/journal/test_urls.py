@@ -32,7 +32,10 @@ def test_a_file_and_a_server_can_be_journals(url: str) -> None:
         ("sqlite:///:memory:", "must name a file"),
         ("sqlite://hunter2/journal.db", "must name a file"),
         ("sqlite:///journal.db?mode=ro&secret=hunter2", "must name a file"),
+        ("sqlite:///hunter2\x00.db", "cannot be"),
         ("postgresql://guard:hunter2@db:port/journal", "is not one"),
+        ("postgresql://guard:hunter2@db:99999/journal", "cannot be"),
+        ("postgresql://guard:hunter2@db", "must name a database"),
     ],
 )
 async def test_what_cannot_be_a_journal_is_told_without_its_password(url: str, why: str) -> None:

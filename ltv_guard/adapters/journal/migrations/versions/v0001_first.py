@@ -58,6 +58,7 @@ def _create_intents() -> None:
         sa.UniqueConstraint("rescue_of", name=op.f("uq_intents_rescue_of")),
         sa.CheckConstraint(_STATES, name=op.f("ck_intents_state")),
         sa.CheckConstraint("direction IN ('add', 'reduce')", name=op.f("ck_intents_direction")),
+        sa.CheckConstraint("rescue_of <> intent_id", name=op.f("ck_intents_rescue")),
     )
 
 
