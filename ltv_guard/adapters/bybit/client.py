@@ -13,7 +13,8 @@ from tenacity import (
     retry_if_exception_type,
     stop_after_attempt,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 from tenacity.stop import stop_base
 
@@ -82,7 +83,7 @@ class BybitClient:
         return AsyncRetrying(
             retry=retry_if_exception_type(Passing),
             stop=stop_after_attempt(TRIES) | stop_after_delay(self._tries_within_s) | _ClockTwice(),
-            wait=wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S),
+            wait=wait_exponential(FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S),
             sleep=self.clock.sleep,
             reraise=True,
         )

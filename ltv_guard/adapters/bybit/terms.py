@@ -33,13 +33,13 @@ def parse_terms(result: Row, vip_level: str | None) -> Mapping[str, Terms]:
     """
     own: dict[str, list[Terms]] = {}
     every: dict[str, list[Terms]] = {}
-    wanted = None if vip_level is None else _plain(vip_level)
+    wanted = _plain(vip_level or "")
     for group in rows(result, "vipCoinList"):
         tier = as_row(group)
         level = _plain(str(tier.get("vipLevel", "")))
         for row in _readable(rows(tier, "list")):
             every.setdefault(row.coin, []).append(row)
-            if level == wanted:
+            if level and level == wanted:
                 own.setdefault(row.coin, []).append(row)
     return {name: _most_cautious(own.get(name, found)) for name, found in every.items()}
 
@@ -78,4 +78,4 @@ def _most_cautious(found: list[Terms]) -> Terms:
 def _plain(level: str) -> str:
     """One spelling for each level: the key's page says `No VIP` and `PRO-1`, the terms' `VIP0` and `PRO1`."""
     plain = re.sub(r"[^A-Z0-9]", "", level.upper())
-    return "VIP0" if plain in {"", "NOVIP"} else plain
+    return "VIP0" if plain == "NOVIP" else plain

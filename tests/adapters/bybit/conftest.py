@@ -12,7 +12,9 @@ from aiohttp import web
 
 from ltv_guard.adapters.bybit import Ban, BybitClient, Credentials, ExchangeClock, HmacSigner, Limits
 
-type_of_handler = Callable[["Seen"], Awaitable[web.StreamResponse] | web.StreamResponse]
+Handler = Callable[["Seen"], Awaitable[web.StreamResponse] | web.StreamResponse]
+
+Main = Callable[[Callable[[], float]], Coroutine[Any, Any, list[float]]]
 
 PATHS = [
     "/v5/crypto-loan/ongoing-orders",
@@ -44,7 +46,7 @@ class Exchange:
 
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
-    handlers: dict[str, type_of_handler] = field(default_factory=dict)
+    handlers: dict[str, Handler] = field(default_factory=dict)
 
     def answer(self, path: str, *answers: object) -> None:
         """Give `answers` in turn, the last one for ever: a result, an int (retCode), a Response."""
@@ -70,7 +72,7 @@ class Exchange:
         )
         self.seen.append(seen)
         response = self.handlers[path](seen)
-        return await response if asyncio.iscoroutine(response) else response
+        return response if isinstance(response, web.StreamResponse) else await response
 
 
 def reply(answer: object) -> web.StreamResponse:
@@ -96,6 +98,26 @@ async def exchange() -> AsyncIterator[Exchange]:
     await runner.cleanup()
 
 
+async def at_once(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+class Skipping:
+    """A monotonic clock that sleeping moves on, at once. Remembers how long was slept."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.slept_s: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.now_s += seconds
+        await asyncio.sleep(0)
+
+
 @dataclass
 class Parts:
     """A client, and what belongs to its host."""
@@ -104,10 +126,7 @@ class Parts:
     clock: ExchangeClock
     ban: Ban
     limits: Limits
-
-
-async def at_once(_: float) -> None:
-    await asyncio.sleep(0)
+    holding: Skipping
 
 
 @pytest.fixture
@@ -115,14 +134,26 @@ async def connect() -> AsyncIterator[Callable[..., Parts]]:
     """Makes clients that pace nothing and sleep no time, and closes them."""
     made: list[BybitClient] = []
 
-    def build(url: str, **options: Any) -> Parts:
-        clock = options.pop("clock", None) or ExchangeClock(sleep=at_once)
-        ban = options.pop("ban", None) or Ban("127.0.0.1")
-        limits = options.pop("limits", None) or Limits(spacing_s=dict.fromkeys(PATHS, 1e-6), sleep=at_once)
+    def build(
+        url: str,
+        *,
+        clock: ExchangeClock | None = None,
+        ban: Ban | None = None,
+        limits: Limits | None = None,
+        request_timeout_s: float = 4.0,
+    ) -> Parts:
+        clock = clock or ExchangeClock(sleep=at_once)
+        ban = ban or Ban("127.0.0.1")
+        holding = Skipping()
+        limits = limits or Limits(
+            spacing_s=dict.fromkeys(PATHS, 1e-6), monotonic=holding, sleep=holding.sleep
+        )
         credentials = Credentials(api_key="key", signer=HmacSigner("secret"))
-        client = BybitClient(url, credentials, clock=clock, ban=ban, limits=limits, **options)
+        client = BybitClient(
+            url, credentials, clock=clock, ban=ban, limits=limits, request_timeout_s=request_timeout_s
+        )
         made.append(client)
-        return Parts(client, clock, ban, limits)
+        return Parts(client, clock, ban, limits, holding)
 
     yield build
     for client in made:
@@ -138,8 +169,8 @@ class VirtualSelector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         ready = super().select(0)
-        if not ready and timeout:
-            self.now += timeout
+        # Never less than a microsecond: code that waits until a float is reached must get there.
+        self.now += 1e-6 if ready or timeout is None else max(timeout, 1e-6)
         return ready
 
 
@@ -153,10 +184,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 @pytest.fixture
-def run_virtually() -> Callable[[Callable[[Callable[[], float]], Coroutine[Any, Any, Any]]], Any]:
-    """Runs `main(now)` on a loop of its own, where sleeping takes no time."""
+def run_virtually() -> Callable[[Main], list[float]]:
+    """Runs `main(now)` on a loop of its own, where sleeping takes no time. It returns the times it noted."""
 
-    def run(main: Callable[[Callable[[], float]], Coroutine[Any, Any, Any]]) -> Any:
+    def run(main: Main) -> list[float]:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             return runner.run(main(runner.get_loop().time))
 

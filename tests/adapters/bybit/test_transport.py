@@ -1,20 +1,31 @@
 """The wire itself, over real sockets: what proves that nothing was sent, and that nothing goes out twice."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
+import datetime as dt
 import gzip
-import ssl
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from ltv_guard.adapters.bybit import answers, transport
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.core.errors import ExchangeUnavailable, WriteNotSent, WriteOutcomeUnknown
+
+if TYPE_CHECKING:
+    from conftest import Exchange
 
 ADJUST = "/v5/crypto-loan/adjust-ltv"
 TIME = "/v5/market/time"
@@ -138,7 +149,7 @@ async def test_an_untrusted_certificate_is_not_sent(body: bytes, own_certificate
         asked = True
 
     async with listening(handler, own_certificate) as url, speaking_to(url) as wire:
-        with pytest.raises(WriteNotSent, match="[Cc]ertificate"):
+        with pytest.raises(WriteNotSent, match=r"[Cc]ertificate"):
             await wire.post(ADJUST, body, {})
     assert not asked
 
@@ -205,7 +216,7 @@ async def test_every_write_has_a_connection_of_its_own(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_never_followed(exchange: Any, body: bytes, status: int) -> None:
+async def test_a_redirect_is_never_followed(exchange: Exchange, body: bytes, status: int) -> None:
     exchange.answer("/elsewhere", {"adjustId": "1"})
     exchange.answer(ADJUST, web.Response(status=status, headers={"Location": "/elsewhere"}))
     exchange.answer(TIME, web.Response(status=status, headers={"Location": "/elsewhere"}))
@@ -215,7 +226,7 @@ async def test_a_redirect_is_never_followed(exchange: Any, body: bytes, status: 
     assert exchange.requests("/elsewhere") == []
 
 
-async def test_the_bytes_sent_are_the_bytes_given(exchange: Any) -> None:
+async def test_the_bytes_sent_are_the_bytes_given(exchange: Exchange) -> None:
     exchange.answer(ADJUST, {})
     exchange.answer(TIME, {})
     async with speaking_to(exchange.url + "/") as wire:
@@ -230,7 +241,7 @@ async def test_the_bytes_sent_are_the_bytes_given(exchange: Any) -> None:
 
 
 async def test_no_proxy_no_cookie_comes_from_outside(
-    exchange: Any, body: bytes, monkeypatch: pytest.MonkeyPatch
+    exchange: Exchange, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
@@ -244,7 +255,7 @@ async def test_no_proxy_no_cookie_comes_from_outside(
 
 
 async def test_an_answer_of_absurd_size_is_not_swallowed(
-    exchange: Any, body: bytes, monkeypatch: pytest.MonkeyPatch
+    exchange: Exchange, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "LARGEST_READ", 100_000)
     huge = web.Response(body=b"x" * 200_000)
@@ -275,7 +286,7 @@ async def test_cancelling_a_write_cancels_it(body: bytes) -> None:
             await task
 
 
-async def test_after_close_nothing_is_sent(exchange: Any, body: bytes) -> None:
+async def test_after_close_nothing_is_sent(exchange: Exchange, body: bytes) -> None:
     async with speaking_to(exchange.url) as wire:
         pass
     with pytest.raises(WriteNotSent):
@@ -295,17 +306,9 @@ def test_timeouts_are_exact_and_connecting_has_its_own() -> None:
 @pytest.fixture(scope="module")
 def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     """A server context with a certificate that nobody trusts."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-    from cryptography.x509.oid import NameOID
-
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -313,7 +316,7 @@ def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=20_000))
+        .not_valid_after(start + dt.timedelta(days=20_000))
         .sign(key, hashes.SHA256())
     )
     file = tmp_path_factory.mktemp("tls") / "server.pem"

@@ -1,0 +1,337 @@
+"""Legacy loans over a real socket: whole lists or none, terms, and the adjustment's body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from ltv_guard.adapters.bybit import ExchangeClock, LegacyLoans
+from ltv_guard.core.errors import ExchangeUnavailable
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.ports import LoanExchange
+
+if TYPE_CHECKING:
+    from conftest import Exchange, Parts, Seen
+
+    Connect = Callable[..., Parts]
+
+ORDERS = "/v5/crypto-loan/ongoing-orders"
+HISTORY = "/v5/crypto-loan/adjustment-history"
+TERMS = "/v5/crypto-loan/collateral-data"
+MAXIMUM = "/v5/crypto-loan/max-collateral-amount"
+ADJUST = "/v5/crypto-loan/adjust-ltv"
+
+NOW_MS = 1_700_000_000_000
+HOUR_MS = 3_600_000
+
+
+def order(number: int, **changes: object) -> dict[str, object]:
+    return {
+        "collateralAmount": "0.1",
+        "collateralCurrency": "BTC",
+        "currentLTV": "0.5",
+        "expirationTime": "",
+        "loanCurrency": "USDT",
+        "orderId": str(number),
+        "residualInterest": "0",
+        "residualPenaltyInterest": "0",
+        "totalDebt": "1000",
+    } | changes
+
+
+def row(number: int, at_ms: int) -> dict[str, object]:
+    return {
+        "adjustId": str(number),
+        "adjustTime": str(at_ms),
+        "afterLTV": "0.7",
+        "amount": "0.001",
+        "collateralCurrency": "BTC",
+        "direction": 0,
+        "orderId": "1",
+        "preLTV": "0.6",
+    }
+
+
+def page(items: list[Any], cursor: str = "") -> dict[str, object]:
+    return {"list": items, "nextPageCursor": cursor}
+
+
+def terms(*coins: str, call: str = "0.87") -> dict[str, object]:
+    rows = [
+        {"currency": coin, "collateralAccuracy": 8, "marginCallLTV": call, "liquidationLTV": "0.95"}
+        for coin in coins
+    ]
+    return {"vipCoinList": [{"vipLevel": "VIP0", "list": rows}]}
+
+
+class Time:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def legacy(exchange: Exchange, connect: Connect, time: Time) -> LegacyLoans:
+    async def at_once(_: float) -> None:
+        return
+
+    clock = ExchangeClock(monotonic=time, wall=lambda: NOW_MS / 1000 + time.seconds, sleep=at_once)
+    exchange.answer(TERMS, terms("BTC"))
+    return LegacyLoans(connect(exchange.url, clock=clock).client)
+
+
+def test_it_is_what_the_guard_asks_for(legacy: LegacyLoans) -> None:
+    port: LoanExchange = legacy
+    assert port.product is Product.LEGACY
+
+
+async def test_a_book_begins_before_its_first_request(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    def slow(_: Seen) -> web.Response:
+        time.seconds += 3
+        return web.json_response({"retCode": 0, "result": page([order(1)])})
+
+    exchange.handlers[ORDERS] = slow
+    book = await legacy.loans()
+    assert (book.began.monotonic_ms, book.began.exchange_ms) == (0, NOW_MS)
+    assert book.loans[0].margin_call_ltv == Decimal("0.87")
+
+
+async def test_all_pages_are_read_and_no_more(exchange: Exchange, legacy: LegacyLoans) -> None:
+    first = [order(n) for n in range(100)]
+    exchange.answer(ORDERS, page(first, "99"), page([order(100)]))
+    book = await legacy.loans()
+    assert len(book.loans) == 101
+    queries = [seen.query for seen in exchange.requests(ORDERS)]
+    assert queries == ["limit=100", "limit=100&cursor=99"]
+
+
+async def test_a_cursor_may_lead_to_an_empty_page(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(1)], "1"), page([], "again"))
+    assert len((await legacy.loans()).loans) == 1
+
+
+async def test_no_loans_need_no_terms(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([]))
+    book = await legacy.loans()
+    assert (book.loans, book.set_aside) == ((), ())
+    assert exchange.requests(TERMS) == []
+
+
+@pytest.mark.parametrize("path", [ORDERS, HISTORY])
+async def test_a_cursor_that_comes_again_is_an_error_never_the_end(
+    exchange: Exchange, legacy: LegacyLoans, path: str
+) -> None:
+    exchange.answer(ORDERS, page([order(1)], "a"), page([order(2)], "b"), page([order(3)], "a"))
+    exchange.answer(
+        HISTORY, page([row(1, NOW_MS)], "a"), page([row(2, NOW_MS)], "b"), page([row(3, NOW_MS)], "a")
+    )
+    read = legacy.loans if path == ORDERS else legacy.history
+    with pytest.raises(ExchangeUnavailable, match="no end"):
+        await read()
+    assert len(exchange.requests(path)) == 3
+
+
+async def test_a_list_of_implausibly_many_pages_is_an_error(exchange: Exchange, legacy: LegacyLoans) -> None:
+    def endless(seen: Seen) -> web.Response:
+        number = int(seen.params.get("cursor", "0"))
+        return web.json_response({"retCode": 0, "result": page([order(number)], str(number + 1))})
+
+    exchange.handlers[ORDERS] = endless
+    with pytest.raises(ExchangeUnavailable, match="more than 200 pages"):
+        await legacy.loans()
+    assert len(exchange.requests(ORDERS)) == 200
+
+
+@pytest.mark.parametrize("result", [{}, {"list": None}, {"list": "x"}, {"list": [], "nextPageCursor": 5}])
+async def test_a_page_that_makes_no_sense_is_not_an_empty_one(
+    exchange: Exchange, legacy: LegacyLoans, result: object
+) -> None:
+    exchange.answer(ORDERS, result)
+    exchange.answer(HISTORY, result)
+    with pytest.raises(ExchangeUnavailable, match="makes no sense"):
+        await legacy.loans()
+    with pytest.raises(ExchangeUnavailable, match="makes no sense"):
+        await legacy.history()
+
+
+async def test_an_order_on_two_pages_is_one_loan(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(1), order(2)], "2"), page([order(2), order(3)]))
+    assert [loan.key.loan_id for loan in (await legacy.loans()).loans] == ["1", "2", "3"]
+
+
+async def test_nonsense_is_set_aside_and_the_rest_goes_on(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(1, currentLTV="NaN"), order(2), None]))
+    book = await legacy.loans()
+    assert [loan.key.loan_id for loan in book.loans] == ["2"]
+    assert len(book.set_aside) == 2
+
+
+async def test_a_bare_nan_costs_its_own_order_only(exchange: Exchange, legacy: LegacyLoans) -> None:
+    text = json.dumps({"retCode": 0, "result": page([order(1, currentLTV=float("nan")), order(2)])})
+    assert "NaN" in text
+    exchange.answer(ORDERS, web.Response(body=text.encode()))
+    book = await legacy.loans()
+    assert [loan.key.loan_id for loan in book.loans] == ["2"]
+    assert "NaN" in book.set_aside[0].why
+
+
+async def test_terms_are_kept_for_an_hour(exchange: Exchange, legacy: LegacyLoans, time: Time) -> None:
+    exchange.answer(ORDERS, page([order(1)]))
+    for _ in range(3):
+        await legacy.loans()
+        time.seconds += 1000
+    assert len(exchange.requests(TERMS)) == 1
+    exchange.answer(TERMS, terms("BTC", call="0.80"))
+    time.seconds += 1000
+    assert (await legacy.loans()).loans[0].margin_call_ltv == Decimal("0.80")
+
+
+async def test_an_unknown_coin_has_the_terms_read_again(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    exchange.answer(ORDERS, page([order(1), order(2, collateralCurrency="ETH")]))
+    book = await legacy.loans()
+    assert "no collateral terms for ETH" in book.set_aside[0].why
+    exchange.answer(TERMS, terms("BTC", "ETH"))
+    time.seconds += 30
+    assert len((await legacy.loans()).loans) == 1
+    time.seconds += 30
+    assert len((await legacy.loans()).loans) == 2
+
+
+async def test_an_outage_of_the_terms_does_not_blind(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    exchange.answer(ORDERS, page([order(1)]))
+    await legacy.loans()
+    exchange.answer(TERMS, web.Response(status=404))
+    time.seconds += 4000
+    for _ in range(3):
+        assert len((await legacy.loans()).loans) == 1
+    assert len(exchange.requests(TERMS)) == 2
+
+
+async def test_without_any_terms_the_loans_are_unreadable(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(1)]))
+    exchange.answer(TERMS, {"vipCoinList": None})
+    for _ in range(2):
+        with pytest.raises(ExchangeUnavailable, match="terms make no sense"):
+            await legacy.loans()
+
+
+async def test_a_new_vip_level_has_the_terms_read_again(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(1)]))
+    await legacy.loans()
+    legacy.vip_level = "VIP-1"
+    await legacy.loans()
+    await legacy.loans()
+    assert len(exchange.requests(TERMS)) == 2
+
+
+async def test_the_history_ends_where_rows_are_older_than_its_horizon(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    first = [row(n, NOW_MS - n) for n in range(1, 4)]
+    second = [row(4, NOW_MS - 25 * HOUR_MS), row(5, NOW_MS - 27 * HOUR_MS)]
+    exchange.answer(HISTORY, page(first, "a"), page(second, "b"), page([row(6, 0)]))
+    history = await legacy.history()
+    assert [found.adjust_id for found in history.rows] == ["1", "2", "3", "4"]
+    assert len(exchange.requests(HISTORY)) == 2
+    assert history.began.exchange_ms == NOW_MS
+
+
+async def test_rows_out_of_order_have_the_whole_history_read(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(
+        HISTORY, page([row(1, NOW_MS - 50 * HOUR_MS), row(2, NOW_MS)], "a"), page([row(3, 0)], "b"), page([])
+    )
+    assert [found.adjust_id for found in (await legacy.history()).rows] == ["2"]
+    assert len(exchange.requests(HISTORY)) == 3
+
+
+async def test_a_history_that_grows_while_it_is_read_still_ends_early(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    """Two new rows push the last two of a page onto the next: they come twice, and are one each."""
+    first = [row(n, NOW_MS - n) for n in range(1, 5)]
+    second = [*first[2:], row(5, NOW_MS - 30 * HOUR_MS)]
+    exchange.answer(HISTORY, page(first, "a"), page(second, "b"), page([row(6, 0)]))
+    assert [found.adjust_id for found in (await legacy.history()).rows] == ["1", "2", "3", "4"]
+    assert len(exchange.requests(HISTORY)) == 2
+
+
+async def test_the_history_can_be_asked_to_reach_further_back(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    exchange.answer(HISTORY, page([row(1, NOW_MS - 50 * HOUR_MS), row(2, NOW_MS - 90 * HOUR_MS)]))
+    assert len((await legacy.history(60 * HOUR_MS)).rows) == 1
+    legacy.history_since_ms = NOW_MS - 100 * HOUR_MS
+    assert len((await legacy.history()).rows) == 2
+    legacy.history_since_ms = NOW_MS
+    assert len((await legacy.history()).rows) == 0
+
+
+async def test_a_history_row_that_makes_no_sense_is_never_left_out(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    exchange.answer(HISTORY, page([row(1, NOW_MS), {**row(2, NOW_MS), "amount": "NaN"}]))
+    with pytest.raises(ExchangeUnavailable, match="its amount is no number"):
+        await legacy.history()
+
+
+async def test_the_maximum_reduction_is_read_for_the_order(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(7)]))
+    exchange.answer(MAXIMUM, {"maxCollateralAmount": "0.00210611"}, {"maxCollateralAmount": "-1"})
+    loan = (await legacy.loans()).loans[0]
+    assert await legacy.max_reduction(loan, "BTC") == Decimal("0.00210611")
+    assert exchange.requests(MAXIMUM)[0].query == "orderId=7"
+    with pytest.raises(ExchangeUnavailable, match="negative"):
+        await legacy.max_reduction(loan, "BTC")
+    assert await legacy.max_reduction(loan, "ETH") == 0
+
+
+async def test_what_is_signed_is_what_is_sent(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ADJUST, {"adjustId": "1794318409405331968"})
+    intent = Intent(
+        intent_id="i1",
+        owner=Owner("testnet", "1"),
+        account="main",
+        key=LoanKey(Product.LEGACY, "1794267532472646144"),
+        direction=Direction.REDUCE,
+        coin="BTC",
+        amount=Decimal("1E-8"),
+        state=State.PLANNED,
+        reason="",
+        collateral_before=Decimal(1),
+        ltv_before=Decimal("0.3"),
+        observed_at_ms=0,
+        seen_ids=frozenset(),
+        created_at_ms=0,
+        updated_at_ms=0,
+    )
+    signed = await legacy.sign(intent)
+    assert (signed.intent_id, signed.recv_window_ms) == ("i1", 5000)
+    assert await legacy.send(signed) == "1794318409405331968"
+    seen = exchange.requests(ADJUST)[0]
+    assert seen.method == "POST"
+    assert seen.body == signed.body
+    assert json.loads(seen.body) == {
+        "orderId": "1794267532472646144",
+        "amount": "0.00000001",
+        "direction": "1",
+    }
+    assert seen.headers["X-BAPI-TIMESTAMP"] == str(signed.signed_at_ms)
