@@ -284,6 +284,12 @@ def test_what_the_exchange_says_is_quoted_on_one_line_and_without_the_signed_tex
     assert len(str(longest.value)) < 300
 
 
+@pytest.mark.parametrize("status", [302, 403, 429, 500, 503])
+def test_no_body_makes_a_refusal_of_a_status_that_proves_nothing(status: int) -> None:
+    with pytest.raises(WriteOutcomeUnknown):
+        take_write(Answer(status=status, body=b'{"retCode": 10001}'), "/x")
+
+
 def test_limits_are_told_apart_from_other_failures() -> None:
     for answer in (Answer(status=429, body=b""), Answer(status=200, body=b'{"retCode": 10006}')):
         with pytest.raises(Limited):

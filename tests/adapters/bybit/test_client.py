@@ -175,8 +175,10 @@ async def test_a_ban_that_begins_while_a_write_waits_its_turn_keeps_it_unsigned(
         async def turn(self, path: str) -> None:
             ban.begin()
 
+    client = connect(exchange.url, ban=ban, limits=Waiting()).client
+    await client.measure_clock()
     with pytest.raises(ExchangeBanned):
-        await connect(exchange.url, ban=ban, limits=Waiting()).client.sign(ADJUST, body)
+        await client.sign(ADJUST, body)
 
 
 async def test_a_refused_timestamp_has_the_clock_measured_and_the_read_tried_again(
