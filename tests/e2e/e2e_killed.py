@@ -1,0 +1,50 @@
+"""`ltv-guard`, killed by the kernel at one step of an adjustment: python e2e_killed.py WHEN STEP ARGS...
+
+WHEN is before or after; STEP a method of the journal (plan, mark_sent, write_episode, seal), `record:` with
+the state that is recorded, or `send`. The program knows nothing of it: what is wrapped is wrapped here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ltv_guard.adapters.bybit import LegacyLoans
+from ltv_guard.adapters.journal import SqlJournal
+from ltv_guard.cli import main
+
+Method = Callable[..., Awaitable[Any]]
+JOURNALLED = ("plan", "mark_sent", "write_episode", "seal")
+
+
+def deadly(method: Method, when: str, state: str | None) -> Method:
+    """`method`, ending the process before or after its work; with `state` only where that is recorded."""
+
+    async def step(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - the wrapped method's own
+        is_it = state is None or args[-1].state == state
+        if is_it and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            return await method(*args, **kwargs)
+        finally:
+            if is_it:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return step
+
+
+def arm(when: str, step: str) -> None:
+    name, _, state = step.partition(":")
+    if name not in {*JOURNALLED, "record", "send"} or when not in {"before", "after"}:
+        raise SystemExit(f"no such step: {when} {step}")
+    owner = LegacyLoans if name == "send" else SqlJournal
+    setattr(owner, name, deadly(getattr(owner, name), when, state or None))
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1], sys.argv[2])
+    sys.argv[1:] = sys.argv[3:]
+    main()
