@@ -8,9 +8,10 @@ from decimal import Decimal
 from ltv_guard.core.decisions import UNLIMITED, AccountFacts, Cause, Decision, EpisodeChange, LoanFacts
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Collateral, Direction, Loan
+from ltv_guard.core.marks import most_above
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.rules import Thresholds, thresholds
-from ltv_guard.core.sizing import ltv_after, to_add, to_release
+from ltv_guard.core.sizing import QUOTED_TO, ltv_after, to_add, to_release, whole_steps
 
 SHOWN = Decimal("0.0001")
 
@@ -26,15 +27,23 @@ def _decide(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
     loan, policy = facts.loan, facts.policy
     limits = thresholds(policy, loan)
     if not policy.protect:
-        return _hold(facts, Cause.NOT_PROTECTED, f"{policy.name} says protect: false")
-    in_rescue = facts.episode_open or loan.ltv >= limits.trigger
+        return _hold(
+            facts,
+            Cause.NOT_PROTECTED,
+            f"{policy.name} says protect: false",
+            episode=EpisodeChange.CLOSES if facts.episode_open else None,
+        )
     if facts.open_intents:
         return _with_open_intents(facts, limits, purse)
     if not facts.freshness.fresh:
         return _hold(facts, Cause.NOT_FRESH, f"waiting: {facts.freshness.why}", breach=_breach(facts, limits))
-    if in_rescue:
+    if _in_rescue(facts, limits):
         return _protect(facts, limits, purse)
-    return _maybe_release(facts, account)
+    return _maybe_release(facts, limits, account)
+
+
+def _in_rescue(facts: LoanFacts, limits: Thresholds) -> bool:
+    return facts.episode_open or _breach(facts, limits)
 
 
 def _breach(facts: LoanFacts, limits: Thresholds) -> bool:
@@ -69,6 +78,8 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
     breach = _breach(facts, limits)
     emergency = loan.ltv >= limits.emergency
     least = held.amount * rules.min_adjustment_ratio
+    if breach:
+        least = min(least, need)
     if need < least:
         return _hold(
             facts,
@@ -107,13 +118,13 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
     if offer.amount < max(least, held.step):
         why = "; ".join(offer.held_back) or "nothing to add"
         return replace(decision, cause=Cause.SHORT, reason=f"{decision.reason}, but {why}")
-    purse.take(held.coin, offer.amount)
+    purse.take(held.coin, offer.ceiling)
     return replace(decision, direction=Direction.ADD, amount=offer.amount, ceiling=offer.ceiling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Offer:
-    """What can be added now (`amount`), at most (`ceiling`), and over the whole episode (`funds`)."""
+    """What can be added now (`amount`), with its mark (`ceiling`), and over the whole episode (`funds`)."""
 
     amount: Decimal
     ceiling: Decimal
@@ -136,8 +147,9 @@ def _offer(facts: LoanFacts, held: Collateral, need: Decimal, purse: Purse, *, e
     cap = facts.policy.limits.max_add.get(coin, UNLIMITED)
     if cap < min(need, funds):
         held_back.append(f"max_add allows {cap} {coin} at a time")
-    ceiling = min(funds, cap)
-    return _Offer(amount=min(need, ceiling), ceiling=ceiling, funds=funds, held_back=tuple(held_back))
+    amount = whole_steps(min(need, funds, cap), held.step)
+    ceiling = min(funds, cap, amount + most_above(held.accuracy, held.amount))
+    return _Offer(amount=amount, ceiling=ceiling, funds=funds, held_back=tuple(held_back))
 
 
 def _cooling(facts: LoanFacts) -> bool:
@@ -177,11 +189,12 @@ def _with_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purse) -> De
         return waiting
     need = to_add(held, ltv, limits.target)
     offer = _offer(facts, held, need, purse, emergency=emergency)
-    room = _room_above_release(facts, first)
-    amount = (min(offer.amount, room) // held.step) * held.step
+    room = _room_above_release(facts, limits, first)
+    amount = whole_steps(min(offer.amount, room), held.step)
     if amount < max(held.amount * facts.policy.limits.min_adjustment_ratio, held.step):
         return waiting
-    purse.take(held.coin, amount)
+    ceiling = min(offer.ceiling, room)
+    purse.take(held.coin, ceiling)
     return Decision(
         loan=facts.loan,
         policy=facts.policy,
@@ -190,13 +203,14 @@ def _with_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purse) -> De
         direction=Direction.ADD,
         coin=held.coin,
         amount=amount,
-        ceiling=min(offer.ceiling, room),
+        ceiling=ceiling,
         breach=True,
         emergency=emergency,
         held_back=offer.held_back,
         reachable_ltv=_shown(ltv_after(held.amount, ltv, amount)),
         missing=max(Decimal(0), need - offer.funds),
         rescue_of=first.intent_id,
+        episode=None if facts.episode_open else EpisodeChange.OPENS,
     )
 
 
@@ -210,21 +224,21 @@ def _as_if_released(loan: Loan, first: Intent) -> tuple[Collateral, Decimal]:
     return after, ltv_after(held.amount, loan.ltv, -first.amount)
 
 
-def _room_above_release(facts: LoanFacts, first: Intent) -> Decimal:
+def _room_above_release(facts: LoanFacts, limits: Thresholds, first: Intent) -> Decimal:
     """Coins that can be added so that, whatever else lands, the LTV stays above the release trigger."""
     loan = facts.loan
     held = _secured_by(loan)
     pending = first.amount if first.direction is Direction.ADD else Decimal(0)
-    floor_ltv = facts.policy.reduce.trigger_ltv
-    return max(Decimal(0), held.amount * loan.ltv / floor_ltv - held.amount - pending - held.step)
+    most = held.amount * (loan.ltv - QUOTED_TO) / limits.release_trigger
+    return max(Decimal(0), most - held.amount - pending - held.step)
 
 
-def _maybe_release(facts: LoanFacts, account: AccountFacts) -> Decision:
-    loan, rule = facts.loan, facts.policy.reduce
-    if not rule.enabled or loan.ltv <= 0 or loan.ltv >= rule.trigger_ltv:
+def _maybe_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) -> Decision:
+    loan = facts.loan
+    if not facts.policy.reduce.enabled or loan.ltv <= 0 or loan.ltv >= limits.release_trigger:
         return _hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv} is within bounds")
     held = _secured_by(loan)
-    amount = to_release(held, loan.ltv, rule.target_ltv)
+    amount = to_release(held, loan.ltv, limits.release_target)
     if amount < max(held.amount * facts.policy.limits.min_adjustment_ratio, held.step):
         return _hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv}: too little to release")
     why_not = _why_not_release(facts, account)
@@ -234,8 +248,8 @@ def _maybe_release(facts: LoanFacts, account: AccountFacts) -> Decision:
         loan=loan,
         policy=facts.policy,
         cause=Cause.LOW,
-        reason=f"LTV {loan.ltv} is below {rule.trigger_ltv}: "
-        f"releasing {amount} {held.coin} brings it to {rule.target_ltv}",
+        reason=f"LTV {loan.ltv} is below {limits.release_trigger}: "
+        f"releasing {amount} {held.coin} brings it to {limits.release_target}",
         direction=Direction.REDUCE,
         coin=held.coin,
         amount=amount,
@@ -251,12 +265,20 @@ def _why_not_release(facts: LoanFacts, account: AccountFacts) -> str | None:
         (facts.low_for_ms < rule.after_ms, "not for long enough"),
         (_cooling(facts), "the last episode or release ended too recently"),
         (any(other.open_intents for other in account.loans), "an adjustment of the account is open"),
-        (any(other.episode_open for other in account.loans), "a loan of the account is being rescued"),
+        (_someone_is_in_rescue(account), "a loan of the account is being rescued"),
         (added_by_hand, "collateral was added by hand"),
         (coin in facts.refused, facts.refused.get(coin, "")),
         (_needed_elsewhere(coin, account), f"another loan secured by {coin} is above its add target"),
     )
     return next((why for holds, why in conditions if holds), None)
+
+
+def _someone_is_in_rescue(account: AccountFacts) -> bool:
+    return any(
+        _in_rescue(other, thresholds(other.policy, other.loan))
+        for other in account.loans
+        if other.policy.protect
+    )
 
 
 def _needed_elsewhere(coin: str, account: AccountFacts) -> bool:
@@ -273,9 +295,11 @@ def within_maximum(decision: Decision, maximum: Decimal) -> Decision:
         return decision
     held = _secured_by(decision.loan)
     limits = decision.policy.limits
-    allowed = (maximum * limits.max_reduction_ratio // held.step) * held.step
-    if allowed >= decision.amount:
+    if not maximum.is_finite():
+        maximum = Decimal(0)
+    if maximum * limits.max_reduction_ratio >= decision.amount:
         return decision
+    allowed = max(Decimal(0), whole_steps(maximum * limits.max_reduction_ratio, held.step))
     note = f"the exchange's maximum reduction leaves {allowed} {held.coin}"
     if allowed < max(held.amount * limits.min_adjustment_ratio, held.step):
         return replace(

@@ -29,5 +29,10 @@ def ltv_after(held: Decimal, ltv: Decimal, change: Decimal) -> Decimal:
     return ltv * held / remaining if remaining > 0 else Decimal("Infinity")
 
 
+def whole_steps(coins: Decimal, step: Decimal) -> Decimal:
+    """`coins` rounded down to what the exchange takes."""
+    return _round(coins, step, ROUND_FLOOR)
+
+
 def _round(coins: Decimal, step: Decimal, rounding: str) -> Decimal:
     return (coins / step).to_integral_value(rounding=rounding) * step
