@@ -1,0 +1,288 @@
+"""The installed command as its user meets it: exit statuses, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e_world import (
+    CALM,
+    KEY,
+    NEEDY,
+    ORDER,
+    SECRET,
+    USER,
+    command,
+    ran,
+    scenario_of,
+    until,
+)
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+DOWN_AND_UP = [[0, "52000"], [2, "38000"], [6, "38000"], [8, "100000"], [60, "100000"]]
+JOURNAL_KEYS = {
+    *("intent_id", "account", "product", "loan_id", "direction", "coin", "amount", "state"),
+    *("adjust_id", "ret_code", "ltv_before", "ltv_after", "created_at", "updated_at"),
+}
+
+
+def scenario_file(folder: Path, scenario: dict[str, Any]) -> Path:
+    path = folder / "scenario.yaml"
+    path.write_text(json.dumps(scenario))  # YAML as well
+    return path
+
+
+async def test_it_adds_on_the_way_down_releases_on_the_way_up_and_ends_on_a_signal(
+    open_a_world: OpenWorld,
+) -> None:
+    down_and_up = {"coins": {"BTC": {"path": DOWN_AND_UP}}, "start": "first_request"}
+    async with (
+        open_a_world(scenario_of(market=down_and_up), trusted=False) as world,
+        command("run", "-c", world.config_file) as daemon,
+    ):
+        await world.until(lambda: {row.direction for row in world.effects()} == {"add", "reduce"})
+        await world.until_settled_at_target("reduce")
+        asked_at = time.monotonic()
+        daemon.process.terminate()
+        assert await daemon.ends() == 0, daemon.output
+        assert time.monotonic() - asked_at < 10
+        assert daemon.events[0]["event"] == "daemon_started"
+        assert daemon.events[-1]["event"] == "daemon_stopped"
+        assert all(row.maximum is not None for row in world.effects() if row.direction == "reduce")
+        await world.judge()  # releases within the maximum of their moment, among the rest
+
+
+async def test_the_sandbox_and_the_daemon_find_each_other_as_two_commands(tmp_path: Path) -> None:
+    scenario = scenario_file(tmp_path, scenario_of(NEEDY["add"]))
+    async with command("sandbox", "--port", 0, "--scenario", scenario) as sandbox:
+        await until(lambda: any(" at http" in line for line in sandbox.errors))
+        url = sandbox.errors[0].split(" at ")[1].strip()
+        environ = {
+            "LTV_GUARD_MODE": "live",
+            "LTV_GUARD_EXCHANGE__BASE_URL": url,
+            "LTV_GUARD_ACCOUNTS__MAIN__API_KEY": KEY,
+            "LTV_GUARD_ACCOUNTS__MAIN__API_SECRET": SECRET,
+            "LTV_GUARD_JOURNAL__URL": f"sqlite:///{tmp_path / 'journal.db'}",
+            "LTV_GUARD_EXCHANGE__RECV_WINDOW_MS": "1000",
+            "LTV_GUARD_EXCHANGE__REQUEST_TIMEOUT_S": "0.8",
+            "LTV_GUARD_SETTLEMENT__PROCESSING_MARGIN_S": "0.2",
+            "LTV_GUARD_SETTLEMENT__HISTORY_LAG_S": "0.3",
+        }
+        status, once = await ran("run", "--once", environ=environ)
+        assert status == 0, once.output
+        assert len(once.heard("adjustment_confirmed")) == 1
+        sandbox.process.terminate()
+        assert await sandbox.ends() == 0, sandbox.output
+
+
+async def test_once_says_in_its_status_whether_all_is_settled(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault("close_after", endpoint="adjust")
+        status, once = await ran("run", "--once", "-c", world.config_file)
+        assert status == 0, once.output
+        assert world.is_at_target()
+        assert list(await world.judge()) == ["confirmed"]
+
+
+async def test_once_fails_where_it_is_blind(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault("http_error", endpoint="orders", times=None)
+        status, once = await ran("run", "--once", "-c", world.config_file)
+        assert status == 1, once.output
+        assert not world.effects()
+
+
+async def test_a_dry_run_decides_and_sends_and_writes_nothing(open_a_world: OpenWorld) -> None:
+    async with (
+        open_a_world(scenario_of(NEEDY["add"]), config={"mode": "dry_run"}, trusted=False) as world,
+        world.guarded(),
+    ):
+        await world.until(lambda: bool(world.heard("decision_made")))
+        await world.until(lambda: len(world.heard("cycle_finished")) > 5)
+        decided = world.heard("decision_made")[0]
+        assert (decided["action"], decided["coin"]) == ("add", "BTC")
+        assert world.heard("breach_unanswered")[0]["level"] == "critical"
+        assert not world.exchange.writes
+        assert await world.intents() == ()
+
+
+async def test_dry_run_is_the_default(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        del world.config["mode"]
+        world.configure({})
+        status, once = await ran("run", "--once", "-c", world.config_file)
+        assert status == 0, once.output
+        assert once.heard("daemon_started")[0]["mode"] == "dry_run"
+        assert not world.exchange.writes
+
+
+async def test_plan_says_what_it_would_do_and_does_nothing(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        status, plan = await ran("plan", "--json", "-c", world.config_file)
+        assert status == 0, plan.output
+        (row,) = json.loads("".join(plan.lines))
+        assert (row["account"], row["loan_id"], row["action"], row["coin"]) == ("main", ORDER, "add", "BTC")
+        assert row["ltv"] == "0.7895"
+        assert Decimal("0.21") < Decimal(row["amount"]) < Decimal("0.22")
+        assert not world.exchange.writes
+        assert await world.intents() == ()
+        status, table = await ran("plan", "-c", world.config_file)
+        assert status == 0
+        assert ORDER in table.output
+
+
+async def test_the_journal_lists_intents_newest_first(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault("close_before", endpoint="adjust")
+        async with world.guarded():
+            await world.until_settled_at_target()
+        status, listed = await ran("journal", "--json", "-c", world.config_file)
+        assert status == 0, listed.output
+        second, first = [json.loads(line) for line in listed.lines]
+        assert first.keys() >= JOURNAL_KEYS
+        assert (first["state"], second["state"]) == ("absent", "confirmed")
+        assert first["created_at"] < second["created_at"]
+        assert second["direction"] == "add"
+        (row,) = world.effects()
+        assert (second["amount"], second["adjust_id"]) == (format(row.amount, "f"), str(row.adjust_id))
+
+
+async def test_a_pause_holds_a_live_daemon_until_it_is_lifted(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, world.guarded():
+        await world.until(lambda: bool(world.heard("cycle_finished")))
+        status, pause = await ran("pause", "--reason", "looking into it", "-c", world.config_file)
+        assert status == 0, pause.output
+        assert "acknowledged" in pause.output
+        world.price(NEEDY["add"])
+        await world.until(lambda: bool(world.heard("breach_unanswered")))
+        assert "looking into it" in world.heard("breach_unanswered")[0]["why"]
+        assert not world.exchange.writes
+        status, check = await ran("check", "-c", world.config_file)
+        assert "looking into it" in check.output
+        status, resume = await ran("resume", "-c", world.config_file)
+        assert status == 0, resume.output
+        await world.until_settled_at_target()
+        assert world.heard("guard_paused")
+        assert world.heard("guard_resumed")
+        await world.judge()
+
+
+async def test_a_pause_survives_a_restart_and_a_bad_threshold(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        sound = world.config
+        world.configure({"policy": {"add": {"trigger_ltv": 2}}})
+        status, pause = await ran("pause", "--reason", "stop", "-c", world.config_file)
+        assert status == 0, pause.output
+        assert "no daemon is running" in pause.output
+        world.config = sound
+        world.configure({})
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("breach_unanswered")))
+            await world.until(lambda: len(world.heard("cycle_finished")) > 3)
+            assert not world.exchange.writes
+
+
+async def test_what_was_sent_is_settled_while_paused(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault("hang_after", endpoint="adjust")
+        async with world.guarded():
+            await world.until(lambda: bool(world.effects()))
+            status, pause = await ran("pause", "--reason", "stop", "-c", world.config_file)
+            assert status == 0, pause.output
+            await world.until(world.none_is_open)
+        assert list(await world.judge()) == ["confirmed"]
+
+
+async def test_two_keys_of_one_user_are_refused(open_a_world: OpenWorld) -> None:
+    keys = [{"key": KEY, "secret": SECRET, "user": USER}, {"key": "other", "secret": "s", "user": USER}]
+    other = {
+        "products": ["crypto_loan_legacy"],
+        "api_key_file": "other.key",
+        "api_secret_file": "other.secret",
+    }
+    async with open_a_world(
+        scenario_of(NEEDY["add"], keys=keys), config={"accounts": {"other": other}}
+    ) as world:
+        status, run = await ran("run", "-c", world.config_file)
+        assert status == 2
+        assert "same user" in "".join(run.errors)
+        assert "Traceback" not in run.output
+        assert not world.exchange.writes
+
+
+async def test_a_second_daemon_on_the_same_journal_refuses_to_start(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, world.guarded():
+        await world.until(lambda: bool(world.heard("cycle_finished")))
+        status, second = await ran("run", "-c", world.config_file)
+        assert status == 1
+        assert "another ltv-guard" in "".join(second.errors)
+
+
+async def test_a_signal_waits_for_the_request_in_flight(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault("slow", endpoint="adjust", seconds="0.6")
+        async with command("run", "-c", world.config_file) as daemon:
+            await world.until(lambda: bool(world.adjustments_sent()))
+            daemon.process.terminate()
+            assert await daemon.ends() == 0, daemon.output
+        assert daemon.heard("adjustment_accepted")
+        assert [intent.state for intent in await world.intents()] == ["accepted"]
+        async with world.guarded():
+            await world.until_settled_at_target()
+        await world.judge()
+
+
+WRONG: list[tuple[str, dict[str, Any] | str, str]] = [
+    ("not YAML", "mode: [live", "config.yaml"),
+    ("a duplicate key", "mode: live\nmode: dry_run\n", "mode"),
+    ("an unknown key", {"polcy": {}}, "polcy"),
+    ("a target above its trigger", {"policy": {"add": {"target_ltv": "0.8"}}}, "target_ltv"),
+    ("plain http to a remote host", {"exchange": {"base_url": "http://api.bybit.com"}}, "base_url"),
+    ("a secret in the file", {"accounts": {"main": {"api_secret": SECRET}}}, "api_secret"),
+    ("a key file that is not there", {"accounts": {"main": {"api_key_file": "gone"}}}, "gone"),
+    ("a journal that is no URL", {"journal": {"url": "nonsense"}}, "journal.url"),
+]
+
+
+@pytest.mark.parametrize(("change", "named"), [item[1:] for item in WRONG], ids=[item[0] for item in WRONG])
+async def test_a_wrong_configuration_gets_one_sentence_that_names_it(
+    open_a_world: OpenWorld, change: dict[str, Any] | str, named: str
+) -> None:
+    async with open_a_world(trusted=False) as world:
+        if isinstance(change, str):
+            world.config_file.write_text(change)
+        else:
+            world.configure(change)
+        status, run = await ran("run", "-c", world.config_file)
+        assert status == 2, run.output
+        (sentence,) = run.errors
+        assert named in sentence
+        assert SECRET not in run.output
+        assert KEY not in run.output
+        assert not run.lines
+        assert not world.exchange.requests
+
+
+async def test_a_wrong_environment_is_refused_as_well(open_a_world: OpenWorld) -> None:
+    async with open_a_world(trusted=False) as world:
+        unknown = {"LTV_GUARD_POLCY": "1"}
+        status, run = await ran("run", "-c", world.config_file, environ=unknown)
+        assert (status, len(run.errors)) == (2, 1)
+        assert "LTV_GUARD_POLCY" in run.errors[0]
+
+
+async def test_check_says_what_to_mend(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(CALM)) as world:
+        status, good = await ran("check", "-c", world.config_file)
+        assert status == 0, good.output
+        (world.folder / "main.secret").write_text("another")
+        status, bad = await ran("check", "-c", world.config_file)
+        assert status == 1
+        assert "10004" in bad.output
+        assert "another" not in bad.output
