@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from ltv_guard.core.valuation import FLAT, Tier
+
 IMPLAUSIBLE_LTV = Decimal(5)
 
 
@@ -58,12 +60,16 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collateral:
-    """One coin that secures a loan. `accuracy` is the number of decimals the exchange takes."""
+    """One coin that secures a loan, or could. `accuracy` is the number of decimals the exchange takes.
+
+    In a pool it counts for `value_usd` after the haircut that its `tiers` make.
+    """
 
     coin: str
     amount: Decimal
     accuracy: int
     value_usd: Decimal | None = None
+    tiers: tuple[Tier, ...] = FLAT
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:
@@ -87,9 +93,29 @@ class Debt:
             raise ValueError(f"a debt of {self.amount} {self.coin} is not plausible")
 
 
+class Additions(StrEnum):
+    """Whether the platform takes more collateral for a pool (`colRes`)."""
+
+    TAKEN = "taken"
+    NEARLY_FULL = "nearly full"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What a pool's LTV is made of: USD of debt, and of collateral after haircuts."""
+
+    debt_usd: Decimal
+    collateral_usd: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loan:
-    """What has an LTV of its own. Values that no real loan can have do not construct (ValueError)."""
+    """What has an LTV of its own. Values that no real loan can have do not construct (ValueError).
+
+    A legacy order has one collateral coin and no `totals`. A pool has many; those of amount 0 could be added.
+    """
 
     key: LoanKey
     ltv: Decimal
@@ -98,6 +124,8 @@ class Loan:
     margin_call_ltv: Decimal
     liquidation_ltv: Decimal
     expires_at_ms: int | None = None
+    totals: Totals | None = None
+    additions: Additions = Additions.TAKEN
 
     def __post_init__(self) -> None:
         if not self.ltv.is_finite() or not 0 <= self.ltv < IMPLAUSIBLE_LTV:

@@ -1,4 +1,4 @@
-"""The exchange, Bybit: its legacy crypto loans over HTTP (v5). Nothing else here speaks to it."""
+"""The exchange, Bybit: its crypto loans, orders and pools, over HTTP (v5). Nothing else speaks to it."""
 
 from ltv_guard.adapters.bybit.account import BybitAccount
 from ltv_guard.adapters.bybit.ban import Ban
@@ -6,6 +6,7 @@ from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
 from ltv_guard.adapters.bybit.legacy import LegacyLoans
 from ltv_guard.adapters.bybit.limits import Limits
+from ltv_guard.adapters.bybit.pool import PoolLoans
 from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, RsaSigner, Signer
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LegacyLoans",
     "Limits",
     "Measurement",
+    "PoolLoans",
     "RsaSigner",
     "Signer",
 ]

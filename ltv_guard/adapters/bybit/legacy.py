@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import Nonsense
-from ltv_guard.adapters.bybit.paging import pages
+from ltv_guard.adapters.bybit.paging import pages, read_history
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
 from ltv_guard.adapters.bybit.wire import (
     adjustment_body,
@@ -18,7 +18,7 @@ from ltv_guard.adapters.bybit.wire import (
 )
 from ltv_guard.core.errors import ExchangeUnavailable
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import History, HistoryRow, Loan, LoanBook, Product
+from ltv_guard.core.loans import History, Loan, LoanBook, Product
 from ltv_guard.ports import SignedAdjustment
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
@@ -28,7 +28,6 @@ TERMS = "/v5/crypto-loan/collateral-data"
 ADJUST = "/v5/crypto-loan/adjust-ltv"
 
 HOUR_MS = 3_600_000
-HORIZON_MS = 26 * HOUR_MS  # a day, within which late rows still count, and room for a slow restart
 TERMS_KEPT_MS = HOUR_MS
 TERMS_RETRIED_MS = 60_000
 
@@ -38,16 +37,9 @@ class LegacyLoans:
 
     product = Product.LEGACY
 
-    def __init__(
-        self, client: BybitClient, *, vip_level: str | None = None, horizon_ms: int = HORIZON_MS
-    ) -> None:
-        """`vip_level` as query-api gives it; without one the most cautious terms of all levels hold.
-
-        `horizon_ms` is how far back `history()` reads, unless `history_since_ms` asks for more.
-        """
+    def __init__(self, client: BybitClient, *, vip_level: str | None = None) -> None:
+        """`vip_level` as query-api gives it; without one the most cautious terms of all levels hold."""
         self.vip_level = vip_level
-        self.horizon_ms = horizon_ms
-        self.history_since_ms: int | None = None
         self._client = client
         self._terms = _TermsCache(client)
 
@@ -58,29 +50,9 @@ class LegacyLoans:
         loans, set_aside = parse_orders(rows, terms)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
 
-    async def history(self, horizon_ms: int | None = None) -> History:
-        """Every adjustment of the last `horizon_ms`, and back to `history_since_ms` if that is earlier.
-
-        Rows come newest first (v5/crypto-loan/ltv-adjust-history): reading stops at the first page that
-        ends before the horizon, but only as long as that order holds. Older rows of that page are dropped,
-        so that what is returned doesn't depend on where pages happen to end.
-        """
-        began = self._client.clock.now()
-        since_ms = began.exchange_ms - (self.horizon_ms if horizon_ms is None else horizon_ms)
-        if self.history_since_ms is not None:
-            since_ms = min(since_ms, self.history_since_ms)
-        rows: dict[str, HistoryRow] = {}
-        newest_first, last_ms = True, None
-        async for page in pages(self._client, HISTORY):
-            for row in map(_readable, page):
-                if row.adjust_id in rows:  # the list moved on while we read it
-                    continue
-                rows[row.adjust_id] = row
-                newest_first = newest_first and (last_ms is None or row.at_ms <= last_ms)
-                last_ms = row.at_ms
-            if newest_first and last_ms is not None and last_ms < since_ms:
-                break
-        return History(rows=tuple(row for row in rows.values() if row.at_ms >= since_ms), began=began)
+    async def history(self, since_ms: int) -> History:
+        """Every adjustment since `since_ms` (v5/crypto-loan/ltv-adjust-history)."""
+        return await read_history(self._client, HISTORY, parse_history_row, since_ms)
 
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins (of the order's one collateral coin) that may be released at this moment."""
@@ -106,13 +78,6 @@ class LegacyLoans:
 
     async def send(self, signed: SignedAdjustment) -> str:
         return await self._client.send(ADJUST, signed.body, signed.headers)
-
-
-def _readable(item: object) -> HistoryRow:
-    try:
-        return parse_history_row(item)
-    except Nonsense as exc:
-        raise ExchangeUnavailable(f"{HISTORY}: a row makes no sense: {exc}") from exc
 
 
 class _TermsCache:

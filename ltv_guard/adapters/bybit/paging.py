@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import Nonsense
 from ltv_guard.adapters.bybit.wire import parse_page
 from ltv_guard.core.errors import ExchangeUnavailable
+from ltv_guard.core.loans import History, HistoryRow
 
 ROWS_PER_PAGE = 100
 MOST_PAGES = 200
@@ -34,3 +35,32 @@ async def pages(client: BybitClient, path: str) -> AsyncIterator[list[object]]:
             raise ExchangeUnavailable(f"{path}: the same page came again: its list has no end")
         seen.add(cursor)
     raise ExchangeUnavailable(f"{path}: more than {MOST_PAGES} pages are not plausible")
+
+
+async def read_history(
+    client: BybitClient, path: str, parse: Callable[[object], HistoryRow], since_ms: int
+) -> History:
+    """Every adjustment since `since_ms` (exchange time).
+
+    Rows come newest first: reading stops at the first page that ends before then, but only as long as that
+    order holds. Older rows of that page are dropped, so that what is returned doesn't depend on where pages
+    happen to end. A row that makes no sense fails the read: leaving it out would prove an absence.
+    """
+    began = client.clock.now()
+    rows: dict[str, HistoryRow] = {}
+    newest_first, last_ms = True, None
+    async for page in pages(client, path):
+        for item in page:
+            try:
+                row = parse(item)
+            except Nonsense as exc:
+                raise ExchangeUnavailable(f"{path}: a row makes no sense: {exc}") from exc
+            again = row.adjust_id in rows  # the list moved on while we read it
+            rows[row.adjust_id] = row
+            if again:
+                continue
+            newest_first = newest_first and (last_ms is None or row.at_ms <= last_ms)
+            last_ms = row.at_ms
+        if newest_first and last_ms is not None and last_ms < since_ms:
+            break
+    return History(rows=tuple(row for row in rows.values() if row.at_ms >= since_ms), began=began)

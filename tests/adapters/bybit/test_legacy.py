@@ -29,6 +29,7 @@ ADJUST = "/v5/crypto-loan/adjust-ltv"
 
 NOW_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000
+DAY_AGO_MS = NOW_MS - 26 * HOUR_MS
 
 
 def order(number: int, **changes: object) -> dict[str, object]:
@@ -140,9 +141,8 @@ async def test_a_cursor_that_comes_again_is_an_error_never_the_end(
     exchange.answer(
         HISTORY, page([row(1, NOW_MS)], "a"), page([row(2, NOW_MS)], "b"), page([row(3, NOW_MS)], "a")
     )
-    read = legacy.loans if path == ORDERS else legacy.history
     with pytest.raises(ExchangeUnavailable, match="no end"):
-        await read()
+        await (legacy.loans() if path == ORDERS else legacy.history(DAY_AGO_MS))
     assert len(exchange.requests(path)) == 3
 
 
@@ -166,7 +166,7 @@ async def test_a_page_that_makes_no_sense_is_not_an_empty_one(
     with pytest.raises(ExchangeUnavailable, match="makes no sense"):
         await legacy.loans()
     with pytest.raises(ExchangeUnavailable, match="makes no sense"):
-        await legacy.history()
+        await legacy.history(DAY_AGO_MS)
 
 
 async def test_an_order_on_two_pages_is_one_loan(exchange: Exchange, legacy: LegacyLoans) -> None:
@@ -249,7 +249,7 @@ async def test_the_history_ends_where_rows_are_older_than_its_horizon(
     first = [row(n, NOW_MS - n) for n in range(1, 4)]
     second = [row(4, NOW_MS - 25 * HOUR_MS), row(5, NOW_MS - 27 * HOUR_MS)]
     exchange.answer(HISTORY, page(first, "a"), page(second, "b"), page([row(6, 0)]))
-    history = await legacy.history()
+    history = await legacy.history(DAY_AGO_MS)
     assert [found.adjust_id for found in history.rows] == ["1", "2", "3", "4"]
     assert len(exchange.requests(HISTORY)) == 2
     assert history.began.exchange_ms == NOW_MS
@@ -259,7 +259,7 @@ async def test_rows_out_of_order_have_the_whole_history_read(exchange: Exchange,
     exchange.answer(
         HISTORY, page([row(1, NOW_MS - 50 * HOUR_MS), row(2, NOW_MS)], "a"), page([row(3, 0)], "b"), page([])
     )
-    assert [found.adjust_id for found in (await legacy.history()).rows] == ["2"]
+    assert [found.adjust_id for found in (await legacy.history(DAY_AGO_MS)).rows] == ["2"]
     assert len(exchange.requests(HISTORY)) == 3
 
 
@@ -270,7 +270,7 @@ async def test_a_history_that_grows_while_it_is_read_still_ends_early(
     first = [row(n, NOW_MS - n) for n in range(1, 5)]
     second = [*first[2:], row(5, NOW_MS - 30 * HOUR_MS)]
     exchange.answer(HISTORY, page(first, "a"), page(second, "b"), page([row(6, 0)]))
-    assert [found.adjust_id for found in (await legacy.history()).rows] == ["1", "2", "3", "4"]
+    assert [found.adjust_id for found in (await legacy.history(DAY_AGO_MS)).rows] == ["1", "2", "3", "4"]
     assert len(exchange.requests(HISTORY)) == 2
 
 
@@ -278,11 +278,9 @@ async def test_the_history_can_be_asked_to_reach_further_back(
     exchange: Exchange, legacy: LegacyLoans
 ) -> None:
     exchange.answer(HISTORY, page([row(1, NOW_MS - 50 * HOUR_MS), row(2, NOW_MS - 90 * HOUR_MS)]))
-    assert len((await legacy.history(60 * HOUR_MS)).rows) == 1
-    legacy.history_since_ms = NOW_MS - 100 * HOUR_MS
-    assert len((await legacy.history()).rows) == 2
-    legacy.history_since_ms = NOW_MS
-    assert len((await legacy.history()).rows) == 0
+    assert len((await legacy.history(NOW_MS - 60 * HOUR_MS)).rows) == 1
+    assert len((await legacy.history(NOW_MS - 100 * HOUR_MS)).rows) == 2
+    assert len((await legacy.history(NOW_MS)).rows) == 0
 
 
 async def test_a_history_row_that_makes_no_sense_is_never_left_out(
@@ -290,7 +288,7 @@ async def test_a_history_row_that_makes_no_sense_is_never_left_out(
 ) -> None:
     exchange.answer(HISTORY, page([row(1, NOW_MS), {**row(2, NOW_MS), "amount": "NaN"}]))
     with pytest.raises(ExchangeUnavailable, match="its amount is no number"):
-        await legacy.history()
+        await legacy.history(DAY_AGO_MS)
 
 
 async def test_the_maximum_reduction_is_read_for_the_order(exchange: Exchange, legacy: LegacyLoans) -> None:

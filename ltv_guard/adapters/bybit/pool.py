@@ -1,0 +1,131 @@
+"""An account's pool: many debts and many collateral coins under one LTV (v5/new-crypto-loan)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.legacy import TERMS as LEGACY_TERMS
+from ltv_guard.adapters.bybit.paging import read_history
+from ltv_guard.adapters.bybit.pool_wire import (
+    POOL,
+    PoolTerms,
+    adjustment_body,
+    parse_history_row,
+    parse_position,
+    parse_tiers,
+)
+from ltv_guard.adapters.bybit.terms import parse_terms
+from ltv_guard.adapters.bybit.wire import parse_maximum
+from ltv_guard.core.errors import ExchangeUnavailable
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import History, Loan, LoanBook, Product, SetAside
+from ltv_guard.ports import SignedAdjustment
+
+POSITION = "/v5/crypto-loan-common/position"
+HISTORY = "/v5/crypto-loan-common/adjustment-history"
+MAXIMUM = "/v5/crypto-loan-common/max-collateral-amount"
+TERMS = "/v5/crypto-loan-common/collateral-data"
+ADJUST = "/v5/crypto-loan-common/adjust-ltv"
+
+TERMS_KEPT_MS = 3_600_000
+TERMS_RETRIED_MS = 60_000
+
+
+class PoolLoans:
+    """Implements ports.LoanExchange for the one loan that a pool is.
+
+    `candidates` are the coins that may be added, held or not; the thresholds are the operator's, for no
+    endpoint gives them.
+    """
+
+    product = Product.CRYPTO_LOAN
+
+    def __init__(
+        self,
+        client: BybitClient,
+        *,
+        candidates: Sequence[str],
+        margin_call_ltv: Decimal,
+        liquidation_ltv: Decimal,
+    ) -> None:
+        self._client = client
+        self._candidates = candidates
+        self._margin_call_ltv = margin_call_ltv
+        self._liquidation_ltv = liquidation_ltv
+        self._terms: PoolTerms | None = None
+        self._due_ms = 0
+
+    async def loans(self) -> LoanBook:
+        """The pool, if anything is owed (v5/new-crypto-loan/crypto-loan-position)."""
+        began = self._client.clock.now()
+        result = await self._client.get(POSITION)
+        loans: tuple[Loan, ...] = ()
+        set_aside: tuple[SetAside, ...] = ()
+        try:
+            if result.get("borrowList") != []:
+                loan = parse_position(result, await self._current_terms())
+                loans = (loan,) if loan is not None else ()
+        except ValueError as exc:
+            set_aside = (SetAside(key=POOL, why=str(exc)),)
+        return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
+
+    async def history(self, since_ms: int) -> History:
+        """Every adjustment since `since_ms` (v5/new-crypto-loan/ltv-adjust-history)."""
+        return await read_history(self._client, HISTORY, parse_history_row, since_ms)
+
+    async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
+        """Coins that may be released now (v5/new-crypto-loan/reduce-max-collateral-amt)."""
+        if loan.collateral_in(coin) is None:
+            return Decimal(0)
+        result = await self._client.get(MAXIMUM, {"currency": coin})
+        try:
+            return parse_maximum(result)
+        except Nonsense as exc:
+            raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
+
+    async def sign(self, intent: Intent) -> SignedAdjustment:
+        """Waits for the account's turn to write, then signs (v5/new-crypto-loan/adjust-ltv)."""
+        body = adjustment_body(intent)
+        signed = await self._client.sign(ADJUST, body)
+        return SignedAdjustment(
+            intent_id=intent.intent_id,
+            body=body,
+            headers=signed.headers,
+            signed_at_ms=signed.signed_at_ms,
+            recv_window_ms=signed.recv_window_ms,
+        )
+
+    async def send(self, signed: SignedAdjustment) -> str:
+        return await self._client.send(ADJUST, signed.body, signed.headers)
+
+    async def _current_terms(self) -> PoolTerms:
+        """Tiers and accuracies, read once an hour. An outage is bridged with those of before."""
+        now_ms = self._client.clock.now().monotonic_ms
+        if self._terms is not None and now_ms < self._due_ms:
+            return self._terms
+        try:
+            self._terms = await self._read_terms()
+            self._due_ms = now_ms + TERMS_KEPT_MS
+        except ExchangeUnavailable:
+            if self._terms is None:
+                raise
+            self._due_ms = now_ms + TERMS_RETRIED_MS
+        return self._terms
+
+    async def _read_terms(self) -> PoolTerms:
+        tiers = await self._client.get(TERMS, signed=False)
+        # The pool's own terms tell no accuracy; the legacy ones do, coin by coin.
+        legacy = await self._client.get(LEGACY_TERMS, signed=False)
+        try:
+            return PoolTerms(
+                tiers=parse_tiers(tiers),
+                accuracies={name: item.accuracy for name, item in parse_terms(legacy, None).items()},
+                candidates=self._candidates,
+                margin_call_ltv=self._margin_call_ltv,
+                liquidation_ltv=self._liquidation_ltv,
+            )
+        except Nonsense as exc:
+            raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc

@@ -1,0 +1,146 @@
+"""What coins are worth as a pool's collateral: USD after the tiered haircut. Pure.
+
+Each coin has tiers: so much of it counts at one ratio, the next at a lower one
+(v5/new-crypto-loan/collateral-coin). The documentation leaves open whether a tier's bounds are coins or USD.
+Both readings are kept until what the exchange shows for the coins at hand tells them apart. Until then the
+one that protects the borrower holds: an add is not too small, a release not too large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+UNBOUNDED = Decimal("Infinity")
+TELLING = Decimal("0.02")  # a reading this far from what is shown is not the exchange's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """From `lower` up to `upper` (coins or USD: see Unit), a coin counts at `ratio` of its value."""
+
+    ratio: Decimal
+    lower: Decimal
+    upper: Decimal = UNBOUNDED
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ratio <= 1 or not 0 <= self.lower < self.upper:
+            raise ValueError(f"a tier from {self.lower} to {self.upper} at {self.ratio} is not plausible")
+
+
+FLAT = (Tier(ratio=Decimal(1), lower=Decimal(0)),)
+
+
+class Unit(StrEnum):
+    """What a tier's bounds count."""
+
+    COINS = "coins"
+    USD = "usd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Coins of one kind in a pool. `shown_usd` is what the exchange says they count for; None: not known."""
+
+    amount: Decimal
+    price_usd: Decimal
+    tiers: Sequence[Tier] = FLAT
+    shown_usd: Decimal | None = None
+
+
+def counted_usd(holding: Holding, amount: Decimal, unit: Unit) -> Decimal:
+    """USD that `amount` coins count for under one reading of the tiers."""
+    return sum(
+        (coins * ratio * holding.price_usd for coins, ratio in _parts(holding, amount, unit)), Decimal(0)
+    )
+
+
+def coins_worth(holding: Holding, value_usd: Decimal) -> Decimal:
+    """Coins to add so that the holding counts for `value_usd` more, by the reading that asks for most.
+
+    Infinite where no amount of it would.
+    """
+    return max(_to_gain(holding, value_usd, unit, scale) for unit, scale in _readings(holding))
+
+
+def coins_within(holding: Holding, value_usd: Decimal) -> Decimal:
+    """Coins to take out so that it counts for at most `value_usd` less, by the reading that allows least."""
+    return min(_to_lose(holding, value_usd, unit, scale) for unit, scale in _readings(holding))
+
+
+def gain_usd(holding: Holding, coins: Decimal) -> Decimal:
+    """USD that it counts for more with `coins` more, by the reading that promises least."""
+    return min(
+        (counted_usd(holding, holding.amount + coins, unit) - counted_usd(holding, holding.amount, unit))
+        * scale
+        for unit, scale in _readings(holding)
+    )
+
+
+def _readings(holding: Holding) -> list[tuple[Unit, Decimal]]:
+    """The readings that what is shown allows, each with the factor that makes it agree exactly."""
+    if holding.shown_usd is None or holding.amount == 0:
+        return [(unit, Decimal(1)) for unit in Unit]
+    found = []
+    for unit in Unit:
+        reckoned = counted_usd(holding, holding.amount, unit)
+        if reckoned > 0:
+            found.append((unit, holding.shown_usd / reckoned))
+    telling = [(unit, scale) for unit, scale in found if abs(scale - 1) <= TELLING]
+    return telling or found or [(unit, Decimal(1)) for unit in Unit]
+
+
+def _parts(holding: Holding, amount: Decimal, unit: Unit) -> Iterator[tuple[Decimal, Decimal]]:
+    """How `amount` coins fall into the tiers: (coins, ratio) each. Beyond the last they count for nothing."""
+    for tier in holding.tiers:
+        lower, upper = _in_coins(holding, tier, unit)
+        if amount > lower:
+            yield min(amount, upper) - lower, tier.ratio
+
+
+def _in_coins(holding: Holding, tier: Tier, unit: Unit) -> tuple[Decimal, Decimal]:
+    if unit is Unit.COINS:
+        return tier.lower, tier.upper
+    upper = tier.upper / holding.price_usd if tier.upper.is_finite() else UNBOUNDED
+    return tier.lower / holding.price_usd, upper
+
+
+def _to_gain(holding: Holding, value_usd: Decimal, unit: Unit, scale: Decimal) -> Decimal:
+    """Coins upward from what is held, tier by tier, until they count for `value_usd`."""
+    missing, coins = value_usd, Decimal(0)
+    for tier in holding.tiers:
+        lower, upper = _in_coins(holding, tier, unit)
+        room = upper - max(lower, holding.amount)
+        per_coin = tier.ratio * holding.price_usd * scale
+        if room <= 0:
+            continue
+        if per_coin > 0 and missing <= room * per_coin:
+            return coins + missing / per_coin
+        if not room.is_finite():
+            break
+        coins += room
+        missing -= room * per_coin
+    return UNBOUNDED if missing > 0 else coins
+
+
+def _to_lose(holding: Holding, value_usd: Decimal, unit: Unit, scale: Decimal) -> Decimal:
+    """Coins downward from what is held, until they counted for `value_usd`; at most all of them."""
+    left, coins = value_usd, Decimal(0)
+    top = holding.amount
+    for tier in reversed(holding.tiers):
+        lower, upper = _in_coins(holding, tier, unit)
+        if top > upper:
+            coins += top - upper  # beyond the last tier: counts for nothing
+            top = upper
+        held = top - lower
+        if held <= 0:
+            continue
+        per_coin = tier.ratio * holding.price_usd * scale
+        if per_coin > 0 and left < held * per_coin:
+            return coins + left / per_coin
+        coins += held
+        left -= held * per_coin
+        top = lower
+    return coins
