@@ -158,7 +158,8 @@ class World:
 
     def story(self) -> str:
         """What happened, for the message of a failed test."""
-        told = [event for event in self.events if event["event"] != "cycle_finished"][-40:]
+        news = [event for event in self.events if event["level"] != "debug"]
+        told = [event for event in news if event["event"] != "cycle_finished"][-40:]
         rows = [f"{row.direction} {row.amount} by {row.by} at {row.time_ms}" for row in self.effects()]
         return "\n".join([f"LTV {self.ltv()}", *rows, *(json.dumps(event, default=str) for event in told)])
 
