@@ -62,6 +62,21 @@ def test_the_old_collateral_after_a_release_is_old(ltv: str) -> None:
     assert not is_fresh(RELEASED, "10", ltv, OWN_RELEASE)
 
 
+def test_what_was_read_before_the_acceptance_is_old_whatever_it_shows() -> None:
+    accepted = intent(State.ACCEPTED, amount="1.54", before="10", adjust_id="own", updated_at_ms=LANDED)
+    shown = loan("0.6499", held="11.54")
+    assert not judge(shown, moment(LANDED - 1), accepted, [OWN_ADD], None).fresh
+    assert judge(shown, moment(LANDED), accepted, [OWN_ADD], None).fresh
+
+
+def test_what_was_read_before_the_confirmation_and_shows_it_all_is_fresh() -> None:
+    """The history is read after the loans: every intent is confirmed later than what it is judged by."""
+    confirmed = intent(
+        State.CONFIRMED, amount="1.54", before="10", adjust_id="own", updated_at_ms=LANDED + 900
+    )
+    assert judge(loan("0.6499", held="11.54"), moment(LANDED + 800), confirmed, [OWN_ADD], None).fresh
+
+
 def test_a_displayed_digit_more_or_less_is_the_same_collateral() -> None:
     assert is_fresh(ADDED, "11.53999999", "0.6499", OWN_ADD)
     assert not is_fresh(ADDED, "10.00000001", "0.75", OWN_ADD)
