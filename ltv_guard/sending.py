@@ -81,6 +81,8 @@ class Sender:
         if not await self._journal.mark_sent(sent):
             return await self._withdraw(intent, "paused"), None
         log.info("adjustment_sent", **_facts_of(sent))
+        if sent.rescue_of is not None:
+            log.warning("rescue_sent", rescue_of=sent.rescue_of, **_facts_of(sent))
         try:
             adjust_id = await exchange.send(signed)
         except (WriteNotSent, WriteRejected, WriteOutcomeUnknown) as error:
