@@ -14,12 +14,13 @@ import structlog
 from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.daemon import Daemon
-from ltv_guard.guard import Guard, Outcome
+from ltv_guard.guard import Guard
 from ltv_guard.heartbeat import Heartbeat
 from ltv_guard.journals import journal_of
 from ltv_guard.ports import Pause
 from ltv_guard.rehearsal import Rehearsal
 from ltv_guard.settings import ConfigError, Settings
+from ltv_guard.sight import Outcome
 from ltv_guard.tables import AccountPlan
 from ltv_guard.wiring import Wiring, wire
 

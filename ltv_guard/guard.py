@@ -3,81 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
-from ltv_guard.core.decisions import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts
+from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy
-from ltv_guard.core.freshness import FRESH, Freshness, judge
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, History, Loan, LoanBook, LoanKey, Moment, Owner, Product, SetAside
-from ltv_guard.core.marks import marked
+from ltv_guard.core.loans import Direction, Moment, Owner, Product
 from ltv_guard.core.policy import decide, within_maximum
 from ltv_guard.core.rules import Rulebook
-from ltv_guard.core.settlement import Patience, window_is_over
+from ltv_guard.gathering import Gatherer
 from ltv_guard.memory import DAY_MS, Memory
 from ltv_guard.notices import Notices
+from ltv_guard.planning import plan
 from ltv_guard.ports import AccountExchange, Clock, Episode, Identity, Journal, LoanExchange
 from ltv_guard.reporting import Reporter
 from ltv_guard.sending import Sender
 from ltv_guard.settling import Settler
+from ltv_guard.sight import GuardOptions, Outcome, Sight
 
 PROBE_MS = 60_000  # how often a key that needs a human is tried again
 
+T = TypeVar("T")
+
 log = structlog.stdlib.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardOptions:
-    """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to."""
-
-    account: str
-    environment: str
-    live: bool = False
-    poll_interval_ms: int = 15_000
-    max_snapshot_age_ms: int = 10_000
-    blind_after_cycles: int = 3
-    recv_window_ms: int = 5_000
-    patience: Patience = field(default_factory=Patience)
-    continuous: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet."""
-
-    loans: int = 0
-    actions: int = 0
-    left_open: int = 0
-    blind: bool = False
-    why_blind: str = ""
-    decisions: tuple[Decision, ...] = ()
-    set_aside: tuple[SetAside, ...] = ()
-
-
-@dataclass(slots=True)
-class Sight:
-    """What one cycle has read so far."""
-
-    books: dict[Product, LoanBook] = field(default_factory=dict)
-    histories: dict[Product, History] = field(default_factory=dict)
-    open_intents: tuple[Intent, ...] = ()
-    episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
-    wallet: Mapping[str, Decimal] | None = None
-    prices: Mapping[str, Decimal] | None = None
-    withheld: str | None = None
-
-    @property
-    def loans(self) -> tuple[Loan, ...]:
-        return tuple(loan for book in self.books.values() for loan in book.loans)
-
-    @property
-    def began(self) -> Moment:
-        """The oldest of its reads: nothing in it is older than this."""
-        return min((book.began for book in self.books.values()), key=lambda moment: moment.monotonic_ms)
 
 
 class Guard:
@@ -103,7 +54,6 @@ class Guard:
         self._products = {exchange.product: exchange for exchange in products}
         self._journal = journal
         self._clock = clock
-        self._rulebook = rulebook
         self._new_id = new_id
         self._seed = seed
         self._claim = claim
@@ -115,6 +65,7 @@ class Guard:
         self._human: tuple[int, str] | None = None
         self._lock = asyncio.Lock()
         self._memory = Memory()
+        self._gatherer = Gatherer(options, rulebook, self._memory)
         self._notices = Notices(lambda: clock.now().monotonic_ms)
         self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
@@ -152,22 +103,24 @@ class Guard:
         sight = Sight()
         await self._observe(sight)
         await self._settle(owner, sight)
+        if sight.books and self._age_ms(sight) > self.options.max_snapshot_age_ms / 2:
+            await self._observe(sight)  # a history that hangs must not cost the loans their protection
         sight.withheld = await self._withheld(sight)
-        decisions = self._decide(sight)
+        decisions = decide(self._gatherer.account(sight, self._clock.now()))
         if any(decision.needs_a_closer_look for decision in decisions):
             await self._look_closer(sight)
-            decisions = self._decide(sight)
+            decisions = decide(self._gatherer.account(sight, self._clock.now()))
         if self.options.live:
             await self._keep_episodes(owner, sight, decisions)
         self._report.decisions(decisions, sight.withheld)
         actions = await self._act(owner, sight, decisions) if sight.withheld is None else 0
-        self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms())
+        self._memory.forget_before(self._clock.now().exchange_ms - self._gatherer.horizon_ms)
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
         self._waits = self.options.live and any(
             decision.breach and (decision.cause in waiting or (decision.acts and not self._trusted))
             for decision in decisions
         )
-        self.busy = bool(sight.open_intents or actions or any(d.breach or d.acts for d in decisions))
+        self.busy = bool(sight.open_intents or actions) or any(d.needs_a_closer_look for d in decisions)
         return Outcome(
             loans=len(sight.loans),
             actions=actions,
@@ -198,13 +151,9 @@ class Guard:
         if self.options.live and (identity.read_only or not identity.can_adjust):
             self._human = (self._clock.now().monotonic_ms, "the key may not adjust loans")
         self._owner = Owner(self.options.environment, identity.user_id)
-        since = self._clock.now().exchange_ms - self._horizon_ms()
+        since = self._clock.now().exchange_ms - self._gatherer.horizon_ms
         self._memory.remember(await self._journal.recent_intents(self._owner, since))
         return self._owner
-
-    def _horizon_ms(self) -> int:
-        policies = [self._rulebook.default, *(policy for _, policy in self._rulebook.overrides)]
-        return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + DAY_MS // 12
 
     # Observe: each product by itself, so that one which fails does not blind the other.
 
@@ -235,88 +184,36 @@ class Guard:
         sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
 
     async def _read_history(self, sight: Sight, product: Product, intents: Sequence[Intent] = ()) -> None:
+        sight.asked_history.add(product)
         oldest = min((item.created_at_ms for item in intents), default=self._clock.now().exchange_ms)
-        since = min(oldest - DAY_MS, self._clock.now().exchange_ms - self._horizon_ms())
+        since = min(oldest - DAY_MS, self._clock.now().exchange_ms - self._gatherer.horizon_ms)
         history = await self._settler.read_history(self._products[product], since)
         if history is not None:
             sight.histories[product] = history
 
     # Decide: the facts of every loan, then one pure function.
 
-    def _decide(self, sight: Sight) -> tuple[Decision, ...]:
-        now = self._clock.now()
-        return decide(
-            AccountFacts(
-                loans=tuple(self._facts(loan, sight, now) for loan in sight.loans),
-                wallet=sight.wallet,
-                wallet_rules=self._rulebook.wallet,
-                added_24h=self._memory.added_24h(now),
-            )
-        )
-
-    def _facts(self, loan: Loan, sight: Sight, now: Moment) -> LoanFacts:
-        policy = self._rulebook.policy_for(loan)
-        began = sight.books[loan.key.product].began
-        episode = sight.episodes.get(loan.key)
-        own = tuple(intent for intent in sight.open_intents if intent.key == loan.key)
-        return LoanFacts(
-            loan=loan,
-            policy=policy,
-            freshness=self._freshness(loan, sight, now),
-            open_intents=own,
-            window_over=all(
-                window_is_over(intent, self._memory.watch(intent, now), began, self.options.patience)
-                for intent in own
-            ),
-            episode_open=episode is not None and episode.closed_at_ms is None,
-            rested_ms=self._rested_ms(loan.key, episode, now),
-            low_for_ms=self._memory.low_for(
-                loan.key,
-                low=loan.ltv < policy.reduce.trigger_ltv,
-                seen_at=began,
-                longest_gap_ms=2 * self.options.poll_interval_ms + self.options.max_snapshot_age_ms,
-            ),
-            foreign_add_ms=self._memory.foreign_add_ms(loan.key, now),
-            refused=self._memory.refused(loan.key, now),
-        )
-
-    def _freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:
-        last = self._memory.last_landed(loan.key, now)
-        if last is None:
-            return FRESH
-        began = sight.books[loan.key.product].began
-        found = judge(loan, began, last, self._memory.rows(loan.key), sight.prices)
-        # Fresh for long enough without a break: what was shown since is no echo of before.
-        self._memory.saw(last, fresh=found.fresh, at=began, long_enough_ms=self._echo_ms())
-        return found
-
-    def _echo_ms(self) -> int:
-        return 2 * self.options.patience.history_lag_ms
-
-    def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:
-        ends = [
-            item.updated_at_ms
-            for item in self._memory.intents.values()
-            if item.key == key and item.direction is Direction.REDUCE and item.state is State.CONFIRMED
-        ]
-        if episode is not None and episode.closed_at_ms is not None:
-            ends.append(episode.closed_at_ms)
-        return now.exchange_ms - max(ends) if ends else None
-
     async def _look_closer(self, sight: Sight) -> None:
         """Something may have to be done: read what a quiet cycle does without."""
+        now = self._clock.now()
         coins = sorted({item.coin for loan in sight.loans for item in loan.collateral})
-        try:
-            sight.wallet = await self._account.wallet(coins)
-            if any(not self._freshness(loan, sight, self._clock.now()).fresh for loan in sight.loans):
-                sight.prices = await self._account.prices()
-        except (ExchangeUnavailable, NeedsHuman) as error:
-            self._notices.once("closer", "warning", "wallet_or_prices_unavailable", why=str(error))
-        else:
-            self._notices.ended("closer")
+        sight.wallet = await self._read("wallet", self._account.wallet(coins))
+        doubted = any(not self._gatherer.freshness(loan, sight, now).fresh for loan in sight.loans)
+        if doubted or any(loan.totals is not None for loan in sight.loans):
+            sight.prices = await self._read("prices", self._account.prices())
         for product in sight.books:
-            if product not in sight.histories:
+            if product not in sight.asked_history:
                 await self._read_history(sight, product)
+
+    async def _read(self, what: str, reading: Awaitable[T]) -> T | None:
+        """What was read; None, and said once, where it could not be."""
+        try:
+            found = await reading
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            self._notices.once(what, "warning", "read_failed", what=what, why=str(error))
+            return None
+        self._notices.ended(what)
+        return found
 
     async def _keep_episodes(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> None:
         now_ms = self._clock.now().exchange_ms
@@ -382,11 +279,14 @@ class Guard:
         for decision in decisions:
             if self._stopping() or self._human is not None:
                 break
-            if self._clock.now().ms_since(sight.began) > self.options.max_snapshot_age_ms:
+            if self._age_ms(sight) > self.options.max_snapshot_age_ms:
                 break
             if decision.acts:
                 actions += await self._adjust(owner, sight, decision)
         return actions
+
+    def _age_ms(self, sight: Sight) -> int:
+        return self._clock.now().ms_since(sight.began)
 
     async def _adjust(self, owner: Owner, sight: Sight, decision: Decision) -> int:
         """One adjustment, from decision to answer. A loan that fails here does not stop the others."""
@@ -422,38 +322,15 @@ class Guard:
             maximum = await exchange.max_reduction(decision.loan, decision.coin or "")
             decision = within_maximum(decision, maximum)
             self._report.decisions([decision], None)
-        held = decision.loan.collateral_in(decision.coin or "")
-        if held is None or decision.direction is None:
-            return None
-        amount = marked(
-            decision.amount,
-            accuracy=held.accuracy,
-            reference=held.amount,
-            ceiling=decision.ceiling,
-            taken=self._memory.amounts_taken(key),
-            seed=self._seed(),
-            upward=not releases,
-        )
-        if amount is None:
-            return None
-        now_ms = self._clock.now().exchange_ms
-        return Intent(
-            intent_id=self._new_id(),
+        return plan(
+            decision,
             owner=owner,
             account=self.options.account,
-            key=key,
-            direction=decision.direction,
-            coin=held.coin,
-            amount=amount,
-            state=State.PLANNED,
-            reason=decision.reason,
-            collateral_before=held.amount,
-            ltv_before=decision.loan.ltv,
-            observed_at_ms=sight.books[key.product].began.exchange_ms,
-            seen_ids=frozenset(row.adjust_id for row in self._memory.rows(key)),
-            created_at_ms=now_ms,
-            updated_at_ms=now_ms,
-            rescue_of=decision.rescue_of,
+            intent_id=self._new_id(),
+            observed=sight.books[key.product].began,
+            now=self._clock.now(),
+            memory=self._memory,
+            seed=self._seed(),
         )
 
     def _refused(self, intent: Intent, code: int | None, why: str, remedy: Remedy | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -14,9 +14,7 @@ from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
 from ltv_guard.ports import Identity, Pause
-
-if TYPE_CHECKING:
-    from ltv_guard.guard import Outcome
+from ltv_guard.sight import Outcome
 
 GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
 NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanishes from there was liquidated

@@ -16,9 +16,10 @@ from ltv_guard.core.errors import NeedsHuman
 from ltv_guard.core.loans import Owner, Product
 from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, Match, ReduceRule, Rulebook, WalletRules
 from ltv_guard.core.settlement import Patience
-from ltv_guard.guard import Guard, GuardOptions
+from ltv_guard.guard import Guard
 from ltv_guard.ports import Identity, Journal
 from ltv_guard.settings import Account, Policy, Rule, Settings, Wallet
+from ltv_guard.sight import GuardOptions
 
 MS = 1000
 

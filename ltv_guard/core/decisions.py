@@ -62,10 +62,11 @@ class LoanFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
-    """The loans of one account and what they share. `wallet` None: it was not or could not be read."""
+    """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read."""
 
     loans: tuple[LoanFacts, ...]
     wallet: Mapping[str, Decimal] | None
+    prices: Mapping[str, Decimal] | None = None
     wallet_rules: WalletRules = field(default_factory=WalletRules)
     added_24h: Mapping[str, Decimal] = field(default_factory=dict)
 

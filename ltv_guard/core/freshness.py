@@ -13,6 +13,7 @@ from decimal import Decimal
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Collateral, Direction, HistoryRow, Loan, Moment
 from ltv_guard.core.settlement import rows_since, starting_points
+from ltv_guard.core.valuation import Holding, Unit, counted_usd
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
@@ -51,7 +52,7 @@ def judge(
         return Freshness(fresh=False, why="it was read before the last adjustment was accepted")
     if _shows_only_a_part(held.amount, held.step, last, rows):
         return Freshness(fresh=False, why="it shows the collateral from before the last change")
-    if not _ltv_moved_along(loan, held.amount, last, prices):
+    if not _ltv_moved_along(loan, held.amount, last, rows, prices):
         return Freshness(fresh=False, why="its LTV has not followed its collateral yet")
     return FRESH
 
@@ -97,24 +98,39 @@ def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
     return sorted([*since, own], key=lambda row: row.at_ms)
 
 
-def _ltv_moved_along(loan: Loan, amount: Decimal, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
-    """Whether the LTV belongs to this collateral: continuous with before, or as prices imply.
-
-    LTV x collateral is debt / price: it does not depend on the adjustment, only on the market.
-    """
-    if amount <= 0 or last.collateral_before <= 0 or last.ltv_before <= 0:
-        return True
-    moved = amount / last.collateral_before
-    if abs(moved - 1) <= NOISE:
+def _ltv_moved_along(
+    loan: Loan,
+    amount: Decimal,
+    last: Intent,
+    rows: Sequence[HistoryRow],
+    prices: Mapping[str, Decimal] | None,
+) -> bool:
+    """Whether the LTV belongs to this collateral: continuous with before, or as prices imply."""
+    moved = _moved(loan, amount, last, rows)
+    if moved is None or last.ltv_before <= 0 or abs(moved - 1) <= NOISE:
         return True
     half = min(CONTINUOUS[last.direction], abs(moved - 1) / 2)
     if abs(loan.ltv * moved / last.ltv_before - 1) <= max(NOISE, half):
         return True
-    implied = implied_ltv(loan, prices)
+    implied = implied_ltvs(loan, prices, last.coin)
     as_we_moved_it = (moved > 1) is (last.direction is Direction.ADD)
-    if (implied is None or as_we_moved_it) and _is_beyond(loan.ltv, moved, last):
+    if (not implied or as_we_moved_it) and _is_beyond(loan.ltv, moved, last):
         return True
-    return implied is not None and abs(loan.ltv / implied - 1) <= max(SPREAD[last.direction], half)
+    return any(abs(loan.ltv / ltv - 1) <= max(SPREAD[last.direction], half) for ltv in implied)
+
+
+def _moved(loan: Loan, amount: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Decimal | None:
+    """The factor that the collateral, as it counts, has grown by since the plan; None: not known.
+
+    LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
+    a pool count for, the exchange tells in the adjustment's own row: LTV before and after.
+    """
+    if loan.totals is None:
+        return amount / last.collateral_before if amount > 0 and last.collateral_before > 0 else None
+    own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
+    if own is None or not own.ltv_before or not own.ltv_after:
+        return None
+    return own.ltv_before / own.ltv_after
 
 
 def _is_beyond(ltv: Decimal, moved: Decimal, last: Intent) -> bool:
@@ -125,13 +141,29 @@ def _is_beyond(ltv: Decimal, moved: Decimal, last: Intent) -> bool:
     return ltv > followed
 
 
-def implied_ltv(loan: Loan, prices: Mapping[str, Decimal] | None) -> Decimal | None:
-    """Debt over collateral at market prices, without haircuts; None where a price is missing."""
+def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) -> list[Decimal]:
+    """Debt over collateral at market prices; none where a price is missing.
+
+    In a pool `coin` counts as its tiers may be read, which can make two; the other coins for what is shown.
+    """
     if prices is None:
-        return None
-    coins = {debt.coin for debt in loan.debts} | {item.coin for item in loan.collateral}
-    if not coins <= prices.keys():
-        return None
+        return []
+    held = [item for item in loan.collateral if item.amount > 0]
+    needed = {debt.coin for debt in loan.debts} | {item.coin for item in held}
+    if not needed <= prices.keys():
+        return []
     debt = sum((item.amount * prices[item.coin] for item in loan.debts), Decimal(0))
-    value = sum((item.amount * prices[item.coin] for item in loan.collateral), Decimal(0))
-    return debt / value if value > 0 and debt > 0 else None
+    if loan.totals is None:
+        values = [sum((item.amount * prices[item.coin] for item in held), Decimal(0))]
+    else:
+        others = sum((item.value_usd or Decimal(0) for item in held if item.coin != coin), Decimal(0))
+        own = next((item for item in held if item.coin == coin), None)
+        values = [others + value for value in _counted(own, prices)]
+    return [debt / value for value in values if value > 0 and debt > 0]
+
+
+def _counted(held: Collateral | None, prices: Mapping[str, Decimal]) -> list[Decimal]:
+    if held is None:
+        return [Decimal(0)]
+    holding = Holding(amount=held.amount, price_usd=prices[held.coin], tiers=held.tiers)
+    return [counted_usd(holding, held.amount, unit) for unit in Unit]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
-from ltv_guard.core.decisions import UNLIMITED, AccountFacts, Cause, Decision, EpisodeChange, LoanFacts
+from ltv_guard.core.decisions import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Collateral, Direction, Loan
-from ltv_guard.core.marks import most_above
+from ltv_guard.core.offers import Offer, best_of, offers
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.rules import Thresholds, thresholds
-from ltv_guard.core.sizing import QUOTED_TO, ltv_after, to_add, to_release, whole_steps
+from ltv_guard.core.sizing import whole_steps
+from ltv_guard.core.yardstick import Yardstick
 
 SHOWN = Decimal("0.0001")
 
@@ -72,15 +73,15 @@ def _hold(
 
 def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
     """Bring a loan in rescue to its target, as far as funds and limits go."""
-    loan, rules = facts.loan, facts.policy.limits
-    held = _secured_by(loan)
-    need = to_add(held, loan.ltv, limits.target)
+    loan = facts.loan
+    yard = Yardstick(loan=loan, prices=purse.prices)
+    need = yard.missing(limits.target)
     breach = _breach(facts, limits)
     emergency = loan.ltv >= limits.emergency
-    least = held.amount * rules.min_adjustment_ratio
+    least = yard.total * facts.policy.limits.min_adjustment_ratio
     if breach:
         least = min(least, need)
-    if need < least:
+    if need <= 0 or need < least:
         return _hold(
             facts,
             Cause.AT_TARGET,
@@ -91,73 +92,66 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
         return _hold(facts, Cause.COOLDOWN, "the last episode or release ended too recently", breach=breach)
     episode = None if facts.episode_open else EpisodeChange.OPENS
     urgency = "emergency: " if emergency else ""
-    if purse.unread:
+    if purse.unread or yard.is_blind:
         return _hold(
             facts,
             Cause.WALLET_UNREAD,
-            f"{urgency}LTV {loan.ltv}: {need} {held.coin} to add, and the wallet could not be read",
+            f"{urgency}LTV {loan.ltv} against a trigger of {limits.trigger}, and the wallet or prices could "
+            "not be read",
             breach=breach,
             emergency=emergency,
             episode=episode,
         )
-    offer = _offer(facts, held, need, purse, emergency=emergency)
+    every = offers(facts, yard, need, purse, emergency=emergency)
+    return replace(
+        _answer(facts, limits, purse, yard, every, need, least),
+        breach=breach,
+        emergency=emergency,
+        episode=episode,
+    )
+
+
+def _answer(
+    facts: LoanFacts,
+    limits: Thresholds,
+    purse: Purse,
+    yard: Yardstick,
+    every: list[Offer],
+    need: Decimal,
+    least: Decimal,
+) -> Decision:
+    """The best of the offers, or what is short."""
+    loan = facts.loan
+    urgency = "emergency: " if loan.ltv >= limits.emergency else ""
+    reason = f"{urgency}LTV {loan.ltv} against a trigger of {limits.trigger}"
+    funds = sum((offer.reach for offer in every), Decimal(0))
+    best = best_of(every)
     decision = Decision(
         loan=loan,
         policy=facts.policy,
         cause=Cause.BREACH,
-        reason=f"{urgency}LTV {loan.ltv} against a trigger of {limits.trigger}: "
-        f"{need} {held.coin} bring it to {limits.target}",
-        breach=breach,
-        emergency=emergency,
-        coin=held.coin,
-        held_back=offer.held_back,
-        reachable_ltv=_shown(ltv_after(held.amount, loan.ltv, min(need, offer.funds))),
-        missing=max(Decimal(0), need - offer.funds),
-        episode=episode,
+        reason=reason,
+        held_back=tuple(note for offer in every for note in offer.held_back),
+        reachable_ltv=_shown(yard.ltv_after(min(need, funds))),
     )
-    if offer.amount < max(least, held.step):
-        why = "; ".join(offer.held_back) or "nothing to add"
+    if best is None:
+        return replace(decision, cause=Cause.SHORT, reason=f"{reason}, but no coin can be added")
+    missing = yard.to_gain(best.held, need - funds) if funds < need else Decimal(0)
+    decision = replace(
+        decision,
+        coin=best.held.coin,
+        missing=missing,
+        reason=f"{reason}: {best.needed} {best.held.coin} bring it to {limits.target}",
+    )
+    if best.gain < least or best.amount < best.held.step:
+        why = "; ".join(decision.held_back) or "nothing to add"
         return replace(decision, cause=Cause.SHORT, reason=f"{decision.reason}, but {why}")
-    purse.take(held.coin, offer.ceiling)
-    return replace(decision, direction=Direction.ADD, amount=offer.amount, ceiling=offer.ceiling)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Offer:
-    """What can be added now (`amount`), with its mark (`ceiling`), and over the whole episode (`funds`)."""
-
-    amount: Decimal
-    ceiling: Decimal
-    funds: Decimal
-    held_back: tuple[str, ...]
-
-
-def _offer(facts: LoanFacts, held: Collateral, need: Decimal, purse: Purse, *, emergency: bool) -> _Offer:
-    coin = held.coin
-    if coin in facts.refused:
-        return _Offer(
-            amount=Decimal(0), ceiling=Decimal(0), funds=Decimal(0), held_back=(facts.refused[coin],)
-        )
-    funds = UNLIMITED
-    held_back = []
-    for limit, name in purse.limits_on(coin, emergency=emergency):
-        if limit < need:
-            held_back.append(f"{name} leaves {limit} {coin}")
-        funds = min(funds, limit)
-    cap = facts.policy.limits.max_add.get(coin, UNLIMITED)
-    if cap < min(need, funds):
-        held_back.append(f"max_add allows {cap} {coin} at a time")
-    amount = whole_steps(min(need, funds, cap), held.step)
-    ceiling = min(funds, cap, amount + most_above(held.accuracy, held.amount))
-    return _Offer(amount=amount, ceiling=ceiling, funds=funds, held_back=tuple(held_back))
+    purse.take(best.held.coin, best.ceiling)
+    return replace(decision, direction=Direction.ADD, amount=best.amount, ceiling=best.ceiling)
 
 
 def _cooling(facts: LoanFacts) -> bool:
     return facts.rested_ms is not None and facts.rested_ms < facts.policy.limits.cooldown_ms
-
-
-def _secured_by(loan: Loan) -> Collateral:
-    return loan.collateral[0]
 
 
 def _shown(ltv: Decimal) -> Decimal:
@@ -171,9 +165,10 @@ def _with_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purse) -> De
     tell, allows one more at or above the emergency LTV, small enough for both to land.
     """
     first = facts.open_intents[0]
-    held, ltv = _as_if_released(facts.loan, first)
-    breach = ltv >= limits.trigger
-    emergency = ltv >= limits.emergency
+    landed = replace(facts, loan=_as_if_released(facts.loan, first, purse))
+    loan = landed.loan
+    breach = loan.ltv >= limits.trigger
+    emergency = loan.ltv >= limits.emergency
     waiting = _hold(
         facts,
         Cause.OPEN_INTENT,
@@ -181,67 +176,96 @@ def _with_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purse) -> De
         breach=breach,
         emergency=emergency,
     )
+    yard = Yardstick(loan=loan, prices=purse.prices)
     alone = len(facts.open_intents) == 1 and first.rescue_of is None
-    if not alone or purse.unread or first.state not in {State.UNKNOWN, State.ACCEPTED}:
+    blind = purse.unread or yard.is_blind
+    if not alone or blind or first.state not in {State.UNKNOWN, State.ACCEPTED}:
         return waiting
     allowed = breach if first.direction is Direction.REDUCE else emergency and facts.window_over
     if not allowed:
         return waiting
-    need = to_add(held, ltv, limits.target)
-    offer = _offer(facts, held, need, purse, emergency=emergency)
-    room = _room_above_release(facts, limits, first)
-    amount = whole_steps(min(offer.amount, room), held.step)
-    if amount < max(held.amount * facts.policy.limits.min_adjustment_ratio, held.step):
-        return waiting
-    ceiling = min(offer.ceiling, room)
-    purse.take(held.coin, ceiling)
+    room = _room_above_release(facts.loan, limits, purse, first)
+    rescue = _rescue(landed, limits, purse, yard, first, room)
+    return replace(rescue, loan=facts.loan) if rescue is not None else waiting
+
+
+def _rescue(
+    facts: LoanFacts, limits: Thresholds, purse: Purse, yard: Yardstick, first: Intent, room: Decimal
+) -> Decision | None:
+    """The one rescue add. It gains no more than `room`, whatever else lands."""
+    loan = facts.loan
+    need = yard.missing(limits.target)
+    emergency = loan.ltv >= limits.emergency
+    every = offers(facts, yard, need, purse, emergency=emergency)
+    best = best_of(every)
+    if best is None:
+        return None
+    most = yard.at_most(best.held, room) - best.held.step
+    amount = whole_steps(min(best.amount, most), best.held.step)
+    least = yard.total * facts.policy.limits.min_adjustment_ratio
+    if amount < best.held.step or yard.gain(best.held, amount) < least:
+        return None
+    ceiling = min(best.ceiling, most)
+    purse.take(best.held.coin, ceiling)
+    funds = sum((offer.reach for offer in every), Decimal(0))
     return Decision(
-        loan=facts.loan,
+        loan=loan,
         policy=facts.policy,
         cause=Cause.RESCUE,
-        reason=f"LTV {ltv} while intent {first.intent_id} is {first.state}: one rescue add",
+        reason=f"LTV {loan.ltv} while intent {first.intent_id} is {first.state}: one rescue add",
         direction=Direction.ADD,
-        coin=held.coin,
+        coin=best.held.coin,
         amount=amount,
         ceiling=ceiling,
         breach=True,
         emergency=emergency,
-        held_back=offer.held_back,
-        reachable_ltv=_shown(ltv_after(held.amount, ltv, amount)),
-        missing=max(Decimal(0), need - offer.funds),
+        held_back=best.held_back,
+        reachable_ltv=_shown(yard.ltv_after(yard.gain(best.held, amount))),
+        missing=yard.to_gain(best.held, need - funds) if funds < need else Decimal(0),
         rescue_of=first.intent_id,
         episode=None if facts.episode_open else EpisodeChange.OPENS,
     )
 
 
-def _as_if_released(loan: Loan, first: Intent) -> tuple[Collateral, Decimal]:
-    """Collateral and LTV as they are once an open release has landed; as they are shown otherwise."""
-    held = _secured_by(loan)
-    landed = first.collateral_before - first.amount
-    if first.direction is not Direction.REDUCE or held.amount <= landed or held.amount <= first.amount:
-        return held, loan.ltv
-    after = replace(held, amount=held.amount - first.amount)
-    return after, ltv_after(held.amount, loan.ltv, -first.amount)
+def _as_if_released(loan: Loan, first: Intent, purse: Purse) -> Loan:
+    """The loan once an open release has landed; as it is shown otherwise."""
+    held = loan.collateral_in(first.coin)
+    if first.direction is not Direction.REDUCE or held is None:
+        return loan
+    if held.amount <= first.collateral_before - first.amount or held.amount <= first.amount:
+        return loan
+    yard = Yardstick(loan=loan, prices=purse.prices)
+    return loan if yard.is_blind else yard.with_change(first.coin, -first.amount)
 
 
-def _room_above_release(facts: LoanFacts, limits: Thresholds, first: Intent) -> Decimal:
-    """Coins that can be added so that, whatever else lands, the LTV stays above the release trigger."""
-    loan = facts.loan
-    held = _secured_by(loan)
-    pending = first.amount if first.direction is Direction.ADD else Decimal(0)
-    most = held.amount * (loan.ltv - QUOTED_TO) / limits.release_trigger
-    return max(Decimal(0), most - held.amount - pending - held.step)
+def _room_above_release(loan: Loan, limits: Thresholds, purse: Purse, first: Intent) -> Decimal:
+    """What can be added to the loan as it is shown for its LTV to stay above the release trigger.
+
+    An open add may land on top of it; an open release that never lands leaves what is shown.
+    """
+    yard = Yardstick(loan=loan, prices=purse.prices)
+    held = loan.collateral_in(first.coin)
+    pending = Decimal(0)
+    if held is not None and first.direction is Direction.ADD:
+        pending = yard.most_gain(held, first.amount)
+    return max(Decimal(0), yard.room_above(limits.release_trigger) - pending)
 
 
 def _maybe_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) -> Decision:
     loan = facts.loan
     if not facts.policy.reduce.enabled or loan.ltv <= 0 or loan.ltv >= limits.release_trigger:
         return _hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv} is within bounds")
-    held = _secured_by(loan)
-    amount = to_release(held, loan.ltv, limits.release_target)
-    if amount < max(held.amount * facts.policy.limits.min_adjustment_ratio, held.step):
+    yard = Yardstick(loan=loan, prices=account.prices)
+    if yard.is_blind:
+        why_not = _why_not_release(facts, account, None)
+        cause = Cause.WALLET_UNREAD if why_not is None else Cause.RELEASE_WAITS
+        return _hold(facts, cause, f"LTV {loan.ltv} is low, but {why_not or 'prices could not be read'}")
+    spare = yard.spare(limits.release_target)
+    least = yard.total * facts.policy.limits.min_adjustment_ratio
+    held, amount = _to_release(facts, yard, spare)
+    if held is None or spare < least or amount < held.step or -yard.gain(held, -amount) < least:
         return _hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv}: too little to release")
-    why_not = _why_not_release(facts, account)
+    why_not = _why_not_release(facts, account, held.coin)
     if why_not is not None:
         return _hold(facts, Cause.RELEASE_WAITS, f"LTV {loan.ltv} is low, but {why_not}")
     return Decision(
@@ -257,9 +281,16 @@ def _maybe_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) 
     )
 
 
-def _why_not_release(facts: LoanFacts, account: AccountFacts) -> str | None:
+def _to_release(facts: LoanFacts, yard: Yardstick, spare: Decimal) -> tuple[Collateral | None, Decimal]:
+    """The coin to release, least wanted first, and how much of it."""
+    coins = [(held, yard.to_lose(held, spare)) for held in reversed(facts.policy.candidates(facts.loan))]
+    possible = [(held, amount) for held, amount in coins if amount >= held.step]
+    taken = [(held, amount) for held, amount in possible if held.coin not in facts.refused]
+    return next(iter([*taken, *possible]), (None, Decimal(0)))
+
+
+def _why_not_release(facts: LoanFacts, account: AccountFacts, coin: str | None) -> str | None:
     rule = facts.policy.reduce
-    coin = _secured_by(facts.loan).coin
     added_by_hand = facts.foreign_add_ms is not None and facts.foreign_add_ms < rule.after_foreign_add_ms
     conditions = (
         (facts.low_for_ms < rule.after_ms, "not for long enough"),
@@ -267,8 +298,11 @@ def _why_not_release(facts: LoanFacts, account: AccountFacts) -> str | None:
         (any(other.open_intents for other in account.loans), "an adjustment of the account is open"),
         (_someone_is_in_rescue(account), "a loan of the account is being rescued"),
         (added_by_hand, "collateral was added by hand"),
-        (coin in facts.refused, facts.refused.get(coin, "")),
-        (_needed_elsewhere(coin, account), f"another loan secured by {coin} is above its add target"),
+        (coin in facts.refused, facts.refused.get(coin or "", "")),
+        (
+            coin is not None and _needed_elsewhere(coin, account),
+            f"another loan secured by {coin} is above its add target",
+        ),
     )
     return next((why for holds, why in conditions if holds), None)
 
@@ -291,9 +325,9 @@ def _needed_elsewhere(coin: str, account: AccountFacts) -> bool:
 
 def within_maximum(decision: Decision, maximum: Decimal) -> Decision:
     """The release within the exchange's maximum, read just before; a hold if too little is left."""
-    if decision.direction is not Direction.REDUCE:
+    held = decision.loan.collateral_in(decision.coin or "")
+    if decision.direction is not Direction.REDUCE or held is None:
         return decision
-    held = _secured_by(decision.loan)
     limits = decision.policy.limits
     if not maximum.is_finite():
         maximum = Decimal(0)

@@ -13,6 +13,7 @@ class Purse:
 
     def __init__(self, account: AccountFacts) -> None:
         self.unread = account.wallet is None
+        self.prices = account.prices
         self._rules = account.wallet_rules
         self._wallet = dict(account.wallet or {})
         self._added = dict(account.added_24h)

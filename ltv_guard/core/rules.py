@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ltv_guard.core.loans import Loan, Product
+from ltv_guard.core.loans import Collateral, Loan, Product
 
 BEFORE_MARGIN_CALL = Decimal("0.03")  # the trigger keeps this distance from the exchange's margin call
 EMERGENCY_BEFORE_MARGIN_CALL = Decimal("0.01")
@@ -53,6 +53,14 @@ class LoanPolicy:
     add: AddRule = field(default_factory=AddRule)
     reduce: ReduceRule = field(default_factory=ReduceRule)
     limits: Limits = field(default_factory=Limits)
+    collateral_preference: tuple[str, ...] = ()
+
+    def candidates(self, loan: Loan) -> list[Collateral]:
+        """The coins to secure `loan` with, most wanted first: an order's only one, or those preferred."""
+        if loan.totals is None:
+            return list(loan.collateral[:1])
+        found = (loan.collateral_in(coin) for coin in self.collateral_preference)
+        return [held for held in found if held is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ltv_guard.core.loans import Collateral
 
-QUOTED_TO = Decimal(
-    "0.0001"
-)  # the exchange quotes an LTV rounded to this, so the true one may be this much more
+# The exchange quotes an LTV rounded to this, so the true one may be this much more.
+QUOTED_TO = Decimal("0.0001")
+POOL_QUOTED_TO = Decimal("0.000001")
 
 
 def to_add(held: Collateral, ltv: Decimal, target: Decimal) -> Decimal:
@@ -32,6 +32,11 @@ def ltv_after(held: Decimal, ltv: Decimal, change: Decimal) -> Decimal:
 def whole_steps(coins: Decimal, step: Decimal) -> Decimal:
     """`coins` rounded down to what the exchange takes."""
     return _round(coins, step, ROUND_FLOOR)
+
+
+def whole_steps_up(coins: Decimal, step: Decimal) -> Decimal:
+    """`coins` rounded up to what the exchange takes."""
+    return _round(coins, step, ROUND_CEILING)
 
 
 def _round(coins: Decimal, step: Decimal, rounding: str) -> Decimal:

@@ -65,18 +65,32 @@ def coins_worth(holding: Holding, value_usd: Decimal) -> Decimal:
     return max(_to_gain(holding, value_usd, unit, scale) for unit, scale in _readings(holding))
 
 
+def coins_at_most(holding: Holding, value_usd: Decimal) -> Decimal:
+    """Coins to add so that it counts for at most `value_usd` more, by the reading that allows least."""
+    return min(_to_gain(holding, value_usd, unit, scale) for unit, scale in _readings(holding))
+
+
 def coins_within(holding: Holding, value_usd: Decimal) -> Decimal:
     """Coins to take out so that it counts for at most `value_usd` less, by the reading that allows least."""
     return min(_to_lose(holding, value_usd, unit, scale) for unit, scale in _readings(holding))
 
 
 def gain_usd(holding: Holding, coins: Decimal) -> Decimal:
-    """USD that it counts for more with `coins` more, by the reading that promises least."""
-    return min(
-        (counted_usd(holding, holding.amount + coins, unit) - counted_usd(holding, holding.amount, unit))
-        * scale
+    """USD that it counts for more with `coins` more (negative: fewer), by the least favourable reading."""
+    return min(_gains(holding, coins))
+
+
+def most_gain_usd(holding: Holding, coins: Decimal) -> Decimal:
+    """The same by the most favourable reading."""
+    return max(_gains(holding, coins))
+
+
+def _gains(holding: Holding, coins: Decimal) -> list[Decimal]:
+    after = holding.amount + coins
+    return [
+        (counted_usd(holding, after, unit) - counted_usd(holding, holding.amount, unit)) * scale
         for unit, scale in _readings(holding)
-    )
+    ]
 
 
 def _readings(holding: Holding) -> list[tuple[Unit, Decimal]]:

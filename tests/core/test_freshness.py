@@ -11,7 +11,7 @@ from core_builders import ADD, REDUCE, SENT, START, D, Number, intent, loan, mom
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.freshness import implied_ltv, judge
+from ltv_guard.core.freshness import implied_ltvs, judge
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, HistoryRow, RowStatus
 
@@ -271,16 +271,16 @@ def test_a_change_too_small_to_matter_is_not_doubted() -> None:
 
 def test_the_implied_ltv_is_debt_over_collateral_in_usd() -> None:
     prices = {"BTC": D(50000), "USDT": D(1)}
-    assert implied_ltv(loan(held="2", debt="60000"), prices) == D("0.6")
+    assert implied_ltvs(loan(held="2", debt="60000"), prices, "BTC") == [D("0.6")]
 
 
 @pytest.mark.parametrize("prices", [None, {}, {"BTC": D(50000)}, {"USDT": D(1)}, {"BTC": D(0), "USDT": D(1)}])
 def test_there_is_no_implied_ltv_without_every_price(prices: dict[str, Decimal] | None) -> None:
-    assert implied_ltv(loan(held="2", debt="60000"), prices) is None
+    assert implied_ltvs(loan(held="2", debt="60000"), prices, "BTC") == []
 
 
 def test_there_is_no_implied_ltv_without_a_debt() -> None:
-    assert implied_ltv(loan(debt="0"), {"BTC": D(50000), "USDT": D(1)}) is None
+    assert implied_ltvs(loan(debt="0"), {"BTC": D(50000), "USDT": D(1)}, "BTC") == []
 
 
 # Properties: what is shown after one adjustment, at any price.

@@ -34,8 +34,9 @@ from ltv_guard.core.loans import (
 )
 from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, ReduceRule, Rulebook
 from ltv_guard.core.settlement import Patience
-from ltv_guard.guard import Guard, GuardOptions
+from ltv_guard.guard import Guard
 from ltv_guard.ports import Identity, SignedAdjustment
+from ltv_guard.sight import GuardOptions
 
 START_MS = 1_700_000_000_000
 WINDOW_MS = 5_000

@@ -1,0 +1,92 @@
+"""What each coin could do for a loan in rescue: how much of it, and what holds it back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.decisions import UNLIMITED, LoanFacts
+from ltv_guard.core.loans import Additions, Collateral
+from ltv_guard.core.marks import most_above
+from ltv_guard.core.purse import Purse
+from ltv_guard.core.sizing import whole_steps
+from ltv_guard.core.yardstick import Yardstick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One coin: `needed` of it brings the loan to its target by itself, `amount` can be added now.
+
+    With its mark that is at most `ceiling`; it gains `gain`. Over the whole episode it can bring `reach`.
+    """
+
+    held: Collateral
+    needed: Decimal
+    amount: Decimal
+    ceiling: Decimal
+    gain: Decimal
+    reach: Decimal
+    held_back: tuple[str, ...]
+
+    @property
+    def is_enough(self) -> bool:
+        return self.amount >= self.needed
+
+
+def offers(facts: LoanFacts, yard: Yardstick, need: Decimal, purse: Purse, *, emergency: bool) -> list[Offer]:
+    """An offer of each coin that the operator would add, most wanted first."""
+    if facts.loan.additions is Additions.REFUSED:
+        note = "the exchange takes no more collateral (colRes 2)"
+        return [_nothing(held, yard, need, note) for held in facts.policy.candidates(facts.loan)[:1]]
+    return [
+        _offer(facts, yard, held, need, purse, emergency=emergency)
+        for held in facts.policy.candidates(facts.loan)
+    ]
+
+
+def best_of(every: Sequence[Offer]) -> Offer | None:
+    """The most wanted coin that is enough by itself, or else the one that brings most. None without any."""
+    enough = next((offer for offer in every if offer.is_enough), None)
+    return enough or max(every, key=lambda offer: offer.gain, default=None)
+
+
+def _nothing(held: Collateral, yard: Yardstick, need: Decimal, note: str) -> Offer:
+    return Offer(
+        held=held,
+        needed=yard.to_gain(held, need),
+        amount=Decimal(0),
+        ceiling=Decimal(0),
+        gain=Decimal(0),
+        reach=Decimal(0),
+        held_back=(note,),
+    )
+
+
+def _offer(
+    facts: LoanFacts, yard: Yardstick, held: Collateral, need: Decimal, purse: Purse, *, emergency: bool
+) -> Offer:
+    coin = held.coin
+    if coin in facts.refused:
+        return _nothing(held, yard, need, facts.refused[coin])
+    needed = yard.to_gain(held, need)
+    funds = UNLIMITED
+    held_back = []
+    for limit, name in purse.limits_on(coin, emergency=emergency):
+        if limit < needed:
+            held_back.append(f"{name} leaves {limit} {coin}")
+        funds = min(funds, limit)
+    cap = facts.policy.limits.max_add.get(coin, UNLIMITED)
+    if cap < min(needed, funds):
+        held_back.append(f"max_add allows {cap} {coin} at a time")
+    amount = whole_steps(min(needed, funds, cap), held.step)
+    ceiling = min(funds, cap, amount + most_above(held.accuracy, max(held.amount, amount)))
+    return Offer(
+        held=held,
+        needed=needed,
+        amount=amount,
+        ceiling=ceiling,
+        gain=yard.gain(held, amount),
+        reach=min(need, yard.gain(held, min(needed, funds))) if funds < needed else need,
+        held_back=tuple(held_back),
+    )

@@ -1,0 +1,130 @@
+"""A loan's collateral on one scale, whether it is one coin or a pool of many. Pure.
+
+The scale of an order is its one coin: no price is needed, for an adjustment leaves LTV x collateral as it is.
+The scale of a pool is USD after haircuts, by the prices and tiers of its coins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ltv_guard.core.loans import Collateral, Loan, Totals
+from ltv_guard.core.sizing import POOL_QUOTED_TO, QUOTED_TO, whole_steps, whole_steps_up
+from ltv_guard.core.valuation import (
+    UNBOUNDED,
+    Holding,
+    coins_at_most,
+    coins_within,
+    coins_worth,
+    gain_usd,
+    most_gain_usd,
+)
+
+CENTS = Decimal("0.02")  # a pool's totals are quoted in cents, each rounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """Measures one loan. `prices` are USD per coin; an order does without."""
+
+    loan: Loan
+    prices: Mapping[str, Decimal] | None = None
+
+    @property
+    def total(self) -> Decimal:
+        """What all of the collateral counts for."""
+        totals = self.loan.totals
+        return self.loan.collateral[0].amount if totals is None else totals.collateral_usd
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether prices are missing that it can't do without."""
+        return self.loan.totals is not None and self.prices is None
+
+    def missing(self, target: Decimal) -> Decimal:
+        """What has to be added to bring the LTV to at most `target`; 0 if it is there."""
+        return max(Decimal(0), self.total * (self._highest_ltv() / target - 1) + self._rounding())
+
+    def spare(self, target: Decimal) -> Decimal:
+        """What may be taken out for the LTV to rise to at most `target`; 0 if nothing."""
+        return max(Decimal(0), self.total * (1 - self._highest_ltv() / target) - self._rounding())
+
+    def room_above(self, lowest: Decimal) -> Decimal:
+        """What can be added for the LTV to stay above `lowest`."""
+        return max(Decimal(0), self.total * (self._lowest_ltv() / lowest - 1) - self._rounding())
+
+    def ltv_after(self, change: Decimal) -> Decimal:
+        """The LTV once the collateral counts for `change` more (or less), at unchanged prices."""
+        after = self.total + change
+        return self.loan.ltv * self.total / after if after > 0 else Decimal("Infinity")
+
+    def to_gain(self, held: Collateral, value: Decimal) -> Decimal:
+        """Coins, rounded up, that count for `value` more; infinite where none of that coin would."""
+        holding = self._holding(held)
+        coins = coins_worth(holding, value) if holding is not None else UNBOUNDED
+        return whole_steps_up(coins, held.step) if coins.is_finite() else coins
+
+    def at_most(self, held: Collateral, value: Decimal) -> Decimal:
+        """Coins, rounded down, that count for no more than `value`."""
+        holding = self._holding(held)
+        coins = coins_at_most(holding, value) if holding is not None else Decimal(0)
+        return whole_steps(coins, held.step) if coins.is_finite() else coins
+
+    def to_lose(self, held: Collateral, value: Decimal) -> Decimal:
+        """Coins, rounded down, without which it counts for no more than `value` less; at most all of them."""
+        holding = self._holding(held)
+        coins = coins_within(holding, value) if holding is not None else Decimal(0)
+        return whole_steps(min(coins, held.amount), held.step)
+
+    def gain(self, held: Collateral, coins: Decimal) -> Decimal:
+        """What `coins` more (negative: fewer) count for, at the least that the tiers promise."""
+        holding = self._holding(held)
+        if holding is None or coins == 0:
+            return Decimal(0)
+        return gain_usd(holding, max(coins, -held.amount))
+
+    def most_gain(self, held: Collateral, coins: Decimal) -> Decimal:
+        """The same, at the most."""
+        holding = self._holding(held)
+        return most_gain_usd(holding, coins) if holding is not None else Decimal(0)
+
+    def with_change(self, coin: str, coins: Decimal) -> Loan:
+        """The loan as it will be shown once `coins` more (negative: fewer) of `coin` secure it."""
+        held = self.loan.collateral_in(coin)
+        if held is None:
+            return self.loan
+        change = self.gain(held, coins)
+        after = replace(
+            held,
+            amount=held.amount + coins,
+            value_usd=None if held.value_usd is None else max(Decimal(0), held.value_usd + change),
+        )
+        totals = self.loan.totals
+        return replace(
+            self.loan,
+            ltv=self.ltv_after(change),
+            collateral=tuple(after if item.coin == coin else item for item in self.loan.collateral),
+            totals=None
+            if totals is None
+            else Totals(debt_usd=totals.debt_usd, collateral_usd=totals.collateral_usd + change),
+        )
+
+    def _holding(self, held: Collateral) -> Holding | None:
+        if self.loan.totals is None:
+            return Holding(amount=held.amount, price_usd=Decimal(1))
+        price = (self.prices or {}).get(held.coin)
+        if price is None or price <= 0 or not held.tiers:
+            return None
+        return Holding(amount=held.amount, price_usd=price, tiers=held.tiers, shown_usd=held.value_usd)
+
+    def _highest_ltv(self) -> Decimal:
+        """What the true LTV may be at most: the quoted one is rounded."""
+        return self.loan.ltv + (QUOTED_TO if self.loan.totals is None else POOL_QUOTED_TO)
+
+    def _lowest_ltv(self) -> Decimal:
+        return self.loan.ltv - (QUOTED_TO if self.loan.totals is None else POOL_QUOTED_TO)
+
+    def _rounding(self) -> Decimal:
+        return Decimal(0) if self.loan.totals is None else CENTS

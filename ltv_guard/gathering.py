@@ -1,0 +1,88 @@
+"""From what was seen and is remembered to the facts that the policy decides on. Reads and sends nothing."""
+
+from __future__ import annotations
+
+from ltv_guard.core.decisions import AccountFacts, LoanFacts
+from ltv_guard.core.freshness import FRESH, Freshness, judge
+from ltv_guard.core.intents import State
+from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment
+from ltv_guard.core.rules import Rulebook
+from ltv_guard.core.settlement import window_is_over
+from ltv_guard.memory import DAY_MS, Memory
+from ltv_guard.ports import Episode
+from ltv_guard.sight import GuardOptions, Sight
+
+SLACK_MS = DAY_MS // 12
+
+
+class Gatherer:
+    """Gathers the facts of one account."""
+
+    def __init__(self, options: GuardOptions, rulebook: Rulebook, memory: Memory) -> None:
+        self._options = options
+        self._rulebook = rulebook
+        self._memory = memory
+
+    @property
+    def horizon_ms(self) -> int:
+        """How far back the history matters: a day, or as long as an add by hand keeps a release waiting."""
+        policies = [self._rulebook.default, *(policy for _, policy in self._rulebook.overrides)]
+        return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + SLACK_MS
+
+    def account(self, sight: Sight, now: Moment) -> AccountFacts:
+        return AccountFacts(
+            loans=tuple(self._loan(loan, sight, now) for loan in sight.loans),
+            wallet=sight.wallet,
+            prices=sight.prices,
+            wallet_rules=self._rulebook.wallet,
+            added_24h=self._memory.added_24h(now),
+        )
+
+    def _loan(self, loan: Loan, sight: Sight, now: Moment) -> LoanFacts:
+        policy = self._rulebook.policy_for(loan)
+        began = sight.books[loan.key.product].began
+        episode = sight.episodes.get(loan.key)
+        own = tuple(intent for intent in sight.open_intents if intent.key == loan.key)
+        return LoanFacts(
+            loan=loan,
+            policy=policy,
+            freshness=self.freshness(loan, sight, now),
+            open_intents=own,
+            window_over=all(
+                window_is_over(intent, self._memory.watch(intent, now), began, self._options.patience)
+                for intent in own
+            ),
+            episode_open=episode is not None and episode.closed_at_ms is None,
+            rested_ms=self._rested_ms(loan.key, episode, now),
+            low_for_ms=self._memory.low_for(
+                loan.key,
+                low=loan.ltv < policy.reduce.trigger_ltv,
+                seen_at=began,
+                longest_gap_ms=2 * self._options.poll_interval_ms + self._options.max_snapshot_age_ms,
+            ),
+            foreign_add_ms=self._memory.foreign_add_ms(loan.key, now),
+            refused=self._memory.refused(loan.key, now),
+        )
+
+    def freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:
+        last = self._memory.last_landed(loan.key, now)
+        if last is None:
+            return FRESH
+        began = sight.books[loan.key.product].began
+        found = judge(loan, began, last, self._memory.rows(loan.key), sight.prices)
+        # Fresh for long enough without a break: what was shown since is no echo of before.
+        self._memory.saw(last, fresh=found.fresh, at=began, long_enough_ms=self._echo_ms())
+        return found
+
+    def _echo_ms(self) -> int:
+        return 2 * self._options.patience.history_lag_ms
+
+    def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:
+        ends = [
+            item.updated_at_ms
+            for item in self._memory.intents.values()
+            if item.key == key and item.direction is Direction.REDUCE and item.state is State.CONFIRMED
+        ]
+        if episode is not None and episode.closed_at_ms is not None:
+            ends.append(episode.closed_at_ms)
+        return now.exchange_ms - max(ends) if ends else None

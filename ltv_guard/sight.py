@@ -1,0 +1,64 @@
+"""What one cycle works with: how the account is guarded, what was seen, what came of it. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.decisions import Decision
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import History, Loan, LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.settlement import Patience
+from ltv_guard.ports import Episode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardOptions:
+    """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to."""
+
+    account: str
+    environment: str
+    live: bool = False
+    poll_interval_ms: int = 15_000
+    max_snapshot_age_ms: int = 10_000
+    blind_after_cycles: int = 3
+    recv_window_ms: int = 5_000
+    patience: Patience = field(default_factory=Patience)
+    continuous: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet."""
+
+    loans: int = 0
+    actions: int = 0
+    left_open: int = 0
+    blind: bool = False
+    why_blind: str = ""
+    decisions: tuple[Decision, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+
+
+@dataclass(slots=True)
+class Sight:
+    """What one cycle has read so far."""
+
+    books: dict[Product, LoanBook] = field(default_factory=dict)
+    histories: dict[Product, History] = field(default_factory=dict)
+    asked_history: set[Product] = field(default_factory=set)
+    open_intents: tuple[Intent, ...] = ()
+    episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
+    wallet: Mapping[str, Decimal] | None = None
+    prices: Mapping[str, Decimal] | None = None
+    withheld: str | None = None
+
+    @property
+    def loans(self) -> tuple[Loan, ...]:
+        return tuple(loan for book in self.books.values() for loan in book.loans)
+
+    @property
+    def began(self) -> Moment:
+        """The oldest of its reads: nothing in it is older than this."""
+        return min((book.began for book in self.books.values()), key=lambda moment: moment.monotonic_ms)
