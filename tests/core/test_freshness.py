@@ -189,6 +189,17 @@ def test_a_partial_liquidation_is_new_not_old() -> None:
     assert is_fresh(ADDED, "8", ltv, OWN_ADD, price=price_for(ltv, 8, debt), debt=debt)
 
 
+def test_without_prices_a_partial_liquidation_does_not_leave_the_loan_alone() -> None:
+    assert is_fresh(ADDED, "9.232", "0.6499", OWN_ADD)
+
+
+def test_the_same_amount_in_the_other_direction_is_not_its_own() -> None:
+    by_human = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id=None)
+    by_hand = row("u1", "1.54", direction=REDUCE, at=LANDED)
+    assert not is_fresh(by_human, "11.54", "0.6499", by_hand)
+    assert is_fresh(by_human, "10", "0.75", by_hand)
+
+
 # LTV.
 
 
@@ -272,6 +283,11 @@ def test_a_change_too_small_to_matter_is_not_doubted() -> None:
 def test_the_implied_ltv_is_debt_over_collateral_in_usd() -> None:
     prices = {"BTC": D(50000), "USDT": D(1)}
     assert implied_ltvs(loan(held="2", debt="60000"), prices, "BTC") == [D("0.6")]
+
+
+def test_the_debt_is_valued_at_its_price_too() -> None:
+    prices = {"BTC": D(50000), "USDT": D("0.9")}
+    assert implied_ltvs(loan(held="2", debt="60000"), prices, "BTC") == [D("0.54")]
 
 
 @pytest.mark.parametrize("prices", [None, {}, {"BTC": D(50000)}, {"USDT": D(1)}, {"BTC": D(0), "USDT": D(1)}])

@@ -274,6 +274,21 @@ def test_a_decision_says_what_held_it_back_and_how_far_the_funds_go() -> None:
     assert "LTV 0.75 against a trigger of 0.75: 0.154 BTC bring it to 0.65" in decision.reason
 
 
+def test_a_rescue_says_what_it_lacks_and_leaves_room_for_no_more_than_its_bounds() -> None:
+    first = intent(amount="0.154")
+    about = facts(loan("0.82"), open_intents=(first,), window_over=True)
+    decision = decide_one(about, wallet={"BTC": "0.254"})
+    assert (decision.amount, decision.ceiling, decision.missing) == (D("0.1"), D("0.1"), D("0.16169231"))
+    assert decision.held_back == ("the Funding wallet leaves 0.100 BTC",)
+    assert decide_one(about).missing == 0
+
+
+def test_a_rescue_too_small_to_be_worth_a_call_is_not_made() -> None:
+    about = facts(loan("0.82"), open_intents=(intent(amount="0.154"),), window_over=True)
+    assert not decide_one(about, wallet={"BTC": "0.1559"}).acts
+    assert decide_one(about, wallet={"BTC": "0.156"}).amount == D("0.002")
+
+
 def test_an_unhindered_decision_lacks_nothing() -> None:
     decision = decide_one(facts(loan("0.75")))
     assert (decision.held_back, decision.missing) == ((), 0)
