@@ -1,0 +1,114 @@
+"""The history can't be read for a long time, and the price goes on falling: one rescue add, and no third."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e_world import NEEDY, ORDER, TARGETS, World, scenario_of
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+EMERGENCY = Decimal("0.80")
+RELEASE_TRIGGER = Decimal("0.40")
+OUTAGE = {"kind": "http_error", "endpoint": "history", "status": 504, "times": None}
+
+
+async def cycles(world: World, count: int) -> None:
+    """Waits until the guard has looked so many times more."""
+    seen = len(world.heard("cycle_finished"))
+    await world.until(lambda: len(world.heard("cycle_finished")) >= seen + count)
+
+
+async def ends_well(world: World) -> None:
+    """The history comes back: every intent is closed, and the loan brought to its target."""
+    world.exchange.clear_faults()
+    await world.until_settled_at_target()
+    await world.judge()
+
+
+@pytest.mark.parametrize("lost", ["close_before", "close_after"])
+async def test_an_add_that_stays_unknown_gets_one_rescue_and_not_two(
+    open_a_world: OpenWorld, lost: str
+) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault(**OUTAGE)
+        world.fault(lost, endpoint="adjust")
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("adjustment_unknown")))
+            await cycles(world, 3)
+            assert len(world.adjustments_sent()) == 1  # no emergency yet
+            fall_to(world, "0.82")
+            await world.until(lambda: bool(world.heard("rescue_sent")))
+            await world.until(lambda: world.ltv() <= TARGETS["add"])
+            first, second = world.adjustments_sent()
+            assert first["payload"] != second["payload"]
+            assert world.ltv() > RELEASE_TRIGGER  # also where both have landed
+            fall_to(world, "0.83")
+            await cycles(world, 4)
+            assert len(world.adjustments_sent()) == 2
+            assert len(world.heard("rescue_sent")) == 1
+            await ends_well(world)
+        assert sum(intent.rescue_of is not None for intent in await world.intents()) == 1
+
+
+async def test_a_rescue_that_is_lost_as_well_gets_no_third(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault(**OUTAGE)
+        world.fault("close_before", endpoint="adjust", times=2)
+        async with world.guarded():
+            fall_to(world, "0.82")
+            await world.until(lambda: len(world.heard("adjustment_unknown")) == 2)
+            await cycles(world, 6)
+            assert len(world.adjustments_sent()) == 2
+            assert not world.effects()
+            await ends_well(world)
+        states = [intent.state for intent in await world.intents()]
+        assert states.count("absent") == 2
+
+
+@pytest.mark.parametrize("lost", ["close_before", "close_after"])
+async def test_an_open_release_does_not_block_an_add(open_a_world: OpenWorld, lost: str) -> None:
+    async with open_a_world() as world:
+        async with world.guarded():
+            await cycles(world, 2)
+            world.fault(lost, endpoint="adjust", direction="reduce")
+            world.fault("hang_before", endpoint="history", times=None, seconds=30, after=1)
+            world.price(NEEDY["reduce"])
+            await world.until(lambda: bool(world.heard("adjustment_unknown")))
+            (release,) = await world.intents()
+            # Where it has landed the loan has less collateral than before: priced so that both are in need.
+            world.price(38000 if lost == "close_before" else 66000)
+            await world.until(lambda: bool(world.heard("rescue_sent")))
+            await world.until(lambda: any(row.direction == "add" for row in world.effects()))
+            rescue = (await world.intents())[0]
+            assert rescue.rescue_of == release.intent_id
+            assert world.ltv() <= TARGETS["add"]
+            world.exchange.clear_faults()
+            await world.until(world.none_is_open)
+        await world.judge()
+
+
+async def test_a_history_that_hangs_keeps_no_loan_from_being_protected(open_a_world: OpenWorld) -> None:
+    """Waiting for it takes longer than facts are good for: they have to be read again."""
+    scenario = scenario_of(NEEDY["add"])
+    first = scenario["users"]["1"]["orders"][0]
+    scenario["users"]["1"]["orders"].append({**first, "order_id": "1002", "collateral": "1.05"})
+    config = {"schedule": {"max_snapshot_age_s": 2}}
+    async with open_a_world(scenario, config=config) as world:
+        world.fault("hang_before", endpoint="history", times=None)
+        world.fault("close_before", endpoint="adjust", loan_id=ORDER)
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("adjustment_unknown")))
+            fall_to(world, "0.82")
+            await world.until(lambda: world.is_at_target(order="1002"))  # whose add nothing hinders
+            await world.until(lambda: world.is_at_target(order=ORDER))  # by its rescue
+            await ends_well(world)
+
+
+def fall_to(world: World, ltv: str) -> None:
+    """Sets the price at which the loan, as it truly stands, has this LTV."""
+    price = world.exchange.moment().prices["BTC"]
+    world.price((world.ltv() * price / Decimal(ltv)).quantize(Decimal("0.01")))
