@@ -108,14 +108,6 @@ def _greet(settings: Settings, journal: SqlJournal) -> None:
         journal=settings.journal.shown,
         continuous=journal.is_continuous,
     )
-    for name, account in settings.accounts.items():
-        if "crypto_loan" in account.products:
-            log.warning(
-                "product_not_guarded",
-                account=name,
-                product="crypto_loan",
-                why="pools are not guarded yet; legacy orders are",
-            )
 
 
 async def _know_everyone(wiring: Wiring) -> None:

@@ -42,11 +42,11 @@ class Watched:
 
     def look(self, state: State) -> None:
         for user in state["users"]:
-            loan = _loan_of(state, user)
-            if loan and loan["ltv"] is not None:
-                ltv = Decimal(loan["ltv"])
-                self.low[user] = min(ltv, self.low.get(user, ltv))
-                self.high[user] = max(ltv, self.high.get(user, ltv))
+            for loan in _loans_of(state, user):
+                if loan["ltv"] is not None:
+                    ltv = Decimal(loan["ltv"])
+                    self.low[user] = min(ltv, self.low.get(user, ltv))
+                    self.high[user] = max(ltv, self.high.get(user, ltv))
 
     def span(self, user: str) -> str:
         return f"{self.low[user]:.4f} to {self.high[user]:.4f}" if user in self.low else "never seen"
@@ -118,11 +118,10 @@ async def _show(
             await asyncio.sleep(LOOK_S)
 
 
-def _loan_of(state: State, user: str) -> State | None:
-    """The user's first loan, open or lost."""
+def _loans_of(state: State, user: str) -> list[State]:
+    """The user's loans, open or lost."""
     account = state["users"].get(user, {})
-    loans = [*account.get("orders", []), *([account["pool"]] if account.get("pool") else [])]
-    return loans[0] if loans else None
+    return [*account.get("orders", []), *([account["pool"]] if account.get("pool") else [])]
 
 
 def _prices(state: State) -> str:
@@ -134,11 +133,12 @@ def _hours(state: State) -> str:
     return f"{Decimal(state['market_s']) / 3600:5.1f} h"
 
 
-def _ltv(state: State, user: str) -> str:
-    loan = _loan_of(state, user)
-    if loan is None:
-        return "-"
+def _ltv(loan: State) -> str:
     return f"{Decimal(loan['ltv']):.4f}" if loan["ltv"] is not None else str(loan["status"])
+
+
+def _ltvs(state: State, user: str) -> str:
+    return " ".join(_ltv(loan) for loan in _loans_of(state, user)) or "-"
 
 
 def _wallet(state: State, user: str) -> str:
@@ -160,19 +160,17 @@ def _table(state: State) -> Table:
     for column in ("", "product", "LTV", "Funding wallet", "last adjustment"):
         table.add_column(column)
     for user, name in ((GUARDED, "guarded"), (TWIN, "unguarded twin")):
-        loan = _loan_of(state, user)
-        if loan is None:
-            continue
-        lost = loan["status"] != "open"
-        ltv = f"[bold red]{loan['status']}[/]" if lost else _ltv(state, user)
-        table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_adjustment(state, user))
+        for loan in _loans_of(state, user):
+            lost = loan["status"] != "open"
+            ltv = f"[bold red]{loan['status']}[/]" if lost else _ltv(loan)
+            table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_adjustment(state, user))
     return table
 
 
 def _line(state: State) -> str:
     return (
-        f"{_hours(state)}  {_prices(state):<12}  guarded {_ltv(state, GUARDED):<10}  "
-        f"twin {_ltv(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"
+        f"{_hours(state)}  {_prices(state):<12}  guarded {_ltvs(state, GUARDED):<10}  "
+        f"twin {_ltvs(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"
     )
 
 
@@ -190,10 +188,12 @@ def _sum_up(state: State, watched: Watched, console: Console) -> int:
         console.print("liquidated: nothing")
     for word, direction in (("added", "add"), ("released", "reduce")):
         moved = [item for item in own if item["direction"] == direction]
-        total = sum((Decimal(item["amount"]) for item in moved), Decimal(0))
-        coins = ", ".join(sorted({item["coin"] for item in moved}))
+        totals: dict[str, Decimal] = {}
+        for item in moved:
+            totals[item["coin"]] = totals.get(item["coin"], Decimal(0)) + Decimal(item["amount"])
+        coins = ", ".join(f"{total:.4f} {coin}" for coin, total in sorted(totals.items()))
         count = "once" if len(moved) == 1 else f"{len(moved)} times"
-        console.print(f"{word}: {count}, {total:.4f} {coins}" if moved else f"{word}: nothing")
+        console.print(f"{word}: {count}, {coins}" if moved else f"{word}: nothing")
     console.print(f"LTV of the guarded loan: {watched.span(GUARDED)}")
     if twins:
         cost = sum((Decimal(item["cost_usd"]) for item in twins), Decimal(0))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
 from ltv_guard.core.freshness import FRESH, Freshness, judge
-from ltv_guard.core.intents import State
+from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment
-from ltv_guard.core.rules import Rulebook
+from ltv_guard.core.rules import Rulebook, thresholds
 from ltv_guard.core.settlement import window_is_over
 from ltv_guard.memory import DAY_MS, Memory
 from ltv_guard.ports import Episode
@@ -56,7 +56,7 @@ class Gatherer:
             rested_ms=self._rested_ms(loan.key, episode, now),
             low_for_ms=self._memory.low_for(
                 loan.key,
-                low=loan.ltv < policy.reduce.trigger_ltv,
+                low=loan.ltv < thresholds(policy, loan).release_trigger,
                 seen_at=began,
                 longest_gap_ms=2 * self._options.poll_interval_ms + self._options.max_snapshot_age_ms,
             ),
@@ -71,10 +71,25 @@ class Gatherer:
         began = sight.books[loan.key.product].began
         found = judge(loan, began, last, self._memory.rows(loan.key), sight.prices)
         # Fresh for long enough without a break: what was shown since is no echo of before.
-        self._memory.saw(last, fresh=found.fresh, at=began, long_enough_ms=self._echo_ms())
-        return found
+        self._memory.saw(last, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
+        return FRESH if self._may_not_wait(loan, last, found, now) else found
 
-    def _echo_ms(self) -> int:
+    def _may_not_wait(self, loan: Loan, last: Intent, found: Freshness, now: Moment) -> bool:
+        """Whether to believe an LTV that prices do not bear out: in an emergency, after a long doubt.
+
+        Spot prices and the exchange's own part most when it matters most. Adding too much can be undone.
+        """
+        emergency = thresholds(self._rulebook.policy_for(loan), loan).emergency
+        return (
+            found.collateral_is_new
+            and last.direction is Direction.ADD
+            and loan.ltv >= emergency
+            and self._memory.doubted_for_ms(loan.key, now) > self.echo_ms
+        )
+
+    @property
+    def echo_ms(self) -> int:
+        """How long facts from before an adjustment may go on being shown."""
         return 2 * self._options.patience.history_lag_ms
 
     def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:

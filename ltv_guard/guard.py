@@ -113,6 +113,7 @@ class Guard:
         if self.options.live:
             await self._keep_episodes(owner, sight, decisions)
         self._report.decisions(decisions, sight.withheld)
+        self._report.doubts(decisions, self._clock.now(), 2 * self._gatherer.echo_ms)
         actions = await self._act(owner, sight, decisions) if sight.withheld is None else 0
         self._memory.forget_before(self._clock.now().exchange_ms - self._gatherer.horizon_ms)
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
@@ -275,6 +276,16 @@ class Guard:
         return self._human[1] if self._human else None
 
     async def _act(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
+        """Each product at its own pace: an order does not wait for the pool's turn to write."""
+        counts = await asyncio.gather(
+            *(
+                self._act_on(owner, sight, [item for item in decisions if item.loan.key.product is product])
+                for product in sight.books
+            )
+        )
+        return sum(counts)
+
+    async def _act_on(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
         actions = 0
         for decision in decisions:
             if self._stopping() or self._human is not None:

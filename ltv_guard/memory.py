@@ -37,6 +37,7 @@ class Memory:
     missed: dict[LoanKey, int] = field(default_factory=dict)
     refusals: dict[tuple[LoanKey, str], Refusal] = field(default_factory=dict)
     _fresh_since: dict[str, int] = field(default_factory=dict)
+    _doubted_since: dict[str, int] = field(default_factory=dict)
     _echoes_over: set[str] = field(default_factory=set)
     _low: dict[LoanKey, tuple[int, int]] = field(default_factory=dict)
 
@@ -53,6 +54,8 @@ class Memory:
             del self.intents[key]
             self.watches.pop(key, None)
             self._echoes_over.discard(key)
+            self._doubted_since.pop(key, None)
+            self._fresh_since.pop(key, None)
 
     def watch(self, intent: Intent, now: Moment) -> Watch:
         """The watch of an open intent; one that was sent by an earlier process is watched from now."""
@@ -65,6 +68,16 @@ class Memory:
             for item in self.intents.values()
             if item.adjust_id is not None and item.key.product is product
         }
+
+    def sibling_changes(self, intent: Intent) -> tuple[Decimal, ...]:
+        """What other open intents of the same loan and coin may have moved: a rescue, and what it rescues."""
+        return tuple(
+            item.change
+            for item in self.intents.values()
+            if item.is_open
+            and item.intent_id != intent.intent_id
+            and (item.key, item.coin) == (intent.key, intent.coin)
+        )
 
     def absent(self, product: Product, now: Moment) -> list[Intent]:
         """Intents given up as absent within a day: their row may still turn up."""
@@ -92,11 +105,19 @@ class Memory:
         """Notes a read of the loan after `last`; once they were fresh for long enough, none is doubted."""
         if not fresh:
             self._fresh_since.pop(last.intent_id, None)
+            self._doubted_since.setdefault(last.intent_id, at.monotonic_ms)
             return
+        self._doubted_since.pop(last.intent_id, None)
         since = self._fresh_since.setdefault(last.intent_id, at.monotonic_ms)
         if at.monotonic_ms - since >= long_enough_ms:
             self._fresh_since.pop(last.intent_id)
             self._echoes_over.add(last.intent_id)
+
+    def doubted_for_ms(self, key: LoanKey, now: Moment) -> int:
+        """How long what is shown of the loan has not been believed without a break."""
+        last = self.last_landed(key, now)
+        since = self._doubted_since.get(last.intent_id) if last is not None else None
+        return now.monotonic_ms - since if since is not None else 0
 
     def rows(self, key: LoanKey) -> tuple[HistoryRow, ...]:
         history = self.histories.get(key.product)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from ltv_guard.core.decisions import Cause, Decision
-from ltv_guard.core.loans import Loan, LoanBook, LoanKey
+from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment
 from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
@@ -109,6 +109,16 @@ class Reporter:
                 self._gone(self._memory.loans.pop(key))
         for loan in book.loans:
             self._memory.loans[loan.key] = loan
+            self._additions(loan)
+
+    def _additions(self, loan: Loan) -> None:
+        """Whether the platform takes more collateral: told when it may soon not, and when it does not."""
+        topic = ("additions", loan.key)
+        if loan.additions is Additions.TAKEN:
+            if self._notices.ended(topic):
+                log.info("collateral_taken_again", **_named(loan.key))
+        elif self._notices.changed(topic, loan.additions):
+            log.warning("collateral_limit", additions=loan.additions, **_named(loan.key))
 
     def _gone(self, loan: Loan) -> None:
         self._memory.missed.pop(loan.key, None)
@@ -143,6 +153,25 @@ class Reporter:
         self._pulled_in(decision)
         self._short(decision)
         self._unanswered(decision, withheld)
+
+    def doubts(self, decisions: Sequence[Decision], now: Moment, longest_ms: int) -> None:
+        """A loan whose facts have not become believable: it is not acted on, so somebody has to look."""
+        for decision in decisions:
+            key = decision.loan.key
+            topic = ("doubted", key)
+            doubted_ms = self._memory.doubted_for_ms(key, now)
+            if decision.cause is Cause.NOT_FRESH and doubted_ms > longest_ms:
+                self._notices.grave(
+                    topic,
+                    decision.reason,
+                    "loan_not_believed",
+                    why=decision.reason,
+                    seconds=doubted_ms // 1000,
+                    ltv=decision.loan.ltv,
+                    **_named(key),
+                )
+            elif decision.cause is not Cause.NOT_FRESH and self._notices.ended(topic):
+                log.warning("loan_believed_again", **_named(key))
 
     def _pulled_in(self, decision: Decision) -> None:
         limits = thresholds(decision.policy, decision.loan)

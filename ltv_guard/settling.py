@@ -13,7 +13,7 @@ from ltv_guard.core.settlement import Evidence, Patience, Verdict, settle
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
 from ltv_guard.ports import Clock, Journal, LoanExchange
-from ltv_guard.sending import Sender
+from ltv_guard.sending import Sender, withdrawn
 
 ABSENT_LOOK_MS = 60_000  # how often the history is read again for the row of an absent intent
 PATIENCE_WITH_EXCHANGE_MS = 60_000  # an intent open for longer than this is worth an alert
@@ -57,18 +57,19 @@ class Settler:
             if self._sender.in_flight(intent):
                 continue
             if intent.state is State.PLANNED:
-                await self._move(intent, State.WITHDRAWN, "adjustment_withdrawn", "found planned")
+                after = withdrawn(intent, self._clock.now().exchange_ms, "found planned")
+                await self._move(intent, after, "adjustment_withdrawn")
             elif intent.state is State.SENT:
-                left.append(await self._move(intent, State.UNKNOWN, "adjustment_unknown", "found sent"))
+                after = intent.to(State.UNKNOWN, self._clock.now().exchange_ms, ret_msg="found sent")
+                left.append(await self._move(intent, after, "adjustment_unknown"))
             else:
                 left.append(intent)
         return tuple(left)
 
-    async def _move(self, intent: Intent, state: State, event: str, why: str) -> Intent:
-        after = intent.to(state, self._clock.now().exchange_ms, ret_msg=why)
+    async def _move(self, intent: Intent, after: Intent, event: str) -> Intent:
         await self._journal.record(intent, after)
         self._memory.remember([after])
-        log.warning(event, intent_id=intent.intent_id, why=why, **_loan_of(intent))
+        log.warning(event, intent_id=intent.intent_id, why=after.ret_msg, **_loan_of(intent))
         return after
 
     async def read_history(self, exchange: LoanExchange, since_ms: int) -> History | None:
@@ -125,6 +126,7 @@ class Settler:
             history=history,
             loan=book.loan(intent.key) if book is not None else None,
             claimed=self._memory.claimed(intent.key.product),
+            siblings=self._memory.sibling_changes(intent),
         )
         verdict = settle(intent, self._memory.watch(intent, now), evidence, self._patience, now)
         if book is None and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:

@@ -101,7 +101,7 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "fall_to_trigger": _fall(loan.ltv, limits.trigger),
         "fall_to_margin_call": _fall(loan.ltv, loan.margin_call_ltv),
         "fall_to_liquidation": _fall(loan.ltv, loan.liquidation_ltv),
-        "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral},
+        "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral if item.amount > 0},
         "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,7 +17,7 @@ from ltv_guard.core.loans import Owner, Product
 from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, Match, ReduceRule, Rulebook, WalletRules
 from ltv_guard.core.settlement import Patience
 from ltv_guard.guard import Guard
-from ltv_guard.ports import Identity, Journal
+from ltv_guard.ports import Identity, Journal, LoanExchange
 from ltv_guard.settings import Account, Policy, Rule, Settings, Wallet
 from ltv_guard.sight import GuardOptions
 
@@ -71,19 +71,19 @@ async def wire(
                 request_timeout_s=float(settings.exchange.request_timeout_s),
             )
             stack.push_async_callback(client.close)
-            legacy = bybit.LegacyLoans(client)
+            products = _products(account, client)
             wiring.clients[name] = client
             wiring.accounts[name] = bybit.BybitAccount(client)
             wiring.guards[name] = Guard(
                 _options(settings, name, live=live, continuous=continuous),
                 account=wiring.accounts[name],
-                products=[legacy],
+                products=products,
                 journal=journal,
                 clock=wiring.clock,
                 rulebook=rulebook_of(account),
                 new_id=lambda: uuid.uuid4().hex,
                 seed=lambda: secrets.randbelow(1_000_000),
-                claim=_Claim(wiring, settings.exchange.environment, name, legacy, own),
+                claim=_Claim(wiring, settings.exchange.environment, name, products, own),
                 stopping=stopping,
             )
         yield wiring
@@ -96,7 +96,7 @@ class _Claim:
     wiring: Wiring
     environment: str
     account: str
-    legacy: bybit.LegacyLoans
+    products: Sequence[LoanExchange]
     own: Callable[[Owner], Awaitable[None]] | None
 
     async def __call__(self, identity: Identity) -> None:
@@ -107,9 +107,31 @@ class _Claim:
                 f"{identity.user_id}: keep one of the two"
             )
             raise NeedsHuman(self.wiring.clash)
-        self.legacy.vip_level = identity.vip_level
+        for exchange in self.products:
+            if isinstance(exchange, bybit.LegacyLoans):
+                exchange.vip_level = identity.vip_level
         if self.own is not None:
             await self.own(Owner(self.environment, identity.user_id))
+
+
+def _products(account: Account, client: bybit.BybitClient) -> list[LoanExchange]:
+    """The loan products that the account's settings name."""
+    found: list[LoanExchange] = []
+    if Product.LEGACY in account.products:
+        found.append(bybit.LegacyLoans(client))
+    if Product.CRYPTO_LOAN in account.products:
+        policies = [account.policy, *(rule.policy for rule in account.rules)]
+        wanted = dict.fromkeys(coin for policy in policies for coin in policy.collateral_preference)
+        terms = account.policy.pool_terms
+        found.append(
+            bybit.PoolLoans(
+                client,
+                candidates=tuple(wanted),
+                margin_call_ltv=terms.margin_call_ltv,
+                liquidation_ltv=terms.liquidation_ltv,
+            )
+        )
+    return found
 
 
 def _credentials(account: Account) -> bybit.Credentials:
@@ -165,6 +187,7 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
         name=name,
         protect=protect,
         add=AddRule(trigger_ltv=policy.add.trigger_ltv, target_ltv=policy.add.target_ltv),
+        collateral_preference=policy.collateral_preference,
         reduce=ReduceRule(
             enabled=policy.reduce.enabled,
             trigger_ltv=policy.reduce.trigger_ltv,

@@ -18,18 +18,21 @@ from ltv_guard.core.valuation import Holding, Unit, counted_usd
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
 CONTINUOUS = {Direction.ADD: Decimal("0.08"), Direction.REDUCE: Decimal("0.03")}
-NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
-# Quoted prices are never quite the loan's own: USDT is not quite a USD. An add that moves less than this
-# can't be told from none, and once more of it does little harm.
-SPREAD = {Direction.ADD: Decimal("0.01"), Direction.REDUCE: NOISE}
+# An adjustment that moves the LTV by no more than this can't be told from rounding, interest and the spread
+# of two prices; and facts from before it can do no more harm than that.
+NOISE = {Direction.ADD: Decimal("0.03"), Direction.REDUCE: Decimal("0.002")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """`fresh`, or why the snapshot does not count for the loan yet."""
+    """`fresh`, or why the snapshot does not count for the loan yet.
+
+    `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt.
+    """
 
     fresh: bool
     why: str = ""
+    collateral_is_new: bool = False
 
 
 FRESH = Freshness(fresh=True)
@@ -53,7 +56,8 @@ def judge(
     if _shows_only_a_part(held.amount, held.step, last, rows):
         return Freshness(fresh=False, why="it shows the collateral from before the last change")
     if not _ltv_moved_along(loan, held.amount, last, rows, prices):
-        return Freshness(fresh=False, why="its LTV has not followed its collateral yet")
+        why = "its LTV has not followed its collateral yet"
+        return Freshness(fresh=False, why=why, collateral_is_new=True)
     return FRESH
 
 
@@ -107,16 +111,16 @@ def _ltv_moved_along(
 ) -> bool:
     """Whether the LTV belongs to this collateral: continuous with before, or as prices imply."""
     moved = _moved(loan, amount, last, rows)
-    if moved is None or last.ltv_before <= 0 or abs(moved - 1) <= NOISE:
+    if moved is None or last.ltv_before <= 0 or abs(moved - 1) <= NOISE[last.direction]:
         return True
     half = min(CONTINUOUS[last.direction], abs(moved - 1) / 2)
-    if abs(loan.ltv * moved / last.ltv_before - 1) <= max(NOISE, half):
+    if abs(loan.ltv * moved / last.ltv_before - 1) <= half:
         return True
     implied = implied_ltvs(loan, prices, last.coin)
     as_we_moved_it = (moved > 1) is (last.direction is Direction.ADD)
     if (not implied or as_we_moved_it) and _is_beyond(loan.ltv, moved, last):
         return True
-    return any(abs(loan.ltv / ltv - 1) <= max(SPREAD[last.direction], half) for ltv in implied)
+    return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
 
 
 def _moved(loan: Loan, amount: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Decimal | None:

@@ -46,6 +46,7 @@ class Evidence:
     history: History
     loan: Loan | None
     claimed: Collection[str]
+    siblings: Collection[Decimal] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[
 
 def _ambiguous(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
     """Two rows that could be ours: it closes once every change is accounted for, or never will be."""
-    if unexplained_change(intent, evidence.history.rows, evidence.loan):
+    if unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings):
         return _missing(intent, watch, evidence, patience, now, State.AMBIGUOUS)
     return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
 
@@ -141,7 +142,7 @@ def _missing(
     if watch.first_missed is None:
         watch = Watch(since=watch.since, first_missed=began)
     lag_ms = patience.history_lag_ms
-    unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan)
+    unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings)
     if unexplained == intent.change:
         return Verdict(intent=intent, watch=watch, waiting="collateral moved by its amount, its row is late")
     if unexplained is None or unexplained != 0:
@@ -185,10 +186,14 @@ def starting_points(
     return bases, tuple(row for row in since if row not in earlier)
 
 
-def unexplained_change(intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None) -> Decimal | None:
+def unexplained_change(
+    intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None, siblings: Collection[Decimal] = ()
+) -> Decimal | None:
     """Coins of collateral that moved since the plan and that no row of the history explains.
 
-    None where it can't be known: the loan is no longer listed. Amounts within one displayed digit are equal.
+    The intent's own change if that is what moved, alone or with one of `siblings`: changes that other open
+    intents of the loan may have made. None where it can't be known: the loan is no longer listed. Amounts
+    within one displayed digit are equal.
     """
     if loan is None:
         return None
@@ -197,7 +202,8 @@ def unexplained_change(intent: Intent, rows: Iterable[HistoryRow], loan: Loan | 
     bases, after = starting_points(intent, rows_since(intent, rows))
     explained = sum((row.change for row in after), Decimal(0))
     readings = [amount - base - explained for base in bases]
-    if any(abs(value - intent.change) <= min(step, abs(value)) for value in readings):
+    own = (intent.change, *(intent.change + other for other in siblings))
+    if any(abs(value - change) <= min(step, abs(value)) for value in readings for change in own):
         return intent.change
     if any(abs(value) <= step for value in readings):
         return Decimal(0)

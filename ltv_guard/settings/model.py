@@ -16,8 +16,6 @@ from .sections import Exchange, Logging, Policy, Schedule, Section, Settlement, 
 from .values import AccountName, Marker, is_loopback
 
 NOT_YET = {
-    "policy.collateral_preference": "pools are not guarded yet",
-    "policy.pool_terms": "pools are not guarded yet",
     "exchange.stream_url": "prices are not streamed yet",
 }
 """Keys that nothing honours yet, and why: only defaults are accepted. A line goes when its feature lands."""

@@ -168,14 +168,7 @@ Refusal = Callable[..., str]
             "the same API key as accounts.a",
         ),
         # what is not honoured yet
-        ("policy: {collateral_preference: [BTC]}", "policy.collateral_preference", "can't be changed yet"),
-        ("policy: {pool_terms: {margin_call_ltv: 0.8}}", "policy.pool_terms", "pools are not guarded yet"),
         ("exchange: {stream_url: 'wss://stream.example.com'}", "exchange.stream_url", "not streamed yet"),
-        (
-            "overrides: [{match: {loan_coin: USDT}, policy: {collateral_preference: [ETH]}}]",
-            "overrides.0.policy.collateral_preference",
-            "can't be changed yet",
-        ),
     ],
 )
 def test_a_mistake_in_the_file_is_named(refusal: Refusal, text: str | bytes, named: str, said: str) -> None:

@@ -16,7 +16,7 @@ WALLET = "/v5/asset/transfer/query-account-coins-balance"
 TICKERS = "/v5/market/tickers"
 
 COINS_PER_REQUEST = 10
-PRICES_KEPT_MS = 900
+PRICES_KEPT_MS = 250
 QUOTE = "USDT"
 PEGGED = {"USDT": Decimal(1), "USDC": Decimal(1)}
 
@@ -52,7 +52,7 @@ class BybitAccount:
         return found
 
     async def prices(self) -> Mapping[str, Decimal]:
-        """USD per coin, of every coin with a USDT spot market; kept for just under a second."""
+        """USD per coin, of every coin with a USDT spot market; kept for a moment, as several may ask."""
         async with self._pricing:
             now_ms = self._client.clock.now().monotonic_ms
             if self._priced_at_ms is None or now_ms - self._priced_at_ms > PRICES_KEPT_MS:
