@@ -31,9 +31,11 @@ from ltv_guard.core.loans import (
     LoanKey,
     Moment,
     Product,
+    Totals,
 )
 from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, ReduceRule, Rulebook
 from ltv_guard.core.settlement import Patience
+from ltv_guard.core.valuation import Tier
 from ltv_guard.guard import Guard
 from ltv_guard.ports import Identity, SignedAdjustment
 from ltv_guard.sight import GuardOptions
@@ -43,6 +45,8 @@ WINDOW_MS = 5_000
 MARGIN_MS = 2_000
 STEP = Decimal("0.00000001")
 MAX_LTV = Decimal("0.8")  # a release may not go beyond
+HAIRCUT = Decimal("0.9")
+POOL = LoanKey(Product.CRYPTO_LOAN, "pool")
 
 
 class Crash(BaseException):
@@ -58,6 +62,11 @@ class Truth:
     debt: Decimal
     gone: bool = False
 
+    @property
+    def counts(self) -> Decimal:
+        """What a USD of collateral counts for: a pool has a haircut."""
+        return HAIRCUT if self.key.product is Product.CRYPTO_LOAN else Decimal(1)
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -68,10 +77,11 @@ class View:
     debt: Decimal
     price: Decimal
     gone: bool
+    counts: Decimal
 
     @property
     def ltv(self) -> Decimal:
-        return self.debt / (self.collateral * self.price)
+        return self.debt / (self.collateral * self.price * self.counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,16 +158,16 @@ class World:
 
     def note(self) -> None:
         for key, loan in self.loans.items():
-            view = View(self.true_ms, loan.collateral, loan.debt, self.price, loan.gone)
+            view = View(self.true_ms, loan.collateral, loan.debt, self.price, loan.gone, loan.counts)
             self.views.setdefault(key, []).append(view)
 
     def ltv(self, key: LoanKey) -> Decimal:
         loan = self.loans[key]
-        return loan.debt / (loan.collateral * self.price)
+        return loan.debt / (loan.collateral * self.price * loan.counts)
 
     def maximum(self, key: LoanKey) -> Decimal:
         loan = self.loans[key]
-        free = loan.collateral - loan.debt / (MAX_LTV * self.price)
+        free = loan.collateral - loan.debt / (MAX_LTV * self.price * loan.counts)
         return max(Decimal(0), free).quantize(STEP, ROUND_FLOOR)
 
     def move(self, key: LoanKey, direction: Direction, amount: Decimal, intent_id: str | None) -> bool:
@@ -211,7 +221,8 @@ class World:
 
     def shown_ltv(self, key: LoanKey) -> Decimal:
         view = self._view_at(key, max(self.stale_ms, self.old_ltv_ms))
-        return view.ltv.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+        digits = "0.000001" if key.product is Product.CRYPTO_LOAN else "0.0001"
+        return view.ltv.quantize(Decimal(digits), ROUND_HALF_UP)
 
     def last_own_effect_ms(self, key: LoanKey) -> int:
         return max(
@@ -222,17 +233,17 @@ class World:
 class ModelLoans:
     """Implements ports.LoanExchange."""
 
-    product = Product.LEGACY
-
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, product: Product = Product.LEGACY) -> None:
         self.world = world
+        self.product = product
 
     async def loans(self) -> LoanBook:
         world = self.world
         if world.orders_down:
             raise ExchangeUnavailable("the order list is down")
         began = world.now()
-        loans = tuple(_loan(world, key) for key in world.loans if not world.view(key).gone)
+        keys = [key for key in world.loans if key.product is self.product]
+        loans = tuple(_loan(world, key) for key in keys if not world.view(key).gone)
         return LoanBook(product=self.product, loans=loans, began=began)
 
     async def history(self, since_ms: int) -> History:
@@ -242,7 +253,9 @@ class ModelLoans:
         rows = tuple(
             row.shown
             for row in world.rows
-            if row.visible_ms <= world.true_ms and row.shown.at_ms >= since_ms - 10_000
+            if row.visible_ms <= world.true_ms
+            and row.shown.at_ms >= since_ms
+            and row.shown.key.product is self.product
         )
         return History(rows=rows, began=world.now())
 
@@ -304,10 +317,21 @@ def _carry_out(world: World, intent: Intent, answer: str) -> str | None:
 
 def _loan(world: World, key: LoanKey) -> Loan:
     view = world.view(key)
+    pooled = key.product is Product.CRYPTO_LOAN
+    value = (view.collateral * view.price * view.counts).quantize(Decimal("0.01"))
     return Loan(
         key=key,
         ltv=world.shown_ltv(key),
-        collateral=(Collateral(coin="BTC", amount=view.collateral, accuracy=8),),
+        collateral=(
+            Collateral(
+                coin="BTC",
+                amount=view.collateral,
+                accuracy=8,
+                value_usd=value if pooled else None,
+                tiers=(Tier(ratio=HAIRCUT, lower=Decimal(0)),),
+            ),
+        ),
+        totals=Totals(debt_usd=view.debt, collateral_usd=value) if pooled else None,
         debts=(Debt(coin="USDT", amount=view.debt),),
         margin_call_ltv=Decimal("0.87"),
         liquidation_ltv=Decimal("0.95"),
@@ -335,6 +359,7 @@ class ModelAccount:
 
 
 POLICY = LoanPolicy(
+    collateral_preference=("BTC",),
     add=AddRule(trigger_ltv=Decimal("0.75"), target_ltv=Decimal("0.65")),
     reduce=ReduceRule(
         enabled=True,
@@ -351,12 +376,14 @@ def key_of(number: int) -> LoanKey:
     return LoanKey(Product.LEGACY, str(number))
 
 
-def a_world(*ltvs: str, wallet: str = "100") -> World:
-    """A world whose loans have one BTC each at these LTVs, at 50,000 USD."""
+def a_world(*ltvs: str, wallet: str = "100", pool: str | None = None) -> World:
+    """A world whose loans have one BTC each at these LTVs, at 50,000 USD; and a pool, if its LTV is given."""
     loans = {
         key_of(number): Truth(key_of(number), Decimal(1), Decimal(ltv) * 50_000)
         for number, ltv in enumerate(ltvs, start=1)
     }
+    if pool is not None:
+        loans[POOL] = Truth(POOL, Decimal(1), Decimal(pool) * 50_000 * HAIRCUT)
     return World(loans=loans, wallet={"BTC": Decimal(wallet)})
 
 
@@ -382,7 +409,7 @@ def a_guard(
             patience=Patience(processing_margin_ms=MARGIN_MS, history_lag_ms=5_000),
         ),
         account=ModelAccount(world),
-        products=[ModelLoans(world)],
+        products=[ModelLoans(world, product) for product in {key.product: None for key in world.loans}],
         journal=journal,
         clock=world,
         rulebook=Rulebook(default=policy),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import structlog
-from exchange_model import Crash, a_guard, a_world, key_of
+from exchange_model import POOL, Crash, a_guard, a_world, key_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -23,7 +23,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey
 
-KEYS = (key_of(1), key_of(2))
+KEYS = (key_of(1), POOL)
 ANSWERS = (
     *("ok", "ok", "lost_answer", "lost_request", "refused", "not_sent"),
     *("late:500", "late:3000", "late:4900", "late:5900"),
@@ -59,14 +59,14 @@ Stretch = tuple[Weather, int, int]
 
 
 class SendPath(RuleBasedStateMachine):
-    """One account with two loans; the guard and its journal live through whatever the rules do.
+    """One account with an order and a pool; the guard and its journal live through whatever the rules do.
 
     Every rule is an event, and the stretch of time after it.
     """
 
     @initialize(first=st.sampled_from(["0.30", "0.80"]), second=st.sampled_from(["0.35", "0.70"]))
     def begin(self, first: str, second: str) -> None:
-        self.world = a_world(first, second, wallet="50")
+        self.world = a_world(first, pool=second, wallet="50")
         self.world.on_sent = self.check_what_is_sent
         self.journal = MemoryJournal()
         self.guard = a_guard(self.world, self.journal)
@@ -168,28 +168,21 @@ class SendPath(RuleBasedStateMachine):
         held_up = [item.intent for item in world.pending if item.intent.key == intent.key]
         assert not held_up, "sent while an earlier one may still land"
         since = world.last_own_effect_ms(intent.key)
-        shown = [view.collateral for view in world.views[intent.key] if view.at_ms >= since]
-        latest_effects = [row for row in world.rows if row.intent_id and row.shown.key == intent.key]
-        if latest_effects:
-            # A view of the same ms may be from just before the effect: skip those.
-            after = world.views[intent.key]
-            at_effect = max(i for i, view in enumerate(after) if view.at_ms <= since)
-            shown = [view.collateral for view in after[at_effect:]]
+        views = world.views[intent.key]
+        if since:
+            # Views of the same ms may be from just before the effect: the last of them is not.
+            views = views[max(index for index, view in enumerate(views) if view.at_ms <= since) :]
+        shown = [view.collateral for view in views]
         assert any(abs(intent.collateral_before - value) <= Decimal("0.00000002") for value in shown), (
             f"decided on a collateral of {intent.collateral_before} that was never there since "
             f"our last effect: {shown[-3:]}"
         )
-        if intent.direction is Direction.REDUCE:
-            ltv = world.ltv(intent.key)
-            after_it = (
-                ltv
-                * world.loans[intent.key].collateral
-                / max(Decimal("0.00000001"), world.loans[intent.key].collateral - intent.amount)
-            )
-            lowest_price = min(view.price for view in world.views[intent.key][-400:])
-            assert after_it <= Decimal("0.57") * max(
-                Decimal(1), max(view.price for view in world.views[intent.key][-400:]) / lowest_price
-            ), "released beyond the target"
+        ltvs = [view.ltv for view in views]
+        over, under = (Decimal("1.09"), Decimal("0.91"))  # what is told apart from prices that part
+        assert min(ltvs) * under <= intent.ltv_before <= max(ltvs) * over, (
+            f"decided on an LTV of {intent.ltv_before} that was never there since our last effect: "
+            f"{min(ltvs):.4f} to {max(ltvs):.4f}"
+        )
 
     def check_confirmed(self) -> None:
         rows = {row.shown.adjust_id: row for row in self.world.rows}
