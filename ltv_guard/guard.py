@@ -277,15 +277,18 @@ class Guard:
 
     async def _act(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
         """Each product at its own pace: an order does not wait for the pool's turn to write."""
-        counts = await asyncio.gather(
-            *(
-                self._act_on(owner, sight, [item for item in decisions if item.loan.key.product is product])
-                for product in sight.books
-            )
-        )
-        return sum(counts)
 
-    async def _act_on(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
+        async def act_on(product: Product) -> int:
+            own = [decision for decision in decisions if decision.loan.key.product is product]
+            return await self._act_in_turn(owner, sight, own)
+
+        done = await asyncio.gather(*map(act_on, sight.books), return_exceptions=True)
+        failures = [item for item in done if isinstance(item, BaseException)]
+        if failures:  # raised only now: the other product's adjustment was not to be cut off
+            raise failures[0]
+        return sum(item for item in done if isinstance(item, int))
+
+    async def _act_in_turn(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
         actions = 0
         for decision in decisions:
             if self._stopping() or self._human is not None:
