@@ -115,10 +115,16 @@ class Sender:
         return after
 
     async def _withdraw(self, intent: Intent, why: str) -> Intent:
-        after = intent.to(State.WITHDRAWN, self._clock.now().exchange_ms, ret_msg=why)
+        after = withdrawn(intent, self._clock.now().exchange_ms, why)
         await self._journal.record(intent, after)
         log.warning("adjustment_withdrawn", intent_id=intent.intent_id, why=why)
         return after
+
+
+def withdrawn(intent: Intent, at_ms: int, why: str) -> Intent:
+    """The intent that did not leave. One that was never tried is no rescue: the one is still to be had."""
+    rescue_of = None if intent.state is State.PLANNED else intent.rescue_of
+    return intent.to(State.WITHDRAWN, at_ms, ret_msg=why, rescue_of=rescue_of)
 
 
 def _facts_of(intent: Intent) -> dict[str, object]:
