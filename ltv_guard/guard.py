@@ -11,7 +11,7 @@ import structlog
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Moment, Owner, Product
+from ltv_guard.core.loans import Direction, Owner, Product
 from ltv_guard.core.policy import decide, within_maximum
 from ltv_guard.core.rules import Rulebook
 from ltv_guard.gathering import Gatherer
@@ -23,8 +23,7 @@ from ltv_guard.reporting import Reporter
 from ltv_guard.sending import Sender
 from ltv_guard.settling import Settler
 from ltv_guard.sight import GuardOptions, Outcome, Sight
-
-PROBE_MS = 60_000  # how often a key that needs a human is tried again
+from ltv_guard.standing import Standing
 
 T = TypeVar("T")
 
@@ -56,18 +55,17 @@ class Guard:
         self._clock = clock
         self._new_id = new_id
         self._seed = seed
-        self._claim = claim
         self._stopping = stopping
         self._owner: Owner | None = None
-        self._started: Moment | None = None
+        self._started_ms = clock.now().monotonic_ms
         self._trusted = options.continuous
         self._waits = False
-        self._human: tuple[int, str] | None = None
         self._lock = asyncio.Lock()
         self._memory = Memory()
         self._gatherer = Gatherer(options, rulebook, self._memory)
         self._notices = Notices(lambda: clock.now().monotonic_ms)
         self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
+        self._standing = Standing(options, account, clock, self._report, claim)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
         self._settler = Settler(journal, clock, self._memory, self._notices, self._sender, options.patience)
 
@@ -103,18 +101,17 @@ class Guard:
         sight = Sight()
         await self._observe(sight)
         await self._settle(owner, sight)
-        if sight.books and self._age_ms(sight) > self.options.max_snapshot_age_ms / 2:
-            await self._observe(sight)  # a history that hangs must not cost the loans their protection
+        decisions = await self._decide(sight)
         sight.withheld = await self._withheld(sight)
-        decisions = decide(self._gatherer.account(sight, self._clock.now()))
-        if any(decision.needs_a_closer_look for decision in decisions):
-            await self._look_closer(sight)
-            decisions = decide(self._gatherer.account(sight, self._clock.now()))
         if self.options.live:
             await self._keep_episodes(owner, sight, decisions)
         self._report.decisions(decisions, sight.withheld)
         self._report.doubts(decisions, self._clock.now(), 2 * self._gatherer.echo_ms)
         actions = await self._act(owner, sight, decisions) if sight.withheld is None else 0
+        return self._conclude(sight, decisions, actions), sight.withheld
+
+    def _conclude(self, sight: Sight, decisions: tuple[Decision, ...], actions: int) -> Outcome:
+        """What came of it, and how soon to look again."""
         self._memory.forget_before(self._clock.now().exchange_ms - self._gatherer.horizon_ms)
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
         self._waits = self.options.live and any(
@@ -130,30 +127,14 @@ class Guard:
             why_blind=self._report.why_blind,
             set_aside=tuple(item for book in sight.books.values() for item in book.set_aside),
             decisions=decisions,
-        ), sight.withheld
-
-    # Who we are: intents belong to the exchange's user, not to a name in a file.
+        )
 
     async def know_ourselves(self) -> Owner | None:
-        """Whose key this is; None while the exchange does not say."""
-        if self._started is None:
-            self._started = self._clock.now()
-        if self._owner is not None:
-            return self._owner
-        try:
-            identity = await self._account.identify()
-            if self._claim is not None:
-                await self._claim(identity)
-        except (ExchangeUnavailable, NeedsHuman) as error:
-            self._report.blind("account", str(error))
-            return None
-        self._report.recovered("account")
-        self._report.key(identity, live=self.options.live)
-        if self.options.live and (identity.read_only or not identity.can_adjust):
-            self._human = (self._clock.now().monotonic_ms, "the key may not adjust loans")
-        self._owner = Owner(self.options.environment, identity.user_id)
-        since = self._clock.now().exchange_ms - self._gatherer.horizon_ms
-        self._memory.remember(await self._journal.recent_intents(self._owner, since))
+        """Whose key this is: intents belong to the exchange's user. None while the exchange does not say."""
+        if self._owner is None and (owner := await self._standing.know()) is not None:
+            since = self._clock.now().exchange_ms - self._gatherer.horizon_ms
+            self._memory.remember(await self._journal.recent_intents(owner, since))
+            self._owner = owner
         return self._owner
 
     # Observe: each product by itself, so that one which fails does not blind the other.
@@ -183,6 +164,8 @@ class Guard:
                 await self._read_history(sight, product, intents)
         sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
         sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
+        if sight.books and self._age_ms(sight) > self.options.max_snapshot_age_ms / 2:
+            await self._observe(sight)  # a history that hangs must not cost the loans their protection
 
     async def _read_history(self, sight: Sight, product: Product, intents: Sequence[Intent] = ()) -> None:
         sight.asked_history.add(product)
@@ -193,6 +176,13 @@ class Guard:
             sight.histories[product] = history
 
     # Decide: the facts of every loan, then one pure function.
+
+    async def _decide(self, sight: Sight) -> tuple[Decision, ...]:
+        decisions = decide(self._gatherer.account(sight, self._clock.now()))
+        if any(decision.needs_a_closer_look for decision in decisions):
+            await self._look_closer(sight)
+            decisions = decide(self._gatherer.account(sight, self._clock.now()))
+        return decisions
 
     async def _look_closer(self, sight: Sight) -> None:
         """Something may have to be done: read what a quiet cycle does without."""
@@ -235,7 +225,7 @@ class Guard:
         pauses = await self._journal.pauses()
         pause = next((item for item in pauses if item.account in {None, self.options.account}), None)
         self._report.paused(pause)
-        human = await self._still_needs_human()
+        human = await self._standing.why_not()
         if not self.options.live:
             return "dry_run"
         if pause is not None:
@@ -249,31 +239,12 @@ class Guard:
     def _window_has_passed(self, sight: Sight) -> bool:
         """Whether all that another journal may have sent is visible by now, and has been read."""
         patience = self.options.patience
-        wait = self.options.recv_window_ms + patience.processing_margin_ms
-        started = self._started or self._clock.now()
+        over_ms = self._started_ms + self.options.recv_window_ms + patience.processing_margin_ms
         self._trusted = all(
-            product in sight.histories and sight.histories[product].began.ms_since(started) > wait
+            product in sight.histories and sight.histories[product].began.monotonic_ms > over_ms
             for product in self._products
         )
         return self._trusted
-
-    async def _still_needs_human(self) -> str | None:
-        """The cause while it lasts. Each minute the key is tried; writing resumes once it answers well."""
-        if self._human is None:
-            return None
-        since, why = self._human
-        now_ms = self._clock.now().monotonic_ms
-        if now_ms - since >= PROBE_MS:
-            self._human = (now_ms, why)
-            try:
-                identity = await self._account.identify()
-            except (ExchangeUnavailable, NeedsHuman) as error:
-                log.debug("probe_failed", why=str(error))
-            else:
-                if identity.can_adjust and not identity.read_only:
-                    self._human = None
-        self._report.human(self._human[1] if self._human else None)
-        return self._human[1] if self._human else None
 
     async def _act(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
         """Each product at its own pace: an order does not wait for the pool's turn to write."""
@@ -291,7 +262,7 @@ class Guard:
     async def _act_in_turn(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
         actions = 0
         for decision in decisions:
-            if self._stopping() or self._human is not None:
+            if self._stopping() or self._standing.is_lost:
                 break
             if self._age_ms(sight) > self.options.max_snapshot_age_ms:
                 break
@@ -348,9 +319,7 @@ class Guard:
         )
 
     def _refused(self, intent: Intent, code: int | None, why: str, remedy: Remedy | None) -> None:
-        now = self._clock.now()
         if remedy is Remedy.HUMAN:
-            self._human = (now.monotonic_ms, why)
-            self._report.human(why)
-            return
-        self._memory.refuse(intent.key, intent.coin, code, why, now)
+            self._standing.lose(why)
+        else:
+            self._memory.refuse(intent.key, intent.coin, code, why, self._clock.now())

@@ -1,0 +1,79 @@
+"""Where an account stands with the exchange: whose key it is, and whether it may write."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.loans import Owner
+from ltv_guard.ports import AccountExchange, Clock, Identity
+from ltv_guard.reporting import Reporter
+from ltv_guard.sight import GuardOptions
+
+PROBE_MS = 60_000  # how often a key that needs a human is tried again
+
+log = structlog.stdlib.get_logger()
+
+
+class Standing:
+    """Asks the exchange about the key. `claim` hears whose it is, and may refuse it (NeedsHuman)."""
+
+    def __init__(
+        self,
+        options: GuardOptions,
+        account: AccountExchange,
+        clock: Clock,
+        report: Reporter,
+        claim: Callable[[Identity], Awaitable[None]] | None,
+    ) -> None:
+        self._options = options
+        self._account = account
+        self._clock = clock
+        self._report = report
+        self._claim = claim
+        self._lost: tuple[int, str] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing may be written until a person has mended something."""
+        return self._lost is not None
+
+    async def know(self) -> Owner | None:
+        """Whose key it is; None, and said, while the exchange does not tell."""
+        try:
+            identity = await self._account.identify()
+            if self._claim is not None:
+                await self._claim(identity)
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            self._report.blind("account", str(error))
+            return None
+        self._report.recovered("account")
+        self._report.key(identity, live=self._options.live)
+        if self._options.live and not identity.can_adjust:
+            self.lose("the key may not adjust loans: give it 'Spot trade', read-write")
+        return Owner(self._options.environment, identity.user_id)
+
+    def lose(self, why: str) -> None:
+        """The exchange refuses this key: stop writing for the account, and go on watching."""
+        self._lost = (self._clock.now().monotonic_ms, why)
+        self._report.human(why)
+
+    async def why_not(self) -> str | None:
+        """The cause while it lasts. Each minute the key is tried; writing resumes once it answers well."""
+        if self._lost is None:
+            return None
+        since, why = self._lost
+        now_ms = self._clock.now().monotonic_ms
+        if now_ms - since >= PROBE_MS:
+            self._lost = None if await self._answers_well() else (now_ms, why)
+        self._report.human(why if self._lost else None)
+        return why if self._lost else None
+
+    async def _answers_well(self) -> bool:
+        try:
+            return (await self._account.identify()).can_adjust
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            log.debug("probe_failed", why=str(error))
+            return False
