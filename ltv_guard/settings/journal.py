@@ -104,9 +104,6 @@ def _postgresql(url: URL, key: str) -> str:
         raise ConfigError(f"{key} must name a database, as postgresql://db.example.com/ltv_guard does")
     if importlib.util.find_spec("asyncpg") is None:
         raise ConfigError(f"{key} needs the driver for PostgreSQL: install ltv-guard[postgres]")
-    if "sslmode" in url.query:
-        # asyncpg knows the same values by another name
-        url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
     return url.render_as_string(hide_password=False)
 
 

@@ -36,7 +36,7 @@ def test_the_sandbox_has_a_journal_of_its_own(load_text: Load) -> None:
         ("postgresql://db.example.com/x", "postgresql+asyncpg://db.example.com/x"),
         ("postgres://user@db:5433/x", "postgresql+asyncpg://user@db:5433/x"),
         ("postgresql+asyncpg:///x?host=/run/pg", "postgresql+asyncpg:///x?host=%2Frun%2Fpg"),
-        ("postgresql://db/x?sslmode=require", "postgresql+asyncpg://db/x?ssl=require"),
+        ("postgresql://db/x?sslmode=require", "postgresql+asyncpg://db/x?sslmode=require"),
     ],
 )
 def test_a_url_is_made_fit_for_the_async_drivers(

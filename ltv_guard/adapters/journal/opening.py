@@ -16,6 +16,15 @@ from ltv_guard.core.errors import JournalUnavailable
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
 _HIGHEST_PORT = 65535
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+# SQLAlchemy's URLs for asyncpg say ssl=..., also as a mere yes or no.
+_SSL = {
+    "true": "require",
+    "1": "require",
+    "on": "require",
+    "false": "disable",
+    "0": "disable",
+    "off": "disable",
+}
 
 
 async def open_journal(url: str, *, writer: bool = True, busy_timeout_s: float = 5.0) -> SqlJournal:
@@ -50,7 +59,7 @@ def parse_url(url: str) -> URL:
     if parsed.drivername in _POSTGRES:
         if not parsed.database:
             raise ValueError("the journal's URL must name a database: postgresql://user@host/database")
-        return parsed.set(drivername="postgresql+asyncpg")
+        return _with_sslmode(parsed.set(drivername="postgresql+asyncpg"))
     if parsed.drivername not in _SQLITE:
         raise ValueError(
             f"the journal's URL begins with {parsed.drivername}: only sqlite and postgresql are possible"
@@ -58,6 +67,15 @@ def parse_url(url: str) -> URL:
     if not parsed.database or parsed.database == ":memory:" or parsed.query or parsed.host:
         raise ValueError("the journal's URL must name a file, nothing else: sqlite:////folder/journal.db")
     return parsed
+
+
+def _with_sslmode(url: URL) -> URL:
+    """The same URL in libpq's words, which asyncpg reads: what it does not know it sends to the server."""
+    asked = url.query.get("ssl")
+    if not isinstance(asked, str):
+        return url
+    mode = _SSL.get(asked.lower(), asked)
+    return url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query.get("sslmode", mode)})
 
 
 async def _store(url: URL, *, writer: bool, busy_timeout_s: float) -> Store:
