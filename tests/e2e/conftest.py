@@ -39,3 +39,10 @@ def events() -> Iterator[list[Event]]:
 def open_a_world(tmp_path: Path, events: list[Event]) -> OpenWorld:
     """Serves a sandbox and writes a configuration for it, in `tmp_path`."""
     return partial(open_world, tmp_path, events)
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ban of ten minutes, and a minute between two looks at a refused key, would only take time."""
+    monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 1.5)
+    monkeypatch.setattr("ltv_guard.standing.PROBE_MS", 500)

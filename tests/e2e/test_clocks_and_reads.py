@@ -15,10 +15,7 @@ OFFSETS = [3_000, -3_000, 90_000, -90_000]
 DIRECTIONS = ["add", "reduce"]
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltv_guard.guard.PROBE_MS", 500)
-    monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 1.5)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -128,6 +125,20 @@ async def test_a_row_that_is_later_than_expected_is_waited_for_where_the_collate
     async with open_a_world(scenario_of(NEEDY[direction])) as world:
         world.fault("close_after", endpoint="adjust")
         world.fault("history_lag", endpoint="adjust", seconds=4)
+        async with world.guarded():
+            await world.until_settled_at_target(direction)
+        assert list(await world.judge()) == ["confirmed"]
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+async def test_what_lands_at_the_last_moment_and_shows_late_is_found_at_the_second_look(
+    open_a_world: OpenWorld, direction: str
+) -> None:
+    config = {"settlement": {"history_lag_s": 1}}
+    async with open_a_world(scenario_of(NEEDY[direction]), config=config) as world:
+        world.fault("apply_late", endpoint="adjust", delay_s="0.9")
+        world.fault("history_lag", endpoint="adjust", seconds="0.8")
+        world.fault("stale_reads", endpoint="orders", seconds="0.8", times=None)
         async with world.guarded():
             await world.until_settled_at_target(direction)
         assert list(await world.judge()) == ["confirmed"]

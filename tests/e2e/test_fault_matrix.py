@@ -21,7 +21,6 @@ NOT_APPLIED, APPLIED = {"applied": False}, {"applied": True}
 ABSURD = {"X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": "99999999999999999"}
 PAST = {"X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": "1"}
 GARBLED = {"X-Bapi-Limit-Status": "none", "X-Bapi-Limit-Reset-Timestamp": "soon"}
-SHORT_BAN_S = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +71,6 @@ CASES = [
         first="confirmed",
         config={"settlement": {"processing_margin_s": 1.2}},
     ),
-    Case(
-        name="applied late, and its row later still",
-        fault={"kind": "apply_late", "delay_s": "0.9"},
-        first="confirmed",
-        config={"settlement": {"history_lag_s": 1}},
-    ),
     *both("HTTP 500", "http_error", status=500),
     *both("HTTP 502", "http_error", status=502),
     *both("HTTP 504", "http_error", status=504),
@@ -116,13 +109,7 @@ CASES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ban of ten minutes, and a minute between two looks at a refused key, would only take time."""
-    monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", SHORT_BAN_S)
-    monkeypatch.setattr("ltv_guard.guard.PROBE_MS", 500)
-
-
+@pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("direction", ["add", "reduce"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_one_effect_whatever_becomes_of_the_first_answer(
