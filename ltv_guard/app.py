@@ -6,8 +6,9 @@ import asyncio
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import structlog
 
@@ -15,7 +16,7 @@ from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.daemon import Daemon
 from ltv_guard.guard import Guard
-from ltv_guard.heartbeat import Heartbeat
+from ltv_guard.heartbeat import Heartbeat, banned_for_s
 from ltv_guard.journals import journal_of
 from ltv_guard.ports import Pause
 from ltv_guard.rehearsal import Rehearsal
@@ -26,6 +27,8 @@ from ltv_guard.wiring import Wiring, wire
 
 DONE, FAILED = 0, 1
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
+
+T = TypeVar("T")
 
 log = structlog.stdlib.get_logger()
 
@@ -53,9 +56,7 @@ async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int
     """
     stop = stop or _stop_on_signals()
     async with _running(settings, stop.is_set) as (wiring, _):
-        outcomes = await asyncio.gather(
-            *(_until_settled(guard, settings, stop) for guard in wiring.guards.values())
-        )
+        outcomes = await _all(_until_settled(guard, settings, stop) for guard in wiring.guards.values())
     return FAILED if any(outcome.blind or outcome.left_open for outcome in outcomes) else DONE
 
 
@@ -81,16 +82,16 @@ async def _running(
             journal,
             live=settings.mode == "live",
             continuous=journal.is_continuous,
-            banned_for_s=await heartbeat.banned_for_s(settings.exchange.rest_url),
+            banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
             on_ban=heartbeat.banned,
             stopping=stopping,
             own=journal.claim,
         ) as wiring:
             heartbeat.guards = wiring.guards
             _greet(settings, journal)
-            await heartbeat.begin()
-            await _know_everyone(wiring)
             try:
+                await heartbeat.begin()
+                await _know_everyone(wiring)
                 yield wiring, heartbeat
             finally:
                 await heartbeat.end()
@@ -112,9 +113,18 @@ def _greet(settings: Settings, journal: SqlJournal) -> None:
 
 async def _know_everyone(wiring: Wiring) -> None:
     """Whose keys these are, as far as the exchange answers now. Raises ConfigError for one user twice."""
-    await asyncio.gather(*(guard.know_ourselves() for guard in wiring.guards.values()))
+    await _all(guard.know_ourselves() for guard in wiring.guards.values())
     if wiring.clash is not None:
         raise ConfigError(wiring.clash)
+
+
+async def _all(works: Iterable[Awaitable[T]]) -> list[T]:
+    """Lets every one of them end before the first that failed is raised: none runs on without its journal."""
+    ended = await asyncio.gather(*works, return_exceptions=True)
+    for item in ended:
+        if isinstance(item, BaseException):
+            raise item
+    return [item for item in ended if not isinstance(item, BaseException)]
 
 
 async def _skew_ms(wiring: Wiring) -> int:
@@ -132,9 +142,11 @@ def _stop_on_signals() -> asyncio.Event:
 
 async def plan(settings: Settings) -> list[AccountPlan]:
     """One read-only cycle of every account: decided on what the journal holds, nothing written anywhere."""
-    async with journal_of(settings) as journal, wire(settings, Rehearsal(journal), live=False) as wiring:
-        pauses = await journal.pauses()
-        return [await _plan_of(name, guard, settings, pauses) for name, guard in wiring.guards.items()]
+    async with journal_of(settings) as journal:
+        banned_s = await banned_for_s(journal, settings.exchange.rest_url)
+        async with wire(settings, Rehearsal(journal), live=False, banned_for_s=banned_s) as wiring:
+            pauses = await journal.pauses()
+            return [await _plan_of(name, guard, settings, pauses) for name, guard in wiring.guards.items()]
 
 
 async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence[Pause]) -> AccountPlan:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from ltv_guard.adapters.journal import MemoryJournal
-from ltv_guard.core.errors import GuardError
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ltv_guard.adapters.journal import MemoryJournal, Run
+from ltv_guard.core.errors import ExchangeBanned, GuardError
 from ltv_guard.daemon import SKEW_MS
-from ltv_guard.journals import journal_of
-from ltv_guard.ports import Identity
+from ltv_guard.heartbeat import banned_for_s
+from ltv_guard.journals import journal_of, live_runs
+from ltv_guard.ports import Identity, Pause
 from ltv_guard.settings import Settings
 from ltv_guard.tables import Finding
 from ltv_guard.wiring import Wiring, wire
@@ -15,33 +19,62 @@ from ltv_guard.wiring import Wiring, wire
 async def check(settings: Settings) -> list[Finding]:
     """Everything a first run needs, each with what was found."""
     source = str(settings.source) if settings.source else "the environment"
+    of_the_journal, banned_s = await _journal(settings)
     findings = [
         Finding(what="configuration", good=True, found=f"{source}, mode {settings.mode}"),
-        await _journal(settings),
+        *of_the_journal,
     ]
-    async with wire(settings, MemoryJournal(), live=False) as wiring:
+    async with wire(settings, MemoryJournal(), live=False, banned_for_s=banned_s) as wiring:
         findings.append(await _clock(settings, wiring))
-        for name in wiring.accounts:
+        for name in wiring.accounts if wiring.ban.remaining_s == 0 else ():
             findings += await _key(settings, wiring, name)
     return findings
 
 
-async def _journal(settings: Settings) -> Finding:
+async def _journal(settings: Settings) -> tuple[list[Finding], float]:
+    """What the journal says of itself, of pauses and of a daemon; and the seconds left of a ban."""
     try:
         async with journal_of(settings) as journal:
             pauses = await journal.pauses()
+            runs = await live_runs(journal)
+            banned_s = await banned_for_s(journal, settings.exchange.rest_url)
     except GuardError as error:
-        return Finding(what="journal", good=False, found=str(error), mend="mend the file, or set journal.url")
+        mend = "mend the file, or set journal.url"
+        return [Finding(what="journal", good=False, found=str(error), mend=mend)], 0.0
+    found, mend = settings.journal.shown, ""
     if pauses:
         paused = "; ".join(f"{item.account or 'all accounts'}: {item.reason}" for item in pauses)
-        return Finding(what="journal", good=True, found=f"paused ({paused})", mend="ltv-guard resume")
-    return Finding(what="journal", good=True, found=settings.journal.shown)
+        found, mend = f"paused ({paused})", "ltv-guard resume"
+    return [Finding(what="journal", good=True, found=found, mend=mend), *_daemons(runs, pauses)], banned_s
+
+
+def _daemons(runs: Sequence[Run], pauses: Sequence[Pause]) -> list[Finding]:
+    if not runs:
+        return [Finding(what="daemon", good=True, found="none is running on this journal")]
+    return [
+        Finding(
+            what="daemon",
+            good=True,
+            found=f"alive since {_time(run.started_at_ms)} (process {run.pid} on {run.host})",
+            mend=""
+            if all(item.account in run.acknowledged for item in pauses)
+            else "it has not acknowledged the pause yet",
+        )
+        for run in runs
+    ]
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 async def _clock(settings: Settings, wiring: Wiring) -> Finding:
     host = settings.exchange.rest_url
     try:
         await wiring.any_client.measure_clock()
+    except ExchangeBanned as error:
+        mend = "wait, and look after the loans in the exchange's app"
+        return Finding(what="exchange", good=False, found=str(error), mend=mend)
     except GuardError as error:
         mend = "check exchange.base_url, exchange.environment and the network"
         return Finding(what="exchange", good=False, found=str(error), mend=mend)

@@ -34,7 +34,7 @@ async def pause(
         say(f"paused {account or 'all accounts'}: nothing is sent from now on")
         deadline = time.monotonic() + ACKNOWLEDGE_S
         while time.monotonic() < deadline:
-            live = [run for run in await journal.runs() if _is_alive(run)]
+            live = await live_runs(journal)
             if not live:
                 say("no daemon is running on this journal")
                 return
@@ -55,8 +55,13 @@ async def resume(settings: JournalSettings, account: str | None, say: Callable[[
         say(f"still paused: {item.account or 'all accounts'}: {item.reason}")
 
 
-def _is_alive(run: Run) -> bool:
-    return run.ended_at_ms is None and now_ms() - run.alive_at_ms < 3 * BEAT_S * 1000
+async def live_runs(journal: SqlJournal) -> list[Run]:
+    """The daemons that were heard of lately: one that was killed counts for another 15 seconds."""
+    return [
+        run
+        for run in await journal.runs()
+        if run.ended_at_ms is None and now_ms() - run.alive_at_ms < 3 * BEAT_S * 1000
+    ]
 
 
 def now_ms() -> int:

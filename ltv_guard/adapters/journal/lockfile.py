@@ -19,19 +19,13 @@ class LockFile:
 
     @classmethod
     def take(cls, path: Path) -> Self:
-        """Raises JournalUnavailable while another process holds it, OSError where it cannot be made."""
+        """Raises JournalUnavailable where it cannot be held, OSError where the file cannot be made."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        except BlockingIOError as error:
-            holder = _holder(descriptor)
-            os.close(descriptor)
-            raise JournalUnavailable(
-                f"another ltv-guard{holder} is using the journal {path.with_suffix('')}: "
-                "stop it first, or give this one a journal of its own"
-            ) from error
+            _lock(descriptor, path.with_suffix(""))
+            pid = f"{os.getpid()}\n".encode()
+            os.pwrite(descriptor, pid, 0)
+            os.ftruncate(descriptor, len(pid))
         except BaseException:
             os.close(descriptor)
             raise
@@ -47,6 +41,21 @@ class LockFile:
 
     def release(self) -> None:
         os.close(self._descriptor)
+
+
+def _lock(descriptor: int, journal: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JournalUnavailable(
+            f"another ltv-guard{_holder(descriptor)} is using the journal {journal}: "
+            "stop it first, or give this one a journal of its own"
+        ) from error
+    except OSError as error:
+        raise JournalUnavailable(
+            f"the journal {journal} cannot be locked ({error.strerror}), so another ltv-guard could send "
+            "what this one sends: put it on a local disk"
+        ) from error
 
 
 def _holder(descriptor: int) -> str:

@@ -1,0 +1,83 @@
+"""What other commands learn of a running daemon: that it lives, since when, and what pauses it obeys."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e_world import NEEDY, World, scenario_of
+
+from ltv_guard import app, checking, journals
+from ltv_guard.adapters.journal import lockfile, open_journal
+from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.tables import Finding
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+
+async def finding(world: World, what: str) -> Finding:
+    return next(item for item in await checking.check(world.settings()) if item.what == what)
+
+
+async def test_check_shows_the_daemon_that_is_alive_and_since_when(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        assert "none is running" in (await finding(world, "daemon")).found
+        began = datetime.now(UTC) - timedelta(seconds=1)
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("cycle_finished")))
+            found = (await finding(world, "daemon")).found
+        assert f"process {os.getpid()} on" in found
+        since = datetime.strptime(found, f"alive since %Y-%m-%d %H:%M:%S UTC {found[found.index('(') :]}")
+        assert began <= since.replace(tzinfo=UTC) <= datetime.now(UTC)
+        assert "none is running" in (await finding(world, "daemon")).found
+
+
+async def test_a_pause_is_acknowledged_by_the_daemon_and_check_shows_it(open_a_world: OpenWorld) -> None:
+    said: list[str] = []
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        await journals.pause(world.settings(), None, "look", said.append)
+        assert said == [
+            "paused all accounts: nothing is sent from now on",
+            "no daemon is running on this journal",
+        ]
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("guard_paused")))
+            await journals.pause(world.settings(), "main", "look closer", said.append)
+            assert said[-1] == "the running daemon has acknowledged it"
+            assert (await finding(world, "daemon")).mend == ""
+            assert "main: look closer" in (await finding(world, "journal")).found
+            assert not world.exchange.writes
+
+
+async def test_check_says_that_a_daemon_has_not_acknowledged_a_pause(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        journal = await open_journal(world.journal_url, writer=False)
+        await journal.begin_run("a daemon that hangs", journals.now_ms())
+        await journal.pause(None, "look", journals.now_ms())
+        await journal.close()
+        assert "not acknowledged" in (await finding(world, "daemon")).mend
+
+
+async def test_a_second_daemon_is_refused_in_one_sentence_that_names_the_process(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world() as world, world.guarded():
+        await world.until(lambda: bool(world.heard("cycle_finished")))
+        with pytest.raises(JournalUnavailable, match=rf"another ltv-guard \(process {os.getpid()}\)"):
+            await app.run_daemon(world.settings())
+
+
+async def test_a_journal_that_can_not_be_locked_is_refused(
+    open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        monkeypatch.setattr(lockfile.fcntl, "flock", no_locks)
+        with pytest.raises(JournalUnavailable, match="cannot be locked .*local disk"):
+            await app.run_daemon(world.settings())
+        assert not world.exchange.requests
