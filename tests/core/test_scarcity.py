@@ -1,0 +1,127 @@
+"""Scarce funds: the coins go where they lower the worst danger."""
+
+from decimal import Decimal
+
+import pytest
+from core_builders import D
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltv_guard.core.loans import LoanKey, Product
+from ltv_guard.core.scarcity import SAVED, Claim, shares
+
+LIQUIDATION = D("0.95")
+
+
+def claim(name: str, ltv: str | Decimal, *, held: str | Decimal = "1", emergency: bool = False) -> Claim:
+    """An order with `held` coins, a target of 0.65 and a liquidation LTV of 0.95."""
+    danger = D(ltv) / LIQUIDATION
+
+    def coins_to(level: Decimal) -> Decimal:
+        return max(Decimal(0), D(held) * (danger / level - 1))
+
+    return Claim(
+        key=LoanKey(Product.LEGACY, name),
+        danger=danger,
+        goal=D("0.65") / LIQUIDATION,
+        coins_to=coins_to,
+        emergency=emergency,
+    )
+
+
+def after(item: Claim, coins: Decimal, held: str | Decimal = "1") -> Decimal:
+    return item.danger * D(held) / (D(held) + coins)
+
+
+def test_with_enough_for_all_each_gets_what_it_needs() -> None:
+    one, two = claim("1", "0.80"), claim("2", "0.76")
+    found = shares([one, two], common=D(10), balance=D(10))
+    assert after(one, found[one.key]) == pytest.approx(one.goal)
+    assert after(two, found[two.key]) == pytest.approx(two.goal)
+
+
+def test_with_half_of_it_both_end_level() -> None:
+    one, two = claim("1", "0.80"), claim("2", "0.76")
+    found = shares([one, two], common=D("0.2"), balance=D("0.2"))
+    assert sum(found.values()) == pytest.approx(D("0.2"))
+    assert after(one, found[one.key]) == pytest.approx(after(two, found[two.key]))
+
+
+def test_where_it_does_not_reach_to_level_them_all_of_it_goes_to_the_worse() -> None:
+    one, two = claim("1", "0.90"), claim("2", "0.76")
+    found = shares([one, two], common=D("0.05"), balance=D("0.05"))
+    assert found == {one.key: pytest.approx(D("0.05")), two.key: 0}
+
+
+def test_a_hopeless_loan_takes_nothing_from_one_that_can_be_saved() -> None:
+    lost, saveable = claim("1", "1.5"), claim("2", "0.80")
+    found = shares([lost, saveable], common=D("0.1"), balance=D("0.1"))
+    assert (found[lost.key], found[saveable.key]) == (0, pytest.approx(D("0.1")))
+
+
+def test_the_reserve_is_there_for_emergencies_alone() -> None:
+    urgent, calm = claim("1", "0.85", emergency=True), claim("2", "0.78")
+    found = shares([urgent, calm], common=D(0), balance=D("0.1"))
+    assert found == {calm.key: 0, urgent.key: pytest.approx(D("0.1"))}
+
+
+def test_what_emergencies_take_of_the_reserve_leaves_the_common_funds_to_the_others() -> None:
+    urgent, calm = claim("1", "0.80", emergency=True), claim("2", "0.79")
+    found = shares([urgent, calm], common=D("0.1"), balance=D("0.2"))
+    worst = max(after(urgent, found[urgent.key]), after(calm, found[calm.key]))
+    assert after(urgent, found[urgent.key]) == pytest.approx(after(calm, found[calm.key]))
+    assert worst == pytest.approx((urgent.danger + calm.danger) / D("2.2"))
+
+
+loans = st.lists(
+    st.tuples(st.decimals("0.70", "0.94", places=4), st.decimals("0.1", "20", places=3), st.booleans()),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(loans, st.decimals("0", "5", places=4), st.decimals("0", "3", places=4))
+def test_the_worst_danger_is_the_least_that_the_funds_allow(
+    given_loans: list[tuple[Decimal, Decimal, bool]], common: Decimal, reserve: Decimal
+) -> None:
+    claims = [
+        claim(str(n), ltv, held=held, emergency=urgent) for n, (ltv, held, urgent) in enumerate(given_loans)
+    ]
+    if any(item.at(SAVED) > 0 for item in claims):
+        return
+    balance = common + reserve
+    found = shares(claims, common=common, balance=balance)
+    calm = sum((found[item.key] for item in claims if not item.emergency), Decimal(0))
+    assert calm <= common + D("1e-12")
+    assert sum(found.values()) <= balance + D("1e-12")
+    held = [given_loan[1] for given_loan in given_loans]
+    worst = max(after(item, found[item.key], amount) for item, amount in zip(claims, held, strict=True))
+    assert worst == pytest.approx(_optimum(claims, held, common, balance), abs=D("1e-6"))
+
+
+def _optimum(claims: list[Claim], held: list[Decimal], common: Decimal, balance: Decimal) -> Decimal:
+    """Found independently: walk the level down in floats of a rational grid until the funds do not reach."""
+    low, high = 0.0, float(max(item.danger for item in claims))
+    for _ in range(60):
+        level = (low + high) / 2
+        need = [
+            max(0.0, float(amount) * (float(item.danger) / max(level, float(item.goal)) - 1))
+            for item, amount in zip(claims, held, strict=True)
+        ]
+        calm = sum(n for n, item in zip(need, claims, strict=True) if not item.emergency)
+        if calm <= float(common) and sum(need) <= float(balance):
+            high = level
+        else:
+            low = level
+    goals = max(float(item.goal) for item in claims)
+    return Decimal(max(high, min(goals, float(max(item.danger for item in claims)))))
+
+
+@given(loans, st.decimals("0", "5", places=4), st.decimals("0.0001", "3", places=4))
+def test_with_more_funds_no_loan_is_worse_off(
+    given_loans: list[tuple[Decimal, Decimal, bool]], funds: Decimal, more: Decimal
+) -> None:
+    claims = [claim(str(n), ltv, held=held) for n, (ltv, held, _) in enumerate(given_loans)]
+    less = shares(claims, common=funds, balance=funds)
+    richer = shares(claims, common=funds + more, balance=funds + more)
+    assert all(richer[item.key] >= less[item.key] - D("1e-12") for item in claims)
