@@ -10,6 +10,7 @@ import structlog
 
 from ltv_guard.core.decisions import Cause, Decision
 from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment
+from ltv_guard.core.offers import NO_MORE
 from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
@@ -18,6 +19,12 @@ from ltv_guard.sight import Outcome
 
 GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
 NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanishes from there was liquidated
+
+# Nothing is wrong with the loan: what was said of its protection is over.
+CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
+ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
+# The beginnings of why nothing may be sent, as one word each.
+WORDS = {"needs a human": "needs_human", "the journal is new or restored": "waiting"}
 
 log = structlog.stdlib.get_logger()
 
@@ -32,6 +39,7 @@ class Reporter:
         self._memory = memory
         self._failures: dict[str, int] = {}
         self._causes: dict[str, str] = {}
+        self._seen: dict[str, bool] = {}
 
     def finished(self, outcome: Outcome, withheld: str | None, duration_ms: int) -> None:
         """The heartbeat."""
@@ -43,9 +51,17 @@ class Reporter:
             worst_ltv=worst,
             actions=outcome.actions,
             duration_ms=duration_ms,
-            outcome="blind" if outcome.blind else (withheld or "ok").split(":")[0],
+            outcome=self._word_for(outcome, withheld),
             open_intents=outcome.left_open,
         )
+
+    def _word_for(self, outcome: Outcome, withheld: str | None) -> str:
+        if outcome.blind:
+            return "partial" if any(self._seen.values()) else "blind"
+        if withheld is None:
+            return "ok"
+        begun = withheld.split(":")[0]
+        return WORDS.get(begun, begun)
 
     @property
     def why_blind(self) -> str:
@@ -53,6 +69,7 @@ class Reporter:
 
     def blind(self, what: str, why: str) -> None:
         """A read failed: a fault when it begins, an alarm once it has lasted."""
+        self._seen[what] = False
         self._failures[what] = self._failures.get(what, 0) + 1
         self._causes[what] = why
         cycles = self._failures[what]
@@ -62,9 +79,14 @@ class Reporter:
             self._notices.grave(("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why)
 
     def recovered(self, what: str) -> None:
+        """A read went well: the end of a fault, if there was one, is told once."""
+        self._seen[what] = what != ACCOUNT
         self._causes.pop(what, None)
-        if self._failures.pop(what, 0) and self._notices.ended(("blind", what)):
+        failed = self._failures.pop(what, 0)
+        if self._notices.ended(("blind", what)):
             log.warning("guard_recovered", what=what)
+        elif failed:
+            log.info("read_works_again", what=what, failed=failed)
 
     def key(self, identity: Identity, *, live: bool) -> None:
         if identity.can_withdraw:
@@ -188,25 +210,33 @@ class Reporter:
             )
 
     def _short(self, decision: Decision) -> None:
-        """Funds, caps or the exchange leave the loan above its target."""
+        """Funds, caps or the exchange leave the loan above its target, or would."""
         topic = ("short", decision.loan.key)
-        if decision.missing <= 0:
-            if decision.cause is not Cause.OPEN_INTENT:
-                self._notices.ended(topic)
-            return
         details: dict[str, Any] = {
             "coin": decision.coin,
-            "missing": decision.missing,
+            "missing": decision.missing if decision.missing.is_finite() else None,
             "held_back": list(decision.held_back),
             "reachable_ltv": decision.reachable_ltv,
             "ltv": decision.loan.ltv,
         }
-        state = tuple(item.split(" leaves ")[0] for item in decision.held_back)
-        if decision.acts:
-            if self._notices.changed(topic, state):
-                log.warning("protection_short", **details)
-        else:
+        state = tuple(map(_without_amount, decision.held_back))
+        if decision.cause is Cause.SHORT:
             self._notices.grave(topic, state, "protection_short", **details)
+        elif decision.missing > 0:
+            if self._notices.changed(("less", topic), state):
+                log.warning("protection_short", **details)
+        elif decision.cause in CALM:
+            self._notices.ended(topic)
+            self._notices.ended(("less", topic))
+            self._closed(decision)
+
+    def _closed(self, decision: Decision) -> None:
+        """The platform takes no collateral: nothing could be done, should it be needed."""
+        loan, topic = decision.loan, ("closed", decision.loan.key)
+        if loan.additions is not Additions.REFUSED or not decision.policy.protect:
+            self._notices.ended(topic)
+        elif self._notices.changed(topic, NO_MORE):
+            log.warning("protection_short", held_back=[NO_MORE], reachable_ltv=loan.ltv, ltv=loan.ltv)
 
     def _unanswered(self, decision: Decision, withheld: str | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
@@ -223,6 +253,12 @@ class Reporter:
             )
         else:
             self._notices.ended(topic)
+
+
+def _without_amount(note: str) -> str:
+    """What holds back, for telling whether it is news: how much is left changes all the time."""
+    name, leaves, amount = note.partition(" leaves ")
+    return f"{name} of {amount.split()[-1]}" if leaves else note
 
 
 def _named(key: LoanKey) -> dict[str, str]:

@@ -157,7 +157,7 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
     for plan in plans:
         if plan.withheld:
             console.print(f"{plan.account}: nothing would be sent: {plan.withheld}")
-    if not any(plan.decisions for plan in plans):
+    if not any(plan.decisions or plan.set_aside or plan.blind for plan in plans):
         console.print("No loans.")
 
 

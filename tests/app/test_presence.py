@@ -30,8 +30,8 @@ async def test_check_shows_the_daemon_that_is_alive_and_since_when(open_a_world:
             await world.until(lambda: bool(world.heard("cycle_finished")))
             found = (await finding(world, "daemon")).found
         assert f"process {os.getpid()} on" in found
-        since = datetime.strptime(found, f"alive since %Y-%m-%d %H:%M:%S UTC {found[found.index('(') :]}")
-        assert began <= since.replace(tzinfo=UTC) <= datetime.now(UTC)
+        since = datetime.fromisoformat(found.removeprefix("alive since ").partition(" UTC")[0] + "+00:00")
+        assert began <= since <= datetime.now(UTC)
         assert "none is running" in (await finding(world, "daemon")).found
 
 
@@ -78,6 +78,6 @@ async def test_a_journal_that_can_not_be_locked_is_refused(
 
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
         monkeypatch.setattr(lockfile.fcntl, "flock", no_locks)
-        with pytest.raises(JournalUnavailable, match="cannot be locked .*local disk"):
+        with pytest.raises(JournalUnavailable, match=r"cannot be locked .*local disk"):
             await app.run_daemon(world.settings())
         assert not world.exchange.requests
