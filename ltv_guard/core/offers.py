@@ -13,12 +13,15 @@ from ltv_guard.core.purse import Purse
 from ltv_guard.core.sizing import whole_steps
 from ltv_guard.core.yardstick import Yardstick
 
+NO_MORE = "the exchange takes no more collateral (colRes 2)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """One coin: `needed` of it brings the loan to its target by itself, `amount` can be added now.
 
     With its mark that is at most `ceiling`; it gains `gain`. Over the whole episode it can bring `reach`.
+    `takes_more`: with more of the coin in the wallet it could bring more.
     """
 
     held: Collateral
@@ -28,6 +31,7 @@ class Offer:
     gain: Decimal
     reach: Decimal
     held_back: tuple[str, ...]
+    takes_more: bool
 
     @property
     def is_enough(self) -> bool:
@@ -37,8 +41,7 @@ class Offer:
 def offers(facts: LoanFacts, yard: Yardstick, need: Decimal, purse: Purse, *, emergency: bool) -> list[Offer]:
     """An offer of each coin that the operator would add, most wanted first."""
     if facts.loan.additions is Additions.REFUSED:
-        note = "the exchange takes no more collateral (colRes 2)"
-        return [_nothing(held, yard, need, note) for held in facts.policy.candidates(facts.loan)[:1]]
+        return [_nothing(held, yard, need, NO_MORE) for held in facts.policy.candidates(facts.loan)[:1]]
     return [
         _offer(facts, yard, held, need, purse, emergency=emergency)
         for held in facts.policy.candidates(facts.loan)
@@ -51,6 +54,11 @@ def best_of(every: Sequence[Offer]) -> Offer | None:
     return enough or max(every, key=lambda offer: offer.gain, default=None)
 
 
+def most_lacked(every: Sequence[Offer]) -> Offer:
+    """The most wanted coin of which more would help; where none would, the most wanted of all."""
+    return next((offer for offer in every if offer.takes_more), every[0])
+
+
 def _nothing(held: Collateral, yard: Yardstick, need: Decimal, note: str) -> Offer:
     return Offer(
         held=held,
@@ -60,6 +68,7 @@ def _nothing(held: Collateral, yard: Yardstick, need: Decimal, note: str) -> Off
         gain=Decimal(0),
         reach=Decimal(0),
         held_back=(note,),
+        takes_more=False,
     )
 
 
@@ -69,13 +78,19 @@ def _offer(
     coin = held.coin
     if coin in facts.refused:
         return _nothing(held, yard, need, facts.refused[coin])
+    if not yard.measures(held):
+        return _nothing(held, yard, need, f"{coin} has no price or no terms as collateral")
     needed = yard.to_gain(held, need)
+    useful = yard.most_useful(held)
     funds = UNLIMITED
     held_back = []
     for limit, name in purse.limits_on(coin, emergency=emergency):
-        if limit < needed:
+        if limit < min(needed, useful):
             held_back.append(f"{name} leaves {limit} {coin}")
         funds = min(funds, limit)
+    if useful < needed:
+        held_back.append(f"what counts as collateral leaves {useful} {coin}")
+        funds = min(funds, useful)
     cap = facts.policy.limits.max_add.get(coin, UNLIMITED)
     if cap < min(needed, funds):
         held_back.append(f"max_add allows {cap} {coin} at a time")
@@ -89,4 +104,5 @@ def _offer(
         gain=yard.gain(held, amount),
         reach=min(need, yard.gain(held, min(needed, funds))) if funds < needed else need,
         held_back=tuple(held_back),
+        takes_more=needed.is_finite(),
     )

@@ -8,7 +8,7 @@ from decimal import Decimal
 from ltv_guard.core.decisions import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Collateral, Direction, Loan
-from ltv_guard.core.offers import Offer, best_of, offers
+from ltv_guard.core.offers import Offer, best_of, most_lacked, offers
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.rules import Thresholds, thresholds
 from ltv_guard.core.sizing import whole_steps
@@ -136,18 +136,33 @@ def _answer(
     )
     if best is None:
         return replace(decision, cause=Cause.SHORT, reason=f"{reason}, but no coin can be added")
-    missing = yard.to_gain(best.held, need - funds) if funds < need else Decimal(0)
+    lacking = most_lacked(every) if funds < need else best
     decision = replace(
         decision,
         coin=best.held.coin,
-        missing=missing,
-        reason=f"{reason}: {best.needed} {best.held.coin} bring it to {limits.target}",
+        missing=_missing(yard, lacking, need - funds),
+        reason=f"{reason}: {_what_is_needed(best)} to {limits.target}",
     )
     if best.gain < least or best.amount < best.held.step:
         why = "; ".join(decision.held_back) or "nothing to add"
-        return replace(decision, cause=Cause.SHORT, reason=f"{decision.reason}, but {why}")
+        return replace(
+            decision, cause=Cause.SHORT, coin=lacking.held.coin, reason=f"{decision.reason}, but {why}"
+        )
     purse.take(best.held.coin, best.ceiling)
     return replace(decision, direction=Direction.ADD, amount=best.amount, ceiling=best.ceiling)
+
+
+def _missing(yard: Yardstick, offer: Offer, short: Decimal) -> Decimal:
+    """Coins lacking beyond what the offer brings; 0 if nothing is short, infinite if no amount would do."""
+    if short <= 0:
+        return Decimal(0)
+    return yard.to_gain(offer.held, offer.reach + short) - yard.to_gain(offer.held, offer.reach)
+
+
+def _what_is_needed(offer: Offer) -> str:
+    if offer.needed.is_finite():
+        return f"{offer.needed} {offer.held.coin} bring it"
+    return f"no amount of {offer.held.coin} by itself brings it"
 
 
 def _cooling(facts: LoanFacts) -> bool:
@@ -221,7 +236,7 @@ def _rescue(
         emergency=emergency,
         held_back=best.held_back,
         reachable_ltv=_shown(yard.ltv_after(yard.gain(best.held, amount))),
-        missing=yard.to_gain(best.held, need - funds) if funds < need else Decimal(0),
+        missing=_missing(yard, best, need - funds),
         rescue_of=first.intent_id,
         episode=None if facts.episode_open else EpisodeChange.OPENS,
     )
@@ -262,8 +277,8 @@ def _maybe_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) 
         return _hold(facts, cause, f"LTV {loan.ltv} is low, but {why_not or 'prices could not be read'}")
     spare = yard.spare(limits.release_target)
     least = yard.total * facts.policy.limits.min_adjustment_ratio
-    held, amount = _to_release(facts, yard, spare)
-    if held is None or spare < least or amount < held.step or -yard.gain(held, -amount) < least:
+    held, amount = _to_release(facts, yard, spare, least)
+    if held is None or spare < least:
         return _hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv}: too little to release")
     why_not = _why_not_release(facts, account, held.coin)
     if why_not is not None:
@@ -281,10 +296,14 @@ def _maybe_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) 
     )
 
 
-def _to_release(facts: LoanFacts, yard: Yardstick, spare: Decimal) -> tuple[Collateral | None, Decimal]:
-    """The coin to release, least wanted first, and how much of it."""
+def _to_release(
+    facts: LoanFacts, yard: Yardstick, spare: Decimal, least: Decimal
+) -> tuple[Collateral | None, Decimal]:
+    """The coin to release, least wanted first, and how much of it. One that brings too little is left."""
     coins = [(held, yard.to_lose(held, spare)) for held in reversed(facts.policy.candidates(facts.loan))]
-    possible = [(held, amount) for held, amount in coins if amount >= held.step]
+    possible = [
+        (held, amount) for held, amount in coins if amount >= held.step and -yard.gain(held, -amount) >= least
+    ]
     taken = [(held, amount) for held, amount in possible if held.coin not in facts.refused]
     return next(iter([*taken, *possible]), (None, Decimal(0)))
 

@@ -3,18 +3,20 @@
 Each coin has tiers: so much of it counts at one ratio, the next at a lower one
 (v5/new-crypto-loan/collateral-coin). The documentation leaves open whether a tier's bounds are coins or USD.
 Both readings are kept until what the exchange shows for the coins at hand tells them apart. Until then the
-one that protects the borrower holds: an add is not too small, a release not too large.
+one that protects the borrower holds: an add is not too small, a release not too large. The exchange reads the
+tiers of all coins alike, so what one coin tells holds for the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 UNBOUNDED = Decimal("Infinity")
 TELLING = Decimal("0.02")  # a reading this far from what is shown is not the exchange's
+CENT = Decimal("0.01")  # what is shown is rounded to this: dust tells nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,16 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """Coins of one kind in a pool. `shown_usd` is what the exchange says they count for; None: not known."""
+    """Coins of one kind in a pool. `shown_usd` is what the exchange says they count for; None: not known.
+
+    `units` are the readings of tiers that the pool's other coins leave possible.
+    """
 
     amount: Decimal
     price_usd: Decimal
     tiers: Sequence[Tier] = FLAT
     shown_usd: Decimal | None = None
+    units: Collection[Unit] = tuple(Unit)
 
 
 def counted_usd(holding: Holding, amount: Decimal, unit: Unit) -> Decimal:
@@ -75,6 +81,11 @@ def coins_within(holding: Holding, value_usd: Decimal) -> Decimal:
     return min(_to_lose(holding, value_usd, unit, scale) for unit, scale in _readings(holding))
 
 
+def coins_that_count(holding: Holding) -> Decimal:
+    """Coins that can be added before no more of them count, by the reading that lets most count."""
+    return max(_room(holding, unit) for unit, _ in _readings(holding))
+
+
 def gain_usd(holding: Holding, coins: Decimal) -> Decimal:
     """USD that it counts for more with `coins` more (negative: fewer), by the least favourable reading."""
     return min(_gains(holding, coins))
@@ -93,17 +104,37 @@ def _gains(holding: Holding, coins: Decimal) -> list[Decimal]:
     ]
 
 
+def units_told(holdings: Iterable[Holding]) -> tuple[Unit, ...]:
+    """The readings of tiers that agree with what is shown of every holding; all where none does."""
+    told = [{unit for unit, _ in _matching(holding)} or set(Unit) for holding in holdings]
+    left = set(Unit).intersection(*told)
+    return tuple(unit for unit in Unit if unit in left) or tuple(Unit)
+
+
 def _readings(holding: Holding) -> list[tuple[Unit, Decimal]]:
     """The readings that what is shown allows, each with the factor that makes it agree exactly."""
+    found = _matching(holding) or _scaled(holding)
+    return [(unit, scale) for unit, scale in found if unit in holding.units] or found
+
+
+def _matching(holding: Holding) -> list[tuple[Unit, Decimal]]:
+    """The readings that come near to what is shown; both where nothing is shown to compare with."""
     if holding.shown_usd is None or holding.amount == 0:
         return [(unit, Decimal(1)) for unit in Unit]
+    return [(unit, scale) for unit, scale in _scaled(holding) if abs(scale - 1) <= TELLING]
+
+
+def _scaled(holding: Holding) -> list[tuple[Unit, Decimal]]:
+    """Every reading under which the holding counts for something, with its factor."""
+    shown = holding.shown_usd or Decimal(0)
     found = []
     for unit in Unit:
         reckoned = counted_usd(holding, holding.amount, unit)
-        if reckoned > 0:
-            found.append((unit, holding.shown_usd / reckoned))
-    telling = [(unit, scale) for unit, scale in found if abs(scale - 1) <= TELLING]
-    return telling or found or [(unit, Decimal(1)) for unit in Unit]
+        if abs(shown - reckoned) <= CENT:
+            found.append((unit, Decimal(1)))
+        elif reckoned > 0:
+            found.append((unit, shown / reckoned))
+    return found or [(unit, Decimal(1)) for unit in Unit]
 
 
 def _parts(holding: Holding, amount: Decimal, unit: Unit) -> Iterator[tuple[Decimal, Decimal]]:
@@ -121,22 +152,27 @@ def _in_coins(holding: Holding, tier: Tier, unit: Unit) -> tuple[Decimal, Decima
     return tier.lower / holding.price_usd, upper
 
 
+def _room(holding: Holding, unit: Unit) -> Decimal:
+    ends = [_in_coins(holding, tier, unit)[1] for tier in holding.tiers if tier.ratio > 0]
+    return max(Decimal(0), max(ends, default=Decimal(0)) - holding.amount)
+
+
 def _to_gain(holding: Holding, value_usd: Decimal, unit: Unit, scale: Decimal) -> Decimal:
     """Coins upward from what is held, tier by tier, until they count for `value_usd`."""
-    missing, coins = value_usd, Decimal(0)
+    missing, reached = value_usd, holding.amount
     for tier in holding.tiers:
-        lower, upper = _in_coins(holding, tier, unit)
-        room = upper - max(lower, holding.amount)
-        per_coin = tier.ratio * holding.price_usd * scale
-        if room <= 0:
-            continue
-        if per_coin > 0 and missing <= room * per_coin:
-            return coins + missing / per_coin
-        if not room.is_finite():
+        if missing <= 0:
             break
-        coins += room
-        missing -= room * per_coin
-    return UNBOUNDED if missing > 0 else coins
+        lower, upper = _in_coins(holding, tier, unit)
+        start = max(lower, reached)
+        per_coin = tier.ratio * holding.price_usd * scale
+        if upper <= start or per_coin <= 0:
+            continue
+        if missing <= (upper - start) * per_coin:
+            return start + missing / per_coin - holding.amount
+        missing -= (upper - start) * per_coin
+        reached = upper
+    return UNBOUNDED if missing > 0 else reached - holding.amount
 
 
 def _to_lose(holding: Holding, value_usd: Decimal, unit: Unit, scale: Decimal) -> Decimal:

@@ -15,11 +15,14 @@ from ltv_guard.core.sizing import POOL_QUOTED_TO, QUOTED_TO, whole_steps, whole_
 from ltv_guard.core.valuation import (
     UNBOUNDED,
     Holding,
+    Unit,
     coins_at_most,
+    coins_that_count,
     coins_within,
     coins_worth,
     gain_usd,
     most_gain_usd,
+    units_told,
 )
 
 CENTS = Decimal("0.02")  # a pool's totals are quoted in cents, each rounded
@@ -65,6 +68,16 @@ class Yardstick:
         holding = self._holding(held)
         coins = coins_worth(holding, value) if holding is not None else UNBOUNDED
         return whole_steps_up(coins, held.step) if coins.is_finite() else coins
+
+    def most_useful(self, held: Collateral) -> Decimal:
+        """Coins beyond which no more of them count, rounded up; infinite where there is no such end."""
+        holding = self._holding(held)
+        coins = coins_that_count(holding) if holding is not None else Decimal(0)
+        return whole_steps_up(coins, held.step) if coins.is_finite() else coins
+
+    def measures(self, held: Collateral) -> bool:
+        """Whether it is known what the coin counts for: it has a price and terms."""
+        return self._holding(held) is not None
 
     def at_most(self, held: Collateral, value: Decimal) -> Decimal:
         """Coins, rounded down, that count for no more than `value`."""
@@ -114,10 +127,19 @@ class Yardstick:
     def _holding(self, held: Collateral) -> Holding | None:
         if self.loan.totals is None:
             return Holding(amount=held.amount, price_usd=Decimal(1))
+        holding = self._as_shown(held)
+        return None if holding is None else replace(holding, units=self._units())
+
+    def _as_shown(self, held: Collateral) -> Holding | None:
         price = (self.prices or {}).get(held.coin)
         if price is None or price <= 0 or not held.tiers:
             return None
         return Holding(amount=held.amount, price_usd=price, tiers=held.tiers, shown_usd=held.value_usd)
+
+    def _units(self) -> tuple[Unit, ...]:
+        """How the exchange reads tiers, as far as all that is in the pool tells."""
+        shown = (self._as_shown(item) for item in self.loan.collateral)
+        return units_told(holding for holding in shown if holding is not None)
 
     def _highest_ltv(self) -> Decimal:
         """What the true LTV may be at most: the quoted one is rounded."""
