@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Collateral, Direction, HistoryRow, Loan, Moment
+from ltv_guard.core.loans import Collateral, Debt, Direction, HistoryRow, Loan, Moment
 from ltv_guard.core.settlement import rows_since, starting_points
 from ltv_guard.core.valuation import Holding, Unit, counted_usd
 
@@ -153,21 +153,30 @@ def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) ->
     if prices is None:
         return []
     held = [item for item in loan.collateral if item.amount > 0]
-    needed = {debt.coin for debt in loan.debts} | {item.coin for item in held}
-    if not needed <= prices.keys():
-        return []
-    debt = sum((item.amount * prices[item.coin] for item in loan.debts), Decimal(0))
     if loan.totals is None:
-        values = [sum((item.amount * prices[item.coin] for item in held), Decimal(0))]
+        debt, value = _worth(loan.debts, prices), _worth(held, prices)
+        values = [] if value is None else [value]
     else:
+        # An adjustment does not touch what is owed: where a debt has no price, what is shown of it will do.
+        debt = _worth(loan.debts, prices) or loan.totals.debt_usd
         others = sum((item.value_usd or Decimal(0) for item in held if item.coin != coin), Decimal(0))
         own = next((item for item in held if item.coin == coin), None)
         values = [others + value for value in _counted(own, prices)]
-    return [debt / value for value in values if value > 0 and debt > 0]
+    return [debt / value for value in values if value > 0 and debt is not None and debt > 0]
+
+
+def _worth(items: Sequence[Collateral | Debt], prices: Mapping[str, Decimal]) -> Decimal | None:
+    """USD of all of them; None where a price is missing."""
+    if not {item.coin for item in items} <= prices.keys():
+        return None
+    return sum((item.amount * prices[item.coin] for item in items), Decimal(0))
 
 
 def _counted(held: Collateral | None, prices: Mapping[str, Decimal]) -> list[Decimal]:
+    """What the coins may count for in a pool; nothing where their price or terms are missing."""
     if held is None:
         return [Decimal(0)]
+    if prices.get(held.coin, Decimal(0)) <= 0 or not held.tiers:
+        return []
     holding = Holding(amount=held.amount, price_usd=prices[held.coin], tiers=held.tiers)
     return [counted_usd(holding, held.amount, unit) for unit in Unit]
