@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
@@ -13,6 +13,7 @@ from ltv_guard.adapters.bybit.pool_wire import (
     POOL,
     PoolTerms,
     adjustment_body,
+    owes_nothing,
     parse_history_row,
     parse_position,
     parse_tiers,
@@ -65,7 +66,7 @@ class PoolLoans:
         loans: tuple[Loan, ...] = ()
         set_aside: tuple[SetAside, ...] = ()
         try:
-            if result.get("borrowList") != []:
+            if not owes_nothing(result):
                 loan = parse_position(result, await self._current_terms())
                 loans = (loan,) if loan is not None else ()
         except ValueError as exc:
@@ -106,9 +107,9 @@ class PoolLoans:
         now_ms = self._client.clock.now().monotonic_ms
         if self._terms is not None and now_ms < self._due_ms:
             return self._terms
+        self._due_ms = now_ms + TERMS_KEPT_MS
         try:
             self._terms = await self._read_terms()
-            self._due_ms = now_ms + TERMS_KEPT_MS
         except ExchangeUnavailable:
             if self._terms is None:
                 raise
@@ -116,16 +117,24 @@ class PoolLoans:
         return self._terms
 
     async def _read_terms(self) -> PoolTerms:
-        tiers = await self._client.get(TERMS, signed=False)
-        # The pool's own terms tell no accuracy; the legacy ones do, coin by coin.
-        legacy = await self._client.get(LEGACY_TERMS, signed=False)
+        result = await self._client.get(TERMS, signed=False)
         try:
-            return PoolTerms(
-                tiers=parse_tiers(tiers),
-                accuracies={name: item.accuracy for name, item in parse_terms(legacy, None).items()},
-                candidates=self._candidates,
-                margin_call_ltv=self._margin_call_ltv,
-                liquidation_ltv=self._liquidation_ltv,
-            )
+            tiers = parse_tiers(result)
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
+        return PoolTerms(
+            tiers=tiers,
+            accuracies=await self._read_accuracies(),
+            candidates=self._candidates,
+            margin_call_ltv=self._margin_call_ltv,
+            liquidation_ltv=self._liquidation_ltv,
+        )
+
+    async def _read_accuracies(self) -> Mapping[str, int]:
+        """The pool's own terms tell none, those of the old product do. It must not need that product."""
+        try:
+            terms = parse_terms(await self._client.get(LEGACY_TERMS, signed=False), None)
+        except (ExchangeUnavailable, Nonsense):
+            self._due_ms = self._client.clock.now().monotonic_ms + TERMS_RETRIED_MS
+            return self._terms.accuracies if self._terms is not None else {}
+        return {name: item.accuracy for name, item in terms.items()}

@@ -20,6 +20,7 @@ from ltv_guard.adapters.bybit.fields import (
     decimal,
     identity,
     rows,
+    shown,
     whole,
 )
 from ltv_guard.adapters.bybit.wire import CODES, DIRECTIONS, plain
@@ -74,9 +75,11 @@ def adjustment_body(intent: Intent) -> bytes:
 
 def parse_position(result: Row, terms: PoolTerms) -> Loan | None:
     """The pool; None where nothing is owed. Raises Nonsense, or ValueError for what no loan can be."""
+    if owes_nothing(result):
+        return None
     debts = [_debt(as_row(item)) for item in rows(result, "borrowList")]
     if not any(debt.amount > 0 for debt in debts):
-        return None
+        raise Nonsense(f"it lists no debt, and owes {shown(result['totalDebt'])}")
     held = [_collateral(as_row(item), terms) for item in rows(result, "collateralList")]
     names = [item.coin for item in held]
     if len(set(names)) < len(names):
@@ -93,6 +96,16 @@ def parse_position(result: Row, terms: PoolTerms) -> Loan | None:
         totals=totals,
         additions=ADDITIONS.get(str(result.get("colRes", "0")), Additions.UNKNOWN),
     )
+
+
+def owes_nothing(result: Row) -> bool:
+    """Whether the account has no pool, or one without a debt: that is quiet, and needs no terms."""
+    if result.get("totalDebt") in (None, ""):
+        return result.get("borrowList") == []
+    if amount(result, "totalDebt") != 0:
+        return False
+    listed = [] if result.get("borrowList") is None else rows(result, "borrowList")
+    return all(_debt(as_row(item)).amount == 0 for item in listed)
 
 
 def _debt(row: Row) -> Debt:
@@ -148,7 +161,7 @@ def _tiers(items: Iterable[object]) -> tuple[Tier, ...]:
 
 def _upper(row: Row) -> Decimal:
     """The last tier may have no end: an empty value, or a negative one."""
-    if row.get("maxValue") in {None, ""}:
+    if row.get("maxValue") in (None, ""):
         return UNBOUNDED
     upper = decimal(row, "maxValue")
     return upper if upper > 0 else UNBOUNDED
