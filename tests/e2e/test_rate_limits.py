@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import LEGACY, TARGETS, USER, World, scenario_of
 
+from ltv_guard import app
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
@@ -93,3 +95,17 @@ async def test_thirty_loans_in_need_are_all_served_within_the_limits_most_urgent
         served = [row.loan_id for row in world.effects()[left:] if row.loan_id not in waited]
         assert served == sorted(served, key=int)
         assert len(served) == LOANS - UNKNOWN
+
+
+async def test_a_clock_that_takes_long_to_measure_does_not_bring_two_writes_too_close(
+    open_a_world: OpenWorld,
+) -> None:
+    scenario = scenario_of(Decimal(38000))
+    order = scenario["users"][USER]["orders"][0]
+    scenario["users"][USER]["orders"].append({**order, "order_id": "1002"})
+    async with open_a_world(scenario) as world:
+        world.fault("slow", endpoint="time", seconds="0.2", times=None)
+        assert await app.run_once(world.settings(), asyncio.Event()) == 0
+        assert len(world.effects()) == 2
+        assert list(await world.judge()) == ["confirmed"]
+        assert not sum(world.exchange.limits.violations.values())

@@ -104,6 +104,8 @@ class BybitClient:
         Raises ExchangeUnavailable while the host is banned or its clock can't be measured.
         """
         self.ban.check()
+        # Before the turn: measuring takes time, and would bring this write closer to the next one.
+        await self.clock.ensure_trusted(self.server_time)
         await self._limits.turn(path)
         await self.clock.ensure_trusted(self.server_time)
         self.ban.check()
