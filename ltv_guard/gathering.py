@@ -61,7 +61,8 @@ class Gatherer:
                 longest_gap_ms=2 * self._options.poll_interval_ms + self._options.max_snapshot_age_ms,
             ),
             foreign_add_ms=self._memory.foreign_add_ms(loan.key, now),
-            refused=self._memory.refused(loan.key, now),
+            refused=self._memory.refused(loan.key, Direction.ADD, now),
+            kept=self._memory.refused(loan.key, Direction.REDUCE, now),
         )
 
     def freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:

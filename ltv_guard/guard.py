@@ -289,7 +289,7 @@ class Guard:
                 return 0
             self._memory.remember([after])
             if error is not None and not after.is_open:
-                self._refused(after, error.code, str(error), getattr(error, "remedy", None))
+                self._refused(after, str(error), getattr(error, "remedy", None))
             if after.is_open:
                 self._memory.watch(after, self._clock.now())
             elif after.state is State.WITHDRAWN:
@@ -307,6 +307,15 @@ class Guard:
             maximum = await exchange.max_reduction(decision.loan, decision.coin or "")
             decision = within_maximum(decision, maximum)
             self._report.decisions([decision], None)
+            if not decision.acts:
+                self._memory.refuse(
+                    key,
+                    Direction.REDUCE,
+                    decision.coin or "",
+                    decision.reason,
+                    self._clock.now(),
+                    lasting=True,
+                )
         return plan(
             decision,
             owner=owner,
@@ -318,8 +327,11 @@ class Guard:
             seed=self._seed(),
         )
 
-    def _refused(self, intent: Intent, code: int | None, why: str, remedy: Remedy | None) -> None:
+    def _refused(self, intent: Intent, why: str, remedy: Remedy | None) -> None:
         if remedy is Remedy.HUMAN:
             self._standing.lose(why)
         else:
-            self._memory.refuse(intent.key, intent.coin, code, why, self._clock.now())
+            lasting = remedy in {Remedy.COIN, Remedy.NEVER}
+            self._memory.refuse(
+                intent.key, intent.direction, intent.coin, why, self._clock.now(), lasting=lasting
+            )

@@ -12,15 +12,15 @@ from ltv_guard.core.settlement import Watch
 
 DAY_MS = 86_400_000
 FIRST_BACKOFF_MS = 2_000
+LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
 LONGEST_BACKOFF_MS = 300_000
 SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The exchange refused an adjustment of a loan's coin: not tried again before `until_ms` (monotonic)."""
+    """The exchange refused to take (give) a loan's coin: not tried again before `until_ms` (monotonic)."""
 
-    code: int | None
     why: str
     count: int
     until_ms: int
@@ -35,7 +35,7 @@ class Memory:
     histories: dict[Product, History] = field(default_factory=dict)
     loans: dict[LoanKey, Loan] = field(default_factory=dict)
     missed: dict[LoanKey, int] = field(default_factory=dict)
-    refusals: dict[tuple[LoanKey, str], Refusal] = field(default_factory=dict)
+    refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
     _fresh_since: dict[str, int] = field(default_factory=dict)
     _doubted_since: dict[str, int] = field(default_factory=dict)
     _echoes_over: set[str] = field(default_factory=set)
@@ -158,19 +158,23 @@ class Memory:
         self._low[key] = (seen_at.monotonic_ms, sighted)
         return sighted
 
-    def refuse(self, key: LoanKey, coin: str, code: int | None, why: str, now: Moment) -> Refusal:
-        """Notes a refusal; each one of the same code doubles the wait."""
-        last = self.refusals.get((key, coin))
-        count = last.count + 1 if last is not None and last.code == code else 1
-        wait = min(FIRST_BACKOFF_MS * 2 ** (count - 1), LONGEST_BACKOFF_MS)
-        refusal = Refusal(code=code, why=why, count=count, until_ms=now.monotonic_ms + wait)
-        self.refusals[key, coin] = refusal
+    def refuse(
+        self, key: LoanKey, direction: Direction, coin: str, why: str, now: Moment, *, lasting: bool = False
+    ) -> Refusal:
+        """Notes a refusal; each one that follows at once doubles the wait."""
+        last = self.refusals.get((key, direction, coin))
+        again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
+        count = last.count + 1 if last is not None and again else 1
+        first = LASTING_BACKOFF_MS if lasting else FIRST_BACKOFF_MS
+        wait = min(first * 2 ** (count - 1), LONGEST_BACKOFF_MS)
+        refusal = Refusal(why=why, count=count, until_ms=now.monotonic_ms + wait)
+        self.refusals[key, direction, coin] = refusal
         return refusal
 
-    def refused(self, key: LoanKey, now: Moment) -> dict[str, str]:
-        """Coin -> why the exchange will not take it for this loan for now."""
+    def refused(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
+        """Coin -> why the exchange will not take (give) it for this loan for now."""
         return {
             coin: item.why
-            for (loan, coin), item in self.refusals.items()
-            if loan == key and now.monotonic_ms < item.until_ms
+            for (loan, way, coin), item in self.refusals.items()
+            if (loan, way) == (key, direction) and now.monotonic_ms < item.until_ms
         }

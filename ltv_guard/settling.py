@@ -137,6 +137,9 @@ class Settler:
             await self._journal.record(intent, verdict.intent)
             self._memory.remember([verdict.intent])
             self._announce(intent, verdict.intent)
+            if verdict.intent.state is State.REJECTED:
+                why = verdict.intent.ret_msg or ""
+                self._memory.refuse(intent.key, intent.direction, intent.coin, why, now)
         return verdict
 
     def _announce(self, before: Intent, after: Intent) -> None:

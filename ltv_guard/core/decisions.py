@@ -45,7 +45,7 @@ class LoanFacts:
 
     `window_over`: the windows of its open intents were over before the loan was read.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
-    trigger. `refused`: coin -> why the exchange will not take it for now.
+    trigger. `refused`, `kept`: coin -> why the exchange will not take it, or let it go, for now.
     """
 
     loan: Loan
@@ -58,6 +58,11 @@ class LoanFacts:
     low_for_ms: int = 0
     foreign_add_ms: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unreleasable(self) -> Mapping[str, str]:
+        return {**self.refused, **self.kept}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

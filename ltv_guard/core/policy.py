@@ -304,7 +304,7 @@ def _to_release(
     possible = [
         (held, amount) for held, amount in coins if amount >= held.step and -yard.gain(held, -amount) >= least
     ]
-    taken = [(held, amount) for held, amount in possible if held.coin not in facts.refused]
+    taken = [(held, amount) for held, amount in possible if held.coin not in facts.unreleasable]
     return next(iter([*taken, *possible]), (None, Decimal(0)))
 
 
@@ -317,7 +317,7 @@ def _why_not_release(facts: LoanFacts, account: AccountFacts, coin: str | None) 
         (any(other.open_intents for other in account.loans), "an adjustment of the account is open"),
         (_someone_is_in_rescue(account), "a loan of the account is being rescued"),
         (added_by_hand, "collateral was added by hand"),
-        (coin in facts.refused, facts.refused.get(coin or "", "")),
+        (coin in facts.unreleasable, facts.unreleasable.get(coin or "", "")),
         (
             coin is not None and _needed_elsewhere(coin, account),
             f"another loan secured by {coin} is above its add target",
