@@ -102,6 +102,7 @@ MEANINGS: Mapping[int, Meaning] = {
     177016: _refused(Remedy.MAXIMUM, "the LTV would be over the limit"),
     148009: _refused(Remedy.MAXIMUM, "the LTV would be over the limit"),
     177015: _refused(Remedy.COIN, "the platform's limit for this collateral is reached"),
+    148004: _refused(Remedy.COIN, "the coin is not taken as collateral"),
     148006: _refused(Remedy.COIN, "the platform's limit for this collateral is reached"),
     148047: _refused(Remedy.COIN, "the platform's limit for this collateral is reached"),
     148048: _refused(Remedy.COIN, "the platform takes no more of this collateral"),
