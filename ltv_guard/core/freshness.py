@@ -127,14 +127,14 @@ def _moved(loan: Loan, amount: Decimal, last: Intent, rows: Sequence[HistoryRow]
     """The factor that the collateral, as it counts, has grown by since the plan; None: not known.
 
     LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
-    a pool count for, the exchange tells in the adjustment's own row: LTV before and after.
+    a pool count for, the exchange tells in the adjustment's own row: LTV before and after. Without that row,
+    after a restart whose history can't be read, the journal's own LTVs say nearly the same.
     """
     if loan.totals is None:
         return amount / last.collateral_before if amount > 0 and last.collateral_before > 0 else None
     own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
-    if own is None or not own.ltv_before or not own.ltv_after:
-        return None
-    return own.ltv_before / own.ltv_after
+    before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
+    return before / after if before and after else None
 
 
 def _is_beyond(ltv: Decimal, moved: Decimal, last: Intent) -> bool:

@@ -278,3 +278,13 @@ async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
     assert [item.intent_id for item in confirmed] == world.applied
     goal = TARGET if direction == "add" else Decimal("0.55")
     assert goal - Decimal("0.001") <= world.ltv(ONE) <= goal
+
+
+async def test_a_restart_that_cannot_read_the_history_still_tells_a_pools_old_ltv_from_its_new_one() -> None:
+    """Found by the state machine: the row that tells what the coins count for is not there to be read."""
+    world, journal = a_world(pool="0.80"), MemoryJournal()
+    await cycles(a_guard(world, journal), world, 2)
+    assert states(journal) == [State.CONFIRMED]
+    world.history_down, world.old_ltv_ms = True, 20_000
+    await cycles(a_guard(world, MemoryJournal.restored(journal.snapshot())), world, 4)
+    assert len(world.sent) == 1
