@@ -81,11 +81,11 @@ def _offer(
     if not yard.measures(held):
         return _nothing(held, yard, need, f"{coin} has no price or no terms as collateral")
     needed = yard.to_gain(held, need)
-    useful = yard.most_useful(held)
+    useful = yard.toward(held, need)
     funds = UNLIMITED
     held_back = []
     for limit, name in purse.limits_on(coin, emergency=emergency):
-        if limit < min(needed, useful):
+        if limit < useful:
             held_back.append(f"{name} leaves {limit} {coin}")
         funds = min(funds, limit)
     if useful < needed:

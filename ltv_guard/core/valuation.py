@@ -81,9 +81,12 @@ def coins_within(holding: Holding, value_usd: Decimal) -> Decimal:
     return min(_to_lose(holding, value_usd, unit, scale) for unit, scale in _readings(holding))
 
 
-def coins_that_count(holding: Holding) -> Decimal:
-    """Coins that can be added before no more of them count, by the reading that lets most count."""
-    return max(_room(holding, unit) for unit, _ in _readings(holding))
+def coins_toward(holding: Holding, value_usd: Decimal) -> Decimal:
+    """Coins to add so that it counts for `value_usd` more, or for as much more as it ever will."""
+    return max(
+        min(_to_gain(holding, value_usd, unit, scale), _room(holding, unit, scale))
+        for unit, scale in _readings(holding)
+    )
 
 
 def gain_usd(holding: Holding, coins: Decimal) -> Decimal:
@@ -152,8 +155,9 @@ def _in_coins(holding: Holding, tier: Tier, unit: Unit) -> tuple[Decimal, Decima
     return tier.lower / holding.price_usd, upper
 
 
-def _room(holding: Holding, unit: Unit) -> Decimal:
-    ends = [_in_coins(holding, tier, unit)[1] for tier in holding.tiers if tier.ratio > 0]
+def _room(holding: Holding, unit: Unit, scale: Decimal) -> Decimal:
+    """Coins that can be added before no more of them count; infinite where there is no such end."""
+    ends = [_in_coins(holding, tier, unit)[1] for tier in holding.tiers if tier.ratio * scale > 0]
     return max(Decimal(0), max(ends, default=Decimal(0)) - holding.amount)
 
 

@@ -17,7 +17,7 @@ from ltv_guard.core.valuation import (
     Holding,
     Unit,
     coins_at_most,
-    coins_that_count,
+    coins_toward,
     coins_within,
     coins_worth,
     gain_usd,
@@ -69,11 +69,10 @@ class Yardstick:
         coins = coins_worth(holding, value) if holding is not None else UNBOUNDED
         return whole_steps_up(coins, held.step) if coins.is_finite() else coins
 
-    def most_useful(self, held: Collateral) -> Decimal:
-        """Coins beyond which no more of them count, rounded up; infinite where there is no such end."""
+    def toward(self, held: Collateral, value: Decimal) -> Decimal:
+        """Coins, rounded up, that count for `value` more, or for as much of it as that coin ever will."""
         holding = self._holding(held)
-        coins = coins_that_count(holding) if holding is not None else Decimal(0)
-        return whole_steps_up(coins, held.step) if coins.is_finite() else coins
+        return whole_steps_up(coins_toward(holding, value), held.step) if holding is not None else Decimal(0)
 
     def measures(self, held: Collateral) -> bool:
         """Whether it is known what the coin counts for: it has a price and terms."""
