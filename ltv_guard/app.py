@@ -14,6 +14,7 @@ import structlog
 
 from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal
+from ltv_guard.core.errors import ExchangeUnavailable
 from ltv_guard.daemon import Daemon
 from ltv_guard.guard import Guard
 from ltv_guard.heartbeat import Heartbeat, banned_for_s
@@ -128,7 +129,10 @@ async def _all(works: Iterable[Awaitable[T]]) -> list[T]:
 
 
 async def _skew_ms(wiring: Wiring) -> int:
-    await wiring.any_client.measure_clock()
+    """Exchange time minus this machine's. Raises ExchangeUnavailable where that can't be measured."""
+    measured = await wiring.any_client.measure_clock()
+    if not measured.believed:
+        raise ExchangeUnavailable("the exchange's answers disagree: going on with the offset from before")
     return wiring.clock.wall_skew_ms
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from ltv_guard.core.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.guard import Guard
@@ -16,7 +17,7 @@ from ltv_guard.notices import Notices
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
 JUMP_LOOK_S = 1.0
-JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one has been set
+JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 SKEW_MS = 1000
 
 log = structlog.stdlib.get_logger()
@@ -42,7 +43,7 @@ class Daemon:
         self._measure_clock = measure_clock
         self._heartbeat = heartbeat
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._journal_failed = False
+        self._without_journal: set[str] = set()
         self._notices = Notices(lambda: int(time.monotonic() * 1000))
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -64,10 +65,10 @@ class Daemon:
             jumps.cancel()
             self._scheduler.shutdown(wait=False)
             await self._finish()
-        return not self._journal_failed
+        return not self._without_journal
 
     def _every(self, seconds: float, job: Callable[..., Awaitable[None]], *args: object) -> None:
-        self._scheduler.add_job(job, "interval", seconds=seconds, args=args, next_run_time=datetime.now(UTC))
+        self._scheduler.add_job(job, _Every(seconds), args=args, next_run_time=datetime.now(UTC))
 
     # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
 
@@ -87,14 +88,21 @@ class Daemon:
         try:
             await self._guards[name].cycle()
         except JournalUnavailable as error:
-            self._journal_failed = True
-            self._notices.grave("journal", str(error), "journal_unavailable", account=name, why=str(error))
+            self._journal_failed(f"account {name}", error)
         except Exception:
             log.exception("cycle_failed", account=name)
         else:
-            self._journal_failed = False
-            if self._notices.ended("journal"):
-                log.warning("journal_available", account=name)
+            self._journal_works(f"account {name}")
+
+    def _journal_failed(self, whose: str, error: JournalUnavailable) -> None:
+        self._without_journal.add(whose)
+        self._notices.grave("journal", str(error), "journal_unavailable", why=str(error))
+
+    def _journal_works(self, whose: str) -> None:
+        """Reads may work where writes don't: it is well once nobody is without it any more."""
+        self._without_journal.discard(whose)
+        if not self._without_journal and self._notices.ended("journal"):
+            log.warning("journal_available")
 
     async def _look_at_clock(self) -> None:
         try:
@@ -112,17 +120,19 @@ class Daemon:
         try:
             await self._heartbeat()
         except JournalUnavailable as error:
-            self._notices.grave("journal", str(error), "journal_unavailable", why=str(error))
+            self._journal_failed("heartbeat", error)
+        else:
+            self._journal_works("heartbeat")
 
     async def _notice_jumps(self) -> None:
         """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour."""
         offset = time.time() - time.monotonic()
         while True:
             await asyncio.sleep(JUMP_LOOK_S)
-            moved = time.time() - time.monotonic() - offset
+            before, offset = offset, time.time() - time.monotonic()
+            moved = offset - before
             if abs(moved) < JUMP_S:
                 continue
-            offset += moved
             log.warning("clock_jumped", seconds=round(moved, 3))
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
@@ -139,3 +149,19 @@ class Daemon:
             if late:
                 log.error("shutdown_timed_out", tasks=len(late))
                 await asyncio.gather(*late, return_exceptions=True)
+
+
+class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+    """Fires every so many seconds. What was missed is skipped at once.
+
+    APScheduler's own counts through all that was missed, one by one: a clock set forward by years, as on a
+    machine that starts without the time, would stop everything.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._span = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        if previous is None:
+            return now
+        return previous + self._span if previous + self._span > now else now + self._span

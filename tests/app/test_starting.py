@@ -27,3 +27,14 @@ async def test_a_run_that_is_refused_at_its_start_has_ended(open_a_world: OpenWo
         runs = [run for run in await journal.runs() if run.run_id != "an earlier run"]
         await journal.close()
         assert [run.ended_at_ms is not None for run in runs] == [True]
+
+
+async def test_a_clock_whose_answers_disagree_is_told(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        for number, offset_ms in enumerate((100_000, 200_000, 300_000)):
+            world.fault("wild_time", endpoint="time", offset_ms=offset_ms, after=number)
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("clock_not_measured")))
+        (told,) = world.heard("clock_not_measured")
+        assert told["level"] == "warning"
+        assert "disagree" in told["why"]
