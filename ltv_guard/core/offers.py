@@ -84,7 +84,11 @@ def _offer(
     useful = yard.toward(held, need)
     funds = UNLIMITED
     held_back = []
-    for limit, name in purse.limits_on(coin, emergency=emergency):
+    share = purse.share_of(facts.loan.key, coin)
+    limits = purse.limits_on(coin, emergency=emergency)
+    if share is not None:
+        limits.append((share, "its share of scarce funds"))
+    for limit, name in limits:
         if limit < useful:
             held_back.append(f"{name} leaves {limit} {coin}")
         funds = min(funds, limit)

@@ -11,6 +11,7 @@ from ltv_guard.core.loans import Collateral, Direction, Loan
 from ltv_guard.core.offers import Offer, best_of, most_lacked, offers
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.rules import Thresholds, thresholds
+from ltv_guard.core.sharing import share_out
 from ltv_guard.core.sizing import whole_steps
 from ltv_guard.core.yardstick import Yardstick
 
@@ -18,8 +19,10 @@ SHOWN = Decimal("0.0001")
 
 
 def decide(account: AccountFacts) -> tuple[Decision, ...]:
-    """One decision a loan, the one nearest liquidation first: it is served first from the wallet."""
+    """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger."""
     purse = Purse(account)
+    if not purse.unread:
+        purse.divide(share_out([facts for facts in account.loans if _asks(facts)], purse))
     by_danger = sorted(account.loans, key=lambda facts: facts.loan.danger, reverse=True)
     return tuple(_decide(facts, account, purse) for facts in by_danger)
 
@@ -41,6 +44,14 @@ def _decide(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
     if _in_rescue(facts, limits):
         return _protect(facts, limits, purse)
     return _maybe_release(facts, limits, account)
+
+
+def _asks(facts: LoanFacts) -> bool:
+    """Whether the loan is about to be given collateral."""
+    limits = thresholds(facts.policy, facts.loan)
+    free = facts.policy.protect and not facts.open_intents and facts.freshness.fresh
+    held_up = not facts.episode_open and facts.loan.ltv < limits.emergency and _cooling(facts)
+    return free and _in_rescue(facts, limits) and not held_up
 
 
 def _in_rescue(facts: LoanFacts, limits: Thresholds) -> bool:

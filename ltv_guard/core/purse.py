@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from ltv_guard.core.decisions import AccountFacts
-from ltv_guard.core.loans import Direction
+from ltv_guard.core.loans import Direction, LoanKey
 
 
 class Purse:
@@ -17,6 +18,7 @@ class Purse:
         self._rules = account.wallet_rules
         self._wallet = dict(account.wallet or {})
         self._added = dict(account.added_24h)
+        self._shares: Mapping[tuple[LoanKey, str], Decimal] = {}
         for facts in account.loans:
             for intent in facts.open_intents:
                 if intent.direction is Direction.ADD:
@@ -36,6 +38,17 @@ class Purse:
             left = max(Decimal(0), cap - self._added.get(coin, Decimal(0)))
             limits.append((left, f"wallet.max_add_24h of {cap}"))
         return limits
+
+    def holds(self, coin: str) -> bool:
+        return self._wallet.get(coin, Decimal(0)) > 0
+
+    def divide(self, shares: Mapping[tuple[LoanKey, str], Decimal]) -> None:
+        """Notes what each loan may have of a coin that is not enough for all."""
+        self._shares = shares
+
+    def share_of(self, key: LoanKey, coin: str) -> Decimal | None:
+        """The loan's share of a scarce coin; None where the coin is not scarce."""
+        return self._shares.get((key, coin))
 
     def take(self, coin: str, amount: Decimal) -> None:
         self._wallet[coin] = self._wallet.get(coin, Decimal(0)) - amount

@@ -352,12 +352,28 @@ def several(*about: LoanFacts, **of_account: Any) -> dict[str, str]:  # noqa: AN
     return {d.loan.key.loan_id: outcome(d) for d in decide(account(*about, **of_account))}
 
 
-def test_the_loan_nearest_liquidation_is_served_first() -> None:
+def test_the_loan_nearest_liquidation_is_served_first_and_scarce_coins_bring_both_level() -> None:
     calm = facts(loan("0.60", loan_id="calm"))
     urgent = facts(loan("0.78", loan_id="urgent"))
     early = facts(loan("0.79", loan_id="later", liquidation="0.99", margin_call="0.9"))
-    found = several(calm, early, urgent, wallet={"BTC": "0.3"})
-    assert found == {"urgent": "add 0.20015385", "later": "add 0.09982615", "calm": "nothing: in_bounds"}
+    found = decide(account(calm, early, urgent, wallet={"BTC": "0.3"}))
+    assert [decision.loan.key.loan_id for decision in found] == ["urgent", "later", "calm"]
+    after = [item.loan.danger / (1 + item.amount) for item in found[:2]]
+    assert abs(after[0] - after[1]) < D("0.001")
+    assert D("0.2999") < sum(item.ceiling for item in found[:2]) <= D("0.3")
+
+
+def test_where_it_does_not_reach_to_level_them_all_of_it_goes_to_the_worse() -> None:
+    found = several(
+        facts(loan("0.79", loan_id="a")), facts(loan("0.76", loan_id="b")), wallet={"BTC": "0.03"}
+    )
+    assert found == {"a": "add 0.03", "b": "nothing: short"}
+
+
+def test_a_loan_that_the_funds_cannot_save_takes_nothing() -> None:
+    lost = facts(loan("1.2", loan_id="lost"))
+    found = several(lost, facts(loan("0.78", loan_id="saved")), wallet={"BTC": "0.1"})
+    assert found == {"lost": "nothing: short", "saved": "add 0.1"}
 
 
 def test_two_loans_with_their_marks_never_take_more_than_there_is() -> None:
@@ -366,11 +382,11 @@ def test_two_loans_with_their_marks_never_take_more_than_there_is() -> None:
         account(
             facts(loan("0.78", loan_id="a")),
             facts(loan("0.76", loan_id="b")),
-            wallet={"BTC": "0.3"},
+            wallet={"BTC": "0.38"},
             reserve={"BTC": "0.01"},
         )
     )
-    assert first.ceiling + second.ceiling <= D("0.29")
+    assert first.ceiling + second.ceiling <= D("0.37")
     assert first.ceiling > first.amount
 
 
