@@ -1,0 +1,160 @@
+"""What each coin could do for a pool, what holds it back, and which is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from core_pools import D, Truth, at, pool_account, pool_facts, pool_policy
+
+from ltv_guard.core.loans import Additions
+from ltv_guard.core.offers import Offer, best_of, most_lacked, offers
+from ltv_guard.core.purse import Purse
+from ltv_guard.core.yardstick import Yardstick
+
+HELD = {"BTC": "1"}
+NEED = D(9000)  # counted: 10000 USDT, 0.2 BTC, 4 ETH
+
+
+def offered(
+    wallet: Mapping[str, str],
+    truth: Truth | None = None,
+    *,
+    emergency: bool = False,
+    refused: Mapping[str, str] | None = None,
+    prices: Mapping[str, Decimal] | None = None,
+    max_add: Mapping[str, str] | None = None,
+    **of_account: Any,  # noqa: ANN401 - arguments of account()
+) -> dict[str, Offer]:
+    truth = truth or at("0.76", HELD)
+    about = pool_facts(truth, pool_policy(max_add=max_add), refused=dict(refused or {}))
+    usd = truth.prices if prices is None else prices
+    purse = Purse(pool_account(about, wallet=wallet, prices=usd, **of_account))
+    yard = Yardstick(loan=about.loan, prices=usd)
+    return {offer.held.coin: offer for offer in offers(about, yard, NEED, purse, emergency=emergency)}
+
+
+def test_every_preferred_coin_is_offered_in_the_operators_order() -> None:
+    found = offered({"USDT": "50000", "BTC": "1", "ETH": "1"})
+    assert list(found) == ["USDT", "USDC", "BTC", "ETH"]
+    assert [found[coin].needed for coin in ("USDT", "BTC", "ETH")] == [D(10000), D("0.2"), D(4)]
+    assert [found[coin].is_enough for coin in found] == [True, False, True, False]
+    assert found["ETH"].gain == D(2250)
+
+
+@pytest.mark.parametrize(
+    ("changes", "amount", "held_back"),
+    [
+        ({"wallet": {"USDT": "4000"}}, "4000", "the Funding wallet leaves 4000 USDT"),
+        (
+            {"wallet": {"USDT": "20000"}, "reserve": {"USDT": "15000"}},
+            "5000",
+            "wallet.reserve of 15000 leaves 5000 USDT",
+        ),
+        (
+            {
+                "wallet": {"USDT": "20000"},
+                "max_add_24h": {"USDT": "9000"},
+                "added_24h": {"USDT": "8000"},
+            },
+            "1000",
+            "wallet.max_add_24h of 9000 leaves 1000 USDT",
+        ),
+        (
+            {"wallet": {"USDT": "20000"}, "max_add": {"USDT": "7000"}},
+            "7000",
+            "max_add allows 7000 USDT at a time",
+        ),
+        ({"wallet": {}}, "0", "the Funding wallet leaves 0 USDT"),
+        (
+            {"wallet": {"USDT": "20000"}, "refused": {"USDT": "the platform takes no more"}},
+            "0",
+            "the platform takes no more",
+        ),
+    ],
+)
+def test_what_holds_a_coin_back_is_named(changes: dict[str, Any], amount: str, held_back: str) -> None:
+    offer = offered(**changes)["USDT"]
+    assert offer.amount == D(amount)
+    assert offer.held_back == (held_back,)
+
+
+def test_in_an_emergency_reserve_and_daily_cap_hold_nothing_back() -> None:
+    limits = {"reserve": {"USDT": "19999"}, "max_add_24h": {"USDT": "1"}}
+    assert offered({"USDT": "20000"}, **limits)["USDT"].amount == D(1)
+    assert offered({"USDT": "20000"}, emergency=True, **limits)["USDT"].amount == D(10000)
+
+
+def test_a_cap_on_one_adjustment_does_not_shorten_the_reach_of_an_episode() -> None:
+    offer = offered({"USDT": "20000"}, max_add={"USDT": "7000"})["USDT"]
+    assert (offer.gain, offer.reach) == (D(6300), NEED)
+    assert offered({"USDT": "8000"})["USDT"].reach == D(7200)
+
+
+def test_the_first_that_is_enough_is_taken_and_otherwise_the_one_that_brings_most() -> None:
+    def best(wallet: Mapping[str, str]) -> str:
+        found = best_of(list(offered(wallet).values()))
+        assert found is not None
+        return found.held.coin
+
+    assert best({"USDT": "9999", "USDC": "10000", "BTC": "9"}) == "USDC"
+    assert best({"USDT": "100", "USDC": "100", "BTC": "0.1", "ETH": "1"}) == "BTC"
+    assert best({"USDT": "100", "USDC": "100"}) == "USDT"
+    assert best_of([]) is None
+
+
+def test_a_coin_without_price_or_terms_is_named_and_the_others_are_offered() -> None:
+    prices = {"USDC": D(1), "BTC": D(50000)}
+    found = offered({"USDT": "50000", "BTC": "1"}, prices=prices)
+    assert found["USDT"].held_back == ("USDT has no price or no terms as collateral",)
+    assert found["USDT"].amount == 0
+    assert found["BTC"].is_enough
+    no_terms = offered({"USDT": "50000"}, at("0.76", HELD, steps={"USDT": ()}))
+    assert no_terms["USDT"].held_back == ("USDT has no price or no terms as collateral",)
+
+
+def test_only_so_many_coins_are_offered_as_count() -> None:
+    """Beyond its last tier a coin counts for nothing: what is there is not thrown after it."""
+    steps = {"USDT": [("0.9", "0", "6000")]}
+    offer = offered({"USDT": "50000"}, at("0.76", {"BTC": "1", "USDT": "1000"}, steps=steps))["USDT"]
+    assert offer.needed == D("Infinity")
+    assert offer.amount == D(5000)
+    assert offer.held_back == ("what counts as collateral leaves 5000 USDT",)
+    assert (offer.is_enough, offer.takes_more, offer.reach) == (False, False, D(4500))
+
+
+def test_a_full_coin_offers_nothing() -> None:
+    steps = {"USDT": [("0.9", "0", "6000")]}
+    offer = offered({"USDT": "50000"}, at("0.76", {"BTC": "1", "USDT": "6000"}, steps=steps))["USDT"]
+    assert (offer.amount, offer.gain, offer.reach) == (0, 0, 0)
+
+
+def test_what_is_lacking_is_named_in_a_coin_that_would_help() -> None:
+    every = list(offered({}, refused={"USDT": "refused"}, prices={"BTC": D(50000), "ETH": D(2500)}).values())
+    assert most_lacked(every).held.coin == "BTC"
+    closed = list(offered({}, at("0.76", HELD, additions=Additions.REFUSED)).values())
+    assert most_lacked(closed).held.coin == "USDT"
+
+
+@pytest.mark.parametrize(
+    ("additions", "takes"),
+    [
+        (Additions.TAKEN, True),
+        (Additions.NEARLY_FULL, True),
+        (Additions.UNKNOWN, True),
+        (Additions.REFUSED, False),
+    ],
+)
+def test_nothing_is_offered_only_while_the_platform_refuses(additions: Additions, takes: bool) -> None:  # noqa: FBT001
+    found = offered({"USDT": "50000"}, at("0.76", HELD, additions=additions))
+    assert any(offer.amount for offer in found.values()) is takes
+    if not takes:
+        assert found["USDT"].held_back == ("the exchange takes no more collateral (colRes 2)",)
+
+
+def test_with_its_mark_an_offer_stays_within_funds_and_cap() -> None:
+    assert offered({"USDT": "4000"})["USDT"].ceiling == D(4000)
+    assert offered({"USDT": "20000"}, max_add={"USDT": "7000"})["USDT"].ceiling == D(7000)
+    assert offered({"USDT": "20000"})["USDT"].ceiling > D(10000)
