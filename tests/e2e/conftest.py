@@ -12,7 +12,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from e2e_world import Event, World, open_world
+from e2e_world import AN_ORDER, Event, Product, World, open_world
 
 OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
@@ -36,13 +36,24 @@ def events() -> Iterator[list[Event]]:
 
 
 @pytest.fixture
-def open_a_world(tmp_path: Path, events: list[Event]) -> OpenWorld:
+def product() -> Product:
+    """An order, where a test does not say (by a parameter of this name) that it is about a pool as well."""
+    return AN_ORDER
+
+
+@pytest.fixture
+def open_a_world(tmp_path: Path, events: list[Event], product: Product) -> OpenWorld:
     """Serves a sandbox and writes a configuration for it, in `tmp_path`."""
-    return partial(open_world, tmp_path, events)
+    return partial(open_world, tmp_path, events, product=product)
 
 
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ban of ten minutes, and a minute between two looks at a refused key, would only take time."""
+    """A ban of ten minutes, and a minute between two looks at a refused key, would only take time.
+
+    So would ten seconds before a coin that was refused is tried again.
+    """
     monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 1.5)
     monkeypatch.setattr("ltv_guard.standing.PROBE_MS", 500)
+    monkeypatch.setattr("ltv_guard.memory.FIRST_BACKOFF_MS", 500)
+    monkeypatch.setattr("ltv_guard.memory.LASTING_BACKOFF_MS", 1500)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ltv_guard.adapters.bybit import LegacyLoans
+from ltv_guard.adapters.bybit import LegacyLoans, PoolLoans
 from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.cli import main
 
@@ -40,8 +40,8 @@ def arm(when: str, step: str) -> None:
     name, _, state = step.partition(":")
     if name not in {*JOURNALLED, "record", "send"} or when not in {"before", "after"}:
         raise SystemExit(f"no such step: {when} {step}")
-    owner = LegacyLoans if name == "send" else SqlJournal
-    setattr(owner, name, deadly(getattr(owner, name), when, state or None))
+    for owner in (LegacyLoans, PoolLoans) if name == "send" else (SqlJournal,):
+        setattr(owner, name, deadly(getattr(owner, name), when, state or None))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """A sandbox, a configuration and a journal; the real daemon against them; and the oracle that judges it.
 
+The suites are the same for an order and for a pool: `Product` holds what differs between the two.
+
 The oracle knows nothing of how the guard works: it compares what the sandbox's ledger did with what the
 journal says, intent by intent.
 """
@@ -12,11 +14,14 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import product as every_combination
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from ltv_guard import app
@@ -31,37 +36,110 @@ Tree = dict[str, Any]
 USER, ORDER, LEGACY = "1", "1001", "crypto_loan_legacy"
 KEY, SECRET = "key-of-one", "secret-that-nobody-may-see"
 TARGETS = {"add": Decimal("0.65"), "reduce": Decimal("0.55")}
-# Prices at which the order of user 1 (30000 USDT on 1 BTC) asks for an adjustment, and for none.
+# Prices at which the loan of user 1 (30000 USD to a whole BTC) asks for an adjustment, and for none.
 NEEDY = {"add": Decimal(38000), "reduce": Decimal(100000)}
 CALM = Decimal(52000)
 SLACK = Decimal("0.003")  # marks and roundings
 
 
-def scenario_of(price: Decimal = CALM, **changes: object) -> Tree:
-    """User 1 owes 30000 USDT on 1 BTC and has 5 BTC to add."""
-    order = {"loan_coin": "USDT", "debt": "30000", "collateral_coin": "BTC", "collateral": "1"}
+# What the exchange answers where the machine was too slow: after the window, or too close to the last write.
+REFUSED_AS_LATE = {10002, 10006}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One of the two shapes of a loan: its names on the wire, and user 1's loan of it.
+
+    Both loans have the same LTV at every price: of the pool's BTC nine tenths count, for nine tenths of the debt.
+    """
+
+    name: str
+    loan_id: str
+    loans: str  # the endpoint that lists them, as faults name it
+    adjust_path: str
+    adjust_body: Tree
+    ltv_field: str
+    collateral_field: str
+    borrowed: Tree
+    settings: Tree = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "pool" if self.loan_id == "pool" else "order"
+
+
+AN_ORDER = Product(
+    name=LEGACY,
+    loan_id=ORDER,
+    loans="orders",
+    adjust_path="/v5/crypto-loan/adjust-ltv",
+    adjust_body={"orderId": ORDER},
+    ltv_field="currentLTV",
+    collateral_field="collateralAmount",
+    borrowed={
+        "orders": [
+            {
+                "order_id": ORDER,
+                "loan_coin": "USDT",
+                "debt": "30000",
+                "collateral_coin": "BTC",
+                "collateral": "1",
+            }
+        ]
+    },
+)
+A_POOL = Product(
+    name="crypto_loan",
+    loan_id="pool",
+    loans="position",
+    adjust_path="/v5/crypto-loan-common/adjust-ltv",
+    adjust_body={"currency": "BTC"},
+    ltv_field="ltv",
+    collateral_field="amount",
+    borrowed={"pool": {"flexible": {"USDT": "27000"}, "collateral": {"BTC": "1"}}},
+    settings={"collateral_preference": ["BTC"]},
+)
+PRODUCTS = [AN_ORDER, A_POOL]
+DIRECTIONS = ["add", "reduce"]
+
+
+def crossed(*axes: Sequence[object], stays: Callable[..., bool]) -> list[Any]:
+    """Every combination of the axes; those that only vary one that `stays` in the default suite are slow."""
+    return [
+        pytest.param(*values, id="-".join(map(str, values)), marks=() if stays(*values) else pytest.mark.slow)
+        for values in every_combination(*axes)
+    ]
+
+
+def scenario_of(price: Decimal = CALM, product: Product = AN_ORDER, **changes: object) -> Tree:
+    """User 1 owes 30000 USD to a whole BTC and has 5 BTC to add."""
     return {
         "name": "e2e",
         "market": {"coins": {"BTC": {"path": [[0, str(price)]]}}},
+        "coins": {"BTC": {"tiers": [{"ratio": "0.9"}]}},
         "keys": [{"key": KEY, "secret": SECRET, "user": USER}],
-        "users": {USER: {"funding": {"BTC": "5"}, "orders": [{"order_id": ORDER, **order}]}},
+        "users": {USER: {"funding": {"BTC": "5"}, **deepcopy(product.borrowed)}},
         **changes,
     }
 
 
-def config_of(url: str, folder: Path) -> Tree:
+def config_of(url: str, folder: Path, product: Product = AN_ORDER) -> Tree:
     """A live configuration that settles in about a second; releases are on and wait for nothing."""
     return {
         "mode": "live",
         "exchange": {"base_url": url, "recv_window_ms": 1000, "request_timeout_s": 0.8},
         "accounts": {
-            "main": {"products": [LEGACY], "api_key_file": "main.key", "api_secret_file": "main.secret"}
+            "main": {
+                "products": [product.name],
+                "api_key_file": "main.key",
+                "api_secret_file": "main.secret",
+            }
         },
         "schedule": {"poll_interval_s": 0.2, "settle_interval_s": 0.1, "shutdown_timeout_s": 3},
         "settlement": {"processing_margin_s": 0.2, "history_lag_s": 0.3},
         "policy": {
             "reduce": {"enabled": True, "after_s": 0, "after_foreign_add_s": 0},
             "limits": {"cooldown_s": 0},
+            **product.settings,
         },
         "journal": {"url": f"sqlite:///{folder / 'journal.db'}"},
         "logging": {"format": "json"},
@@ -83,9 +161,10 @@ async def until(
         async with asyncio.timeout(within_s):
             while True:
                 held = holds()
-                if held if isinstance(held, bool) else await held:
+                looks_into_journal = not isinstance(held, bool)
+                if await held if looks_into_journal else held:
                     return
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.1 if looks_into_journal else 0.03)
     except TimeoutError:
         raise AssertionError(f"not within {within_s} s: {why()}") from None
 
@@ -98,6 +177,7 @@ class World:
     exchange: Exchange
     events: list[Event]
     config: Tree
+    product: Product = AN_ORDER
     daemons: list[asyncio.Task[int]] = field(default_factory=list)
 
     # What is set up
@@ -165,16 +245,22 @@ class World:
 
     # What can be observed
 
-    def ltv(self, order: str = ORDER, user: str = USER) -> Decimal:
-        """The true LTV, unrounded, at this moment; 0 once the loan is gone."""
-        loan = self.exchange.ledger.accounts[user].orders[order]
+    def ltv(self, loan_id: str | None = None, user: str = USER) -> Decimal:
+        """The true LTV, unrounded, at this moment, of the product's first loan; 0 once it is gone."""
+        account = self.exchange.ledger.accounts[user]
+        name = loan_id or self.product.loan_id
+        loan: Any = account.pool if name == "pool" else account.orders[name]
         return loan.ltv(self.exchange.moment().prices) if loan.status == "open" else Decimal(0)
 
-    def effects(self, order: str | None = None) -> list[Any]:
-        """The ledger's adjustments that came over the API."""
+    def effects(self, loan_id: str | None = None) -> list[Any]:
+        """The ledger's adjustments that came over the API and have moved coins."""
         return [
-            row for row in self.exchange.ledger.effects if row.by == "api" and order in {None, row.loan_id}
+            row for row in self.exchange.ledger.effects if row.by == "api" and loan_id in {None, row.loan_id}
         ]
+
+    def by_hand(self, direction: str, amount: Decimal) -> Any:  # noqa: ANN401 - the sandbox's own row
+        """What the user does to the product's first loan in the exchange's own app."""
+        return self.exchange.user_adjust(USER, self.product.loan_id, direction, amount)
 
     def adjustments_sent(self) -> list[Tree]:
         return [entry for entry in self.exchange.writes if entry["endpoint"] == "adjust"]
@@ -193,9 +279,9 @@ class World:
     async def none_is_open(self) -> bool:
         return not any(intent.is_open for intent in await self.intents())
 
-    def is_at_target(self, direction: str = "add", order: str = ORDER) -> bool:
+    def is_at_target(self, direction: str = "add", loan_id: str | None = None) -> bool:
         """Whether the loan is where an unhindered adjustment brings it, and not beyond."""
-        return TARGETS[direction] - SLACK <= self.ltv(order) <= TARGETS[direction]
+        return TARGETS[direction] - SLACK <= self.ltv(loan_id) <= TARGETS[direction]
 
     async def until_settled_at_target(self, direction: str = "add", *, within_s: float = 40) -> None:
         """Waits until the loan is protected (or released), and every intent closed."""
@@ -216,13 +302,38 @@ class World:
             by_state.setdefault(intent.state.value, []).append(intent)
         return by_state
 
+    async def judged(self) -> list[Intent]:
+        """The journal as it was judged, oldest first, without what only a machine that stalled is to blame for.
+
+        The exchange's log tells: no fault struck those requests, and it refused them as late or too close.
+        """
+        await self.judge()
+        stalled = {
+            sent["timestamp"]
+            for sent in self.adjustments_sent()
+            if not sent["faults"] and sent["ret_code"] in REFUSED_AS_LATE
+        }
+        return [item for item in reversed(await self.intents()) if str(item.signed_at_ms) not in stalled]
+
+    async def ends(self) -> list[str]:
+        """How every intent of `judged` ended."""
+        return [intent.state.value for intent in await self.judged()]
+
+    def moved_what_was_needed(self, direction: str) -> bool:
+        """Whether all that moved together is what the one need asked for, from one BTC at `NEEDY`."""
+        moved = sum((row.amount for row in self.effects()), Decimal(0))
+        ltv = Decimal(30000) / NEEDY[direction]
+        return abs(moved - abs(ltv / TARGETS[direction] - 1)) <= SLACK
+
 
 def judge(
     intents: Sequence[Intent], effects: Sequence[Any], sent: Sequence[Tree], *, nothing_open: bool = True
 ) -> None:
     """Compares journal, ledger and wire. An effect is traced to its send by the timestamp that was signed."""
     signed = {(item.key.loan_id, str(item.signed_at_ms)): item for item in intents if item.signed_at_ms}
-    on_the_wire = Counter((json.loads(item["payload"])["orderId"], item["timestamp"]) for item in sent)
+    on_the_wire = Counter(
+        (json.loads(item["payload"]).get("orderId", "pool"), item["timestamp"]) for item in sent
+    )
     assert all(times == 1 for times in on_the_wire.values()), f"a signed request left twice: {on_the_wire}"
     assert on_the_wire.keys() <= signed.keys(), "something left that was not written down before"
 
@@ -252,11 +363,12 @@ async def open_world(
     scenario: Mapping[str, Any] | None = None,
     *,
     config: Mapping[str, Any] | None = None,
+    product: Product = AN_ORDER,
     trusted: bool = True,
 ) -> AsyncIterator[World]:
     """`trusted`: the journal is one that a daemon may go on with; otherwise it is new, and waits first."""
-    async with Sandbox(parse_scenario(scenario or scenario_of())).serve() as exchange:
-        world = World(folder, exchange, events, config_of(exchange.url, folder))
+    async with Sandbox(parse_scenario(scenario or scenario_of(product=product))).serve() as exchange:
+        world = World(folder, exchange, events, config_of(exchange.url, folder, product), product)
         for key in exchange.scenario.keys:
             name = "main" if key.key == KEY else key.key
             (folder / f"{name}.key").write_text(key.key)

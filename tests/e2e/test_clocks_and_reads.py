@@ -176,7 +176,7 @@ async def test_one_loan_whose_data_is_nonsense_does_not_keep_another_from_being_
             await world.until(lambda: world.is_at_target() and bool(world.heard("loan_set_aside")))
             assert not world.effects("1002")
             world.exchange.clear_faults()
-            await world.until(lambda: world.is_at_target(order="1002"))
+            await world.until(lambda: world.is_at_target(loan_id="1002"))
             await world.until(world.none_is_open)
         await world.judge()
 

@@ -1,4 +1,4 @@
-"""Every fault of the exchange against the real daemon, over real sockets, for an add and for a release.
+"""Every fault of the exchange against the real daemon, over real sockets: order and pool, add and release.
 
 Whatever happens to the first adjustment: at most one effect an intent, a journal that is true to the ledger,
 never more added (released) than was needed, and the loan where it belongs once the fault is over.
@@ -7,12 +7,22 @@ never more added (released) than was needed, and the loan where it belongs once 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e_world import NEEDY, ORDER, SLACK, TARGETS, World, scenario_of
+from e2e_world import (
+    A_POOL,
+    AN_ORDER,
+    DIRECTIONS,
+    NEEDY,
+    PRODUCTS,
+    REFUSED_AS_LATE,
+    Product,
+    World,
+    crossed,
+    scenario_of,
+)
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -25,19 +35,33 @@ GARBLED = {"X-Bapi-Limit-Status": "none", "X-Bapi-Limit-Reset-Timestamp": "soon"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A fault that strikes the first adjustment, and what must become of that adjustment's intent."""
+    """What strikes the first adjustment, and what must become of that adjustment's intent.
+
+    `telling`: different enough from all others to be shown for a release and for a pool by default, too;
+    `varies` another one, and is slow throughout.
+    """
 
     name: str
-    fault: dict[str, Any]
+    faults: tuple[dict[str, Any], ...]
     first: str
-    config: dict[str, Any] | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    telling: bool = False
+    varies: bool = False
 
     def __str__(self) -> str:
         return self.name
 
 
 def case(name: str, first: str, kind: str, **parameters: object) -> Case:
-    return Case(name=name, fault={"kind": kind, **parameters}, first=first)
+    return Case(name=name, faults=({"kind": kind, **parameters},), first=first)
+
+
+def telling(shown: Case) -> Case:
+    return replace(shown, telling=True)
+
+
+def variations(*cases: Case) -> list[Case]:
+    return [replace(item, varies=True) for item in cases]
 
 
 def both(name: str, kind: str, **parameters: object) -> list[Case]:
@@ -48,75 +72,158 @@ def both(name: str, kind: str, **parameters: object) -> list[Case]:
     ]
 
 
+def coded(code: int, words: str) -> list[Case]:
+    """A code that leaves open whether the request was carried out."""
+    return both(f"{code}, {words}", "ret_code", code=code)
+
+
+def refused(code: int, words: str) -> Case:
+    return case(f"{code}, {words}", "rejected", "ret_code", code=code, **NOT_APPLIED)
+
+
 def limited(name: str, headers: dict[str, str]) -> Case:
     return case(name, "absent", "ret_code", code=10006, headers=headers, **NOT_APPLIED)
 
 
 CASES = [
-    case("closed before it was read", "absent", "close_before"),
-    case("reset before it was read", "absent", "close_before", reset=True),
-    case("closed after it was applied", "confirmed", "close_after"),
-    case("reset after it was applied", "confirmed", "close_after", reset=True),
+    telling(case("closed before it was read", "absent", "close_before")),
+    *variations(case("reset before it was read", "absent", "close_before", reset=True)),
+    telling(case("closed after it was applied", "confirmed", "close_after")),
+    *variations(case("reset after it was applied", "confirmed", "close_after", reset=True)),
     case("hung before", "absent", "hang_before"),
-    case("hung after", "confirmed", "hang_after"),
+    telling(case("hung after", "confirmed", "hang_after")),
     case("answered too late", "confirmed", "slow", seconds="0.95"),
     case("applied late, answer lost", "confirmed", "apply_late", delay_s="0.5"),
-    case("applied late, hung", "confirmed", "apply_late", delay_s="0.6", answer="hung"),
+    telling(case("applied late, hung", "confirmed", "apply_late", delay_s="0.6", answer="hung")),
     case("applied late, answered", "confirmed", "apply_late", delay_s="0.5", answer="given"),
-    case("applied at the window's end", "confirmed", "apply_late", delay_s="0.9", check="application"),
-    case("too late for its window", "absent", "apply_late", delay_s="1.1", check="application"),
-    Case(
-        name="admitted at the window's end, applied a second later",
-        fault={"kind": "apply_late", "delay_s": "1.9"},
-        first="confirmed",
-        config={"settlement": {"processing_margin_s": 1.2}},
+    telling(
+        case("applied at the window's end", "confirmed", "apply_late", delay_s="0.9", check="application")
+    ),
+    telling(case("too late for its window", "absent", "apply_late", delay_s="1.1", check="application")),
+    telling(
+        Case(
+            name="admitted at the window's end, applied a second later",
+            faults=({"kind": "apply_late", "delay_s": "1.9"},),
+            first="confirmed",
+            config={"settlement": {"processing_margin_s": 1.2}},
+        )
     ),
     *both("HTTP 500", "http_error", status=500),
-    *both("HTTP 502", "http_error", status=502),
-    *both("HTTP 504", "http_error", status=504),
-    *both("HTTP 404", "http_error", status=404),
+    *variations(
+        *both("HTTP 502", "http_error", status=502),
+        *both("HTTP 504", "http_error", status=504),
+        *both("HTTP 404", "http_error", status=404),
+    ),
     *both("empty body", "empty_body"),
-    *both("not JSON", "not_json"),
-    *both("JSON that is no object", "json_not_object"),
-    *both("retCode 0 without adjustId", "no_adjust_id"),
-    *both("10000", "ret_code", code=10000),
-    *both("10016", "ret_code", code=10016),
-    *both("10014, a duplicate", "ret_code", code=10014),
-    *both("177018, a duplicate", "ret_code", code=177018),
-    *both("177002, busy", "ret_code", code=177002),
-    *both("a code that nobody knows", "ret_code", code=199999),
+    *variations(*both("not JSON", "not_json"), *both("JSON that is no object", "json_not_object")),
+    *map(telling, both("retCode 0 without adjustId", "no_adjust_id")),
+    *coded(10016, "an error inside"),
+    *variations(
+        *coded(10000, "a timeout inside"),
+        *coded(10014, "a duplicate"),
+        *coded(199999, "which nobody knows"),
+    ),
     *both("429", "http_error", status=429),
-    *both("403, a ban", "http_error", status=403, seconds=1),
+    telling(case("403, a ban, not applied", "absent", "http_error", status=403, seconds=1, **NOT_APPLIED)),
+    case("403, a ban, applied", "confirmed", "http_error", status=403, seconds=1, **APPLIED),
     limited("10006", {}),
-    limited("10006, its reset absurd", ABSURD),
-    limited("10006, its reset past", PAST),
-    limited("10006, its reset garbled", GARBLED),
-    case("10006, applied", "confirmed", "ret_code", code=10006, **APPLIED),
-    case("10002", "rejected", "ret_code", code=10002, **NOT_APPLIED),
-    case("10003, a human", "rejected", "ret_code", code=10003, **NOT_APPLIED),
-    case("10004, a human", "rejected", "ret_code", code=10004, **NOT_APPLIED),
-    case("10005, a human", "rejected", "ret_code", code=10005, **NOT_APPLIED),
-    case("10010, a human", "rejected", "ret_code", code=10010, **NOT_APPLIED),
-    case("177004, precision", "rejected", "ret_code", code=177004, **NOT_APPLIED),
-    case("177005, no such loan", "rejected", "ret_code", code=177005, **NOT_APPLIED),
-    case("177011, balance", "rejected", "ret_code", code=177011, **NOT_APPLIED),
-    case("177013, over the maximum", "rejected", "ret_code", code=177013, **NOT_APPLIED),
-    case("177015, platform", "rejected", "ret_code", code=177015, **NOT_APPLIED),
-    case("redirected back", "absent", "redirect", location="/v5/crypto-loan/adjust-ltv"),
-    case("redirected as a GET", "absent", "redirect", status=303),
+    telling(limited("10006, its reset absurd", ABSURD)),
+    *variations(
+        limited("10006, its reset past", PAST),
+        limited("10006, its reset garbled", GARBLED),
+        case("10006, applied", "confirmed", "ret_code", code=10006, **APPLIED),
+    ),
+    telling(refused(10002, "the clock")),
+    telling(refused(10003, "a human")),
+    *variations(refused(10004, "a human"), refused(10005, "a human"), refused(10010, "a human")),
+    case("redirected back", "absent", "redirect", location="its own path"),
+    *variations(case("redirected as a GET", "absent", "redirect", status=303)),
     case("a wild time in the answer", "confirmed", "wild_time", offset_ms=7_200_000),
     case("a second retCode in the answer", "confirmed", "duplicate_key", code=10016),
 ]
 
+OF_AN_ORDER = [
+    *coded(177002, "busy"),
+    *variations(*coded(177018, "a duplicate"), refused(177003, "a parameter")),
+    *variations(refused(177004, "precision"), refused(177005, "no such loan")),
+    refused(177011, "balance"),
+    refused(177013, "over the maximum"),
+    *variations(refused(177015, "platform"), refused(177016, "over the limit")),
+]
+
+OF_A_POOL = [
+    *coded(148019, "busy"),
+    *variations(
+        *coded(148021, "try again"),
+        *coded(148034, "a conflict"),
+        *coded(148035, "a conflict"),
+        *coded(148036, "a conflict"),
+        refused(148003, "precision"),
+        refused(148004, "no collateral"),
+        refused(148005, "precision"),
+        refused(148006, "platform"),
+        refused(148013, "no such loan"),
+        refused(148023, "no such loan"),
+        refused(148027, "no such loan"),
+        refused(148029, "balance or maximum"),
+        refused(148031, "being liquidated"),
+        refused(148037, "balance or maximum"),
+        refused(148047, "platform"),
+    ),
+    telling(refused(148012, "balance")),
+    refused(148009, "over the maximum"),
+    refused(148048, "platform"),
+]
+
+
+def status(name: str, first: str, *faults: dict[str, Any]) -> Case:
+    return Case(name=name, faults=faults, first=first)
+
+
+PROCESSING = {"kind": "status_processing", "seconds": 2}
+FAILED = {"kind": "status_failed"}
+LOST = {"kind": "close_after"}
+HIDDEN = {"kind": "history_lag", "seconds": "0.2"}
+
+# An order's adjustment is final with its answer; a pool's is not.
+OF_A_STATUS = [
+    telling(status("processing for two seconds", "confirmed", PROCESSING)),
+    telling(status("failed at once", "rejected", FAILED)),
+    status("processing, then failed", "rejected", PROCESSING, FAILED),
+    telling(status("processing, its answer lost", "confirmed", PROCESSING, LOST)),
+    status("failed, its answer lost", "rejected", FAILED, LOST),
+    *variations(
+        status("processing, then failed, its answer lost", "rejected", PROCESSING, FAILED, LOST),
+        status("processing, its row late, its answer lost", "confirmed", PROCESSING, HIDDEN, LOST),
+        status("failed, its row late", "rejected", FAILED, HIDDEN),
+        status("processing for a moment", "confirmed", {**PROCESSING, "seconds": "0.3"}),
+    ),
+]
+
+
+def stays(product: Product, case: Case, direction: str) -> bool:
+    """In the default suite: the adds of an order; of its releases, and of a pool's adds, what tells most."""
+    if product is AN_ORDER and direction == "add":
+        return not case.varies
+    return case.telling and (product is AN_ORDER or direction == "add")
+
+
+MATRIX = [
+    *crossed(PRODUCTS, CASES, DIRECTIONS, stays=stays),
+    *crossed([AN_ORDER], OF_AN_ORDER, DIRECTIONS, stays=stays),
+    *crossed([A_POOL], [*OF_A_POOL, *OF_A_STATUS], DIRECTIONS, stays=stays),
+]
+
 
 @pytest.mark.usefixtures("short_pauses")
-@pytest.mark.parametrize("direction", ["add", "reduce"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("product", "case", "direction"), MATRIX)
 async def test_one_effect_whatever_becomes_of_the_first_answer(
-    open_a_world: OpenWorld, case: Case, direction: str
+    open_a_world: OpenWorld, product: Product, case: Case, direction: str
 ) -> None:
-    async with open_a_world(scenario_of(NEEDY[direction]), config=case.config) as world:
-        world.fault(endpoint="adjust", direction=direction, **case.fault)
+    async with open_a_world(scenario_of(NEEDY[direction], product), config=case.config) as world:
+        for fault in case.faults:
+            back = {"location": product.adjust_path} if "location" in fault else {}
+            world.fault(endpoint="adjust", direction=direction, **{**fault, **back})
         async with world.guarded():
             await world.until_settled_at_target(direction)
         await was_kept_whole(world, direction, case.first)
@@ -124,15 +231,27 @@ async def test_one_effect_whatever_becomes_of_the_first_answer(
 
 async def was_kept_whole(world: World, direction: str, first: str) -> None:
     """The oracle, and that not more moved than the one need asked for."""
-    await world.judge()
-    *later, oldest = await world.intents()
-    assert oldest.state == first
+    oldest, *later = await world.judged()
+    ended = oldest.state.value
+    assert ended in may_end(world, oldest.intent_id, first)
     # One more was needed where the first came to nothing, and none where it landed.
-    assert [intent.state for intent in later] == ([] if first == "confirmed" else ["confirmed"])
+    assert [intent.state for intent in later] == ([] if ended == "confirmed" else ["confirmed"])
     assert all(intent.amount != oldest.amount for intent in later)
-    moved = sum((row.amount for row in world.effects()), Decimal(0))
-    ltv = Decimal(30000) / NEEDY[direction]
-    needed = abs(ltv / TARGETS[direction] - 1)
-    assert abs(moved - needed) <= SLACK
-    assert json.loads(world.adjustments_sent()[0]["payload"])["orderId"] == ORDER
+    assert world.moved_what_was_needed(direction)
+    sent = json.loads(world.adjustments_sent()[0]["payload"])
+    assert sent.items() >= world.product.adjust_body.items()
     assert world.exchange.limits.violations["during_ban"] == 0
+
+
+def may_end(world: World, intent_id: str, first: str) -> set[str]:
+    """How the first intent may end: as the case says, unless the machine stalled and made another case of it.
+
+    The exchange's log tells whether the request came after its window; the guard's, whether an answer that
+    was given came after its timeout.
+    """
+    sent = world.adjustments_sent()[0]
+    if sent["ret_code"] in REFUSED_AS_LATE:
+        return {"absent"} if first == "absent" else {"absent", "rejected"}
+    has_a_row = sent["timestamp"] in {row.signed_at for row in world.exchange.ledger.adjustments}
+    is_unknown = intent_id in {event["intent_id"] for event in world.heard("adjustment_unknown")}
+    return {"absent"} if first == "rejected" and is_unknown and not has_a_row else {first}

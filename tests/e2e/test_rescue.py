@@ -103,8 +103,8 @@ async def test_a_history_that_hangs_keeps_no_loan_from_being_protected(open_a_wo
         async with world.guarded():
             await world.until(lambda: bool(world.heard("adjustment_unknown")))
             fall_to(world, "0.82")
-            await world.until(lambda: world.is_at_target(order="1002"))  # whose add nothing hinders
-            await world.until(lambda: world.is_at_target(order=ORDER))  # by its rescue
+            await world.until(lambda: world.is_at_target(loan_id="1002"))  # whose add nothing hinders
+            await world.until(lambda: world.is_at_target(loan_id=ORDER))  # by its rescue
             await ends_well(world)
 
 
