@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
 from ltv_guard.core.freshness import FRESH, Freshness, judge
 from ltv_guard.core.intents import Intent, State
@@ -70,7 +72,11 @@ class Gatherer:
         if last is None:
             return FRESH
         began = sight.books[loan.key.product].began
-        found = judge(loan, began, last, self._memory.rows(loan.key), sight.prices)
+        held = loan.collateral_in(last.coin)
+        amount = held.amount if held is not None else Decimal(0)
+        shown_ms = self._memory.shown_for_ms((loan.key, last.coin), amount, began)
+        rows = self._memory.rows(loan.key)
+        found = judge(loan, began, last, rows, sight.prices, steady=shown_ms > self.echo_ms)
         # Fresh for long enough without a break: what was shown since is no echo of before.
         self._memory.saw(last, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
         return FRESH if self._may_not_wait(loan, last, found, now) else found

@@ -37,6 +37,7 @@ class Memory:
     missed: dict[LoanKey, int] = field(default_factory=dict)
     refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
     _fresh_since: dict[str, int] = field(default_factory=dict)
+    _shown: dict[tuple[LoanKey, str], tuple[Decimal, int]] = field(default_factory=dict)
     _doubted_since: dict[str, int] = field(default_factory=dict)
     _echoes_over: set[str] = field(default_factory=set)
     _low: dict[LoanKey, tuple[int, int]] = field(default_factory=dict)
@@ -112,6 +113,13 @@ class Memory:
         if at.monotonic_ms - since >= long_enough_ms:
             self._fresh_since.pop(last.intent_id)
             self._echoes_over.add(last.intent_id)
+
+    def shown_for_ms(self, what: tuple[LoanKey, str], amount: Decimal, at: Moment) -> int:
+        """How long the same amount of a loan's coin has been shown without a break."""
+        since = self._shown.get(what)
+        if since is None or since[0] != amount:
+            since = self._shown[what] = (amount, at.monotonic_ms)
+        return at.monotonic_ms - since[1]
 
     def doubted_for_ms(self, key: LoanKey, now: Moment) -> int:
         """How long what is shown of the loan has not been believed without a break."""

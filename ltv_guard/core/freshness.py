@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Collateral, Debt, Direction, HistoryRow, Loan, Moment
@@ -44,17 +45,22 @@ def judge(
     last: Intent,
     rows: Sequence[HistoryRow],
     prices: Mapping[str, Decimal] | None,
+    *,
+    steady: bool = True,
 ) -> Freshness:
     """Whether `loan`, read from `read_began` on, shows everything up to `last`, its latest landed intent.
 
     `rows` is the history, read after the loan; `prices` are USD per coin, or None where they could not be
-    read.
+    read. `steady`: the same amount of coins has been shown for longer than old facts can be.
     """
     held = loan.collateral_in(last.coin) or _none_of(last)
     if read_began.exchange_ms < last.updated_at_ms and last.is_open:
         return Freshness(fresh=False, why="it was read before the last adjustment was accepted")
-    if _shows_only_a_part(held.amount, held.step, last, rows):
+    shows = _fit(held.amount, held.step, last, rows)
+    if shows is Fit.PART:
         return Freshness(fresh=False, why="it shows the collateral from before the last change")
+    if shows is Fit.NEITHER and not steady:
+        return Freshness(fresh=False, why="its collateral changed, and no row of the history tells how")
     if not _ltv_moved_along(loan, held.amount, last, rows, prices):
         why = "its LTV has not followed its collateral yet"
         return Freshness(fresh=False, why=why, collateral_is_new=True)
@@ -67,18 +73,29 @@ def _none_of(last: Intent) -> Collateral:
     return Collateral(coin=last.coin, amount=Decimal(0), accuracy=max(0, -int(exponent)))
 
 
-def _shows_only_a_part(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> bool:
-    """Whether `amount` is what the loan held after some, and not all, of the rows since the plan.
+class Fit(Enum):
+    """What an amount is left by: all that the history tells of, a part of it, or something else."""
+
+    WHOLE = "whole"
+    PART = "part"
+    NEITHER = "neither"
+
+
+def _fit(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Fit:
+    """Whether `amount` is what the loan held after all of the rows since the plan, or after some.
 
     Rows that are older than the read the plan was made from may already be in `collateral_before`: history
     lags. Either reading of them is accepted; the row of `last` itself came after, whatever its time says.
-    An amount that fits no reading was changed by somebody else (a partial liquidation): that is new, not old.
+    An amount that fits no reading was changed by somebody else (a partial liquidation), or is older than the
+    plan itself: exchanges answer from several places, and not all of them are equally late.
     """
     bases, after = starting_points(last, _with_its_own(last, rows_since(last, rows)))
     partial_sums = [sum((row.change for row in after[:count]), Decimal(0)) for count in range(len(after) + 1)]
     off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
     off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
-    return off_part is not None and off_part <= step and off_part < off_whole
+    if off_part is not None and off_part <= step and off_part < off_whole:
+        return Fit.PART
+    return Fit.WHOLE if off_whole <= step else Fit.NEITHER
 
 
 def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:

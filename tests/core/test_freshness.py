@@ -189,6 +189,15 @@ def test_a_partial_liquidation_is_new_not_old() -> None:
     assert is_fresh(ADDED, "8", ltv, OWN_ADD, price=price_for(ltv, 8, debt), debt=debt)
 
 
+def test_an_amount_that_no_row_explains_is_believed_once_it_has_stayed() -> None:
+    """It may be older than the plan itself: what was shown from elsewhere, before a partial liquidation."""
+    shown = loan("0.6499", held="9.9", debt=DEBT)
+    prices = {"BTC": D("60000"), "USDT": D(1)}
+    assert not judge(shown, moment(SENT + 1000), ADDED, [OWN_ADD], prices, steady=False).fresh
+    whole = loan("0.6499", held="11.54", debt=DEBT)
+    assert judge(whole, moment(SENT + 1000), ADDED, [OWN_ADD], prices, steady=False).fresh
+
+
 def test_without_prices_a_partial_liquidation_does_not_leave_the_loan_alone() -> None:
     assert is_fresh(ADDED, "9.232", "0.6499", OWN_ADD)
 

@@ -288,3 +288,16 @@ async def test_a_restart_that_cannot_read_the_history_still_tells_a_pools_old_lt
     world.history_down, world.old_ltv_ms = True, 20_000
     await cycles(a_guard(world, MemoryJournal.restored(journal.snapshot())), world, 4)
     assert len(world.sent) == 1
+
+
+async def test_collateral_from_before_the_plan_itself_is_not_taken_for_a_liquidation() -> None:
+    """Found by the state machine: a part is liquidated, we add, and then the time before both is shown."""
+    world, journal = a_world("0.80"), MemoryJournal()
+    world.liquidate_part(ONE, Decimal("0.02"))
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    assert len(world.sent) == 1
+    world.advance(500)
+    world.stale_ms = 2_000
+    await cycles(guard, world, 2, ms=500)
+    assert len(world.sent) == 1
