@@ -1,6 +1,6 @@
 """The wall clock of this machine is set, back and forward, under a running daemon: it goes on all the same.
 
-time-machine sets every wall clock of this process; the monotonic one goes on. The exchange keeps its own time.
+time-machine sets every wall clock of this process; the monotonic one goes on. The exchange keeps its own.
 """
 
 from __future__ import annotations
