@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from ltv_guard.core.intents import SPENT, Intent, State
 from ltv_guard.core.loans import Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
-from ltv_guard.core.settlement import Watch
+from ltv_guard.core.settlement import EARLY_MS, Watch
 
 DAY_MS = 86_400_000
 FIRST_BACKOFF_MS = 2_000
 LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
 LONGEST_BACKOFF_MS = 300_000
+RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
 
 
@@ -64,11 +65,25 @@ class Memory:
 
     def claimed(self, product: Product) -> set[str]:
         """History ids that belong to an intent of ours."""
-        return {
-            item.adjust_id
-            for item in self.intents.values()
-            if item.adjust_id is not None and item.key.product is product
-        }
+        ours = [item for item in self.intents.values() if item.key.product is product]
+        ids = {item.adjust_id for item in ours if item.adjust_id is not None}
+        for item in ours:
+            if item.state is State.CONFIRMED and item.adjust_id is None:
+                ids |= self._row_of_resolved(item, ids)
+        return ids
+
+    def _row_of_resolved(self, intent: Intent, taken: set[str]) -> set[str]:
+        """The row of an intent that a person resolved as confirmed, and so without its id."""
+        latest = (intent.signed_at_ms or 0) + (intent.recv_window_ms or 0) + RESOLVED_WITHIN_MS
+        fitting = [
+            row
+            for row in self.rows(intent.key)
+            if (row.coin, row.direction, row.amount) == (intent.coin, intent.direction, intent.amount)
+            and (intent.signed_at_ms or latest) - EARLY_MS <= row.at_ms <= latest
+            and row.adjust_id not in intent.seen_ids | taken
+        ]
+        first = min(fitting, key=lambda row: row.at_ms, default=None)
+        return set() if first is None else {first.adjust_id}
 
     def sibling_changes(self, intent: Intent) -> tuple[Decimal, ...]:
         """What other open intents of the same loan and coin may have moved: a rescue, and what it rescues."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.intents import OPEN, Intent, State
 from ltv_guard.core.loans import History, LoanBook, Moment, Product
 from ltv_guard.core.settlement import Evidence, Patience, Verdict, settle
-from ltv_guard.memory import Memory
+from ltv_guard.memory import DAY_MS, Memory
 from ltv_guard.notices import Notices
 from ltv_guard.ports import Clock, Journal, LoanExchange
 from ltv_guard.sending import Sender, withdrawn
 
 ABSENT_LOOK_MS = 60_000  # how often the history is read again for the row of an absent intent
 PATIENCE_WITH_EXCHANGE_MS = 60_000  # an intent open for longer than this is worth an alert
+RESOLVED_LOOK_MS = 10_000  # how often it is looked whether a person has resolved what had closed in doubt
+HISTORY_KEPT_MS = 180 * DAY_MS  # the exchange shows six months (v5/crypto-loan/ltv-adjust-history)
 
 log = structlog.stdlib.get_logger()
 
@@ -26,6 +28,9 @@ EVENTS = {
     State.ABSENT: ("warning", "adjustment_absent"),
     State.AMBIGUOUS: ("critical", "adjustment_ambiguous"),
 }
+
+# What `journal resolve` may change behind our back.
+RESOLVABLE = OPEN | {State.ABSENT, State.AMBIGUOUS}
 
 
 class Settler:
@@ -46,12 +51,14 @@ class Settler:
         self._notices = notices
         self._sender = sender
         self._patience = patience
+        self._looked_ms: int | None = None
 
     async def take_over(self, intents: Sequence[Intent]) -> tuple[Intent, ...]:
         """What an earlier process, or a journal that failed in the middle, left: nothing is assumed of it.
 
         Planned never left, so it is withdrawn; sent may have, so it is unknown.
         """
+        await self._hear_resolutions({intent.intent_id for intent in intents})
         left = []
         for intent in intents:
             if self._sender.in_flight(intent):
@@ -66,6 +73,36 @@ class Settler:
                 left.append(intent)
         return tuple(left)
 
+    async def _hear_resolutions(self, open_ids: Collection[str]) -> None:
+        """What a person said of intents by `journal resolve`, in another process, is remembered here too."""
+        doubted = [
+            item
+            for item in self._memory.intents.values()
+            if item.intent_id not in open_ids
+            and not self._sender.in_flight(item)
+            and item.state in RESOLVABLE
+        ]
+        now_ms = self._clock.now().monotonic_ms
+        rested = self._looked_ms is None or now_ms - self._looked_ms >= RESOLVED_LOOK_MS
+        if not any(item.is_open or rested for item in doubted):
+            return
+        self._looked_ms = now_ms
+        # By when they were created: the clock of whoever resolved them may be wrong.
+        since = min(item.created_at_ms for item in doubted)
+        held = {item.intent_id: item for item in await self._journal.recent_intents(doubted[0].owner, since)}
+        for before in doubted:
+            after = held.get(before.intent_id, before)
+            if after.state is not before.state:
+                self._memory.remember([after])
+                self._notices.ended(("slow", after.intent_id))
+                log.warning(
+                    "adjustment_resolved",
+                    intent_id=after.intent_id,
+                    intent_state=after.state,
+                    was=before.state,
+                    **_loan_of(after),
+                )
+
     async def _move(self, intent: Intent, after: Intent, event: str) -> Intent:
         await self._journal.record(intent, after)
         self._memory.remember([after])
@@ -75,6 +112,7 @@ class Settler:
     async def read_history(self, exchange: LoanExchange, since_ms: int) -> History | None:
         """One complete read back to `since_ms`, remembered; None (said once) where it is not to be had."""
         topic = ("history", exchange.product)
+        since_ms = max(since_ms, self._clock.now().exchange_ms - HISTORY_KEPT_MS)
         try:
             history = await exchange.history(since_ms)
         except (ExchangeUnavailable, NeedsHuman) as error:
@@ -89,7 +127,7 @@ class Settler:
 
     def needs_history(self, product: Product, intents: Sequence[Intent], now: Moment) -> bool:
         """Whether something open, or recently ended, can only be judged by the history."""
-        if any(intent.key.product is product for intent in intents):
+        if any(intent.key.product is product and not self._is_too_old(intent) for intent in intents):
             return True
         recent = [item for item in self._memory.intents.values() if item.key.product is product]
         if any(self._memory.last_landed(item.key, now) for item in recent if not item.is_open):
@@ -108,6 +146,10 @@ class Settler:
         still_open = []
         for intent in intents:
             product = intent.key.product
+            if self._is_too_old(intent):
+                self._hand_over(intent)
+                still_open.append(intent)
+                continue
             if product not in histories:
                 still_open.append(intent)
                 continue
@@ -157,19 +199,30 @@ class Settler:
         )
         self._notices.ended(("slow", after.intent_id))
 
+    def _is_too_old(self, intent: Intent) -> bool:
+        return self._clock.now().exchange_ms - intent.created_at_ms > HISTORY_KEPT_MS
+
+    def _hand_over(self, intent: Intent) -> None:
+        """To a person: its row, if there ever was one, is no longer shown."""
+        waiting_for = "a person: it is older than the six months of history that the exchange shows"
+        self._complain(intent, waiting_for)
+
     def _complain_if_slow(self, verdict: Verdict) -> None:
         intent = verdict.intent
         waited = self._clock.now().monotonic_ms - verdict.watch.since.monotonic_ms
         if waited < PATIENCE_WITH_EXCHANGE_MS:
             return
+        self._complain(intent, verdict.waiting)
+
+    def _complain(self, intent: Intent, waiting_for: str | None) -> None:
         self._notices.grave(
             ("slow", intent.intent_id),
-            verdict.waiting,
+            waiting_for,
             "adjustment_unsettled",
             intent_id=intent.intent_id,
             intent_state=intent.state,
-            waiting_for=verdict.waiting,
-            mend="look it up on the exchange, then `ltv-guard journal resolve`",
+            waiting_for=waiting_for,
+            mend=f"look it up on the exchange, then `ltv-guard journal resolve {intent.intent_id} --as ...`",
             **_loan_of(intent),
         )
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 from e2e_world import Event, World, open_world

@@ -1,4 +1,4 @@
-"""What breaks a journal, done to the real file under the real daemon: what can't be written does not leave."""
+"""What breaks a journal, done to the real file under the real daemon: unwritten, nothing leaves."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 BALLAST = (
-    "INSERT INTO intents (intent_id, environment, user_id, account, product, loan_id, direction, coin, amount,"
-    " state, reason, collateral_before, ltv_before, observed_at_ms, seen_ids, created_at_ms, updated_at_ms)"
+    "INSERT INTO intents (intent_id, environment, user_id, account, product, loan_id, direction, coin,"
+    " amount, state, reason, collateral_before, ltv_before, observed_at_ms, seen_ids, created_at_ms,"
+    " updated_at_ms)"
     " VALUES (:id, 'nowhere', '1', 'x', 'x', 'x', 'add', 'X', '1',"
     " 'withdrawn', :reason, '1', '1', 1, '[]', 1, 1)"
 )
