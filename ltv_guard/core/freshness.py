@@ -126,40 +126,44 @@ def _ltv_moved_along(
     rows: Sequence[HistoryRow],
     prices: Mapping[str, Decimal] | None,
 ) -> bool:
-    """Whether the LTV belongs to this collateral: continuous with before, or as prices imply."""
-    moved = _moved(loan, amount, last, rows)
-    if moved is None or last.ltv_before <= 0 or abs(moved - 1) <= NOISE[last.direction]:
+    """Whether the LTV belongs to this collateral: where the adjustment leads, or as prices imply."""
+    led = _led_to(loan, amount, last, rows)
+    if led is None or abs(led.moved - 1) <= NOISE[last.direction]:
         return True
-    half = min(CONTINUOUS[last.direction], abs(moved - 1) / 2)
-    if abs(loan.ltv * moved / last.ltv_before - 1) <= half:
+    half = min(CONTINUOUS[last.direction], abs(led.moved - 1) / 2)
+    if abs(loan.ltv / led.ltv - 1) <= half:
         return True
     implied = implied_ltvs(loan, prices, last.coin)
-    as_we_moved_it = (moved > 1) is (last.direction is Direction.ADD)
-    if (not implied or as_we_moved_it) and _is_beyond(loan.ltv, moved, last):
-        return True
+    as_we_moved_it = (led.moved > 1) is (last.direction is Direction.ADD)
+    beyond = loan.ltv < led.ltv if last.direction is Direction.ADD else loan.ltv > led.ltv
+    if (not implied or as_we_moved_it) and beyond:
+        return True  # it is not that of before, and asks for no more of the same
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
 
 
-def _moved(loan: Loan, amount: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Decimal | None:
-    """The factor that the collateral, as it counts, has grown by since the plan; None: not known.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Led:
+    """Where an adjustment leads: the factor that the collateral counts for more by, and the LTV after it."""
+
+    moved: Decimal
+    ltv: Decimal
+
+
+def _led_to(loan: Loan, amount: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Led | None:
+    """None where it is not known.
 
     LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
     a pool count for, the exchange tells in the adjustment's own row: LTV before and after. Without that row,
     after a restart whose history can't be read, the journal's own LTVs say nearly the same.
     """
     if loan.totals is None:
-        return amount / last.collateral_before if amount > 0 and last.collateral_before > 0 else None
+        if amount <= 0 or last.collateral_before <= 0 or last.ltv_before <= 0:
+            return None
+        moved = amount / last.collateral_before
+        return Led(moved=moved, ltv=last.ltv_before / moved)
     own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
-    return before / after if before and after else None
-
-
-def _is_beyond(ltv: Decimal, moved: Decimal, last: Intent) -> bool:
-    """Whether the LTV lies beyond where the adjustment leads: it is not that of before, and asks no more."""
-    followed = last.ltv_before / moved
-    if last.direction is Direction.ADD:
-        return ltv < followed
-    return ltv > followed
+    return Led(moved=before / after, ltv=after) if before and after else None
 
 
 def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) -> list[Decimal]:
