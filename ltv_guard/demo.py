@@ -74,11 +74,6 @@ async def _playing(scenario: Path, folder: Path) -> AsyncIterator[tuple[sandbox.
             environ={
                 "LTV_GUARD_EXCHANGE__BASE_URL": exchange.url,
                 "LTV_GUARD_JOURNAL__URL": f"sqlite:///{folder / 'journal.db'}",
-                # A day passes in ten seconds here, so the daemon may not take five to be sure.
-                "LTV_GUARD_EXCHANGE__RECV_WINDOW_MS": "1000",
-                "LTV_GUARD_EXCHANGE__REQUEST_TIMEOUT_S": "0.9",
-                "LTV_GUARD_SETTLEMENT__PROCESSING_MARGIN_S": "0.2",
-                "LTV_GUARD_SETTLEMENT__HISTORY_LAG_S": "0.5",
             },
         )
         with (folder / "log.jsonl").open("w") as stream:

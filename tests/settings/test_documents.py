@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,14 @@ def test_the_sandbox_configuration_loads_as_it_is() -> None:
     assert credentials.api_secret.get_secret_value() == "sandbox-secret"
     assert settings.policy.reduce.enabled
     assert settings.journal.shown.endswith("journal-sandbox.db")
+
+
+def test_the_sandbox_configuration_waits_no_longer_than_its_crashes_allow() -> None:
+    settings = load(ROOT / "config/sandbox.yaml", environ={})
+    new_journal_s = settings.exchange.recv_window_ms / 1000 + float(settings.settlement.processing_margin_s)
+
+    assert new_journal_s <= 1.5  # the shipped crashes are over in half a minute
+    assert settings.settlement.history_lag_s <= Decimal("0.5")
 
 
 @pytest.mark.parametrize("path", [".".join(path) for path in keys_to_write()])
