@@ -177,11 +177,15 @@ class SendPath(RuleBasedStateMachine):
             f"decided on a collateral of {intent.collateral_before} that was never there since "
             f"our last effect: {shown[-3:]}"
         )
+        # Old prices alone make an add smaller and a release wait: what matters is the other side.
         ltvs = [view.ltv for view in views]
-        over, under = (Decimal("1.09"), Decimal("0.91"))  # what is told apart from prices that part
-        assert min(ltvs) * under <= intent.ltv_before <= max(ltvs) * over, (
-            f"decided on an LTV of {intent.ltv_before} that was never there since our last effect: "
-            f"{min(ltvs):.4f} to {max(ltvs):.4f}"
+        if intent.direction is Direction.ADD:
+            sound = intent.ltv_before <= max(ltvs) * Decimal("1.09")  # what is told apart from a spread
+        else:
+            sound = intent.ltv_before >= min(ltvs) * Decimal("0.91")
+        assert sound, (
+            f"{intent.direction} decided on an LTV of {intent.ltv_before} that was never there since our "
+            f"last effect: {min(ltvs):.4f} to {max(ltvs):.4f}"
         )
 
     def check_confirmed(self) -> None:
