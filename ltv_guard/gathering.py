@@ -7,7 +7,7 @@ from decimal import Decimal
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
 from ltv_guard.core.freshness import FRESH, Freshness, judge
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment
+from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment, RowStatus
 from ltv_guard.core.rules import Rulebook, thresholds
 from ltv_guard.core.settlement import window_is_over
 from ltv_guard.memory import DAY_MS, Memory
@@ -15,6 +15,7 @@ from ltv_guard.ports import Episode
 from ltv_guard.sight import GuardOptions, Sight
 
 SLACK_MS = DAY_MS // 12
+LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 
 class Gatherer:
@@ -52,6 +53,7 @@ class Gatherer:
             open_intents=own,
             window_over=all(
                 window_is_over(intent, self._memory.watch(intent, now), began, self._options.patience)
+                and not self._is_processed(intent, now)
                 for intent in own
             ),
             episode_open=episode is not None and episode.closed_at_ms is None,
@@ -66,6 +68,15 @@ class Gatherer:
             refused=self._memory.refused(loan.key, Direction.ADD, now),
             kept=self._memory.refused(loan.key, Direction.REDUCE, now),
         )
+
+    def _is_processed(self, intent: Intent, now: Moment) -> bool:
+        """Whether the exchange says that it is still at it: it will land, or fail, without another's help."""
+        said = any(
+            row.adjust_id == intent.adjust_id and row.status is RowStatus.PROCESSING
+            for row in self._memory.rows(intent.key)
+        )
+        waited_ms = now.monotonic_ms - self._memory.watch(intent, now).since.monotonic_ms
+        return said and waited_ms < LONGEST_PROCESSING_MS
 
     def freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:
         last = self._memory.last_landed(loan.key, now)

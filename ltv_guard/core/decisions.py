@@ -43,7 +43,8 @@ class EpisodeChange(StrEnum):
 class LoanFacts:
     """One loan, and all that bears on it. Spans are ms; None means never.
 
-    `window_over`: the windows of its open intents were over before the loan was read.
+    `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
+    processing them.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`: coin -> why the exchange will not take it, or let it go, for now.
     """

@@ -135,7 +135,8 @@ def _answer(
     loan = facts.loan
     urgency = "emergency: " if loan.ltv >= limits.emergency else ""
     reason = f"{urgency}LTV {loan.ltv} against a trigger of {limits.trigger}"
-    funds = sum((offer.reach for offer in every), Decimal(0))
+    # What is too little for an adjustment of its own is no help.
+    funds = sum((offer.reach for offer in every if offer.reach >= least), Decimal(0))
     best = best_of(every)
     decision = Decision(
         loan=loan,
