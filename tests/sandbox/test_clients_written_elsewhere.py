@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pybit import exceptions
 from pybit.unified_trading import HTTP
 
-from ltv_guard.sandbox import Exchange
+from ltv_guard.sandbox import Exchange, Fault
 
 ORDER = "1001"
 Serve = Callable[..., AbstractAsyncContextManager[tuple[Exchange, Any]]]
@@ -77,11 +77,53 @@ async def test_ccxt_reads_and_adjusts_a_pool(serve: Serve) -> None:
             {"currency": "BTC", "amount": "0.1", "direction": "0"}
         )
         history = await client.privateGetV5CryptoLoanCommonAdjustmentHistory()
+        own = await client.privateGetV5CryptoLoanCommonAdjustmentHistory(
+            {"adjustId": str(done["result"]["adjustId"]), "collateralCurrency": "BTC"}
+        )
+        none = await client.privateGetV5CryptoLoanCommonAdjustmentHistory({"collateralCurrency": "ETH"})
+        terms = await client.publicGetV5CryptoLoanCommonCollateralData({"currency": "BTC"})
         repaid = await client.privatePostV5CryptoLoanFlexibleRepay({"loanCurrency": "USDT", "amount": "100"})
         assert position["result"]["ltv"] == "0.500000"
         assert most["result"]["maxCollateralAmount"] == "0.375"
-        assert str(history["result"]["list"][0]["adjustId"]) == str(done["result"]["adjustId"])
+        (row,) = history["result"]["list"]
+        assert str(row["adjustId"]) == str(done["result"]["adjustId"])
+        assert (row["amount"], str(row["direction"]), str(row["status"])) == ("0.1", "0", "1")
+        assert (own["result"]["list"], none["result"]["list"]) == ([row], [])
+        assert terms["result"]["collateralRatioConfigList"][0]["currencies"] == "BTC"
         assert repaid["result"]["repayId"] == str(exchange.ledger.repayments[0].repay_id)
+
+
+async def test_ccxt_sees_a_pools_adjustment_pass_through_its_statuses(serve: Serve) -> None:
+    """An answer with an adjustId is not the end: it is processed, and may fail."""
+    for kind, ends in (("status_processing", "1"), ("status_failed", "3")):
+        async with serve() as (exchange, _), ccxt_client(exchange.url) as client:
+            exchange.add_fault(Fault(kind=kind, endpoint="adjust", seconds="3"))
+            done = await client.privatePostV5CryptoLoanCommonAdjustLtv(
+                {"currency": "ETH", "amount": "1", "direction": "0"}
+            )
+            seen = []
+            while not seen or seen[-1] == "2":
+                found = await client.privateGetV5CryptoLoanCommonAdjustmentHistory(
+                    {"adjustId": str(done["result"]["adjustId"])}
+                )
+                seen.append(str(found["result"]["list"][0]["status"]))
+            assert seen[-1] == ends
+            assert ("2" in seen) is (kind == "status_processing")
+            position = await client.privateGetV5CryptoLoanCommonPosition()
+            coins = [row["currency"] for row in position["result"]["collateralList"]]
+            assert coins == (["BTC", "ETH"] if ends == "1" else ["BTC"])
+
+
+async def test_ccxt_is_told_why_a_pool_takes_no_coin(serve: Serve) -> None:
+    async with serve(col_res="2") as (exchange, _), ccxt_client(exchange.url) as client:
+        asked = {"currency": "BTC", "amount": "0.1", "direction": "0"}
+        assert (await client.privateGetV5CryptoLoanCommonPosition())["result"]["colRes"] == "2"
+        with pytest.raises(ccxt.ExchangeError, match="148048"):
+            await client.privatePostV5CryptoLoanCommonAdjustLtv(asked)
+        exchange.set_platform(col_res="0", closed_collateral=["BTC"])
+        with pytest.raises(ccxt.ExchangeError, match="148006"):
+            await client.privatePostV5CryptoLoanCommonAdjustLtv(asked)
+        assert not exchange.ledger.effects
 
 
 async def test_ccxt_moves_coins_between_wallets_and_asks_about_its_key(serve: Serve) -> None:
@@ -132,6 +174,8 @@ async def test_pybit_reads_and_adjusts_a_pool(serve: Serve) -> None:
         assert position["result"]["ltv"] == "0.500000"
         assert most["result"]["maxCollateralAmount"] == "0.375"
         assert history["result"]["list"][0]["adjustId"] == done["result"]["adjustId"]
+        assert history["result"]["list"][0]["direction"] == 1
+        assert exchange.ledger.effects[0].direction == "reduce"
         assert terms["result"]["currencyLiquidationList"] == [{"currency": "BTC", "liquidationOrder": 1}]
 
 
