@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -53,12 +53,30 @@ async def run_daemon(settings: Settings, stop: asyncio.Event | None = None) -> i
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:
     """One cycle of every account, and as many more as it takes to settle what it started.
 
-    Status 1 if a loan could not be read or something is still open after two minutes.
+    Status 1 if a loan could not be read, or something is still open after two minutes or at a signal.
     """
     stop = stop or _stop_on_signals()
     async with _running(settings, stop.is_set) as (wiring, _):
-        outcomes = await _all(_until_settled(guard, settings, stop) for guard in wiring.guards.values())
+        work = asyncio.create_task(
+            _all(_until_settled(guard, settings, stop) for guard in wiring.guards.values())
+        )
+        await _ended(work, stop, float(settings.schedule.shutdown_timeout_s))
+        if work.cancelled():
+            return FAILED
+        outcomes = await work
     return FAILED if any(outcome.blind or outcome.left_open for outcome in outcomes) else DONE
+
+
+async def _ended(work: asyncio.Task[Any], stop: asyncio.Event, shutdown_s: float) -> None:
+    """Waits for `work`; once `stop` is set, for so many seconds more, and then cancels it."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    _, late = await asyncio.wait({work}, timeout=shutdown_s)
+    for task in late:
+        task.cancel()
+        log.error("shutdown_timed_out", tasks=len(late))
+        await asyncio.wait({task})
 
 
 async def _until_settled(guard: Guard, settings: Settings, stop: asyncio.Event) -> Outcome:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -35,21 +37,37 @@ def _status(command: Callable[..., Any]) -> Callable[..., None]:
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own arguments
         try:
-            status = command(*args, **kwargs)
+            status = command(*args, **kwargs) or DONE
         except (settings.ConfigError, sandbox.ScenarioError) as error:
-            _fail(str(error), UNUSABLE)
+            status = _failed(str(error), UNUSABLE)
         except GuardError as error:
-            _fail(str(error), FAILED)
+            status = _failed(str(error), FAILED)
+        except BrokenPipeError:
+            status = FAILED  # whoever read our words has gone: there is nobody to tell
         except OSError as error:
-            _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", FAILED)
-        sys.exit(status or DONE)
+            sentence = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+            status = _failed(sentence, FAILED)
+        _let_go_of_what_was_not_read()
+        sys.exit(status)
 
     return run
 
 
-def _fail(sentence: str, status: int) -> None:
-    click.echo(f"ltv-guard: {sentence}", err=True)
-    sys.exit(status)
+def _failed(sentence: str, status: int) -> int:
+    with suppress(OSError):
+        click.echo(f"ltv-guard: {sentence}", err=True)
+    return status
+
+
+def _let_go_of_what_was_not_read() -> None:
+    """Python flushes the streams once more at its end, and would complain of those that can't be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -14,8 +16,11 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 def configure(
     *, style: Literal["auto", "console", "json"] = "auto", level: str = "INFO", stream: TextIO | None = None
 ) -> None:
-    """Sends our events, and warnings of the libraries, to `stream` (standard output by default)."""
-    stream = stream if stream is not None else sys.stdout
+    """Sends our events, and warnings of the libraries, to `stream`: standard output by default.
+
+    Where that is closed, to standard error. A log that can't be written stops nothing: the loans come first.
+    """
+    stream = cast("TextIO", _Unfailing(stream or sys.stdout or sys.stderr))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -46,6 +51,37 @@ def configure(
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class _Unfailing:
+    """A stream whose reader may go away, and whose disk may be full: that is told once, elsewhere."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._failed = False
+
+    def write(self, words: str) -> None:
+        self._try(lambda: self._stream and self._stream.write(words))
+
+    def flush(self) -> None:
+        self._try(lambda: self._stream and self._stream.flush())
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def _try(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            if not self._failed:
+                self._failed = True
+                _tell(getattr(error, "strerror", None) or str(error))
+
+
+def _tell(why: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"ltv-guard: the log can't be written ({why}): going on without it\n")
+        sys.stderr.flush()
 
 
 def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
