@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 import structlog
@@ -159,15 +159,27 @@ class Guard:
         self._memory.remember(intents)
         intents = await self._settler.take_over(intents)
         now = self._clock.now()
-        for product in self._products:
-            if self._settler.needs_history(product, intents, now) or not self._trusted:
-                await self._read_history(sight, product, intents)
+        needed = [
+            product
+            for product in self._products
+            if self._settler.needs_history(product, intents, now) or not self._trusted
+        ]
+        await self._read_histories(sight, needed, intents)
         sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
         sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
-        if sight.books and self._age_ms(sight) > self.options.max_snapshot_age_ms / 2:
-            await self._observe(sight)  # a history that hangs must not cost the loans their protection
+        await self._observe_again_if_late(sight)
 
-    async def _read_history(self, sight: Sight, product: Product, intents: Sequence[Intent] = ()) -> None:
+    async def _observe_again_if_late(self, sight: Sight) -> None:
+        """A history that hangs must not cost the loans their protection."""
+        if sight.books and self._age_ms(sight) > self.options.max_snapshot_age_ms / 2:
+            await self._observe(sight)
+
+    async def _read_histories(
+        self, sight: Sight, products: Collection[Product], intents: Sequence[Intent] = ()
+    ) -> None:
+        await asyncio.gather(*(self._read_history(sight, product, intents) for product in products))
+
+    async def _read_history(self, sight: Sight, product: Product, intents: Sequence[Intent]) -> None:
         sight.asked_history.add(product)
         oldest = min((item.created_at_ms for item in intents), default=self._clock.now().exchange_ms)
         since = min(oldest - DAY_MS, self._clock.now().exchange_ms - self._gatherer.horizon_ms)
@@ -192,9 +204,8 @@ class Guard:
         doubted = any(not self._gatherer.freshness(loan, sight, now).fresh for loan in sight.loans)
         if doubted or any(loan.totals is not None for loan in sight.loans):
             sight.prices = await self._read("prices", self._account.prices())
-        for product in sight.books:
-            if product not in sight.asked_history:
-                await self._read_history(sight, product)
+        await self._read_histories(sight, sight.books.keys() - sight.asked_history)
+        await self._observe_again_if_late(sight)
 
     async def _read(self, what: str, reading: Awaitable[T]) -> T | None:
         """What was read; None, and said once, where it could not be."""
