@@ -6,13 +6,26 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import NEEDY, ORDER, TARGETS, World, scenario_of
+from e2e_world import (
+    A_POOL,
+    AN_ORDER,
+    BOTH_PRODUCTS,
+    NEEDY,
+    PRODUCTS,
+    SECOND_ORDER,
+    TARGETS,
+    Product,
+    World,
+    also_an_order,
+    crossed,
+    scenario_of,
+)
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
-EMERGENCY = Decimal("0.80")
 RELEASE_TRIGGER = Decimal("0.40")
+LOST = ["close_before", "close_after"]
 OUTAGE = {"kind": "http_error", "endpoint": "history", "status": 504, "times": None}
 
 
@@ -29,11 +42,13 @@ async def ends_well(world: World) -> None:
     await world.judge()
 
 
-@pytest.mark.parametrize("lost", ["close_before", "close_after"])
+@pytest.mark.parametrize(
+    ("product", "lost"), crossed(PRODUCTS, LOST, stays=lambda _, lost: lost == "close_after")
+)
 async def test_an_add_that_stays_unknown_gets_one_rescue_and_not_two(
-    open_a_world: OpenWorld, lost: str
+    open_a_world: OpenWorld, product: Product, lost: str
 ) -> None:
-    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+    async with open_a_world(scenario_of(NEEDY["add"], product)) as world:
         world.fault(**OUTAGE)
         world.fault(lost, endpoint="adjust")
         async with world.guarded():
@@ -54,8 +69,9 @@ async def test_an_add_that_stays_unknown_gets_one_rescue_and_not_two(
         assert sum(intent.rescue_of is not None for intent in await world.intents()) == 1
 
 
-async def test_a_rescue_that_is_lost_as_well_gets_no_third(open_a_world: OpenWorld) -> None:
-    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+@pytest.mark.parametrize("product", crossed(PRODUCTS, stays=lambda product: product is A_POOL))
+async def test_a_rescue_that_is_lost_as_well_gets_no_third(open_a_world: OpenWorld, product: Product) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"], product)) as world:
         world.fault(**OUTAGE)
         world.fault("close_before", endpoint="adjust", times=2)
         async with world.guarded():
@@ -69,8 +85,12 @@ async def test_a_rescue_that_is_lost_as_well_gets_no_third(open_a_world: OpenWor
         assert states.count("absent") == 2
 
 
-@pytest.mark.parametrize("lost", ["close_before", "close_after"])
-async def test_an_open_release_does_not_block_an_add(open_a_world: OpenWorld, lost: str) -> None:
+@pytest.mark.parametrize(
+    ("product", "lost"), crossed(PRODUCTS, LOST, stays=lambda *case: case == (AN_ORDER, "close_after"))
+)
+async def test_an_open_release_does_not_block_an_add(
+    open_a_world: OpenWorld, product: Product, lost: str
+) -> None:
     async with open_a_world() as world:
         async with world.guarded():
             await cycles(world, 2)
@@ -91,20 +111,22 @@ async def test_an_open_release_does_not_block_an_add(open_a_world: OpenWorld, lo
         await world.judge()
 
 
-async def test_a_history_that_hangs_keeps_no_loan_from_being_protected(open_a_world: OpenWorld) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("product", PRODUCTS, ids=str)
+async def test_a_history_that_hangs_keeps_no_loan_from_being_protected(
+    open_a_world: OpenWorld, product: Product
+) -> None:
     """Waiting for it takes longer than facts are good for: they have to be read again."""
-    scenario = scenario_of(NEEDY["add"])
-    first = scenario["users"]["1"]["orders"][0]
-    scenario["users"]["1"]["orders"].append({**first, "order_id": "1002", "collateral": "1.05"})
-    config = {"schedule": {"max_snapshot_age_s": 2}}
+    scenario = also_an_order(scenario_of(NEEDY["add"], product), collateral="1.05")
+    config = {"schedule": {"max_snapshot_age_s": 2}, **(BOTH_PRODUCTS if product is A_POOL else {})}
     async with open_a_world(scenario, config=config) as world:
         world.fault("hang_before", endpoint="history", times=None)
-        world.fault("close_before", endpoint="adjust", loan_id=ORDER)
+        world.fault("close_before", endpoint="adjust", loan_id=product.loan_id)
         async with world.guarded():
             await world.until(lambda: bool(world.heard("adjustment_unknown")))
             fall_to(world, "0.82")
-            await world.until(lambda: world.is_at_target(loan_id="1002"))  # whose add nothing hinders
-            await world.until(lambda: world.is_at_target(loan_id=ORDER))  # by its rescue
+            await world.until(lambda: bool(world.effects(SECOND_ORDER)))  # which nothing hinders
+            await world.until(world.is_at_target)  # by its rescue
             await ends_well(world)
 
 
