@@ -21,6 +21,7 @@ from ltv_guard.heartbeat import Heartbeat, banned_for_s
 from ltv_guard.journals import journal_of
 from ltv_guard.ports import Pause
 from ltv_guard.rehearsal import Rehearsal
+from ltv_guard.reloading import Reload
 from ltv_guard.settings import ConfigError, Settings
 from ltv_guard.sight import Outcome
 from ltv_guard.tables import AccountPlan
@@ -34,10 +35,33 @@ T = TypeVar("T")
 log = structlog.stdlib.get_logger()
 
 
-async def run_daemon(settings: Settings, stop: asyncio.Event | None = None) -> int:
-    """Guards until SIGTERM, SIGINT or `stop`. Status 1 if the journal was unusable at the end."""
+async def run_daemon(
+    settings: Settings,
+    stop: asyncio.Event | None = None,
+    reload: Reload | None = None,
+    adopted: Callable[[Settings], None] = lambda _: None,
+) -> int:
+    """Guards until SIGTERM, SIGINT or `stop`; begins anew with what SIGHUP finds in the configuration.
+
+    `adopted` hears of it. Status 1 if the journal was unusable at the end.
+    """
+    reload = reload or (Reload.on_signal(settings) if stop is None else Reload(settings))
     stop = stop or _stop_on_signals()
-    async with _running(settings, stop.is_set) as (wiring, heartbeat):
+    while True:
+        halt = asyncio.Event()
+        watch = asyncio.create_task(reload.watch(stop, halt))
+        try:
+            sound = await _guard_until(halt, reload.settings)
+        finally:
+            watch.cancel()
+        if stop.is_set() or not reload.adopt():
+            return DONE if sound else FAILED
+        adopted(reload.settings)
+
+
+async def _guard_until(halt: asyncio.Event, settings: Settings) -> bool:
+    """Returns whether the journal was sound at the end."""
+    async with _running(settings, halt.is_set) as (wiring, heartbeat):
         daemon = Daemon(
             wiring.guards,
             poll_s=float(settings.schedule.poll_interval_s),
@@ -46,8 +70,7 @@ async def run_daemon(settings: Settings, stop: asyncio.Event | None = None) -> i
             measure_clock=lambda: _skew_ms(wiring),
             heartbeat=heartbeat.beat,
         )
-        sound = await daemon.run(stop)
-    return DONE if sound else FAILED
+        return await daemon.run(halt)
 
 
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:

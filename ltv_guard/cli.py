@@ -83,8 +83,12 @@ def main() -> None:
 def run(config: Path | None, *, once: bool) -> int:
     """Watch the loans, and adjust them."""
     loaded = settings.load(config)
+    _log_to_stdout(loaded)
+    return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded, adopted=_log_to_stdout))
+
+
+def _log_to_stdout(loaded: settings.Settings) -> None:
     logs.configure(style=loaded.logging.format, level=loaded.logging.level, stream=sys.stdout)
-    return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded))
 
 
 @main.command()

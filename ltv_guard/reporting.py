@@ -241,6 +241,9 @@ class Reporter:
     def _unanswered(self, decision: Decision, withheld: str | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
         topic = ("unanswered", decision.loan.key)
+        if decision.cause is Cause.NONSENSE:
+            self._notices.grave(topic, decision.cause, "loan_set_aside", why=decision.reason)
+            return
         why = withheld if decision.acts else None
         if not decision.acts and decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED}:
             why = decision.reason

@@ -20,6 +20,7 @@ class Cause(StrEnum):
 
     IN_BOUNDS = "in_bounds"
     NOT_PROTECTED = "not_protected"
+    NONSENSE = "nonsense"
     BREACH = "breach"
     RESCUE = "rescue"
     OPEN_INTENT = "open_intent"

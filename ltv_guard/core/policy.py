@@ -24,7 +24,16 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
     if not purse.unread:
         purse.divide(share_out([facts for facts in account.loans if _asks(facts)], purse))
     by_danger = sorted(account.loans, key=lambda facts: facts.loan.danger, reverse=True)
-    return tuple(_decide(facts, account, purse) for facts in by_danger)
+    return tuple(_decide_alone(facts, account, purse) for facts in by_danger)
+
+
+def _decide_alone(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
+    """A loan whose numbers can't be reckoned with does not stop the others."""
+    try:
+        return _decide(facts, account, purse)
+    except (ArithmeticError, ValueError) as error:
+        breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
+        return _hold(facts, Cause.NONSENSE, f"its numbers make no sense: {error!r}", breach=breach)
 
 
 def _decide(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:

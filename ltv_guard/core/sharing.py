@@ -19,8 +19,8 @@ def share_out(asking: Sequence[LoanFacts], purse: Purse) -> dict[tuple[LoanKey, 
     by_coin: dict[str, list[Claim]] = {}
     for facts in asking:
         held = _wanted(facts, purse)
-        if held is not None:
-            by_coin.setdefault(held.coin, []).append(_claim(facts, held, purse))
+        if held is not None and _is_sane(claim := _claim(facts, held, purse)):
+            by_coin.setdefault(held.coin, []).append(claim)
     for coin, claims in by_coin.items():
         common = min(limit for limit, _ in purse.limits_on(coin, emergency=False))
         balance = min(limit for limit, _ in purse.limits_on(coin, emergency=True))
@@ -28,6 +28,14 @@ def share_out(asking: Sequence[LoanFacts], purse: Purse) -> dict[tuple[LoanKey, 
             given = shares(claims, common=common, balance=balance)
             found |= {(key, coin): coins for key, coins in given.items()}
     return found
+
+
+def _is_sane(claim: Claim) -> bool:
+    """Whether it can be reckoned with: one loan's nonsense takes no share from the others."""
+    try:
+        return claim.goal > 0 and claim.at(claim.goal).is_finite()
+    except (ArithmeticError, ValueError):
+        return False
 
 
 def _wanted(facts: LoanFacts, purse: Purse) -> Collateral | None:

@@ -193,8 +193,8 @@ def _to_lose(holding: Holding, value_usd: Decimal, unit: Unit, scale: Decimal) -
             continue
         per_coin = tier.ratio * holding.price_usd * scale
         if per_coin > 0 and left < held * per_coin:
-            return coins + left / per_coin
+            return min(coins + left / per_coin, holding.amount)
         coins += held
         left -= held * per_coin
         top = lower
-    return coins
+    return min(coins, holding.amount)  # the parts may add up to a digit more

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ltv_guard.core.loans import Collateral, Loan, Totals
+from ltv_guard.core.loans import IMPLAUSIBLE_LTV, Collateral, Loan, Totals
 from ltv_guard.core.sizing import POOL_QUOTED_TO, QUOTED_TO, whole_steps, whole_steps_up
 from ltv_guard.core.valuation import (
     UNBOUNDED,
@@ -25,6 +25,7 @@ from ltv_guard.core.valuation import (
     units_told,
 )
 
+HIGHEST_LTV = IMPLAUSIBLE_LTV - QUOTED_TO
 CENTS = Decimal("0.02")  # a pool's totals are quoted in cents, each rounded
 
 
@@ -116,7 +117,7 @@ class Yardstick:
         totals = self.loan.totals
         return replace(
             self.loan,
-            ltv=self.ltv_after(change),
+            ltv=min(self.ltv_after(change), HIGHEST_LTV),
             collateral=tuple(after if item.coin == coin else item for item in self.loan.collateral),
             totals=None
             if totals is None

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import Crash, World, a_guard, a_world, key_of
+from exchange_model import POOL, Crash, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.errors import JournalUnavailable
@@ -301,3 +301,18 @@ async def test_collateral_from_before_the_plan_itself_is_not_taken_for_a_liquida
     world.stale_ms = 2_000
     await cycles(guard, world, 2, ms=500)
     assert len(world.sent) == 1
+
+
+async def test_an_open_release_that_would_leave_next_to_nothing_does_not_stop_the_cycle() -> None:
+    """Found by the state machine: as if it had landed, the LTV is beyond what any loan can have."""
+    world, journal = a_world("0.30", pool="0.60"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["late:60000"]
+    while not world.sent:
+        world.advance(2_000)
+        await guard.cycle()
+    assert world.sent[0].direction is Direction.REDUCE
+    world.liquidate_part(ONE, Decimal("0.52"))
+    world.price *= Decimal("0.5")
+    await cycles(guard, world, 3)
+    assert [item.key for item in world.sent[1:]].count(POOL) == 1

@@ -1,0 +1,55 @@
+"""SIGHUP reads the configuration again: a good one takes over, a bad one is refused, the rescue goes on."""
+
+from __future__ import annotations
+
+import signal
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from e2e_world import NEEDY, command, scenario_of
+
+from ltv_guard.reloading import changes
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+SMALL = Decimal("0.02")  # of the coin at a time: a rescue that takes a while
+
+
+async def test_a_bad_file_is_refused_and_a_good_one_takes_over_while_a_loan_is_rescued(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.configure({"policy": {"limits": {"max_add": {"BTC": str(SMALL)}}}})
+        async with command("run", "-c", world.config_file) as daemon:
+            await world.until(lambda: len(world.effects()) >= 1)
+            good = world.config_file.read_text()
+            world.config_file.write_text("policy: {add: {trigger_ltv: 2}}")
+            daemon.process.send_signal(signal.SIGHUP)
+            await world.until(lambda: bool(daemon.heard("config_refused")))
+            assert "policy.add.trigger_ltv" in daemon.heard("config_refused")[0]["why"]
+            seen = len(world.effects())
+            await world.until(lambda: len(world.effects()) > seen)
+            world.config_file.write_text(good)
+            world.configure({"policy": {"limits": {"max_add": {"BTC": "5"}}}})
+            daemon.process.send_signal(signal.SIGHUP)
+            await world.until(lambda: bool(daemon.heard("config_reloaded")))
+            changed = daemon.heard("config_reloaded")[0]["changed"]
+            assert any("limits.max_add.BTC: 0.02 -> 5" in line for line in changed)
+            await world.until_settled_at_target("add")
+            assert max(row.amount for row in world.effects()) > 2 * SMALL
+            daemon.process.terminate()
+            assert await daemon.ends() == 0
+        await world.judge()
+
+
+async def test_what_changed_is_told_without_a_secret(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        before = world.settings()
+        for name in ("api_secret_file", "rsa_private_key_file"):
+            path = getattr(before.accounts["main"], name)
+            if path is not None:
+                path.write_text("another-secret")
+        told = changes(before, world.settings())
+        assert told
+        assert not any("another-secret" in line for line in told)
