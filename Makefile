@@ -31,7 +31,7 @@ test: ## The tests that a change must pass
 slow: ## The tests that take longer
 	$(BIN)pytest -m slow
 
-soak: ## Thousands of adjustments while everything goes wrong, in about eight minutes
+soak: ## Thousands of adjustments while everything goes wrong, in about nine minutes
 	$(PYTHON) tests/soak/soak.py
 
 demo: ## A loan that survives a crash, in half a minute

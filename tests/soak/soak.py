@@ -62,6 +62,7 @@ class Soak:
     first: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     struck: Counter[str] = field(default_factory=Counter)
     chaos_s: float = 0.0
+    reads: list[bool] = field(default_factory=list)
 
     # The daemon
 
@@ -116,6 +117,7 @@ class Soak:
         """An exchange that answers, prices that hold, and a daemon that is left to itself, then stopped."""
         for entry in self.exchange.faults.state():
             self.struck[f"{entry['kind']} ({entry['endpoint']})"] += entry["struck"]
+        self.reads = [bool(entry["faults"]) for entry in self.exchange.reads]
         self.exchange.clear_faults()
         for coin, price in self.exchange.moment().prices.items():
             self.exchange.set_price(coin, price)
@@ -267,12 +269,10 @@ def told(
     table.add_section()
     sent = [entry for entry in soak.exchange.writes if entry["endpoint"] == "adjust"]
     faulty = sum(any(kind != "history_lag" for kind in entry["faults"]) for entry in sent)
-    reads = soak.exchange.reads
     table.add_row(
         "adjustments answered wrongly", f"{faulty} of {len(sent)} ({faulty / max(1, len(sent)):.0%})"
     )
-    wrong_reads = sum(bool(entry["faults"]) for entry in reads)
-    table.add_row("of the last reads, answered wrongly", f"{wrong_reads} of {len(reads)}")
+    table.add_row("of the last reads, answered wrongly", f"{sum(soak.reads)} of {len(soak.reads)}")
     for kind, number in sorted(soak.struck.items()):
         table.add_row(f"  {kind}", str(number))
     table.add_row("kills", str(soak.kills))
@@ -342,7 +342,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--accounts", type=int, default=10, help="with five loans each")
     parser.add_argument("--seed", type=int, default=1, help="of faults and kills")
     parser.add_argument(
-        "--fall", type=float, default=0.003, help="how fast prices fall: 0.003 is 0.3 %% a second"
+        "--fall", type=float, default=0.002, help="how fast prices fall: 0.002 is 0.2 %% a second"
     )
     parser.add_argument(
         "--kill-after",

@@ -8,9 +8,10 @@ An effect was *needed* unless it leads past its target at every price that the g
 lowest, so an add is judged by the LTV that it left behind, without any slack; made twice, it would end below
 the target by the whole of what it moved. The same holds for releases while prices rise.
 
-Two slacks are the guard's own (core/freshness.py): new collateral shown beside an LTV of before can't be told
-from a market that moved by up to half of the last adjustment, nor an add of less than 1 % from the spread of
-two prices. So much, and no more, may be adjusted twice within `REMEMBERED_S` of an adjustment.
+Two slacks are the guard's own (core/freshness.py). New collateral shown beside an LTV of before can't be told
+from a market that moved by up to half of the last adjustment; and an add that moved the LTV by less than 3 %
+is not told from the spread of prices at all. So much, and no more, may be adjusted twice within
+`REMEMBERED_S` of an adjustment. The table counts what went over rounding, though it be within them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ltv_guard.sandbox.records import Adjustment
 
 UNMOVED = {State.WITHDRAWN, State.REJECTED, State.ABSENT}
 ROUNDED = Decimal("0.001")  # of the collateral: the LTV's fourth digit, and the mark
-SPREAD = {Direction.ADD: Decimal("0.01"), Direction.REDUCE: Decimal("0.002")}
+SPREAD = {Direction.ADD: Decimal("0.03"), Direction.REDUCE: Decimal("0.002")}
 CONTINUOUS = {Direction.ADD: Decimal("0.08"), Direction.REDUCE: Decimal("0.03")}
 REMEMBERED_S = 12  # so long an adjustment may still be missing from what is shown, or from its LTV
 

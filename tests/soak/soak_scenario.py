@@ -83,14 +83,14 @@ LATE_ROWS: tuple[tuple[int, Tree], ...] = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One soak. `fall_per_s` is how fast prices fall: 0.003 is 0.3 % a second.
+    """One soak. `fall_per_s` is how fast prices fall: 0.002 is 0.2 % a second.
 
     (BTC's fastest minute of 2025-10-10 fell by 5 %, which is 0.08 % a second.)
     """
 
     accounts: int = 10
     seed: int = 1
-    fall_per_s: float = 0.003
+    fall_per_s: float = 0.002
     seconds: float = 1800
 
     @property
@@ -157,7 +157,7 @@ def _legs(plan: Plan, late_s: float) -> Iterator[tuple[float, float]]:
     # Quickly through where there is nothing to do, slowly where there is.
     for fall_s in repeat(100 + late_s):
         yield 12, 0.095
-        yield 20, 20 * slope
+        yield 24, 24 * slope
         yield 8, -0.085
         yield fall_s, -fall_s * slope
 
@@ -203,7 +203,7 @@ def config_of(plan: Plan, url: str, folder: Path) -> Tree:
         "schedule": {
             "poll_interval_s": 1,
             "settle_interval_s": 0.6,
-            "max_snapshot_age_s": 3,
+            "max_snapshot_age_s": 4,
             "shutdown_timeout_s": 4,
         },
         "settlement": {"processing_margin_s": 1.2, "history_lag_s": HISTORY_LAG_S},
