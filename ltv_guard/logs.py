@@ -51,6 +51,8 @@ def configure(
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # It warns of every beat that is skipped while the one before waits for a locked journal, which we tell.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 class _Unfailing:
