@@ -60,7 +60,7 @@ def holdings(draw: st.DrawFn, *, open_ended: bool = False) -> tuple[Holding, Uni
     price = draw(st.one_of(amounts("0.5", "5", 4), amounts("100", "90000", 2)))
     ladder = draw(ladders(open_ended=open_ended))
     amount = draw(st.one_of(st.just(D(0)), amounts("0", "2"), amounts("0", "50000")))
-    shown = cents(worth(amount, price, ladder, unit))
+    shown = draw(st.sampled_from([None, cents(worth(amount, price, ladder, unit))]))
     return Holding(amount=amount, price_usd=price, tiers=ladder, shown_usd=shown), unit
 
 
@@ -180,6 +180,25 @@ def test_a_rescue_never_counts_for_more_than_it_may(given_: tuple[Holding, Unit]
     before = worth(held.amount, held.price_usd, held.tiers, unit)
     after = worth(held.amount + coins, held.price_usd, held.tiers, unit)
     assert after - before <= value * (1 + NEARLY) + D("1e-15")
+
+
+def test_where_nothing_tells_the_readings_apart_the_careful_one_holds() -> None:
+    """Five coins at 1000 USD; the last counts for 0.2, and so do all but four USD if bounds are USD."""
+    held = Holding(
+        amount=D(5),
+        price_usd=D(1000),
+        tiers=tiers([("0.9", "0", "1"), ("0.5", "1", "4"), ("0.2", "4", None)]),
+    )
+    assert coins_within(held, D(100)).quantize(D("0.01")) == D(
+        "0.50"
+    )  # not the 5 that count for next to nothing
+    assert coins_worth(held, D(100)).quantize(D("0.01")) == D("0.50")
+    told = [
+        replace(held, shown_usd=cents(worth(D(5), D(1000), held.tiers, unit))) for unit in ("usd", "coins")
+    ]
+    assert [gain_usd(item, D("-5")).quantize(D(1)) for item in told] == [-1002, -2600]
+    assert gain_usd(held, D("-5")).quantize(D(1)) == -2600
+    assert most_gain_usd(held, D("-5")).quantize(D(1)) == -1002
 
 
 # What is shown tells
