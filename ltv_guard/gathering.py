@@ -56,6 +56,7 @@ class Gatherer:
                 and not self._is_processed(intent, now)
                 for intent in own
             ),
+            rescued=any(self._memory.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),
             low_for_ms=self._memory.low_for(
@@ -93,15 +94,16 @@ class Gatherer:
         return FRESH if self._may_not_wait(loan, last, found, now) else found
 
     def _may_not_wait(self, loan: Loan, last: Intent, found: Freshness, now: Moment) -> bool:
-        """Whether to believe an LTV that prices do not bear out: in an emergency, after a long doubt.
+        """Whether to believe an LTV that prices do not bear out, after a long doubt, to add to the loan.
 
-        Spot prices and the exchange's own part most when it matters most. Adding too much can be undone.
+        In an emergency, for spot prices and the exchange's own part most when it matters most; and where
+        being wrong would add next to nothing. Adding too much can be undone.
         """
-        emergency = thresholds(self._rulebook.policy_for(loan), loan).emergency
+        emergency = loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
         return (
             found.collateral_is_new
             and last.direction is Direction.ADD
-            and loan.ltv >= emergency
+            and (emergency or found.harmless)
             and self._memory.doubted_for_ms(loan.key, now) > self.echo_ms
         )
 

@@ -25,6 +25,8 @@ from ltv_guard.settling import Settler
 from ltv_guard.sight import GuardOptions, Outcome, Sight
 from ltv_guard.standing import Standing
 
+LATEST_START = 0.6  # of max_snapshot_age: beyond it a cycle begins no further adjustment
+
 T = TypeVar("T")
 
 log = structlog.stdlib.get_logger()
@@ -275,8 +277,8 @@ class Guard:
         for decision in decisions:
             if self._stopping() or self._standing.is_lost:
                 break
-            if self._age_ms(sight) > self.options.max_snapshot_age_ms:
-                break
+            if self._age_ms(sight) > self.options.max_snapshot_age_ms * (LATEST_START if actions else 1):
+                break  # the next would wait for its turn, and leave on facts that are too old
             if decision.acts:
                 actions += await self._adjust(owner, sight, decision)
         return actions

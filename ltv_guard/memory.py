@@ -85,6 +85,10 @@ class Memory:
         first = min(fitting, key=lambda row: row.at_ms, default=None)
         return set() if first is None else {first.adjust_id}
 
+    def has_rescue(self, first: Intent) -> bool:
+        """Whether the one rescue of this intent was sent."""
+        return any(item.rescue_of == first.intent_id for item in self.intents.values())
+
     def sibling_changes(self, intent: Intent) -> tuple[Decimal, ...]:
         """What other open intents of the same loan and coin may have moved: a rescue, and what it rescues."""
         return tuple(

@@ -245,7 +245,7 @@ class Reporter:
             self._notices.grave(topic, decision.cause, "loan_set_aside", why=decision.reason)
             return
         why = withheld if decision.acts else None
-        if not decision.acts and decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED}:
+        if not decision.acts and decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}:
             why = decision.reason
         if decision.breach and withheld is not None:
             why = withheld

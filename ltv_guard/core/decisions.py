@@ -24,6 +24,7 @@ class Cause(StrEnum):
     BREACH = "breach"
     RESCUE = "rescue"
     OPEN_INTENT = "open_intent"
+    RESCUED = "rescued"
     NOT_FRESH = "not_fresh"
     COOLDOWN = "cooldown"
     WALLET_UNREAD = "wallet_unread"
@@ -45,7 +46,7 @@ class LoanFacts:
     """One loan, and all that bears on it. Spans are ms; None means never.
 
     `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
-    processing them.
+    processing them; `rescued`: the one rescue that they allow was sent.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`: coin -> why the exchange will not take it, or let it go, for now.
     """
@@ -55,6 +56,7 @@ class LoanFacts:
     freshness: Freshness = FRESH
     open_intents: tuple[Intent, ...] = ()
     window_over: bool = False
+    rescued: bool = False
     episode_open: bool = False
     rested_ms: int | None = None
     low_for_ms: int = 0

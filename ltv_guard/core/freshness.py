@@ -19,21 +19,23 @@ from ltv_guard.core.valuation import Holding, Unit, counted_usd
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
 CONTINUOUS = {Direction.ADD: Decimal("0.08"), Direction.REDUCE: Decimal("0.03")}
-# An adjustment that moves the LTV by no more than this can't be told from rounding, interest and the spread
-# of two prices; and facts from before it can do no more harm than that.
-NOISE = {Direction.ADD: Decimal("0.03"), Direction.REDUCE: Decimal("0.002")}
+NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
+# Facts from before an add of no more than this can do no harm that is worth leaving the loan alone for long.
+HARMLESS = Decimal("0.03")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
     """`fresh`, or why the snapshot does not count for the loan yet.
 
-    `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt.
+    `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
+    before would make another add no larger than a few hundredths.
     """
 
     fresh: bool
     why: str = ""
     collateral_is_new: bool = False
+    harmless: bool = False
 
 
 FRESH = Freshness(fresh=True)
@@ -61,10 +63,15 @@ def judge(
         return Freshness(fresh=False, why="it shows the collateral from before the last change")
     if shows is Fit.NEITHER and not steady:
         return Freshness(fresh=False, why="its collateral changed, and no row of the history tells how")
-    if not _ltv_moved_along(loan, held.amount, last, rows, prices):
-        why = "its LTV has not followed its collateral yet"
-        return Freshness(fresh=False, why=why, collateral_is_new=True)
-    return FRESH
+    led = _led_to(loan, held.amount, last, rows)
+    if led is None or _follows(loan, led, last, prices):
+        return FRESH
+    return Freshness(
+        fresh=False,
+        why="its LTV has not followed its collateral yet",
+        collateral_is_new=True,
+        harmless=last.direction is Direction.ADD and led.moved - 1 <= HARMLESS,
+    )
 
 
 def _none_of(last: Intent) -> Collateral:
@@ -119,28 +126,6 @@ def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
     return sorted([*since, own], key=lambda row: row.at_ms)
 
 
-def _ltv_moved_along(
-    loan: Loan,
-    amount: Decimal,
-    last: Intent,
-    rows: Sequence[HistoryRow],
-    prices: Mapping[str, Decimal] | None,
-) -> bool:
-    """Whether the LTV belongs to this collateral: where the adjustment leads, or as prices imply."""
-    led = _led_to(loan, amount, last, rows)
-    if led is None or abs(led.moved - 1) <= NOISE[last.direction]:
-        return True
-    half = min(CONTINUOUS[last.direction], abs(led.moved - 1) / 2)
-    if abs(loan.ltv / led.ltv - 1) <= half:
-        return True
-    implied = implied_ltvs(loan, prices, last.coin)
-    as_we_moved_it = (led.moved > 1) is (last.direction is Direction.ADD)
-    beyond = loan.ltv < led.ltv if last.direction is Direction.ADD else loan.ltv > led.ltv
-    if (not implied or as_we_moved_it) and beyond:
-        return True  # it is not that of before, and asks for no more of the same
-    return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Led:
     """Where an adjustment leads: the factor that the collateral counts for more by, and the LTV after it."""
@@ -164,6 +149,21 @@ def _led_to(loan: Loan, amount: Decimal, last: Intent, rows: Sequence[HistoryRow
     own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
     return Led(moved=before / after, ltv=after) if before and after else None
+
+
+def _follows(loan: Loan, led: Led, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
+    """Whether the LTV belongs to this collateral: where the adjustment leads, or as prices imply."""
+    if abs(led.moved - 1) <= NOISE:
+        return True
+    half = min(CONTINUOUS[last.direction], abs(led.moved - 1) / 2)
+    if abs(loan.ltv / led.ltv - 1) <= half:
+        return True
+    implied = implied_ltvs(loan, prices, last.coin)
+    as_we_moved_it = (led.moved > 1) is (last.direction is Direction.ADD)
+    beyond = loan.ltv < led.ltv if last.direction is Direction.ADD else loan.ltv > led.ltv
+    if (not implied or as_we_moved_it) and beyond:
+        return True  # it is not that of before, and asks for no more of the same
+    return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
 
 
 def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) -> list[Decimal]:

@@ -259,25 +259,22 @@ def test_prices_that_part_from_the_loans_own_never_hold_up_an_ltv_below_where_th
     assert is_fresh(ADDED, "11.54", "0.60", OWN_ADD, price=price_for("0.66", "11.54"))
 
 
-def test_after_a_small_add_a_spread_of_prices_does_not_leave_the_loan_alone() -> None:
-    """A top-up of 0.7 % in a market that goes on falling, where USDT is worth 0.995 USD."""
-    small = intent(State.CONFIRMED, amount="0.07", before="10", ltv_before="0.655", adjust_id="own")
-    own = row("own", "0.07", at=LANDED)
-    ltv = D("0.76")
-    assert is_fresh(small, "10.07", ltv, own, price=price_for(ltv, "10.07") * D("1.005"))
+@pytest.mark.parametrize(("added", "harmless"), [("0.07", True), ("0.3", True), ("0.31", False)])
+def test_after_a_small_add_a_spread_of_prices_makes_a_doubt_that_need_not_last(
+    added: str, *, harmless: bool
+) -> None:
+    """A market that goes on falling, where USDT is not quite worth a USD."""
+    small = intent(State.CONFIRMED, amount=added, before="10", ltv_before="0.655", adjust_id="own")
+    held = D(10) + D(added)
+    prices = {"BTC": price_for("0.76", held) * D("1.02"), "USDT": D(1)}
+    found = judge(loan("0.76", held=held, debt=DEBT), moment(SENT + 1000), small, [], prices)
+    assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
 
 
 def test_after_a_small_add_an_old_ltv_beyond_the_spread_is_old() -> None:
     small = intent(State.CONFIRMED, amount="0.4", before="10", ltv_before="0.675", adjust_id="own")
     own = row("own", "0.4", at=LANDED)
     assert not is_fresh(small, "10.4", "0.675", own, price=price_for("0.649", "10.4"))
-
-
-def test_an_old_ltv_after_an_add_of_three_percent_or_less_does_no_harm_worth_waiting_for() -> None:
-    small = intent(State.CONFIRMED, amount="0.25", before="10", ltv_before="0.665", adjust_id="own")
-    assert is_fresh(
-        small, "10.25", "0.665", row("own", "0.25", at=LANDED), price=price_for("0.6488", "10.25")
-    )
 
 
 @pytest.mark.parametrize("repaid", ["0.1", "0.5", "0.9"])

@@ -122,6 +122,7 @@ class World:
     stale_ms: int = 0
     old_ltv_ms: int = 0
     row_lag_ms: int = 0
+    prices_off: Decimal = Decimal(1)
     answers: list[str] = field(default_factory=list)
     crash_at: str | None = None
     on_sent: Callable[[Intent], None] = lambda _: None
@@ -355,7 +356,7 @@ class ModelAccount:
     async def prices(self) -> Mapping[str, Decimal]:
         if self.world.prices_down:
             raise ExchangeUnavailable("tickers are down")
-        return {"BTC": self.world.price, "USDT": Decimal(1)}
+        return {"BTC": self.world.price * self.world.prices_off, "USDT": Decimal(1)}
 
 
 POLICY = LoanPolicy(

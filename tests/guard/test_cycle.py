@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import POOL, Crash, World, a_guard, a_world, key_of
+from exchange_model import POLICY, POOL, Crash, World, a_guard, a_world, key_of, with_limits
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.errors import JournalUnavailable
@@ -316,3 +316,17 @@ async def test_an_open_release_that_would_leave_next_to_nothing_does_not_stop_th
     world.price *= Decimal("0.5")
     await cycles(guard, world, 3)
     assert [item.key for item in world.sent[1:]].count(POOL) == 1
+
+
+async def test_a_small_add_is_not_made_twice_for_an_old_ltv_and_the_loan_not_left_alone_for_prices() -> None:
+    policy = with_limits(POLICY, max_add={"BTC": Decimal("0.02")})
+    world, journal = a_world("0.76"), MemoryJournal()
+    guard = a_guard(world, journal, policy=policy)
+    await guard.cycle()
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 4, ms=1_000)
+    assert len(world.sent) == 1
+    world.old_ltv_ms, world.prices_off = 0, Decimal("1.05")
+    world.price *= Decimal("0.99")
+    await cycles(guard, world, 20, ms=1_000)
+    assert len(world.sent) > 1

@@ -16,7 +16,7 @@ WALLET = "/v5/asset/transfer/query-account-coins-balance"
 TICKERS = "/v5/market/tickers"
 
 COINS_PER_REQUEST = 10
-PRICES_KEPT_MS = 250
+PRICES_KEPT_MS = 50
 QUOTE = "USDT"
 PEGGED = {"USDT": Decimal(1), "USDC": Decimal(1)}
 
