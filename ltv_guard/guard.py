@@ -216,7 +216,8 @@ class Guard:
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._notices.once(what, "warning", "read_failed", what=what, why=str(error))
             return None
-        self._notices.ended(what)
+        if self._notices.ended(what):
+            log.info("read_works_again", what=what)
         return found
 
     async def _keep_episodes(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> None:
