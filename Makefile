@@ -26,10 +26,10 @@ layers:
 	$(BIN)lint-imports
 
 test: ## The tests that a change must pass
-	$(BIN)pytest
+	$(BIN)pytest -n 4
 
 slow: ## The tests that take longer
-	$(BIN)pytest -m slow
+	$(BIN)pytest -m slow -n 4
 
 soak: ## Thousands of adjustments while everything goes wrong, in about nine minutes
 	$(PYTHON) tests/soak/soak.py
