@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
-from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy
+from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, Owner, Product
 from ltv_guard.core.policy import decide, within_maximum
@@ -297,13 +297,13 @@ class Guard:
                 intent = await self._plan(owner, sight, decision, exchange)
                 if intent is None:
                     return 0
-                after, error = await self._sender.send(intent, exchange, sight.began)
+                after, refusal = await self._sender.send(intent, exchange, sight.began)
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
                 log.warning("adjustment_put_off", why=str(error))
                 return 0
             self._memory.remember([after])
-            if error is not None and not after.is_open:
-                self._refused(after, str(error), getattr(error, "remedy", None))
+            if isinstance(refusal, WriteRejected):
+                self._refused(after, str(refusal), refusal.remedy)
             if after.is_open:
                 self._memory.watch(after, self._clock.now())
             elif after.state is State.WITHDRAWN:
@@ -341,7 +341,7 @@ class Guard:
             seed=self._seed(),
         )
 
-    def _refused(self, intent: Intent, why: str, remedy: Remedy | None) -> None:
+    def _refused(self, intent: Intent, why: str, remedy: Remedy) -> None:
         if remedy is Remedy.HUMAN:
             self._standing.lose(why)
         else:

@@ -13,7 +13,7 @@ from ltv_guard.core.settlement import EARLY_MS, Watch
 DAY_MS = 86_400_000
 FIRST_BACKOFF_MS = 2_000
 LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
-LONGEST_BACKOFF_MS = 300_000
+LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
 

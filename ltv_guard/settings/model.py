@@ -120,6 +120,18 @@ class Settings(JournalSettings):
         return self
 
     @model_validator(mode="after")
+    def _an_account_has_one_pool(self) -> Self:
+        for account in self.accounts.values():
+            for rule in account.rules:
+                if rule.policy.pool_terms != account.policy.pool_terms:
+                    raise Clash(
+                        f"{rule.name}.policy.pool_terms",
+                        f"can't differ by loan, for an account has one pool: set policy.pool_terms, or "
+                        f"accounts.{account.name}.policy.pool_terms",
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _what_is_accepted_is_honoured(self) -> Self:
         for key, reason in NOT_YET.items():
             section, _, name = key.partition(".")

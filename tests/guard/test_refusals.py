@@ -26,12 +26,12 @@ def test_a_coin_that_the_platform_refuses_misses_the_next_cycle() -> None:
     assert memory.refused(POOL, ADD, at(60_000)) == {}
 
 
-def test_what_is_refused_again_and_again_waits_longer_and_longer_up_to_five_minutes() -> None:
+def test_what_is_refused_again_and_again_waits_longer_and_longer_up_to_a_minute() -> None:
     memory, now, waits = Memory(), 0, []
     for _ in range(8):
         waits.append(until_ms(memory, now))
         now += waits[-1] + SETTLE_INTERVAL_MS
-    assert waits == [10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000]
+    assert waits == [10_000, 20_000, 40_000, 60_000, 60_000, 60_000, 60_000, 60_000]
 
 
 def test_a_refusal_of_the_moment_is_tried_again_soon() -> None:

@@ -167,6 +167,11 @@ Refusal = Callable[..., str]
             "accounts.b",
             "the same API key as accounts.a",
         ),
+        (
+            "overrides: [{match: {product: crypto_loan}, policy: {pool_terms: {margin_call_ltv: 0.8}}}]",
+            "overrides.0.policy.pool_terms",
+            "an account has one pool",
+        ),
         # what is not honoured yet
         ("exchange: {stream_url: 'wss://stream.example.com'}", "exchange.stream_url", "not streamed yet"),
     ],
