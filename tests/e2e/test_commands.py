@@ -25,7 +25,7 @@ from e2e_world import (
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
-DOWN_AND_UP = [[0, "52000"], [2, "38000"], [6, "38000"], [8, "100000"], [60, "100000"]]
+DOWN_AND_UP = [[0, "52000"], [1, "38000"], [4, "38000"], [5, "100000"], [60, "100000"]]
 JOURNAL_KEYS = {
     *("intent_id", "account", "product", "loan_id", "direction", "coin", "amount", "state"),
     *("adjust_id", "ret_code", "ltv_before", "ltv_after", "created_at", "updated_at"),
@@ -90,6 +90,7 @@ async def test_once_says_in_its_status_whether_all_is_settled(open_a_world: Open
         assert list(await world.judge()) == ["confirmed"]
 
 
+@pytest.mark.slow
 async def test_once_fails_where_it_is_blind(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
         world.fault("http_error", endpoint="orders", times=None)
@@ -112,6 +113,7 @@ async def test_a_dry_run_decides_and_sends_and_writes_nothing(open_a_world: Open
         assert await world.intents() == ()
 
 
+@pytest.mark.slow
 async def test_dry_run_is_the_default(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
         del world.config["mode"]
@@ -173,6 +175,7 @@ async def test_a_pause_holds_a_live_daemon_until_it_is_lifted(open_a_world: Open
         await world.judge()
 
 
+@pytest.mark.slow
 async def test_a_pause_survives_a_restart_and_a_bad_threshold(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
         sound = world.config
@@ -188,6 +191,7 @@ async def test_a_pause_survives_a_restart_and_a_bad_threshold(open_a_world: Open
             assert not world.exchange.writes
 
 
+@pytest.mark.slow
 async def test_what_was_sent_is_settled_while_paused(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
         world.fault("hang_after", endpoint="adjust")
@@ -199,6 +203,7 @@ async def test_what_was_sent_is_settled_while_paused(open_a_world: OpenWorld) ->
         assert list(await world.judge()) == ["confirmed"]
 
 
+@pytest.mark.slow
 async def test_two_keys_of_one_user_are_refused(open_a_world: OpenWorld) -> None:
     keys = [{"key": KEY, "secret": SECRET, "user": USER}, {"key": "other", "secret": "s", "user": USER}]
     other = {
@@ -216,6 +221,7 @@ async def test_two_keys_of_one_user_are_refused(open_a_world: OpenWorld) -> None
         assert not world.exchange.writes
 
 
+@pytest.mark.slow
 async def test_a_second_daemon_on_the_same_journal_refuses_to_start(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world, world.guarded():
         await world.until(lambda: bool(world.heard("cycle_finished")))
@@ -250,7 +256,16 @@ WRONG: list[tuple[str, dict[str, Any] | str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "named"), [item[1:] for item in WRONG], ids=[item[0] for item in WRONG])
+SHOWN_BY_DEFAULT = {"a target above its trigger", "a secret in the file"}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        pytest.param(change, named, id=name, marks=() if name in SHOWN_BY_DEFAULT else pytest.mark.slow)
+        for name, change, named in WRONG
+    ],
+)
 async def test_a_wrong_configuration_gets_one_sentence_that_names_it(
     open_a_world: OpenWorld, change: dict[str, Any] | str, named: str
 ) -> None:
@@ -269,6 +284,7 @@ async def test_a_wrong_configuration_gets_one_sentence_that_names_it(
         assert not world.exchange.requests
 
 
+@pytest.mark.slow
 async def test_a_wrong_environment_is_refused_as_well(open_a_world: OpenWorld) -> None:
     async with open_a_world(trusted=False) as world:
         unknown = {"LTV_GUARD_POLCY": "1"}
