@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 from rich.table import Table
-from soak_oracle import Books, Judgement, Targets, judge
+from soak_oracle import KINDS, Books, Judgement, Name, Sent, Targets, judge
 from soak_scenario import (
     ADD_TARGET,
     ADD_TRIGGER,
@@ -38,7 +39,8 @@ from soak_scenario import (
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.intents import Intent
 from ltv_guard.sandbox import Exchange, Sandbox, parse_scenario
-from ltv_guard.sandbox.records import Adjustment
+from ltv_guard.sandbox.accounts import Loan
+from ltv_guard.sandbox.records import Adjustment, Liquidation
 
 PROGRESS_S = 5.0
 LOOK_S = 0.2
@@ -59,7 +61,7 @@ class Soak:
     kills: int = 0
     died: list[int] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
-    first: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    first: dict[Name, Loan] = field(default_factory=dict)
     struck: Counter[str] = field(default_factory=Counter)
     chaos_s: float = 0.0
     reads: list[bool] = field(default_factory=list)
@@ -67,14 +69,13 @@ class Soak:
     # The daemon
 
     def prepare(self) -> None:
-        """Writes the configuration and the keys; notes what every loan holds and owes."""
+        """Writes the configuration and the keys; notes what every loan is at first."""
         for key in self.exchange.scenario.keys:
             (self.folder / f"{key.user}.key").write_text(key.key)
             (self.folder / f"{key.user}.secret").write_text(key.secret or "")
         self._config.write_text(yaml.safe_dump(config_of(self.plan, self.exchange.url, self.folder)))
         for account in self.exchange.ledger.accounts.values():
-            for order in account.orders.values():
-                self.first[order.loan_id] = (order.collateral, order.owed)
+            self.first |= {(loan.user, loan.loan_id): copy.deepcopy(loan) for loan in account.loans()}
 
     @property
     def _config(self) -> Path:
@@ -152,8 +153,8 @@ class Soak:
     def effects(self) -> list[Adjustment]:
         return [row for row in self.exchange.ledger.effects if row.by == "api"]
 
-    def liquidated(self, users: Sequence[str]) -> list[str]:
-        return [item.loan_id for item in self.exchange.ledger.liquidations if item.user in users]
+    def liquidated(self, users: Sequence[str]) -> list[Liquidation]:
+        return [item for item in self.exchange.ledger.liquidations if item.user in users]
 
     @property
     def guarded(self) -> list[str]:
@@ -165,41 +166,52 @@ class Soak:
 
     def is_enough(self) -> bool:
         """Whether all has happened that the soak is to show."""
-        directions = {row.direction for row in self.effects}
+        kinds = {(row.product, row.direction) for row in self.effects}
         return (
             len(self.effects) >= self.wanted
-            and len(directions) > 1
+            and len(kinds) == len(KINDS) * 2
             and len(self.liquidated(self.twins)) == len(self.first) // 2
         )
 
+    def loans(self) -> list[Loan]:
+        """The guarded ones."""
+        return [loan for user in self.guarded for loan in self.exchange.ledger.accounts[user].loans()]
+
     def ltvs(self) -> list[Decimal]:
         prices = self.exchange.moment().prices
-        orders = [
-            order for user in self.guarded for order in self.exchange.ledger.accounts[user].open_orders()
-        ]
-        return [order.ltv(prices) for order in orders]
+        return [loan.ltv(prices) for loan in self.loans() if loan.status == "open"]
 
     def unprotected(self) -> int:
         """Guarded loans that are above their trigger."""
         return sum(ltv >= Decimal(ADD_TRIGGER) for ltv in self.ltvs())
 
-    def worst_ltv(self) -> Decimal:
+    def worst_ltv(self, product: str) -> Decimal:
         """The highest that any guarded loan ever was at."""
-        orders = [
-            order for user in self.guarded for order in self.exchange.ledger.accounts[user].orders.values()
-        ]
-        return max(order.peak_ltv or Decimal(0) for order in orders)
+        return max(loan.peak_ltv or Decimal(0) for loan in self.loans() if loan.product == product)
 
-    def extremes(self, coin: str, since_s: Decimal, until_s: Decimal) -> tuple[Decimal, Decimal]:
+    def extremes(self, loan: Loan, since_s: Decimal, until_s: Decimal) -> tuple[Decimal, Decimal]:
         market = self.exchange.market
-        times = [since_s, *market.turns(since_s, until_s), until_s]
-        prices = [market.price(coin, at) for at in times]
-        return min(prices), max(prices)
+        ltvs = [loan.ltv(market.prices(at)) for at in (since_s, *market.turns(since_s, until_s), until_s)]
+        return min(ltvs), max(ltvs)
+
+    def sent(self) -> list[Sent]:
+        """The adjustments that reached the exchange. A pool's say nothing of a loan."""
+        return [
+            Sent(
+                name=(
+                    self.exchange.keys[entry["key"]].user,
+                    json.loads(entry["payload"]).get("orderId", "pool"),
+                ),
+                timestamp=entry["timestamp"],
+            )
+            for entry in self.exchange.writes
+            if entry["endpoint"] == "adjust"
+        ]
 
     async def judge(self, intents: Sequence[Intent]) -> Judgement:
         books = Books(
             effects=self.effects,
-            sent=[entry for entry in self.exchange.writes if entry["endpoint"] == "adjust"],
+            sent=self.sent(),
             first=self.first,
             extremes=self.extremes,
         )
@@ -238,9 +250,15 @@ async def progress(soak: Soak) -> None:
 def wrongs(soak: Soak, judgement: Judgement, heard: Counter[str]) -> list[str]:
     """A sentence for everything that makes the soak fail."""
     found = list(judgement.wrong)
-    found += [f"a guarded loan was liquidated: {loan_id}" for loan_id in soak.liquidated(soak.guarded)]
+    found += [
+        f"a guarded loan was liquidated: {item.user}/{item.loan_id}" for item in soak.liquidated(soak.guarded)
+    ]
     if missing := len(soak.first) // 2 - len(soak.liquidated(soak.twins)):
         found.append(f"{missing} twins were not lost: the prices prove nothing")
+    for product, kind in KINDS.items():
+        for direction in ("add", "reduce"):
+            if not any((row.product, row.direction) == (product, direction) for row in soak.effects):
+                found.append(f"no {direction} of any {kind}: this was not shown")
     if len(soak.effects) < soak.wanted:
         found.append(f"only {len(soak.effects)} of {soak.wanted} adjustments")
     if soak.unprotected():
@@ -258,10 +276,11 @@ def told(
     """The counts, for a person."""
     table = Table("what", "count", title="ltv-guard: chaos soak")
     table.columns[1].justify = "right"
-    directions = Counter(row.direction for row in soak.effects)
+    landed = Counter((row.product, row.direction) for row in soak.effects)
     table.add_row("adjustments", str(len(soak.effects)))
-    table.add_row("  adds", str(directions["add"]))
-    table.add_row("  releases", str(directions["reduce"]))
+    for product, kind in KINDS.items():
+        table.add_row(f"  adds to {kind}s", str(landed[product, "add"]))
+        table.add_row(f"  releases from {kind}s", str(landed[product, "reduce"]))
     table.add_row("intents", str(len(intents)))
     for state, number in sorted(Counter(intent.state.value for intent in intents).items()):
         table.add_row(f"  {state}", str(number))
@@ -287,9 +306,10 @@ def told(
     ):
         table.add_row(f"said {event}", str(heard[event]))
     table.add_section()
-    table.add_row("worst LTV of a guarded loan", f"{soak.worst_ltv():.4f}")
+    for product, kind in KINDS.items():
+        table.add_row(f"worst LTV of a guarded {kind}", f"{soak.worst_ltv(product):.4f}")
     for kind, past in sorted(judgement.farthest.items()):
-        over = judgement.over_rounding[kind]
+        over = len(judgement.over_rounding[kind])
         table.add_row(f"farthest past the target, {kind}", f"{past:.3%} ({over} over rounding)")
     table.add_row("twins liquidated", f"{len(soak.liquidated(soak.twins))} of {len(soak.first) // 2}")
     table.add_row("guarded loans liquidated", str(len(soak.liquidated(soak.guarded))))
@@ -328,6 +348,9 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
         failures = wrongs(soak, judgement, heard)
         console = Console(width=WIDTH, highlight=False)
         console.print(told(soak, intents, judgement, heard, failures))
+        for kind, stories in judgement.over_rounding.items():
+            for story in stories[:KEPT_LINES]:
+                console.print(f"over rounding, {kind}: {story}", markup=False)
         for sentence in failures[:KEPT_LINES]:
             console.print(f"FAILED: {sentence}", markup=False)
         if failures:

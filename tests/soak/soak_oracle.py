@@ -8,33 +8,44 @@ An effect was *needed* unless it leads past its target at every price that the g
 lowest, so an add is judged by the LTV that it left behind, without any slack; made twice, it would end below
 the target by the whole of what it moved. The same holds for releases while prices rise.
 
-Two slacks are the guard's own (core/freshness.py). New collateral shown beside an LTV of before can't be told
-from a market that moved by up to half of the last adjustment; and an add that moved the LTV by less than 3 %
-is not told from the spread of prices at all. So much, and no more, may be adjusted twice within
-`REMEMBERED_S` of an adjustment. The table counts what went over rounding, though it be within them.
+One slack is the guard's own (core/freshness.py): new collateral shown beside the LTV of before is believed
+where the market moved, within the seconds between, by half of what the adjustment did, and there it can't be
+told from a market that moved. `MISTAKEN` is all that may be adjusted for it, and only within `REMEMBERED_S`
+of another adjustment of the loan. Whatever went over rounding is counted and told, though it be within that.
 """
 
 from __future__ import annotations
 
-import json
+import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction
+from ltv_guard.sandbox.accounts import Loan
 from ltv_guard.sandbox.records import Adjustment
+from ltv_guard.sandbox.refusals import LEGACY, POOL
 
+KINDS = {LEGACY: "order", POOL: "pool"}
 UNMOVED = {State.WITHDRAWN, State.REJECTED, State.ABSENT}
 ROUNDED = Decimal("0.001")  # of the collateral: the LTV's fourth digit, and the mark
-SPREAD = {Direction.ADD: Decimal("0.03"), Direction.REDUCE: Decimal("0.002")}
-CONTINUOUS = {Direction.ADD: Decimal("0.08"), Direction.REDUCE: Decimal("0.03")}
+MISTAKEN = Decimal("0.01")
 REMEMBERED_S = 12  # so long an adjustment may still be missing from what is shown, or from its LTV
 
-# Lowest and highest USD price of a coin between two times in real seconds of the exchange.
-Extremes = Callable[[str, Decimal, Decimal], tuple[Decimal, Decimal]]
+# A user and one of the user's loans: every user's pool has the same id.
+Name = tuple[str, str]
+# Lowest and highest LTV of a loan, as it stands, at the prices between two times in real seconds.
+Extremes = Callable[[Loan, Decimal, Decimal], tuple[Decimal, Decimal]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """An adjustment as it reached the exchange."""
+
+    name: Name
+    timestamp: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +60,11 @@ class Targets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What the exchange has written down. `first` is what each loan held and owed (USD) at the start."""
+    """What the exchange has written down. `first` holds the loans as they were at the start."""
 
     effects: Sequence[Adjustment]
-    sent: Sequence[Mapping[str, Any]]
-    first: Mapping[str, tuple[Decimal, Decimal]]
+    sent: Sequence[Sent]
+    first: Mapping[Name, Loan]
     extremes: Extremes
 
 
@@ -65,7 +76,7 @@ class Judgement:
     lost: list[str] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list)
     farthest: dict[str, Decimal] = field(default_factory=dict)
-    over_rounding: Counter[str] = field(default_factory=Counter)
+    over_rounding: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def wrong(self) -> list[str]:
@@ -75,12 +86,16 @@ class Judgement:
 def judge(intents: Iterable[Intent], books: Books, targets: Targets) -> Judgement:
     """Compares journal, wire and ledger, effect by effect."""
     found = Judgement()
-    of_signature = {(item.key.loan_id, str(item.signed_at_ms)): item for item in intents if item.signed_at_ms}
+    of_signature = {(name_of(item), str(item.signed_at_ms)): item for item in intents if item.signed_at_ms}
     _judge_wire(of_signature, books, found)
     of_intent: defaultdict[str, list[Adjustment]] = defaultdict(list)
     for row in books.effects:
-        owner = of_signature.get((row.loan_id, row.signed_at))
-        if owner is None or (row.direction, row.amount) != (owner.direction.value, owner.amount):
+        owner = of_signature.get((name_of_row(row), row.signed_at))
+        if owner is None or (row.direction, row.coin, row.amount) != (
+            owner.direction.value,
+            owner.coin,
+            owner.amount,
+        ):
             found.lost.append(f"no intent is behind {told_row(row)}")
         else:
             of_intent[owner.intent_id].append(row)
@@ -90,8 +105,8 @@ def judge(intents: Iterable[Intent], books: Books, targets: Targets) -> Judgemen
     return found
 
 
-def _judge_wire(of_signature: Mapping[tuple[str, str], Intent], books: Books, found: Judgement) -> None:
-    left = Counter((json.loads(item["payload"])["orderId"], item["timestamp"]) for item in books.sent)
+def _judge_wire(of_signature: Mapping[tuple[Name, str], Intent], books: Books, found: Judgement) -> None:
+    left = Counter((item.name, item.timestamp) for item in books.sent)
     found.doubled += [f"sent {times} times: {key}" for key, times in left.items() if times > 1]
     found.lost += [f"sent, and not written down: {key}" for key in left if key not in of_signature]
 
@@ -109,44 +124,47 @@ def _judge_intent(intent: Intent, rows: Sequence[Adjustment], found: Judgement) 
 
 
 def _judge_needs(
-    of_signature: Mapping[tuple[str, str], Intent], books: Books, targets: Targets, found: Judgement
+    of_signature: Mapping[tuple[Name, str], Intent], books: Books, targets: Targets, found: Judgement
 ) -> None:
     """Replays every loan's effects in the order in which they landed."""
-    held = {loan_id: collateral for loan_id, (collateral, _) in books.first.items()}
-    moved: dict[str, list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    loans = copy.deepcopy(dict(books.first))
+    last_s: dict[Name, Decimal] = {}
     rescued = {item.rescue_of for item in of_signature.values() if item.rescue_of is not None}
     for row in sorted(books.effects, key=lambda row: (row.applied_s or 0, row.adjust_id)):
-        before = held[row.loan_id]
-        held[row.loan_id] += row.amount if row.direction == "add" else -row.amount
-        intent = of_signature.get((row.loan_id, row.signed_at))
+        name = name_of_row(row)
+        loan, intent = loans[name], of_signature.get((name, row.signed_at))
+        loan.move(row.coin, row.amount if row.direction == "add" else -row.amount)
         if intent is None or row.applied_s is None or row.applied_ms is None:
             continue
         read_s = row.applied_s - Decimal(row.applied_ms - intent.observed_at_ms) / 1000
-        lowest, highest = books.extremes(row.coin, read_s - targets.latest_s, row.applied_s)
-        debt = books.first[row.loan_id][1]
+        lowest, highest = books.extremes(loan, read_s - targets.latest_s, row.applied_s)
         in_rescue = intent.rescue_of is not None or intent.intent_id in rescued
         if intent.direction is Direction.ADD:
-            floor = targets.rescue_floor if in_rescue else targets.add
-            past = 1 - debt / (held[row.loan_id] * lowest) / floor
+            past = 1 - highest / (targets.rescue_floor if in_rescue else targets.add)
         else:
-            past = debt / (held[row.loan_id] * highest) / targets.release - 1
-        recent = [share for at_s, share in moved[row.loan_id] if at_s > read_s - REMEMBERED_S]
-        moved[row.loan_id].append((row.applied_s, row.amount / before))
-        kind = "rescue" if in_rescue else intent.direction.value
+            past = lowest / targets.release - 1
+        accepted = ROUNDED + (MISTAKEN if name in last_s and last_s[name] > read_s - REMEMBERED_S else 0)
+        last_s[name] = row.applied_s
+        kind = f"{'rescue' if in_rescue else intent.direction.value}, {KINDS[row.product]}"
         found.farthest[kind] = max(past, found.farthest.get(kind, past))
-        found.over_rounding[kind] += past > ROUNDED
-        if past > ROUNDED + _accepted(intent.direction, max(recent, default=Decimal(0))):
-            found.beyond.append(f"{past:.3%} past its target: {told_intent(intent)}: {told_row(row)}")
+        story = f"{past:.3%} past its target: {told_intent(intent)}: {told_row(row)}"
+        if past > ROUNDED:
+            found.over_rounding[kind].append(story)
+        if past > accepted:
+            found.beyond.append(story)
 
 
-def _accepted(direction: Direction, last: Decimal) -> Decimal:
-    """How far facts may mislead after an adjustment by `last` of the collateral, by the guard's own rules."""
-    return max(SPREAD[direction], min(CONTINUOUS[direction], last / 2)) if last else Decimal(0)
+def name_of(intent: Intent) -> Name:
+    return intent.owner.user_id, intent.key.loan_id
+
+
+def name_of_row(row: Adjustment) -> Name:
+    return row.user, row.loan_id
 
 
 def told_intent(intent: Intent) -> str:
     return (
-        f"intent {intent.intent_id[:8]} {intent.state} loan {intent.key.loan_id} {intent.direction} "
+        f"intent {intent.intent_id[:8]} {intent.state} of {'/'.join(name_of(intent))}: {intent.direction} "
         f"{intent.amount} {intent.coin} on {intent.collateral_before} at LTV {intent.ltv_before}, "
         f"read {intent.observed_at_ms}, signed {intent.signed_at_ms}, rescue of {intent.rescue_of}"
     )
@@ -154,6 +172,6 @@ def told_intent(intent: Intent) -> str:
 
 def told_row(row: Adjustment) -> str:
     return (
-        f"row {row.adjust_id} loan {row.loan_id} {row.direction} {row.amount} signed {row.signed_at} "
-        f"applied {row.applied_ms} LTV {row.ltv_before:.4f} -> {row.ltv_after:.4f}"
+        f"row {row.adjust_id} of {'/'.join(name_of_row(row))}: {row.direction} {row.amount} {row.coin}, "
+        f"signed {row.signed_at}, applied {row.applied_ms} LTV {row.ltv_before:.4f} -> {row.ltv_after:.4f}"
     )

@@ -1,6 +1,7 @@
 """What the soak is made of: an exchange that goes wrong, prices that fall, a guard that keeps up. Pure.
 
-Every account has a twin with the same loans and wallet, whom nobody guards.
+Every account has orders and a pool, which draw on one Funding wallet, and a twin with the same loans and
+wallet, whom nobody guards.
 """
 
 from __future__ import annotations
@@ -8,17 +9,29 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import chain, repeat
 from math import exp, log
 from pathlib import Path
 from typing import Any
 
+from ltv_guard.sandbox.pool import counted_value
+from ltv_guard.sandbox.scenario import CoinTerms
+
 Tree = dict[str, Any]
 
-LEGACY = "crypto_loan_legacy"
-ORDERS_EACH = 5
+LEGACY, POOL = "crypto_loan_legacy", "crypto_loan"
+DEBT = 50_000
 PRICES = {"BTC": 60_000.0, "ETH": 3_000.0, "SOL": 180.0}
-FIRST_LTVS = ("0.72", "0.7275", "0.735", "0.7425", "0.75")
+FIRST_LTVS = ("0.72", "0.73", "0.74", "0.75")  # of an account's orders
+FIRST_LTV_OF_POOL = 0.735
+# What counts of a pool's collateral. Its first coin crosses the bound of its tiers as it is added to.
+TIERS: dict[str, list[Tree]] = {
+    "BTC": [{"ratio": "0.9", "min": "0", "max": "45000"}, {"ratio": "0.85", "min": "45000"}],
+    "ETH": [{"ratio": "0.85", "min": "0", "max": "50000"}, {"ratio": "0.8", "min": "50000"}],
+    "SOL": [{"ratio": "0.8"}],
+}
+POOL_LIQUIDATION_LTV = "0.92"
 
 ADD_TARGET, ADD_TRIGGER, EMERGENCY = "0.66", "0.665", "0.69"
 RELEASE_TARGET, RELEASE_TRIGGER = "0.61", "0.60"
@@ -53,12 +66,22 @@ ADJUSTMENT_FAULTS: tuple[tuple[int, Tree], ...] = (
     (1, {"kind": "ret_code", "code": 10000, "applied": False}),
     (2, {"kind": "ret_code", "code": 10016}),
     (1, {"kind": "ret_code", "code": 10016, "applied": False}),
-    (2, {"kind": "ret_code", "code": 177002}),
-    (1, {"kind": "ret_code", "code": 177002, "applied": False}),
+    (2, {"kind": "ret_code", "code": 177002, "product": LEGACY}),
+    (1, {"kind": "ret_code", "code": 177002, "applied": False, "product": LEGACY}),
+    (2, {"kind": "ret_code", "code": 148019, "product": POOL}),
+    (1, {"kind": "ret_code", "code": 148034, "applied": False, "product": POOL}),
     (1, {"kind": "ret_code", "code": 10006, "applied": False}),
     (3, {"kind": "no_adjust_id"}),
     (1, {"kind": "no_adjust_id", "applied": False}),
 )
+
+# What a pool's adjustment meets besides. A coin that is refused makes room for the next one.
+POOL_FAULTS: tuple[tuple[int, Tree], ...] = (
+    *((3, {"kind": "status_processing", "seconds": str(seconds)}) for seconds in (1, 3, 5)),
+    (2, {"kind": "status_failed"}),
+    (1, {"kind": "ret_code", "code": 148006, "applied": False, "direction": "add"}),
+)
+POOL_FAULTY = 0.15
 
 USELESS_READS: tuple[tuple[int, Tree], ...] = (
     (3, {"kind": "http_error", "status": 502}),
@@ -104,8 +127,8 @@ def scenario_of(plan: Plan) -> Tree:
     coins = list(PRICES)
     users: Tree = {}
     for number, pair in enumerate(plan.users.items()):
-        coin = coins[number % len(coins)]
-        users |= {user: _user(user, coin) for user in pair}
+        two = coins[number % len(coins)], coins[(number + 1) % len(coins)]
+        users |= {user: _user(user, *two) for user in pair}
     return {
         "name": "soak",
         "seed": plan.seed,
@@ -116,6 +139,8 @@ def scenario_of(plan: Plan) -> Tree:
                 for number, (coin, price) in enumerate(PRICES.items())
             },
         },
+        "coins": {coin: {"tiers": tiers} for coin, tiers in TIERS.items()},
+        "pool_terms": {"liquidation_ltv": POOL_LIQUIDATION_LTV},
         "keys": [{"key": f"key-{user}", "secret": f"secret-{user}", "user": user} for user in plan.users],
         "users": users,
         # A user's limits are the real ones. An address's would be met only because time runs faster here.
@@ -124,18 +149,35 @@ def scenario_of(plan: Plan) -> Tree:
     }
 
 
-def _user(user: str, coin: str) -> Tree:
+def _user(user: str, coin: str, other: str) -> Tree:
+    """Orders in one coin; a pool in two."""
     orders = [
         {
             "order_id": f"{user}{number:03}",
             "loan_coin": "USDT",
-            "debt": "50000",
+            "debt": str(DEBT),
             "collateral_coin": coin,
-            "collateral": f"{50_000 / float(ltv) / PRICES[coin]:.8f}",
+            "collateral": f"{DEBT / float(ltv) / PRICES[coin]:.8f}",
         }
         for number, ltv in enumerate(FIRST_LTVS)
     ]
-    return {"funding": {coin: "10000000"}, "orders": orders}
+    value = _value_of_each(DEBT / FIRST_LTV_OF_POOL, (coin, other))
+    pool = {
+        "flexible": {"USDT": str(DEBT)},
+        "collateral": {name: f"{value / PRICES[name]:.8f}" for name in (coin, other)},
+    }
+    return {"funding": {coin: "10000000", other: "10000000"}, "orders": orders, "pool": pool}
+
+
+def _value_of_each(counted: float, coins: tuple[str, ...]) -> float:
+    """USD of every coin, the same of each, so that all together count for `counted`."""
+    terms = [CoinTerms.model_validate({"tiers": TIERS[coin]}) for coin in coins]
+    least, most = 0.0, 10 * counted
+    for _ in range(60):
+        value = (least + most) / 2
+        counts = sum(counted_value(item, Decimal(value), Decimal(1)) for item in terms)
+        least, most = (value, most) if counts < counted else (least, value)
+    return most
 
 
 def _path(plan: Plan, price: float, *, late_s: float) -> list[list[str]]:
@@ -169,11 +211,16 @@ def faults() -> list[Tree]:
     struck = [
         ("adjust", ADJUSTMENT_FAULTS, FAULTY),
         ("orders", (*USELESS_READS, *STALE_READS), FAULTY),
+        ("position", (*USELESS_READS, *STALE_READS), FAULTY),
         ("history", (*USELESS_READS, *LATE_ROWS), FAULTY),
         ("wallet", (*USELESS_READS, *STALE_READS[:LATEST_S]), FAULTY),
         *((name, USELESS_READS, FAULTY * 2 / 3) for name in ("maximum", "terms", "key", "tickers", "time")),
     ]
-    return late_rows + [
+    of_pools = [
+        {**fault, **lasting, "endpoint": "adjust", "product": POOL, "probability": f"{probability:.5f}"}
+        for fault, probability in _spread(POOL_FAULTS, POOL_FAULTY)
+    ]
+    return [*late_rows, *of_pools] + [
         {**fault, **lasting, "endpoint": endpoint, "probability": f"{probability:.5f}"}
         for endpoint, weighted, share in struck
         for fault, probability in _spread(weighted, share)
@@ -194,7 +241,7 @@ def config_of(plan: Plan, url: str, folder: Path) -> Tree:
         "exchange": {"base_url": url, "recv_window_ms": 1200, "request_timeout_s": 1.0},
         "accounts": {
             f"account_{user}": {
-                "products": [LEGACY],
+                "products": [POOL, LEGACY],
                 "api_key_file": f"{user}.key",
                 "api_secret_file": f"{user}.secret",
             }
@@ -208,6 +255,7 @@ def config_of(plan: Plan, url: str, folder: Path) -> Tree:
         },
         "settlement": {"processing_margin_s": 1.2, "history_lag_s": HISTORY_LAG_S},
         "policy": {
+            "collateral_preference": list(PRICES),
             "add": {"trigger_ltv": ADD_TRIGGER, "target_ltv": ADD_TARGET},
             "reduce": {
                 "enabled": True,

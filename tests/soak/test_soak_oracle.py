@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-from soak_oracle import Books, Judgement, Targets, judge
+import pytest
+from soak_oracle import Books, Judgement, Sent, Targets, judge
 
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.sandbox.accounts import Loan
+from ltv_guard.sandbox.orders import Order
+from ltv_guard.sandbox.pool import Pool
 from ltv_guard.sandbox.records import Adjustment
+from ltv_guard.sandbox.scenario import CoinTerms, PoolTerms
 
-LOAN, START_MS = "1001", 1_000_000
+USER, START_MS = "1", 1_000_000
 TARGETS = Targets(
     add=Decimal("0.66"), release=Decimal("0.61"), rescue_floor=Decimal("0.60"), latest_s=Decimal(3)
 )
@@ -20,15 +25,47 @@ TARGETS = Targets(
 NEED = Decimal("0.0607")
 
 
+def an_order() -> Loan:
+    return Order(
+        user=USER,
+        loan_id="1001",
+        loan_coin="USDT",
+        collateral_coin="BTC",
+        debt=Decimal("0.70"),
+        collateral=Decimal(1),
+        interest=Decimal(0),
+        penalty=Decimal(0),
+        hourly_rate=Decimal(0),
+        term="",
+        expires_ms=None,
+        terms=CoinTerms(),
+    )
+
+
+def a_pool() -> Loan:
+    """Two coins, all of which counts."""
+    terms = CoinTerms.model_validate({"tiers": [{"ratio": "1"}]})
+    return Pool(
+        user=USER,
+        flexible={"USDT": Decimal("0.70")},
+        fixed={},
+        collateral={"BTC": Decimal("0.4"), "ETH": Decimal("0.6")},
+        supply={},
+        hourly_rate=Decimal(0),
+        pool_terms=PoolTerms(),
+        terms={"BTC": terms, "ETH": terms},
+    )
+
+
 def an_add(
-    number: int = 1, *, amount: Decimal = NEED, at_s: int = 10, state: State = State.CONFIRMED
+    loan: Loan, number: int = 1, *, amount: Decimal = NEED, at_s: int = 10, state: State = State.CONFIRMED
 ) -> tuple[Intent, Adjustment]:
     at_ms = START_MS + at_s * 1000
     intent = Intent(
         intent_id=f"intent {number}",
-        owner=Owner("testnet", "1"),
+        owner=Owner("testnet", USER),
         account="main",
-        key=LoanKey(Product.LEGACY, LOAN),
+        key=LoanKey(Product(loan.product), loan.loan_id),
         direction=Direction.ADD,
         coin="BTC",
         amount=amount,
@@ -46,9 +83,9 @@ def an_add(
     )
     row = Adjustment(
         adjust_id=number,
-        user="1",
-        product="crypto_loan_legacy",
-        loan_id=LOAN,
+        user=USER,
+        product=loan.product,
+        loan_id=loan.loan_id,
         coin="BTC",
         direction="add",
         amount=amount,
@@ -65,47 +102,82 @@ def an_add(
     return intent, row
 
 
-def judged(*pairs: tuple[Intent, Adjustment | None], extra: tuple[Adjustment, ...] = ()) -> Judgement:
-    sent = [
-        {"payload": json.dumps({"orderId": LOAN}), "timestamp": str(intent.signed_at_ms)}
-        for intent, _ in pairs
-    ]
+def judged(
+    loan: Loan, *pairs: tuple[Intent, Adjustment | None], extra: tuple[Adjustment, ...] = ()
+) -> Judgement:
+    name = (USER, loan.loan_id)
+    prices = {"USDT": Decimal(1), "BTC": Decimal(1), "ETH": Decimal(1)}
     books = Books(
         effects=[row for _, row in pairs if row is not None] + list(extra),
-        sent=sent,
-        first={LOAN: (Decimal(1), Decimal("0.70"))},
-        extremes=lambda *_: (Decimal(1), Decimal(1)),
+        sent=[Sent(name=name, timestamp=str(intent.signed_at_ms)) for intent, _ in pairs],
+        first={name: loan},
+        extremes=lambda loan, *_: (loan.ltv(prices), loan.ltv(prices)),
     )
     return judge([intent for intent, _ in pairs], books, TARGETS)
 
 
-def test_one_effect_of_a_confirmed_intent_is_right() -> None:
-    assert not judged(an_add()).wrong
+both = pytest.mark.parametrize("make", [an_order, a_pool])
+Make = Callable[[], Loan]
 
 
-def test_two_effects_of_one_intent_are_doubled() -> None:
-    intent, row = an_add()
-    assert judged((intent, row), extra=(replace(row, adjust_id=2),)).doubled
+@both
+def test_one_effect_of_a_confirmed_intent_is_right(make: Make) -> None:
+    loan = make()
+    assert not judged(loan, an_add(loan)).wrong
 
 
-def test_a_need_that_two_intents_met_is_beyond() -> None:
-    assert judged(an_add(1), an_add(2, at_s=16)).beyond
+@both
+def test_two_effects_of_one_intent_are_doubled(make: Make) -> None:
+    loan = make()
+    intent, row = an_add(loan)
+    assert judged(loan, (intent, row), extra=(replace(row, adjust_id=2),)).doubled
 
 
-def test_an_effect_that_the_journal_calls_absent_is_lost() -> None:
-    assert judged(an_add(state=State.ABSENT)).lost
+@both
+def test_a_need_that_two_intents_met_is_beyond(make: Make) -> None:
+    loan = make()
+    assert judged(loan, an_add(loan, 1), an_add(loan, 2, at_s=16)).beyond
 
 
-def test_a_confirmed_intent_without_an_effect_is_lost() -> None:
-    intent, _ = an_add()
-    assert judged((intent, None)).lost
+@both
+def test_a_small_need_that_two_intents_met_is_beyond(make: Make) -> None:
+    loan = make()
+    least = Decimal("0.0120")
+    first = an_add(loan, 1, amount=NEED - least)
+    assert judged(loan, first, an_add(loan, 2, amount=least, at_s=16)).wrong == []
+    last = an_add(loan, 3, amount=least, at_s=22)
+    assert judged(loan, first, an_add(loan, 2, amount=least, at_s=16), last).beyond
 
 
-def test_an_effect_that_nothing_was_written_down_for_is_lost() -> None:
-    _, stranger = an_add(2, at_s=16, amount=Decimal("0.000001"))
-    assert judged(an_add(), extra=(stranger,)).lost
+@both
+def test_an_effect_that_the_journal_calls_absent_is_lost(make: Make) -> None:
+    loan = make()
+    assert judged(loan, an_add(loan, state=State.ABSENT)).lost
 
 
-def test_an_intent_that_is_still_open_is_lost() -> None:
-    intent, _ = an_add(state=State.UNKNOWN)
-    assert judged((intent, None)).lost
+@both
+def test_a_confirmed_intent_without_an_effect_is_lost(make: Make) -> None:
+    loan = make()
+    intent, _ = an_add(loan)
+    assert judged(loan, (intent, None)).lost
+
+
+@both
+def test_an_effect_that_nothing_was_written_down_for_is_lost(make: Make) -> None:
+    loan = make()
+    _, stranger = an_add(loan, 2, at_s=16, amount=Decimal("0.000001"))
+    assert judged(loan, an_add(loan), extra=(stranger,)).lost
+
+
+@both
+def test_an_intent_that_is_still_open_is_lost(make: Make) -> None:
+    loan = make()
+    intent, _ = an_add(loan, state=State.UNKNOWN)
+    assert judged(loan, (intent, None)).lost
+
+
+def test_the_pool_of_one_user_is_not_that_of_another() -> None:
+    loan = a_pool()
+    intent, row = an_add(loan)
+    stranger = replace(intent, owner=Owner("testnet", "2"))
+    assert judged(loan, (stranger, row)).lost
