@@ -14,7 +14,7 @@ import structlog
 
 from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal
-from ltv_guard.core.errors import ExchangeUnavailable
+from ltv_guard.core.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.daemon import Daemon
 from ltv_guard.guard import Guard
 from ltv_guard.heartbeat import Heartbeat, banned_for_s
@@ -28,6 +28,7 @@ from ltv_guard.tables import AccountPlan
 from ltv_guard.wiring import Wiring, wire
 
 DONE, FAILED = 0, 1
+PACE_S = 1.1  # between the last write under the old settings and the first under the new
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
 
 T = TypeVar("T")
@@ -52,11 +53,16 @@ async def run_daemon(
         watch = asyncio.create_task(reload.watch(stop, halt))
         try:
             sound = await _guard_until(halt, reload.settings)
+        except (ConfigError, JournalUnavailable) as error:
+            if not reload.revert(str(error)):
+                raise
+            continue
         finally:
             watch.cancel()
         if stop.is_set() or not reload.adopt():
             return DONE if sound else FAILED
         adopted(reload.settings)
+        await asyncio.sleep(PACE_S)
 
 
 async def _guard_until(halt: asyncio.Event, settings: Settings) -> bool:

@@ -25,6 +25,7 @@ class Reload:
         self.asked = asyncio.Event()
         self._read = read or (lambda: load(settings.source))
         self._next: Settings | None = None
+        self._last: Settings | None = None
 
     @classmethod
     def on_signal(cls, settings: Settings) -> Reload:
@@ -64,7 +65,15 @@ class Reload:
         """Puts the new settings in force; False where there are none."""
         if self._next is None:
             return False
-        self.settings, self._next = self._next, None
+        self._last, self.settings, self._next = self.settings, self._next, None
+        return True
+
+    def revert(self, why: str) -> bool:
+        """Goes back to the settings of before, once, where the new ones could not be begun with."""
+        if self._last is None:
+            return False
+        log.error("config_refused", why=why, kept="the configuration of before")
+        self.settings, self._last = self._last, None
         return True
 
 

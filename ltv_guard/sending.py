@@ -122,9 +122,8 @@ class Sender:
 
 
 def withdrawn(intent: Intent, at_ms: int, why: str) -> Intent:
-    """The intent that did not leave. One that was never tried is no rescue: the one is still to be had."""
-    rescue_of = None if intent.state is State.PLANNED else intent.rescue_of
-    return intent.to(State.WITHDRAWN, at_ms, ret_msg=why, rescue_of=rescue_of)
+    """The intent that provably did not leave. It is no rescue, then: the one is still to be had."""
+    return intent.to(State.WITHDRAWN, at_ms, ret_msg=why, rescue_of=None)
 
 
 def _facts_of(intent: Intent) -> dict[str, object]:

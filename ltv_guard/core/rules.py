@@ -84,9 +84,12 @@ class Match:
         return (
             self.product in {None, loan.key.product}
             and self.order_id in {None, loan.key.loan_id}
-            and (self.collateral_coin is None or loan.collateral_in(self.collateral_coin) is not None)
+            and (self.collateral_coin is None or self._secures(loan))
             and (self.loan_coin is None or any(debt.coin == self.loan_coin for debt in loan.debts))
         )
+
+    def _secures(self, loan: Loan) -> bool:
+        return any(item.coin == self.collateral_coin and item.amount > 0 for item in loan.collateral)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from e2e_world import NEEDY, command, scenario_of
 
+from ltv_guard.adapters.journal import open_journal
 from ltv_guard.reloading import changes
 
 if TYPE_CHECKING:
@@ -53,3 +54,22 @@ async def test_what_changed_is_told_without_a_secret(open_a_world: OpenWorld) ->
         told = changes(before, world.settings())
         assert told
         assert not any("another-secret" in line for line in told)
+
+
+async def test_settings_that_cannot_be_begun_with_are_refused_and_the_old_ones_go_on(
+    open_a_world: OpenWorld,
+) -> None:
+    """The new journal is in use by another daemon: the file is good, and starting with it fails."""
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        other = f"sqlite:///{world.folder / 'other.db'}"
+        journal = await open_journal(other, writer=True)
+        async with command("run", "-c", world.config_file) as daemon:
+            await world.until(lambda: len(world.effects()) >= 1)
+            world.configure({"journal": {"url": other}})
+            daemon.process.send_signal(signal.SIGHUP)
+            await world.until(lambda: bool(daemon.heard("config_refused")))
+            seen = len(daemon.heard("cycle_finished"))
+            await world.until(lambda: len(daemon.heard("cycle_finished")) > seen + 2)
+            daemon.process.terminate()
+            assert await daemon.ends() == 0
+        await journal.close()

@@ -1,5 +1,6 @@
 """Which rule applies to which loan, and how the exchange's own thresholds pull ours in."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -120,3 +121,11 @@ def test_no_threshold_comes_later_than_the_design_allows(margin_call: Decimal) -
     assert found.trigger <= D("0.75")
     assert found.emergency <= D("0.80")
     assert found.target <= D("0.65")
+
+
+def test_a_coin_that_a_pool_could_hold_and_does_not_is_none_of_its_collateral() -> None:
+    held = Collateral(coin="BTC", amount=D(1), accuracy=8)
+    possible = Collateral(coin="ETH", amount=D(0), accuracy=8)
+    pool = replace(loan("0.6"), collateral=(held, possible))
+    assert Match(collateral_coin="BTC").fits(pool)
+    assert not Match(collateral_coin="ETH").fits(pool)

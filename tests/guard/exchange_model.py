@@ -277,10 +277,10 @@ class ModelLoans:
         if world.crash_at == "before_send":
             world.crash_at = None
             raise Crash
-        world.on_sent(intent)
         answer = world.answers.pop(0) if world.answers else "ok"
         if answer == "not_sent":
             raise WriteNotSent("no connection was made")
+        world.on_sent(intent)
         world.sent.append(intent)
         adjust_id = _carry_out(world, intent, answer)
         if world.crash_at == "after_send":
