@@ -8,10 +8,11 @@ An effect was *needed* unless it leads past its target at every price that the g
 lowest, so an add is judged by the LTV that it left behind, without any slack; made twice, it would end below
 the target by the whole of what it moved. The same holds for releases while prices rise.
 
-One slack is the guard's own (core/freshness.py): new collateral shown beside the LTV of before is believed
-where the market moved, within the seconds between, by half of what the adjustment did, and there it can't be
-told from a market that moved. `MISTAKEN` is all that may be adjusted for it, and only within `REMEMBERED_S`
-of another adjustment of the loan. Whatever went over rounding is counted and told, though it be within that.
+One slack is the guard's own (core/freshness.py): it believes an LTV beside new collateral that differs from
+what prices imply by no more than half of what the adjustment moved. The LTV of before gets so near only where
+the market itself moved as far in the seconds between. So the slack is the smaller of the two, at most `MOST`,
+and only within `REMEMBERED_S` of the adjustment: one that is made twice, which is twice that half, is never
+within it. Whatever went over rounding is told, though it be accepted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ltv_guard.sandbox.refusals import LEGACY, POOL
 KINDS = {LEGACY: "order", POOL: "pool"}
 UNMOVED = {State.WITHDRAWN, State.REJECTED, State.ABSENT}
 ROUNDED = Decimal("0.001")  # of the collateral: the LTV's fourth digit, and the mark
-MISTAKEN = Decimal("0.01")
+MOST = Decimal("0.01")
 REMEMBERED_S = 12  # so long an adjustment may still be missing from what is shown, or from its LTV
 
 # A user and one of the user's loans: every user's pool has the same id.
@@ -128,7 +129,7 @@ def _judge_needs(
 ) -> None:
     """Replays every loan's effects in the order in which they landed."""
     loans = copy.deepcopy(dict(books.first))
-    last_s: dict[Name, Decimal] = {}
+    moves: defaultdict[Name, list[tuple[Decimal, Decimal]]] = defaultdict(list)
     rescued = {item.rescue_of for item in of_signature.values() if item.rescue_of is not None}
     for row in sorted(books.effects, key=lambda row: (row.applied_s or 0, row.adjust_id)):
         name = name_of_row(row)
@@ -143,11 +144,12 @@ def _judge_needs(
             past = 1 - highest / (targets.rescue_floor if in_rescue else targets.add)
         else:
             past = lowest / targets.release - 1
-        accepted = ROUNDED + (MISTAKEN if name in last_s and last_s[name] > read_s - REMEMBERED_S else 0)
-        last_s[name] = row.applied_s
+        recent = [move for at_s, move in moves[name] if at_s > read_s - REMEMBERED_S]
+        accepted = ROUNDED + min(MOST, max(recent, default=Decimal(0)) / 2, highest / lowest - 1)
+        moves[name].append((row.applied_s, abs(row.ltv_before / row.ltv_after - 1)))
         kind = f"{'rescue' if in_rescue else intent.direction.value}, {KINDS[row.product]}"
         found.farthest[kind] = max(past, found.farthest.get(kind, past))
-        story = f"{past:.3%} past its target: {told_intent(intent)}: {told_row(row)}"
+        story = f"{past:.3%} past its target, {accepted:.3%} accepted: {told_intent(intent)}: {told_row(row)}"
         if past > ROUNDED:
             found.over_rounding[kind].append(story)
         if past > accepted:
