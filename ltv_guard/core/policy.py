@@ -213,8 +213,8 @@ def _with_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purse) -> De
         emergency=emergency,
     )
     yard = Yardstick(loan=loan, prices=purse.prices)
-    if facts.rescued and breach:
-        why = f"intent {first.intent_id} is {first.state}, and has had its one rescue"
+    if breach and (facts.rescued or any(item.rescue_of is not None for item in facts.open_intents)):
+        why = f"intent {first.intent_id} is {first.state}, and the loan has had its one rescue"
         return _hold(facts, Cause.RESCUED, why, breach=True, emergency=emergency)
     alone = len(facts.open_intents) == 1 and first.rescue_of is None
     blind = purse.unread or yard.is_blind

@@ -249,7 +249,7 @@ def test_there_is_no_third() -> None:
     rescue = intent(amount="0.1", intent_id="i2", rescue_of="i1")
     for open_intents in [(first, rescue), (rescue, first), (rescue,)]:
         about = facts(loan("0.94"), open_intents=open_intents, window_over=True)
-        assert outcome(decide_one(about)) == "nothing: open_intent"
+        assert outcome(decide_one(about)) == "nothing: rescued"
 
 
 def test_a_rescue_opens_an_episode_so_that_the_loan_is_brought_to_its_target() -> None:
