@@ -31,7 +31,7 @@ test: ## The tests that a change must pass
 slow: ## The tests that take longer
 	$(BIN)pytest -m slow -n 4
 
-soak: ## Thousands of adjustments while everything goes wrong, in about nine minutes
+soak: ## Thousands of adjustments while everything goes wrong, in about ten minutes
 	$(PYTHON) tests/soak/soak.py
 
 demo: ## A loan that survives a crash, in half a minute

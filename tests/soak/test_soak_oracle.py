@@ -95,7 +95,7 @@ def an_add(
         made_s=Decimal(at_s),
         visible_from_s=Decimal(at_s),
         ltv_before=Decimal("0.70"),
-        ltv_after=Decimal("0.66"),
+        ltv_after=Decimal("0.70") / (1 + amount),
         applied_ms=at_ms,
         applied_s=Decimal(at_s),
     )
@@ -103,15 +103,19 @@ def an_add(
 
 
 def judged(
-    loan: Loan, *pairs: tuple[Intent, Adjustment | None], extra: tuple[Adjustment, ...] = ()
+    loan: Loan,
+    *pairs: tuple[Intent, Adjustment | None],
+    extra: tuple[Adjustment, ...] = (),
+    swing: str = "0",
 ) -> Judgement:
+    """`swing` is how much higher prices were than at their lowest, while each adjustment was decided on."""
     name = (USER, loan.loan_id)
     prices = {"USDT": Decimal(1), "BTC": Decimal(1), "ETH": Decimal(1)}
     books = Books(
         effects=[row for _, row in pairs if row is not None] + list(extra),
         sent=[Sent(name=name, timestamp=str(intent.signed_at_ms)) for intent, _ in pairs],
         first={name: loan},
-        extremes=lambda loan, *_: (loan.ltv(prices), loan.ltv(prices)),
+        extremes=lambda loan, *_: (loan.ltv(prices) / (1 + Decimal(swing)), loan.ltv(prices)),
     )
     return judge([intent for intent, _ in pairs], books, TARGETS)
 
@@ -140,13 +144,27 @@ def test_a_need_that_two_intents_met_is_beyond(make: Make) -> None:
 
 
 @both
-def test_a_small_need_that_two_intents_met_is_beyond(make: Make) -> None:
+@pytest.mark.parametrize(
+    ("least", "again", "swing", "beyond"),
+    [
+        ("0.012", "0.0005", "0", 0),  # rounding
+        ("0.012", "0.012", "0", 1),  # small, made twice
+        ("0.012", "0.012", "0.05", 1),  # twice is never accepted, whatever the market does
+        ("0.005", "0.005", "0.05", 1),
+        ("0.012", "0.005", "0.05", 0),  # under half of the last can't be told from a market that moved
+        ("0.012", "0.005", "0.001", 1),  # but the market did not move
+        ("0.05", "0.015", "0.05", 1),  # a hundredth is the most
+    ],
+)
+def test_little_is_accepted_beside_a_market_that_moves(
+    make: Make, least: str, again: str, swing: str, beyond: int
+) -> None:
     loan = make()
-    least = Decimal("0.0120")
-    first = an_add(loan, 1, amount=NEED - least)
-    assert judged(loan, first, an_add(loan, 2, amount=least, at_s=16)).wrong == []
-    last = an_add(loan, 3, amount=least, at_s=22)
-    assert judged(loan, first, an_add(loan, 2, amount=least, at_s=16), last).beyond
+    first = an_add(loan, 1, amount=NEED - Decimal(least))
+    second = an_add(loan, 2, amount=Decimal(least), at_s=16)
+    assert not judged(loan, first, second, swing=swing).wrong
+    third = an_add(loan, 3, amount=Decimal(again), at_s=22)
+    assert len(judged(loan, first, second, third, swing=swing).beyond) == beyond
 
 
 @both
