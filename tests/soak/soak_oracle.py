@@ -33,6 +33,7 @@ KINDS = {LEGACY: "order", POOL: "pool"}
 UNMOVED = {State.WITHDRAWN, State.REJECTED, State.ABSENT}
 ROUNDED = Decimal("0.001")  # of the collateral: the LTV's fourth digit, and the mark
 MOST = Decimal("0.01")
+NOTHING_BEFORE = (0, Decimal("-Infinity"), Decimal(0))
 REMEMBERED_S = 12  # so long an adjustment may still be missing from what is shown, or from its LTV
 
 # A user and one of the user's loans: every user's pool has the same id.
@@ -129,7 +130,7 @@ def _judge_needs(
 ) -> None:
     """Replays every loan's effects in the order in which they landed."""
     loans = copy.deepcopy(dict(books.first))
-    moves: defaultdict[Name, list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    last: dict[Name, tuple[int, Decimal, Decimal]] = {}  # the one signed last: when, landed when, moved what
     rescued = {item.rescue_of for item in of_signature.values() if item.rescue_of is not None}
     for row in sorted(books.effects, key=lambda row: (row.applied_s or 0, row.adjust_id)):
         name = name_of_row(row)
@@ -144,9 +145,11 @@ def _judge_needs(
             past = 1 - highest / (targets.rescue_floor if in_rescue else targets.add)
         else:
             past = lowest / targets.release - 1
-        recent = [move for at_s, move in moves[name] if at_s > read_s - REMEMBERED_S]
-        accepted = ROUNDED + min(MOST, max(recent, default=Decimal(0)) / 2, highest / lowest - 1)
-        moves[name].append((row.applied_s, abs(row.ltv_before / row.ltv_after - 1)))
+        _, landed_s, move = last.get(name, NOTHING_BEFORE)
+        recent = move if landed_s > read_s - REMEMBERED_S else Decimal(0)
+        accepted = ROUNDED + min(MOST, recent / 2, highest / lowest - 1)
+        this = (intent.signed_at_ms or 0, row.applied_s, abs(row.ltv_before / row.ltv_after - 1))
+        last[name] = max(this, last.get(name, NOTHING_BEFORE))
         kind = f"{'rescue' if in_rescue else intent.direction.value}, {KINDS[row.product]}"
         found.farthest[kind] = max(past, found.farthest.get(kind, past))
         story = f"{past:.3%} past its target, {accepted:.3%} accepted: {told_intent(intent)}: {told_row(row)}"
