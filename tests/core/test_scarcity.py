@@ -73,6 +73,20 @@ def test_what_emergencies_take_of_the_reserve_leaves_the_common_funds_to_the_oth
     assert worst == pytest.approx((urgent.danger + calm.danger) / D("2.2"))
 
 
+def test_where_none_can_be_saved_the_coins_are_not_kept_back() -> None:
+    one, two = claim("1", "1.4"), claim("2", "1.2")
+    found = shares([one, two], common=D("0.1"), balance=D("0.1"))
+    assert found == {one.key: pytest.approx(D("0.1")), two.key: 0}
+
+
+def test_what_only_the_reserve_can_save_is_saved_by_it() -> None:
+    urgent, calm = claim("1", "1.0", emergency=True), claim("2", "0.78")
+    found = shares([urgent, calm], common=D("0.01"), balance=D("0.2"))
+    assert after(urgent, found[urgent.key]) < 1
+    beyond = claim("1", "1.0")
+    assert shares([beyond, calm], common=D("0.01"), balance=D("0.2"))[beyond.key] == 0
+
+
 loans = st.lists(
     st.tuples(st.decimals("0.70", "0.94", places=4), st.decimals("0.1", "20", places=3), st.booleans()),
     min_size=1,

@@ -53,12 +53,13 @@ def look(
     shows: Loan | None = None,
     gone: bool = False,
     claimed: tuple[str, ...] = (),
+    siblings: tuple[Decimal, ...] = (),
     watch: Watch = WATCHED,
 ) -> Verdict:
     """One tick: a history that began at `at`, and a loan that holds 1 BTC unless told otherwise."""
     began = at if isinstance(at, Moment) else moment(at)
     shown = None if gone else shows or loan()
-    evidence = Evidence(history=history(*rows, began=began), loan=shown, claimed=claimed)
+    evidence = Evidence(history=history(*rows, began=began), loan=shown, claimed=claimed, siblings=siblings)
     return settle(about, watch, evidence, PATIENCE, began)
 
 
@@ -210,6 +211,24 @@ def test_collateral_that_moved_by_its_amount_makes_it_wait_for_its_row(direction
     assert "late" in (verdict.waiting or "")
     found = look(verdict.intent, WINDOW_OVER + 2000 * LAG, row(direction=direction), shows=shows)
     assert found.intent.state is State.CONFIRMED
+
+
+def test_an_add_and_its_rescue_that_both_landed_wait_for_their_rows() -> None:
+    """Together they moved what neither did alone."""
+    rescue = D("0.05000042")
+    both = loan(held=1 + D(OURS) + rescue)
+    for apart in (LAG, LONG_LAG, 10 * LONG_LAG):
+        waits = look_twice(intent(State.UNKNOWN, amount=OURS), apart=apart, shows=both, siblings=(rescue,))
+        assert waits.intent.state is State.UNKNOWN
+    alone = look_twice(intent(State.UNKNOWN, amount=OURS), apart=LONG_LAG, shows=both)
+    assert alone.intent.state is State.ABSENT
+
+
+def test_a_row_that_failed_leaves_its_id_behind() -> None:
+    failed = row("27511", OURS, at=SENT, status=RowStatus.FAILED)
+    ended = look(intent(State.UNKNOWN, amount=OURS), SENT + 500, failed)
+    assert (ended.intent.state, ended.intent.adjust_id) == (State.REJECTED, "27511")
+    assert ended.intent.updated_at_ms == SENT + 500
 
 
 def test_a_displayed_digit_more_or_less_is_still_its_amount() -> None:
