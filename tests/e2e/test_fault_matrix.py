@@ -27,6 +27,7 @@ from e2e_world import (
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
+CLOCKS_AGREE_MS = 200
 NOT_APPLIED, APPLIED = {"applied": False}, {"applied": True}
 ABSURD = {"X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": "99999999999999999"}
 PAST = {"X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": "1"}
@@ -189,7 +190,7 @@ HIDDEN = {"kind": "history_lag", "seconds": "0.2"}
 OF_A_STATUS = [
     telling(status("processing for two seconds", "confirmed", PROCESSING)),
     telling(status("failed at once", "rejected", FAILED)),
-    status("processing, then failed", "rejected", PROCESSING, FAILED),
+    telling(status("processing, then failed", "rejected", PROCESSING, FAILED)),
     telling(status("processing, its answer lost", "confirmed", PROCESSING, LOST)),
     status("failed, its answer lost", "rejected", FAILED, LOST),
     *variations(
@@ -238,6 +239,9 @@ async def was_kept_whole(world: World, direction: str, first: str) -> None:
     assert [intent.state for intent in later] == ([] if ended == "confirmed" else ["confirmed"])
     assert all(intent.amount != oldest.amount for intent in later)
     assert world.moved_what_was_needed(direction)
+    (row,) = world.effects()
+    landed = oldest if not later else later[0]
+    assert landed.updated_at_ms >= (row.applied_ms or 0) - CLOCKS_AGREE_MS, "confirmed before it happened"
     sent = json.loads(world.adjustments_sent()[0]["payload"])
     assert sent.items() >= world.product.adjust_body.items()
     assert world.exchange.limits.violations["during_ban"] == 0
