@@ -10,9 +10,9 @@ the target by the whole of what it moved. The same holds for releases while pric
 
 One slack is the guard's own (core/freshness.py): it believes an LTV beside new collateral that differs from
 what prices imply by no more than half of what the adjustment moved. The LTV of before gets so near only where
-the market itself moved as far in the seconds between. So the slack is the smaller of the two, at most `MOST`,
-and only within `REMEMBERED_S` of the adjustment: one that is made twice, which is twice that half, is never
-within it. Whatever went over rounding is told, though it be accepted.
+the market itself moved about as far in the seconds between. So the slack is the smaller of the two, and only
+within `REMEMBERED_S` of the adjustment: one that is made twice, which is twice that half, is never within it.
+Whatever went over rounding is told, though it be accepted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from ltv_guard.sandbox.refusals import LEGACY, POOL
 KINDS = {LEGACY: "order", POOL: "pool"}
 UNMOVED = {State.WITHDRAWN, State.REJECTED, State.ABSENT}
 ROUNDED = Decimal("0.001")  # of the collateral: the LTV's fourth digit, and the mark
-MOST = Decimal("0.01")
 NOTHING_BEFORE = (0, Decimal("-Infinity"), Decimal(0))
 REMEMBERED_S = 12  # so long an adjustment may still be missing from what is shown, or from its LTV
 
@@ -147,7 +146,7 @@ def _judge_needs(
             past = lowest / targets.release - 1
         _, landed_s, move = last.get(name, NOTHING_BEFORE)
         recent = move if landed_s > read_s - REMEMBERED_S else Decimal(0)
-        accepted = ROUNDED + min(MOST, recent / 2, highest / lowest - 1)
+        accepted = ROUNDED + min(recent / 2, highest / lowest - 1)
         this = (intent.signed_at_ms or 0, row.applied_s, abs(row.ltv_before / row.ltv_after - 1))
         last[name] = max(this, last.get(name, NOTHING_BEFORE))
         kind = f"{'rescue' if in_rescue else intent.direction.value}, {KINDS[row.product]}"

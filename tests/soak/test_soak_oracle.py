@@ -153,7 +153,7 @@ def test_a_need_that_two_intents_met_is_beyond(make: Make) -> None:
         ("0.005", "0.005", "0.05", 1),
         ("0.012", "0.005", "0.05", 0),  # under half of the last can't be told from a market that moved
         ("0.012", "0.005", "0.001", 1),  # but the market did not move
-        ("0.05", "0.015", "0.05", 1),  # a hundredth is the most
+        ("0.05", "0.015", "0.01", 1),  # nor as far
     ],
 )
 def test_little_is_accepted_beside_a_market_that_moves(
