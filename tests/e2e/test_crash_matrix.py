@@ -132,7 +132,7 @@ async def test_killed_while_a_request_is_on_its_way_that_lands_after_the_restart
 ) -> None:
     async with open_a_world(scenario_of(NEEDY[direction], product)) as world:
         world.fault("apply_late", endpoint="adjust", delay_s="2.5", answer="hung")
-        world.configure({"settlement": {"processing_margin_s": 2}})
+        world.configure({"settlement": {"processing_margin_s": 4}})
         async with command("run", "-c", world.config_file) as daemon:
             await world.until(lambda: bool(world.adjustments_sent()))
             daemon.process.kill()

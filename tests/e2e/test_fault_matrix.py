@@ -78,6 +78,15 @@ def coded(code: int, words: str) -> list[Case]:
     return both(f"{code}, {words}", "ret_code", code=code)
 
 
+def applied_late(name: str, **parameters: object) -> Case:
+    """Admitted within its window, and carried out later.
+
+    The margin is for machines that stall: one that is wide costs no time where the effect lands after all.
+    """
+    late = case(name, "confirmed", "apply_late", **parameters)
+    return replace(late, config={"settlement": {"processing_margin_s": 3}})
+
+
 def refused(code: int, words: str) -> Case:
     return case(f"{code}, {words}", "rejected", "ret_code", code=code, **NOT_APPLIED)
 
@@ -94,21 +103,14 @@ CASES = [
     case("hung before", "absent", "hang_before"),
     telling(case("hung after", "confirmed", "hang_after")),
     case("answered too late", "confirmed", "slow", seconds="0.95"),
-    case("applied late, answer lost", "confirmed", "apply_late", delay_s="0.5"),
-    telling(case("applied late, hung", "confirmed", "apply_late", delay_s="0.6", answer="hung")),
-    case("applied late, answered", "confirmed", "apply_late", delay_s="0.5", answer="given"),
+    applied_late("applied late, answer lost", delay_s="0.5"),
+    telling(applied_late("applied late, hung", delay_s="0.6", answer="hung")),
+    applied_late("applied late, answered", delay_s="0.5", answer="given"),
     telling(
         case("applied at the window's end", "confirmed", "apply_late", delay_s="0.9", check="application")
     ),
     telling(case("too late for its window", "absent", "apply_late", delay_s="1.1", check="application")),
-    telling(
-        Case(
-            name="admitted at the window's end, applied a second later",
-            faults=({"kind": "apply_late", "delay_s": "1.9"},),
-            first="confirmed",
-            config={"settlement": {"processing_margin_s": 1.2}},
-        )
-    ),
+    telling(applied_late("applied a second after its window", delay_s="1.9")),
     *both("HTTP 500", "http_error", status=500),
     *variations(
         *both("HTTP 502", "http_error", status=502),
