@@ -330,3 +330,50 @@ async def test_a_small_add_is_not_made_twice_for_an_old_ltv_and_the_loan_not_lef
     world.price *= Decimal("0.99")
     await cycles(guard, world, 20, ms=1_000)
     assert len(world.sent) > 1
+
+
+async def test_an_unknown_add_is_not_given_up_while_the_loans_cannot_be_read() -> None:
+    world, journal = a_world("0.77"), MemoryJournal()
+    world.answers = ["lost_request"]
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    world.orders_down = True
+    await cycles(guard, world, 30)
+    assert states(journal) == [State.UNKNOWN]
+    world.orders_down = False
+    await cycles(guard, world, 12)
+    assert states(journal) == [State.ABSENT, State.CONFIRMED]
+
+
+async def test_an_unknown_add_is_confirmed_by_its_row_even_while_the_loans_cannot_be_read() -> None:
+    world, journal = a_world("0.77"), MemoryJournal()
+    world.answers = ["lost_answer"]
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    world.orders_down = True
+    await cycles(guard, world, 3)
+    assert states(journal) == [State.CONFIRMED]
+
+
+async def test_collateral_that_moved_by_our_amount_keeps_its_intent_open_until_its_row_appears() -> None:
+    world, journal = a_world("0.77"), MemoryJournal()
+    world.answers, world.row_lag_ms = ["lost_answer"], 60_000
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 25)
+    assert states(journal) == [State.UNKNOWN]
+    await cycles(guard, world, 10)
+    assert states(journal) == [State.CONFIRMED]
+
+
+async def test_a_row_that_turns_up_after_an_intent_was_given_up_confirms_it_loudly() -> None:
+    world, journal = a_world("0.77"), MemoryJournal()
+    world.answers, world.row_lag_ms = ["lost_answer"], 40_000
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    world.row_lag_ms = 0
+    world.liquidate_part(ONE, Decimal("0.02"))
+    with structlog.testing.capture_logs() as events:
+        await cycles(guard, world, 60)
+    late = [event for event in events if event["event"] == "adjustment_confirmed" and event["late"]]
+    assert [event["log_level"] for event in late] == ["critical"]
+    assert State.ABSENT not in states(journal)
