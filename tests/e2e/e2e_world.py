@@ -315,7 +315,8 @@ class World:
     async def judged(self) -> list[Intent]:
         """The journal as it was judged, oldest first, without what a machine that stalled is to blame for.
 
-        The exchange's log tells: no fault struck those requests, and it refused them as late or too close.
+        The exchange's log tells: no fault struck those requests, and it refused them as late or too close. So
+        does the journal, where a connection on this very machine took too long to be made.
         """
         await self.judge()
         stalled = {
@@ -323,7 +324,11 @@ class World:
             for sent in self.adjustments_sent()
             if not sent["faults"] and sent["ret_code"] in REFUSED_AS_LATE
         }
-        return [item for item in reversed(await self.intents()) if str(item.signed_at_ms) not in stalled]
+        return [
+            item
+            for item in reversed(await self.intents())
+            if str(item.signed_at_ms) not in stalled and "ConnectionTimeout" not in (item.ret_msg or "")
+        ]
 
     async def ends(self) -> list[str]:
         """How every intent of `judged` ended."""

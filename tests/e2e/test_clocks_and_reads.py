@@ -75,9 +75,7 @@ LOST_AND_SET = [
 
 @pytest.mark.parametrize(
     ("product", "direction", "lost_and_set"),
-    crossed(
-        PRODUCTS, DIRECTIONS, LOST_AND_SET, stays=lambda *case: case == (AN_ORDER, "add", LOST_AND_SET[0])
-    ),
+    crossed(PRODUCTS, DIRECTIONS, LOST_AND_SET, stays=lambda *_: False),
 )
 async def test_a_clock_that_is_set_while_an_answer_is_lost_changes_nothing(
     open_a_world: OpenWorld, product: Product, direction: str, lost_and_set: LostAndSet

@@ -81,8 +81,10 @@ OF_A_POOL = [
 ]
 
 
-def stays(_product: Product, step: Step, when: str, direction: str) -> bool:
-    return direction == "add" and step.stays == when
+def stays(product: Product, step: Step, when: str, direction: str) -> bool:
+    """By default: the main steps of an order's add; of a pool's those where bytes may have left."""
+    is_main = direction == "add" and step.stays == when
+    return is_main and (product is AN_ORDER or (step.risky and not step.fault))
 
 
 # A release takes the same way as an add: those steps where bytes may or may not have left.

@@ -117,11 +117,11 @@ CASES = [
         *both("HTTP 504", "http_error", status=504),
         *both("HTTP 404", "http_error", status=404),
     ),
-    *both("empty body", "empty_body"),
+    *variations(*both("empty body", "empty_body")),
     *variations(*both("not JSON", "not_json"), *both("JSON that is no object", "json_not_object")),
     *map(telling, both("retCode 0 without adjustId", "no_adjust_id")),
-    *coded(10016, "an error inside"),
     *variations(
+        *coded(10016, "an error inside"),
         *coded(10000, "a timeout inside"),
         *coded(10014, "a duplicate"),
         *coded(199999, "which nobody knows"),
