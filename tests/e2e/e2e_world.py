@@ -312,17 +312,18 @@ class World:
             by_state.setdefault(intent.state.value, []).append(intent)
         return by_state
 
-    async def judged(self) -> list[Intent]:
+    async def judged(self, *, though_struck: bool = False) -> list[Intent]:
         """The journal as it was judged, oldest first, without what a machine that stalled is to blame for.
 
-        The exchange's log tells: no fault struck those requests, and it refused them as late or too close. So
-        does the journal, where a connection on this very machine took too long to be made.
+        The exchange's log tells: it refused those requests as late or too close, and no fault had struck them
+        (`though_struck`: or one that cannot have made them late). So does the journal, where a connection on
+        this very machine took too long to be made.
         """
         await self.judge()
         stalled = {
             sent["timestamp"]
             for sent in self.adjustments_sent()
-            if not sent["faults"] and sent["ret_code"] in REFUSED_AS_LATE
+            if sent["ret_code"] in REFUSED_AS_LATE and (though_struck or not sent["faults"])
         }
         return [
             item
@@ -332,7 +333,7 @@ class World:
 
     async def ends(self) -> list[str]:
         """How every intent of `judged` ended."""
-        return [intent.state.value for intent in await self.judged()]
+        return [intent.state.value for intent in await self.judged(though_struck=True)]
 
     def moved_what_was_needed(self, direction: str) -> bool:
         """Whether all that moved together is what the one need asked for, from one BTC at `NEEDY`."""
