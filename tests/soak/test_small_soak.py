@@ -13,8 +13,8 @@ SMALL = (
     *("--adjustments", "60", "--accounts", "4", "--minutes", "6"),
     *("--fall", "0.0055", "--kill-after", "8", "15"),
 )
-# Whether a need was exceeded is judged by prices at the times of stale reads, which a stalled machine blurs: that
-# may be looked at once more. What was doubled, lost or liquidated never is.
+# Whether a need was exceeded is judged by prices at the times of stale reads, which a stalled machine blurs:
+# that may be looked at once more. What was doubled, lost or liquidated never is.
 BROKEN = [r"(doubled|lost|guarded loans liquidated)\s+│\s+[1-9]"]
 
 
