@@ -99,13 +99,14 @@ async def _key(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
         findings.append(Finding(what=what, good=False, found=same, mend="keep one of the two"))
     return findings + [
         Finding(what=what, good=good, found=found, mend=mend)
-        for holds, good, found, mend in _doubts(settings, key)
+        for holds, good, found, mend in _doubts(settings, name, key)
         if holds
     ]
 
 
-def _doubts(settings: Settings, key: Identity) -> tuple[tuple[bool, bool, str, str], ...]:
+def _doubts(settings: Settings, name: str, key: Identity) -> tuple[tuple[bool, bool, str, str], ...]:
     """Whether each doubt holds, whether one can live with it, what it is, and what to mend."""
+    transfers = settings.accounts[name].sources.unified_transfer.enabled
     expiry = f" (expires {key.expires_at})" if key.expires_at else ""
     return (
         (key.can_withdraw, True, "the key can withdraw", "make one that has 'Spot trade' only"),
@@ -114,6 +115,12 @@ def _doubts(settings: Settings, key: Identity) -> tuple[tuple[bool, bool, str, s
             False,
             "the key can't adjust loans",
             "give it 'Spot trade', read-write",
+        ),
+        (
+            settings.mode == "live" and transfers and not key.can_transfer,
+            False,
+            "the key can't move coins from the Unified account",
+            "give it 'Account Transfer', or set sources.unified_transfer.enabled to false",
         ),
         (not key.ip_bound, True, f"the key is bound to no address{expiry}", "bind it to this machine's"),
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
-from ltv_guard.core.freshness import FRESH, Freshness, doubted_collateral, judge
+from ltv_guard.core.freshness import FRESH, Freshness, doubted_coins, judge
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment, RowStatus
+from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment, Product, RowStatus
 from ltv_guard.core.rules import Rulebook, thresholds
-from ltv_guard.core.settlement import window_is_over
+from ltv_guard.core.settlement import shown_coins, window_is_over
 from ltv_guard.memory import DAY_MS, Memory
 from ltv_guard.ports import Episode
 from ltv_guard.sight import GuardOptions, Sight
@@ -37,9 +36,15 @@ class Gatherer:
         return AccountFacts(
             loans=tuple(self._loan(loan, sight, now) for loan in sight.loans),
             wallet=sight.wallet,
+            unified=sight.unified,
             prices=sight.prices,
             wallet_rules=self._rulebook.wallet,
-            added_24h=self._memory.added_24h(now),
+            transfer_rules=self._rulebook.transfers,
+            on_the_way=self._memory.on_the_way(sight.wallet, now, longest_ms=self.echo_ms),
+            unmovable=self._unmovable(now),
+            added_24h=self._memory.spent_24h(Direction.ADD, now),
+            repaid_24h=self._memory.spent_24h(Direction.REPAY, now),
+            transferred_24h=self._memory.spent_24h(Direction.TRANSFER, now),
         )
 
     def _loan(self, loan: Loan, sight: Sight, now: Moment) -> LoanFacts:
@@ -69,7 +74,16 @@ class Gatherer:
             foreign_add_ms=self._memory.foreign_add_ms(loan.key, now),
             refused=self._memory.refused(loan.key, Direction.ADD, now),
             kept=self._memory.refused(loan.key, Direction.REDUCE, now),
+            unpayable=self._memory.refused(loan.key, Direction.REPAY, now),
         )
+
+    def _unmovable(self, now: Moment) -> dict[str, str]:
+        """Coins whose last transfer the exchange refused."""
+        coins = {key.loan_id for key, way, _ in self._memory.refusals if way is Direction.TRANSFER}
+        found: dict[str, str] = {}
+        for coin in coins:
+            found |= self._memory.refused(LoanKey(Product.FUNDING, coin), Direction.TRANSFER, now)
+        return found
 
     def _is_processed(self, intent: Intent, now: Moment) -> bool:
         """Whether the exchange says that it is still at it: it will land, or fail, without another's help."""
@@ -94,29 +108,28 @@ class Gatherer:
 
     def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], sight: Sight) -> Freshness:
         rows = self._memory.rows(loan.key)
-        steady = {coin: self._is_steady(loan, coin, began) for coin in {item.coin for item in landed}}
-        *earlier, last = landed
-        for item in earlier:
-            doubt = doubted_collateral(loan, item, rows, steady=steady[item.coin])
+        steady = [self._is_steady(loan, item, began) for item in landed]
+        for item, is_steady in zip(landed[:-1], steady[:-1], strict=True):
+            doubt = doubted_coins(loan, item, rows, steady=is_steady)
             if doubt is not None:
                 return doubt
-        return judge(loan, began, last, rows, sight.prices, steady=steady[last.coin])
+        return judge(loan, began, landed[-1], rows, sight.prices, steady=steady[-1])
 
-    def _is_steady(self, loan: Loan, coin: str, began: Moment) -> bool:
-        held = loan.collateral_in(coin)
-        amount = held.amount if held is not None else Decimal(0)
-        return self._memory.shown_for_ms((loan.key, coin), amount, began) > self.echo_ms
+    def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
+        coins, _ = shown_coins(item, loan)
+        what = (loan.key, item.direction.kind, item.coin)
+        return self._memory.shown_for_ms(what, coins, began) > self.echo_ms
 
     def _may_not_wait(self, loan: Loan, last: Intent, found: Freshness, now: Moment) -> bool:
-        """Whether to believe an LTV that prices do not bear out, after a long doubt, to add to the loan.
+        """Whether to believe an LTV that prices do not bear out, after a long doubt, to protect the loan.
 
         In an emergency, for spot prices and the exchange's own part most when it matters most; and where
-        being wrong would add next to nothing. Adding too much can be undone.
+        being wrong would add next to nothing. Adding too much can be undone, releasing too much can't.
         """
         emergency = loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
         return (
             found.collateral_is_new
-            and last.direction is Direction.ADD
+            and last.direction is not Direction.REDUCE
             and (emergency or found.harmless)
             and self._memory.doubted_for_ms(loan.key, now) > self.echo_ms
         )

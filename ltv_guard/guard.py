@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Owner, Product
-from ltv_guard.core.policy import decide, within_maximum
+from ltv_guard.core.loans import Channel, Direction, Kind, Owner, Product
+from ltv_guard.core.policy import decide
+from ltv_guard.core.releasing import within_maximum
 from ltv_guard.core.rules import Rulebook
 from ltv_guard.gathering import Gatherer
-from ltv_guard.memory import DAY_MS, Memory
+from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
+from ltv_guard.observing import Observer
 from ltv_guard.planning import plan
-from ltv_guard.ports import AccountExchange, Clock, Episode, Identity, Journal, LoanExchange
+from ltv_guard.ports import AccountExchange, Clock, Episode, Identity, Journal, LoanExchange, WritePath
 from ltv_guard.reporting import Reporter
 from ltv_guard.sending import Sender
 from ltv_guard.settling import Settler
@@ -27,13 +29,14 @@ from ltv_guard.standing import Standing
 
 LATEST_START = 0.6  # of max_snapshot_age: beyond it a cycle begins no further adjustment
 
-T = TypeVar("T")
-
 log = structlog.stdlib.get_logger()
 
 
 class Guard:
-    """Keeps the loans of one account. `new_id` and `seed` are its only randomness."""
+    """Keeps the loans of one account. `new_id` and `seed` are its only randomness.
+
+    `products` list loans and adjust their collateral; `others` are the ways to repay and to transfer coins.
+    """
 
     def __init__(  # noqa: PLR0913 - the composition root hands it everything it may touch
         self,
@@ -41,6 +44,7 @@ class Guard:
         *,
         account: AccountExchange,
         products: Sequence[LoanExchange],
+        others: Sequence[WritePath] = (),
         journal: Journal,
         clock: Clock,
         rulebook: Rulebook,
@@ -51,8 +55,8 @@ class Guard:
     ) -> None:
         self.options = options
         self.busy = False
-        self._account = account
         self._products = {exchange.product: exchange for exchange in products}
+        self._paths = {path.channel: path for path in (*products, *others)}
         self._journal = journal
         self._clock = clock
         self._new_id = new_id
@@ -70,6 +74,18 @@ class Guard:
         self._standing = Standing(options, account, clock, self._report, claim)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
         self._settler = Settler(journal, clock, self._memory, self._notices, self._sender, options.patience)
+        self._observer = Observer(
+            options,
+            account=account,
+            products=self._products,
+            paths=self._paths,
+            clock=clock,
+            rulebook=rulebook,
+            gatherer=self._gatherer,
+            settler=self._settler,
+            report=self._report,
+            notices=self._notices,
+        )
 
     async def cycle(self) -> Outcome:
         """One cycle. Raises JournalUnavailable: nothing is sent without a journal."""
@@ -101,7 +117,7 @@ class Guard:
         if owner is None:
             return Outcome(blind=True, why_blind=self._report.why_blind), None
         sight = Sight()
-        await self._observe(sight)
+        await self._observer.observe(sight)
         await self._settle(owner, sight)
         decisions = await self._decide(sight)
         sight.withheld = await self._withheld(sight)
@@ -139,86 +155,25 @@ class Guard:
             self._owner = owner
         return self._owner
 
-    # Observe: each product by itself, so that one which fails does not blind the other.
-
-    async def _observe(self, sight: Sight) -> None:
-        async def read(exchange: LoanExchange) -> None:
-            try:
-                book = await exchange.loans()
-            except (ExchangeUnavailable, NeedsHuman) as error:
-                self._report.blind(exchange.product, str(error))
-            else:
-                self._report.recovered(exchange.product)
-                self._report.book(book)
-                sight.books[exchange.product] = book
-
-        await asyncio.gather(*(read(exchange) for exchange in self._products.values()))
-
     # Settle: every open intent, before anything new is decided about its loan.
 
     async def _settle(self, owner: Owner, sight: Sight) -> None:
         intents = await self._journal.open_intents(owner)
         self._memory.remember(intents)
         intents = await self._settler.take_over(intents)
-        now = self._clock.now()
-        needed = [
-            product
-            for product in self._products
-            if self._settler.needs_history(product, intents, now) or not self._trusted
-        ]
-        await self._read_histories(sight, needed, intents)
+        await self._observer.read_what_settles(sight, intents, trusted=self._trusted)
         sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
         sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
-        await self._observe_again_if_late(sight)
-
-    async def _observe_again_if_late(self, sight: Sight) -> None:
-        """A history that hangs must not cost the loans their protection."""
-        if sight.books and self._age_ms(sight) > self.options.max_snapshot_age_ms / 2:
-            await self._observe(sight)
-
-    async def _read_histories(
-        self, sight: Sight, products: Collection[Product], intents: Sequence[Intent] = ()
-    ) -> None:
-        await asyncio.gather(*(self._read_history(sight, product, intents) for product in products))
-
-    async def _read_history(self, sight: Sight, product: Product, intents: Sequence[Intent]) -> None:
-        sight.asked_history.add(product)
-        oldest = min((item.created_at_ms for item in intents), default=self._clock.now().exchange_ms)
-        since = min(oldest - DAY_MS, self._clock.now().exchange_ms - self._gatherer.horizon_ms)
-        history = await self._settler.read_history(self._products[product], since)
-        if history is not None:
-            sight.histories[product] = history
+        await self._observer.observe_again_if_late(sight)
 
     # Decide: the facts of every loan, then one pure function.
 
     async def _decide(self, sight: Sight) -> tuple[Decision, ...]:
         decisions = decide(self._gatherer.account(sight, self._clock.now()))
         if any(decision.needs_a_closer_look for decision in decisions):
-            await self._look_closer(sight)
+            await self._observer.look_closer(sight)
             decisions = decide(self._gatherer.account(sight, self._clock.now()))
         return decisions
-
-    async def _look_closer(self, sight: Sight) -> None:
-        """Something may have to be done: read what a quiet cycle does without."""
-        now = self._clock.now()
-        coins = sorted({item.coin for loan in sight.loans for item in loan.collateral})
-        sight.wallet = await self._read("wallet", self._account.wallet(coins))
-        doubted = any(not self._gatherer.freshness(loan, sight, now).fresh for loan in sight.loans)
-        if doubted or any(loan.totals is not None for loan in sight.loans):
-            sight.prices = await self._read("prices", self._account.prices())
-        await self._read_histories(sight, sight.books.keys() - sight.asked_history)
-        await self._observe_again_if_late(sight)
-
-    async def _read(self, what: str, reading: Awaitable[T]) -> T | None:
-        """What was read; None, and said once, where it could not be."""
-        try:
-            found = await reading
-        except (ExchangeUnavailable, NeedsHuman) as error:
-            self._notices.once(what, "warning", "read_failed", what=what, why=str(error))
-            return None
-        if self._notices.ended(what):
-            log.info("read_works_again", what=what)
-        return found
 
     async def _keep_episodes(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> None:
         now_ms = self._clock.now().exchange_ms
@@ -255,8 +210,8 @@ class Guard:
         patience = self.options.patience
         over_ms = self._started_ms + self.options.recv_window_ms + patience.processing_margin_ms
         self._trusted = all(
-            product in sight.histories and sight.histories[product].began.monotonic_ms > over_ms
-            for product in self._products
+            channel in sight.histories and sight.histories[channel].began.monotonic_ms > over_ms
+            for channel in self._observer.own_channels(self._products)
         )
         return self._trusted
 
@@ -278,26 +233,23 @@ class Guard:
         for decision in decisions:
             if self._stopping() or self._standing.is_lost:
                 break
-            if self._age_ms(sight) > self.options.max_snapshot_age_ms * (LATEST_START if actions else 1):
+            if self._observer.age_ms(sight) > self.options.max_snapshot_age_ms * (
+                LATEST_START if actions else 1
+            ):
                 break  # the next would wait for its turn, and leave on facts that are too old
             if decision.acts:
                 actions += await self._adjust(owner, sight, decision)
         return actions
 
-    def _age_ms(self, sight: Sight) -> int:
-        return self._clock.now().ms_since(sight.began)
-
     async def _adjust(self, owner: Owner, sight: Sight, decision: Decision) -> int:
         """One adjustment, from decision to answer. A loan that fails here does not stop the others."""
-        exchange = self._products[decision.loan.key.product]
-        with structlog.contextvars.bound_contextvars(
-            product=decision.loan.key.product, loan_id=decision.loan.key.loan_id
-        ):
+        key = decision.loan.key
+        with structlog.contextvars.bound_contextvars(product=key.product, loan_id=key.loan_id):
             try:
-                intent = await self._plan(owner, sight, decision, exchange)
+                intent = await self._plan(owner, sight, decision)
                 if intent is None:
                     return 0
-                after, refusal = await self._sender.send(intent, exchange, sight.began)
+                after, refusal = await self._sender.send(intent, self._paths[intent.channel], sight.began)
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
                 log.warning("adjustment_put_off", why=str(error))
                 return 0
@@ -310,42 +262,46 @@ class Guard:
                 return 0
             return 1
 
-    async def _plan(
-        self, owner: Owner, sight: Sight, decision: Decision, exchange: LoanExchange
-    ) -> Intent | None:
-        key = decision.loan.key
-        releases = decision.direction is Direction.REDUCE
-        if releases:
-            if key.product not in sight.histories:
+    async def _plan(self, owner: Owner, sight: Sight, decision: Decision) -> Intent | None:
+        if decision.direction is Direction.REDUCE:
+            decision = await self._within_maximum(sight, decision)
+        elif decision.direction is Direction.REPAY:
+            # What was repaid before has to be known, or it could be taken for ours.
+            channel = Channel(decision.loan.key.product, Kind.REPAYMENT)
+            if channel not in sight.histories:
                 return None
-            maximum = await exchange.max_reduction(decision.loan, decision.coin or "")
-            decision = within_maximum(decision, maximum)
-            self._report.decisions([decision], None)
-            if not decision.acts:
-                self._memory.refuse(
-                    key,
-                    Direction.REDUCE,
-                    decision.coin or "",
-                    decision.reason,
-                    self._clock.now(),
-                    lasting=True,
-                )
         return plan(
             decision,
             owner=owner,
             account=self.options.account,
             intent_id=self._new_id(),
-            observed=sight.books[key.product].began,
+            observed=sight.books[decision.loan.key.product].began,
             now=self._clock.now(),
             memory=self._memory,
             seed=self._seed(),
+            wallet=sight.wallet,
         )
 
+    async def _within_maximum(self, sight: Sight, decision: Decision) -> Decision:
+        """The release, no larger than the exchange allows at this moment."""
+        loan, coin = decision.loan, decision.coin or ""
+        exchange = self._products[loan.key.product]
+        if exchange.channel not in sight.histories:
+            return replace(decision, direction=None)
+        decision = within_maximum(decision, await exchange.max_reduction(loan, coin))
+        self._report.decisions([decision], None)
+        if not decision.acts:
+            self._memory.refuse(
+                loan.key, Direction.REDUCE, coin, decision.reason, self._clock.now(), lasting=True
+            )
+        return decision
+
     def _refused(self, intent: Intent, why: str, remedy: Remedy) -> None:
-        if remedy is Remedy.HUMAN:
+        # A key that may not transfer may adjust all the same.
+        if remedy is Remedy.HUMAN and intent.direction is not Direction.TRANSFER:
             self._standing.lose(why)
         else:
-            lasting = remedy in {Remedy.COIN, Remedy.NEVER}
+            lasting = remedy in {Remedy.COIN, Remedy.NEVER, Remedy.HUMAN}
             self._memory.refuse(
                 intent.key, intent.direction, intent.coin, why, self._clock.now(), lasting=lasting
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.intents import SPENT, Intent, State
-from ltv_guard.core.loans import Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
+from ltv_guard.core.loans import Channel, Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
 from ltv_guard.core.settlement import EARLY_MS, Watch
 
 DAY_MS = 86_400_000
@@ -33,12 +33,12 @@ class Memory:
 
     intents: dict[str, Intent] = field(default_factory=dict)
     watches: dict[str, Watch] = field(default_factory=dict)
-    histories: dict[Product, History] = field(default_factory=dict)
+    histories: dict[Channel, History] = field(default_factory=dict)
     loans: dict[LoanKey, Loan] = field(default_factory=dict)
     missed: dict[LoanKey, int] = field(default_factory=dict)
     refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
     _fresh_since: dict[str, int] = field(default_factory=dict)
-    _shown: dict[tuple[LoanKey, str], tuple[Decimal, int]] = field(default_factory=dict)
+    _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
     _doubted_since: dict[str, int] = field(default_factory=dict)
     _echoes_over: set[str] = field(default_factory=set)
     _low: dict[LoanKey, tuple[int, int]] = field(default_factory=dict)
@@ -96,16 +96,16 @@ class Memory:
             for item in self.intents.values()
             if item.is_open
             and item.intent_id != intent.intent_id
-            and (item.key, item.coin) == (intent.key, intent.coin)
+            and (item.key, item.coin, item.channel) == (intent.key, intent.coin, intent.channel)
         )
 
-    def absent(self, product: Product, now: Moment) -> list[Intent]:
+    def absent(self, channel: Channel, now: Moment) -> list[Intent]:
         """Intents given up as absent within a day: their row may still turn up."""
         return [
             item
             for item in self.intents.values()
             if item.state is State.ABSENT
-            and item.key.product is product
+            and item.channel == channel
             and now.exchange_ms - item.updated_at_ms < DAY_MS
         ]
 
@@ -115,6 +115,7 @@ class Memory:
             item
             for item in self.intents.values()
             if item.key == key
+            and item.direction is not Direction.TRANSFER
             and item.state in {State.CONFIRMED, State.AMBIGUOUS}
             and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
             and item.intent_id not in self._echoes_over
@@ -133,8 +134,8 @@ class Memory:
             self._fresh_since.pop(last.intent_id)
             self._echoes_over.add(last.intent_id)
 
-    def shown_for_ms(self, what: tuple[LoanKey, str], amount: Decimal, at: Moment) -> int:
-        """How long the same amount of a loan's coin has been shown without a break."""
+    def shown_for_ms(self, what: Hashable, amount: Decimal, at: Moment) -> int:
+        """How long the same amount of something (a loan's coin) has been shown without a break."""
         since = self._shown.get(what)
         if since is None or since[0] != amount:
             since = self._shown[what] = (amount, at.monotonic_ms)
@@ -147,22 +148,53 @@ class Memory:
         return now.monotonic_ms - min(known) if known else 0
 
     def rows(self, key: LoanKey) -> tuple[HistoryRow, ...]:
-        history = self.histories.get(key.product)
-        return history.of(key) if history else ()
+        """What the histories show of the loan, of every kind."""
+        found = [history for channel, history in self.histories.items() if channel.product is key.product]
+        return tuple(row for history in found for row in history.of(key))
 
     def amounts_taken(self, key: LoanKey) -> set[Decimal]:
         """Amounts that a new adjustment of the loan must differ from, so that its row is told apart."""
         ours = {item.amount for item in self.intents.values() if item.key == key}
         return ours | {row.amount for row in self.rows(key)}
 
-    def added_24h(self, now: Moment) -> dict[str, Decimal]:
-        """Coins added in the last 24 hours by intents that landed or may have."""
-        added: dict[str, Decimal] = {}
+    def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
+        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have."""
+        spent: dict[str, Decimal] = {}
         for item in self.intents.values():
             recent = now.exchange_ms - item.created_at_ms < DAY_MS
-            if recent and item.direction is Direction.ADD and item.state in SPENT:
-                added[item.coin] = added.get(item.coin, Decimal(0)) + item.amount
-        return added
+            if recent and item.direction is direction and item.state in SPENT:
+                spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
+        return spent
+
+    def on_the_way(
+        self, wallet: Mapping[str, Decimal] | None, now: Moment, *, longest_ms: int
+    ) -> dict[str, Intent]:
+        """Coin -> the transfer of it that is open; or that landed at most so long ago, and does not show."""
+        transfers = [item for item in self.intents.values() if item.direction is Direction.TRANSFER]
+        landed = [
+            item
+            for item in transfers
+            if item.state is State.CONFIRMED
+            and now.exchange_ms - item.updated_at_ms < longest_ms
+            and not self._has_arrived(item, wallet or {})
+        ]
+        return {item.coin: item for item in (*landed, *(item for item in transfers if item.is_open))}
+
+    def _has_arrived(self, transfer: Intent, wallet: Mapping[str, Decimal]) -> bool:
+        """Whether the Funding wallet shows the coins, as far as they were not spent since."""
+        spent = sum(
+            (
+                item.amount
+                for item in self.intents.values()
+                if item.coin == transfer.coin
+                and item.direction in {Direction.ADD, Direction.REPAY}
+                and item.state in SPENT
+                and item.created_at_ms >= transfer.created_at_ms
+            ),
+            Decimal(0),
+        )
+        missing = transfer.coins_before + transfer.amount - spent - wallet.get(transfer.coin, Decimal(0))
+        return missing < transfer.amount / 2
 
     def foreign_add_ms(self, key: LoanKey, now: Moment) -> int | None:
         """How long ago the user added collateral by hand; None: not within what the history shows."""

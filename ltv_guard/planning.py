@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
 from ltv_guard.core.decisions import Decision
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Moment, Owner
-from ltv_guard.core.marks import marked
+from ltv_guard.core.loans import Direction, LoanKey, Moment, Owner, Product
+from ltv_guard.core.marks import coarsest, marked
 from ltv_guard.memory import Memory
 
 
-def plan(
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an intent acts on: a loan's collateral or debt, or the Funding wallet. `before` is in coins."""
+
+    key: LoanKey
+    before: Decimal
+    accuracy: int
+
+
+def plan(  # noqa: PLR0913 - an intent is made from all of this
     decision: Decision,
     *,
     owner: Owner,
@@ -19,20 +32,20 @@ def plan(
     now: Moment,
     memory: Memory,
     seed: int,
+    wallet: Mapping[str, Decimal] | None = None,
 ) -> Intent | None:
     """The intent; None where the decision does nothing, or no amount with a mark of its own is left."""
-    held = decision.loan.collateral_in(decision.coin or "")
-    if held is None or decision.direction is None:
+    subject = _subject(decision, wallet or {})
+    if subject is None or decision.direction is None or decision.coin is None:
         return None
-    key = decision.loan.key
     amount = marked(
         decision.amount,
-        accuracy=held.accuracy,
-        reference=max(held.amount, decision.amount),
+        accuracy=subject.accuracy,
+        reference=max(subject.before, decision.amount),
         ceiling=decision.ceiling,
-        taken=memory.amounts_taken(key),
+        taken=memory.amounts_taken(subject.key),
         seed=seed,
-        upward=decision.direction is Direction.ADD,
+        upward=decision.direction is not Direction.REDUCE,
     )
     if amount is None:
         return None
@@ -40,17 +53,31 @@ def plan(
         intent_id=intent_id,
         owner=owner,
         account=account,
-        key=key,
+        key=subject.key,
         direction=decision.direction,
-        coin=held.coin,
+        coin=decision.coin,
         amount=amount,
         state=State.PLANNED,
         reason=decision.reason,
-        collateral_before=held.amount,
+        coins_before=subject.before,
         ltv_before=decision.loan.ltv,
         observed_at_ms=observed.exchange_ms,
-        seen_ids=frozenset(row.adjust_id for row in memory.rows(key)),
+        seen_ids=frozenset(row.adjust_id for row in memory.rows(subject.key)),
         created_at_ms=now.exchange_ms,
         updated_at_ms=now.exchange_ms,
         rescue_of=decision.rescue_of,
     )
+
+
+def _subject(decision: Decision, wallet: Mapping[str, Decimal]) -> Subject | None:
+    loan, coin = decision.loan, decision.coin or ""
+    held, debt = loan.collateral_in(coin), loan.debt_in(coin)
+    if decision.direction is Direction.REPAY:
+        accuracy = coarsest(debt.accuracy, debt.amount) if debt is not None else 0
+        return None if debt is None else Subject(loan.key, debt.amount, accuracy)
+    if held is None:
+        return None
+    if decision.direction is Direction.TRANSFER:
+        key = LoanKey(Product.FUNDING, coin)
+        return Subject(key, wallet.get(coin, Decimal(0)), held.accuracy)
+    return Subject(loan.key, held.amount, held.accuracy)

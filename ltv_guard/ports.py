@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import History, Loan, LoanBook, LoanKey, Moment, Owner, Product
+from ltv_guard.core.loans import Channel, History, Loan, LoanBook, LoanKey, Moment, Owner, Product
 
 
 class Clock(Protocol):
@@ -28,6 +28,7 @@ class Identity:
     read_only: bool
     can_withdraw: bool
     can_adjust: bool
+    can_transfer: bool = False
     ip_bound: bool
     expires_at: str | None = None
 
@@ -43,28 +44,35 @@ class SignedAdjustment:
     recv_window_ms: int
 
 
-class LoanExchange(Protocol):
-    """One loan product of one account."""
+class WritePath(Protocol):
+    """One kind of write of an account, and the list in which the exchange shows what came of it."""
+
+    @property
+    def channel(self) -> Channel: ...
+
+    async def history(self, since_ms: int) -> History:
+        """Everything listed since `since_ms` (exchange time). Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def sign(self, intent: Intent) -> SignedAdjustment:
+        """Waits for the account's turn to write, then signs. Raises ExchangeUnavailable while banned."""
+
+    async def send(self, signed: SignedAdjustment) -> str:
+        """Sends once and returns the exchange's id of it.
+
+        Raises WriteNotSent, WriteRejected (its remedy may be HUMAN), WriteOutcomeUnknown.
+        """
+
+
+class LoanExchange(WritePath, Protocol):
+    """One loan product of one account, and the way to adjust its collateral."""
 
     product: Product
 
     async def loans(self) -> LoanBook:
         """Every loan. Raises ExchangeUnavailable, NeedsHuman."""
 
-    async def history(self, since_ms: int) -> History:
-        """Every adjustment since `since_ms` (exchange time). Raises ExchangeUnavailable, NeedsHuman."""
-
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins that may be released at this moment. Raises ExchangeUnavailable, NeedsHuman."""
-
-    async def sign(self, intent: Intent) -> SignedAdjustment:
-        """Waits for the account's turn to write, then signs. Raises ExchangeUnavailable while banned."""
-
-    async def send(self, signed: SignedAdjustment) -> str:
-        """Sends once and returns the adjustId.
-
-        Raises WriteNotSent, WriteRejected (its remedy may be HUMAN), WriteOutcomeUnknown.
-        """
 
 
 class AccountExchange(Protocol):
@@ -75,6 +83,9 @@ class AccountExchange(Protocol):
 
     async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         """Per coin, what can leave the Funding wallet. Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+        """Per coin, what can leave the Unified account. Raises ExchangeUnavailable, NeedsHuman."""
 
     async def prices(self) -> Mapping[str, Decimal]:
         """USD per coin. Raises ExchangeUnavailable."""

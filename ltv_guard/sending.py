@@ -19,7 +19,7 @@ from ltv_guard.core.errors import (
 )
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Moment
-from ltv_guard.ports import Clock, Journal, LoanExchange, SignedAdjustment
+from ltv_guard.ports import Clock, Journal, SignedAdjustment, WritePath
 
 log = structlog.stdlib.get_logger()
 
@@ -47,7 +47,7 @@ class Sender:
         await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
 
     async def send(
-        self, intent: Intent, exchange: LoanExchange, facts_began: Moment
+        self, intent: Intent, exchange: WritePath, facts_began: Moment
     ) -> tuple[Intent, WriteError | None]:
         """Plans, signs, sends once. Returns the intent as it stands after, and the refusal if there was one.
 
@@ -70,7 +70,7 @@ class Sender:
         return await asyncio.shield(task)
 
     async def _deliver(
-        self, intent: Intent, exchange: LoanExchange, signed: SignedAdjustment
+        self, intent: Intent, exchange: WritePath, signed: SignedAdjustment
     ) -> tuple[Intent, WriteError | None]:
         sent = intent.to(
             State.SENT,

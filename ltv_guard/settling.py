@@ -8,11 +8,11 @@ import structlog
 
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import OPEN, Intent, State
-from ltv_guard.core.loans import History, LoanBook, Moment, Product
+from ltv_guard.core.loans import Channel, Direction, History, LoanBook, Moment, Product
 from ltv_guard.core.settlement import Evidence, Patience, Verdict, settle
 from ltv_guard.memory import DAY_MS, Memory
 from ltv_guard.notices import Notices
-from ltv_guard.ports import Clock, Journal, LoanExchange
+from ltv_guard.ports import Clock, Journal, WritePath
 from ltv_guard.sending import Sender, withdrawn
 
 ABSENT_LOOK_MS = 60_000  # how often the history is read again for the row of an absent intent
@@ -109,57 +109,59 @@ class Settler:
         log.warning(event, intent_id=intent.intent_id, why=after.ret_msg, **_loan_of(intent))
         return after
 
-    async def read_history(self, exchange: LoanExchange, since_ms: int) -> History | None:
+    async def read_history(self, path: WritePath, channel: Channel, since_ms: int) -> History | None:
         """One complete read back to `since_ms`, remembered; None (said once) where it is not to be had."""
-        topic = ("history", exchange.product)
+        topic = ("history", channel)
+        what = {"product": channel.product, "kind": channel.kind}
         since_ms = max(since_ms, self._clock.now().exchange_ms - HISTORY_KEPT_MS)
         try:
-            history = await exchange.history(since_ms)
+            history = await path.history(since_ms)
         except (ExchangeUnavailable, NeedsHuman) as error:
-            self._notices.once(
-                topic, "warning", "history_unavailable", product=exchange.product, why=str(error)
-            )
+            self._notices.once(topic, "warning", "history_unavailable", **what, why=str(error))
             return None
         if self._notices.ended(topic):
-            log.info("history_available", product=exchange.product)
-        self._memory.histories[exchange.product] = history
+            log.info("history_available", **what)
+        self._memory.histories[channel] = history
         return history
 
-    def needs_history(self, product: Product, intents: Sequence[Intent], now: Moment) -> bool:
+    def needs_history(self, channel: Channel, intents: Sequence[Intent], now: Moment) -> bool:
         """Whether something open, or recently ended, can only be judged by the history."""
-        if any(intent.key.product is product and not self._is_too_old(intent) for intent in intents):
+        if any(intent.channel == channel and not self._is_too_old(intent) for intent in intents):
             return True
-        recent = [item for item in self._memory.intents.values() if item.key.product is product]
-        if any(self._memory.landed(item.key, now) for item in recent if not item.is_open):
+        landed = {
+            item.channel
+            for key in {item.key for item in self._memory.intents.values() if not item.is_open}
+            for item in self._memory.landed(key, now)
+        }
+        if channel in landed:
             return True
-        last = self._memory.histories.get(product)
+        last = self._memory.histories.get(channel)
         look_again = last is None or now.ms_since(last.began) > ABSENT_LOOK_MS
-        return look_again and bool(self._memory.absent(product, now))
+        return look_again and bool(self._memory.absent(channel, now))
 
     async def settle(
         self,
         intents: Sequence[Intent],
         books: Mapping[Product, LoanBook],
-        histories: Mapping[Product, History],
+        histories: Mapping[Channel, History],
     ) -> tuple[Intent, ...]:
         """Judges every open intent whose product's loans and history were read. Returns what stays open."""
         still_open = []
         for intent in intents:
-            product = intent.key.product
             if self._is_too_old(intent):
                 self._hand_over(intent)
                 still_open.append(intent)
                 continue
-            if product not in histories:
+            if intent.channel not in histories:
                 still_open.append(intent)
                 continue
-            verdict = await self._judge(intent, books.get(product), histories[product])
+            verdict = await self._judge(intent, books.get(intent.key.product), histories[intent.channel])
             if verdict.intent.is_open:
                 self._complain_if_slow(verdict)
                 still_open.append(verdict.intent)
-        for product, history in histories.items():
-            for intent in self._memory.absent(product, self._clock.now()):
-                await self._judge(intent, books.get(product), history)
+        for channel, history in histories.items():
+            for intent in self._memory.absent(channel, self._clock.now()):
+                await self._judge(intent, books.get(channel.product), history)
         return tuple(still_open)
 
     async def _judge(self, intent: Intent, book: LoanBook | None, history: History) -> Verdict:
@@ -171,8 +173,9 @@ class Settler:
             siblings=self._memory.sibling_changes(intent),
         )
         verdict = settle(intent, self._memory.watch(intent, now), evidence, self._patience, now)
-        if book is None and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
-            # A row that is there proves itself; that none is there takes a look at the collateral too.
+        blind = book is None and intent.direction is not Direction.TRANSFER
+        if blind and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
+            # A row that is there proves itself; that none is there takes a look at the loan too.
             return Verdict(intent=intent, watch=verdict.watch, waiting="the loans could not be read")
         self._memory.watches[intent.intent_id] = verdict.watch
         if verdict.intent.state is not intent.state:

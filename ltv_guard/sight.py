@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.decisions import Decision
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import History, Loan, LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.loans import Channel, History, Loan, LoanBook, LoanKey, Moment, Product, SetAside
 from ltv_guard.core.settlement import Patience
 from ltv_guard.ports import Episode
 
@@ -46,11 +46,12 @@ class Sight:
     """What one cycle has read so far."""
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
-    histories: dict[Product, History] = field(default_factory=dict)
-    asked_history: set[Product] = field(default_factory=set)
+    histories: dict[Channel, History] = field(default_factory=dict)
+    asked: set[Channel] = field(default_factory=set)
     open_intents: tuple[Intent, ...] = ()
     episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
     wallet: Mapping[str, Decimal] | None = None
+    unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
     withheld: str | None = None
 

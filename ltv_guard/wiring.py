@@ -14,11 +14,21 @@ from yarl import URL
 from ltv_guard.adapters import bybit
 from ltv_guard.core.errors import NeedsHuman
 from ltv_guard.core.loans import Owner, Product
-from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, Match, ReduceRule, Rulebook, WalletRules
+from ltv_guard.core.rules import (
+    AddRule,
+    Limits,
+    LoanPolicy,
+    Match,
+    ReduceRule,
+    RepayRule,
+    Rulebook,
+    TransferRules,
+    WalletRules,
+)
 from ltv_guard.core.settlement import Patience
 from ltv_guard.guard import Guard
-from ltv_guard.ports import Identity, Journal, LoanExchange
-from ltv_guard.settings import Account, Policy, Rule, Settings, Wallet
+from ltv_guard.ports import Identity, Journal, LoanExchange, WritePath
+from ltv_guard.settings import Account, Policy, Rule, Settings, UnifiedTransfer, Wallet
 from ltv_guard.sight import GuardOptions
 
 MS = 1000
@@ -78,6 +88,7 @@ async def wire(
                 _options(settings, name, live=live, continuous=continuous),
                 account=wiring.accounts[name],
                 products=products,
+                others=_other_writes(products, client),
                 journal=journal,
                 clock=wiring.clock,
                 rulebook=rulebook_of(account),
@@ -134,6 +145,11 @@ def _products(account: Account, client: bybit.BybitClient) -> list[LoanExchange]
     return found
 
 
+def _other_writes(products: Sequence[LoanExchange], client: bybit.BybitClient) -> list[WritePath]:
+    """Whether they are used is the policy's matter; what was sent before is settled all the same."""
+    return [*(bybit.repayments(client, item.product) for item in products), bybit.transfers(client)]
+
+
 def _credentials(account: Account) -> bybit.Credentials:
     found = account.credentials
     signer: bybit.Signer
@@ -169,6 +185,7 @@ def rulebook_of(account: Account) -> Rulebook:
             (_match(rule), _policy(rule.name, rule.policy, protect=rule.protect)) for rule in account.rules
         ),
         wallet=_wallet(account.wallet),
+        transfers=_transfers(account.sources.unified_transfer),
     )
 
 
@@ -195,6 +212,7 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
             after_ms=int(policy.reduce.after_s * MS),
             after_foreign_add_ms=int(policy.reduce.after_foreign_add_s * MS),
         ),
+        repay=RepayRule(enabled=policy.repay.enabled, max_repay=dict(policy.repay.max_repay)),
         limits=Limits(
             min_adjustment_ratio=Decimal(policy.limits.min_adjustment_ratio),
             cooldown_ms=int(policy.limits.cooldown_s * MS),
@@ -206,4 +224,16 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
 
 
 def _wallet(wallet: Wallet) -> WalletRules:
-    return WalletRules(reserve=dict(wallet.reserve), max_add_24h=dict(wallet.max_add_24h))
+    return WalletRules(
+        reserve=dict(wallet.reserve),
+        max_add_24h=dict(wallet.max_add_24h),
+        max_repay_24h=dict(wallet.max_repay_24h),
+    )
+
+
+def _transfers(rule: UnifiedTransfer) -> TransferRules:
+    return TransferRules(
+        enabled=rule.enabled,
+        max_transfer=dict(rule.max_transfer),
+        max_transfer_24h=dict(rule.max_transfer_24h),
+    )

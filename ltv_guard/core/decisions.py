@@ -10,7 +10,7 @@ from enum import StrEnum
 from ltv_guard.core.freshness import FRESH, Freshness
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Direction, Loan
-from ltv_guard.core.rules import LoanPolicy, WalletRules
+from ltv_guard.core.rules import LoanPolicy, TransferRules, WalletRules
 
 UNLIMITED = Decimal("Infinity")
 
@@ -28,6 +28,8 @@ class Cause(StrEnum):
     NOT_FRESH = "not_fresh"
     COOLDOWN = "cooldown"
     WALLET_UNREAD = "wallet_unread"
+    TRANSFER = "transfer"
+    REPAY = "repay"
     SHORT = "short"
     AT_TARGET = "at_target"
     LOW = "low"
@@ -48,7 +50,8 @@ class LoanFacts:
     `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
     processing them; `rescued`: the one rescue that they allow was sent.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
-    trigger. `refused`, `kept`: coin -> why the exchange will not take it, or let it go, for now.
+    trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
+    collateral, let it go, or take it as a repayment.
     """
 
     loan: Loan
@@ -63,6 +66,7 @@ class LoanFacts:
     foreign_add_ms: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
+    unpayable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unreleasable(self) -> Mapping[str, str]:
@@ -71,22 +75,33 @@ class LoanFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
-    """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read."""
+    """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read.
+
+    `unified`: what can leave the Unified account, None where it was not read or may not be used.
+    `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `unmovable`:
+    coin -> why the exchange does not move it, for now. `..._24h`: coins in the last day, unknown ones too.
+    """
 
     loans: tuple[LoanFacts, ...]
     wallet: Mapping[str, Decimal] | None
+    unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
     wallet_rules: WalletRules = field(default_factory=WalletRules)
+    transfer_rules: TransferRules = field(default_factory=TransferRules)
+    on_the_way: Mapping[str, Intent] = field(default_factory=dict)
+    unmovable: Mapping[str, str] = field(default_factory=dict)
     added_24h: Mapping[str, Decimal] = field(default_factory=dict)
+    repaid_24h: Mapping[str, Decimal] = field(default_factory=dict)
+    transferred_24h: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What to do about one loan: `direction` None is nothing. `reason` is a sentence for people.
 
-    `amount` is before the mark and `ceiling` what it may not exceed with it. `held_back` names what kept it
-    smaller or from being made; `reachable_ltv` is where the funds at hand can bring the loan.
-    `missing` coins would be needed beyond them.
+    `coin` is a collateral coin, or (repay) what is owed. `amount` is before the mark and `ceiling` what it
+    may not exceed with it. `held_back` names what kept it smaller or from being made; `reachable_ltv` is
+    where the funds at hand can bring the loan. `missing` coins would be needed beyond them.
     """
 
     loan: Loan
@@ -114,3 +129,24 @@ class Decision:
         """Whether wallet, prices and history are worth reading: a quiet cycle does without."""
         waits_for_facts = self.cause in {Cause.WALLET_UNREAD, Cause.NOT_FRESH}
         return self.acts or self.breach or waits_for_facts or self.episode is not None
+
+
+def hold(
+    facts: LoanFacts,
+    cause: Cause,
+    reason: str,
+    *,
+    breach: bool = False,
+    emergency: bool = False,
+    episode: EpisodeChange | None = None,
+) -> Decision:
+    """The decision to do nothing about the loan for now."""
+    return Decision(
+        loan=facts.loan,
+        policy=facts.policy,
+        cause=cause,
+        reason=reason,
+        breach=breach,
+        emergency=emergency,
+        episode=episode,
+    )

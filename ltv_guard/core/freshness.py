@@ -13,12 +13,16 @@ from enum import Enum
 
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Collateral, Debt, Direction, HistoryRow, Loan, Moment
-from ltv_guard.core.settlement import rows_since, starting_points
+from ltv_guard.core.settlement import rows_since, shown_coins, starting_points
 from ltv_guard.core.valuation import Holding, Unit, counted_usd
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
-CONTINUOUS = {Direction.ADD: Decimal("0.08"), Direction.REDUCE: Decimal("0.03")}
+CONTINUOUS = {
+    Direction.ADD: Decimal("0.08"),
+    Direction.REDUCE: Decimal("0.03"),
+    Direction.REPAY: Decimal("0.05"),
+}
 NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
 # Facts from before an add of no more than this can do no harm that is worth leaving the loan alone for long.
 HARMLESS = Decimal("0.03")
@@ -55,13 +59,12 @@ def judge(
     `rows` is the history, read after the loan; `prices` are USD per coin, or None where they could not be
     read. `steady`: the same amount of coins has been shown for longer than old facts can be.
     """
-    held = loan.collateral_in(last.coin) or _none_of(last)
     if read_began.exchange_ms < last.updated_at_ms and last.is_open:
         return Freshness(fresh=False, why="it was read before the last adjustment was accepted")
-    doubt = doubted_collateral(loan, last, rows, steady=steady)
+    doubt = doubted_coins(loan, last, rows, steady=steady)
     if doubt is not None:
         return doubt
-    led = _led_to(loan, held.amount, last, rows)
+    led = _led_to(loan, last, rows, prices or {})
     if led is None or _follows(loan, led, last, prices):
         return FRESH
     return Freshness(
@@ -72,23 +75,22 @@ def judge(
     )
 
 
-def doubted_collateral(
-    loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, steady: bool
-) -> Freshness | None:
-    """Why the coins that are shown can not be believed after `last`, which landed; None: they can."""
-    held = loan.collateral_in(last.coin) or _none_of(last)
-    shows = _fit(held.amount, held.step, last, rows)
+def doubted_coins(loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, steady: bool) -> Freshness | None:
+    """Why the coins (of collateral, or owed) are not believed after `last`, which landed; None: they are."""
+    what = "debt" if last.direction is Direction.REPAY else "collateral"
+    shown, step = shown_coins(last, loan)
+    shows = _fit(shown, step or _digit_of(last), last, rows)
     if shows is Fit.PART:
-        return Freshness(fresh=False, why="it shows the collateral from before the last change")
+        return Freshness(fresh=False, why=f"it shows the {what} from before the last change")
     if shows is Fit.NEITHER and not steady:
-        return Freshness(fresh=False, why="its collateral changed, and no row of the history tells how")
+        return Freshness(fresh=False, why=f"its {what} changed, and no row of the history tells how")
     return None
 
 
-def _none_of(last: Intent) -> Collateral:
-    """A coin that is not shown is none of it: not added yet, or released altogether."""
+def _digit_of(last: Intent) -> Decimal:
+    """A coin that is not shown is none of it: not added yet, or released. The amount's own digits tell."""
     exponent = last.amount.as_tuple().exponent
-    return Collateral(coin=last.coin, amount=Decimal(0), accuracy=max(0, -int(exponent)))
+    return Decimal(1).scaleb(min(0, int(exponent)))
 
 
 class Fit(Enum):
@@ -102,7 +104,7 @@ class Fit(Enum):
 def _fit(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Fit:
     """Whether `amount` is what the loan held after all of the rows since the plan, or after some.
 
-    Rows that are older than the read the plan was made from may already be in `collateral_before`: history
+    Rows that are older than the read the plan was made from may already be in `coins_before`: history
     lags. Either reading of them is accepted; the row of `last` itself came after, whatever its time says.
     An amount that fits no reading was changed by somebody else (a partial liquidation), or is older than the
     plan itself: exchanges answer from several places, and not all of them are equally late.
@@ -139,27 +141,45 @@ def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Led:
-    """Where an adjustment leads: the factor that the collateral counts for more by, and the LTV after it."""
+    """Where an adjustment leads: the factor by which collateral over debt grew, and the LTV after it."""
 
     moved: Decimal
     ltv: Decimal
 
 
-def _led_to(loan: Loan, amount: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Led | None:
+def _led_to(
+    loan: Loan, last: Intent, rows: Sequence[HistoryRow], prices: Mapping[str, Decimal]
+) -> Led | None:
     """None where it is not known.
 
     LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
     a pool count for, the exchange tells in the adjustment's own row: LTV before and after. Without that row,
-    after a restart whose history can't be read, the journal's own LTVs say nearly the same.
+    after a restart whose history can't be read, the journal's own LTVs say nearly the same. A repayment
+    lowers the LTV as the debt: that of an order is one coin's, that of a pool takes the coin's price.
     """
+    if last.direction is Direction.REPAY:
+        return _repaid_to(loan, last, prices)
     if loan.totals is None:
-        if amount <= 0 or last.collateral_before <= 0 or last.ltv_before <= 0:
+        amount, _ = shown_coins(last, loan)
+        if amount <= 0 or last.coins_before <= 0 or last.ltv_before <= 0:
             return None
-        moved = amount / last.collateral_before
+        moved = amount / last.coins_before
         return Led(moved=moved, ltv=last.ltv_before / moved)
     own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
     return Led(moved=before / after, ltv=after) if before and after else None
+
+
+def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> Led | None:
+    owed, _ = shown_coins(last, loan)
+    if loan.totals is None:
+        before, after = last.coins_before, owed
+    else:
+        after = loan.totals.debt_usd
+        before = after + last.amount * prices.get(last.coin, Decimal(0))
+    if before <= 0 or after <= 0 or last.ltv_before <= 0:
+        return None
+    return Led(moved=before / after, ltv=last.ltv_before * after / before)
 
 
 def _follows(loan: Loan, led: Led, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
@@ -170,8 +190,9 @@ def _follows(loan: Loan, led: Led, last: Intent, prices: Mapping[str, Decimal] |
     if abs(loan.ltv / led.ltv - 1) <= half:
         return True
     implied = implied_ltvs(loan, prices, last.coin)
-    as_we_moved_it = (led.moved > 1) is (last.direction is Direction.ADD)
-    beyond = loan.ltv < led.ltv if last.direction is Direction.ADD else loan.ltv > led.ltv
+    lowers = last.direction is not Direction.REDUCE
+    as_we_moved_it = (led.moved > 1) is lowers
+    beyond = loan.ltv < led.ltv if lowers else loan.ltv > led.ltv
     if (not implied or as_we_moved_it) and beyond:
         return True  # it is not that of before, and asks for no more of the same
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)

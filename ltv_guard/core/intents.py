@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from ltv_guard.core.errors import ImpossibleTransition
-from ltv_guard.core.loans import Direction, LoanKey, Owner
+from ltv_guard.core.loans import Channel, Direction, LoanKey, Owner
 
 
 class State(StrEnum):
@@ -51,10 +51,13 @@ SPENT = OPEN | {State.CONFIRMED, State.AMBIGUOUS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """One adjustment of one coin by one amount, from plan to end. Times are exchange time, ms.
+    """One adjustment (or repayment, or transfer) of one coin by one amount, from plan to end.
+
+    Times are exchange time, ms.
 
     `seen_ids` are the history ids of the loan that existed when it was planned: none of them can be its own.
-    `collateral_before` (coins of `coin`) and `ltv_before` are what the plan was made from.
+    `coins_before` and `ltv_before` are what the plan was made from: coins of `coin` that secured the loan,
+    that it owed (repayment), or that lay in the Funding wallet (transfer; its `key` is that wallet's coin).
     """
 
     intent_id: str
@@ -66,7 +69,7 @@ class Intent:
     amount: Decimal
     state: State
     reason: str
-    collateral_before: Decimal
+    coins_before: Decimal
     ltv_before: Decimal
     observed_at_ms: int
     seen_ids: frozenset[str]
@@ -89,8 +92,12 @@ class Intent:
         return self.state in OPEN
 
     @property
+    def channel(self) -> Channel:
+        return Channel(self.key.product, self.direction.kind)
+
+    @property
     def change(self) -> Decimal:
-        """Coins that it moves into (+) or out of (-) the collateral, if it lands."""
+        """Coins that it moves into (+) or out of (-) what it acts on, if it lands."""
         return self.amount * self.direction.sign
 
     def to(self, state: State, at_ms: int, **changes: Any) -> Intent:  # noqa: ANN401 - fields of Intent

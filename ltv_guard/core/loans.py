@@ -12,22 +12,53 @@ IMPLAUSIBLE_LTV = Decimal(5)
 
 
 class Product(StrEnum):
-    """The two loan products of the exchange."""
+    """The two loan products of the exchange. The Funding wallet is none: it is what transfers fill."""
 
     CRYPTO_LOAN = "crypto_loan"
     LEGACY = "crypto_loan_legacy"
+    FUNDING = "funding"
+
+
+class Kind(StrEnum):
+    """Kinds of writes: each has an endpoint of its own, and a list in which the exchange shows its end."""
+
+    ADJUSTMENT = "adjustment"
+    REPAYMENT = "repayment"
+    TRANSFER = "transfer"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Channel:
+    """One kind of write to one product."""
+
+    product: Product
+    kind: Kind
 
 
 class Direction(StrEnum):
-    """What an adjustment does to the collateral."""
+    """What a write does: to a loan's collateral, to its debt, or to the Funding wallet."""
 
     ADD = "add"
     REDUCE = "reduce"
+    REPAY = "repay"
+    TRANSFER = "transfer"
 
     @property
     def sign(self) -> int:
-        """+1 where collateral grows, -1 where it shrinks."""
-        return 1 if self is Direction.ADD else -1
+        """+1 where what it acts on (collateral, debt, wallet) grows, -1 where it shrinks."""
+        return 1 if self in {Direction.ADD, Direction.TRANSFER} else -1
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self]
+
+
+KINDS = {
+    Direction.ADD: Kind.ADJUSTMENT,
+    Direction.REDUCE: Kind.ADJUSTMENT,
+    Direction.REPAY: Kind.REPAYMENT,
+    Direction.TRANSFER: Kind.TRANSFER,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +114,23 @@ class Collateral:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
-    """What is owed in one coin: principal, interest and penalty."""
+    """What is owed in one coin: principal, interest and penalty.
+
+    `fixed` is the part of it that can't be repaid a little at a time: a pool's fixed loans.
+    """
 
     coin: str
     amount: Decimal
+    fixed: Decimal = Decimal(0)
+    accuracy: int = 8
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:
             raise ValueError(f"a debt of {self.amount} {self.coin} is not plausible")
+
+    @property
+    def repayable(self) -> Decimal:
+        return max(Decimal(0), self.amount - self.fixed)
 
 
 class Additions(StrEnum):
@@ -149,6 +189,9 @@ class Loan:
     def collateral_in(self, coin: str) -> Collateral | None:
         return next((item for item in self.collateral if item.coin == coin), None)
 
+    def debt_in(self, coin: str) -> Debt | None:
+        return next((item for item in self.debts if item.coin == coin), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
@@ -181,7 +224,10 @@ class RowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRow:
-    """One adjustment in the exchange's history: ours or made by the user's own hand."""
+    """One adjustment (repayment, transfer) in the exchange's history: ours or made by the user's own hand.
+
+    `adjust_id` is what the exchange calls it: an adjustId, `repay-` and a repayId, or our own intent's id.
+    """
 
     adjust_id: str
     key: LoanKey
@@ -195,13 +241,13 @@ class HistoryRow:
 
     @property
     def change(self) -> Decimal:
-        """Coins that this row moved into (+) or out of (-) the collateral; 0 until it succeeded."""
+        """Coins that this row moved into (+) or out of (-) what it acts on; 0 until it succeeded."""
         return self.amount * self.direction.sign if self.status is RowStatus.SUCCESS else Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A complete read of the adjustments of an account's product, begun at `began`."""
+    """A complete read of what one channel of an account shows, begun at `began`."""
 
     rows: tuple[HistoryRow, ...]
     began: Moment

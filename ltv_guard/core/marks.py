@@ -24,6 +24,15 @@ def digits_for(accuracy: int, reference: Decimal) -> int:
     return 0
 
 
+def coarsest(accuracy: int, reference: Decimal) -> int:
+    """Decimals that leave room for a whole mark and no more; `accuracy` where it has no such room.
+
+    For amounts whose accuracy the exchange does not tell: a coarse one is taken where a fine one may not be.
+    """
+    enough = (n for n in range(accuracy) if Decimal(1).scaleb(MOST_DIGITS - n) <= reference * TOLERABLE)
+    return next(enough, accuracy)
+
+
 def most_above(accuracy: int, reference: Decimal) -> Decimal:
     """Coins by which an upward mark exceeds its amount at most, unless a whole run of marks is taken."""
     return 2 * Decimal(1).scaleb(digits_for(accuracy, reference) - accuracy)

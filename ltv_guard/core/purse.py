@@ -1,43 +1,88 @@
-"""What the Funding wallet can still give while one account's loans are served in turn. Pure."""
+"""What the wallets can still give while one account's loans are served in turn. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from ltv_guard.core.decisions import AccountFacts
+from ltv_guard.core.decisions import UNLIMITED, AccountFacts
+from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Direction, LoanKey
+
+Limit = tuple[Decimal, str]
 
 
 class Purse:
-    """What the Funding wallet still has to give within one decision; open adds are spent already."""
+    """What the wallets still have to give within one decision. What is open is spent already."""
 
     def __init__(self, account: AccountFacts) -> None:
         self.unread = account.wallet is None
         self.prices = account.prices
+        self.transfers_allowed = account.transfer_rules.enabled
+        self.unified_unread = account.unified is None
         self._rules = account.wallet_rules
+        self._transfers = account.transfer_rules
         self._wallet = dict(account.wallet or {})
+        self._unified = dict(account.unified or {})
+        self._on_the_way = account.on_the_way
+        self._unmovable = account.unmovable
         self._added = dict(account.added_24h)
+        self._repaid = dict(account.repaid_24h)
+        self._moved = dict(account.transferred_24h)
+        self._moving: dict[str, Decimal] = {}
         self._shares: Mapping[tuple[LoanKey, str], Decimal] = {}
         for facts in account.loans:
             for intent in facts.open_intents:
-                if intent.direction is Direction.ADD:
-                    self._wallet[intent.coin] = self._wallet.get(intent.coin, Decimal(0)) - intent.amount
+                if intent.direction in {Direction.ADD, Direction.REPAY}:
+                    _count(self._wallet, intent.coin, -intent.amount)
 
-    def limits_on(self, coin: str, *, emergency: bool) -> list[tuple[Decimal, str]]:
-        """What may leave for `coin`, by limit. In an emergency neither reserve nor daily cap hold it back."""
+    def limits_on(self, coin: str, *, emergency: bool) -> list[Limit]:
+        """What may be added, by limit. In an emergency neither reserve nor daily cap hold it back."""
+        return self._balance(coin, emergency=emergency) + self.cap_on_adding(coin, emergency=emergency)
+
+    def cap_on_adding(self, coin: str, *, emergency: bool) -> list[Limit]:
+        """What the day's cap still allows to be added, if there is one and it holds."""
+        return [] if emergency else _cap(self._rules.max_add_24h, self._added, coin, "wallet.max_add_24h")
+
+    def limits_on_repaying(self, coin: str, *, emergency: bool) -> list[Limit]:
+        """What may be repaid, by limit. The reserve is there in an emergency, the cap holds always."""
+        limits = self._balance(coin, emergency=emergency)
+        return limits + _cap(self._rules.max_repay_24h, self._repaid, coin, "wallet.max_repay_24h")
+
+    def limits_on_moving(self, coin: str) -> list[Limit]:
+        """What may be moved here from the Unified account, by limit. They hold in an emergency too."""
+        if coin in self._unmovable:
+            return [(Decimal(0), self._unmovable[coin])]
+        limits = [(max(Decimal(0), self._unified.get(coin, Decimal(0))), "the Unified account")]
+        most, name = self._transfers.max_transfer.get(coin), "sources.unified_transfer.max_transfer"
+        if most is not None:
+            limits.append((max(Decimal(0), most - self._moving.get(coin, Decimal(0))), f"{name} of {most}"))
+        return limits + _cap(self._transfers.max_transfer_24h, self._moved, coin, f"{name}_24h")
+
+    def _balance(self, coin: str, *, emergency: bool) -> list[Limit]:
         balance = max(Decimal(0), self._wallet.get(coin, Decimal(0)))
-        if emergency:
-            return [(balance, "the Funding wallet")]
         limits = [(balance, "the Funding wallet")]
-        reserve = self._rules.reserve.get(coin, Decimal(0))
+        reserve = self.reserve(coin, emergency=emergency)
         if reserve > 0:
             limits.append((max(Decimal(0), balance - reserve), f"wallet.reserve of {reserve}"))
-        cap = self._rules.max_add_24h.get(coin)
-        if cap is not None:
-            left = max(Decimal(0), cap - self._added.get(coin, Decimal(0)))
-            limits.append((left, f"wallet.max_add_24h of {cap}"))
         return limits
+
+    def reserve(self, coin: str, *, emergency: bool) -> Decimal:
+        """What stays in the Funding wallet."""
+        return Decimal(0) if emergency else self._rules.reserve.get(coin, Decimal(0))
+
+    def on_the_way(self, coin: str) -> Intent | None:
+        """The transfer of `coin` that is open, or has landed and does not show yet."""
+        return self._on_the_way.get(coin)
+
+    def is_moving(self, coin: str) -> bool:
+        """Whether a loan that was served before has asked for a transfer of `coin`."""
+        return coin in self._moving
+
+    def lacks(self, coin: str, amount: Decimal, *, emergency: bool) -> Decimal:
+        """Coins that are missing in the Funding wallet to give `amount`; 0 if none are."""
+        keeps = self.reserve(coin, emergency=emergency)
+        return max(Decimal(0), amount + keeps - self._wallet.get(coin, Decimal(0)))
 
     def holds(self, coin: str) -> bool:
         return self._wallet.get(coin, Decimal(0)) > 0
@@ -51,5 +96,30 @@ class Purse:
         return self._shares.get((key, coin))
 
     def take(self, coin: str, amount: Decimal) -> None:
-        self._wallet[coin] = self._wallet.get(coin, Decimal(0)) - amount
-        self._added[coin] = self._added.get(coin, Decimal(0)) + amount
+        _count(self._wallet, coin, -amount)
+        _count(self._added, coin, amount)
+
+    def take_to_repay(self, coin: str, amount: Decimal) -> None:
+        _count(self._wallet, coin, -amount)
+        _count(self._repaid, coin, amount)
+
+    def move(self, coin: str, amount: Decimal, keep: Decimal) -> None:
+        """Notes a transfer of `amount`, of which `keep` coins, with what is here, are spoken for."""
+        _count(self._unified, coin, -amount)
+        _count(self._moved, coin, amount)
+        _count(self._moving, coin, amount)
+        _count(self._wallet, coin, amount - keep)
+
+
+def _count(coins: dict[str, Decimal], coin: str, amount: Decimal) -> None:
+    coins[coin] = coins.get(coin, Decimal(0)) + amount
+
+
+def _cap(caps: Mapping[str, Decimal], used: Mapping[str, Decimal], coin: str, name: str) -> list[Limit]:
+    """The limit that a daily cap sets, if there is one for the coin."""
+    cap = caps.get(coin)
+    return [] if cap is None else [(max(Decimal(0), cap - used.get(coin, Decimal(0))), f"{name} of {cap}")]
+
+
+def tightest(limits: Sequence[Limit]) -> Decimal:
+    return min((limit for limit, _ in limits), default=UNLIMITED)

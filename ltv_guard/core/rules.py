@@ -34,6 +34,14 @@ class ReduceRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepayRule:
+    """Whether debt is repaid where no collateral helps. `max_repay`: the most at a time, by coin."""
+
+    enabled: bool = False
+    max_repay: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What holds an adjustment back. Ratios are of the loan's collateral and of the exchange's maximum."""
 
@@ -52,6 +60,7 @@ class LoanPolicy:
     protect: bool = True
     add: AddRule = field(default_factory=AddRule)
     reduce: ReduceRule = field(default_factory=ReduceRule)
+    repay: RepayRule = field(default_factory=RepayRule)
     limits: Limits = field(default_factory=Limits)
     collateral_preference: tuple[str, ...] = ()
 
@@ -65,10 +74,20 @@ class LoanPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRules:
-    """Per coin: what stays in the Funding wallet, and the most that is added in any 24 hours."""
+    """Per coin: what stays in the Funding wallet, and the most that is added (repaid) in any 24 hours."""
 
     reserve: Mapping[str, Decimal] = field(default_factory=dict)
     max_add_24h: Mapping[str, Decimal] = field(default_factory=dict)
+    max_repay_24h: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRules:
+    """Whether missing coins are moved from the Unified account to the Funding wallet; the most, by coin."""
+
+    enabled: bool = False
+    max_transfer: Mapping[str, Decimal] = field(default_factory=dict)
+    max_transfer_24h: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +118,14 @@ class Rulebook:
     default: LoanPolicy = field(default_factory=LoanPolicy)
     overrides: tuple[tuple[Match, LoanPolicy], ...] = ()
     wallet: WalletRules = field(default_factory=WalletRules)
+    transfers: TransferRules = field(default_factory=TransferRules)
+
+    @property
+    def repays(self) -> bool:
+        """Whether any loan may be repaid."""
+        return any(
+            policy.repay.enabled for policy in (self.default, *(policy for _, policy in self.overrides))
+        )
 
     def policy_for(self, loan: Loan) -> LoanPolicy:
         return next((policy for match, policy in self.overrides if match.fits(loan)), self.default)

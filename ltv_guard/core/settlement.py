@@ -1,4 +1,4 @@
-"""How an intent ended, found out from the exchange's history and the loan's collateral. Pure.
+"""How an intent ended, found out from the exchange's history and what the loan holds or owes. Pure.
 
 The question an unknown asks is "can an effect still land, or have landed unseen?". A request that was not
 processed within its receive window never will be (v5/guide#authentication), which makes that decidable.
@@ -12,10 +12,11 @@ from decimal import Decimal
 from itertools import combinations
 
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import History, HistoryRow, Loan, Moment, RowStatus
+from ltv_guard.core.loans import Direction, History, HistoryRow, Loan, Moment, RowStatus
 
 EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
 FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
+DEBT_DRIFT = Decimal("0.25")  # of a repayment's amount: interest moves a debt, never by this much meanwhile
 SURELY_SHOWN_MS = 60_000  # a row this much older than a read of the loan was in what the read showed
 BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combination
 
@@ -110,9 +111,14 @@ def _found(intent: Intent, watch: Watch, row: HistoryRow, now: Moment) -> Verdic
 
 
 def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[HistoryRow]:
-    """Rows that may be this intent's own: same loan, coin, direction, exact amount, in its time."""
+    """Rows that may be this intent's own: same loan, coin, direction, exact amount, in its time.
+
+    A transfer carries our own id: nothing else needs to be compared.
+    """
     if intent.signed_at_ms is None or intent.recv_window_ms is None:
         return []
+    if intent.direction is Direction.TRANSFER:
+        return [row for row in evidence.history.of(intent.key) if row.adjust_id == intent.intent_id]
     earliest = intent.signed_at_ms - EARLY_MS
     latest = intent.signed_at_ms + intent.recv_window_ms + patience.processing_margin_ms
     return [
@@ -154,12 +160,13 @@ def _missing(
 
 
 def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
-    """The loan's rows in the intent's coin that its plan may not have known of, oldest first."""
+    """The loan's rows of the intent's kind and coin that its plan may not have known of, oldest first."""
     earliest = intent.observed_at_ms - SURELY_SHOWN_MS
     since = [
         row
         for row in rows
         if row.key == intent.key
+        and row.direction.kind is intent.direction.kind
         and row.coin == intent.coin
         and row.adjust_id not in intent.seen_ids
         and row.at_ms >= earliest
@@ -173,32 +180,45 @@ def starting_points(
     """What the loan may have held before it all, the shown amount first, and the rows to count from there.
 
     History lags, and a read takes its time: rows from before the signature may or may not be in
-    `collateral_before` already. Either reading of them is possible; its own row came after.
+    `coins_before` already. Either reading of them is possible; its own row came after.
     """
     read_by = max(intent.observed_at_ms, (intent.signed_at_ms or 0) - EARLY_MS - 1)
     earlier = [row for row in since if row.at_ms <= read_by and row.adjust_id != intent.adjust_id]
     around = earlier[-BOUNDARY_ROWS:]
     bases = tuple(
-        intent.collateral_before + sum((row.change for row in subset), Decimal(0))
+        intent.coins_before + sum((row.change for row in subset), Decimal(0))
         for size in range(len(around) + 1)
         for subset in combinations(around, size)
     )
     return bases, tuple(row for row in since if row not in earlier)
 
 
+def shown_coins(intent: Intent, loan: Loan) -> tuple[Decimal, Decimal]:
+    """What is shown of what the intent acts on: coins of collateral or of debt, and what is as good as equal.
+
+    One displayed digit for collateral. A debt moves by itself, with its interest.
+    """
+    if intent.direction is Direction.REPAY:
+        debt = loan.debt_in(intent.coin)
+        return (debt.amount if debt else Decimal(0)), intent.amount * DEBT_DRIFT
+    held = loan.collateral_in(intent.coin)
+    return (held.amount, held.step) if held else (Decimal(0), Decimal(0))
+
+
 def unexplained_change(
     intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None, siblings: Collection[Decimal] = ()
 ) -> Decimal | None:
-    """Coins of collateral that moved since the plan and that no row of the history explains.
+    """Coins of collateral (debt) that moved since the plan and that no row of the history explains.
 
     The intent's own change if that is what moved, alone or with one of `siblings`: changes that other open
-    intents of the loan may have made. None where it can't be known: the loan is no longer listed. Amounts
-    within one displayed digit are equal.
+    intents of the loan may have made. None where it can't be known: the loan is no longer listed. Nothing is
+    left to be explained of a transfer: its row has our own id, or is none of it.
     """
+    if intent.direction is Direction.TRANSFER:
+        return Decimal(0)
     if loan is None:
         return None
-    held = loan.collateral_in(intent.coin)
-    amount, step = (held.amount, held.step) if held else (Decimal(0), Decimal(0))
+    amount, step = shown_coins(intent, loan)
     bases, after = starting_points(intent, rows_since(intent, rows))
     explained = sum((row.change for row in after), Decimal(0))
     readings = [amount - base - explained for base in bases]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ltv_guard.core.loans import IMPLAUSIBLE_LTV, Collateral, Loan, Totals
+from ltv_guard.core.loans import IMPLAUSIBLE_LTV, Collateral, Debt, Loan, Totals
 from ltv_guard.core.sizing import POOL_QUOTED_TO, QUOTED_TO, whole_steps, whole_steps_up
 from ltv_guard.core.valuation import (
     UNBOUNDED,
@@ -26,6 +26,7 @@ from ltv_guard.core.valuation import (
 )
 
 HIGHEST_LTV = IMPLAUSIBLE_LTV - QUOTED_TO
+SHOWN = Decimal("0.0001")
 CENTS = Decimal("0.02")  # a pool's totals are quoted in cents, each rounded
 
 
@@ -124,6 +125,36 @@ class Yardstick:
             else Totals(debt_usd=totals.debt_usd, collateral_usd=totals.collateral_usd + change),
         )
 
+    def to_repay(self, debt: Debt, target: Decimal) -> Decimal:
+        """Coins of `debt` whose repayment lowers the LTV to at most `target`; infinite without a price.
+
+        The LTV falls as the debt: no price is needed where all of it is in one coin.
+        """
+        share = max(Decimal(0), 1 - target / self._highest_ltv())
+        totals = self.loan.totals
+        if totals is None:
+            return debt.amount * share
+        price = (self.prices or {}).get(debt.coin, Decimal(0))
+        return (totals.debt_usd * share + self._rounding()) / price if price > 0 else UNBOUNDED
+
+    def with_debt_less(self, coin: str, coins: Decimal) -> Yardstick:
+        """The same loan once so much of the debt in `coin` is repaid; as it is where that can't be told."""
+        totals, debt = self.loan.totals, self.loan.debt_in(coin)
+        if totals is None:
+            share = coins / debt.amount if debt is not None and debt.amount > 0 else Decimal(0)
+        else:
+            worth = coins * (self.prices or {}).get(coin, Decimal(0))
+            share = worth / totals.debt_usd if totals.debt_usd > 0 else Decimal(0)
+        left = max(Decimal(0), 1 - share)
+        after = replace(
+            self.loan,
+            ltv=self.loan.ltv * left,
+            totals=None
+            if totals is None
+            else Totals(debt_usd=totals.debt_usd * left, collateral_usd=totals.collateral_usd),
+        )
+        return replace(self, loan=after)
+
     def _holding(self, held: Collateral) -> Holding | None:
         if self.loan.totals is None:
             return Holding(amount=held.amount, price_usd=Decimal(1))
@@ -150,3 +181,8 @@ class Yardstick:
 
     def _rounding(self) -> Decimal:
         return Decimal(0) if self.loan.totals is None else CENTS
+
+
+def shown(ltv: Decimal) -> Decimal:
+    """An LTV as it is told: rounded like the exchange's own."""
+    return ltv.quantize(SHOWN) if ltv.is_finite() else ltv

@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, field_validator
 from .errors import ConfigError
 from .keys import Tree, merge, variable_name
 from .secret_files import absolute, read_secret
-from .sections import Match, Policy, Section, Wallet, each_once
+from .sections import Match, Policy, Section, Sources, Wallet, each_once
 from .values import File, Marker, OptionalSecret, Patch, Product, Secret
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
@@ -72,6 +72,8 @@ class Account(Section):
     """The policy of all accounts with this one's laid over it."""
     wallet: Wallet = Wallet()
     """The same of the wallet."""
+    sources: Sources = Sources()
+    """The same of the sources."""
     by_override: Annotated[dict[int, Rule], Marker.RESOLVED] = Field(default_factory=dict)
     """By the position in the list of overrides, whose paths errors name."""
 
@@ -110,6 +112,7 @@ def resolve_account(name: str, written: Tree, settings: Mapping[str, Any], folde
         "name": name,
         "policy": policy,
         "wallet": merge(settings.get("wallet", {}), written.get("wallet", {})),
+        "sources": merge(settings.get("sources", {}), written.get("sources", {})),
         "by_override": rules,
     }
 

@@ -12,7 +12,7 @@ from .accounts import Account, Override, resolve_account
 from .errors import Clash
 from .journal import Journal, resolve_journal
 from .keys import Tree
-from .sections import Exchange, Logging, Policy, Schedule, Section, Settlement, Wallet
+from .sections import Exchange, Logging, Policy, Schedule, Section, Settlement, Sources, Wallet
 from .values import AccountName, Marker, is_loopback
 
 NOT_YET = {
@@ -72,6 +72,7 @@ class Settings(JournalSettings):
     exchange: Exchange = Exchange()
     policy: Policy = Policy()
     wallet: Wallet = Wallet()
+    sources: Sources = Sources()
     schedule: Schedule = Schedule()
     settlement: Settlement = Settlement()
     overrides: tuple[Override, ...] = ()

@@ -127,6 +127,11 @@ class Reduce(Section):
     after_foreign_add_s: Duration = 86400
 
 
+class Repay(Section):
+    enabled: bool = False
+    max_repay: dict[Coin, Amount] = {}
+
+
 class Limits(Section):
     min_adjustment_ratio: Ratio = Decimal("0.002")
     cooldown_s: Duration = 60
@@ -148,6 +153,7 @@ class PoolTerms(Section):
 class Policy(Section):
     add: Add = Add()
     reduce: Reduce = Reduce()
+    repay: Repay = Repay()
     limits: Limits = Limits()
     collateral_preference: tuple[Coin, ...] = ("USDT", "USDC", "BTC", "ETH")
     pool_terms: PoolTerms = PoolTerms()
@@ -173,6 +179,19 @@ class Policy(Section):
 class Wallet(Section):
     reserve: dict[Coin, Amount] = {}
     max_add_24h: dict[Coin, Amount] = {}
+    max_repay_24h: dict[Coin, Amount] = {}
+
+
+class UnifiedTransfer(Section):
+    enabled: bool = False
+    max_transfer: dict[Coin, Amount] = {}
+    max_transfer_24h: dict[Coin, Amount] = {}
+
+
+class Sources(Section):
+    """Where coins come from when the Funding wallet lacks them."""
+
+    unified_transfer: UnifiedTransfer = UnifiedTransfer()
 
 
 class Match(Section):

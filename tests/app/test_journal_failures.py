@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BALLAST = (
     "INSERT INTO intents (intent_id, environment, user_id, account, product, loan_id, direction, coin,"
-    " amount, state, reason, collateral_before, ltv_before, observed_at_ms, seen_ids, created_at_ms,"
+    " amount, state, reason, coins_before, ltv_before, observed_at_ms, seen_ids, created_at_ms,"
     " updated_at_ms)"
     " VALUES (:id, 'nowhere', '1', 'x', 'x', 'x', 'add', 'X', '1',"
     " 'withdrawn', :reason, '1', '1', 1, '[]', 1, 1)"

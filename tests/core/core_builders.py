@@ -149,7 +149,7 @@ def intent(
         coin=coin,
         amount=D(amount),
         state=state,
-        collateral_before=D(before),
+        coins_before=D(before),
         ltv_before=D(ltv_before),
         **values | changes,
     )

@@ -155,7 +155,7 @@ def pool_intent(loan: Loan, coin: str, amount: str, **changes: Any) -> Intent:  
     return replace(
         intent(State.CONFIRMED, coin=coin, amount=amount, ltv_before=loan.ltv, before="0"),
         key=POOL,
-        collateral_before=held.amount if held else D(0),
+        coins_before=held.amount if held else D(0),
         adjust_id="27511",
         observed_at_ms=START,
         updated_at_ms=SENT + 300,

@@ -152,7 +152,7 @@ def test_the_users_later_add_has_to_show_as_well(held: str, fresh: bool) -> None
 
 @pytest.mark.parametrize("at", [START - 3000, START, START + 100])
 @pytest.mark.parametrize("included", [True, False])
-def test_the_users_row_around_the_read_may_be_in_the_collateral_before_or_not(
+def test_the_users_row_around_the_read_may_be_in_the_coins_before_or_not(
     at: int,
     included: bool,  # noqa: FBT001 - parametrized
 ) -> None:

@@ -24,7 +24,8 @@ from core_builders import (
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange, LoanFacts
 from ltv_guard.core.freshness import Freshness
 from ltv_guard.core.intents import State
-from ltv_guard.core.policy import decide, within_maximum
+from ltv_guard.core.policy import decide
+from ltv_guard.core.releasing import within_maximum
 
 OF_LOAN = {"held", "coin", "accuracy", "margin_call", "liquidation", "loan_id"}
 OF_POLICY = {

@@ -14,7 +14,8 @@ from ltv_guard.core.freshness import Freshness
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction
 from ltv_guard.core.marks import marked
-from ltv_guard.core.policy import decide, within_maximum
+from ltv_guard.core.policy import decide
+from ltv_guard.core.releasing import within_maximum
 from ltv_guard.core.rules import thresholds
 from ltv_guard.core.sizing import ltv_after
 

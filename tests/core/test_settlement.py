@@ -270,7 +270,7 @@ def test_a_row_from_days_ago_explains_nothing_even_if_no_history_was_read_at_pla
 
 @pytest.mark.parametrize("at", [START - 3000, START, START + 200])
 @pytest.mark.parametrize("included", [True, False])
-def test_the_users_row_around_the_read_may_or_may_not_be_in_the_collateral_before(
+def test_the_users_row_around_the_read_may_or_may_not_be_in_the_coins_before(
     at: int,
     included: bool,  # noqa: FBT001 - parametrized
 ) -> None:
@@ -282,7 +282,7 @@ def test_the_users_row_around_the_read_may_or_may_not_be_in_the_collateral_befor
     assert unexplained_change(planned, [by_hand], loan(held=after + D(OURS))) == D(OURS)
 
 
-def test_the_users_row_after_the_signature_is_not_in_the_collateral_before() -> None:
+def test_the_users_row_after_the_signature_is_not_in_the_coins_before() -> None:
     """Its change is not shown yet: something is unaccounted for."""
     by_hand = row("u1", "0.2", at=SENT)
     assert unexplained_change(intent(signed_at_ms=SENT), [by_hand], loan(held=1)) == D("-0.2")

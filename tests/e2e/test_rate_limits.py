@@ -45,7 +45,7 @@ async def leave_unknown(world: World, number: int, *, landed: bool) -> None:
         amount=amount,
         state=State.PLANNED,
         reason="of an earlier process",
-        collateral_before=Decimal(1),
+        coins_before=Decimal(1),
         ltv_before=Decimal("0.79"),
         observed_at_ms=at_ms,
         seen_ids=frozenset(),

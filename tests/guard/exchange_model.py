@@ -21,11 +21,13 @@ from ltv_guard.core.errors import (
 )
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import (
+    Channel,
     Collateral,
     Debt,
     Direction,
     History,
     HistoryRow,
+    Kind,
     Loan,
     LoanBook,
     LoanKey,
@@ -237,6 +239,7 @@ class ModelLoans:
     def __init__(self, world: World, product: Product = Product.LEGACY) -> None:
         self.world = world
         self.product = product
+        self.channel = Channel(product, Kind.ADJUSTMENT)
 
     async def loans(self) -> LoanBook:
         world = self.world

@@ -9,11 +9,13 @@ from exchange_model import START_MS, key_of
 
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import (
+    Channel,
     Collateral,
     Debt,
     Direction,
     History,
     HistoryRow,
+    Kind,
     Loan,
     LoanBook,
     Moment,
@@ -41,7 +43,7 @@ def landed(name: str, amount: Decimal, at_ms: int, rescue_of: str | None = None)
         amount=amount,
         state=State.CONFIRMED,
         reason="",
-        collateral_before=BEFORE,
+        coins_before=BEFORE,
         ltv_before=Decimal("0.76"),
         observed_at_ms=at_ms - 200,
         seen_ids=frozenset(),
@@ -77,7 +79,7 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
     memory = Memory()
     memory.remember([landed("add", FIRST, START_MS), landed("rescue", RESCUE, START_MS + 3_000, "add")])
     now = Moment(exchange_ms=START_MS + 7_500, monotonic_ms=7_500)
-    memory.histories[Product.LEGACY] = History(
+    memory.histories[Channel(Product.LEGACY, Kind.ADJUSTMENT)] = History(
         rows=(row("add", FIRST, START_MS), row("rescue", RESCUE, START_MS + 3_000)), began=now
     )
     total = BEFORE + FIRST + RESCUE

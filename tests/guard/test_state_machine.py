@@ -100,7 +100,7 @@ class SendPath(RuleBasedStateMachine):
 
     @rule(
         key=st.sampled_from(KEYS),
-        direction=st.sampled_from(list(Direction)),
+        direction=st.sampled_from([Direction.ADD, Direction.REDUCE]),
         amount=st.sampled_from(["0.01", "0.1", "0.25", "all that we added last"]),
         stretch=STRETCH,
     )
@@ -173,8 +173,8 @@ class SendPath(RuleBasedStateMachine):
             # Views of the same ms may be from just before the effect: the last of them is not.
             views = views[max(index for index, view in enumerate(views) if view.at_ms <= since) :]
         shown = [view.collateral for view in views]
-        assert any(abs(intent.collateral_before - value) <= Decimal("0.00000002") for value in shown), (
-            f"decided on a collateral of {intent.collateral_before} that was never there since "
+        assert any(abs(intent.coins_before - value) <= Decimal("0.00000002") for value in shown), (
+            f"decided on a collateral of {intent.coins_before} that was never there since "
             f"our last effect: {shown[-3:]}"
         )
         # Old prices alone make an add smaller and a release wait: what matters is the other side.

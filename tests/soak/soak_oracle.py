@@ -169,7 +169,7 @@ def name_of_row(row: Adjustment) -> Name:
 def told_intent(intent: Intent) -> str:
     return (
         f"intent {intent.intent_id[:8]} {intent.state} of {'/'.join(name_of(intent))}: {intent.direction} "
-        f"{intent.amount} {intent.coin} on {intent.collateral_before} at LTV {intent.ltv_before}, "
+        f"{intent.amount} {intent.coin} on {intent.coins_before} at LTV {intent.ltv_before}, "
         f"read {intent.observed_at_ms}, signed {intent.signed_at_ms}, rescue of {intent.rescue_of}"
     )
 

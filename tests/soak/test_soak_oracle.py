@@ -71,7 +71,7 @@ def an_add(
         amount=amount,
         state=state,
         reason="",
-        collateral_before=Decimal(1),
+        coins_before=Decimal(1),
         ltv_before=Decimal("0.70"),
         observed_at_ms=at_ms - 500,
         seen_ids=frozenset(),

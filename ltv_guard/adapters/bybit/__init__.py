@@ -7,7 +7,9 @@ from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
 from ltv_guard.adapters.bybit.legacy import LegacyLoans
 from ltv_guard.adapters.bybit.limits import Limits
 from ltv_guard.adapters.bybit.pool import PoolLoans
+from ltv_guard.adapters.bybit.repayments import repayments
 from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, RsaSigner, Signer
+from ltv_guard.adapters.bybit.transfers import transfers
 
 __all__ = [
     "Ban",
@@ -22,4 +24,6 @@ __all__ = [
     "PoolLoans",
     "RsaSigner",
     "Signer",
+    "repayments",
+    "transfers",
 ]

@@ -40,11 +40,18 @@ class BybitAccount:
 
     async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         """Coins that can leave the Funding wallet, for each of `coins` (v5/asset/balance/all-balance)."""
+        return await self._balances("FUND", coins)
+
+    async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+        """Coins that can leave the Unified account, for each of `coins`, by its own margin rules."""
+        return await self._balances("UNIFIED", coins)
+
+    async def _balances(self, wallet: str, coins: Collection[str]) -> Mapping[str, Decimal]:
         wanted = sorted(set(coins))
         found = dict.fromkeys(wanted, Decimal(0))
         for start in range(0, len(wanted), COINS_PER_REQUEST):
             batch = wanted[start : start + COINS_PER_REQUEST]
-            result = await self._client.get(WALLET, {"accountType": "FUND", "coin": ",".join(batch)})
+            result = await self._client.get(WALLET, {"accountType": wallet, "coin": ",".join(batch)})
             try:
                 found |= parse_wallet(result, batch)
             except Nonsense as exc:
@@ -79,6 +86,7 @@ def parse_identity(result: Row) -> Identity:
         read_only=read_only,
         can_withdraw=_grants(permissions, "Wallet", "Withdraw"),
         can_adjust=not read_only and _grants(permissions, "Spot", "SpotTrade"),
+        can_transfer=not read_only and _grants(permissions, "Wallet", "AccountTransfer"),
         ip_bound=isinstance(addresses, list) and bool(addresses) and "*" not in addresses,
         expires_at=_expiry(result),
     )

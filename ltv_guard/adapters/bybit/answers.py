@@ -1,7 +1,7 @@
 """What an answer of the exchange means: one table of its codes, and how reads and writes take them. Pure.
 
-Codes of v5/error, both loan products. A write's answer is believed to be a refusal only where the table says
-so: everything else leaves the outcome unknown, for the history to tell.
+Codes of v5/error, of both loan products and of transfers. A write's answer is believed to be a refusal only
+where the table says so: everything else leaves the outcome unknown, for the history to tell.
 """
 
 from __future__ import annotations
@@ -117,6 +117,18 @@ MEANINGS: Mapping[int, Meaning] = {
     148013: _refused(Remedy.GONE, "there is no such loan"),
     148027: _refused(Remedy.GONE, "there is no such loan"),
     148031: _refused(Remedy.LIQUIDATION, "the loan is being liquidated"),
+    # Transfers (v5/error, asset). What may be a failure half-way stays unknown: 131200, 131206.
+    131214: _unknown("the transferId exists: an earlier one may have landed"),
+    131212: _refused(Remedy.BALANCE, "not enough balance in the Unified account"),
+    131213: _refused(Remedy.BALANCE, "the Unified account needs it for its own positions"),
+    131203: _refused(Remedy.NEVER, "a parameter is not acceptable"),
+    131207: _refused(Remedy.NEVER, "the account does not exist"),
+    131208: _refused(Remedy.NEVER, "the transfer is forbidden"),
+    131210: _refused(Remedy.NEVER, "the amount has too many decimals"),
+    131211: _refused(Remedy.NEVER, "both accounts are the same"),
+    131215: _refused(Remedy.NEVER, "the amount is not acceptable"),
+    131004: _refused(Remedy.HUMAN, "the account needs to be verified (KYC)"),
+    131217: _refused(Remedy.HUMAN, "the exchange's risk control forbids it"),
 }
 UNLISTED = _unknown("a code that is not known")
 
@@ -196,8 +208,8 @@ def _refusal_of_read(envelope: Envelope, endpoint: str) -> Exception:
     return Passing(words) if meaning.outcome is Outcome.UNKNOWN else ExchangeUnavailable(words)
 
 
-def take_write(answer: Answer, endpoint: str) -> str:
-    """The adjustId of a POST. Raises WriteRejected where provably refused, else WriteOutcomeUnknown."""
+def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId") -> str:
+    """The id that a POST is answered with. Raises WriteRejected where refused, else WriteOutcomeUnknown."""
     if answer.status == LIMITED:
         raise WriteLimited(f"{endpoint}: too many requests (HTTP {answer.status})")
     if answer.status != OK and not _may_refuse(answer.status):
@@ -211,9 +223,9 @@ def take_write(answer: Answer, endpoint: str) -> str:
     if answer.status != OK:
         raise WriteOutcomeUnknown(f"{endpoint}: retCode 0, but HTTP {answer.status}")
     try:
-        return identity(envelope.result if isinstance(envelope.result, dict) else {}, "adjustId")
+        return identity(envelope.result if isinstance(envelope.result, dict) else {}, id_field)
     except Nonsense:
-        raise WriteOutcomeUnknown(f"{endpoint}: retCode 0, but no adjustId") from None
+        raise WriteOutcomeUnknown(f"{endpoint}: retCode 0, but no {id_field}") from None
 
 
 def _may_refuse(status: int) -> bool:

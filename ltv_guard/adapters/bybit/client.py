@@ -111,8 +111,10 @@ class BybitClient:
         self.ban.check()
         return self._sign(body)
 
-    async def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> str:
-        """Sends a signed POST once and returns its adjustId. Never tries again.
+    async def send(
+        self, path: str, body: bytes, headers: Mapping[str, str], id_field: str = "adjustId"
+    ) -> str:
+        """Sends a signed POST once and returns the id that it is answered with. Never tries again.
 
         Raises WriteNotSent, WriteRejected, WriteOutcomeUnknown.
         """
@@ -123,7 +125,7 @@ class BybitClient:
         answer = await self._transport.post(path, body, headers)
         self._heed(path, answer)
         try:
-            return take_write(answer, path)
+            return take_write(answer, path, id_field)
         except WriteLimited:
             self._limits.refuse(path, answer.headers, self.clock.now().exchange_ms)
             raise

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import Nonsense
-from ltv_guard.adapters.bybit.paging import pages, read_history
+from ltv_guard.adapters.bybit.paging import pages
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
 from ltv_guard.adapters.bybit.wire import (
     adjustment_body,
@@ -16,10 +16,9 @@ from ltv_guard.adapters.bybit.wire import (
     parse_maximum,
     parse_orders,
 )
+from ltv_guard.adapters.bybit.writing import Desk, Endpoints
 from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import History, Loan, LoanBook, Product
-from ltv_guard.ports import SignedAdjustment
+from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, Product
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"
@@ -32,15 +31,25 @@ TERMS_KEPT_MS = HOUR_MS
 TERMS_RETRIED_MS = 60_000
 
 
-class LegacyLoans:
+# v5/crypto-loan/adjust-collateral, v5/crypto-loan/ltv-adjust-history
+ADJUSTMENTS = Endpoints(
+    channel=Channel(Product.LEGACY, Kind.ADJUSTMENT),
+    write=ADJUST,
+    history=HISTORY,
+    body=adjustment_body,
+    parse=parse_history_row,
+)
+
+
+class LegacyLoans(Desk):
     """Implements ports.LoanExchange."""
 
     product = Product.LEGACY
 
     def __init__(self, client: BybitClient, *, vip_level: str | None = None) -> None:
         """`vip_level` as query-api gives it; without one the most cautious terms of all levels hold."""
+        super().__init__(client, ADJUSTMENTS)
         self.vip_level = vip_level
-        self._client = client
         self._terms = _TermsCache(client)
 
     async def loans(self) -> LoanBook:
@@ -49,10 +58,6 @@ class LegacyLoans:
         terms = await self._terms.covering(coins_of(rows), self.vip_level) if rows else {}
         loans, set_aside = parse_orders(rows, terms)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
-
-    async def history(self, since_ms: int) -> History:
-        """Every adjustment since `since_ms` (v5/crypto-loan/ltv-adjust-history)."""
-        return await read_history(self._client, HISTORY, parse_history_row, since_ms)
 
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins (of the order's one collateral coin) that may be released at this moment."""
@@ -63,21 +68,6 @@ class LegacyLoans:
             return parse_maximum(result)
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
-
-    async def sign(self, intent: Intent) -> SignedAdjustment:
-        """Waits for the account's turn to write, then signs (v5/crypto-loan/adjust-collateral)."""
-        body = adjustment_body(intent)
-        signed = await self._client.sign(ADJUST, body)
-        return SignedAdjustment(
-            intent_id=intent.intent_id,
-            body=body,
-            headers=signed.headers,
-            signed_at_ms=signed.signed_at_ms,
-            recv_window_ms=signed.recv_window_ms,
-        )
-
-    async def send(self, signed: SignedAdjustment) -> str:
-        return await self._client.send(ADJUST, signed.body, signed.headers)
 
 
 class _TermsCache:

@@ -14,6 +14,7 @@ from aiolimiter import AsyncLimiter
 # A little more than the limits ask: requests may reach the exchange closer together than they left.
 WRITE_SPACING_S = 1.1
 READ_SPACING_S = 0.21
+WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0
 
@@ -62,7 +63,7 @@ class Limits:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`spacing_s` gives endpoints (paths) a spacing other than that of reads, or of `adjust-ltv`."""
+        """`spacing_s` gives endpoints (paths) a spacing other than that of reads, or of writes."""
         self._spacing_s = dict(spacing_s or {})
         self._monotonic = monotonic
         self._sleep = sleep
@@ -88,7 +89,7 @@ class Limits:
 
     def _pace(self, path: str) -> Pace:
         if path not in self._paces:
-            usual = WRITE_SPACING_S if path.endswith("/adjust-ltv") else READ_SPACING_S
+            usual = WRITE_SPACING_S if path.endswith(WRITES) else READ_SPACING_S
             self._paces[path] = Pace(self._spacing_s.get(path, usual), self._monotonic, self._sleep)
         return self._paces[path]
 

@@ -14,7 +14,9 @@ ROWS_PER_PAGE = 100
 MOST_PAGES = 200
 
 
-async def pages(client: BybitClient, path: str) -> AsyncIterator[list[object]]:
+async def pages(
+    client: BybitClient, path: str, *, rows_per_page: int = ROWS_PER_PAGE
+) -> AsyncIterator[list[object]]:
     """Every page of `path`. A page may name a successor that turns out to be empty; that ends it too.
 
     Raises ExchangeUnavailable where the list has no plausible end: an incomplete read proves nothing.
@@ -22,7 +24,7 @@ async def pages(client: BybitClient, path: str) -> AsyncIterator[list[object]]:
     cursor = ""
     seen = {cursor}
     for _ in range(MOST_PAGES):
-        params = {"limit": str(ROWS_PER_PAGE)} | ({"cursor": cursor} if cursor else {})
+        params = {"limit": str(rows_per_page)} | ({"cursor": cursor} if cursor else {})
         result = await client.get(path, params)
         try:
             rows, cursor = parse_page(result)
@@ -38,9 +40,14 @@ async def pages(client: BybitClient, path: str) -> AsyncIterator[list[object]]:
 
 
 async def read_history(
-    client: BybitClient, path: str, parse: Callable[[object], HistoryRow], since_ms: int
+    client: BybitClient,
+    path: str,
+    parse: Callable[[object], HistoryRow | None],
+    since_ms: int,
+    *,
+    rows_per_page: int = ROWS_PER_PAGE,
 ) -> History:
-    """Every adjustment since `since_ms` (exchange time).
+    """Every row since `since_ms` (exchange time) that `parse` does not pass over (None).
 
     Rows come newest first: reading stops at the first page that ends before then, but only as long as that
     order holds. Older rows of that page are dropped, so that what is returned doesn't depend on where pages
@@ -49,12 +56,14 @@ async def read_history(
     began = client.clock.now()
     rows: dict[str, HistoryRow] = {}
     newest_first, last_ms = True, None
-    async for page in pages(client, path):
+    async for page in pages(client, path, rows_per_page=rows_per_page):
         for item in page:
             try:
                 row = parse(item)
             except Nonsense as exc:
                 raise ExchangeUnavailable(f"{path}: a row makes no sense: {exc}") from exc
+            if row is None:
+                continue
             again = row.adjust_id in rows  # the list moved on while we read it
             rows[row.adjust_id] = row
             if again:

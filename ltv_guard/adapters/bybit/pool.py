@@ -8,7 +8,6 @@ from decimal import Decimal
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import Nonsense
 from ltv_guard.adapters.bybit.legacy import TERMS as LEGACY_TERMS
-from ltv_guard.adapters.bybit.paging import read_history
 from ltv_guard.adapters.bybit.pool_wire import (
     POOL,
     PoolTerms,
@@ -20,10 +19,9 @@ from ltv_guard.adapters.bybit.pool_wire import (
 )
 from ltv_guard.adapters.bybit.terms import parse_terms
 from ltv_guard.adapters.bybit.wire import parse_maximum
+from ltv_guard.adapters.bybit.writing import Desk, Endpoints
 from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import History, Loan, LoanBook, Product, SetAside
-from ltv_guard.ports import SignedAdjustment
+from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, Product, SetAside
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"
@@ -35,7 +33,17 @@ TERMS_KEPT_MS = 3_600_000
 TERMS_RETRIED_MS = 60_000
 
 
-class PoolLoans:
+# v5/new-crypto-loan/adjust-ltv, v5/new-crypto-loan/ltv-adjust-history
+ADJUSTMENTS = Endpoints(
+    channel=Channel(Product.CRYPTO_LOAN, Kind.ADJUSTMENT),
+    write=ADJUST,
+    history=HISTORY,
+    body=adjustment_body,
+    parse=parse_history_row,
+)
+
+
+class PoolLoans(Desk):
     """Implements ports.LoanExchange for the one loan that a pool is.
 
     `candidates` are the coins that may be added, held or not; the thresholds are the operator's, for no
@@ -52,7 +60,7 @@ class PoolLoans:
         margin_call_ltv: Decimal,
         liquidation_ltv: Decimal,
     ) -> None:
-        self._client = client
+        super().__init__(client, ADJUSTMENTS)
         self._candidates = candidates
         self._margin_call_ltv = margin_call_ltv
         self._liquidation_ltv = liquidation_ltv
@@ -73,10 +81,6 @@ class PoolLoans:
             set_aside = (SetAside(key=POOL, why=str(exc)),)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
 
-    async def history(self, since_ms: int) -> History:
-        """Every adjustment since `since_ms` (v5/new-crypto-loan/ltv-adjust-history)."""
-        return await read_history(self._client, HISTORY, parse_history_row, since_ms)
-
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins that may be released now (v5/new-crypto-loan/reduce-max-collateral-amt)."""
         if loan.collateral_in(coin) is None:
@@ -86,21 +90,6 @@ class PoolLoans:
             return parse_maximum(result)
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
-
-    async def sign(self, intent: Intent) -> SignedAdjustment:
-        """Waits for the account's turn to write, then signs (v5/new-crypto-loan/adjust-ltv)."""
-        body = adjustment_body(intent)
-        signed = await self._client.sign(ADJUST, body)
-        return SignedAdjustment(
-            intent_id=intent.intent_id,
-            body=body,
-            headers=signed.headers,
-            signed_at_ms=signed.signed_at_ms,
-            recv_window_ms=signed.recv_window_ms,
-        )
-
-    async def send(self, signed: SignedAdjustment) -> str:
-        return await self._client.send(ADJUST, signed.body, signed.headers)
 
     async def _current_terms(self) -> PoolTerms:
         """Tiers and accuracies, read once an hour. An outage is bridged with those of before."""

@@ -23,7 +23,14 @@ from ltv_guard.adapters.bybit.fields import (
     shown,
     whole,
 )
-from ltv_guard.adapters.bybit.wire import CODES, DIRECTIONS, plain
+from ltv_guard.adapters.bybit.wire import (
+    CODES,
+    DIRECTIONS,
+    STATUSES,
+    USUAL_ACCURACY,
+    plain,
+    repayment_row,
+)
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import (
     Additions,
@@ -33,7 +40,6 @@ from ltv_guard.core.loans import (
     Loan,
     LoanKey,
     Product,
-    RowStatus,
     Totals,
 )
 from ltv_guard.core.valuation import UNBOUNDED, Tier
@@ -45,8 +51,6 @@ ADDITIONS = {
     "2": Additions.REFUSED,
     "-1": Additions.UNKNOWN,
 }
-STATUSES = {1: RowStatus.SUCCESS, 2: RowStatus.PROCESSING, 3: RowStatus.FAILED}
-USUAL_ACCURACY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +77,22 @@ def adjustment_body(intent: Intent) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
+def repayment_body(intent: Intent) -> bytes:
+    """The body of POST /v5/crypto-loan-flexible/repay (v5/new-crypto-loan/flexible/repay): two strings."""
+    body = {"loanCurrency": intent.coin, "amount": plain(intent.amount)}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def parse_repayment(item: object) -> HistoryRow:
+    """A row of v5/new-crypto-loan/flexible/repay-transaction-history. Raises Nonsense."""
+    return repayment_row(as_row(item), POOL)
+
+
 def parse_position(result: Row, terms: PoolTerms) -> Loan | None:
     """The pool; None where nothing is owed. Raises Nonsense, or ValueError for what no loan can be."""
     if owes_nothing(result):
         return None
-    debts = [_debt(as_row(item)) for item in rows(result, "borrowList")]
+    debts = [_debt(as_row(item), terms.accuracies) for item in rows(result, "borrowList")]
     if not any(debt.amount > 0 for debt in debts):
         raise Nonsense(f"it lists no debt, and owes {shown(result['totalDebt'])}")
     held = [_collateral(as_row(item), terms) for item in rows(result, "collateralList")]
@@ -105,12 +120,17 @@ def owes_nothing(result: Row) -> bool:
     if amount(result, "totalDebt") != 0:
         return False
     listed = [] if result.get("borrowList") is None else rows(result, "borrowList")
-    return all(_debt(as_row(item)).amount == 0 for item in listed)
+    return all(_debt(as_row(item), {}).amount == 0 for item in listed)
 
 
-def _debt(row: Row) -> Debt:
-    owed = amount(row, "flexibleTotalDebt") + amount(row, "fixedTotalDebt")
-    return Debt(coin=coin(row, "loanCurrency"), amount=owed)
+def _debt(row: Row, accuracies: Mapping[str, int]) -> Debt:
+    name, fixed = coin(row, "loanCurrency"), amount(row, "fixedTotalDebt")
+    return Debt(
+        coin=name,
+        amount=amount(row, "flexibleTotalDebt") + fixed,
+        fixed=fixed,
+        accuracy=accuracies.get(name, USUAL_ACCURACY),
+    )
 
 
 def _collateral(row: Row, terms: PoolTerms) -> Collateral:

@@ -31,13 +31,16 @@ from ltv_guard.core.loans import (
     Loan,
     LoanKey,
     Product,
+    RowStatus,
     SetAside,
 )
 
 DIRECTIONS = {"0": Direction.ADD, "1": Direction.REDUCE}
+USUAL_ACCURACY = 8
 CODES = {direction: code for code, direction in DIRECTIONS.items()}
 OWED = ("totalDebt", "residualInterest", "residualPenaltyInterest")
 UNNAMED = "(no orderId)"
+STATUSES = {1: RowStatus.SUCCESS, 2: RowStatus.PROCESSING, 3: RowStatus.FAILED}
 
 
 def query_string(params: Mapping[str, str]) -> str:
@@ -113,11 +116,17 @@ def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms]) -> Loan:
         collateral=(
             Collateral(coin=held, amount=amount(row, "collateralAmount"), accuracy=coin_terms.accuracy),
         ),
-        debts=(Debt(coin=coin(row, "loanCurrency"), amount=owed),),
+        debts=(Debt(coin=coin(row, "loanCurrency"), amount=owed, accuracy=accuracy_in(terms, row)),),
         margin_call_ltv=coin_terms.margin_call_ltv,
         liquidation_ltv=coin_terms.liquidation_ltv,
         expires_at_ms=_expiry(row),
     )
+
+
+def accuracy_in(terms: Mapping[str, Terms], row: Row) -> int:
+    """Decimals of the loan's coin, as far as known: those that it has as collateral."""
+    known = terms.get(coin(row, "loanCurrency"))
+    return known.accuracy if known is not None else USUAL_ACCURACY
 
 
 def _expiry(row: Row) -> int | None:
@@ -151,6 +160,39 @@ def _optional(row: Row, name: str) -> Decimal | None:
         return amount(row, name)
     except Nonsense:
         return None
+
+
+def repayment_body(intent: Intent) -> bytes:
+    """The body of POST /v5/crypto-loan/repay (v5/crypto-loan/repay): two strings."""
+    body = {"orderId": intent.key.loan_id, "amount": plain(intent.amount)}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def parse_repayment(item: object) -> HistoryRow:
+    """A row of v5/crypto-loan/repay-transaction, by the user or by liquidation. Raises Nonsense."""
+    return repayment_row(as_row(item), LoanKey(Product.LEGACY, identity(as_row(item), "orderId")))
+
+
+def repayment_row(row: Row, key: LoanKey) -> HistoryRow:
+    """What both products tell of a repayment. Its id is told apart from an adjustment's."""
+    status = STATUSES.get(whole(row, "repayStatus"))
+    if status is None:
+        raise Nonsense(f"its repayStatus is {row['repayStatus']}")
+    return HistoryRow(
+        adjust_id=repayment_id(identity(row, "repayId")),
+        key=key,
+        coin=coin(row, "loanCurrency"),
+        direction=Direction.REPAY,
+        amount=amount(row, "repayAmount"),
+        at_ms=whole(row, "repayTime"),
+        ltv_before=None,
+        ltv_after=None,
+        status=status,
+    )
+
+
+def repayment_id(repay_id: str) -> str:
+    return f"repay-{repay_id}"
 
 
 def parse_maximum(result: Row) -> Decimal:

@@ -48,6 +48,7 @@ async def test_a_key_is_identified(exchange: Exchange, account: BybitAccount) ->
         read_only=False,
         can_withdraw=False,
         can_adjust=True,
+        can_transfer=True,
         ip_bound=True,
     )
 
@@ -55,9 +56,10 @@ async def test_a_key_is_identified(exchange: Exchange, account: BybitAccount) ->
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"readOnly": 1}, {"read_only": True, "can_adjust": False}),
+        ({"readOnly": 1}, {"read_only": True, "can_adjust": False, "can_transfer": False}),
         ({"readOnly": "1"}, {"read_only": True}),
-        ({"permissions": {"Wallet": ["Withdraw"]}}, {"can_withdraw": True, "can_adjust": False}),
+        ({"permissions": {"Wallet": ["Withdraw"]}}, {"can_withdraw": True, "can_transfer": False}),
+        ({"permissions": {"Wallet": ["AccountTransfer"]}}, {"can_transfer": True, "can_adjust": False}),
         ({"permissions": None}, {"can_withdraw": False, "can_adjust": False}),
         ({"ips": ["*"], "deadlineDay": 83}, {"ip_bound": False, "expires_at": "in 83 days"}),
         ({"ips": []}, {"ip_bound": False}),

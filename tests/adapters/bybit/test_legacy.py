@@ -314,7 +314,7 @@ async def test_what_is_signed_is_what_is_sent(exchange: Exchange, legacy: Legacy
         amount=Decimal("1E-8"),
         state=State.PLANNED,
         reason="",
-        collateral_before=Decimal(1),
+        coins_before=Decimal(1),
         ltv_before=Decimal("0.3"),
         observed_at_ms=0,
         seen_ids=frozenset(),

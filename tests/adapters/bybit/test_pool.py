@@ -119,7 +119,7 @@ def intent(direction: Direction = Direction.ADD, amount: str = "0.00000001") -> 
         amount=D(amount),
         state=State.PLANNED,
         reason="a test",
-        collateral_before=D(1),
+        coins_before=D(1),
         ltv_before=D("0.8"),
         observed_at_ms=NOW_MS,
         seen_ids=frozenset(),

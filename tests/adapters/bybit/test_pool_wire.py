@@ -102,8 +102,8 @@ def test_the_documented_position_is_read_to_the_numbers_that_stand_there() -> No
     assert (loan.key, loan.ltv) == (POOL, D("0.524344"))
     assert loan.totals == Totals(debt_usd=D("9638.17"), collateral_usd=D("18381.41"))
     assert loan.debts == (
-        Debt(coin="BTC", amount=D("0.08800022")),
-        Debt(coin="ETH", amount=D("0.1")),
+        Debt(coin="BTC", amount=D("0.08800022"), accuracy=6),
+        Debt(coin="ETH", amount=D("0.1"), fixed=D("0.1")),
     )
     assert loan.collateral == (
         Collateral(coin="BTC", amount=D("0.12"), accuracy=6, value_usd=D("9930.11"), tiers=TIERS),
@@ -136,7 +136,8 @@ def test_flexible_and_fixed_debts_of_a_coin_add_up() -> None:
     debt = POSITION["borrowList"][0] | {"fixedTotalDebt": "0.012"}
     loan = parse_position(position(borrowList=[debt]), terms())
     assert loan is not None
-    assert loan.debts == (Debt(coin="BTC", amount=D("0.10000022")),)
+    assert loan.debts == (Debt(coin="BTC", amount=D("0.10000022"), fixed=D("0.012")),)
+    assert loan.debts[0].repayable == D("0.08800022")
 
 
 @pytest.mark.parametrize(
@@ -379,7 +380,7 @@ def test_an_adjustment_is_three_strings_in_plain_notation(direction: Direction, 
         amount=D("0.00000001"),
         state=State.PLANNED,
         reason="",
-        collateral_before=D(1),
+        coins_before=D(1),
         ltv_before=D("0.8"),
         observed_at_ms=0,
         seen_ids=frozenset(),

@@ -59,7 +59,7 @@ def intent(direction: Direction, amount: str) -> Intent:
         amount=Decimal(amount),
         state=State.PLANNED,
         reason="",
-        collateral_before=Decimal(1),
+        coins_before=Decimal(1),
         ltv_before=Decimal("0.8"),
         observed_at_ms=0,
         seen_ids=frozenset(),

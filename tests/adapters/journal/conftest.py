@@ -106,7 +106,7 @@ def planned() -> Callable[..., Intent]:
             "amount": Decimal("0.01000000"),
             "state": State.PLANNED,
             "reason": "LTV 0.76 reached the trigger 0.75",
-            "collateral_before": Decimal("1.5"),
+            "coins_before": Decimal("1.5"),
             "ltv_before": Decimal("0.7612"),
             "observed_at_ms": 1_000,
             "seen_ids": frozenset({"10", "9"}),

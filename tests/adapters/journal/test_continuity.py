@@ -196,7 +196,7 @@ async def main(url, prefix):
         planned = Intent(
             intent_id=f"{prefix}{number}", owner=Owner("testnet", "4711"), account="main",
             key=LoanKey(Product.LEGACY, f"{prefix}{number}"), direction=Direction.ADD, coin="BTC",
-            amount=Decimal(1), state=State.PLANNED, reason="", collateral_before=Decimal(1),
+            amount=Decimal(1), state=State.PLANNED, reason="", coins_before=Decimal(1),
             ltv_before=Decimal(1), observed_at_ms=1, seen_ids=frozenset(), created_at_ms=1, updated_at_ms=1,
         )
         await journal.plan(planned)

@@ -38,7 +38,7 @@ async def unknown(journal: Journal, intent: Intent, sent: Send) -> Intent:
 async def test_an_intent_is_read_back_exactly_as_it_was_written(journal: Journal, planned: Plan) -> None:
     intent = planned(
         amount=Decimal("0.00000001"),
-        collateral_before=Decimal("123456789012345678901234567890.123456789"),
+        coins_before=Decimal("123456789012345678901234567890.123456789"),
         ltv_before=Decimal("7E-9"),
         direction=Direction.REDUCE,
         key=LoanKey(Product.CRYPTO_LOAN, "pool"),

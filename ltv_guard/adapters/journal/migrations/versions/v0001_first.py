@@ -16,17 +16,23 @@ _STATES = (
     "state IN ('planned', 'sent', 'accepted', 'unknown', "
     "'withdrawn', 'rejected', 'confirmed', 'absent', 'ambiguous')"
 )
+COLUMNS = (
+    *("intent_id", "environment", "user_id", "account", "product", "loan_id", "direction", "coin", "amount"),
+    *("state", "reason", "collateral_before", "ltv_before", "observed_at_ms", "seen_ids", "created_at_ms"),
+    *("updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code", "ret_msg"),
+    "ltv_after",
+)
 
 
 def upgrade() -> None:
-    _create_intents()
-    _create_indexes()
+    create_intents(directions="direction IN ('add', 'reduce')", coins_before="collateral_before")
+    create_indexes()
     _create_episodes()
     _create_switches()
     _create_marks()
 
 
-def _create_intents() -> None:
+def create_intents(*, directions: str, coins_before: str) -> None:
     op.create_table(
         "intents",
         sa.Column("intent_id", sa.Text, nullable=False),
@@ -40,7 +46,7 @@ def _create_intents() -> None:
         sa.Column("amount", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("collateral_before", sa.Text, nullable=False),
+        sa.Column(coins_before, sa.Text, nullable=False),
         sa.Column("ltv_before", sa.Text, nullable=False),
         sa.Column("observed_at_ms", sa.BigInteger, nullable=False),
         sa.Column("seen_ids", sa.Text, nullable=False),
@@ -57,12 +63,12 @@ def _create_intents() -> None:
         sa.ForeignKeyConstraint(["rescue_of"], ["intents.intent_id"], name=op.f("fk_intents_rescue_of")),
         sa.UniqueConstraint("rescue_of", name=op.f("uq_intents_rescue_of")),
         sa.CheckConstraint(_STATES, name=op.f("ck_intents_state")),
-        sa.CheckConstraint("direction IN ('add', 'reduce')", name=op.f("ck_intents_direction")),
+        sa.CheckConstraint(directions, name=op.f("ck_intents_direction")),
         sa.CheckConstraint("rescue_of <> intent_id", name=op.f("ck_intents_rescue")),
     )
 
 
-def _create_indexes() -> None:
+def create_indexes() -> None:
     _create_unique("uq_intents_open", _LOAN, where=f"{_IS_OPEN} AND rescue_of IS NULL")
     _create_unique("uq_intents_open_rescue", _LOAN, where=f"{_IS_OPEN} AND rescue_of IS NOT NULL")
     _create_unique(

@@ -1,0 +1,33 @@
+"""Repayments of both products, from the Funding wallet: an order's debt, and a pool's flexible debts."""
+
+from __future__ import annotations
+
+from ltv_guard.adapters.bybit import pool_wire, wire
+from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.writing import Desk, Endpoints
+from ltv_guard.core.loans import Channel, Kind, Product
+
+# v5/crypto-loan/repay, v5/crypto-loan/repay-transaction
+OF_ORDERS = Endpoints(
+    channel=Channel(Product.LEGACY, Kind.REPAYMENT),
+    write="/v5/crypto-loan/repay",
+    history="/v5/crypto-loan/repayment-history",
+    body=wire.repayment_body,
+    parse=wire.parse_repayment,
+    id_field="repayId",
+    written_id=wire.repayment_id,
+)
+# v5/new-crypto-loan/flexible/repay, v5/new-crypto-loan/flexible/repay-transaction-history
+OF_A_POOL = Endpoints(
+    channel=Channel(Product.CRYPTO_LOAN, Kind.REPAYMENT),
+    write="/v5/crypto-loan-flexible/repay",
+    history="/v5/crypto-loan-flexible/repayment-history",
+    body=pool_wire.repayment_body,
+    parse=pool_wire.parse_repayment,
+    id_field="repayId",
+    written_id=wire.repayment_id,
+)
+
+
+def repayments(client: BybitClient, product: Product) -> Desk:
+    return Desk(client, OF_ORDERS if product is Product.LEGACY else OF_A_POOL)

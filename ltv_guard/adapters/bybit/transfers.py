@@ -1,0 +1,90 @@
+"""Transfers from the Unified account to the Funding wallet (v5/asset/transfer): bodies out, rows in.
+
+The one write that takes an id of ours: the exchange carries none out twice, and its list shows it by that id.
+"""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.fields import Nonsense, amount, as_row, coin, identity, whole
+from ltv_guard.adapters.bybit.wire import plain
+from ltv_guard.adapters.bybit.writing import Desk, Endpoints
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import Channel, Direction, HistoryRow, Kind, LoanKey, Product, RowStatus
+
+TRANSFER = "/v5/asset/transfer/inter-transfer"
+TRANSFERS = "/v5/asset/transfer/query-inter-transfer-list"
+MOST_ROWS = 50
+FROM, TO = "UNIFIED", "FUND"
+STATUSES = {
+    "SUCCESS": RowStatus.SUCCESS,
+    "PENDING": RowStatus.PROCESSING,
+    "STATUS_UNKNOWN": RowStatus.PROCESSING,
+    "FAILED": RowStatus.FAILED,
+}
+
+
+def transfers(client: BybitClient) -> Desk:
+    """Moves coins to Funding (v5/asset/transfer/create-inter-transfer)."""
+    return Desk(
+        client,
+        Endpoints(
+            channel=Channel(Product.FUNDING, Kind.TRANSFER),
+            write=TRANSFER,
+            history=TRANSFERS,
+            body=transfer_body,
+            parse=parse_transfer,
+            id_field="transferId",
+            written_id=own_id,
+            gives_own_id=True,
+            rows_per_page=MOST_ROWS,
+        ),
+    )
+
+
+def transfer_body(intent: Intent) -> bytes:
+    """The body of POST /v5/asset/transfer/inter-transfer: the intent's own id is the transfer's."""
+    body = {
+        "transferId": str(UUID(hex=intent.intent_id)),
+        "coin": intent.coin,
+        "amount": plain(intent.amount),
+        "fromAccountType": FROM,
+        "toAccountType": TO,
+    }
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def parse_transfer(item: object) -> HistoryRow | None:
+    """A row of v5/asset/transfer/inter-transfer-list; None for one that goes another way.
+
+    Raises Nonsense: a row that can't be read can't be left out, since absence is what the list proves.
+    """
+    row = as_row(item)
+    if (identity(row, "fromAccountType"), identity(row, "toAccountType")) != (FROM, TO):
+        return None
+    status = STATUSES.get(identity(row, "status"))
+    if status is None:
+        raise Nonsense(f"its status is {row['status']}")
+    name = coin(row, "coin")
+    return HistoryRow(
+        adjust_id=own_id(identity(row, "transferId")),
+        key=LoanKey(Product.FUNDING, name),
+        coin=name,
+        direction=Direction.TRANSFER,
+        amount=amount(row, "amount"),
+        at_ms=whole(row, "timestamp"),
+        ltv_before=None,
+        ltv_after=None,
+        status=status,
+    )
+
+
+def own_id(transfer_id: str) -> str:
+    """The id of the intent that a transferId was made from; another's is left as it is."""
+    try:
+        return UUID(transfer_id).hex
+    except ValueError:
+        return transfer_id

@@ -1,0 +1,71 @@
+"""Ways to write: each signs and sends one kind of adjustment, and reads the list that shows how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.paging import ROWS_PER_PAGE, read_history
+from ltv_guard.core.errors import WriteOutcomeUnknown
+from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import Channel, History, HistoryRow
+from ltv_guard.ports import SignedAdjustment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Where one kind of write goes, and where it is listed.
+
+    `body` is what is signed and sent; `parse` reads a row (None: not of this kind); `written_id` makes the id
+    of a history row from an answer's `id_field`. `gives_own_id`: that is the intent's, sent along.
+    """
+
+    channel: Channel
+    write: str
+    history: str
+    body: Callable[[Intent], bytes]
+    parse: Callable[[object], HistoryRow | None]
+    id_field: str = "adjustId"
+    written_id: Callable[[str], str] = str
+    gives_own_id: bool = False
+    rows_per_page: int = ROWS_PER_PAGE
+
+
+class Desk:
+    """Implements ports.WritePath for what `endpoints` names."""
+
+    def __init__(self, client: BybitClient, endpoints: Endpoints) -> None:
+        self._client = client
+        self._endpoints = endpoints
+
+    @property
+    def channel(self) -> Channel:
+        return self._endpoints.channel
+
+    async def history(self, since_ms: int) -> History:
+        """Everything listed since `since_ms`."""
+        found = self._endpoints
+        return await read_history(
+            self._client, found.history, found.parse, since_ms, rows_per_page=found.rows_per_page
+        )
+
+    async def sign(self, intent: Intent) -> SignedAdjustment:
+        """Waits for the account's turn to write there, then signs."""
+        body = self._endpoints.body(intent)
+        signed = await self._client.sign(self._endpoints.write, body)
+        return SignedAdjustment(
+            intent_id=intent.intent_id,
+            body=body,
+            headers=signed.headers,
+            signed_at_ms=signed.signed_at_ms,
+            recv_window_ms=signed.recv_window_ms,
+        )
+
+    async def send(self, signed: SignedAdjustment) -> str:
+        found = self._endpoints
+        answered = await self._client.send(found.write, signed.body, signed.headers, found.id_field)
+        written = found.written_id(answered)
+        if found.gives_own_id and written != signed.intent_id:
+            raise WriteOutcomeUnknown(f"{found.write}: answered with the id {answered}, which is not ours")
+        return written

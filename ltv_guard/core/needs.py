@@ -1,0 +1,49 @@
+"""What a loan in rescue needs: how far it is from its target, and how urgent it is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.decisions import LoanFacts
+from ltv_guard.core.loans import Loan
+from ltv_guard.core.rules import Thresholds
+from ltv_guard.core.urgency import is_breach, is_emergency
+from ltv_guard.core.yardstick import Yardstick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """One loan in rescue. `value` is what has to be added, on the yardstick's scale; 0 at the target."""
+
+    facts: LoanFacts
+    limits: Thresholds
+    yard: Yardstick
+    value: Decimal
+
+    @property
+    def loan(self) -> Loan:
+        return self.facts.loan
+
+    @property
+    def breach(self) -> bool:
+        return is_breach(self.facts, self.limits)
+
+    @property
+    def emergency(self) -> bool:
+        return is_emergency(self.facts, self.limits)
+
+    @property
+    def least(self) -> Decimal:
+        """The least that is worth a call. What ends a breach always is."""
+        least = self.yard.total * self.facts.policy.limits.min_adjustment_ratio
+        return min(least, self.value) if self.breach else least
+
+    @property
+    def is_met(self) -> bool:
+        return self.value <= 0 or self.value < self.least
+
+    @property
+    def reason(self) -> str:
+        urgency = "emergency: " if self.emergency else ""
+        return f"{urgency}LTV {self.loan.ltv} against a trigger of {self.limits.trigger}"

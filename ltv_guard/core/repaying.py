@@ -1,0 +1,94 @@
+"""Where no collateral helps: how much of which debt is repaid from the Funding wallet. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ltv_guard.core.decisions import Cause, Decision
+from ltv_guard.core.loans import Debt, Direction
+from ltv_guard.core.marks import coarsest, most_above
+from ltv_guard.core.needs import Need
+from ltv_guard.core.purse import Purse, tightest
+from ltv_guard.core.sizing import whole_steps, whole_steps_up
+from ltv_guard.core.yardstick import shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One debt: repaying `needed` brings the loan to its target, `amount` can be repaid.
+
+    With its mark that is at most `ceiling`; it lowers the LTV by `gain`.
+    """
+
+    debt: Debt
+    needed: Decimal
+    amount: Decimal
+    ceiling: Decimal
+    gain: Decimal
+    held_back: tuple[str, ...]
+
+
+def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
+    """The most useful repayment; `short` with a note of what holds it back if there is none."""
+    rule = need.facts.policy.repay
+    if not rule.enabled or short.cause is not Cause.SHORT:
+        return short
+    payments = [_payment(need, debt, purse) for debt in need.loan.debts]
+    # As much of the LTV as a smaller adjustment would not be worth a call for.
+    least = need.loan.ltv * need.facts.policy.limits.min_adjustment_ratio
+    if need.breach:
+        least = min(least, need.loan.ltv - need.limits.target)
+    useful = [item for item in payments if item.amount > 0 and item.gain >= least]
+    best = max(useful, key=lambda item: item.gain, default=None)
+    notes = tuple(f"repaying: {note}" for item in payments for note in item.held_back)
+    if best is None:
+        return replace(short, held_back=(*short.held_back, *notes))
+    coin = best.debt.coin
+    purse.take_to_repay(coin, best.ceiling)
+    return replace(
+        short,
+        cause=Cause.REPAY,
+        direction=Direction.REPAY,
+        reason=f"{need.reason}, and no collateral to add: repaying {best.needed} {coin} brings it to "
+        f"{need.limits.target}",
+        coin=coin,
+        amount=best.amount,
+        ceiling=best.ceiling,
+        held_back=best.held_back,
+        reachable_ltv=shown(need.loan.ltv - best.gain),
+        missing=max(Decimal(0), best.needed - best.amount),
+    )
+
+
+def _payment(need: Need, debt: Debt, purse: Purse) -> Payment:
+    coin = debt.coin
+    accuracy = coarsest(debt.accuracy, debt.amount)
+    step = Decimal(1).scaleb(-accuracy)
+    exact = need.yard.to_repay(debt, need.limits.target)
+    if coin in need.facts.unpayable or not exact.is_finite():
+        why = need.facts.unpayable.get(coin, f"{coin} has no price")
+        return _nothing(debt, why)
+    needed = whole_steps_up(exact, step)
+    limits = [
+        *purse.limits_on_repaying(coin, emergency=need.emergency),
+        (need.facts.policy.repay.max_repay.get(coin, Decimal("Infinity")), "repay.max_repay"),
+        (debt.repayable, "what is owed in flexible loans"),
+    ]
+    most = tightest(limits)
+    amount = whole_steps(min(needed, most), step)
+    ceiling = min(whole_steps(most, step), amount + most_above(accuracy, debt.amount))
+    after = need.yard.with_debt_less(coin, amount).loan.ltv
+    return Payment(
+        debt=debt,
+        needed=needed,
+        amount=amount,
+        ceiling=ceiling,
+        gain=need.loan.ltv - after,
+        held_back=tuple(f"{name} leaves {limit} {coin}" for limit, name in limits if limit < needed),
+    )
+
+
+def _nothing(debt: Debt, why: str) -> Payment:
+    zero = Decimal(0)
+    return Payment(debt=debt, needed=zero, amount=zero, ceiling=zero, gain=zero, held_back=(why,))

@@ -1,0 +1,33 @@
+"""How a loan stands to its thresholds: at its trigger, in rescue, resting between two rescues. Pure."""
+
+from __future__ import annotations
+
+from ltv_guard.core.decisions import LoanFacts
+from ltv_guard.core.rules import Thresholds, thresholds
+
+
+def is_breach(facts: LoanFacts, limits: Thresholds) -> bool:
+    """Whether the loan is at or above its trigger."""
+    return facts.loan.ltv >= limits.trigger
+
+
+def is_emergency(facts: LoanFacts, limits: Thresholds) -> bool:
+    return facts.loan.ltv >= limits.emergency
+
+
+def in_rescue(facts: LoanFacts, limits: Thresholds) -> bool:
+    """Whether the loan is to be brought to its target: once begun, a rescue goes on until it is there."""
+    return facts.episode_open or is_breach(facts, limits)
+
+
+def is_resting(facts: LoanFacts) -> bool:
+    """Whether the last rescue or release ended less than the cooldown ago."""
+    return facts.rested_ms is not None and facts.rested_ms < facts.policy.limits.cooldown_ms
+
+
+def asks(facts: LoanFacts) -> bool:
+    """Whether the loan is about to be given collateral."""
+    limits = thresholds(facts.policy, facts.loan)
+    free = facts.policy.protect and not facts.open_intents and facts.freshness.fresh
+    held_up = not facts.episode_open and not is_emergency(facts, limits) and is_resting(facts)
+    return free and in_rescue(facts, limits) and not held_up
