@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from ltv_guard.conditions import Conditions
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
 from ltv_guard.core.intents import Intent, State
@@ -67,6 +68,7 @@ class Guard:
         self._gatherer = Gatherer(options, rulebook, self._memory)
         self._notices = Notices(lambda: clock.now().monotonic_ms)
         self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
+        self._conditions = Conditions(rulebook, self._memory, self._notices)
         self._standing = Standing(options, account, clock, self._report, claim)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
         self._settler = Settler(journal, clock, self._memory, self._notices, self._sender, options.patience)
@@ -80,6 +82,8 @@ class Guard:
             ):
                 outcome, withheld = await self._cycle()
                 self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
+                if not (outcome.left_open or self._stopping()):  # it must not hold up what is under way
+                    await self._standing.look_again()
             return outcome
 
     @property
@@ -150,6 +154,7 @@ class Guard:
             else:
                 self._report.recovered(exchange.product)
                 self._report.book(book)
+                self._conditions.look(book, self._clock.now())
                 sight.books[exchange.product] = book
 
         await asyncio.gather(*(read(exchange) for exchange in self._products.values()))
