@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from ltv_guard.conditions import Conditions
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
 from ltv_guard.core.intents import Intent, State
@@ -84,6 +85,7 @@ class Guard:
             gatherer=self._gatherer,
             settler=self._settler,
             report=self._report,
+            conditions=Conditions(rulebook, self._memory, self._notices),
             notices=self._notices,
         )
 
@@ -96,6 +98,8 @@ class Guard:
             ):
                 outcome, withheld = await self._cycle()
                 self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
+                if not (outcome.left_open or self._stopping()):  # it must not hold up what is under way
+                    await self._standing.look_again()
             return outcome
 
     @property

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from ltv_guard.conditions import Conditions
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Channel, Kind, Product
@@ -40,6 +41,7 @@ class Observer:
         gatherer: Gatherer,
         settler: Settler,
         report: Reporter,
+        conditions: Conditions,
         notices: Notices,
     ) -> None:
         self._options = options
@@ -51,6 +53,7 @@ class Observer:
         self._gatherer = gatherer
         self._settler = settler
         self._report = report
+        self._conditions = conditions
         self._notices = notices
 
     async def observe(self, sight: Sight) -> None:
@@ -64,6 +67,7 @@ class Observer:
             else:
                 self._report.recovered(exchange.product)
                 self._report.book(book)
+                self._conditions.look(book, self._clock.now())
                 sight.books[exchange.product] = book
 
         await asyncio.gather(*(read(exchange) for exchange in self._products.values()))

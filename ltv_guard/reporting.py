@@ -10,6 +10,7 @@ import structlog
 
 from ltv_guard.core.decisions import Cause, Decision
 from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment
+from ltv_guard.core.maturity import maturity
 from ltv_guard.core.offers import NO_MORE
 from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
@@ -128,7 +129,7 @@ class Reporter:
                 continue
             self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
             if self._memory.missed[key] >= GONE_AFTER:
-                self._gone(self._memory.loans.pop(key))
+                self._gone(self._memory.loans.pop(key), book.began)
         for loan in book.loans:
             self._memory.loans[loan.key] = loan
             self._additions(loan)
@@ -142,11 +143,11 @@ class Reporter:
         elif self._notices.changed(topic, loan.additions):
             log.warning("collateral_limit", additions=loan.additions, **_named(loan.key))
 
-    def _gone(self, loan: Loan) -> None:
+    def _gone(self, loan: Loan, now: Moment) -> None:
         self._memory.missed.pop(loan.key, None)
         self._notices.ended(("decision", loan.key))
-        if loan.danger >= NEARLY_LIQUIDATED:
-            log.critical("loan_liquidated", last_ltv=loan.ltv, **_named(loan.key))
+        if (why := _why_liquidated(loan, now)) is not None:
+            log.critical("loan_liquidated", why=why, last_ltv=loan.ltv, **_named(loan.key))
         else:
             log.warning("loan_gone", last_ltv=loan.ltv, **_named(loan.key))
 
@@ -256,6 +257,14 @@ class Reporter:
             )
         else:
             self._notices.ended(topic)
+
+
+def _why_liquidated(loan: Loan, now: Moment) -> str | None:
+    """What speaks for it, where a loan is gone; None: it was repaid, as far as can be told."""
+    if loan.danger >= NEARLY_LIQUIDATED:
+        return "its LTV was last seen within 3 % of its liquidation LTV"
+    end = maturity(loan, now.exchange_ms, ())
+    return "its end was 48 h ago or more" if end is not None and end.is_forfeit else None
 
 
 def _without_amount(note: str) -> str:

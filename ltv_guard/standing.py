@@ -13,6 +13,7 @@ from ltv_guard.reporting import Reporter
 from ltv_guard.sight import GuardOptions
 
 PROBE_MS = 60_000  # how often a key that needs a human is tried again
+LOOK_AGAIN_MS = 3_600_000  # how often a key that is known is asked about: its VIP level may change
 
 log = structlog.stdlib.get_logger()
 
@@ -34,6 +35,7 @@ class Standing:
         self._report = report
         self._claim = claim
         self._lost: tuple[int, str] | None = None
+        self._asked_ms = clock.now().monotonic_ms
 
     @property
     def is_lost(self) -> bool:
@@ -54,6 +56,17 @@ class Standing:
         if self._options.live and not identity.can_adjust:
             self.lose("the key may not adjust loans: give it 'Spot trade', read-write")
         return Owner(self._options.environment, identity.user_id)
+
+    async def look_again(self) -> None:
+        """Each hour, what may have changed since: the exchange's terms go by the VIP level. Never fails."""
+        now_ms = self._clock.now().monotonic_ms
+        if self._claim is None or now_ms - self._asked_ms < LOOK_AGAIN_MS:
+            return
+        self._asked_ms = now_ms
+        try:
+            await self._claim(await self._account.identify())
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            log.debug("key_not_asked_again", why=str(error))
 
     def lose(self, why: str) -> None:
         """The exchange refuses this key: stop writing for the account, and go on watching."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,7 @@ from rich.table import Table
 from ltv_guard.core.decisions import Decision
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.rules import thresholds
+from ltv_guard.utc import iso
 
 PLAIN_WIDTH = 200  # where there is no terminal to fit
 
@@ -103,6 +103,7 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "fall_to_liquidation": _fall(loan.ltv, loan.liquidation_ltv),
         "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral if item.amount > 0},
         "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
+        "expires_at": None if loan.expires_at_ms is None else iso(loan.expires_at_ms),
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,
         "amount": format(decision.amount, "f") if decision.acts else None,
@@ -120,6 +121,8 @@ def _fall(ltv: Decimal, threshold: Decimal) -> str:
 
 
 def print_plans(plans: Sequence[AccountPlan]) -> None:
+    rows = plans_as_json(plans)
+    any_ends = any(row.get("expires_at") for row in rows)
     table = _table(
         "account",
         "loan",
@@ -130,8 +133,9 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
         "why",
         "fall to trigger / margin call / liquidation",
         "rule",
+        *(["ends"] if any_ends else []),
     )
-    for row in plans_as_json(plans):
+    for row in rows:
         if row["action"] == "blind":
             table.add_row(row["account"], "", "", "", "", "[red]blind[/]", row["reason"])
         elif row["action"] == "set_aside":
@@ -151,6 +155,7 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
                 row["reason"],
                 " / ".join(f"{Decimal(item):.1%}" for item in falls),
                 row["rule"],
+                *([_end(row["expires_at"])] if any_ends else []),
             )
     console = _console()
     console.print(table)
@@ -159,6 +164,11 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
             console.print(f"{plan.account}: nothing would be sent: {plan.withheld}")
     if not any(plan.decisions or plan.set_aside or plan.blind for plan in plans):
         console.print("No loans.")
+
+
+def _end(expires_at: str | None) -> str:
+    """To the minute: `2026-11-20 08:00 UTC`."""
+    return "" if expires_at is None else f"{expires_at[:16].replace('T', ' ')} UTC"
 
 
 def _loan_name(row: dict[str, Any]) -> str:
@@ -185,13 +195,9 @@ def intent_as_json(intent: Intent) -> dict[str, Any]:
         "ret_msg": intent.ret_msg,
         "ltv_before": format(intent.ltv_before, "f"),
         "ltv_after": None if intent.ltv_after is None else format(intent.ltv_after, "f"),
-        "created_at": _iso(intent.created_at_ms),
-        "updated_at": _iso(intent.updated_at_ms),
+        "created_at": iso(intent.created_at_ms),
+        "updated_at": iso(intent.updated_at_ms),
     }
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def print_intents(intents: Sequence[Intent]) -> None:

@@ -205,6 +205,7 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
         protect=protect,
         add=AddRule(trigger_ltv=policy.add.trigger_ltv, target_ltv=policy.add.target_ltv),
         collateral_preference=policy.collateral_preference,
+        maturity_notice_ms=tuple(int(seconds * MS) for seconds in policy.maturity_notice_s),
         reduce=ReduceRule(
             enabled=policy.reduce.enabled,
             trigger_ltv=policy.reduce.trigger_ltv,

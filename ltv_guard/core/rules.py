@@ -12,6 +12,7 @@ BEFORE_MARGIN_CALL = Decimal("0.03")  # the trigger keeps this distance from the
 EMERGENCY_BEFORE_MARGIN_CALL = Decimal("0.01")
 TARGET_BELOW_TRIGGER = Decimal("0.05")  # what a trigger that was pulled in leaves for its target
 RELEASE_BELOW_ADD = Decimal("0.05")  # a release never leads nearer to the add target than this
+NOTICE_MS = (604_800_000, 259_200_000, 86_400_000, 21_600_000)  # before the end of a fixed loan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class LoanPolicy:
     repay: RepayRule = field(default_factory=RepayRule)
     limits: Limits = field(default_factory=Limits)
     collateral_preference: tuple[str, ...] = ()
+    maturity_notice_ms: tuple[int, ...] = NOTICE_MS
 
     def candidates(self, loan: Loan) -> list[Collateral]:
         """The coins to secure `loan` with, most wanted first: an order's only one, or those preferred."""

@@ -156,6 +156,7 @@ class Policy(Section):
     repay: Repay = Repay()
     limits: Limits = Limits()
     collateral_preference: tuple[Coin, ...] = ("USDT", "USDC", "BTC", "ETH")
+    maturity_notice_s: tuple[Interval, ...] = (604800, 259200, 86400, 21600)
     pool_terms: PoolTerms = PoolTerms()
 
     @field_validator("collateral_preference")

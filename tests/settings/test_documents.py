@@ -115,7 +115,7 @@ def test_the_reference_names_every_key_and_its_default(path: str) -> None:
         value = value[part]
     if "accounts" in path:
         return
-    shown = f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
+    shown = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
     shown = {"None": "null", "True": "true", "False": "false"}.get(shown, shown)
     assert any(re.search(rf"\| `{re.escape(shown)}0?` \|", row) for row in rows), (path, shown)
 

@@ -71,6 +71,11 @@ Refusal = Callable[..., str]
         ("policy: {reduce: {after_s: -1}}", "policy.reduce.after_s", "0 or more"),
         ("policy: {reduce: {enabled: perhaps}}", "policy.reduce.enabled", "true or false"),
         # intervals
+        ("policy: {maturity_notice_s: [86400, 0]}", "policy.maturity_notice_s.1", "at least"),
+        ("policy: {maturity_notice_s: [-1]}", "policy.maturity_notice_s.0", "at least"),
+        ("policy: {maturity_notice_s: [1d]}", "policy.maturity_notice_s.0", "a number"),
+        ("policy: {maturity_notice_s: 86400}", "policy.maturity_notice_s", "a list"),
+        ("policy: {maturity_notice_s: }", "policy.maturity_notice_s", "a list"),
         ("schedule: {poll_interval_s: 0}", "schedule.poll_interval_s", "at least"),
         ("schedule: {poll_interval_s: -15}", "schedule.poll_interval_s", "at least"),
         ("schedule: {settle_interval_s: 0}", "schedule.settle_interval_s", "at least"),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from ltv_guard.settings import Match, Settings
+from ltv_guard.wiring import rulebook_of
 
 Load = Callable[..., Settings]
 Refusal = Callable[..., str]
@@ -61,6 +62,14 @@ def test_a_rule_lies_over_its_own_accounts_policy(load_text: Load) -> None:
     assert main.rules[0].policy.add.target_ltv == Decimal("0.61")
     assert second.rules[1].policy.add.trigger_ltv == Decimal("0.76")
     assert main.rules[1].policy.limits.cooldown_s == 0
+
+
+def test_a_rule_has_notices_of_its_own_or_its_accounts(load_text: Load) -> None:
+    rules = "overrides: [{match: {loan_coin: X}, policy: {maturity_notice_s: []}}, {match: {loan_coin: Y}}]\n"
+    main = load_text(rules + "policy: {maturity_notice_s: [60, 0.5]}").accounts["main"]
+
+    assert [rule.policy.maturity_notice_s for rule in main.rules] == [(), (60, 0.5)]
+    assert [policy.maturity_notice_ms for _, policy in rulebook_of(main).overrides] == [(), (60_000, 500)]
 
 
 def test_a_policy_that_clashes_only_after_merging_is_refused_where_it_was_written(refusal: Refusal) -> None:

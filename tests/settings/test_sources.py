@@ -82,6 +82,20 @@ def test_a_list_from_the_environment_is_json_or_has_commas(load_text: Load, text
     assert settings.accounts["main"].products == ("crypto_loan_legacy",)
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("604800, 21600", (604800, 21600)), ("[3, 2.5]", (3, 2.5)), ("60", (60,)), ("[]", ())],
+)
+def test_a_list_of_seconds_replaces_the_one_below_it_whole(
+    load_text: Load, text: str, seconds: tuple[float, ...]
+) -> None:
+    settings = load_text(
+        "policy: {maturity_notice_s: [9, 8, 7]}", {"LTV_GUARD_POLICY__MATURITY_NOTICE_S": text}
+    )
+
+    assert settings.accounts["main"].policy.maturity_notice_s == seconds
+
+
 def test_a_section_from_the_environment_is_json_with_exact_numbers(load_text: Load) -> None:
     settings = load_text(
         "",

@@ -77,6 +77,7 @@ class _TermsCache:
         self._client = client
         self._terms: Mapping[str, Terms] = {}
         self._level: str | None = None
+        self._tried_level: str | None = None
         self._read_at_ms: int | None = None
         self._tried_at_ms: int | None = None
 
@@ -84,9 +85,10 @@ class _TermsCache:
         """Terms for as many of `coins` as the exchange has. An outage is bridged with those of before."""
         now_ms = self._client.clock.now().monotonic_ms
         if self._is_due(coins, vip_level, now_ms):
-            self._tried_at_ms = now_ms
+            self._tried_at_ms, self._tried_level = now_ms, vip_level
             try:
-                self._terms = await self._read(vip_level)
+                # A coin that is suddenly missing keeps its terms: its loans must not lose their protection.
+                self._terms = {**self._terms, **await self._read(vip_level)}
                 self._read_at_ms, self._level = now_ms, vip_level
             except ExchangeUnavailable:
                 if self._read_at_ms is None:
@@ -97,7 +99,7 @@ class _TermsCache:
     def _is_due(self, coins: Collection[str], vip_level: str | None, now_ms: int) -> bool:
         if self._read_at_ms is None or self._tried_at_ms is None:
             return True
-        if now_ms - self._tried_at_ms < TERMS_RETRIED_MS and vip_level == self._level:
+        if now_ms - self._tried_at_ms < TERMS_RETRIED_MS and vip_level == self._tried_level:
             return False
         is_old = now_ms - self._read_at_ms >= TERMS_KEPT_MS
         return is_old or vip_level != self._level or not set(coins) <= self._terms.keys()

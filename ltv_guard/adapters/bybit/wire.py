@@ -41,6 +41,7 @@ CODES = {direction: code for code, direction in DIRECTIONS.items()}
 OWED = ("totalDebt", "residualInterest", "residualPenaltyInterest")
 UNNAMED = "(no orderId)"
 STATUSES = {1: RowStatus.SUCCESS, 2: RowStatus.PROCESSING, 3: RowStatus.FAILED}
+PLAUSIBLE_ENDS_MS = range(1, 4_102_444_800_000)  # until 2100
 
 
 def query_string(params: Mapping[str, str]) -> str:
@@ -130,8 +131,11 @@ def accuracy_in(terms: Mapping[str, Terms], row: Row) -> int:
 
 
 def _expiry(row: Row) -> int | None:
-    """Flexible loans carry an empty string."""
-    return None if row.get("expirationTime", "") in {"", None} else whole(row, "expirationTime")
+    """Flexible loans carry an empty string. A time that no loan can end at is no reason to set it aside."""
+    if row.get("expirationTime", "") in {"", None}:
+        return None
+    ends_at_ms = whole(row, "expirationTime")
+    return ends_at_ms if ends_at_ms in PLAUSIBLE_ENDS_MS else None
 
 
 def parse_history_row(item: object) -> HistoryRow:

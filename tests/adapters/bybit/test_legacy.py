@@ -243,6 +243,47 @@ async def test_a_new_vip_level_has_the_terms_read_again(exchange: Exchange, lega
     assert len(exchange.requests(TERMS)) == 2
 
 
+async def test_a_new_vip_level_brings_its_own_terms(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(1)]))
+    groups = [
+        {"vipLevel": level, "list": terms("BTC", call=call)["vipCoinList"][0]["list"]}  # type: ignore[index]
+        for level, call in [("VIP0", "0.80"), ("VIP1", "0.87")]
+    ]
+    exchange.answer(TERMS, {"vipCoinList": groups})
+    found = []
+    for legacy.vip_level in ("No VIP", "VIP-1", "VIP-1", "No VIP"):
+        found.append((await legacy.loans()).loans[0].margin_call_ltv)
+    assert found == [Decimal("0.80"), Decimal("0.87"), Decimal("0.87"), Decimal("0.80")]
+
+
+async def test_terms_of_a_new_level_that_cannot_be_read_are_asked_for_once_a_minute(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    exchange.answer(ORDERS, page([order(1)]))
+    await legacy.loans()
+    exchange.answer(TERMS, web.Response(status=404))
+    legacy.vip_level = "VIP-1"
+    for _ in range(5):
+        assert len((await legacy.loans()).loans) == 1
+        time.seconds += 15
+    assert len(exchange.requests(TERMS)) == 3
+    exchange.answer(TERMS, terms("BTC", call="0.80"))
+    time.seconds += 60
+    assert (await legacy.loans()).loans[0].margin_call_ltv == Decimal("0.80")
+
+
+async def test_a_coin_that_new_terms_lack_keeps_those_of_before(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    exchange.answer(ORDERS, page([order(1), order(2, collateralCurrency="ETH")]))
+    exchange.answer(TERMS, terms("BTC", "ETH"), terms("ETH", call="0.80"))
+    await legacy.loans()
+    time.seconds += 3601
+    book = await legacy.loans()
+    assert [loan.margin_call_ltv for loan in book.loans] == [Decimal("0.87"), Decimal("0.80")]
+    assert book.set_aside == ()
+
+
 async def test_the_history_ends_where_rows_are_older_than_its_horizon(
     exchange: Exchange, legacy: LegacyLoans
 ) -> None:

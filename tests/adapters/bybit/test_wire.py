@@ -121,6 +121,12 @@ def test_a_flexible_order_has_no_expiry_and_unknown_fields_are_ignored() -> None
     assert loans[0].expires_at_ms is None
 
 
+@pytest.mark.parametrize("ends", ["0", "-1", "4102444800000", "9" * 30, None])
+def test_an_end_that_no_loan_can_have_is_none_and_the_order_is_guarded(ends: str | None) -> None:
+    loans, aside = parse_orders([{**ORDER, "expirationTime": ends}], TERMS)
+    assert (loans[0].expires_at_ms, aside) == (None, ())
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
