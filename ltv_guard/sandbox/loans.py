@@ -5,10 +5,10 @@ from decimal import Decimal
 from . import payloads
 from .calls import DIRECTIONS, Call, amount_of
 from .exchange import Exchange
-from .ledger import Handling
 from .market import Moment
 from .paging import page
 from .payloads import Payload
+from .records import Handling
 from .refusals import LEGACY, POOL, Refusal
 from .services import shown
 

@@ -8,6 +8,18 @@ Direction = Literal["add", "reduce"]
 SUCCESS, PROCESSING, FAILED = 1, 2, 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handling:
+    """How the exchange treats one request out of the ordinary (faults)."""
+
+    hidden_s: Decimal = Decimal(0)
+    processing_s: Decimal = Decimal(0)
+    fails: bool = False
+
+
+ORDINARY = Handling()
+
+
 @dataclass(slots=True, kw_only=True)
 class Adjustment:
     """A change of collateral, and the history's row about it.

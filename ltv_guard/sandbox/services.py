@@ -6,11 +6,10 @@ from . import payloads
 from .accounts import Account
 from .calls import Call, amount_of
 from .exchange import Exchange
-from .ledger import Handling
 from .market import Moment
 from .paging import page
 from .payloads import Payload
-from .records import Transfer
+from .records import Handling, Transfer
 from .refusals import LEGACY, Refusal
 
 

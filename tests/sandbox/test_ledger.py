@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltv_guard.sandbox import Scenario
-from ltv_guard.sandbox.ledger import Handling, Ledger
+from ltv_guard.sandbox.ledger import Ledger
 from ltv_guard.sandbox.market import Moment
-from ltv_guard.sandbox.records import FAILED, PROCESSING, SUCCESS, Direction, Transfer
+from ltv_guard.sandbox.records import FAILED, PROCESSING, SUCCESS, Direction, Handling, Transfer
 from ltv_guard.sandbox.refusals import Refusal
 
 D = Decimal

@@ -1,0 +1,45 @@
+"""What all of the ledger stands on: accounts, how they looked a while ago, and the scenario's terms."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import count
+
+from .accounts import Account, Loan, Memory, open_account
+from .market import Moment
+from .refusals import LEGACY, POOL, refusal
+from .scenario import Scenario
+
+
+class Books:
+    """The accounts of all users. Whoever changes one says so by `changed`, for reads that look back."""
+
+    def __init__(self, scenario: Scenario, time_ms: int) -> None:
+        self.scenario = scenario
+        self.accounts = {
+            user: open_account(user, plan, scenario, time_ms) for user, plan in scenario.users.items()
+        }
+        self._memory = {user: Memory(account) for user, account in self.accounts.items()}
+
+    def as_of(self, user: str, real_s: Decimal) -> Account:
+        """Give a copy of the account as it was at that real time (two minutes back at most)."""
+        return self._memory[user].at(real_s)
+
+    def loan(self, user: str, product: str, loan_id: str) -> Loan:
+        """Find an open loan of this user, or refuse."""
+        account = self.accounts[user]
+        found: Loan | None = account.pool if product == POOL else account.orders.get(loan_id)
+        if found is None or found.status != "open":
+            raise refusal("no_loan", product, "Loan order does not exist")
+        return found
+
+    def changed(self, account: Account, moment: Moment) -> None:
+        """Remember how the account looks from this moment on."""
+        self._memory[account.user].remember(account, moment)
+
+
+def growing_ids(legacy: int, pool: int, time_ms: int) -> dict[str, Iterator[int]]:
+    """Count ids for each product from there on.
+
+    They grow with time, as the real ones do: a journal that met an earlier sandbox never sees one twice.
+    """
+    return {LEGACY: count(legacy + (time_ms << 20)), POOL: count(pool + time_ms)}
