@@ -6,6 +6,7 @@ from itertools import count
 
 from .accounts import Account, Loan, Memory, open_account
 from .market import Moment
+from .records import Row
 from .refusals import LEGACY, POOL, refusal
 from .scenario import Scenario
 
@@ -43,3 +44,16 @@ def growing_ids(legacy: int, pool: int, time_ms: int) -> dict[str, Iterator[int]
     They grow with time, as the real ones do: a journal that met an earlier sandbox never sees one twice.
     """
     return {LEGACY: count(legacy + (time_ms << 20)), POOL: count(pool + time_ms)}
+
+
+def take_due(waiting: list[Row], moment: Moment) -> list[Row]:
+    """Take those rows out that are to be settled by now."""
+    due = [row for row in waiting if row.settles_at_s <= moment.real_s]
+    waiting[:] = [row for row in waiting if row.settles_at_s > moment.real_s]
+    return due
+
+
+def too_fine(amount: Decimal, accuracy: int) -> bool:
+    """Tell whether an amount is written with more decimals than its coin has."""
+    exponent = amount.as_tuple().exponent
+    return not isinstance(exponent, int) or -exponent > accuracy

@@ -99,6 +99,12 @@ class Exchange:
         chosen = coin or next(iter(loan.holdings()))
         return self.ledger.adjust(loan, chosen, direction, amount, moment, by="app")
 
+    def user_repay(self, user: str, loan_id: str, amount: Decimal, coin: str | None = None) -> Repayment:
+        """Repay from the Funding wallet as the user does in the exchange's own app."""
+        moment = self.look()
+        loan = self._loan(user, loan_id)
+        return self.ledger.repay(loan, coin or loan.debts()[0][0], amount, moment, by="app")
+
     def partial_liquidation(
         self, user: str, loan_id: str, amount: Decimal, coin: str | None = None
     ) -> Repayment:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from .accounts import Loan
-from .books import Books, growing_ids
+from .books import Books, growing_ids, take_due, too_fine
 from .market import Moment
 from .orders import DUST
 from .records import (
@@ -20,7 +20,7 @@ from .records import (
     Transfer,
 )
 from .refusals import POOL, Refusal, refusal
-from .repayments import BY_LIQUIDATION, Repayments
+from .repayments import Repayments
 from .scenario import Scenario
 from .transfers import Transfers
 
@@ -103,8 +103,7 @@ class Ledger(Books):
         product = loan.product
         if amount <= 0:
             raise refusal("amount", product, "Amount must be greater than zero")
-        exponent = amount.as_tuple().exponent
-        if not isinstance(exponent, int) or -exponent > loan.coin_terms(coin).accuracy:
+        if too_fine(amount, loan.coin_terms(coin).accuracy):
             raise refusal("precision", product, "Amount exceeds the coin's precision")
         if direction == "reduce":
             maximum = loan.maximum_release(coin, moment.prices)
@@ -142,9 +141,19 @@ class Ledger(Books):
 
     # Paying and moving
 
-    def repay(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
-        """Pay from the Funding wallet (repayments.py)."""
-        return self._repayments.ask(loan, coin, amount, moment)
+    def repay(
+        self,
+        loan: Loan,
+        coin: str,
+        amount: Decimal,
+        moment: Moment,
+        *,
+        by: str = "api",
+        signed_at: str = "",
+        handling: Handling = ORDINARY,
+    ) -> Repayment:
+        """Pay from the Funding wallet, at most what is owed, or raise Refusal and move nothing."""
+        return self._repayments.ask(loan, coin, amount, moment, by=by, signed_at=signed_at, handling=handling)
 
     def partial_repayment(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
         """Let debt shrink by a payment from outside the Funding wallet."""
@@ -158,8 +167,7 @@ class Ledger(Books):
             raise ValueError(f"{amount} {coin} is more than a part of the debt")
         loan.move(coin, -amount)
         paid = proceeds.quantize(DUST, ROUND_DOWN)
-        used = loan.pay(debt_coin, paid)
-        return self._repayments.book(loan, debt_coin, used, moment, kind=BY_LIQUIDATION)
+        return self._repayments.by_liquidation(loan, debt_coin, loan.pay(debt_coin, paid), moment)
 
     def transfer(self, wanted: Transfer, moment: Moment, *, handling: Handling = ORDINARY) -> Transfer:
         """Move coins between a user's wallets (transfers.py)."""
@@ -173,10 +181,10 @@ class Ledger(Books):
     # Time
 
     def look(self, moment: Moment) -> None:
-        """Let time pass up to this moment: interest, waiting adjustments, LTV extremes, liquidations."""
+        """Let time pass up to this moment: interest, what waits to settle, LTV extremes, liquidations."""
         self._transfers.settle(moment)
-        for row in [row for row in self._waiting if row.settles_at_s <= moment.real_s]:
-            self._waiting.remove(row)
+        self._repayments.settle(moment)
+        for row in take_due(self._waiting, moment):
             self._settle(row, moment)
         for loan in self.open_loans():
             loan.accrue(moment)
@@ -229,4 +237,4 @@ class Ledger(Books):
         loan.write_off()
         loan.status = "liquidated"
         for coin, amount in debts:
-            self._repayments.book(loan, coin, amount, moment, kind=BY_LIQUIDATION)
+            self._repayments.by_liquidation(loan, coin, amount, moment)

@@ -1,18 +1,13 @@
 """The exchange's endpoints over HTTP: payloads, retCodes, pages, limits, and the control plane."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any
 
 import pytest
-
-from ltv_guard.sandbox import Exchange
+from sandbox_world import ORDER, TWIN, Serve
 
 D = Decimal
-ORDER, TWIN = "1001", "2001"
-Serve = Callable[..., AbstractAsyncContextManager[tuple[Exchange, Any]]]
 OLD, COMMON = "/v5/crypto-loan", "/v5/crypto-loan-common"
 
 
@@ -259,20 +254,13 @@ async def test_terms_are_public_and_listed_by_vip_level(serve: Serve) -> None:
 
 async def test_transfers_and_repayments_over_the_wire(serve: Serve) -> None:
     async with serve() as (exchange, client):
-        body = {
-            "transferId": "c0ffee",
-            "coin": "BTC",
-            "amount": "0.5",
-            "fromAccountType": "UNIFIED",
-            "toAccountType": "FUND",
-        }
-        twice = [await client.post("/v5/asset/transfer/inter-transfer", **body) for _ in range(2)]
+        moved = await client.transfer("0.5")
         repaid = await client.post(f"{OLD}/repay", orderId=ORDER, amount="1000")
         pool = await client.post("/v5/crypto-loan-flexible/repay", loanCurrency="USDT", amount="500")
         old = await client.get(f"{OLD}/repayment-history")
         new = await client.get("/v5/crypto-loan-flexible/repayment-history")
         account = exchange.ledger.accounts["1"]
-        assert [one["result"]["status"] for one in twice] == ["SUCCESS", "SUCCESS"]
+        assert moved["result"]["status"] == "SUCCESS"
         assert (account.balance("BTC"), account.balance("USDT")) == (D("2.5"), 48500)
         assert old["result"]["list"][0]["repayId"] == repaid["result"]["repayId"]
         assert new["result"]["list"][0]["repayId"] == pool["result"]["repayId"]
@@ -345,3 +333,12 @@ async def test_a_fixed_loan_says_when_it_ends(serve: Serve) -> None:
     row = answer["result"]["list"][0]
     assert 3_590_000 < int(row["expirationTime"]) - answer["time"] <= 3_600_000
     assert (row["loanTerm"], row["residualInterest"]) == ("30", "0.04016")
+
+
+async def test_every_kind_of_write_has_its_own_allowance(serve: Serve) -> None:
+    writes = ["adjust", "repay", "repay a pool", "transfer"]
+    async with serve(limits={}) as (exchange, client):
+        codes = [(await client.post(path, **body))["retCode"] for path, body in map(client.write, 2 * writes)]
+        assert codes == [0, 0, 0, 0, 10006, 10006, 10006, 10006]
+        assert len(exchange.limits.violations) == 4
+        assert (len(exchange.ledger.repayments), len(exchange.ledger.transfers)) == (2, 1)
