@@ -8,7 +8,7 @@ from .accounts import Account, Loan, Memory, open_account
 from .market import Moment
 from .records import Row
 from .refusals import LEGACY, POOL, refusal
-from .scenario import Scenario
+from .scenario import CoinTerms, Scenario
 
 
 class Books:
@@ -32,6 +32,16 @@ class Books:
         if found is None or found.status != "open":
             raise refusal("no_loan", product, "Loan order does not exist")
         return found
+
+    def set_terms(self, coin: str, terms: CoinTerms) -> None:
+        """Change a coin's terms as collateral; loans that exist follow them."""
+        self.scenario = self.scenario.model_copy(update={"coins": self.scenario.coins | {coin: terms}})
+        for account in self.accounts.values():
+            for order in account.orders.values():
+                if order.collateral_coin == coin:
+                    order.terms = terms
+            if account.pool:
+                account.pool.terms[coin] = terms
 
     def changed(self, account: Account, moment: Moment) -> None:
         """Remember how the account looks from this moment on."""
