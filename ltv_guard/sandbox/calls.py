@@ -11,8 +11,8 @@ from .faults import Fault, Target
 from .limits import Allowance
 from .market import Moment
 from .payloads import Payload
-from .records import Direction
-from .refusals import POOL, Refusal, refusal
+from .records import Direction, Handling
+from .refusals import LEGACY, POOL, Refusal, refusal
 from .scenario import ApiKey
 from .signatures import SignedRequest, check_key, check_permission
 
@@ -124,6 +124,19 @@ def amount_of(call: Call, product: str) -> Decimal:
     if not PLAIN_NUMBER.fullmatch(text):
         raise refusal("precision", product, "Amount is not a plain number")
     return Decimal(text)
+
+
+def handling_of(call: Call) -> Handling:
+    """Say how the exchange treats a write out of the ordinary; a legacy loan's are final at once."""
+    lag, slow, failed = (call.fault(kind) for kind in ("history_lag", "status_processing", "status_failed"))
+    hidden_s = (lag and lag.seconds) or Decimal(0)
+    if call.endpoint.product == LEGACY:
+        return Handling(hidden_s=hidden_s)
+    return Handling(
+        hidden_s=hidden_s,
+        processing_s=(slow and slow.seconds) or Decimal(0),
+        fails=failed is not None,
+    )
 
 
 def carry_out(exchange: Exchange, call: Call) -> Payload:

@@ -2,9 +2,12 @@
 
 GET    /sandbox/state[?wire=0]      the whole ledger (state.py)
 POST   /sandbox/price               {"coin", "price"}: hold a USD price; null gives the coin back to its path
+POST   /sandbox/terms               {"coin", "margin_call_ltv", "liquidation_ltv"}: either or both, and for
+                                    orders that exist too
 POST   /sandbox/faults              one fault, or a list of them (faults.py)
 DELETE /sandbox/faults              no fault from now on
 POST   /sandbox/user-adjust         {"user", "loan_id", "direction", "amount"[, "coin"]}: the user's own hand
+POST   /sandbox/user-repay          {"user", "loan_id", "amount"[, "coin"]}: the same, from the Funding wallet
 POST   /sandbox/partial-liquidation {"user", "loan_id", "amount"[, "coin"]}: collateral coins sold for debt
 POST   /sandbox/partial-repayment   {"user", "loan_id", "amount"[, "coin"]}: debt paid from outside
 POST   /sandbox/deposit             {"user", "coin", "amount"[, "wallet"]}: negative takes out
@@ -29,7 +32,7 @@ from .refusals import Refusal
 from .state import jsonable, state_of
 
 Asked = dict[str, Any]
-WRONG = (KeyError, TypeError, ValueError, InvalidOperation, ValidationError, Refusal)
+WRONG = (LookupError, TypeError, ValueError, InvalidOperation, ValidationError, Refusal)
 
 
 class Control:
@@ -39,13 +42,15 @@ class Control:
         self.exchange = exchange
         self._posts: dict[str, Callable[[Asked], object]] = {
             "price": self._price,
+            "terms": self._terms,
             "faults": self._faults,
             "user-adjust": self._user_adjust,
-            "partial-liquidation": self._partial_liquidation,
-            "partial-repayment": self._partial_repayment,
+            "user-repay": _of_a_loan(exchange.user_repay),
+            "partial-liquidation": _of_a_loan(exchange.partial_liquidation),
+            "partial-repayment": _of_a_loan(exchange.partial_repayment),
             "deposit": self._deposit,
-            "clock": lambda asked: self.exchange.set_clock(int(asked["offset_ms"])),
-            "platform": lambda asked: self.exchange.set_platform(**asked),
+            "clock": lambda asked: exchange.set_clock(int(asked["offset_ms"])),
+            "platform": lambda asked: exchange.set_platform(**asked),
         }
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -74,6 +79,10 @@ class Control:
         price = asked["price"]
         self.exchange.set_price(asked["coin"], None if price is None else Decimal(str(price)))
 
+    def _terms(self, asked: Asked) -> None:
+        ltvs = {name: Decimal(ltv) for name, ltv in asked.items() if name != "coin"}
+        self.exchange.set_terms(asked["coin"], **ltvs)
+
     def _faults(self, asked: Asked | list[Asked]) -> None:
         for fault in [Fault.model_validate(one) for one in (asked if isinstance(asked, list) else [asked])]:
             self.exchange.add_fault(fault)
@@ -83,17 +92,12 @@ class Control:
             asked["user"], asked["loan_id"], asked["direction"], Decimal(asked["amount"]), asked.get("coin")
         )
 
-    def _partial_liquidation(self, asked: Asked) -> object:
-        return self.exchange.partial_liquidation(
-            asked["user"], asked["loan_id"], Decimal(asked["amount"]), asked.get("coin")
-        )
-
-    def _partial_repayment(self, asked: Asked) -> object:
-        return self.exchange.partial_repayment(
-            asked["user"], asked["loan_id"], Decimal(asked["amount"]), asked.get("coin")
-        )
-
     def _deposit(self, asked: Asked) -> None:
         self.exchange.deposit(
             asked["user"], asked["coin"], Decimal(asked["amount"]), asked.get("wallet", "FUND")
         )
+
+
+def _of_a_loan(act: Callable[[str, str, Decimal, str | None], object]) -> Callable[[Asked], object]:
+    """Read what a hand on a loan needs: whose, which, how many coins, and of which coin."""
+    return lambda asked: act(asked["user"], asked["loan_id"], Decimal(asked["amount"]), asked.get("coin"))

@@ -12,7 +12,7 @@ from .limits import RateLimits
 from .market import Market, Moment
 from .records import Adjustment, Direction, Repayment
 from .refusals import LEGACY, POOL
-from .scenario import Scenario
+from .scenario import CoinTerms, Scenario
 
 KEPT_WRITES, KEPT_READS = 20_000, 2_000
 
@@ -25,7 +25,6 @@ class Exchange:
     """
 
     def __init__(self, scenario: Scenario, clock: Clock | None = None) -> None:
-        self.scenario = scenario
         self.url = ""
         self.clock = clock or Clock(scenario.clock_offset_ms)
         self.market = Market(scenario.market)
@@ -37,6 +36,11 @@ class Exchange:
         self.writes: deque[dict[str, Any]] = deque(maxlen=KEPT_WRITES)
         self.reads: deque[dict[str, Any]] = deque(maxlen=KEPT_READS)
         self._looked_s = Decimal(0)
+
+    @property
+    def scenario(self) -> Scenario:
+        """Give the scenario, with the terms as they stand now."""
+        return self.ledger.scenario
 
     def moment(self, real_s: Decimal | None = None) -> Moment:
         """Give this instant, or the market at another real time."""
@@ -78,6 +82,19 @@ class Exchange:
         self.market.set_price(coin, price, self.clock.real_s())
         self.look()
 
+    def set_terms(
+        self, coin: str, margin_call_ltv: Decimal | None = None, liquidation_ltv: Decimal | None = None
+    ) -> None:
+        """Change a coin's LTVs as collateral from now on, either or both; orders that exist follow them."""
+        if coin not in self.market.coins:
+            raise KeyError(coin)
+        self.look()
+        asked = {"margin_call_ltv": margin_call_ltv, "liquidation_ltv": liquidation_ltv}
+        changes = {name: ltv for name, ltv in asked.items() if ltv is not None}
+        terms = CoinTerms.model_validate(self.scenario.terms(coin).model_dump() | changes)
+        self.ledger.set_terms(coin, terms)
+        self.look()
+
     def add_fault(self, fault: Fault) -> None:
         self.faults.add(fault)
 
@@ -98,6 +115,12 @@ class Exchange:
         loan = self._loan(user, loan_id)
         chosen = coin or next(iter(loan.holdings()))
         return self.ledger.adjust(loan, chosen, direction, amount, moment, by="app")
+
+    def user_repay(self, user: str, loan_id: str, amount: Decimal, coin: str | None = None) -> Repayment:
+        """Repay from the Funding wallet as the user does in the exchange's own app."""
+        moment = self.look()
+        loan = self._loan(user, loan_id)
+        return self.ledger.repay(loan, coin or loan.debts()[0][0], amount, moment, by="app")
 
     def partial_liquidation(
         self, user: str, loan_id: str, amount: Decimal, coin: str | None = None

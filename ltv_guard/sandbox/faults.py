@@ -68,12 +68,14 @@ class Fault(BaseModel):
       for that request: receive window and times.
     - stale_reads: what is shown is `seconds` old. `variant`: whole (prices too), old_collateral (at
       today's prices), new_collateral_old_ltv.
-    - history_lag: on history, rows younger than `seconds` are missing; on adjust, its row is, for so long.
+    - history_lag: on history, repayments and transfers, rows younger than `seconds` are missing; on adjust,
+      repay and transfer, the row of that request is, for so long.
     - nonsense: `field` becomes `value`, or is gone (`remove`), in the row named by `loan_id` (an order
       id, a coin, `pool`, or every row). cursor_loop: the same page and cursor again and again
       (`value: endless`: ever new cursors). duplicate_key: a second retCode, `code`, in the answer.
-    - status_processing: a pool's adjustment stays at status 2 for `seconds`, then is carried out, if it
-      still can be. status_failed: it ends at status 3. Both also strike transfers: PENDING, FAILED.
+    - status_processing: a pool's adjustment or repayment stays at status 2 for `seconds`, then is carried
+      out, if it still can be. status_failed: it ends at status 3. Transfers likewise: PENDING, FAILED. What a
+      legacy loan is asked is final at once.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,71 +1,58 @@
 """The exchange's books: exact, synchronous, no I/O and no clock. Every effect is atomic and written down."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
-from itertools import count
 
-from .accounts import Account, Loan, Memory, open_account
+from .accounts import Loan
+from .books import Books, growing_ids, take_due, too_fine
 from .market import Moment
-from .orders import DUST, Order
-from .records import FAILED, PROCESSING, SUCCESS, Adjustment, Direction, Liquidation, Repayment, Transfer
-from .refusals import LEGACY, POOL, Refusal, refusal
+from .orders import DUST
+from .records import (
+    FAILED,
+    ORDINARY,
+    PROCESSING,
+    SUCCESS,
+    Adjustment,
+    Direction,
+    Handling,
+    Liquidation,
+    Repayment,
+    Transfer,
+)
+from .refusals import POOL, Refusal, refusal
+from .repayments import Repayments
 from .scenario import Scenario
+from .transfers import Transfers
 
 ZERO = Decimal(0)
-FIRST_LEGACY_ID, FIRST_POOL_ID, FIRST_REPAY_ID = 1794318409405331968, 27511, 1771
+FIRST_LEGACY_ID, FIRST_POOL_ID = 1794318409405331968, 27511
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handling:
-    """How the exchange treats one adjustment out of the ordinary (faults)."""
-
-    hidden_s: Decimal = ZERO
-    processing_s: Decimal = ZERO
-    fails: bool = False
-
-
-class Ledger:
-    """Accounts and all that happened to them. Callers say when: every operation takes its moment."""
+class Ledger(Books):
+    """All that happened to the accounts. Callers say when: every operation takes its moment."""
 
     def __init__(self, scenario: Scenario, time_ms: int) -> None:
-        self.scenario = scenario
-        self.accounts = {
-            user: open_account(user, plan, scenario, time_ms) for user, plan in scenario.users.items()
-        }
+        super().__init__(scenario, time_ms)
         self.adjustments: list[Adjustment] = []
-        self.repayments: list[Repayment] = []
-        self.transfers: dict[str, Transfer] = {}
         self.liquidations: list[Liquidation] = []
         self.closed_coins = set(scenario.closed_collateral)
         self.col_res: str = scenario.col_res
-        self._memory = {user: Memory(account) for user, account in self.accounts.items()}
+        self._repayments, self._transfers = Repayments(self, time_ms), Transfers(self)
         self._waiting: list[Adjustment] = []
-        # Ids grow with time, as the real ones do: a journal that met an earlier sandbox never sees one twice.
-        self._ids = {
-            LEGACY: count(FIRST_LEGACY_ID + (time_ms << 20)),
-            POOL: count(FIRST_POOL_ID + time_ms),
-        }
-        self._repay_ids = count(FIRST_REPAY_ID)
-
-    # Reading
+        self._ids = growing_ids(FIRST_LEGACY_ID, FIRST_POOL_ID, time_ms)
 
     @property
     def effects(self) -> list[Adjustment]:
         """Give the adjustments whose coins have moved."""
         return [row for row in self.adjustments if row.applied_ms is not None]
 
-    def as_of(self, user: str, real_s: Decimal) -> Account:
-        """Give a copy of the account as it was at that real time (two minutes back at most)."""
-        return self._memory[user].at(real_s)
+    @property
+    def repayments(self) -> list[Repayment]:
+        return self._repayments.rows
 
-    def loan(self, user: str, product: str, loan_id: str) -> Loan:
-        """Find an open loan of this user, or refuse."""
-        account = self.accounts[user]
-        found: Loan | None = account.pool if product == POOL else account.orders.get(loan_id)
-        if found is None or found.status != "open":
-            raise refusal("no_loan", product, "Loan order does not exist")
-        return found
+    @property
+    def transfers(self) -> dict[str, Transfer]:
+        return self._transfers.rows
 
     # Adjusting
 
@@ -79,7 +66,7 @@ class Ledger:
         *,
         by: str = "api",
         signed_at: str = "",
-        handling: Handling = Handling(),
+        handling: Handling = ORDINARY,
     ) -> Adjustment:
         """Move collateral between Funding wallet and loan, or raise Refusal and move nothing."""
         maximum = self._check(loan, coin, direction, amount, moment)
@@ -116,8 +103,7 @@ class Ledger:
         product = loan.product
         if amount <= 0:
             raise refusal("amount", product, "Amount must be greater than zero")
-        exponent = amount.as_tuple().exponent
-        if not isinstance(exponent, int) or -exponent > loan.coin_terms(coin).accuracy:
+        if too_fine(amount, loan.coin_terms(coin).accuracy):
             raise refusal("precision", product, "Amount exceeds the coin's precision")
         if direction == "reduce":
             maximum = loan.maximum_release(coin, moment.prices)
@@ -151,40 +137,27 @@ class Ledger:
         loan.move(row.coin, sign * row.amount)
         row.ltv_after = loan.ltv(moment.prices)
         row.status, row.applied_ms, row.applied_s = SUCCESS, moment.time_ms, moment.real_s
-        self._changed(account, moment)
+        self.changed(account, moment)
 
-    # Paying back
+    # Paying and moving
 
-    def repay(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
-        """Pay from the Funding wallet, at most what is owed; an order paid in full returns its collateral."""
-        account = self.accounts[loan.user]
-        if isinstance(loan, Order) and coin != loan.loan_coin:
-            raise refusal("no_loan", loan.product, "Not the loan's coin")
-        if amount <= 0:
-            raise refusal("amount", loan.product, "Amount must be greater than zero")
-        if amount > account.balance(coin):
-            raise refusal("balance", loan.product, "Insufficient balance")
-        used = loan.pay(
-            coin, amount if isinstance(loan, Order) else min(amount, loan.flexible.get(coin, ZERO))
-        )
-        if not used:
-            raise refusal("no_loan", loan.product, "No flexible debt in this coin")
-        account.credit(coin, -used)
-        return self._repaid(loan, coin, used, self._freed(loan), 1, moment)
-
-    def _freed(self, loan: Loan) -> Decimal:
-        """Close an order that owes nothing any more, and give its collateral back."""
-        if not isinstance(loan, Order) or loan.owed > 0:
-            return ZERO
-        freed, loan.status = loan.collateral, "repaid"
-        loan.move(loan.collateral_coin, -freed)
-        self.accounts[loan.user].credit(loan.collateral_coin, freed)
-        return freed
+    def repay(
+        self,
+        loan: Loan,
+        coin: str,
+        amount: Decimal,
+        moment: Moment,
+        *,
+        by: str = "api",
+        signed_at: str = "",
+        handling: Handling = ORDINARY,
+    ) -> Repayment:
+        """Pay from the Funding wallet, at most what is owed, or raise Refusal and move nothing."""
+        return self._repayments.ask(loan, coin, amount, moment, by=by, signed_at=signed_at, handling=handling)
 
     def partial_repayment(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
         """Let debt shrink by a payment from outside the Funding wallet."""
-        used = loan.pay(coin, amount)
-        return self._repaid(loan, coin, used, self._freed(loan), 1, moment)
+        return self._repayments.from_outside(loan, coin, amount, moment)
 
     def partial_liquidation(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
         """Sell some collateral at its price against the debt, without a row in the adjustment history."""
@@ -194,71 +167,24 @@ class Ledger:
             raise ValueError(f"{amount} {coin} is more than a part of the debt")
         loan.move(coin, -amount)
         paid = proceeds.quantize(DUST, ROUND_DOWN)
-        return self._repaid(loan, debt_coin, loan.pay(debt_coin, paid), ZERO, 2, moment)
+        return self._repayments.by_liquidation(loan, debt_coin, loan.pay(debt_coin, paid), moment)
 
-    def _repaid(
-        self, loan: Loan, coin: str, amount: Decimal, returned: Decimal, kind: int, moment: Moment
-    ) -> Repayment:
-        row = Repayment(
-            repay_id=next(self._repay_ids),
-            user=loan.user,
-            product=loan.product,
-            loan_id=loan.loan_id,
-            coin=coin,
-            amount=amount,
-            collateral_coin=loan.collateral_coin if isinstance(loan, Order) else "",
-            collateral_returned=returned,
-            term=loan.term if isinstance(loan, Order) else "",
-            kind=kind,
-            time_ms=moment.time_ms,
-        )
-        self.repayments.append(row)
-        self._changed(self.accounts[loan.user], moment)
-        return row
-
-    # Wallets
-
-    def transfer(self, wanted: Transfer, moment: Moment, *, handling: Handling = Handling()) -> Transfer:
-        """Move coins between a user's wallets, once for each transfer id."""
-        known = self.transfers.get(wanted.transfer_id)
-        if known:
-            if known.user != wanted.user:
-                raise Refusal(10001, "transferId is in use")
-            return known
-        account = self.accounts[wanted.user]
-        if wanted.amount > account.balance(wanted.coin, wanted.source):
-            raise Refusal(131212, "insufficient balance")
-        self.transfers[wanted.transfer_id] = wanted
-        wanted.settles_as = "FAILED" if handling.fails else "SUCCESS"
-        wanted.settles_at_s = moment.real_s + handling.processing_s
-        self._settle_transfers(moment)
-        return wanted
-
-    def _settle_transfers(self, moment: Moment) -> None:
-        for row in self.transfers.values():
-            if row.status != "PENDING" or row.settles_at_s > moment.real_s:
-                continue
-            account = self.accounts[row.user]
-            row.status = row.settles_as
-            if row.amount > account.balance(row.coin, row.source):
-                row.status = "FAILED"
-            if row.status == "SUCCESS":
-                account.credit(row.coin, -row.amount, row.source)
-                account.credit(row.coin, row.amount, row.destination)
-                self._changed(account, moment)
+    def transfer(self, wanted: Transfer, moment: Moment, *, handling: Handling = ORDINARY) -> Transfer:
+        """Move coins between a user's wallets (transfers.py)."""
+        return self._transfers.ask(wanted, moment, handling)
 
     def deposit(self, user: str, coin: str, amount: Decimal, moment: Moment, wallet: str = "FUND") -> None:
         """Bring coins in from outside, or take them out when negative."""
         self.accounts[user].credit(coin, amount, wallet)
-        self._changed(self.accounts[user], moment)
+        self.changed(self.accounts[user], moment)
 
     # Time
 
     def look(self, moment: Moment) -> None:
-        """Let time pass up to this moment: interest, waiting adjustments, LTV extremes, liquidations."""
-        self._settle_transfers(moment)
-        for row in [row for row in self._waiting if row.settles_at_s <= moment.real_s]:
-            self._waiting.remove(row)
+        """Let time pass up to this moment: interest, what waits to settle, LTV extremes, liquidations."""
+        self._transfers.settle(moment)
+        self._repayments.settle(moment)
+        for row in take_due(self._waiting, moment):
             self._settle(row, moment)
         for loan in self.open_loans():
             loan.accrue(moment)
@@ -311,7 +237,4 @@ class Ledger:
         loan.write_off()
         loan.status = "liquidated"
         for coin, amount in debts:
-            self._repaid(loan, coin, amount, ZERO, 2, moment)
-
-    def _changed(self, account: Account, moment: Moment) -> None:
-        self._memory[account.user].remember(account, moment)
+            self._repayments.by_liquidation(loan, coin, amount, moment)

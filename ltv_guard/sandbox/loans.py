@@ -3,14 +3,13 @@
 from decimal import Decimal
 
 from . import payloads
-from .calls import DIRECTIONS, Call, amount_of
+from .calls import DIRECTIONS, Call, amount_of, handling_of
 from .exchange import Exchange
-from .ledger import Handling
 from .market import Moment
 from .paging import page
 from .payloads import Payload
 from .refusals import LEGACY, POOL, Refusal
-from .services import shown
+from .views import filtered, shown, visible
 
 
 def _old_ltvs(exchange: Exchange, call: Call, moment: Moment) -> dict[str, str]:
@@ -29,7 +28,7 @@ def answer_orders(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     rows = [payloads.order_row(order, then.prices) for order in account.open_orders()]
     for row in rows:
         row["currentLTV"] = old.get(row["orderId"], row["currentLTV"])
-    rows = _filtered(rows, call, "orderId", "loanCurrency", "collateralCurrency")
+    rows = filtered(rows, call, "orderId", "loanCurrency", "collateralCurrency")
     known = list(reversed(account.orders))
     return page(rows, call.params, "orderId", closing_cursor=False, known=known)
 
@@ -64,35 +63,18 @@ def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
         amount,
         moment,
         signed_at=call.signed.timestamp,
-        handling=_handling(call),
+        handling=handling_of(call),
     )
     return {"adjustId": str(row.adjust_id) if product == LEGACY else row.adjust_id}
 
 
-def _handling(call: Call) -> Handling:
-    lag, slow, failed = (call.fault(kind) for kind in ("history_lag", "status_processing", "status_failed"))
-    hidden_s = (lag and lag.seconds) or Decimal(0)
-    if call.endpoint.product == LEGACY:  # its adjustments are final at once: they have no status
-        return Handling(hidden_s=hidden_s)
-    return Handling(
-        hidden_s=hidden_s,
-        processing_s=(slow and slow.seconds) or Decimal(0),
-        fails=failed is not None,
-    )
-
-
 def answer_history(exchange: Exchange, call: Call, moment: Moment) -> Payload:
-    lag = call.fault("history_lag")
-    until_s = moment.real_s - ((lag and lag.seconds) or Decimal(0))
     rows = [
         payloads.adjustment_row(row)
-        for row in reversed(exchange.ledger.adjustments)
-        if row.user == call.user
-        and row.product == call.endpoint.product
-        and row.visible_from_s <= moment.real_s
-        and row.made_s <= until_s
+        for row in visible(exchange.ledger.adjustments, call, moment)
+        if row.product == call.endpoint.product
     ]
-    rows = _filtered(rows, call, "orderId", "adjustId", "collateralCurrency")
+    rows = filtered(rows, call, "orderId", "adjustId", "collateralCurrency")
     return page(rows, call.params, "adjustId", closing_cursor=True)
 
 
@@ -109,23 +91,17 @@ def answer_repay(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     amount = amount_of(call, product)
     loan = exchange.ledger.loan(call.user, product, loan_id)
     coin = loan.debts()[0][0] if product == LEGACY else call.text("loanCurrency")
-    return {"repayId": str(exchange.ledger.repay(loan, coin, amount, moment).repay_id)}
+    row = exchange.ledger.repay(
+        loan, coin, amount, moment, signed_at=call.signed.timestamp, handling=handling_of(call)
+    )
+    return {"repayId": str(row.repay_id)}
 
 
-def answer_repayments(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+def answer_repayments(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     rows = [
         payloads.repayment_row(row)
-        for row in reversed(exchange.ledger.repayments)
-        if row.user == call.user and row.product == call.endpoint.product
+        for row in visible(exchange.ledger.repayments, call, moment)
+        if row.product == call.endpoint.product
     ]
-    rows = _filtered(rows, call, "orderId", "repayId", "loanCurrency")
+    rows = filtered(rows, call, "orderId", "repayId", "loanCurrency")
     return page(rows, call.params, "repayId", closing_cursor=True)
-
-
-def _filtered(rows: list[Payload], call: Call, *names: str) -> list[Payload]:
-    wanted = {name: call.optional(name) for name in names}
-    return [
-        row
-        for row in rows
-        if all(value is None or name not in row or str(row[name]) == value for name, value in wanted.items())
-    ]

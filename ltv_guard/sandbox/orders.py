@@ -94,6 +94,10 @@ class Order:
             return Decimal(0)
         return max(Decimal(moment.time_ms - self.expires_ms) / 1000, Decimal(0))
 
+    def repayable(self, coin: str) -> Decimal:
+        """Give the most that a repayment in this coin can be."""
+        return self.owed if coin == self.loan_coin else Decimal(0)
+
     def pay(self, coin: str, amount: Decimal) -> Decimal:
         """Pay interest first, then penalty, then principal; return what was used of the amount."""
         if coin != self.loan_coin:

@@ -4,20 +4,26 @@ from typing import Any
 
 from .refusals import Refusal
 
-DEFAULT, MOST = 10, 100
 Row = dict[str, Any]
 
 
 def page(
-    rows: list[Row], params: Row, identity: str, *, closing_cursor: bool, known: list[str] | None = None
+    rows: list[Row],
+    params: Row,
+    identity: str,
+    *,
+    closing_cursor: bool,
+    known: list[str] | None = None,
+    default: int = 10,
+    most: int = 100,
 ) -> Row:
-    """Cut a page of `limit` rows after `cursor`.
+    """Cut a page of `limit` rows (`default`, `most`) after `cursor`.
 
     With `closing_cursor` a page that has rows always carries a cursor, as the exchange's history does:
     the page behind the last one is empty. `known` lists all ids that a cursor may name, also of rows
     that have gone since.
     """
-    limit = _limit(params.get("limit"))
+    limit = _limit(params.get("limit"), default, most)
     ids = known or [str(row[identity]) for row in rows]
     left = _behind(ids, params.get("cursor"))
     remaining = [row for row in rows if str(row[identity]) in left]
@@ -27,11 +33,11 @@ def page(
     return {"list": shown, "nextPageCursor": cursor}
 
 
-def _limit(text: str | None) -> int:
+def _limit(text: str | None, default: int, most: int) -> int:
     if not text:
-        return DEFAULT
-    if not text.isdigit() or not 1 <= int(text) <= MOST:
-        raise Refusal(10001, f"Request parameter error: limit must be 1 to {MOST}")
+        return default
+    if not text.isdigit() or not 1 <= int(text) <= most:
+        raise Refusal(10001, f"Request parameter error: limit must be 1 to {most}")
     return int(text)
 
 

@@ -110,7 +110,7 @@ def repayment_row(row: Repayment) -> Payload:
         "loanCurrency": row.coin,
         "repayAmount": plain(row.amount),
         "repayId": str(row.repay_id),
-        "repayStatus": 1,
+        "repayStatus": row.status,
         "repayType": row.kind,
     }
     if row.product != LEGACY:

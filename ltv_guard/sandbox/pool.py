@@ -123,6 +123,10 @@ class Pool:
     def overdue_s(self, _moment: Moment) -> Decimal:
         return ZERO
 
+    def repayable(self, coin: str) -> Decimal:
+        """Give the most that a repayment in this coin can be: fixed debt has a way of its own."""
+        return self.flexible.get(coin, ZERO)
+
     def pay(self, coin: str, amount: Decimal) -> Decimal:
         """Pay flexible debt first, then fixed; return what was used of the amount."""
         left = amount

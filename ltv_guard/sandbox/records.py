@@ -2,10 +2,22 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeVar
 
 Direction = Literal["add", "reduce"]
 SUCCESS, PROCESSING, FAILED = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handling:
+    """How the exchange treats one request out of the ordinary (faults)."""
+
+    hidden_s: Decimal = Decimal(0)
+    processing_s: Decimal = Decimal(0)
+    fails: bool = False
+
+
+ORDINARY = Handling()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,26 +51,45 @@ class Adjustment:
     settles_as: int = SUCCESS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Repayment:
-    """A debt paid back: kind 1 by the user, 2 by liquidation."""
+    """A debt paid back: kind 1 by the user, 2 by liquidation. Amounts in the loan's coin.
+
+    `asked` is what the request said, `amount` what is paid of it: at most what is owed. `applied_s` and
+    `applied_ms` are None until the coins have moved. `by` and `signed_at` are an Adjustment's; a
+    liquidation has neither.
+    """
 
     repay_id: int
     user: str
     product: str
     loan_id: str
     coin: str
+    asked: Decimal
     amount: Decimal
     collateral_coin: str
-    collateral_returned: Decimal
+    collateral_returned: Decimal = Decimal(0)
     term: str
     kind: int
+    by: str = ""
+    signed_at: str = ""
     time_ms: int
+    made_s: Decimal
+    visible_from_s: Decimal
+    status: int = SUCCESS
+    applied_ms: int | None = None
+    applied_s: Decimal | None = None
+    settles_at_s: Decimal = Decimal(0)
+    settles_as: int = SUCCESS
 
 
 @dataclass(slots=True, kw_only=True)
 class Transfer:
-    """A move between a user's wallets; `status` is SUCCESS, PENDING or FAILED, as on the wire."""
+    """A move between a user's wallets; `status` is SUCCESS, PENDING or FAILED, as on the wire.
+
+    `transfer_id` is the client's own. `applied_s` and `applied_ms` are None until the coins have moved; `by`
+    and `signed_at` are an Adjustment's.
+    """
 
     transfer_id: str
     user: str
@@ -66,8 +97,14 @@ class Transfer:
     amount: Decimal
     source: str
     destination: str
+    by: str = "api"
+    signed_at: str = ""
     time_ms: int
+    made_s: Decimal
+    visible_from_s: Decimal
     status: str = "PENDING"
+    applied_ms: int | None = None
+    applied_s: Decimal | None = None
     settles_at_s: Decimal = Decimal(0)
     settles_as: str = "SUCCESS"
 
@@ -88,3 +125,6 @@ class Liquidation:
     sold: dict[str, Decimal]
     returned: dict[str, Decimal]
     reason: str
+
+
+Row = TypeVar("Row", Adjustment, Repayment, Transfer)

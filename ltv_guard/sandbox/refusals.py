@@ -1,13 +1,14 @@
-"""How the exchange says no: retCodes by reason and product (v5/error, crypto loan sections)."""
+"""How the exchange says no: retCodes by reason and product (v5/error, crypto loan and asset sections)."""
 
 LEGACY = "crypto_loan_legacy"
 POOL = "crypto_loan"
+TRANSFER = "transfer"
 
 CODES = {
-    "precision": {LEGACY: 177004, POOL: 148003},
-    "amount": {LEGACY: 177003, POOL: 148005},
+    "precision": {LEGACY: 177004, POOL: 148003, TRANSFER: 131210},
+    "amount": {LEGACY: 177003, POOL: 148005, TRANSFER: 131215},
     "no_loan": {LEGACY: 177005, POOL: 148023},
-    "balance": {LEGACY: 177011, POOL: 148012},
+    "balance": {LEGACY: 177011, POOL: 148012, TRANSFER: 131212},
     "over_maximum": {LEGACY: 177013, POOL: 148009},
     "platform_limit": {LEGACY: 177015, POOL: 148006},
     "additions_closed": {LEGACY: 177015, POOL: 148048},

@@ -20,11 +20,12 @@ class ScenarioError(ValueError):
 
 
 def _seconds(value: object) -> object:
-    """Read `90`, `"36h"` or `"1d12h"` as seconds."""
+    """Read `90`, `"36h"`, `"1d12h"` or `"-2h"` as seconds."""
     text = str(value).strip()
-    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+    if not re.fullmatch(r"-?(\d+(\.\d+)?[smhd])+", text):
         return value
-    return sum(Decimal(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", text))
+    seconds = sum(Decimal(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", text))
+    return -seconds if text.startswith("-") else seconds
 
 
 Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -116,7 +117,10 @@ class ApiKey(Part):
 
 
 class OrderPlan(Part):
-    """A legacy loan. Amounts in coins; `hourly_rate` runs in market time, `expires_in` in real time."""
+    """A legacy loan. Amounts in coins; `hourly_rate` runs in market time.
+
+    `expires_in` is real time; negative, the loan is overdue from the start.
+    """
 
     order_id: str
     loan_coin: str

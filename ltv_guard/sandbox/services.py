@@ -1,17 +1,20 @@
 """Everything but loans: v5/market, v5/system, v5/user and v5/asset."""
 
-from decimal import Decimal
+import math
+import re
 
 from . import payloads
-from .accounts import Account
-from .calls import Call, amount_of
+from .calls import Call, amount_of, handling_of
 from .exchange import Exchange
-from .ledger import Handling
 from .market import Moment
 from .paging import page
 from .payloads import Payload
 from .records import Transfer
-from .refusals import LEGACY, Refusal
+from .refusals import TRANSFER, Refusal
+from .views import filtered, shown, visible
+
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+WEEK_S = 604_800
 
 
 def answer_time(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
@@ -60,38 +63,49 @@ def answer_wallet(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_transfer(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    transfer_id = call.text("transferId")
+    if not UUID.fullmatch(transfer_id):
+        raise Refusal(131203, "Request parameter error: transferId")
     source, destination = call.text("fromAccountType"), call.text("toAccountType")
     if {source, destination} != {"FUND", "UNIFIED"}:
         raise Refusal(10001, "Only FUND and UNIFIED are simulated")
     wanted = Transfer(
-        transfer_id=call.text("transferId"),
+        transfer_id=transfer_id,
         user=call.user,
         coin=call.text("coin"),
-        amount=amount_of(call, LEGACY),
+        amount=amount_of(call, TRANSFER),
         source=source,
         destination=destination,
+        signed_at=call.signed.timestamp,
         time_ms=moment.time_ms,
+        made_s=moment.real_s,
+        visible_from_s=moment.real_s,
     )
-    slow, failed = call.fault("status_processing"), call.fault("status_failed")
-    handling = Handling(processing_s=(slow and slow.seconds) or Decimal(0), fails=failed is not None)
-    return payloads.transfer(exchange.ledger.transfer(wanted, moment, handling=handling))
+    return payloads.transfer(exchange.ledger.transfer(wanted, moment, handling=handling_of(call)))
 
 
-def answer_transfers(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
-    wanted = call.optional("transferId")
+def answer_transfers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    since, until = _asked_seconds(call, moment)
+    transfers = exchange.ledger.transfers.values()
     rows = [
         payloads.transfer_row(row)
-        for row in reversed(exchange.ledger.transfers.values())
-        if row.user == call.user and wanted in (None, row.transfer_id)
+        for row in visible(transfers, call, moment)
+        if since <= row.time_ms // 1000 <= until
     ]
-    return page(rows, call.params, "transferId", closing_cursor=False)
+    rows = filtered(rows, call, "transferId", "coin", "status")
+    known = [row.transfer_id for row in reversed(transfers) if row.user == call.user]
+    return page(rows, call.params, "transferId", closing_cursor=True, known=known, default=20, most=50)
 
 
-def shown(exchange: Exchange, call: Call, moment: Moment) -> tuple[Account, Moment]:
-    """Give the account and the prices that a read is answered from; a stale read looks back."""
-    stale = call.fault("stale_reads")
-    if stale is None or stale.variant == "new_collateral_old_ltv":
-        return exchange.ledger.accounts[call.user], moment
-    then_s = moment.real_s - (stale.seconds or Decimal(0))
-    account = exchange.ledger.as_of(call.user, then_s)
-    return account, exchange.moment(then_s) if stale.variant == "whole" else moment
+def _asked_seconds(call: Call, moment: Moment) -> tuple[int, float]:
+    """Give the first and the last second that `startTime` and `endTime` (ms) ask for, at most a week.
+
+    v5/asset/transfer/inter-transfer-list: the query counts in whole seconds. Where one of the two is missing
+    it lies a week away from the other; where both are, the last week is meant.
+    """
+    start, end = (call.number(name, 0) // 1000 for name in ("startTime", "endTime"))
+    if start and end and not 0 <= end - start <= WEEK_S:
+        raise Refusal(131203, "Request parameter error: startTime and endTime are a week apart at most")
+    if not start and not end:
+        return moment.time_ms // 1000 - WEEK_S, math.inf
+    return start or end - WEEK_S, end or start + WEEK_S

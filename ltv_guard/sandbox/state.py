@@ -8,7 +8,7 @@ from .accounts import Account, Loan
 from .exchange import Exchange
 from .market import Moment
 from .orders import Order
-from .records import Adjustment
+from .records import Adjustment, Repayment, Transfer
 
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 anything that the books hold
@@ -40,10 +40,10 @@ def state_of(exchange: Exchange, *, wire: bool = True) -> dict[str, Any]:
         "ended": now.market_s >= market.length_s,
         "prices": now.prices,
         "users": {user: _account(account, now) for user, account in ledger.accounts.items()},
-        "adjustments": [_adjustment(row, now) for row in ledger.adjustments],
-        "effects": [_adjustment(row, now) for row in ledger.effects],
-        "repayments": ledger.repayments,
-        "transfers": list(ledger.transfers.values()),
+        "adjustments": [_row(row, now) for row in ledger.adjustments],
+        "effects": [_row(row, now) for row in ledger.effects],
+        "repayments": [_row(row, now) for row in ledger.repayments],
+        "transfers": [_row(row, now) for row in ledger.transfers.values()],
         "liquidations": ledger.liquidations,
         "col_res": ledger.col_res,
         "closed_collateral": sorted(ledger.closed_coins),
@@ -86,7 +86,8 @@ def _loan(loan: Loan, now: Moment) -> dict[str, Any]:
     return {**common, "collateral_usd": loan.collateral_usd(now.prices), "supply": loan.supply}
 
 
-def _adjustment(row: Adjustment, now: Moment) -> dict[str, Any]:
+def _row(row: Adjustment | Repayment | Transfer, now: Moment) -> dict[str, Any]:
+    """Write ids as strings: many readers of JSON round whole numbers of this size."""
     found: dict[str, Any] = jsonable(row)
-    found["adjust_id"] = str(row.adjust_id)
-    return found | {"visible": row.visible_from_s <= now.real_s}
+    ids = {name: str(found[name]) for name in ("adjust_id", "repay_id") if name in found}
+    return found | ids | {"visible": row.visible_from_s <= now.real_s}

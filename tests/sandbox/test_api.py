@@ -1,18 +1,15 @@
 """The exchange's endpoints over HTTP: payloads, retCodes, pages, limits, and the control plane."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from sandbox_world import ORDER, TWIN, Serve, build
 
 from ltv_guard.sandbox import Exchange
 
 D = Decimal
-ORDER, TWIN = "1001", "2001"
-Serve = Callable[..., AbstractAsyncContextManager[tuple[Exchange, Any]]]
 OLD, COMMON = "/v5/crypto-loan", "/v5/crypto-loan-common"
 
 
@@ -259,20 +256,13 @@ async def test_terms_are_public_and_listed_by_vip_level(serve: Serve) -> None:
 
 async def test_transfers_and_repayments_over_the_wire(serve: Serve) -> None:
     async with serve() as (exchange, client):
-        body = {
-            "transferId": "c0ffee",
-            "coin": "BTC",
-            "amount": "0.5",
-            "fromAccountType": "UNIFIED",
-            "toAccountType": "FUND",
-        }
-        twice = [await client.post("/v5/asset/transfer/inter-transfer", **body) for _ in range(2)]
+        moved = await client.transfer("0.5")
         repaid = await client.post(f"{OLD}/repay", orderId=ORDER, amount="1000")
         pool = await client.post("/v5/crypto-loan-flexible/repay", loanCurrency="USDT", amount="500")
         old = await client.get(f"{OLD}/repayment-history")
         new = await client.get("/v5/crypto-loan-flexible/repayment-history")
         account = exchange.ledger.accounts["1"]
-        assert [one["result"]["status"] for one in twice] == ["SUCCESS", "SUCCESS"]
+        assert moved["result"]["status"] == "SUCCESS"
         assert (account.balance("BTC"), account.balance("USDT")) == (D("2.5"), 48500)
         assert old["result"]["list"][0]["repayId"] == repaid["result"]["repayId"]
         assert new["result"]["list"][0]["repayId"] == pool["result"]["repayId"]
@@ -300,18 +290,24 @@ async def test_the_control_plane_does_what_its_page_says(serve: Serve) -> None:
         asks: list[tuple[str, dict[str, Any]]] = [
             ("price", {"coin": "BTC", "price": "52000"}),
             ("user-adjust", {"user": "1", "loan_id": ORDER, "direction": "add", "amount": "0.1"}),
+            ("user-repay", {"user": "1", "loan_id": ORDER, "amount": "200"}),
             ("partial-liquidation", {"user": "1", "loan_id": ORDER, "amount": "0.01"}),
             ("partial-repayment", {"user": "1", "loan_id": ORDER, "amount": "100"}),
             ("deposit", {"user": "1", "coin": "SOL", "amount": "5"}),
             ("clock", {"offset_ms": 250}),
             ("platform", {"col_res": "1", "closed_collateral": ["ETH"]}),
+            ("terms", {"coin": "BTC", "liquidation_ltv": "0.9"}),
             ("faults", {"kind": "slow", "seconds": "0.1", "endpoint": "terms"}),
         ]
         assert [(await client.control("POST", name, body))[0] for name, body in asks] == [200] * len(asks)
         _, state = await client.control("GET", "state")
         assert state["prices"]["BTC"] == "52000"
         assert [(row["by"], row["amount"]) for row in state["effects"]] == [("app", "0.1")]
-        assert state["users"]["1"]["orders"][0]["debts"] == {"USDT": "29380.00000000"}
+        (order,) = state["users"]["1"]["orders"]
+        assert order["debts"] == {"USDT": "29180.00000000"}
+        assert order["liquidation_ltv"] == "0.9"
+        assert [(row["by"], row["kind"]) for row in state["repayments"]] == [("app", 1), ("", 2), ("app", 1)]
+        assert state["users"]["1"]["funding"]["USDT"] == "49800"
         assert state["users"]["1"]["funding"]["SOL"] == "5"
         assert (state["clock_offset_ms"], state["col_res"], state["closed_collateral"]) == (250, "1", ["ETH"])
         assert [fault["kind"] for fault in state["faults"]] == ["slow"]
@@ -322,6 +318,10 @@ async def test_the_control_plane_does_what_its_page_says(serve: Serve) -> None:
             ("faults", {"kind": "gremlin"}),
             ("user-adjust", {"user": "1", "loan_id": ORDER, "direction": "reduce", "amount": "9"}),
             ("deposit", {"user": "1", "coin": "SOL", "amount": "-50"}),
+            ("terms", {"coin": "DOGE", "liquidation_ltv": "0.9"}),
+            ("terms", {"coin": "BTC", "liquidation_ltv": "0"}),
+            ("terms", {"coin": "BTC", "accuracy": "2"}),
+            ("user-repay", {"user": "1", "loan_id": ORDER, "amount": "0.000000001"}),
         ]
         assert [(await client.control("POST", name, body))[0] for name, body in wrong] == [400] * len(wrong)
 
@@ -345,3 +345,53 @@ async def test_a_fixed_loan_says_when_it_ends(serve: Serve) -> None:
     row = answer["result"]["list"][0]
     assert 3_590_000 < int(row["expirationTime"]) - answer["time"] <= 3_600_000
     assert (row["loanTerm"], row["residualInterest"]) == ("30", "0.04016")
+
+
+@pytest.mark.parametrize(("expires_in", "ago_s"), [("-3600", 3600), ("-2h", 7200)])
+async def test_a_loan_can_be_overdue_from_the_start(serve: Serve, expires_in: str, ago_s: int) -> None:
+    loan = {"loan_coin": "USDT", "debt": "30000", "collateral_coin": "BTC", "collateral": "1"}
+    order = {"order_id": "7", "expires_in": expires_in, "hourly_rate": "0.0001", **loan}
+    changes = {"speed_up": "36000", "coins": {"BTC": {"path": [[0, "50000"]]}}}
+    async with serve(users={"1": {"orders": [order]}, "2": {}}, market=changes) as (exchange, client):
+        row = {"residualInterest": "0"}
+        while row["residualInterest"] == "0":
+            answer = await client.get(f"{OLD}/ongoing-orders")
+            row = answer["result"]["list"][0]
+        assert 0 <= answer["time"] - int(row["expirationTime"]) - ago_s * 1000 < 60_000
+        assert D(row["residualPenaltyInterest"]) == 2 * D(row["residualInterest"])
+        assert exchange.ledger.liquidations == []
+
+
+async def test_a_loan_that_is_overdue_by_more_than_its_grace_is_sold_at_once(serve: Serve) -> None:
+    loan = {"loan_coin": "USDT", "debt": "30000", "collateral_coin": "BTC", "collateral": "1"}
+    order = {"order_id": "7", "expires_in": "-3d", **loan}
+    async with serve(users={"1": {"orders": [order]}, "2": {}}) as (exchange, client):
+        assert (await client.get(f"{OLD}/ongoing-orders"))["result"]["list"] == []
+        assert [one.reason for one in exchange.ledger.liquidations] == ["overdue"]
+
+
+async def test_orders_and_the_list_of_terms_follow_new_terms(serve: Serve) -> None:
+    async with serve() as (exchange, client):
+        exchange.set_price("BTC", D(32000))
+        exchange.set_terms("BTC", margin_call_ltv=D("0.7"), liquidation_ltv=D("0.94"))
+        found = await client.get(f"{OLD}/collateral-data", vipLevel="VIP0", currency="BTC")
+        terms = found["result"]["vipCoinList"][0]["list"][0]
+        assert (terms["marginCallLTV"], terms["liquidationLTV"]) == ("0.7", "0.94")
+        assert exchange.ledger.liquidations == []
+        exchange.set_terms("BTC", liquidation_ltv=D("0.93"))
+        assert {one.loan_id for one in exchange.ledger.liquidations} == {ORDER, TWIN}
+
+
+def test_new_terms_stay_with_the_exchange_that_got_them() -> None:
+    plan = build()
+    Exchange(plan).set_terms("BTC", liquidation_ltv=D("0.7"))
+    assert Exchange(plan).ledger.accounts["1"].orders[ORDER].liquidation_ltv == D("0.95")
+
+
+async def test_every_kind_of_write_has_its_own_allowance(serve: Serve) -> None:
+    writes = ["adjust", "repay", "repay a pool", "transfer"]
+    async with serve(limits={}) as (exchange, client):
+        codes = [(await client.post(path, **body))["retCode"] for path, body in map(client.write, 2 * writes)]
+        assert codes == [0, 0, 0, 0, 10006, 10006, 10006, 10006]
+        assert len(exchange.limits.violations) == 4
+        assert (len(exchange.ledger.repayments), len(exchange.ledger.transfers)) == (2, 1)

@@ -1,8 +1,8 @@
 """ccxt and pybit, unmodified but for the host, drive the sandbox."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import ccxt.async_support as ccxt
@@ -11,11 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pybit import exceptions
 from pybit.unified_trading import HTTP
+from sandbox_world import ORDER, Serve
 
-from ltv_guard.sandbox import Exchange, Fault
-
-ORDER = "1001"
-Serve = Callable[..., AbstractAsyncContextManager[tuple[Exchange, Any]]]
+from ltv_guard.sandbox import Fault
 
 
 @asynccontextmanager
@@ -177,6 +175,19 @@ async def test_pybit_reads_and_adjusts_a_pool(serve: Serve) -> None:
         assert history["result"]["list"][0]["direction"] == 1
         assert exchange.ledger.effects[0].direction == "reduce"
         assert terms["result"]["currencyLiquidationList"] == [{"currency": "BTC", "liquidationOrder": 1}]
+
+
+async def test_pybit_moves_coins_once_and_repays_a_pool(serve: Serve) -> None:
+    async with serve() as (exchange, client):
+        url, moved = exchange.url, client.transfer_of("0.25")
+        await pybit_call(url, "create_internal_transfer", **moved)
+        with pytest.raises(exceptions.InvalidRequestError, match="131214"):
+            await pybit_call(url, "create_internal_transfer", **moved)
+        listed = await pybit_call(url, "get_internal_transfer_records", transferId=moved["transferId"])
+        done = await pybit_call(url, "repay_flexible_crypto_loan", loanCurrency="USDT", amount="100")
+        repaid = await pybit_call(url, "get_repayment_history_flexible_crypto_loan")
+        assert [(row["amount"], row["status"]) for row in listed["result"]["list"]] == [("0.25", "SUCCESS")]
+        assert [row["repayId"] for row in repaid["result"]["list"]] == [done["result"]["repayId"]]
 
 
 async def test_pybit_asks_for_time_prices_wallet_and_key(serve: Serve) -> None:

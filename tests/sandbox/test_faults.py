@@ -3,33 +3,34 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any
 
 import aiohttp
 import pytest
+from sandbox_world import ORDER, Serve, eventually
 
 from ltv_guard.sandbox import Exchange, Fault
 from ltv_guard.sandbox.api import ENDPOINTS
 from ltv_guard.sandbox.faults import NAMES, FaultBook, Target
 
 D = Decimal
-ORDER = "1001"
 OLD, COMMON = "/v5/crypto-loan", "/v5/crypto-loan-common"
-Serve = Callable[..., AbstractAsyncContextManager[tuple[Exchange, Any]]]
 ADJUST = Target(endpoint="adjust", path=f"{OLD}/adjust-ltv", direction="add", user="1", loan_id=ORDER)
+
+
+WRITES = pytest.mark.parametrize("write", ["adjust", "repay", "repay a pool", "transfer"])
+
+
+def landed(exchange: Exchange) -> int:
+    """Count what has moved coins."""
+    ledger = exchange.ledger
+    rows = [*ledger.adjustments, *ledger.repayments, *ledger.transfers.values()]
+    return sum(row.applied_ms is not None for row in rows)
 
 
 def fault(kind: str, endpoint: str = "adjust", **more: object) -> dict[str, Any]:
     return {"faults": [{"kind": kind, "endpoint": endpoint, **more}]}
-
-
-async def eventually(seen: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not seen():  # noqa: ASYNC110 the ledger is plain data, it signals nothing
-            await asyncio.sleep(0.01)
 
 
 def test_every_endpoint_can_be_named() -> None:
@@ -72,6 +73,7 @@ def test_chance_is_the_same_for_the_same_seed() -> None:
     assert 100 < sum(runs[0]) < 200
 
 
+@WRITES
 @pytest.mark.parametrize(
     ("kind", "more", "effects"),
     [
@@ -84,17 +86,22 @@ def test_chance_is_the_same_for_the_same_seed() -> None:
     ],
 )
 async def test_a_lost_connection_leaves_the_effect_that_it_should(
-    serve: Serve, kind: str, more: dict[str, Any], effects: int
+    serve: Serve, kind: str, more: dict[str, Any], effects: int, write: str
 ) -> None:
-    async with serve(**fault(kind, **more)) as (exchange, client):
+    async with serve() as (exchange, client):
+        path, body = client.write(write)
+        exchange.add_fault(Fault(kind=kind, endpoint=path, **more))
         began = time.monotonic()
         with pytest.raises(aiohttp.ClientError):
-            await client.adjust("0", "0.1")
+            await client.post(path, **body)
         assert time.monotonic() - began >= float(more.get("seconds", 0))
-        assert len(exchange.ledger.effects) == effects
-        assert (await client.adjust("0", "0.1"))["retCode"] == 0
+        assert landed(exchange) == effects
+        path, body = client.write(write)
+        assert (await client.post(path, **body))["retCode"] == 0
+        assert landed(exchange) == effects + 1
 
 
+@WRITES
 @pytest.mark.parametrize("applied", [True, False])
 @pytest.mark.parametrize(
     ("kind", "more", "status", "body"),
@@ -109,14 +116,16 @@ async def test_a_lost_connection_leaves_the_effect_that_it_should(
     ],
 )
 async def test_a_useless_answer_says_nothing_of_the_effect(
-    serve: Serve, kind: str, more: dict[str, Any], status: int, body: str, *, applied: bool
+    serve: Serve, kind: str, more: dict[str, Any], status: int, body: str, write: str, *, applied: bool
 ) -> None:
-    async with serve(**fault(kind, applied=applied, **more)) as (exchange, client):
-        sent = json.dumps({"orderId": ORDER, "amount": "0.1", "direction": "0"})
-        found = await client.raw("POST", f"{OLD}/adjust-ltv", sent, sent)
+    async with serve() as (exchange, client):
+        path, asked = client.write(write)
+        exchange.add_fault(Fault(kind=kind, endpoint=path, applied=applied, **more))
+        sent = json.dumps(asked)
+        found = await client.raw("POST", path, sent, sent)
         assert (found[0], found[1][: len(body)]) == (status, body)
         assert bool(found[1]) is bool(body)
-        assert len(exchange.ledger.effects) == int(applied)
+        assert landed(exchange) == int(applied)
 
 
 async def test_a_ret_code_can_carry_absurd_headers(serve: Serve) -> None:
@@ -138,14 +147,20 @@ async def test_a_403_with_seconds_is_a_ban_that_ends(serve: Serve) -> None:
         assert exchange.limits.violations == {"during_ban": 1}
 
 
+@WRITES
 @pytest.mark.parametrize("answer", ["lost", "hung"])
-async def test_an_adjustment_can_be_applied_long_after_its_connection_died(serve: Serve, answer: str) -> None:
-    changes = fault("apply_late", delay_s="0.3", answer=answer, seconds="0.1")
-    async with serve(**changes) as (exchange, client):
+async def test_a_write_can_be_applied_long_after_its_connection_died(
+    serve: Serve, answer: str, write: str
+) -> None:
+    async with serve() as (exchange, client):
+        path, body = client.write(write)
+        exchange.add_fault(
+            Fault(kind="apply_late", endpoint=path, delay_s=D("0.3"), answer=answer, seconds=D("0.1"))
+        )
         with pytest.raises(aiohttp.ClientError):
-            await client.adjust("0", "0.1")
-        assert exchange.ledger.effects == []
-        await eventually(lambda: len(exchange.ledger.effects) == 1)
+            await client.post(path, **body)
+        assert landed(exchange) == 0
+        await eventually(lambda: landed(exchange) == 1)
 
 
 async def test_a_late_adjustment_may_answer_late(serve: Serve) -> None:
@@ -154,15 +169,21 @@ async def test_a_late_adjustment_may_answer_late(serve: Serve) -> None:
         assert answer["result"]["adjustId"] == str(exchange.ledger.effects[0].adjust_id)
 
 
+@WRITES
 @pytest.mark.parametrize(("check", "code"), [("arrival", 0), ("application", 10002)])
-async def test_the_window_counts_where_the_fault_says(serve: Serve, check: str, code: int) -> None:
-    changes = fault("apply_late", delay_s="0.3", answer="given", check=check)
-    async with serve(**changes) as (exchange, client):
-        sending = asyncio.create_task(client.adjust("0", "0.1"))
+async def test_the_window_counts_where_the_fault_says(
+    serve: Serve, check: str, code: int, write: str
+) -> None:
+    async with serve() as (exchange, client):
+        path, body = client.write(write)
+        exchange.add_fault(
+            Fault(kind="apply_late", endpoint=path, delay_s=D("0.3"), answer="given", check=check)
+        )
+        sending = asyncio.create_task(client.post(path, **body))
         await eventually(lambda: bool(exchange.requests))
         exchange.set_clock(client.recv_window + 1000)
         assert (await sending)["retCode"] == code
-        assert len(exchange.ledger.effects) == (code == 0)
+        assert landed(exchange) == (code == 0)
 
 
 async def test_a_late_adjustment_with_a_bad_signature_is_refused_at_once(serve: Serve) -> None:
@@ -172,10 +193,14 @@ async def test_a_late_adjustment_with_a_bad_signature_is_refused_at_once(serve: 
         assert exchange.ledger.effects == []
 
 
-async def test_a_redirect_does_nothing_by_itself(serve: Serve) -> None:
-    async with serve(**fault("redirect", status=307, location="/elsewhere")) as (exchange, client):
-        status, _, headers = await client.raw("POST", f"{OLD}/adjust-ltv", "{}", "{}")
-        assert (status, headers["Location"], exchange.ledger.effects) == (307, "/elsewhere", [])
+@WRITES
+async def test_a_redirect_does_nothing_by_itself(serve: Serve, write: str) -> None:
+    async with serve() as (exchange, client):
+        path, body = client.write(write)
+        exchange.add_fault(Fault(kind="redirect", endpoint=path, status=307, location="/elsewhere"))
+        sent = json.dumps(body)
+        status, _, headers = await client.raw("POST", path, sent, sent)
+        assert (status, headers["Location"], landed(exchange)) == (307, "/elsewhere", 0)
 
 
 async def test_one_wild_time(serve: Serve) -> None:
@@ -191,10 +216,12 @@ async def test_a_clock_that_is_off_for_some_requests_refuses_them(serve: Serve) 
         assert codes == [10002, 10002, 0]
 
 
-async def test_a_slow_answer_is_whole(serve: Serve) -> None:
-    async with serve(**fault("slow", seconds="0.2")) as (_, client):
+@WRITES
+async def test_a_slow_answer_is_whole(serve: Serve, write: str) -> None:
+    async with serve(**fault("slow", "*", seconds="0.2")) as (_, client):
+        path, body = client.write(write)
         began = time.monotonic()
-        assert (await client.adjust("0", "0.1"))["retCode"] == 0
+        assert (await client.post(path, **body))["retCode"] == 0
         assert time.monotonic() - began >= 0.2
 
 
@@ -301,25 +328,3 @@ async def test_a_pools_adjustment_can_fail(serve: Serve) -> None:
         done = await client.post(f"{COMMON}/adjust-ltv", currency="BTC", amount="0.5", direction="0")
         row = (await client.get(f"{COMMON}/adjustment-history"))["result"]["list"][0]
         assert (done["retCode"], row["status"], exchange.ledger.effects) == (0, 3, [])
-
-
-@pytest.mark.parametrize(
-    ("kind", "first", "last", "moved"),
-    [
-        ("status_processing", "PENDING", "SUCCESS", "2.5"),
-        ("status_failed", "FAILED", "FAILED", "2"),
-    ],
-)
-async def test_a_transfer_can_take_its_time_or_fail(
-    serve: Serve, kind: str, first: str, last: str, moved: str
-) -> None:
-    async with serve(**fault(kind, "transfer", seconds="0.2")) as (exchange, client):
-        ways = {"fromAccountType": "UNIFIED", "toAccountType": "FUND"}
-        path = "/v5/asset/transfer/inter-transfer"
-        done = await client.post(path, transferId="t", coin="BTC", amount="0.5", **ways)
-        await asyncio.sleep(0.3)
-        again = await client.post(path, transferId="t", coin="BTC", amount="0.5", **ways)
-        listed = await client.get("/v5/asset/transfer/query-inter-transfer-list", transferId="t")
-        assert (done["result"]["status"], again["result"]["status"]) == (first, last)
-        assert [row["status"] for row in listed["result"]["list"]] == [last]
-        assert exchange.ledger.accounts["1"].balance("BTC") == D(moved)

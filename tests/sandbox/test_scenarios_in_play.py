@@ -66,7 +66,8 @@ class NaiveGuard:
                 return
         owed = loan.debts()[0][0]
         wanted = loan.debt_usd(moment.prices) * (1 - D("0.65") / loan.ltv(moment.prices))
-        self.exchange.ledger.repay(loan, owed, min(wanted, self.account.balance(owed)), moment)
+        wanted = min(wanted, self.account.balance(owed)).quantize(D("0.01"), ROUND_UP)
+        self.exchange.user_repay(GUARDED, loan.loan_id, wanted, owed)
 
     def move(self, coin: str, amount: Decimal) -> None:
         moment = self.exchange.moment()
@@ -77,7 +78,10 @@ class NaiveGuard:
             amount=amount,
             source="UNIFIED",
             destination="FUND",
+            by="app",
             time_ms=moment.time_ms,
+            made_s=moment.real_s,
+            visible_from_s=moment.real_s,
         )
         self.exchange.ledger.transfer(wanted, moment)
 

@@ -3,32 +3,22 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from sandbox_world import Serve, build, eventually
 
-from ltv_guard.sandbox import Exchange, Scenario, ScenarioError, run
+from ltv_guard.sandbox import Exchange, ScenarioError, run
 from ltv_guard.sandbox.control import Control
 
 D = Decimal
-ORDER = "1001"
 SCENARIOS = Path(__file__).parents[2] / "config" / "scenarios"
-Serve = Callable[..., AbstractAsyncContextManager[tuple[Exchange, Any]]]
 FALLING = {
     "coins": {"BTC": {"path": [[0, "50000"], [1, "30000"], [2, "50000"]]}, "ETH": {"path": [[0, "1"]]}}
 }
-
-
-async def eventually(seen: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not seen():  # noqa: ASYNC110 the ledger is plain data, it signals nothing
-            await asyncio.sleep(0.01)
 
 
 async def test_a_scenario_file_is_served_until_it_is_told_to_stop() -> None:
@@ -61,9 +51,9 @@ async def test_the_market_can_wait_for_the_first_request(serve: Serve) -> None:
         assert exchange.market.began_s is not None
 
 
-async def test_the_control_plane_is_for_this_machine_only(scenario: Callable[..., Scenario]) -> None:
+async def test_the_control_plane_is_for_this_machine_only() -> None:
     request = make_mocked_request("GET", "/sandbox/state", match_info={"name": "state"})
-    answer = await Control(Exchange(scenario())).serve(request.clone(remote="192.0.2.1"))
+    answer = await Control(Exchange(build())).serve(request.clone(remote="192.0.2.1"))
     assert answer.status == 403
 
 

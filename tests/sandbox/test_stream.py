@@ -1,16 +1,15 @@
 """The price stream: subscription, heartbeat, snapshots, and how it can go silent."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any
 
 import aiohttp
 import pytest
+from sandbox_world import Serve
 
 from ltv_guard.sandbox import Exchange
 
-Serve = Callable[..., AbstractAsyncContextManager[tuple[Exchange, Any]]]
 SUBSCRIBE = {"op": "subscribe", "args": ["tickers.BTCUSDT", "tickers.NONEUSDT"]}
 
 

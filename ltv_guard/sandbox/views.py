@@ -1,0 +1,42 @@
+"""Views: what reads are answered from, and how faults make it old, late or incomplete."""
+
+from collections.abc import Reversible
+from decimal import Decimal
+
+from .accounts import Account
+from .calls import Call
+from .exchange import Exchange
+from .market import Moment
+from .payloads import Payload
+from .records import Row
+
+
+def shown(exchange: Exchange, call: Call, moment: Moment) -> tuple[Account, Moment]:
+    """Give the account and the prices that a read is answered from; a stale read looks back."""
+    stale = call.fault("stale_reads")
+    if stale is None or stale.variant == "new_collateral_old_ltv":
+        return exchange.ledger.accounts[call.user], moment
+    then_s = moment.real_s - (stale.seconds or Decimal(0))
+    account = exchange.ledger.as_of(call.user, then_s)
+    return account, exchange.moment(then_s) if stale.variant == "whole" else moment
+
+
+def visible(rows: Reversible[Row], call: Call, moment: Moment) -> list[Row]:
+    """Give the caller's own rows, newest first, without those that a fault hides for a while."""
+    lag = call.fault("history_lag")
+    until_s = moment.real_s - ((lag and lag.seconds) or Decimal(0))
+    return [
+        row
+        for row in reversed(rows)
+        if row.user == call.user and row.visible_from_s <= moment.real_s and row.made_s <= until_s
+    ]
+
+
+def filtered(rows: list[Payload], call: Call, *names: str) -> list[Payload]:
+    """Keep the rows that have what the request asks for; a row without that field is kept."""
+    wanted = {name: call.optional(name) for name in names}
+    return [
+        row
+        for row in rows
+        if all(value is None or name not in row or str(row[name]) == value for name, value in wanted.items())
+    ]
