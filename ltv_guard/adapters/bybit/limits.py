@@ -14,7 +14,7 @@ from aiolimiter import AsyncLimiter
 # A little more than the limits ask: requests may reach the exchange closer together than they left.
 WRITE_SPACING_S = 1.1
 READ_SPACING_S = 0.21
-WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
+ONE_A_SECOND = ("/adjust-ltv", "/repay", "/inter-transfer", "/query-inter-transfer-list")
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0
 
@@ -89,7 +89,7 @@ class Limits:
 
     def _pace(self, path: str) -> Pace:
         if path not in self._paces:
-            usual = WRITE_SPACING_S if path.endswith(WRITES) else READ_SPACING_S
+            usual = WRITE_SPACING_S if path.endswith(ONE_A_SECOND) else READ_SPACING_S
             self._paces[path] = Pace(self._spacing_s.get(path, usual), self._monotonic, self._sleep)
         return self._paces[path]
 
