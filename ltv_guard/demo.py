@@ -24,6 +24,7 @@ from ltv_guard.settings import load
 from ltv_guard.shipped import shipped
 
 GUARDED, TWIN = "100001", "100002"
+WORDS = {"add": "added", "reduce": "released", "transfer": "moved to Funding", "repay": "repaid"}
 State = dict[str, Any]
 
 LOOK_S = 0.25
@@ -141,13 +142,26 @@ def _wallet(state: State, user: str) -> str:
     return "  ".join(f"{Decimal(amount):.4f} {coin}" for coin, amount in sorted(funding.items()))
 
 
+def _done(state: State, user: str) -> list[State]:
+    """What was done for the user: adjustments, transfers and repayments, oldest first."""
+    done = [
+        *state["effects"],
+        *({**item, "direction": "transfer"} for item in state["transfers"] if item["applied_ms"]),
+        *(
+            {**item, "direction": "repay"}
+            for item in state["repayments"]
+            if item["by"] and item["applied_ms"]
+        ),
+    ]
+    return sorted((item for item in done if item["user"] == user), key=lambda item: item["applied_ms"])
+
+
 def _last_adjustment(state: State, user: str) -> str:
-    own = [item for item in state["effects"] if item["user"] == user]
+    own = _done(state, user)
     if not own:
         return "-"
     last = own[-1]
-    word = "added" if last["direction"] == "add" else "released"
-    return f"{word} {Decimal(last['amount']):.4f} {last['coin']}"
+    return f"{WORDS[last['direction']]} {Decimal(last['amount']):.4f} {last['coin']}"
 
 
 def _table(state: State) -> Table:
@@ -171,7 +185,7 @@ def _line(state: State) -> str:
 
 def _sum_up(state: State, watched: Watched, console: Console) -> int:
     """What was lost, what was moved, and what a liquidation would have cost."""
-    own = [item for item in state["effects"] if item["user"] == GUARDED]
+    own = _done(state, GUARDED)
     lost = [item for item in state["liquidations"] if item["user"] == GUARDED]
     twins = [item for item in state["liquidations"] if item["user"] == TWIN]
     console.print()
@@ -181,8 +195,10 @@ def _sum_up(state: State, watched: Watched, console: Console) -> int:
         console.print(f"liquidated: {who}, at LTV {Decimal(item['ltv']):.4f}: {sold} sold")
     if not state["liquidations"]:
         console.print("liquidated: nothing")
-    for word, direction in (("added", "add"), ("released", "reduce")):
+    for direction, word in WORDS.items():
         moved = [item for item in own if item["direction"] == direction]
+        if not moved and direction in {"transfer", "repay"}:
+            continue
         totals: dict[str, Decimal] = {}
         for item in moved:
             totals[item["coin"]] = totals.get(item["coin"], Decimal(0)) + Decimal(item["amount"])

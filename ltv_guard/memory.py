@@ -111,16 +111,20 @@ class Memory:
 
     def landed(self, key: LoanKey, now: Moment) -> list[Intent]:
         """The loan's adjustments that landed and whose time before may still be shown, the latest last."""
-        found = [
-            item
-            for item in self.intents.values()
-            if item.key == key
+        found = [item for item in self.intents.values() if item.key == key and self._may_echo(item, now)]
+        return sorted(found, key=lambda item: item.signed_at_ms or 0)
+
+    def has_landed_in(self, channel: Channel, now: Moment) -> bool:
+        """Whether an adjustment of that kind landed whose time before may still be shown."""
+        return any(item.channel == channel and self._may_echo(item, now) for item in self.intents.values())
+
+    def _may_echo(self, item: Intent, now: Moment) -> bool:
+        return (
+            item.state in {State.CONFIRMED, State.AMBIGUOUS}
             and item.direction is not Direction.TRANSFER
-            and item.state in {State.CONFIRMED, State.AMBIGUOUS}
             and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
             and item.intent_id not in self._echoes_over
-        ]
-        return sorted(found, key=lambda item: item.signed_at_ms or 0)
+        )
 
     def saw(self, last: Intent, *, fresh: bool, at: Moment, long_enough_ms: int) -> None:
         """Notes a read of the loan after `last`; once they were fresh for long enough, none is doubted."""

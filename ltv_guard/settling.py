@@ -128,12 +128,7 @@ class Settler:
         """Whether something open, or recently ended, can only be judged by the history."""
         if any(intent.channel == channel and not self._is_too_old(intent) for intent in intents):
             return True
-        landed = {
-            item.channel
-            for key in {item.key for item in self._memory.intents.values() if not item.is_open}
-            for item in self._memory.landed(key, now)
-        }
-        if channel in landed:
+        if self._memory.has_landed_in(channel, now):
             return True
         last = self._memory.histories.get(channel)
         look_again = last is None or now.ms_since(last.began) > ABSENT_LOOK_MS

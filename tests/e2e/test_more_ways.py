@@ -37,6 +37,7 @@ from ltv_guard.sandbox import Fault, Sandbox
 from ltv_guard.sandbox.state import state_of
 from ltv_guard.settings import load
 from ltv_guard.shipped import shipped
+from ltv_guard.tables import plans_as_json
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -301,9 +302,32 @@ async def test_a_key_that_may_not_transfer_goes_on_adding(open_a_world: OpenWorl
             await world.until(lambda: bool(world.heard("adjustment_rejected")))
             world.exchange.deposit(USER, "BTC", Decimal(1))
             await world.until_settled_at_target("add")
+        assert world.heard("key_cannot_transfer")
         assert not world.heard("needs_human")
         assert not world.transfers()
         await world.judge()
+
+
+@pytest.mark.parametrize("means", MEANS, ids=str)
+async def test_run_once_goes_on_until_the_loan_is_saved(open_a_world: OpenWorld, means: Means) -> None:
+    async with open_a_world(needy(AN_ORDER, means.wallets), config=means.config) as world:
+        assert await app.run_once(world.settings()) == 0
+        assert world.is_at_target("add")
+        assert moved_what_was_needed(world, means)
+
+
+@pytest.mark.parametrize("means", MEANS, ids=str)
+async def test_plan_and_a_dry_run_say_what_would_be_done_and_do_nothing(
+    open_a_world: OpenWorld, means: Means
+) -> None:
+    config = means.config | {"mode": "dry_run"}
+    async with open_a_world(needy(AN_ORDER, means.wallets), config=config) as world:
+        (row,) = plans_as_json(await app.plan(world.settings()))
+        assert (row["action"], row["coin"]) == (means.name, "BTC" if means is TRANSFER else "USDT")
+        await app.run_once(world.settings())
+        assert world.heard("decision_made")[-1]["action"] == means.name
+        assert not world.sent("adjust", "repay", "transfer")
+        assert not await world.intents()
 
 
 # Killed at any step.
