@@ -177,6 +177,8 @@ class Settler:
             await self._journal.record(intent, verdict.intent)
             self._memory.remember([verdict.intent])
             self._announce(intent, verdict.intent)
+            if verdict.intent.state is State.CONFIRMED:
+                self._memory.taken(intent)
             if verdict.intent.state is State.REJECTED:
                 why = verdict.intent.ret_msg or ""
                 self._memory.refuse(intent.key, intent.direction, intent.coin, why, now)

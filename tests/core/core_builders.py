@@ -4,7 +4,7 @@ The default loan holds 1 BTC against USDT, its LTV is 0.60, its margin call 0.87
 Amounts and LTVs are given as strings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -123,7 +123,9 @@ def account(
     max_transfer_24h: Mapping[str, Number] | None = None,
     transferred_24h: Mapping[str, Number] | None = None,
     on_the_way: Mapping[str, Intent] | None = None,
+    overdue: Collection[str] = (),
     unmovable: Mapping[str, str] | None = None,
+    moment: Collection[str] = (),
     max_repay_24h: Mapping[str, Number] | None = None,
     repaid_24h: Mapping[str, Number] | None = None,
 ) -> AccountFacts:
@@ -144,7 +146,9 @@ def account(
             max_transfer_24h=amounts(max_transfer_24h or {}),
         ),
         on_the_way=on_the_way or {},
+        overdue=overdue,
         unmovable=unmovable or {},
+        passing=moment,
         added_24h=amounts(added_24h or {}),
         repaid_24h=amounts(repaid_24h or {}),
         transferred_24h=amounts(transferred_24h or {}),

@@ -35,7 +35,7 @@ from ltv_guard.core.policy import decide
 
 OF_LOAN = {"held", "debt", "accuracy", "coin"}
 OF_POLICY = {"max_add", "least", "repays", "max_repay", "protect"}
-OF_FACTS = {"freshness", "refused", "unpayable", "episode_open", "open_intents", "rested_ms"}
+OF_FACTS = {"freshness", "refused", "passing", "unpayable", "episode_open", "open_intents", "rested_ms"}
 FUNDS: dict[str, Any] = {"wallet": {}, "unified": {"BTC": 10}, "transfers": True}
 USUAL: dict[str, Any] = FUNDS | {"repays": True}
 NO_BTC = {"unified": {}}
@@ -165,10 +165,34 @@ CASES: list[tuple[str, str, dict[str, Any], str]] = [
         "nothing: transfer",
     ),
     (
-        "not in an emergency, where its end is not known",
+        "in an emergency too, while its window lasts",
         "0.90",
         USDT | {"on_the_way": {"BTC": awaited(State.UNKNOWN)}},
+        "nothing: transfer",
+    ),
+    (
+        "not in an emergency, where it may never end",
+        "0.90",
+        USDT | {"on_the_way": {"BTC": awaited(State.UNKNOWN)}, "overdue": {"BTC"}},
         "repay 8335.741 USDT",
+    ),
+    (
+        "a refusal that may pass in a moment is waited out",
+        "0.90",
+        USDT | {"refused": {"BTC": "no balance"}, "passing": {"BTC"}},
+        "nothing: repay",
+    ),
+    (
+        "of a transfer, too",
+        "0.90",
+        USDT | {"unmovable": {"BTC": "no balance"}, "moment": {"BTC"}},
+        "nothing: repay",
+    ),
+    (
+        "but not one that stands",
+        "0.75",
+        USDT | {"refused": {"BTC": "the limit is reached"}},
+        "repay 4003.467 USDT",
     ),
     ("nor is an account that can't be read", "0.90", {"unified": None} | USDT, "repay 8335.741 USDT"),
 ]
@@ -331,6 +355,21 @@ def test_a_debt_without_a_price_is_not_repaid() -> None:
     decision = decide_one(about, prices=PRICES, wallet={"NEW": 5})
     assert decision.direction is None
     assert "repaying: NEW has no price" in decision.held_back
+
+
+def test_a_rescue_beside_an_open_repayment_is_no_larger_for_a_price_that_is_missing() -> None:
+    shown = at("0.90", {"BTC": "1"}).shown()
+    open_one = intent(State.UNKNOWN, direction=REPAY, coin="USDT", amount="10000", before="20000")
+    about = facts(
+        replace(shown, debts=(Debt(coin="USDT", amount=D(20_000)),)),
+        pool_policy(("BTC",), repays=True),
+        open_intents=(replace(open_one, key=shown.key),),
+        window_over=True,
+    )
+    told = decide_one(about, prices=PRICES, wallet={"BTC": 10})
+    untold = decide_one(about, prices={"BTC": PRICES["BTC"]}, wallet={"BTC": 10})
+    assert told.cause is untold.cause is Cause.RESCUE
+    assert untold.ceiling <= told.ceiling
 
 
 # Amounts.
