@@ -34,7 +34,7 @@ LAGS = st.sampled_from([0, 0, 0, 2_000, 5_000])
 WEATHER = st.builds(
     Weather,
     answers_to=st.fixed_dictionaries(
-        {kind: st.lists(answers, max_size=2).map(tuple) for kind, answers in ANSWERS_TO.items()}
+        {kind: st.lists(answers, min_size=1, max_size=3).map(tuple) for kind, answers in ANSWERS_TO.items()}
     ),
     stale_ms=LAGS,
     old_ltv_ms=LAGS,
@@ -65,15 +65,15 @@ class MoreWays(events(WEATHER)):  # type: ignore[misc]
     """Next to nothing lies in Funding; Unified has the collateral, or Funding what is owed, or both."""
 
     @initialize(
-        first=st.sampled_from(["0.30", "0.77", "0.84"]),
-        second=st.sampled_from(["0.35", "0.70", "0.79"]),
-        unified=st.sampled_from(["0.1", "50"]),
+        first=st.sampled_from(["0.30", "0.76", "0.84"]),
+        second=st.sampled_from(["0.35", "0.74", "0.81"]),
+        unified=st.sampled_from(["0", "0.1", "50"]),
         interest=st.sampled_from(["0", "0.0001"]),
         capped=st.booleans(),
     )
     def begin(self, first: str, second: str, unified: str, interest: str, capped: bool) -> None:  # noqa: FBT001
         self.capped = capped
-        owed = "1000000" if unified == "0.1" or interest != "0" else "0"
+        owed = "1000000" if unified != "50" or interest != "0" else "0"
         world = a_world(first, pool=second, wallet="0.02", unified=unified, owed=owed)
         world.hourly_interest = Decimal(interest)
         self.begin_with(world)
