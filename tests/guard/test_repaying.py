@@ -183,6 +183,33 @@ async def test_interest_that_ticks_does_not_keep_a_loan_from_being_believed() ->
     assert world.ltv(POOL) < Decimal("0.651")
 
 
+async def test_a_part_that_is_liquidated_is_not_taken_for_a_repayment_of_about_its_size() -> None:
+    """Found by the state machine: the debt from between the two was believed, and repaid once more."""
+    world, journal = needy(ONE, "0.90"), MemoryJournal()
+    policy = replace(PAYS, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(5200)}))
+    guard = paying(world, journal, policy=policy)
+    world.answers_to = {Kind.REPAYMENT: ["late:4900"]}
+    world.advance(5_000)
+    world.liquidate_part(ONE, Decimal("0.1"))  # of 1 BTC at 50,000 USD
+    world.stale_ms = 2_000
+    await cycles(guard, world, 11, ms=500)
+    world.stale_ms = 5_000
+    await cycles(guard, world, 8, ms=500)
+    assert sent(world) == [REPAY]
+
+
+async def test_nor_is_a_repayment_whose_request_was_lost_waited_for_because_of_it() -> None:
+    world, journal = needy(ONE, "0.77"), MemoryJournal()
+    policy = replace(PAYS, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(5200)}))
+    world.answers_to = {Kind.REPAYMENT: ["lost_request"]}
+    guard = paying(world, journal, policy=policy)
+    await cycles(guard, world, 1)
+    world.liquidate_part(ONE, Decimal("0.1"))
+    await cycles(guard, world, 20)
+    assert states(journal, REPAY)[0] is State.ABSENT
+    assert world.ltv(ONE) < Decimal("0.75")
+
+
 # Caps.
 
 
