@@ -442,6 +442,27 @@ async def test_both_may_land() -> None:
     assert not any(item.is_open for item in journal.snapshot().intents.values())
 
 
+@OF_BOTH
+@pytest.mark.parametrize("max_repay", [2_000, 90_000])
+@pytest.mark.parametrize("pending_ms", [31_000, 34_000, 60_000])
+async def test_an_ltv_from_between_the_rescue_and_what_it_rescues_is_not_acted_on(
+    pending_ms: int, max_repay: int, key: LoanKey
+) -> None:
+    """The repayment lands late: what is shown then has the add in it, and an LTV from before the other."""
+    world, journal = needy(key, "0.84"), MemoryJournal()
+    policy = replace(PAYS, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(max_repay)}))
+    world.answers_to = {Kind.REPAYMENT: [f"pending:{pending_ms}"]}
+    guard = paying(world, journal, policy=policy)
+    await cycles(guard, world, 2)
+    world.move_by_hand("BTC", Decimal("-0.05"))
+    while REPAY not in landed(world):
+        await cycles(guard, world, 1, ms=500)
+    assert sent(world) == [REPAY, ADD]
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 9, ms=500)
+    assert sent(world) == [REPAY, ADD]
+
+
 # Crashes.
 
 
