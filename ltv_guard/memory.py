@@ -17,6 +17,7 @@ LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the 
 PASSING_MS = 8_000  # so long after the first, at the second try or third, a refusal is none of the moment
 LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
+UNSEEN = Decimal("0.01")  # of a transfer: so much may be missing where it has arrived
 SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
 
 
@@ -203,7 +204,7 @@ class Memory:
         return {item.coin: item for item in (*landed, *(item for item in transfers if item.is_open))}
 
     def _has_arrived(self, transfer: Intent, wallet: Mapping[str, Decimal]) -> bool:
-        """Whether the Funding wallet shows the coins, as far as they were not spent since."""
+        """Whether the Funding wallet shows all of the coins, but for what was spent since it was read."""
         spent = sum(
             (
                 item.amount
@@ -211,12 +212,12 @@ class Memory:
                 if item.coin == transfer.coin
                 and item.direction in {Direction.ADD, Direction.REPAY}
                 and item.state in SPENT
-                and item.created_at_ms >= transfer.created_at_ms
+                and item.created_at_ms >= transfer.observed_at_ms
             ),
             Decimal(0),
         )
         missing = transfer.coins_before + transfer.amount - spent - wallet.get(transfer.coin, Decimal(0))
-        return missing < transfer.amount / 2
+        return missing <= transfer.amount * UNSEEN
 
     def foreign_add_ms(self, key: LoanKey, now: Moment) -> int | None:
         """How long ago the user added collateral by hand; None: not within what the history shows."""

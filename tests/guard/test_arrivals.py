@@ -1,0 +1,85 @@
+"""Whether a transfer that landed shows in the Funding wallet yet: until it does, no other follows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from exchange_model import START_MS, key_of
+
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import Direction, LoanKey, Moment, Owner, Product
+from ltv_guard.memory import Memory
+
+ECHO_MS = 10_000
+
+
+def intent(name: str, direction: Direction, amount: str, **about: object) -> Intent:
+    made = Intent(
+        intent_id=name,
+        owner=Owner("testnet", "7"),
+        account="main",
+        key=LoanKey(Product.FUNDING, "BTC") if direction is Direction.TRANSFER else key_of(1),
+        direction=direction,
+        coin="BTC",
+        amount=Decimal(amount),
+        state=State.CONFIRMED,
+        reason="",
+        coins_before=Decimal("0.06"),
+        ltv_before=Decimal("0.77"),
+        observed_at_ms=START_MS - 100,
+        seen_ids=frozenset(),
+        created_at_ms=START_MS,
+        updated_at_ms=START_MS + 2_000,
+    )
+    return replace(made, **about)  # type: ignore[arg-type]
+
+
+def is_on_its_way(
+    wallet: str, *others: Intent, state: State = State.CONFIRMED, after_ms: int = 3_000
+) -> bool:
+    memory = Memory()
+    memory.remember([intent("moved", Direction.TRANSFER, "0.09", state=state), *others])
+    now = Moment(exchange_ms=START_MS + after_ms, monotonic_ms=after_ms)
+    return "BTC" in memory.on_the_way({"BTC": Decimal(wallet)}, now, longest_ms=ECHO_MS)
+
+
+LATER = intent("later", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.ACCEPTED)
+AT_ONCE = intent("at once", Direction.ADD, "0.06", created_at_ms=START_MS - 1, state=State.ACCEPTED)
+LONG_AGO = intent("long ago", Direction.ADD, "0.06", created_at_ms=START_MS - 5_000, state=State.UNKNOWN)
+REFUSED = intent("refused", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("wallet", "others", "awaited"),
+    [
+        ("0.15", (), False),
+        ("0.06", (), True),
+        ("0.14", (), True),
+        ("5", (), False),
+        ("0.09", (LATER,), False),
+        ("0.06", (LATER,), True),  # found by the state machine: it shows neither the add nor the transfer
+        ("0.09", (AT_ONCE,), False),
+        ("0.09", (LONG_AGO,), True),
+        ("0.09", (REFUSED,), True),
+    ],
+)
+def test_it_has_arrived_once_all_shows_but_what_was_spent_since(
+    wallet: str,
+    others: tuple[Intent, ...],
+    awaited: bool,  # noqa: FBT001
+) -> None:
+    assert is_on_its_way(wallet, *others) is awaited
+
+
+def test_what_does_not_show_for_longer_than_old_facts_can_is_gone() -> None:
+    assert not is_on_its_way("0.06", after_ms=2_000 + ECHO_MS)
+
+
+def test_an_open_one_is_on_its_way_whatever_shows() -> None:
+    assert is_on_its_way("0.15", state=State.UNKNOWN, after_ms=600_000)
+
+
+def test_one_that_never_landed_is_not() -> None:
+    assert not is_on_its_way("0.06", state=State.ABSENT)
