@@ -170,6 +170,11 @@ class Memory:
         known = [item for item in since if item is not None]
         return now.monotonic_ms - min(known) if known else 0
 
+    def each_doubted_for_ms(self, landed: Iterable[Intent], now: Moment) -> int:
+        """How long each of `landed` has been doubted at least: the latest begins the wait anew."""
+        since = [self._doubted_since.get(item.intent_id, now.monotonic_ms) for item in landed]
+        return now.monotonic_ms - max(since, default=now.monotonic_ms)
+
     def rows(self, key: LoanKey) -> tuple[HistoryRow, ...]:
         """What the histories show of the loan, of every kind."""
         found = [history for channel, history in self.histories.items() if channel.product is key.product]

@@ -6,7 +6,7 @@ It can be late, stale or silent. Every change goes through `World`, which keeps 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
@@ -383,8 +383,7 @@ class World:
             and (row.shown.key.product, row.shown.direction.kind) == (product, kind)
         )
 
-    def last_own_effect_ms(self, key: LoanKey) -> int:
+    def last_own_effect_ms(self, key: LoanKey, kinds: Collection[Kind] = tuple(Kind)) -> int:
         """When something of ours last took effect on the loan (or the wallet's coin); 0 if never."""
-        return max(
-            (row.landed_ms or 0 for row in self.rows if row.shown.key == key and row.intent_id), default=0
-        )
+        own = (row for row in self.rows if row.shown.key == key and row.intent_id)
+        return max((row.landed_ms or 0 for row in own if row.shown.direction.kind in kinds), default=0)

@@ -116,9 +116,12 @@ class Life(RuleBasedStateMachine):
             self.check_its_facts(intent)
 
     def check_its_facts(self, intent: Intent) -> None:
-        views = self.since_our_last_effect(intent.key)
+        views = self.since_our_last_effect(intent.key, set(Kind))
         repays = intent.direction is Direction.REPAY
-        shown = [view.debt if repays else view.collateral for view in views]
+        shown = [
+            view.debt if repays else view.collateral
+            for view in self.since_our_last_effect(intent.key, {intent.direction.kind})
+        ]
         near = Decimal("0.01") if repays else Decimal("0.00000002")
         assert any(abs(intent.coins_before - value) <= near for value in shown), (
             f"{intent.direction} decided on {intent.coins_before} {intent.coin} that were never there since "
@@ -135,9 +138,9 @@ class Life(RuleBasedStateMachine):
             f"last effect: {min(ltvs):.4f} to {max(ltvs):.4f}"
         )
 
-    def since_our_last_effect(self, key: LoanKey) -> list[View]:
+    def since_our_last_effect(self, key: LoanKey, kinds: Collection[Kind]) -> list[View]:
         """Views of the same ms may be from just before the effect: the last of them is not."""
-        since = self.world.last_own_effect_ms(key)
+        since = self.world.last_own_effect_ms(key, kinds)
         views = self.world.views[key]
         return (
             views[max(index for index, view in enumerate(views) if view.at_ms <= since) :] if since else views

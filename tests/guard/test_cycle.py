@@ -332,6 +332,21 @@ async def test_a_small_add_is_not_made_twice_for_an_old_ltv_and_the_loan_not_lef
     assert len(world.sent) > 1
 
 
+async def test_an_old_doubt_does_not_make_the_ltv_from_before_the_next_add_believed() -> None:
+    """Found by the state machine: each add that lands may have its own time before it shown."""
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 2)
+    world.price *= Decimal("0.75")
+    world.note()
+    world.prices_down = True
+    while len(world.sent) < 2:
+        await cycles(guard, world, 1, ms=1_000)
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 5, ms=900)
+    assert len(world.sent) == 2
+
+
 async def test_an_unknown_add_is_not_given_up_while_the_loans_cannot_be_read() -> None:
     world, journal = a_world("0.77"), MemoryJournal()
     world.answers = ["lost_request"]

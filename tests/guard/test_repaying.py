@@ -406,6 +406,22 @@ async def test_without_the_list_of_repayments_nothing_is_repaid_and_that_is_said
     assert cries[0]["log_level"] == "critical"
 
 
+@OF_BOTH
+async def test_an_old_doubt_does_not_make_the_ltv_from_before_the_last_coins_believed(key: LoanKey) -> None:
+    """Found by the state machine: what was left of the collateral was added, and all of the need repaid."""
+    world, journal = needy(key, "0.80", wallet="0.5"), MemoryJournal()
+    guard = paying(world, journal)
+    await cycles(guard, world, 2)
+    world.price *= Decimal("0.75")
+    world.note()
+    world.prices_off = Decimal("1.2")
+    while sent(world) == [ADD]:
+        await cycles(guard, world, 1, ms=1_000)
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 5, ms=900)
+    assert sent(world) == [ADD, ADD]
+
+
 # Beside an open repayment.
 
 
