@@ -31,6 +31,8 @@ LINE_EVERY = 8  # looks, where there is no terminal to redraw
 SETTLE_S = 1.5  # after the scenario's end, for what is under way
 SLACK_S = 15.0  # beyond the scenario's own length: then something is wrong
 DONE, LOST = 0, 1
+BY_USER = 1  # the kind of a repayment
+ALWAYS_TOLD = ("added", "released")
 
 
 @dataclass(slots=True)
@@ -141,37 +143,45 @@ def _wallet(state: State, user: str) -> str:
     return "  ".join(f"{Decimal(amount):.4f} {coin}" for coin, amount in sorted(funding.items()))
 
 
-def _last_adjustment(state: State, user: str) -> str:
-    own = [item for item in state["effects"] if item["user"] == user]
-    if not own:
+def _done(state: State, user: str) -> dict[str, list[State]]:
+    """What was done for the user's loans, by word, oldest first. What was repaid by a liquidation is not."""
+    found: dict[str, list[State]] = {"added": [], "released": [], "repaid": [], "moved": []}
+    for item in state["effects"]:
+        found["added" if item["direction"] == "add" else "released"].append(item)
+    found["repaid"] = [item for item in state["repayments"] if item["applied_ms"] and item["kind"] == BY_USER]
+    found["moved"] = [item for item in state["transfers"] if item["applied_ms"]]
+    return {word: [item for item in items if item["user"] == user] for word, items in found.items()}
+
+
+def _last_act(state: State, user: str) -> str:
+    every = [(item, word) for word, items in _done(state, user).items() for item in items]
+    if not every:
         return "-"
-    last = own[-1]
-    word = "added" if last["direction"] == "add" else "released"
+    last, word = max(every, key=lambda pair: pair[0]["applied_ms"])
     return f"{word} {Decimal(last['amount']):.4f} {last['coin']}"
 
 
 def _table(state: State) -> Table:
     table = Table(box=box.ROUNDED, title=f"{_hours(state)}   {_prices(state)}", title_justify="left")
-    for column in ("", "product", "LTV", "Funding wallet", "last adjustment"):
+    for column in ("", "product", "LTV", "Funding wallet", "last act"):
         table.add_column(column)
     for user, name in ((GUARDED, "guarded"), (TWIN, "unguarded twin")):
         for loan in _loans_of(state, user):
             lost = loan["status"] != "open"
             ltv = f"[bold red]{loan['status']}[/]" if lost else _ltv(loan)
-            table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_adjustment(state, user))
+            table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_act(state, user))
     return table
 
 
 def _line(state: State) -> str:
     return (
         f"{_hours(state)}  {_prices(state):<12}  guarded {_ltvs(state, GUARDED):<10}  "
-        f"twin {_ltvs(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"
+        f"twin {_ltvs(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_act(state, GUARDED)}"
     )
 
 
 def _sum_up(state: State, watched: Watched, console: Console) -> int:
     """What was lost, what was moved, and what a liquidation would have cost."""
-    own = [item for item in state["effects"] if item["user"] == GUARDED]
     lost = [item for item in state["liquidations"] if item["user"] == GUARDED]
     twins = [item for item in state["liquidations"] if item["user"] == TWIN]
     console.print()
@@ -181,14 +191,9 @@ def _sum_up(state: State, watched: Watched, console: Console) -> int:
         console.print(f"liquidated: {who}, at LTV {Decimal(item['ltv']):.4f}: {sold} sold")
     if not state["liquidations"]:
         console.print("liquidated: nothing")
-    for word, direction in (("added", "add"), ("released", "reduce")):
-        moved = [item for item in own if item["direction"] == direction]
-        totals: dict[str, Decimal] = {}
-        for item in moved:
-            totals[item["coin"]] = totals.get(item["coin"], Decimal(0)) + Decimal(item["amount"])
-        coins = ", ".join(f"{total:.4f} {coin}" for coin, total in sorted(totals.items()))
-        count = "once" if len(moved) == 1 else f"{len(moved)} times"
-        console.print(f"{word}: {count}, {coins}" if moved else f"{word}: nothing")
+    for word, items in _done(state, GUARDED).items():
+        if items or word in ALWAYS_TOLD:
+            console.print(f"{word}: {_counted(items)}")
     console.print(f"LTV of the guarded loan: {watched.span(GUARDED)}")
     if twins:
         cost = sum((Decimal(item["cost_usd"]) for item in twins), Decimal(0))
@@ -197,3 +202,14 @@ def _sum_up(state: State, watched: Watched, console: Console) -> int:
         "[bold red]The guarded loan was lost.[/]" if lost else "[bold green]The guarded loan is alive.[/]"
     )
     return LOST if lost else DONE
+
+
+def _counted(items: list[State]) -> str:
+    """How often, and how many coins in all."""
+    if not items:
+        return "nothing"
+    totals: dict[str, Decimal] = {}
+    for item in items:
+        totals[item["coin"]] = totals.get(item["coin"], Decimal(0)) + Decimal(item["amount"])
+    coins = ", ".join(f"{total:.4f} {coin}" for coin, total in sorted(totals.items()))
+    return f"{'once' if len(items) == 1 else f'{len(items)} times'}, {coins}"
