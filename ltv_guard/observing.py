@@ -119,7 +119,9 @@ class Observer:
         sight.asked.add(channel)
         now_ms = self._clock.now().exchange_ms
         oldest = min((item.created_at_ms for item in intents), default=now_ms)
-        since = min(oldest - DAY_MS, now_ms - self._gatherer.horizon_ms)
+        # Of transfers only our own matter, and those are known by their ids.
+        horizon_ms = DAY_MS if channel.kind is Kind.TRANSFER else self._gatherer.horizon_ms
+        since = min(oldest - DAY_MS, now_ms - horizon_ms)
         history = await self._settler.read_history(self._paths[channel], channel, since)
         if history is not None:
             sight.histories[channel] = history

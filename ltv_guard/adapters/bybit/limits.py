@@ -1,6 +1,7 @@
 """Rate limits: requests of one API user spaced evenly per endpoint, and held back when the exchange says so.
 
-Limits of v5/rate-limit for crypto loans: one adjustment and five reads a second, per endpoint and user id.
+Limits of v5/rate-limit, per endpoint and user id. Crypto loans: one adjustment and five reads a
+second. Transfers: one a second, and one read of their list.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiolimiter import AsyncLimiter
 
 # A little more than the limits ask: requests may reach the exchange closer together than they left.
-WRITE_SPACING_S = 1.1
+WRITE_SPACING_S = SLOW_READ_SPACING_S = 1.1
 READ_SPACING_S = 0.21
-ONE_A_SECOND = ("/adjust-ltv", "/repay", "/inter-transfer", "/query-inter-transfer-list")
+WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
+SLOW_READS = ("/query-inter-transfer-list",)
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0
 
@@ -89,9 +91,15 @@ class Limits:
 
     def _pace(self, path: str) -> Pace:
         if path not in self._paces:
-            usual = WRITE_SPACING_S if path.endswith(ONE_A_SECOND) else READ_SPACING_S
-            self._paces[path] = Pace(self._spacing_s.get(path, usual), self._monotonic, self._sleep)
+            spacing_s = self._spacing_s.get(path, _usual_spacing_s(path))
+            self._paces[path] = Pace(spacing_s, self._monotonic, self._sleep)
         return self._paces[path]
+
+
+def _usual_spacing_s(path: str) -> float:
+    if path.endswith(WRITES):
+        return WRITE_SPACING_S
+    return SLOW_READ_SPACING_S if path.endswith(SLOW_READS) else READ_SPACING_S
 
 
 def _seconds_until(reset: str | None, now_ms: int) -> float | None:
