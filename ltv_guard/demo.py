@@ -24,6 +24,7 @@ from ltv_guard.settings import load
 from ltv_guard.shipped import shipped
 
 GUARDED, TWIN = "100001", "100002"
+WORDS = {"add": "added", "reduce": "released", "transfer": "moved to Funding", "repay": "repaid"}
 State = dict[str, Any]
 
 LOOK_S = 0.25
@@ -31,8 +32,6 @@ LINE_EVERY = 8  # looks, where there is no terminal to redraw
 SETTLE_S = 1.5  # after the scenario's end, for what is under way
 SLACK_S = 15.0  # beyond the scenario's own length: then something is wrong
 DONE, LOST = 0, 1
-BY_USER = 1  # the kind of a repayment
-ALWAYS_TOLD = ("added", "released")
 
 
 @dataclass(slots=True)
@@ -143,45 +142,50 @@ def _wallet(state: State, user: str) -> str:
     return "  ".join(f"{Decimal(amount):.4f} {coin}" for coin, amount in sorted(funding.items()))
 
 
-def _done(state: State, user: str) -> dict[str, list[State]]:
-    """What was done for the user's loans, by word, oldest first. What was repaid by a liquidation is not."""
-    found: dict[str, list[State]] = {"added": [], "released": [], "repaid": [], "moved": []}
-    for item in state["effects"]:
-        found["added" if item["direction"] == "add" else "released"].append(item)
-    found["repaid"] = [item for item in state["repayments"] if item["applied_ms"] and item["kind"] == BY_USER]
-    found["moved"] = [item for item in state["transfers"] if item["applied_ms"]]
-    return {word: [item for item in items if item["user"] == user] for word, items in found.items()}
+def _done(state: State, user: str) -> list[State]:
+    """What was done for the user: adjustments, transfers and repayments, oldest first."""
+    done = [
+        *state["effects"],
+        *({**item, "direction": "transfer"} for item in state["transfers"] if item["applied_ms"]),
+        *(
+            {**item, "direction": "repay"}
+            for item in state["repayments"]
+            if item["by"] and item["applied_ms"]
+        ),
+    ]
+    return sorted((item for item in done if item["user"] == user), key=lambda item: item["applied_ms"])
 
 
-def _last_act(state: State, user: str) -> str:
-    every = [(item, word) for word, items in _done(state, user).items() for item in items]
-    if not every:
+def _last_adjustment(state: State, user: str) -> str:
+    own = _done(state, user)
+    if not own:
         return "-"
-    last, word = max(every, key=lambda pair: pair[0]["applied_ms"])
-    return f"{word} {Decimal(last['amount']):.4f} {last['coin']}"
+    last = own[-1]
+    return f"{WORDS[last['direction']]} {Decimal(last['amount']):.4f} {last['coin']}"
 
 
 def _table(state: State) -> Table:
     table = Table(box=box.ROUNDED, title=f"{_hours(state)}   {_prices(state)}", title_justify="left")
-    for column in ("", "product", "LTV", "Funding wallet", "last act"):
+    for column in ("", "product", "LTV", "Funding wallet", "last adjustment"):
         table.add_column(column)
     for user, name in ((GUARDED, "guarded"), (TWIN, "unguarded twin")):
         for loan in _loans_of(state, user):
             lost = loan["status"] != "open"
             ltv = f"[bold red]{loan['status']}[/]" if lost else _ltv(loan)
-            table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_act(state, user))
+            table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_adjustment(state, user))
     return table
 
 
 def _line(state: State) -> str:
     return (
         f"{_hours(state)}  {_prices(state):<12}  guarded {_ltvs(state, GUARDED):<10}  "
-        f"twin {_ltvs(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_act(state, GUARDED)}"
+        f"twin {_ltvs(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"
     )
 
 
 def _sum_up(state: State, watched: Watched, console: Console) -> int:
     """What was lost, what was moved, and what a liquidation would have cost."""
+    own = _done(state, GUARDED)
     lost = [item for item in state["liquidations"] if item["user"] == GUARDED]
     twins = [item for item in state["liquidations"] if item["user"] == TWIN]
     console.print()
@@ -191,9 +195,16 @@ def _sum_up(state: State, watched: Watched, console: Console) -> int:
         console.print(f"liquidated: {who}, at LTV {Decimal(item['ltv']):.4f}: {sold} sold")
     if not state["liquidations"]:
         console.print("liquidated: nothing")
-    for word, items in _done(state, GUARDED).items():
-        if items or word in ALWAYS_TOLD:
-            console.print(f"{word}: {_counted(items)}")
+    for direction, word in WORDS.items():
+        moved = [item for item in own if item["direction"] == direction]
+        if not moved and direction in {"transfer", "repay"}:
+            continue
+        totals: dict[str, Decimal] = {}
+        for item in moved:
+            totals[item["coin"]] = totals.get(item["coin"], Decimal(0)) + Decimal(item["amount"])
+        coins = ", ".join(f"{total:.4f} {coin}" for coin, total in sorted(totals.items()))
+        count = "once" if len(moved) == 1 else f"{len(moved)} times"
+        console.print(f"{word}: {count}, {coins}" if moved else f"{word}: nothing")
     console.print(f"LTV of the guarded loan: {watched.span(GUARDED)}")
     if twins:
         cost = sum((Decimal(item["cost_usd"]) for item in twins), Decimal(0))
@@ -202,14 +213,3 @@ def _sum_up(state: State, watched: Watched, console: Console) -> int:
         "[bold red]The guarded loan was lost.[/]" if lost else "[bold green]The guarded loan is alive.[/]"
     )
     return LOST if lost else DONE
-
-
-def _counted(items: list[State]) -> str:
-    """How often, and how many coins in all."""
-    if not items:
-        return "nothing"
-    totals: dict[str, Decimal] = {}
-    for item in items:
-        totals[item["coin"]] = totals.get(item["coin"], Decimal(0)) + Decimal(item["amount"])
-    coins = ", ".join(f"{total:.4f} {coin}" for coin, total in sorted(totals.items()))
-    return f"{'once' if len(items) == 1 else f'{len(items)} times'}, {coins}"

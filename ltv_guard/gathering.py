@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
 from ltv_guard.core.freshness import FRESH, Freshness, doubted_coins, judge
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Loan, LoanKey, Moment, Product, RowStatus
+from ltv_guard.core.loans import Channel, Direction, Kind, Loan, LoanKey, Moment, Product, RowStatus
 from ltv_guard.core.rules import Rulebook, thresholds
 from ltv_guard.core.settlement import shown_coins, window_is_over
 from ltv_guard.memory import DAY_MS, Memory
@@ -33,6 +34,7 @@ class Gatherer:
         return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + SLACK_MS
 
     def account(self, sight: Sight, now: Moment) -> AccountFacts:
+        on_the_way = self._memory.on_the_way(sight.wallet, now, longest_ms=self.echo_ms)
         return AccountFacts(
             loans=tuple(self._loan(loan, sight, now) for loan in sight.loans),
             wallet=sight.wallet,
@@ -40,8 +42,12 @@ class Gatherer:
             prices=sight.prices,
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
-            on_the_way=self._memory.on_the_way(sight.wallet, now, longest_ms=self.echo_ms),
+            on_the_way=on_the_way,
+            overdue=[
+                coin for coin, item in on_the_way.items() if item.is_open and self._is_overdue(item, now, now)
+            ],
             unmovable=self._unmovable(now),
+            passing=self._memory.passing(None, Direction.TRANSFER, now),
             added_24h=self._memory.spent_24h(Direction.ADD, now),
             repaid_24h=self._memory.spent_24h(Direction.REPAY, now),
             transferred_24h=self._memory.spent_24h(Direction.TRANSFER, now),
@@ -57,11 +63,7 @@ class Gatherer:
             policy=policy,
             freshness=self.freshness(loan, sight, now),
             open_intents=own,
-            window_over=all(
-                window_is_over(intent, self._memory.watch(intent, now), began, self._options.patience)
-                and not self._is_processed(intent, now)
-                for intent in own
-            ),
+            window_over=all(self._is_overdue(intent, began, now) for intent in own),
             rescued=any(self._memory.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),
@@ -73,9 +75,16 @@ class Gatherer:
             ),
             foreign_add_ms=self._memory.foreign_add_ms(loan.key, now),
             refused=self._memory.refused(loan.key, Direction.ADD, now),
+            passing=self._memory.passing(loan.key, Direction.ADD, now),
             kept=self._memory.refused(loan.key, Direction.REDUCE, now),
-            unpayable=self._memory.refused(loan.key, Direction.REPAY, now),
+            unpayable=self._unpayable(loan, sight, now),
         )
+
+    def _unpayable(self, loan: Loan, sight: Sight, now: Moment) -> dict[str, str]:
+        """What was repaid before has to be known, or it could be taken for ours."""
+        if Channel(loan.key.product, Kind.REPAYMENT) not in sight.histories:
+            return {debt.coin: "the list of repayments could not be read" for debt in loan.debts}
+        return self._memory.refused(loan.key, Direction.REPAY, now)
 
     def _unmovable(self, now: Moment) -> dict[str, str]:
         """Coins whose last transfer the exchange refused."""
@@ -85,10 +94,16 @@ class Gatherer:
             found |= self._memory.refused(LoanKey(Product.FUNDING, coin), Direction.TRANSFER, now)
         return found
 
+    def _is_overdue(self, intent: Intent, at: Moment, now: Moment) -> bool:
+        """Whether its window was over `at` that moment, and the exchange is not processing it."""
+        watch = self._memory.watch(intent, now)
+        over = window_is_over(intent, watch, at, self._options.patience)
+        return over and not self._is_processed(intent, now)
+
     def _is_processed(self, intent: Intent, now: Moment) -> bool:
         """Whether the exchange says that it is still at it: it will land, or fail, without another's help."""
         said = any(
-            row.adjust_id == intent.adjust_id and row.status is RowStatus.PROCESSING
+            row.adjust_id in {intent.adjust_id, intent.intent_id} and row.status is RowStatus.PROCESSING
             for row in self._memory.rows(intent.key)
         )
         waited_ms = now.monotonic_ms - self._memory.watch(intent, now).since.monotonic_ms
@@ -116,9 +131,10 @@ class Gatherer:
         return judge(loan, began, landed[-1], rows, sight.prices, steady=steady[-1])
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
-        coins, _ = shown_coins(item, loan)
+        coins, drift = shown_coins(item, loan)
+        within = drift if item.direction is Direction.REPAY else Decimal(0)
         what = (loan.key, item.direction.kind, item.coin)
-        return self._memory.shown_for_ms(what, coins, began) > self.echo_ms
+        return self._memory.shown_for_ms(what, coins, began, within=within) > self.echo_ms
 
     def _may_not_wait(self, loan: Loan, last: Intent, found: Freshness, now: Moment) -> bool:
         """Whether to believe an LTV that prices do not bear out, after a long doubt, to protect the loan.

@@ -12,7 +12,7 @@ from ltv_guard.conditions import Conditions
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Channel, Direction, Kind, Owner, Product
+from ltv_guard.core.loans import Direction, Owner, Product
 from ltv_guard.core.policy import decide
 from ltv_guard.core.releasing import within_maximum
 from ltv_guard.core.rules import Rulebook
@@ -136,6 +136,8 @@ class Guard:
         """What came of it, and how soon to look again."""
         self._memory.forget_before(self._clock.now().exchange_ms - self._gatherer.horizon_ms)
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
+        if sight.withheld is None:  # for coins that landed, for another try before debt is repaid
+            waiting |= {Cause.TRANSFER, Cause.REPAY}
         self._waits = self.options.live and any(
             decision.breach and (decision.cause in waiting or (decision.acts and not self._trusted))
             for decision in decisions
@@ -269,11 +271,6 @@ class Guard:
     async def _plan(self, owner: Owner, sight: Sight, decision: Decision) -> Intent | None:
         if decision.direction is Direction.REDUCE:
             decision = await self._within_maximum(sight, decision)
-        elif decision.direction is Direction.REPAY:
-            # What was repaid before has to be known, or it could be taken for ours.
-            channel = Channel(decision.loan.key.product, Kind.REPAYMENT)
-            if channel not in sight.histories:
-                return None
         return plan(
             decision,
             owner=owner,

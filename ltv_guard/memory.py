@@ -13,6 +13,7 @@ from ltv_guard.core.settlement import EARLY_MS, Watch
 DAY_MS = 86_400_000
 FIRST_BACKOFF_MS = 2_000
 LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
+PASSING_MS = 8_000  # so long after the first, at the second try or third, a refusal is none of the moment
 LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
@@ -20,11 +21,16 @@ SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked fo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The exchange refused to take (give) a loan's coin: not tried again before `until_ms` (monotonic)."""
+    """The exchange refused to take (give) a loan's coin: not tried again before `until_ms` (monotonic).
+
+    It has done so without a break since `since_ms`; `lasting`: for a cause that will not pass by itself.
+    """
 
     why: str
     count: int
+    since_ms: int
     until_ms: int
+    lasting: bool
 
 
 @dataclass(slots=True)
@@ -111,16 +117,20 @@ class Memory:
 
     def landed(self, key: LoanKey, now: Moment) -> list[Intent]:
         """The loan's adjustments that landed and whose time before may still be shown, the latest last."""
-        found = [
-            item
-            for item in self.intents.values()
-            if item.key == key
+        found = [item for item in self.intents.values() if item.key == key and self._may_echo(item, now)]
+        return sorted(found, key=lambda item: item.signed_at_ms or 0)
+
+    def has_landed_in(self, channel: Channel, now: Moment) -> bool:
+        """Whether an adjustment of that kind landed whose time before may still be shown."""
+        return any(item.channel == channel and self._may_echo(item, now) for item in self.intents.values())
+
+    def _may_echo(self, item: Intent, now: Moment) -> bool:
+        return (
+            item.state in {State.CONFIRMED, State.AMBIGUOUS}
             and item.direction is not Direction.TRANSFER
-            and item.state in {State.CONFIRMED, State.AMBIGUOUS}
             and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
             and item.intent_id not in self._echoes_over
-        ]
-        return sorted(found, key=lambda item: item.signed_at_ms or 0)
+        )
 
     def saw(self, last: Intent, *, fresh: bool, at: Moment, long_enough_ms: int) -> None:
         """Notes a read of the loan after `last`; once they were fresh for long enough, none is doubted."""
@@ -134,10 +144,12 @@ class Memory:
             self._fresh_since.pop(last.intent_id)
             self._echoes_over.add(last.intent_id)
 
-    def shown_for_ms(self, what: Hashable, amount: Decimal, at: Moment) -> int:
-        """How long the same amount of something (a loan's coin) has been shown without a break."""
+    def shown_for_ms(
+        self, what: Hashable, amount: Decimal, at: Moment, *, within: Decimal = Decimal(0)
+    ) -> int:
+        """How long the same amount of something (a loan's coin), or nearly, was shown without a break."""
         since = self._shown.get(what)
-        if since is None or since[0] != amount:
+        if since is None or abs(since[0] - amount) > within:
             since = self._shown[what] = (amount, at.monotonic_ms)
         return at.monotonic_ms - since[1]
 
@@ -226,9 +238,31 @@ class Memory:
         count = last.count + 1 if last is not None and again else 1
         first = LASTING_BACKOFF_MS if lasting else FIRST_BACKOFF_MS
         wait = min(first * 2 ** (count - 1), LONGEST_BACKOFF_MS)
-        refusal = Refusal(why=why, count=count, until_ms=now.monotonic_ms + wait)
+        refusal = Refusal(
+            why=why,
+            count=count,
+            since_ms=last.since_ms if last is not None and again else now.monotonic_ms,
+            until_ms=now.monotonic_ms + wait,
+            lasting=lasting,
+        )
         self.refusals[key, direction, coin] = refusal
         return refusal
+
+    def taken(self, intent: Intent) -> None:
+        """The exchange took it: the next refusal is the first again."""
+        self.refusals.pop((intent.key, intent.direction, intent.coin), None)
+
+    def passing(self, key: LoanKey | None, direction: Direction, now: Moment) -> frozenset[str]:
+        """Coins refused for this loan (None: any) that the exchange may take (give, move) at the next try."""
+        return frozenset(
+            coin
+            for (loan, way, coin), item in self.refusals.items()
+            if way is direction
+            and key in {None, loan}
+            and now.monotonic_ms < item.until_ms
+            and not item.lasting
+            and now.monotonic_ms - item.since_ms < PASSING_MS
+        )
 
     def refused(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
         """Coin -> why the exchange will not take (give) it for this loan for now."""

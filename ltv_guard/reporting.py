@@ -23,6 +23,8 @@ NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanis
 
 # Nothing is wrong with the loan: what was said of its protection is over.
 CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
+# What is told of a loan, and forgotten once it is gone.
+OF_A_LOAN = ("decision", "pulled_in", "short", "closed", "unanswered", "doubted", "aside", "additions")
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
 # The beginnings of why nothing may be sent, as one word each.
 WORDS = {"needs a human": "needs_human", "the journal is new or restored": "waiting"}
@@ -89,13 +91,18 @@ class Reporter:
         elif failed:
             log.info("read_works_again", what=what, failed=failed)
 
-    def key(self, identity: Identity, *, live: bool) -> None:
+    def key(self, identity: Identity, *, live: bool, transfers: bool) -> None:
         if identity.can_withdraw:
             log.warning(
                 "key_can_withdraw", why="this key may withdraw funds; ltv-guard needs only 'Spot trade'"
             )
         if live and not identity.ip_bound:
             log.warning("key_without_ip", expires_at=identity.expires_at, why="it dies after 90 days")
+        if live and transfers and not identity.can_transfer:
+            log.warning(
+                "key_cannot_transfer",
+                why="sources.unified_transfer is enabled, and the key lacks 'Account Transfer'",
+            )
 
     def human(self, why: str | None) -> None:
         if why is not None:
@@ -145,7 +152,9 @@ class Reporter:
 
     def _gone(self, loan: Loan, now: Moment) -> None:
         self._memory.missed.pop(loan.key, None)
-        self._notices.ended(("decision", loan.key))
+        for topic in OF_A_LOAN:
+            self._notices.ended((topic, loan.key))
+        self._notices.ended(("less", ("short", loan.key)))
         if (why := _why_liquidated(loan, now)) is not None:
             log.critical("loan_liquidated", why=why, last_ltv=loan.ltv, **_named(loan.key))
         else:

@@ -128,12 +128,7 @@ class Settler:
         """Whether something open, or recently ended, can only be judged by the history."""
         if any(intent.channel == channel and not self._is_too_old(intent) for intent in intents):
             return True
-        landed = {
-            item.channel
-            for key in {item.key for item in self._memory.intents.values() if not item.is_open}
-            for item in self._memory.landed(key, now)
-        }
-        if channel in landed:
+        if self._memory.has_landed_in(channel, now):
             return True
         last = self._memory.histories.get(channel)
         look_again = last is None or now.ms_since(last.began) > ABSENT_LOOK_MS
@@ -182,6 +177,8 @@ class Settler:
             await self._journal.record(intent, verdict.intent)
             self._memory.remember([verdict.intent])
             self._announce(intent, verdict.intent)
+            if verdict.intent.state is State.CONFIRMED:
+                self._memory.taken(intent)
             if verdict.intent.state is State.REJECTED:
                 why = verdict.intent.ret_msg or ""
                 self._memory.refuse(intent.key, intent.direction, intent.coin, why, now)

@@ -15,7 +15,10 @@ from ltv_guard.ports import Episode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardOptions:
-    """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to."""
+    """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to.
+
+    `transfers`: coins may be moved here from the Unified account.
+    """
 
     account: str
     environment: str
@@ -26,6 +29,7 @@ class GuardOptions:
     recv_window_ms: int = 5_000
     patience: Patience = field(default_factory=Patience)
     continuous: bool = True
+    transfers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ class Standing:
             self._report.blind("account", str(error))
             return None
         self._report.recovered("account")
-        self._report.key(identity, live=self._options.live)
+        self._report.key(identity, live=self._options.live, transfers=self._options.transfers)
         if self._options.live and not identity.can_adjust:
             self.lose("the key may not adjust loans: give it 'Spot trade', read-write")
         return Owner(self._options.environment, identity.user_id)

@@ -166,6 +166,7 @@ def _options(settings: Settings, name: str, *, live: bool, continuous: bool) -> 
         environment=settings.exchange.environment,
         live=live,
         continuous=continuous,
+        transfers=settings.accounts[name].sources.unified_transfer.enabled,
         poll_interval_ms=int(settings.schedule.poll_interval_s * MS),
         max_snapshot_age_ms=int(settings.schedule.max_snapshot_age_s * MS),
         blind_after_cycles=settings.schedule.blind_after_cycles,

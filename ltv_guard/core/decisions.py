@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -51,7 +51,8 @@ class LoanFacts:
     processing them; `rescued`: the one rescue that they allow was sent.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
-    collateral, let it go, or take it as a repayment.
+    collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take
+    at the next try.
     """
 
     loan: Loan
@@ -65,6 +66,7 @@ class LoanFacts:
     low_for_ms: int = 0
     foreign_add_ms: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    passing: Collection[str] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     unpayable: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,8 +80,9 @@ class AccountFacts:
     """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read.
 
     `unified`: what can leave the Unified account, None where it was not read or may not be used.
-    `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `unmovable`:
-    coin -> why the exchange does not move it, for now. `..._24h`: coins in the last day, unknown ones too.
+    `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
+    that may never end. `unmovable`: coin -> why the exchange does not move it, for now; `passing`: those that
+    it may move at the next try. `..._24h`: coins in the last day, unknown ones too.
     """
 
     loans: tuple[LoanFacts, ...]
@@ -89,7 +92,9 @@ class AccountFacts:
     wallet_rules: WalletRules = field(default_factory=WalletRules)
     transfer_rules: TransferRules = field(default_factory=TransferRules)
     on_the_way: Mapping[str, Intent] = field(default_factory=dict)
+    overdue: Collection[str] = ()
     unmovable: Mapping[str, str] = field(default_factory=dict)
+    passing: Collection[str] = ()
     added_24h: Mapping[str, Decimal] = field(default_factory=dict)
     repaid_24h: Mapping[str, Decimal] = field(default_factory=dict)
     transferred_24h: Mapping[str, Decimal] = field(default_factory=dict)

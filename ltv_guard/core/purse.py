@@ -31,10 +31,17 @@ class Purse:
         self._moved = dict(account.transferred_24h)
         self._moving: dict[str, Decimal] = {}
         self._shares: Mapping[tuple[LoanKey, str], Decimal] = {}
+        self._passing, self._overdue = account.passing, account.overdue
+        self._tied: set[str] = set()
         for facts in account.loans:
             for intent in facts.open_intents:
                 if intent.direction in {Direction.ADD, Direction.REPAY}:
-                    _count(self._wallet, intent.coin, -intent.amount)
+                    self._tie(intent.coin, intent.amount)
+
+    def _tie(self, coin: str, amount: Decimal) -> None:
+        """Takes off what an open intent takes; it may be gone from what is shown already."""
+        _count(self._wallet, coin, -min(amount, max(Decimal(0), self._wallet.get(coin, Decimal(0)))))
+        self._tied.add(coin)
 
     def limits_on(self, coin: str, *, emergency: bool) -> list[Limit]:
         """What may be added, by limit. In an emergency neither reserve nor daily cap hold it back."""
@@ -74,6 +81,18 @@ class Purse:
     def on_the_way(self, coin: str) -> Intent | None:
         """The transfer of `coin` that is open, or has landed and does not show yet."""
         return self._on_the_way.get(coin)
+
+    def is_overdue(self, coin: str) -> bool:
+        """Whether the transfer of `coin` that is open may never end: an emergency can't wait for it."""
+        return coin in self._overdue
+
+    def is_tied(self, coin: str) -> bool:
+        """Whether there may be more of `coin` than it seems: what is open may have been taken off twice."""
+        return coin in self._tied
+
+    def may_move_soon(self, coin: str) -> bool:
+        """Whether `coin` is not moved for a refusal that may be one of the moment."""
+        return self.transfers_allowed and coin in self._passing
 
     def is_moving(self, coin: str) -> bool:
         """Whether a loan that was served before has asked for a transfer of `coin`."""

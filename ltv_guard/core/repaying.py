@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.decisions import Cause, Decision
-from ltv_guard.core.loans import Debt, Direction
+from ltv_guard.core.loans import Additions, Debt, Direction
 from ltv_guard.core.marks import coarsest, most_above
 from ltv_guard.core.needs import Need
 from ltv_guard.core.purse import Purse, tightest
@@ -30,10 +30,21 @@ class Payment:
 
 
 def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
-    """The most useful repayment; `short` with a note of what holds it back if there is none."""
+    """The most useful repayment; `short` with a note of what holds it back if there is none.
+
+    What is paid back is gone: not while it is to be seen in a moment whether collateral helps after all.
+    """
     rule = need.facts.policy.repay
     if not rule.enabled or short.cause is not Cause.SHORT:
         return short
+    coins = _would_help(need)
+    passing = [coin for coin in coins if coin in need.facts.passing or purse.may_move_soon(coin)]
+    if passing:
+        return replace(short, cause=Cause.REPAY, reason=f"{short.reason}: once more before debt is repaid")
+    tied = [coin for coin in coins if purse.is_tied(coin)]
+    if tied and not need.emergency:
+        note = f"repaying: an open intent may leave {tied[0]} to be added"
+        return replace(short, held_back=(*short.held_back, note))
     payments = [_payment(need, debt, purse) for debt in need.loan.debts]
     # As much of the LTV as a smaller adjustment would not be worth a call for.
     least = need.loan.ltv * need.facts.policy.limits.min_adjustment_ratio
@@ -59,6 +70,13 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
         reachable_ltv=shown(need.loan.ltv - best.gain),
         missing=max(Decimal(0), best.needed - best.amount),
     )
+
+
+def _would_help(need: Need) -> list[str]:
+    """The coins that could be added if they were there and taken."""
+    if need.loan.additions is Additions.REFUSED:
+        return []
+    return [held.coin for held in need.facts.policy.candidates(need.loan)]
 
 
 def _payment(need: Need, debt: Debt, purse: Purse) -> Payment:

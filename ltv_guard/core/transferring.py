@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.decisions import Cause, Decision
-from ltv_guard.core.intents import State
 from ltv_guard.core.loans import Additions, Collateral, Direction
 from ltv_guard.core.marks import most_above
 from ltv_guard.core.needs import Need
@@ -32,14 +31,14 @@ class Move:
 def decide_transfer(need: Need, purse: Purse, short: Decision) -> Decision:
     """What moving coins here can do where nothing can be added (`short`); `short` with a note if nothing.
 
-    A transfer that is under way is waited for; in an emergency not for one whose end is not known.
+    A transfer that is under way is waited for; in an emergency not for one that may never end.
     """
     if not purse.transfers_allowed or need.loan.additions is Additions.REFUSED:
         return short
     coins = [held for held in need.facts.policy.candidates(need.loan) if held.coin not in need.facts.refused]
     for held in coins:
         awaited = purse.on_the_way(held.coin)
-        if awaited is not None and not (need.emergency and awaited.state is State.UNKNOWN):
+        if awaited is not None and not (need.emergency and purse.is_overdue(held.coin)):
             why = f"waiting for {awaited.amount} {held.coin} from the Unified account ({awaited.state})"
             return _wait(short, f"{need.reason}, {why}")
     if purse.unified_unread:

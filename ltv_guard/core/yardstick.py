@@ -138,13 +138,16 @@ class Yardstick:
         return (totals.debt_usd * share + self._rounding()) / price if price > 0 else UNBOUNDED
 
     def with_debt_less(self, coin: str, coins: Decimal) -> Yardstick:
-        """The same loan once so much of the debt in `coin` is repaid; as it is where that can't be told."""
+        """The same loan once so much of the debt in `coin` is repaid; as it is where nothing is owed in it.
+
+        Where it has no price, as if all were owed in that coin: the most that it can come to.
+        """
         totals, debt = self.loan.totals, self.loan.debt_in(coin)
-        if totals is None:
-            share = coins / debt.amount if debt is not None and debt.amount > 0 else Decimal(0)
+        price = (self.prices or {}).get(coin, Decimal(0))
+        if totals is not None and price > 0 and totals.debt_usd > 0:
+            share = coins * price / totals.debt_usd
         else:
-            worth = coins * (self.prices or {}).get(coin, Decimal(0))
-            share = worth / totals.debt_usd if totals.debt_usd > 0 else Decimal(0)
+            share = coins / debt.amount if debt is not None and debt.amount > 0 else Decimal(0)
         left = max(Decimal(0), 1 - share)
         after = replace(
             self.loan,

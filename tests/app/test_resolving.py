@@ -63,11 +63,11 @@ async def test_what_a_person_resolved_is_what_the_guard_remembers(answer: str, w
 
 async def test_what_was_resolved_as_absent_no_longer_counts_in_the_daily_cap() -> None:
     world, journal, guard = await an_unknown_add("lost_request")
-    assert guard._memory.added_24h(world.now())
+    assert guard._memory.spent_24h(Direction.ADD, world.now())
     await journal.resolve(only(journal).intent_id, State.ABSENT, world.now().exchange_ms)
     world.orders_down = True
     await guard.cycle()
-    assert not guard._memory.added_24h(world.now())
+    assert not guard._memory.spent_24h(Direction.ADD, world.now())
 
 
 @pytest.mark.parametrize("late_by_ms", [0, -3_600_000], ids=["a clock that agrees", "an hour slow"])
@@ -107,7 +107,8 @@ async def test_after_a_restart_as_well() -> None:
     world.history_down = False
     guard = a_guard(world, journal)
     await guard.cycle()
-    guard._memory.histories |= {ONE.product: await guard._products[ONE.product].history(0)}
+    exchange = guard._products[ONE.product]
+    guard._memory.histories |= {exchange.channel: await exchange.history(0)}
     assert guard._memory.foreign_add_ms(ONE, world.now()) is None
 
 
@@ -118,7 +119,8 @@ async def test_the_same_amount_by_hand_an_hour_later_is_a_hand() -> None:
     world.advance(3_600_000)
     assert world.move(ONE, Direction.ADD, only(journal).amount, None)
     await guard.cycle()
-    guard._memory.histories |= {ONE.product: await guard._products[ONE.product].history(0)}
+    exchange = guard._products[ONE.product]
+    guard._memory.histories |= {exchange.channel: await exchange.history(0)}
     assert guard._memory.foreign_add_ms(ONE, world.now()) == 0
 
 

@@ -4,7 +4,7 @@ The default loan holds 1 BTC against USDT, its LTV is 0.60, its margin call 0.87
 Amounts and LTVs are given as strings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -24,11 +24,20 @@ from ltv_guard.core.loans import (
     RowStatus,
 )
 from ltv_guard.core.policy import decide
-from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, ReduceRule, WalletRules
+from ltv_guard.core.rules import (
+    AddRule,
+    Limits,
+    LoanPolicy,
+    ReduceRule,
+    RepayRule,
+    TransferRules,
+    WalletRules,
+)
 
 Number = str | int | Decimal
 D = Decimal
 ADD, REDUCE = Direction.ADD, Direction.REDUCE
+REPAY, TRANSFER = Direction.REPAY, Direction.TRANSFER
 START = 1_700_000_000_000  # exchange time, ms, at which the loan was read that the intent was planned from
 SENT = START + 500
 WINDOW, MARGIN, LAG = 5_000, 2_000, 5_000
@@ -72,8 +81,11 @@ def policy(
     least: Number = "0.002",
     reduction_share: Number = "1",
     protect: bool = True,
+    repays: bool = False,
+    max_repay: Mapping[str, Number] | None = None,
 ) -> LoanPolicy:
     return LoanPolicy(
+        repay=RepayRule(enabled=repays, max_repay=amounts(max_repay or {})),
         protect=protect,
         add=AddRule(trigger_ltv=D(trigger), target_ltv=D(target)),
         reduce=ReduceRule(enabled=reduces, trigger_ltv=D(release_below), target_ltv=D(release_to)),
@@ -104,13 +116,42 @@ def account(
     max_add_24h: Mapping[str, Number] | None = None,
     added_24h: Mapping[str, Number] | None = None,
     wallet_read: bool = True,
+    prices: Mapping[str, Number] | None = None,
+    unified: Mapping[str, Number] | None = None,
+    transfers: bool = False,
+    max_transfer: Mapping[str, Number] | None = None,
+    max_transfer_24h: Mapping[str, Number] | None = None,
+    transferred_24h: Mapping[str, Number] | None = None,
+    on_the_way: Mapping[str, Intent] | None = None,
+    overdue: Collection[str] = (),
+    unmovable: Mapping[str, str] | None = None,
+    moment: Collection[str] = (),
+    max_repay_24h: Mapping[str, Number] | None = None,
+    repaid_24h: Mapping[str, Number] | None = None,
 ) -> AccountFacts:
-    """An account whose wallet holds 100 BTC unless told otherwise."""
+    """An account whose wallet holds 100 BTC unless told otherwise, and whose Unified account is not used."""
     return AccountFacts(
         loans=loans,
         wallet=amounts({"BTC": 100} if wallet is None else wallet) if wallet_read else None,
-        wallet_rules=WalletRules(reserve=amounts(reserve or {}), max_add_24h=amounts(max_add_24h or {})),
+        unified=None if unified is None else amounts(unified),
+        prices=None if prices is None else amounts(prices),
+        wallet_rules=WalletRules(
+            reserve=amounts(reserve or {}),
+            max_add_24h=amounts(max_add_24h or {}),
+            max_repay_24h=amounts(max_repay_24h or {}),
+        ),
+        transfer_rules=TransferRules(
+            enabled=transfers,
+            max_transfer=amounts(max_transfer or {}),
+            max_transfer_24h=amounts(max_transfer_24h or {}),
+        ),
+        on_the_way=on_the_way or {},
+        overdue=overdue,
+        unmovable=unmovable or {},
+        passing=moment,
         added_24h=amounts(added_24h or {}),
+        repaid_24h=amounts(repaid_24h or {}),
+        transferred_24h=amounts(transferred_24h or {}),
     )
 
 

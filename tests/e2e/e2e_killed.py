@@ -12,12 +12,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ltv_guard.adapters.bybit import LegacyLoans, PoolLoans
+from ltv_guard.adapters.bybit.writing import Desk
 from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.cli import main
 
 Method = Callable[..., Awaitable[Any]]
 JOURNALLED = ("plan", "mark_sent", "write_episode", "seal")
+LANDMARKS = ("plan", "mark_sent", "send", "record:accepted", "record:confirmed")
 
 
 def deadly(method: Method, when: str, state: str | None) -> Method:
@@ -40,7 +41,7 @@ def arm(when: str, step: str) -> None:
     name, _, state = step.partition(":")
     if name not in {*JOURNALLED, "record", "send"} or when not in {"before", "after"}:
         raise SystemExit(f"no such step: {when} {step}")
-    for owner in (LegacyLoans, PoolLoans) if name == "send" else (SqlJournal,):
+    for owner in (Desk,) if name == "send" else (SqlJournal,):
         setattr(owner, name, deadly(getattr(owner, name), when, state or None))
 
 

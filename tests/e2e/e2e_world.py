@@ -273,7 +273,20 @@ class World:
         return self.exchange.user_adjust(USER, self.product.loan_id, direction, amount)
 
     def adjustments_sent(self) -> list[Tree]:
-        return [entry for entry in self.exchange.writes if entry["endpoint"] == "adjust"]
+        return self.sent("adjust")
+
+    def sent(self, *endpoints: str) -> list[Tree]:
+        """What reached the exchange of these kinds of writes: adjust, repay, transfer."""
+        return [entry for entry in self.exchange.writes if entry["endpoint"] in endpoints]
+
+    def repayments(self) -> list[Any]:
+        """The ledger's repayments that came over the API and have moved coins."""
+        rows = self.exchange.ledger.repayments
+        return [row for row in rows if row.by == "api" and row.applied_ms is not None]
+
+    def transfers(self) -> list[Any]:
+        """The ledger's transfers that have moved coins."""
+        return [row for row in self.exchange.ledger.transfers.values() if row.applied_ms is not None]
 
     def heard(self, event: str) -> list[Event]:
         return [item for item in self.events if item["event"] == event]
@@ -305,8 +318,7 @@ class World:
 
     async def judge(self, *, nothing_open: bool = True, twins: Sequence[Any] = ()) -> dict[str, list[Intent]]:
         """At most one effect an intent, and a journal that tells the truth. Returns intents by state."""
-        intents = await self.intents()
-        judge(intents, self.effects(), self.adjustments_sent(), nothing_open=nothing_open, twins=twins)
+        intents = await judge_ledger(self.exchange, self.journal_url, nothing_open=nothing_open, twins=twins)
         by_state: dict[str, list[Intent]] = {}
         for intent in intents:
             by_state.setdefault(intent.state.value, []).append(intent)
@@ -342,9 +354,83 @@ class World:
         return abs(moved - abs(ltv / TARGETS[direction] - 1)) <= SLACK
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What the ledger did for one request: to a loan, or (transfer) to the wallet of a coin."""
+
+    endpoint: str
+    subject: str
+    signed_at: str
+    direction: str
+    amount: Decimal
+    written_id: str
+    maximum: Decimal | None = None
+
+
+def _of_adjustment(row: Any) -> Done:  # noqa: ANN401 - the sandbox's own row
+    return Done(
+        endpoint="adjust",
+        subject=row.loan_id,
+        signed_at=row.signed_at,
+        direction=row.direction,
+        amount=row.amount,
+        written_id=str(row.adjust_id),
+        maximum=row.maximum,
+    )
+
+
+def _of_repayment(row: Any) -> Done:  # noqa: ANN401 - the same
+    return Done(
+        endpoint="repay",
+        subject=row.loan_id,
+        signed_at=row.signed_at,
+        direction="repay",
+        amount=row.amount,
+        written_id=f"repay-{row.repay_id}",
+    )
+
+
+def _of_transfer(row: Any) -> Done:  # noqa: ANN401 - the same
+    return Done(
+        endpoint="transfer",
+        subject=row.coin,
+        signed_at=row.signed_at,
+        direction="transfer",
+        amount=row.amount,
+        written_id=row.transfer_id.replace("-", ""),
+    )
+
+
+# Which loan or coin a write is about, by the body that went over the wire.
+SUBJECTS: dict[str, Callable[[Tree], str]] = {
+    "adjust": lambda body: body.get("orderId", "pool"),
+    "repay": lambda body: body.get("orderId", "pool"),
+    "transfer": lambda body: body["coin"],
+}
+ENDPOINTS = {"add": "adjust", "reduce": "adjust", "repay": "repay", "transfer": "transfer"}
+
+
+async def judge_ledger(
+    exchange: Exchange, journal_url: str, *, nothing_open: bool = True, twins: Sequence[Any] = ()
+) -> tuple[Intent, ...]:
+    """Compares the exchange's own books with the journal. Returns the journal, newest first."""
+    books = exchange.ledger
+    done = [_of_adjustment(row) for row in books.effects if row.by == "api"]
+    done += [_of_repayment(row) for row in books.repayments if row.by == "api" and row.applied_ms is not None]
+    done += [_of_transfer(row) for row in books.transfers.values() if row.applied_ms is not None]
+    journal = await open_journal(journal_url, writer=False)
+    try:
+        intents = await journal.list_intents()
+    finally:
+        await journal.close()
+    sent = [entry for entry in exchange.writes if entry["endpoint"] in SUBJECTS]
+    judge(intents, done, sent, nothing_open=nothing_open, twins=twins)
+    return intents
+
+
 def judge(
     intents: Sequence[Intent],
-    effects: Sequence[Any],
+    effects: Sequence[Done],
     sent: Sequence[Tree],
     *,
     nothing_open: bool = True,
@@ -355,16 +441,21 @@ def judge(
     `twins` are rows of the user's own hand that nobody could tell from an intent's: what became of that one
     is not known then, or told by the twin.
     """
-    signed = {(item.key.loan_id, str(item.signed_at_ms)): item for item in intents if item.signed_at_ms}
+    signed = {
+        (ENDPOINTS[item.direction], item.key.loan_id, str(item.signed_at_ms)): item
+        for item in intents
+        if item.signed_at_ms
+    }
     on_the_wire = Counter(
-        (json.loads(item["payload"]).get("orderId", "pool"), item["timestamp"]) for item in sent
+        (item["endpoint"], SUBJECTS[item["endpoint"]](json.loads(item["payload"])), item["timestamp"])
+        for item in sent
     )
     assert all(times == 1 for times in on_the_wire.values()), f"a signed request left twice: {on_the_wire}"
     assert on_the_wire.keys() <= signed.keys(), "something left that was not written down before"
 
-    of_intent: dict[str, list[Any]] = {item.intent_id: [] for item in intents}
+    of_intent: dict[str, list[Done]] = {item.intent_id: [] for item in intents}
     for row in effects:
-        of_intent[signed[row.loan_id, row.signed_at].intent_id].append(row)
+        of_intent[signed[row.endpoint, row.subject, row.signed_at].intent_id].append(row)
     for intent in intents:
         rows = of_intent[intent.intent_id]
         told = f"{intent.state} {intent.direction} {intent.amount} with the effects {rows}"
@@ -384,7 +475,7 @@ def judge(
             case State.AMBIGUOUS if likenesses:
                 pass
             case State.CONFIRMED:
-                assert [str(row.adjust_id) for row in rows] == [intent.adjust_id], told
+                assert [row.written_id for row in rows] == [intent.adjust_id], told
             case State.ABSENT | State.WITHDRAWN | State.REJECTED:
                 assert not rows, told
             case _:

@@ -22,7 +22,6 @@ from e2e_world import (
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.sandbox import payloads
-from ltv_guard.sandbox.scenario import CoinTerms
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -151,7 +150,7 @@ async def test_new_terms_are_told_once_and_obeyed(open_a_world: OpenWorld, no_ho
     async with open_a_world(scenario) as world, world.guarded():
         await world.until(lambda: len(world.heard("cycle_finished")) > 3)
         assert not world.effects()
-        world.exchange.scenario.coins["BTC"] = CoinTerms(margin_call_ltv=Decimal("0.67"))
+        world.exchange.set_terms("BTC", margin_call_ltv=Decimal("0.67"))
         await world.until(lambda: all(Decimal("0.58") < world.ltv(it) <= Decimal("0.59") for it in both))
         await world.until(world.none_is_open)
         assert margin_calls(world) == [("BTC", Decimal("0.87"), Decimal("0.67"))]

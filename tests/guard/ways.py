@@ -1,0 +1,64 @@
+"""What the tests of adding, moving and repaying share: who may do what, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from exchange_model import POLICY, Crash, World, key_of
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.intents import State
+from ltv_guard.core.loans import Direction, LoanKey
+from ltv_guard.core.rules import RepayRule, TransferRules
+from ltv_guard.guard import Guard
+
+ONE, TWO = key_of(1), key_of(2)
+TARGET = Decimal("0.65")
+MOVES = TransferRules(enabled=True)
+PAYS = replace(POLICY, repay=RepayRule(enabled=True))
+CRASHES = [
+    *("write:plan:1", "write:mark_sent:1", "before_send", "after_send", "write:record:1"),
+    *("write:record:2", "write:plan:2", "write:mark_sent:2", "write:record:3", "write:write_episode:1"),
+]
+ADD, REPAY, TRANSFER = Direction.ADD, Direction.REPAY, Direction.TRANSFER
+
+
+def sent(world: World) -> list[Direction]:
+    return [item.direction for item in world.sent]
+
+
+def landed(world: World) -> list[Direction]:
+    directions = {item.intent_id: item.direction for item in world.sent}
+    return [directions[intent_id] for intent_id in world.applied]
+
+
+def states(journal: MemoryJournal, direction: Direction) -> list[State]:
+    held = sorted(journal.snapshot().intents.values(), key=lambda item: (item.created_at_ms, item.intent_id))
+    return [item.state for item in held if item.direction is direction]
+
+
+def at_target(world: World, key: LoanKey = ONE) -> bool:
+    return TARGET - Decimal("0.001") <= world.ltv(key) <= TARGET
+
+
+async def cycles(guard: Guard, world: World, count: int = 30, ms: int = 2_000) -> None:
+    for _ in range(count):
+        await guard.cycle()
+        world.advance(ms)
+
+
+def crashing(world: World, journal: MemoryJournal, where: str) -> None:
+    """Lets the process die at that write of the journal, or around the send."""
+    if not where.startswith("write:"):
+        world.crash_at = where
+        return
+    _, wanted, number = where.split(":")
+    left = [int(number)]
+
+    def crash(name: str) -> None:
+        left[0] -= name == wanted
+        if name == wanted and left[0] == 0:
+            raise Crash
+
+    journal.on_write = crash
