@@ -16,9 +16,9 @@ from aiolimiter import AsyncLimiter
 WRITE_SPACING_S = 1.1
 READ_SPACING_S = 0.21
 WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
-# As slow as a write, but two at once: a page of this list is mostly followed by an empty one.
+# Sixty a minute: as slow as a write in the long run, with a few to begin with, while an end is awaited.
 SLOW_READS = ("/query-inter-transfer-list",)
-SLOW_READS_AT_ONCE = 2
+SLOW_READS_AT_ONCE = 5
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0
 

@@ -20,9 +20,11 @@ async def pages(
     *,
     rows_per_page: int = ROWS_PER_PAGE,
     asked: Mapping[str, str] | None = None,
+    full_pages: bool = False,
 ) -> AsyncIterator[list[object]]:
     """Every page of `path`, of what is `asked` for; one whose successor turns out to be empty is the last.
 
+    `full_pages`: one that has fewer rows than asked for is, whatever successor it names.
     Raises ExchangeUnavailable where the list has no plausible end: an incomplete read proves nothing.
     """
     cursor = ""
@@ -35,7 +37,7 @@ async def pages(
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{path}: the page makes no sense: {exc}") from exc
         yield rows
-        if not cursor or not rows:
+        if not cursor or not rows or (full_pages and len(rows) < rows_per_page):
             return
         if cursor in seen:
             raise ExchangeUnavailable(f"{path}: the same page came again: its list has no end")
@@ -51,6 +53,7 @@ async def read_history(
     *,
     rows_per_page: int = ROWS_PER_PAGE,
     span_ms: int | None = None,
+    full_pages: bool = False,
 ) -> History:
     """Every row since `since_ms` (exchange time) that `parse` does not pass over (None).
 
@@ -61,7 +64,7 @@ async def read_history(
     began = client.clock.now()
     rows: dict[str, HistoryRow] = {}
     for asked in _stretches(since_ms, began.exchange_ms, span_ms):
-        found = pages(client, path, rows_per_page=rows_per_page, asked=asked)
+        found = pages(client, path, rows_per_page=rows_per_page, asked=asked, full_pages=full_pages)
         await _collect(rows, found, path, parse, since_ms)
     return History(rows=tuple(row for row in rows.values() if row.at_ms >= since_ms), began=began)
 

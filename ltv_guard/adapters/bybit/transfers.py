@@ -43,6 +43,8 @@ def transfers(client: BybitClient) -> Desk:
             gives_own_id=True,
             rows_per_page=MOST_ROWS,
             span_ms=WEEK_MS,
+            # Reads of this list are few, and one that misses a row only moves coins that the wallet lacks.
+            full_pages=True,
         ),
     )
 
