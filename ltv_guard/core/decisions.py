@@ -46,7 +46,8 @@ class LoanFacts:
     """One loan, and all that bears on it. Spans are ms; None means never.
 
     `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
-    processing them; `rescued`: the one rescue that they allow was sent.
+    processing them; `rescued`: the one rescue that they allow was sent. `settling`: an adjustment of its own
+    is under way or not shown yet, and has not been for long.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`: coin -> why the exchange will not take it, or let it go, for now.
     """
@@ -57,6 +58,7 @@ class LoanFacts:
     open_intents: tuple[Intent, ...] = ()
     window_over: bool = False
     rescued: bool = False
+    settling: bool = False
     episode_open: bool = False
     rested_ms: int | None = None
     low_for_ms: int = 0

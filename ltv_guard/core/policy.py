@@ -22,7 +22,8 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
     """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger."""
     purse = Purse(account)
     if not purse.unread:
-        purse.divide(share_out([facts for facts in account.loans if _asks(facts)], purse))
+        asking = [facts for facts in account.loans if _asks(facts) or _will_ask(facts)]
+        purse.divide(share_out(asking, purse))
     by_danger = sorted(account.loans, key=lambda facts: facts.loan.danger, reverse=True)
     return tuple(_decide_alone(facts, account, purse) for facts in by_danger)
 
@@ -61,6 +62,12 @@ def _asks(facts: LoanFacts) -> bool:
     free = facts.policy.protect and not facts.open_intents and facts.freshness.fresh
     held_up = not facts.episode_open and facts.loan.ltv < limits.emergency and _cooling(facts)
     return free and _in_rescue(facts, limits) and not held_up
+
+
+def _will_ask(facts: LoanFacts) -> bool:
+    """Whether it waits for an add of its own, not for long: its share of the coins is kept for it."""
+    adding = facts.settling and all(item.direction is Direction.ADD for item in facts.open_intents)
+    return facts.policy.protect and adding and _in_rescue(facts, thresholds(facts.policy, facts.loan))
 
 
 def _in_rescue(facts: LoanFacts, limits: Thresholds) -> bool:
