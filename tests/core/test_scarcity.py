@@ -97,7 +97,7 @@ def test_what_only_the_reserve_can_save_is_saved_by_it() -> None:
 
 
 def test_where_not_all_can_be_saved_as_many_are_as_can_be() -> None:
-    """Either could be saved alone. To bring both to the same level, above their liquidation, saves neither."""
+    """Either could be saved alone; to bring both level, above their liquidation, saves neither."""
     one, two = claim("1", "1.05", emergency=True), claim("2", "1.06", emergency=True)
     found = shares([one, two], common=D("0.15"), balance=D("0.15"))
     assert found == {one.key: pytest.approx(D("0.15")), two.key: 0}
@@ -179,7 +179,9 @@ def test_with_more_funds_no_loan_is_worse_off(
     assert all(richer[item.key] >= less[item.key] - D("1e-12") for item in claims)
 
 
-@given(loans, st.decimals("0", "2", places=4), st.decimals("0", "2", places=4), st.decimals("0", "2", places=4))
+@given(
+    loans, st.decimals("0", "2", places=4), st.decimals("0", "2", places=4), st.decimals("0", "2", places=4)
+)
 def test_with_a_larger_wallet_above_the_same_reserve_no_loan_is_worse_off(
     given_loans: list[tuple[Decimal, Decimal, bool]], common: Decimal, reserve: Decimal, more: Decimal
 ) -> None:
@@ -194,7 +196,9 @@ def test_with_a_larger_wallet_above_the_same_reserve_no_loan_is_worse_off(
 # Loans that may be past saving. All of them are emergencies, as such loans are.
 
 dying = st.lists(
-    st.tuples(st.decimals("0.76", "1.2", places=4), st.decimals("0.1", "20", places=3)), min_size=1, max_size=5
+    st.tuples(st.decimals("0.76", "1.2", places=4), st.decimals("0.1", "20", places=3)),
+    min_size=1,
+    max_size=5,
 )
 amounts = st.one_of(st.decimals("0", "0.5", places=4), st.decimals("0", "5", places=4))
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
+from math import inf
+from random import Random
 
 import pytest
 from core_builders import ADD, D, account, facts, intent, loan, policy
-from core_pools import POOL, PRICES, Truth, at, pool_account, pool_facts, pool_policy, worth
+from core_pools import PRICES, Truth, at, pool_account, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decisions import AccountFacts, Decision, LoanFacts
+from ltv_guard.core.decisions import AccountFacts, LoanFacts
 from ltv_guard.core.intents import State
 from ltv_guard.core.loans import Additions, LoanKey
 from ltv_guard.core.policy import decide
-from ltv_guard.core.rules import thresholds
+from ltv_guard.core.rules import Thresholds, thresholds
 
-QUOTED, POOL_QUOTED, CENTS = D("0.0001"), D("0.000001"), D("0.02")
+QUOTED, POOL_QUOTED, CENTS = D("0.0001"), D("0.000001"), 0.02
 CAPPED = (("0.9", "0", "50000"), ("0.5", "50000", "60000"))
-EXACT = D("0.000001")  # rounding to the coin's accuracy costs less
+EXACT = 1e-6  # rounding to the coin's accuracy costs less
 
 
 def given_to(about: AccountFacts) -> dict[str, Decimal]:
@@ -79,9 +80,7 @@ def test_a_pool_that_the_platform_takes_nothing_for_keeps_nothing_back() -> None
 def test_what_a_worse_loan_will_ask_for_next_is_not_given_away_while_it_waits(state: State) -> None:
     """With `max_add` a rescue takes several adjustments: between two of them nobody takes its coins."""
     opened = intent(state, amount="0.02", ltv_before="0.85", loan_id="worse")
-    worse = facts(
-        loan("0.85", loan_id="worse"), open_intents=(opened,), settling=True, episode_open=True
-    )
+    worse = facts(loan("0.85", loan_id="worse"), open_intents=(opened,), settling=True, episode_open=True)
     better = facts(loan("0.79", loan_id="better"))
     assert given_to(account(worse, better, wallet={"BTC": "0.06"})) == {"worse": 0, "better": 0}
     richer = given_to(account(worse, better, wallet={"BTC": "0.10"}))
@@ -108,53 +107,68 @@ def test_a_loan_that_waits_for_too_long_keeps_no_coins_back() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vessel:
-    """One loan, reckoned in the plainest way and apart from the code under test.
+    """One loan, reckoned in the plainest way, in floats, and apart from the code under test.
 
     `counts(coins)` is what its collateral counts for with so many coins more; `owes` is what it may owe at
     most: what is quoted is rounded.
     """
 
     facts: LoanFacts
-    owes: Decimal
-    counts: Callable[[Decimal], Decimal]
-    useful: Decimal = D(10**6)  # coins beyond which no more count
+    owes: float
+    counts: Callable[[float], float]
+    useful: float = inf  # coins beyond which no more count
 
     @property
-    def goal(self) -> Decimal:
-        return thresholds(self.facts.policy, self.facts.loan).target / self.facts.loan.liquidation_ltv
+    def key(self) -> LoanKey:
+        return self.facts.loan.key
 
-    def danger(self, coins: Decimal) -> Decimal:
-        return self.owes / self.counts(coins) / self.facts.loan.liquidation_ltv
+    @property
+    def thresholds(self) -> Thresholds:
+        return thresholds(self.facts.policy, self.facts.loan)
 
-    def needs(self, level: Decimal) -> Decimal:
+    @property
+    def goal(self) -> float:
+        return float(self.thresholds.target / self.facts.loan.liquidation_ltv)
+
+    @property
+    def is_urgent(self) -> bool:
+        return self.facts.loan.ltv >= self.thresholds.emergency
+
+    def danger(self, coins: float) -> float:
+        return self.owes / self.counts(coins) / float(self.facts.loan.liquidation_ltv)
+
+    def needs(self, level: float) -> float:
         """Coins that bring it down to `level`, never beyond its goal, by halving."""
         wanted = max(level, self.goal)
-        if self.danger(D(0)) <= wanted:
-            return D(0)
-        low, high = D(0), min(self.useful, D(64))
-        for _ in range(40):
+        if self.danger(0) <= wanted:
+            return 0
+        low, high = 0.0, min(self.useful, 64.0)
+        for _ in range(44):
             middle = (low + high) / 2
             low, high = (low, middle) if self.danger(middle) <= wanted else (middle, high)
         return high
 
 
 def order_vessel(about: LoanFacts) -> Vessel:
-    held = about.loan.collateral[0].amount
-    return Vessel(facts=about, owes=held * (about.loan.ltv + QUOTED), counts=lambda coins: held + coins)
+    held = float(about.loan.collateral[0].amount)
+    return Vessel(
+        facts=about, owes=held * float(about.loan.ltv + QUOTED), counts=lambda coins: held + float(coins)
+    )
 
 
 def pool_vessel(truth: Truth, about: LoanFacts) -> Vessel:
-    held, of = truth.held["BTC"], truth.tiers_of("BTC")
-    total = about.loan.totals.collateral_usd if about.loan.totals else D(0)
+    held, price = float(truth.held["BTC"]), float(PRICES["BTC"])
+    tiers = [(float(tier.ratio), float(tier.lower), float(tier.upper)) for tier in truth.tiers_of("BTC")]
+    total = float(truth.shown().totals.collateral_usd)  # type: ignore[union-attr]
 
-    def counts(coins: Decimal) -> Decimal:
-        of_btc = partial(worth, price=PRICES["BTC"], of=of, unit=truth.unit)
-        return total + of_btc(held + coins) - of_btc(held) - (CENTS if coins else D(0))
+    def worth(coins: float) -> float:
+        return sum(ratio * max(0.0, min(coins * price, upper) - lower) for ratio, lower, upper in tiers)
 
-    end = of[-1].upper
-    useful = (end / PRICES["BTC"] if end.is_finite() else D(10**6)) - held
     return Vessel(
-        facts=about, owes=total * (about.loan.ltv + POOL_QUOTED), counts=counts, useful=max(D(0), useful)
+        facts=about,
+        owes=total * float(about.loan.ltv + POOL_QUOTED),
+        counts=lambda coins: total + worth(held + float(coins)) - worth(held) - (CENTS if coins else 0),
+        useful=max(0.0, tiers[-1][2] / price - held),
     )
 
 
@@ -181,7 +195,9 @@ def order_vessels(draw: st.DrawFn, number: int, highest: str = "0.94") -> Vessel
 
 @st.composite
 def pool_vessels(draw: st.DrawFn) -> Vessel:
-    steps = draw(st.sampled_from([{}, {"BTC": (("0.9", "0", "50000"), ("0.6", "50000", None))}, {"BTC": CAPPED}]))
+    steps = draw(
+        st.sampled_from([{}, {"BTC": (("0.9", "0", "50000"), ("0.6", "50000", None))}, {"BTC": CAPPED}])
+    )
     ltv = draw(st.decimals("0.76", "0.91", places=6))
     truth = at(str(ltv), {"BTC": "1.1", "ETH": "20"}, steps=steps)
     rules = replace(draw(policies), collateral_preference=("BTC",))
@@ -194,26 +210,24 @@ def vessels(draw: st.DrawFn) -> list[Vessel]:
     return [*found, draw(pool_vessels())] if draw(st.booleans()) else found
 
 
-def of_all(loans: Sequence[Vessel], funds: Decimal, reserve: Decimal = D(0)) -> AccountFacts:
+def of_all(loans: Sequence[Vessel], funds: Decimal, reserve: Decimal | int = 0) -> AccountFacts:
     return pool_account(
         *(item.facts for item in loans), wallet={"BTC": str(funds)}, reserve={"BTC": str(reserve)}
     )
 
 
-def dangers(loans: Sequence[Vessel], about: AccountFacts) -> dict[LoanKey, Decimal]:
+def dangers(loans: Sequence[Vessel], about: AccountFacts) -> dict[LoanKey, float]:
     found = given_to(about)
-    return {
-        item.facts.loan.key: item.danger(found[item.facts.loan.key.loan_id].quantize(D("1e-8")))
-        for item in loans
-    }
+    return {item.key: item.danger(float(found[item.key.loan_id])) for item in loans}
 
 
-def optimum(loans: Sequence[Vessel], funds: Decimal) -> Decimal:
+def optimum(loans: Sequence[Vessel], funds: Decimal) -> float:
     """The least that the worst danger can be, by halving the level."""
-    low, high = D(0), max(item.danger(D(0)) for item in loans)
-    for _ in range(34):
+    low, high = 0.0, max(item.danger(0) for item in loans)
+    for _ in range(40):
         level = (low + high) / 2
-        low, high = (low, level) if sum(item.needs(level) for item in loans) <= funds else (level, high)
+        fits = sum(item.needs(level) for item in loans) <= float(funds)
+        low, high = (low, level) if fits else (level, high)
     return max(item.danger(item.needs(high)) for item in loans)
 
 
@@ -230,60 +244,50 @@ def test_nobody_is_raised_at_the_cost_of_one_that_is_nearer_to_liquidation(
     loans: list[Vessel], funds: Decimal
 ) -> None:
     """Whoever gets coins ends no better than any that ends above its own goal, and could use more of them."""
-    found = given_to(of_all(loans, funds))
-    after = dangers(loans, of_all(loans, funds))
-    helped = [item for item in loans if found[item.facts.loan.key.loan_id] > 0]
-    wanting = [
-        item
-        for item in loans
-        if after[item.facts.loan.key] > item.goal + EXACT
-        and found[item.facts.loan.key.loan_id] < item.useful - EXACT
-    ]
-    for one in helped:
-        for other in wanting:
-            assert after[one.facts.loan.key] >= after[other.facts.loan.key] - EXACT
+    found, after = given_to(of_all(loans, funds)), dangers(loans, of_all(loans, funds))
+    for one in loans:
+        for other in loans:
+            could_use_more = float(found[other.key.loan_id]) < other.useful - EXACT
+            if found[one.key.loan_id] > 0 and after[other.key] > other.goal + EXACT and could_use_more:
+                assert after[one.key] >= after[other.key] - EXACT
 
 
 @given(vessels(), st.decimals("0", "3", places=6), st.decimals("0.000001", "2", places=6))
-def test_with_more_funds_no_loan_is_worse_off_and_what_there_is_is_used(
-    loans: list[Vessel], funds: Decimal, more: Decimal
-) -> None:
+def test_with_more_funds_no_loan_is_worse_off(loans: list[Vessel], funds: Decimal, more: Decimal) -> None:
     less, richer = dangers(loans, of_all(loans, funds)), dangers(loans, of_all(loans, funds + more))
     assert all(richer[key] <= less[key] + EXACT for key in less)
-    if all(item.danger(item.useful) <= item.goal for item in loans):
-        wanted = sum(item.needs(D(0)) for item in loans)
-        assert sum(given_to(of_all(loans, funds)).values()) >= min(funds, wanted) - D("1e-5")
+
+
+@given(vessels(), st.decimals("0", "3", places=6))
+def test_no_coin_lies_idle_that_a_loan_could_use(loans: list[Vessel], funds: Decimal) -> None:
+    wanted = sum(item.needs(0) for item in loans)
+    assert float(sum(given_to(of_all(loans, funds)).values())) >= min(float(funds), wanted) - 1e-5
 
 
 @given(vessels(), st.decimals("0", "2", places=6), st.decimals("0", "2", places=6))
 def test_a_reserve_serves_emergencies_alone_and_brings_the_worst_of_them_as_low_as_it_can(
     loans: list[Vessel], above: Decimal, reserve: Decimal
 ) -> None:
-    decisions = decide(of_all(loans, above + reserve, reserve))
+    """As low as the whole wallet would bring all of them, or as low as it brings the emergencies alone."""
+    about = of_all(loans, above + reserve, reserve)
     left = above + reserve
-    for decision in decisions:
-        if decision.acts:
-            left -= decision.amount
-            assert left >= (0 if decision.emergency else reserve)
-    urgent = [
-        item
-        for item in loans
-        if item.facts.loan.ltv >= thresholds(item.facts.policy, item.facts.loan).emergency
-    ]
+    for decision in decide(about):
+        left -= decision.amount
+        assert left >= (0 if decision.emergency or not decision.acts else reserve)
+    after = dangers(loans, about)
+    urgent = [item for item in loans if item.is_urgent]
     assume(urgent)
-    after = dangers(loans, of_all(loans, above + reserve, reserve))
-    worst = max(after[item.facts.loan.key] for item in urgent)
-    assert worst <= optimum(loans, above + reserve) + EXACT or worst == pytest.approx(
-        optimum(urgent, above + reserve), abs=EXACT
-    )
+    worst = max(after[item.key] for item in urgent)
+    alone, together = optimum(urgent, above + reserve), optimum(loans, above + reserve)
+    assert alone - EXACT <= worst <= max(alone, together) + EXACT
 
 
 @given(vessels(), st.decimals("0", "3", places=6), st.randoms(use_true_random=False))
 def test_the_order_in_which_loans_ask_does_not_matter(
-    loans: list[Vessel], funds: Decimal, chance: st.random_module
-) -> None:  # type: ignore[valid-type]
+    loans: list[Vessel], funds: Decimal, chance: Random
+) -> None:
     shuffled = list(loans)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    chance.shuffle(shuffled)
     assert given_to(of_all(shuffled, funds)) == given_to(of_all(loans, funds))
 
 

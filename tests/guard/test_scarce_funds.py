@@ -8,6 +8,7 @@ import pytest
 from exchange_model import POLICY, POOL, World, a_guard, a_world, key_of, with_limits
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.loans import LoanKey
 
 D = Decimal
 WORSE, BETTER = key_of(1), key_of(2)
@@ -35,12 +36,12 @@ async def guarded(world: World, *, seconds: int = 60) -> World:
     ],
     ids=["none", "late rows", "later rows", "stale reads", "old LTVs", "lost answers", "a late effect"],
 )
-@pytest.mark.parametrize("pooled", [False, True], ids=["order", "pool"])
+@pytest.mark.parametrize("better", [BETTER, POOL], ids=["order", "pool"])
 async def test_all_goes_to_the_worse_though_it_takes_several_adjustments(
-    mishap: dict[str, object], pooled: bool
+    mishap: dict[str, object], better: LoanKey
 ) -> None:
-    better = POOL if pooled else BETTER
-    world = a_world("0.85", pool="0.79", wallet="0.06") if pooled else a_world("0.85", "0.79", wallet="0.06")
+    world = a_world("0.85", "0.79", wallet="0.06", pool="0.79")
+    del world.loans[POOL if better is BETTER else BETTER]
     for name, value in mishap.items():
         setattr(world, name, value)
     await guarded(world)
