@@ -156,10 +156,10 @@ class Memory:
         return ours | {row.amount for row in self.rows(key)}
 
     def added_24h(self, now: Moment) -> dict[str, Decimal]:
-        """Coins added in the last 24 hours by intents that landed or may have."""
+        """Coins added in the last 24 hours by intents that landed or may have, from when that was known."""
         added: dict[str, Decimal] = {}
         for item in self.intents.values():
-            recent = now.exchange_ms - item.created_at_ms < DAY_MS
+            recent = now.exchange_ms - item.updated_at_ms < DAY_MS
             if recent and item.direction is Direction.ADD and item.state in SPENT:
                 added[item.coin] = added.get(item.coin, Decimal(0)) + item.amount
         return added

@@ -106,6 +106,12 @@ def test_where_not_all_can_be_saved_as_many_are_as_can_be() -> None:
     assert after(two, both[two.key]) < SAVED
 
 
+def test_what_the_common_funds_can_not_save_together_the_reserve_does_not() -> None:
+    one, two = claim("1", "1.00"), claim("2", "1.00")
+    found = shares([one, two], common=D("0.06"), balance=D(1))
+    assert found == {one.key: pytest.approx(D("0.06")), two.key: 0}
+
+
 def test_with_the_coins_to_save_it_a_lost_loan_joins_the_others() -> None:
     """The worst danger goes first, even at the cost of one that has had more while the worst was lost."""
     lost, safe = claim("1", "1.00", emergency=True), claim("2", "0.80", emergency=True)

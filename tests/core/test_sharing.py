@@ -9,7 +9,7 @@ from math import inf
 from random import Random
 
 import pytest
-from core_builders import ADD, D, account, facts, intent, loan, policy
+from core_builders import ADD, REDUCE, D, account, facts, intent, loan, policy
 from core_pools import PRICES, Truth, at, pool_account, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -71,6 +71,45 @@ def test_a_pool_that_the_platform_takes_nothing_for_keeps_nothing_back() -> None
     full = pool_facts(at("0.90", {"BTC": "1"}, additions=Additions.REFUSED), pool_policy(("BTC",)))
     found = given_to(pool_account(full, facts(loan("0.78", loan_id="order")), wallet={"BTC": "0.1"}))
     assert found == {"pool": 0, "order": D("0.1")}
+
+
+def test_what_a_loan_needs_is_of_use_to_it_however_little() -> None:
+    """It needs less than `min_adjustment_ratio` of its hundred coins, and is in breach."""
+    about_there = facts(loan("0.75", held=100, loan_id="big"), policy(target="0.7496"))
+    found = given_to(account(about_there, facts(loan("0.7501", loan_id="small")), wallet={"BTC": "0.12"}))
+    assert found["big"] > D("0.06")
+
+
+# Who takes part.
+
+
+def test_what_is_above_the_reserve_is_shared_as_well() -> None:
+    one, two = facts(loan("0.79", loan_id="1")), facts(loan("0.78", loan_id="2"))
+    found = given_to(account(one, two, wallet={"BTC": "10"}, reserve={"BTC": "9.9"}))
+    assert sum(found.values()) == pytest.approx(D("0.1"))
+    assert D("0.79") / (1 + found["1"]) == pytest.approx(D("0.78") / (1 + found["2"]), abs=D("1e-5"))
+
+
+def test_a_loan_that_cools_down_keeps_no_coins_back() -> None:
+    cooling = facts(loan("0.79", loan_id="cooling"), rested_ms=1)
+    found = given_to(account(cooling, facts(loan("0.78", loan_id="other")), wallet={"BTC": "0.1"}))
+    assert found == {"cooling": 0, "other": D("0.1")}
+
+
+def test_numbers_that_can_not_be_reckoned_with_keep_no_coins_back() -> None:
+    nonsense = facts(loan("0.79", loan_id="nonsense"), policy(target="0"))
+    found = given_to(account(nonsense, facts(loan("0.78", loan_id="other")), wallet={"BTC": "0.1"}))
+    assert found == {"nonsense": 0, "other": D("0.1")}
+
+
+def test_a_release_that_may_not_have_landed_does_not_limit_the_add_that_makes_up_for_it() -> None:
+    """As if released it is worse than it is shown, and its share of what is shown would be too small."""
+    opened = intent(State.UNKNOWN, direction=REDUCE, amount="0.1", before="1", loan_id="released")
+    released = facts(loan("0.76", loan_id="released"), open_intents=(opened,), settling=True)
+    found = given_to(account(released, facts(loan("0.80", loan_id="other")), wallet={"BTC": "0.2"}))
+    assert found["released"] == 0, "the other comes first"
+    found = given_to(account(released, facts(loan("0.75", loan_id="other")), wallet={"BTC": "0.2"}))
+    assert found["released"] == D("0.2")
 
 
 # Coins that are kept for a loan whose adjustment is under way.

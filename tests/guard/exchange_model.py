@@ -33,7 +33,7 @@ from ltv_guard.core.loans import (
     Product,
     Totals,
 )
-from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, ReduceRule, Rulebook
+from ltv_guard.core.rules import AddRule, Limits, LoanPolicy, ReduceRule, Rulebook, WalletRules
 from ltv_guard.core.settlement import Patience
 from ltv_guard.core.valuation import Tier
 from ltv_guard.guard import Guard
@@ -373,6 +373,9 @@ POLICY = LoanPolicy(
 )
 
 
+NO_LIMITS = WalletRules()
+
+
 def key_of(number: int) -> LoanKey:
     return LoanKey(Product.LEGACY, str(number))
 
@@ -393,6 +396,8 @@ def a_guard(
     journal: MemoryJournal,
     *,
     policy: LoanPolicy = POLICY,
+    wallet: WalletRules = NO_LIMITS,
+    account: str = "main",
     live: bool = True,
     continuous: bool = True,
     ids: Callable[[], str] | None = None,
@@ -402,7 +407,7 @@ def a_guard(
     seeds = itertools.count(17, 389)
     return Guard(
         GuardOptions(
-            account="main",
+            account=account,
             environment="testnet",
             live=live,
             continuous=continuous,
@@ -413,7 +418,7 @@ def a_guard(
         products=[ModelLoans(world, product) for product in {key.product: None for key in world.loans}],
         journal=journal,
         clock=world,
-        rulebook=Rulebook(default=policy),
+        rulebook=Rulebook(default=policy, wallet=wallet),
         new_id=ids or (lambda: f"i{next(numbers)}"),
         seed=lambda: next(seeds),
     )
