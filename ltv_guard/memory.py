@@ -170,10 +170,13 @@ class Memory:
         return ours | {row.amount for row in self.rows(key)}
 
     def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
-        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have."""
+        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.
+
+        An intent's day begins when its end was known: until then it may still land.
+        """
         spent: dict[str, Decimal] = {}
         for item in self.intents.values():
-            recent = now.exchange_ms - item.created_at_ms < DAY_MS
+            recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
             if recent and item.direction is direction and item.state in SPENT:
                 spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
         return spent
