@@ -118,7 +118,8 @@ class Observer:
     async def _read_history(self, sight: Sight, channel: Channel, intents: Sequence[Intent]) -> None:
         sight.asked.add(channel)
         now_ms = self._clock.now().exchange_ms
-        oldest = min((item.created_at_ms for item in intents), default=now_ms)
+        own = (item.created_at_ms for item in intents if item.channel == channel)
+        oldest = min(own, default=now_ms)
         # Of transfers only our own matter, and those are known by their ids.
         horizon_ms = DAY_MS if channel.kind is Kind.TRANSFER else self._gatherer.horizon_ms
         since = min(oldest - DAY_MS, now_ms - horizon_ms)

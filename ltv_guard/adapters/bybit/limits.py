@@ -1,7 +1,7 @@
 """Rate limits: requests of one API user spaced evenly per endpoint, and held back when the exchange says so.
 
-Limits of v5/rate-limit, per endpoint and user id. Crypto loans: one adjustment and five reads a
-second. Transfers: one a second, and one read of their list.
+Limits of v5/rate-limit, per endpoint and user id. Crypto loans: one adjustment and five reads a second.
+Transfers: sixty a minute, and sixty reads of their list.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiolimiter import AsyncLimiter
 
 # A little more than the limits ask: requests may reach the exchange closer together than they left.
-WRITE_SPACING_S = SLOW_READ_SPACING_S = 1.1
+WRITE_SPACING_S = 1.1
 READ_SPACING_S = 0.21
 WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
+# As slow as a write, but two at once: a page of this list is mostly followed by an empty one.
 SLOW_READS = ("/query-inter-transfer-list",)
+SLOW_READS_AT_ONCE = 2
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0
 
@@ -32,8 +34,10 @@ class Pace:
         spacing_s: float,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        *,
+        at_once: int = 1,
     ) -> None:
-        self._limiter = AsyncLimiter(1, spacing_s)
+        self._limiter = AsyncLimiter(at_once, spacing_s * at_once)
         self._queue = asyncio.Lock()
         self._monotonic = monotonic
         self._sleep = sleep
@@ -91,15 +95,15 @@ class Limits:
 
     def _pace(self, path: str) -> Pace:
         if path not in self._paces:
-            spacing_s = self._spacing_s.get(path, _usual_spacing_s(path))
-            self._paces[path] = Pace(spacing_s, self._monotonic, self._sleep)
+            is_slow = path.endswith(SLOW_READS)
+            usual = WRITE_SPACING_S if is_slow or path.endswith(WRITES) else READ_SPACING_S
+            self._paces[path] = Pace(
+                self._spacing_s.get(path, usual),
+                self._monotonic,
+                self._sleep,
+                at_once=SLOW_READS_AT_ONCE if is_slow else 1,
+            )
         return self._paces[path]
-
-
-def _usual_spacing_s(path: str) -> float:
-    if path.endswith(WRITES):
-        return WRITE_SPACING_S
-    return SLOW_READ_SPACING_S if path.endswith(SLOW_READS) else READ_SPACING_S
 
 
 def _seconds_until(reset: str | None, now_ms: int) -> float | None:

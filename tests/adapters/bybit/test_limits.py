@@ -31,7 +31,7 @@ def most_in_a_second(times: Sequence[float]) -> int:
         ("/v5/crypto-loan/repay", 1),
         ("/v5/crypto-loan-flexible/repay", 1),
         ("/v5/asset/transfer/inter-transfer", 1),
-        ("/v5/asset/transfer/query-inter-transfer-list", 1),
+        ("/v5/asset/transfer/query-inter-transfer-list", 2),
         (ORDERS, 5),
         ("/v5/crypto-loan/repayment-history", 5),
         ("/v5/crypto-loan-flexible/repayment-history", 5),
@@ -53,6 +53,20 @@ def test_no_second_ever_holds_more_than_the_limit(run_virtually: Run, path: str,
         return times
 
     assert most_in_a_second(run_virtually(main)) == limit
+
+
+def test_no_minute_ever_holds_more_reads_of_the_transfers_than_sixty(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        limits = Limits(monotonic=now)
+        times = []
+        for _ in range(200):
+            await limits.turn("/v5/asset/transfer/query-inter-transfer-list")
+            times.append(now())
+        return times
+
+    times = run_virtually(main)
+    assert max(sum(1 for other in times if start <= other <= start + 60) for start in times) <= 60
+    assert times[1] - times[0] < 0.001  # a page, and the empty one behind it
 
 
 def test_a_repayment_does_not_wait_for_an_adjustments_turn(run_virtually: Run) -> None:
