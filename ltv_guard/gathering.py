@@ -132,7 +132,9 @@ class Gatherer:
             doubt = doubted_coins(loan, item, rows, steady=is_steady)
             if doubt is not None:
                 return doubt
-        return judge(loan, began, landed[-1], rows, sight.prices, steady=steady[-1])
+        last = landed[-1]
+        beside = self._memory.beside(last)
+        return judge(loan, began, last, rows, sight.prices, steady=steady[-1], beside=beside)
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         coins, drift = shown_coins(item, loan)

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Kind, LoanKey
+from ltv_guard.core.loans import IMPLAUSIBLE_LTV, Direction, Kind, LoanKey
 from ltv_guard.guard import Guard
 
 KEYS = (key_of(1), POOL)
@@ -219,7 +219,8 @@ def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a
             """To where this loan has that LTV."""
             loan = self.world.loans[key]
             price = loan.debt / (loan.collateral * Decimal(ltv))
-            if Decimal(2_000) < price < Decimal(2_000_000):
+            worst = max(self.world.ltv(other) for other in KEYS) * self.world.price / price
+            if Decimal(2_000) < price < Decimal(2_000_000) and worst < IMPLAUSIBLE_LTV - 1:
                 self.world.price = price
                 self.world.note()
             self.live_through(stretch)
