@@ -58,12 +58,16 @@ class Gatherer:
         began = sight.books[loan.key.product].began
         episode = sight.episodes.get(loan.key)
         own = tuple(intent for intent in sight.open_intents if intent.key == loan.key)
+        window_over = all(self._is_overdue(intent, began, now) for intent in own)
+        fresh = self.freshness(loan, sight, now)
+        doubted_for_long = self._memory.doubted_for_ms(loan.key, now) > self.echo_ms
         return LoanFacts(
             loan=loan,
             policy=policy,
-            freshness=self.freshness(loan, sight, now),
+            freshness=fresh,
             open_intents=own,
-            window_over=all(self._is_overdue(intent, began, now) for intent in own),
+            window_over=window_over,
+            settling=not window_over or not (fresh.fresh or doubted_for_long),
             rescued=any(self._memory.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),
@@ -128,7 +132,9 @@ class Gatherer:
             doubt = doubted_coins(loan, item, rows, steady=is_steady)
             if doubt is not None:
                 return doubt
-        return judge(loan, began, landed[-1], rows, sight.prices, steady=steady[-1])
+        last = landed[-1]
+        beside = self._memory.beside(last)
+        return judge(loan, began, last, rows, sight.prices, steady=steady[-1], beside=beside)
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         coins, drift = shown_coins(item, loan)

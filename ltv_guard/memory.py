@@ -10,6 +10,7 @@ from ltv_guard.core.intents import SPENT, Intent, State
 from ltv_guard.core.loans import Channel, Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
 from ltv_guard.core.settlement import EARLY_MS, Watch
 
+LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
 FIRST_BACKOFF_MS = 2_000
 LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
@@ -124,9 +125,18 @@ class Memory:
         """Whether an adjustment of that kind landed whose time before may still be shown."""
         return any(item.channel == channel and self._may_echo(item, now) for item in self.intents.values())
 
+    def beside(self, last: Intent) -> Intent | None:
+        """The rescue of `last`, or what it is the rescue of, if that landed too."""
+        found = (
+            item
+            for item in self.intents.values()
+            if item.state in LANDED and (item.intent_id == last.rescue_of or item.rescue_of == last.intent_id)
+        )
+        return next(found, None)
+
     def _may_echo(self, item: Intent, now: Moment) -> bool:
         return (
-            item.state in {State.CONFIRMED, State.AMBIGUOUS}
+            item.state in LANDED
             and item.direction is not Direction.TRANSFER
             and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
             and item.intent_id not in self._echoes_over
@@ -170,10 +180,13 @@ class Memory:
         return ours | {row.amount for row in self.rows(key)}
 
     def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
-        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have."""
+        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.
+
+        An intent's day begins when its end was known: until then it may still land.
+        """
         spent: dict[str, Decimal] = {}
         for item in self.intents.values():
-            recent = now.exchange_ms - item.created_at_ms < DAY_MS
+            recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
             if recent and item.direction is direction and item.state in SPENT:
                 spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
         return spent

@@ -53,11 +53,13 @@ def judge(
     prices: Mapping[str, Decimal] | None,
     *,
     steady: bool = True,
+    beside: Intent | None = None,
 ) -> Freshness:
     """Whether `loan`, read from `read_began` on, shows everything up to `last`, its latest landed intent.
 
     `rows` is the history, read after the loan; `prices` are USD per coin, or None where they could not be
-    read. `steady`: the same amount of coins has been shown for longer than old facts can be.
+    read. `steady`: the same amount of coins has been shown for longer than old facts can be. `beside`: the
+    rescue of `last`, or what it is the rescue of, if that landed too: neither plan may know of the other.
     """
     if read_began.exchange_ms < last.updated_at_ms and last.is_open:
         return Freshness(fresh=False, why="it was read before the last adjustment was accepted")
@@ -65,6 +67,9 @@ def judge(
     if doubt is not None:
         return doubt
     led = _led_to(loan, last, rows, prices or {})
+    if led is not None and beside is not None and _is_told_apart(loan, beside, last):
+        first = last if beside.rescue_of == last.intent_id else beside
+        led = _led_by_both(first, led, _led_to(loan, beside, rows, prices or {}))
     if led is None or _follows(loan, led, last, prices):
         return FRESH
     return Freshness(
@@ -141,10 +146,35 @@ def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Led:
-    """Where an adjustment leads: the factor by which collateral over debt grew, and the LTV after it."""
+    """Where an adjustment leads: the factor by which collateral over debt grew, and the LTV after it.
+
+    `least` is the nearest to 1 of the factors that it is made of.
+    """
 
     moved: Decimal
     ltv: Decimal
+    least: Decimal | None = None
+
+    @property
+    def half(self) -> Decimal:
+        """Half of what the least of it moved: an LTV this far off may lack it."""
+        return abs((self.least or self.moved) - 1) / 2
+
+
+def _is_told_apart(loan: Loan, one: Intent, other: Intent) -> bool:
+    """Whether each of the two moved the LTV by a factor of its own: an order's coins tell of both adds."""
+    if Direction.REDUCE in {one.direction, other.direction}:
+        return False
+    return loan.totals is not None or one.channel != other.channel
+
+
+def _led_by_both(first: Intent, one: Led, other: Led | None) -> Led:
+    """Where an adjustment and its rescue lead together, from what was there before `first` of them."""
+    if other is None or first.ltv_before <= 0:
+        return one
+    moved = one.moved * other.moved
+    least = min(one.moved, other.moved, key=lambda factor: abs(factor - 1))
+    return Led(moved=moved, ltv=first.ltv_before / moved, least=least)
 
 
 def _led_to(
@@ -186,7 +216,7 @@ def _follows(loan: Loan, led: Led, last: Intent, prices: Mapping[str, Decimal] |
     """Whether the LTV belongs to this collateral: where the adjustment leads, or as prices imply."""
     if abs(led.moved - 1) <= NOISE:
         return True
-    half = min(CONTINUOUS[last.direction], abs(led.moved - 1) / 2)
+    half = min(CONTINUOUS[last.direction], led.half)
     if abs(loan.ltv / led.ltv - 1) <= half:
         return True
     implied = implied_ltvs(loan, prices, last.coin)

@@ -16,7 +16,8 @@ from ltv_guard.core.loans import Direction, History, HistoryRow, Loan, Moment, R
 
 EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
 FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
-DEBT_DRIFT = Decimal("0.25")  # of a repayment's amount: interest moves a debt, never by this much meanwhile
+DEBT_DRIFT = Decimal("0.0005")  # of a debt: interest does not add this much while a repayment settles
+MOST_DRIFT = Decimal("0.25")  # of a repayment's amount: never so much that it could be there or not
 SURELY_SHOWN_MS = 60_000  # a row this much older than a read of the loan was in what the read showed
 BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combination
 
@@ -200,7 +201,8 @@ def shown_coins(intent: Intent, loan: Loan) -> tuple[Decimal, Decimal]:
     """
     if intent.direction is Direction.REPAY:
         debt = loan.debt_in(intent.coin)
-        return (debt.amount if debt else Decimal(0)), intent.amount * DEBT_DRIFT
+        drift = min(intent.coins_before * DEBT_DRIFT, intent.amount * MOST_DRIFT)
+        return (debt.amount if debt else Decimal(0)), drift
     held = loan.collateral_in(intent.coin)
     return (held.amount, held.step) if held else (Decimal(0), Decimal(0))
 

@@ -183,6 +183,33 @@ async def test_interest_that_ticks_does_not_keep_a_loan_from_being_believed() ->
     assert world.ltv(POOL) < Decimal("0.651")
 
 
+async def test_a_part_that_is_liquidated_is_not_taken_for_a_repayment_of_about_its_size() -> None:
+    """Found by the state machine: the debt from between the two was believed, and repaid once more."""
+    world, journal = needy(ONE, "0.90"), MemoryJournal()
+    policy = replace(PAYS, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(5200)}))
+    guard = paying(world, journal, policy=policy)
+    world.answers_to = {Kind.REPAYMENT: ["late:4900"]}
+    world.advance(5_000)
+    world.liquidate_part(ONE, Decimal("0.1"))  # of 1 BTC at 50,000 USD
+    world.stale_ms = 2_000
+    await cycles(guard, world, 11, ms=500)
+    world.stale_ms = 5_000
+    await cycles(guard, world, 8, ms=500)
+    assert sent(world) == [REPAY]
+
+
+async def test_nor_is_a_repayment_whose_request_was_lost_waited_for_because_of_it() -> None:
+    world, journal = needy(ONE, "0.77"), MemoryJournal()
+    policy = replace(PAYS, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(5200)}))
+    world.answers_to = {Kind.REPAYMENT: ["lost_request"]}
+    guard = paying(world, journal, policy=policy)
+    await cycles(guard, world, 1)
+    world.liquidate_part(ONE, Decimal("0.1"))
+    await cycles(guard, world, 20)
+    assert states(journal, REPAY)[0] is State.ABSENT
+    assert world.ltv(ONE) < Decimal("0.75")
+
+
 # Caps.
 
 
@@ -413,6 +440,27 @@ async def test_both_may_land() -> None:
     assert landed(world) == [ADD, REPAY]
     assert world.ltv(ONE) > Decimal("0.40")
     assert not any(item.is_open for item in journal.snapshot().intents.values())
+
+
+@OF_BOTH
+@pytest.mark.parametrize("max_repay", [2_000, 90_000])
+@pytest.mark.parametrize("pending_ms", [31_000, 34_000, 60_000])
+async def test_an_ltv_from_between_the_rescue_and_what_it_rescues_is_not_acted_on(
+    pending_ms: int, max_repay: int, key: LoanKey
+) -> None:
+    """The repayment lands late: what is shown then has the add in it, and an LTV from before the other."""
+    world, journal = needy(key, "0.84"), MemoryJournal()
+    policy = replace(PAYS, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(max_repay)}))
+    world.answers_to = {Kind.REPAYMENT: [f"pending:{pending_ms}"]}
+    guard = paying(world, journal, policy=policy)
+    await cycles(guard, world, 2)
+    world.move_by_hand("BTC", Decimal("-0.05"))
+    while REPAY not in landed(world):
+        await cycles(guard, world, 1, ms=500)
+    assert sent(world) == [REPAY, ADD]
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 9, ms=500)
+    assert sent(world) == [REPAY, ADD]
 
 
 # Crashes.

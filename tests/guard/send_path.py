@@ -1,0 +1,268 @@
+"""What the state machines of the send path share: the weather they live through, and what must hold in it.
+
+Two promises are held against the truth that the model keeps. Safety, at every send: the facts it was decided
+on include every effect that we ever had on the loan (one rescue excepted), so nothing is done twice for one
+need. Liveness, at the end: once the exchange answers again, every intent closes within a bounded time, and a
+loan that has funds is protected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import structlog
+from exchange_model import POOL, Crash, World, a_guard, key_of
+from exchange_world import View
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.loans import IMPLAUSIBLE_LTV, Direction, Kind, LoanKey
+from ltv_guard.guard import Guard
+
+KEYS = (key_of(1), POOL)
+WRITES = ("plan", "mark_sent", "record", "write_episode")
+BOUND_S = 180  # by then everything is closed
+QUIET = {State.CONFIRMED, State.REJECTED, State.ABSENT, State.WITHDRAWN, State.AMBIGUOUS}
+TRIGGER = Decimal("0.75")
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How the exchange behaves for a stretch of time, and where the process dies in it."""
+
+    answers: tuple[str, ...] = ()
+    answers_to: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
+    stale_ms: int = 0
+    old_ltv_ms: int = 0
+    old_debt_ms: int = 0
+    stale_wallet_ms: int = 0
+    row_lag_ms: int = 0
+    down: tuple[str, ...] = ()
+    crash: str = ""
+
+
+Stretch = tuple[Weather, int, int]
+
+
+class Life(RuleBasedStateMachine):
+    """One account with an order and a pool; the guard and its journal live through whatever the rules do.
+
+    Every rule is an event, and the stretch of time after it.
+    """
+
+    world: World
+    journal: MemoryJournal
+    guard: Guard
+    starts: int
+    rescued: set[str]
+
+    def begin_with(self, world: World) -> None:
+        self.world = world
+        self.world.on_sent = self.check_what_is_sent
+        self.journal = MemoryJournal()
+        self.guard = self.a_guard()
+        self.starts = 0
+        self.rescued = set()
+
+    def a_guard(self) -> Guard:
+        return a_guard(self.world, self.journal)
+
+    def live_through(self, stretch: Stretch) -> None:
+        weather, ms, count = stretch
+        self.heal()
+        world = self.world
+        world.answers = list(weather.answers)
+        world.answers_to = {kind: list(answers) for kind, answers in weather.answers_to.items()}
+        for name in ("stale_ms", "old_ltv_ms", "old_debt_ms", "stale_wallet_ms", "row_lag_ms"):
+            setattr(world, name, getattr(weather, name))
+        for name in weather.down:
+            setattr(world, name, True)
+        if weather.crash in WRITES:
+            self.journal.on_write = self.crash_at_write(weather.crash)
+        elif weather.crash:
+            world.crash_at = weather.crash
+        for _ in range(count):
+            self.cycle()
+            world.advance(ms)
+
+    def crash_at_write(self, name: str) -> Callable[[str], None]:
+        def crash(wanted: str) -> None:
+            if wanted == name:
+                self.journal.on_write = lambda _: None
+                raise Crash
+
+        return crash
+
+    # What must hold
+
+    def check_what_is_sent(self, intent: Intent) -> None:
+        """Called at each send, before anything of it happens."""
+        world = self.world
+        assert sum(item.intent_id == intent.intent_id for item in world.sent) == 0, "signed twice"
+        if intent.rescue_of is not None:
+            assert intent.rescue_of not in self.rescued, "a second rescue"
+            assert intent.direction is Direction.ADD
+            self.rescued.add(intent.rescue_of)
+            return
+        held_up = [item.intent for item in world.pending if item.intent.key == intent.key]
+        assert not held_up, "sent while an earlier one may still land"
+        if intent.direction is not Direction.TRANSFER:
+            self.check_its_facts(intent)
+
+    def check_its_facts(self, intent: Intent) -> None:
+        views = self.since_our_last_effect(intent.key)
+        repays = intent.direction is Direction.REPAY
+        shown = [view.debt if repays else view.collateral for view in views]
+        near = Decimal("0.01") if repays else Decimal("0.00000002")
+        assert any(abs(intent.coins_before - value) <= near for value in shown), (
+            f"{intent.direction} decided on {intent.coins_before} {intent.coin} that were never there since "
+            f"our last effect: {shown[-3:]}"
+        )
+        # Old prices alone make an add smaller and a release wait: what matters is the other side.
+        ltvs = [view.ltv for view in views]
+        if intent.direction is Direction.REDUCE:
+            sound = intent.ltv_before >= min(ltvs) * Decimal("0.91")  # what is told apart from a spread
+        else:
+            sound = intent.ltv_before <= max(ltvs) * Decimal("1.09")
+        assert sound, (
+            f"{intent.direction} decided on an LTV of {intent.ltv_before} that was never there since our "
+            f"last effect: {min(ltvs):.4f} to {max(ltvs):.4f}"
+        )
+
+    def since_our_last_effect(self, key: LoanKey) -> list[View]:
+        """Views of the same ms may be from just before the effect: the last of them is not."""
+        since = self.world.last_own_effect_ms(key)
+        views = self.world.views[key]
+        return (
+            views[max(index for index, view in enumerate(views) if view.at_ms <= since) :] if since else views
+        )
+
+    def check_confirmed(self) -> None:
+        rows = {row.shown.adjust_id: row for row in self.world.rows}
+        for intent in self.journal.snapshot().intents.values():
+            if intent.state is State.CONFIRMED:
+                assert rows[intent.adjust_id or ""].intent_id == intent.intent_id, (
+                    "confirmed by another's row"
+                )
+            if intent.state in {State.REJECTED, State.WITHDRAWN}:
+                assert intent.intent_id not in self.world.applied, f"{intent.state}, yet it landed"
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.check_confirmed()
+        self.heal()
+        for _ in range(BOUND_S):
+            self.cycle()
+            self.world.advance(1_000)
+        self.check_confirmed()
+        intents = self.journal.snapshot().intents.values()
+        still_open = [(item.intent_id, item.state) for item in intents if item.state not in QUIET]
+        assert not still_open, f"still open after {BOUND_S} s: {still_open}"
+        for item in intents:
+            if item.state is State.ABSENT:
+                assert item.intent_id not in self.world.applied, "absent, yet it landed"
+            assert self.world.applied.count(item.intent_id) <= 1
+        for key in self.funded():
+            assert self.world.ltv(key) < TRIGGER, f"{key} has funds and is left at {self.world.ltv(key)}"
+
+    def funded(self) -> Collection[LoanKey]:
+        """The loans for which there is enough to bring them to their targets."""
+        return KEYS
+
+    # How
+
+    def heal(self) -> None:
+        world = self.world
+        world.orders_down = world.history_down = world.prices_down = False
+        world.repayments_down = world.transfers_down = world.wallet_down = world.unified_down = False
+        world.stale_ms = world.old_ltv_ms = world.old_debt_ms = world.stale_wallet_ms = world.row_lag_ms = 0
+        world.answers, world.answers_to, world.crash_at = [], {}, None
+        self.journal.on_write = lambda _: None
+
+    def cycle(self) -> None:
+        with structlog.testing.capture_logs():
+            try:
+                asyncio.run(self.guard.cycle())
+            except Crash:
+                self.restart()
+
+    def restart(self) -> None:
+        """SIGKILL, and the next start: what is in memory is gone, the machine may have rebooted."""
+        self.starts += 1
+        self.journal = MemoryJournal.restored(self.journal.snapshot())
+        self.world.monotonic_ms = self.starts
+        self.world.crash_at = None
+        self.guard = self.a_guard()
+
+
+def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a rule for each event
+    """A life in which anything may happen, in such weather."""
+    stretches = st.tuples(weather, st.sampled_from([500, 1_000, 2_000]), st.integers(1, 15))
+
+    class Events(Life):
+        @rule(stretch=stretches)
+        def nothing_happens(self, stretch: Stretch) -> None:
+            self.live_through(stretch)
+
+        @rule(
+            key=st.sampled_from(KEYS),
+            ltv=st.sampled_from(["0.30", "0.38", "0.60", "0.74", "0.76", "0.79", "0.82", "0.90"]),
+            stretch=stretches,
+        )
+        def the_price_moves(self, key: LoanKey, ltv: str, stretch: Stretch) -> None:
+            """To where this loan has that LTV."""
+            loan = self.world.loans[key]
+            price = loan.debt / (loan.collateral * Decimal(ltv))
+            worst = max(self.world.ltv(other) for other in KEYS) * self.world.price / price
+            if Decimal(2_000) < price < Decimal(2_000_000) and worst < IMPLAUSIBLE_LTV - 1:
+                self.world.price = price
+                self.world.note()
+            self.live_through(stretch)
+
+        @rule(skew=st.integers(-500, 500), stretch=stretches)
+        def the_clock_is_measured_anew(self, skew: int, stretch: Stretch) -> None:
+            self.world.skew_ms = skew
+            self.live_through(stretch)
+
+        @rule(
+            key=st.sampled_from(KEYS),
+            direction=st.sampled_from([Direction.ADD, Direction.REDUCE]),
+            amount=st.sampled_from(["0.01", "0.1", "0.25", "all that we added last"]),
+            stretch=stretches,
+        )
+        def the_user_adjusts_by_hand(
+            self, key: LoanKey, direction: Direction, amount: str, stretch: Stretch
+        ) -> None:
+            added = [
+                row.shown.amount
+                for row in self.world.rows
+                if row.intent_id and row.shown.key == key and row.shown.direction is not Direction.REPAY
+            ]
+            if amount.startswith("0"):
+                self.world.move(key, direction, Decimal(amount), None)
+            elif added and direction is Direction.REDUCE:
+                self.world.move(key, direction, added[-1], None)
+            self.live_through(stretch)
+
+        @rule(key=st.sampled_from(KEYS), share=st.sampled_from(["0.05", "0.3"]), stretch=stretches)
+        def the_user_repays_a_part(self, key: LoanKey, share: str, stretch: Stretch) -> None:
+            self.world.repay_part(key, Decimal(share))
+            self.live_through(stretch)
+
+        @rule(key=st.sampled_from(KEYS), share=st.sampled_from(["0.02", "0.1"]), stretch=stretches)
+        def a_part_is_liquidated(self, key: LoanKey, share: str, stretch: Stretch) -> None:
+            self.world.liquidate_part(key, Decimal(share))
+            self.live_through(stretch)
+
+        @rule(stretch=stretches)
+        def it_crashes(self, stretch: Stretch) -> None:
+            self.restart()
+            self.live_through(stretch)
+
+    return Events
