@@ -93,7 +93,7 @@ async def test_a_day_later_a_daemon_that_runs_adds_as_much_again(open_a_world: O
         await world.until(lambda: is_capped(world))
         await world.until(world.none_is_open)
         world.exchange.set_clock(DAY - MINUTE)
-        await looks(world, 6)
+        await looks(world, 5)
         assert is_capped(world)
         world.exchange.set_clock(DAY + MINUTE)
         await world.until(lambda: is_capped(world, 2))
@@ -103,6 +103,7 @@ async def test_a_day_later_a_daemon_that_runs_adds_as_much_again(open_a_world: O
         await world.judge()
 
 
+@pytest.mark.slow
 async def test_what_nobody_knows_the_end_of_counts_over_a_restart(open_a_world: OpenWorld) -> None:
     """It did land, and no history says so: the other loan gets nothing of the cap."""
     scenario = also_an_order(scenario_of(NEEDY["add"]), debt="28000")  # an LTV of 0.737

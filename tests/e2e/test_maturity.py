@@ -119,7 +119,7 @@ async def test_plan_shows_when_a_loan_ends(open_a_world: OpenWorld) -> None:
         assert not as_json.events  # what is told goes to standard error
 
 
-async def test_plan_has_no_column_for_ends_where_no_loan_has_one(open_a_world: OpenWorld) -> None:
+async def test_plan_says_nothing_of_ends_where_no_loan_has_one(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         status, table = await ran("plan", "-c", world.config_file)
         assert status == 0, table.output
