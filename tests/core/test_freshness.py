@@ -7,7 +7,7 @@ Or it held 10 BTC at 0.33 when a release of 4 was planned: it should show 6 BTC 
 from decimal import Decimal
 
 import pytest
-from core_builders import ADD, REDUCE, SENT, START, D, Number, intent, loan, moment, row
+from core_builders import ADD, REDUCE, REPAY, SENT, START, D, Number, intent, loan, moment, row
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -268,6 +268,23 @@ def test_after_a_small_add_a_spread_of_prices_makes_a_doubt_that_need_not_last(
     held = D(10) + D(added)
     prices = {"BTC": price_for("0.76", held) * D("1.02"), "USDT": D(1)}
     found = judge(loan("0.76", held=held, debt=DEBT), moment(SENT + 1000), small, [], prices)
+    assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
+
+
+@pytest.mark.parametrize(("repaid", "harmless"), [("870", True), ("880", False)])
+def test_so_does_a_small_repayment(repaid: str, *, harmless: bool) -> None:
+    small = intent(
+        State.CONFIRMED,
+        direction=REPAY,
+        coin="USDT",
+        amount=repaid,
+        before="30000",
+        ltv_before="0.655",
+        adjust_id="own",
+    )
+    owed = D(30000) - D(repaid)
+    prices = {"BTC": owed / D("0.76") * D("1.02"), "USDT": D(1)}
+    found = judge(loan("0.76", debt=owed), moment(SENT + 1000), small, [], prices)
     assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
 
 
