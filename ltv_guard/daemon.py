@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -43,6 +44,7 @@ class Daemon:
         self._measure_clock = measure_clock
         self._heartbeat = heartbeat
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._chores: dict[str, asyncio.Task[None]] = {}
         self._without_journal: set[str] = set()
         self._notices = Notices(lambda: int(time.monotonic() * 1000))
         self._scheduler = AsyncIOScheduler(
@@ -55,15 +57,16 @@ class Daemon:
         for name in self._guards:
             self._every(self._poll_s, self._poll, name)
             self._every(self._settle_s, self._settle, name)
-        self._every(CLOCK_LOOK_S, self._look_at_clock)
-        self._every(JUMP_LOOK_S, self._beat)
+        self._every(CLOCK_LOOK_S, self._apart, self._look_at_clock)
+        self._every(JUMP_LOOK_S, self._apart, self._beat)
         self._scheduler.start()
         jumps = asyncio.create_task(self._notice_jumps())
         try:
             await stop.wait()
         finally:
-            jumps.cancel()
             self._scheduler.shutdown(wait=False)
+            for task in (jumps, *self._chores.values()):
+                task.cancel()
             await self._finish()
         return not self._without_journal
 
@@ -74,6 +77,11 @@ class Daemon:
 
     async def _poll(self, name: str) -> None:
         self._start(name)
+
+    async def _apart(self, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        running = self._chores.get(chore.__name__)
+        if running is None or running.done():
+            self._chores[chore.__name__] = asyncio.create_task(chore())
 
     async def _settle(self, name: str) -> None:
         if self._guards[name].busy:

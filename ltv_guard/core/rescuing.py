@@ -58,8 +58,11 @@ def decide_beside_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purs
 def _coins_for_a_rescue(
     facts: LoanFacts, limits: Thresholds, purse: Purse, yard: Yardstick, waiting: Decision
 ) -> Decision | None:
-    """The transfer that a rescue add would need, were it to come."""
+    """The transfer that a rescue add would need, were it to come; none where it can be made without."""
     need = Need(facts=facts, limits=limits, yard=yard, value=yard.missing(limits.target))
+    best = best_of(offers(facts, yard, need.value, purse, emergency=need.emergency))
+    if best is not None and best.gain >= need.least:
+        return None
     moved = decide_transfer(need, purse, waiting)
     return moved if moved.direction is Direction.TRANSFER else None
 
