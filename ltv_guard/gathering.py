@@ -67,7 +67,7 @@ class Gatherer:
             freshness=fresh,
             open_intents=own,
             window_over=window_over,
-            settling=not window_over or not (fresh.fresh or doubted_for_long),
+            settling=not window_over if own else not (fresh.fresh or doubted_for_long),
             rescued=any(self._memory.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from ltv_guard.core.loans import LoanKey
 
-HALVINGS = 80  # of the level's interval: far below what any coin's accuracy shows
+HALVINGS = 56  # of the level's interval: far below what any coin's accuracy shows
 SAVED = Decimal("0.999")  # of the liquidation LTV: a loan that can't be brought below it is lost
 
 

@@ -125,7 +125,8 @@ async def test_a_hopeless_loan_takes_nothing_from_one_that_can_be_saved(
 ) -> None:
     """A hundred BTC, a ten-thousandth below liquidation: 0.1 BTC would bring it away from there, 0.08 not."""
     both = [order(ORDER, "0.9499", "100"), order(SECOND_ORDER, "0.79")]
-    async with open_a_world(account(*both, funds=funds), config=config_with()) as world, world.guarded():
+    config = config_with(policy={"limits": {"min_adjustment_ratio": "0.0001"}})  # 0.08 BTC are not too few
+    async with open_a_world(account(*both, funds=funds), config=config) as world, world.guarded():
         await until_the_coins_are_where_they_stay(world)
         assert {row.loan_id for row in world.effects()} == {served}
         assert D(funds) - D("0.02") < given_to(world, served) <= D(funds)
