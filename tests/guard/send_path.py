@@ -60,6 +60,7 @@ class Life(RuleBasedStateMachine):
     guard: Guard
     starts: int
     rescued: set[str]
+    failed = False
 
     def begin_with(self, world: World) -> None:
         self.world = world
@@ -153,7 +154,7 @@ class Life(RuleBasedStateMachine):
                 assert intent.intent_id not in self.world.applied, f"{intent.state}, yet it landed"
 
     def teardown(self) -> None:
-        if not hasattr(self, "world"):
+        if self.failed or not hasattr(self, "world"):
             return
         self.check_confirmed()
         self.heal()
@@ -191,6 +192,9 @@ class Life(RuleBasedStateMachine):
                 asyncio.run(self.guard.cycle())
             except Crash:
                 self.restart()
+            except BaseException:
+                self.failed = True
+                raise
 
     def restart(self) -> None:
         """SIGKILL, and the next start: what is in memory is gone, the machine may have rebooted."""
