@@ -123,7 +123,7 @@ class Gatherer:
         # Fresh for long enough without a break: what was shown since is no echo of before.
         for item in landed:
             self._memory.saw(item, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
-        return FRESH if self._may_not_wait(loan, landed[-1], found, now) else found
+        return FRESH if self._may_not_wait(loan, found, now) else found
 
     def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], sight: Sight) -> Freshness:
         rows = self._memory.rows(loan.key)
@@ -142,16 +142,16 @@ class Gatherer:
         what = (loan.key, item.direction.kind, item.coin)
         return self._memory.shown_for_ms(what, coins, began, within=within) > self.echo_ms
 
-    def _may_not_wait(self, loan: Loan, last: Intent, found: Freshness, now: Moment) -> bool:
+    def _may_not_wait(self, loan: Loan, found: Freshness, now: Moment) -> bool:
         """Whether to believe an LTV that prices do not bear out, after a long doubt, to protect the loan.
 
         In an emergency, for spot prices and the exchange's own part most when it matters most; and where
-        being wrong would add next to nothing. Adding too much can be undone, releasing too much can't.
+        being wrong would add next to nothing. Adding too much can be undone, and in an emergency
+        nothing is released.
         """
         emergency = loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
         return (
             found.collateral_is_new
-            and last.direction is not Direction.REDUCE
             and (emergency or found.harmless)
             and self._memory.doubted_for_ms(loan.key, now) > self.echo_ms
         )

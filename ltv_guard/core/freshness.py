@@ -223,9 +223,14 @@ def _follows(loan: Loan, led: Led, last: Intent, prices: Mapping[str, Decimal] |
     lowers = last.direction is not Direction.REDUCE
     as_we_moved_it = (led.moved > 1) is lowers
     beyond = loan.ltv < led.ltv if lowers else loan.ltv > led.ltv
-    if (not implied or as_we_moved_it) and beyond:
+    if beyond and (not implied or (as_we_moved_it and (lowers or _is_near(loan.ltv, implied)))):
         return True  # it is not that of before, and asks for no more of the same
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
+
+
+def _is_near(ltv: Decimal, implied: Sequence[Decimal]) -> bool:
+    """Whether prices bear out, as far as they do in a crash, an LTV that asks to add what was released."""
+    return ltv <= max(implied) * (1 + CONTINUOUS[Direction.ADD])
 
 
 def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) -> list[Decimal]:

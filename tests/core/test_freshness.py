@@ -255,6 +255,14 @@ def test_prices_that_part_from_the_loans_own_never_hold_up_what_a_crash_needs_af
     assert is_fresh(RELEASED, "6", "0.80", OWN_RELEASE, price=price_for("0.76", 6, 198000), debt="198000")
 
 
+def test_an_ltv_that_asks_to_add_what_was_just_released_has_to_be_borne_out_by_prices() -> None:
+    """Found by the state machine: after a restart, an LTV of before the release and of other prices."""
+    assert not is_fresh(
+        RELEASED, "6", "0.9065", OWN_RELEASE, price=price_for("0.55", 6, 198000), debt="198000"
+    )
+    assert is_fresh(RELEASED, "6", "0.9065", OWN_RELEASE, price=price_for("0.85", 6, 198000), debt="198000")
+
+
 def test_prices_that_part_from_the_loans_own_never_hold_up_an_ltv_below_where_the_add_leads() -> None:
     assert is_fresh(ADDED, "11.54", "0.60", OWN_ADD, price=price_for("0.66", "11.54"))
 
