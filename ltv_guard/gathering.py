@@ -34,7 +34,8 @@ class Gatherer:
         return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + SLACK_MS
 
     def account(self, sight: Sight, now: Moment) -> AccountFacts:
-        on_the_way = self._memory.on_the_way(sight.wallet, now, longest_ms=self.echo_ms)
+        read_at = sight.wallet_began or now
+        on_the_way = self._memory.on_the_way(sight.wallet, read_at, longest_ms=self.echo_ms)
         return AccountFacts(
             loans=tuple(self._loan(loan, sight, now) for loan in sight.loans),
             wallet=sight.wallet,

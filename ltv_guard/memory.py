@@ -192,15 +192,15 @@ class Memory:
         return spent
 
     def on_the_way(
-        self, wallet: Mapping[str, Decimal] | None, now: Moment, *, longest_ms: int
+        self, wallet: Mapping[str, Decimal] | None, read_at: Moment, *, longest_ms: int
     ) -> dict[str, Intent]:
-        """Coin -> the transfer of it that is open; or that landed at most so long ago, and does not show."""
+        """Coin -> the transfer of it that is open; or that landed, and did not show so soon after."""
         transfers = [item for item in self.intents.values() if item.direction is Direction.TRANSFER]
         landed = [
             item
             for item in transfers
             if item.state is State.CONFIRMED
-            and now.exchange_ms - item.updated_at_ms < longest_ms
+            and read_at.exchange_ms - item.updated_at_ms < longest_ms
             and not self._has_arrived(item, wallet or {})
         ]
         return {item.coin: item for item in (*landed, *(item for item in transfers if item.is_open))}

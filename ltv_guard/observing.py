@@ -101,6 +101,7 @@ class Observer:
         now = self._clock.now()
         coins = {item.coin for loan in sight.loans for item in loan.collateral}
         owed = {debt.coin for loan in sight.loans for debt in loan.debts} if self._rulebook.repays else set()
+        sight.wallet_began = now
         sight.wallet = await self._read("wallet", self._account.wallet(coins | owed))
         if self._rulebook.transfers.enabled:
             sight.unified = await self._read("unified", self._account.unified(coins))

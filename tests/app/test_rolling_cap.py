@@ -88,6 +88,7 @@ async def test_a_day_later_a_daemon_that_starts_adds_as_much_again(open_a_world:
         await world.judge()
 
 
+@pytest.mark.slow
 async def test_a_day_later_a_daemon_that_runs_adds_as_much_again(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY["add"]), config=CAPPED) as world, world.guarded():
         await world.until(lambda: is_capped(world))

@@ -123,7 +123,8 @@ async def test_a_mixed_account_is_one_table_most_urgent_first_and_json_says_the_
         assert abs(Decimal(row["fall_to_liquidation"]) - fall) <= Decimal("0.0001")
 
 
-@pytest.mark.parametrize("columns", [120, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [120, 80])
 async def test_on_a_terminal_no_word_of_it_is_lost_or_broken(open_a_world: OpenWorld, columns: int) -> None:
     """Names, figures and adjustments stand in one piece each, whatever the width of the terminal."""
     async with mixed_account(open_a_world) as world:

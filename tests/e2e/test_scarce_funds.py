@@ -134,6 +134,7 @@ async def test_a_hopeless_loan_takes_nothing_from_one_that_can_be_saved(
         await world.judge()
 
 
+@pytest.mark.slow
 async def test_coins_too_few_to_be_of_use_to_a_big_loan_go_to_the_small_one(open_a_world: OpenWorld) -> None:
     """0.15 BTC are less than `min_adjustment_ratio` of a hundred: they would lie in the wallet for nobody."""
     both = [order(ORDER, "0.84", "100"), order(SECOND_ORDER, "0.79")]
@@ -144,7 +145,7 @@ async def test_coins_too_few_to_be_of_use_to_a_big_loan_go_to_the_small_one(open
         await world.judge()
 
 
-@pytest.mark.parametrize("worse", ["pool", ORDER])
+@pytest.mark.parametrize("worse", ["pool", pytest.param(ORDER, marks=pytest.mark.slow)])
 async def test_an_order_and_a_pool_that_share_a_coin_end_level(open_a_world: OpenWorld, worse: str) -> None:
     """Nine tenths of the pool's coins count, and it is liquidated earlier: a coin helps each differently."""
     ltvs = {"pool": "0.76", ORDER: "0.86"} if worse == ORDER else {"pool": "0.83", ORDER: "0.82"}
@@ -160,6 +161,7 @@ async def test_an_order_and_a_pool_that_share_a_coin_end_level(open_a_world: Ope
             await world.judge()
 
 
+@pytest.mark.slow
 async def test_both_products_share_though_the_pool_would_rather_have_another_coin(
     open_a_world: OpenWorld,
 ) -> None:
@@ -190,6 +192,7 @@ async def test_the_reserve_serves_the_emergency_alone(open_a_world: OpenWorld) -
         await world.judge()
 
 
+@pytest.mark.slow
 async def test_what_is_above_the_reserve_is_there_for_all(open_a_world: OpenWorld) -> None:
     """0.1 BTC are, and bring the two level below the emergency; the reserve stays where it is."""
     both = [order(ORDER, "0.79"), order(SECOND_ORDER, "0.78")]
