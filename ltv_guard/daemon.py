@@ -19,6 +19,7 @@ CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
 JUMP_LOOK_S = 1.0
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 SKEW_MS = 1000
+CLOCK = "clock"
 
 log = structlog.stdlib.get_logger()
 
@@ -43,6 +44,7 @@ class Daemon:
         self._measure_clock = measure_clock
         self._heartbeat = heartbeat
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._chores: dict[str, asyncio.Task[None]] = {}
         self._without_journal: set[str] = set()
         self._notices = Notices(lambda: int(time.monotonic() * 1000))
         self._scheduler = AsyncIOScheduler(
@@ -55,15 +57,16 @@ class Daemon:
         for name in self._guards:
             self._every(self._poll_s, self._poll, name)
             self._every(self._settle_s, self._settle, name)
-        self._every(CLOCK_LOOK_S, self._look_at_clock)
-        self._every(JUMP_LOOK_S, self._beat)
+        self._every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
+        self._every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
         self._scheduler.start()
         jumps = asyncio.create_task(self._notice_jumps())
         try:
             await stop.wait()
         finally:
-            jumps.cancel()
             self._scheduler.shutdown(wait=False)
+            for idle in (jumps, self._chores.pop(CLOCK, jumps)):
+                idle.cancel()
             await self._finish()
         return not self._without_journal
 
@@ -74,6 +77,17 @@ class Daemon:
 
     async def _poll(self, name: str) -> None:
         self._start(name)
+
+    async def _apart(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+        running = self._chores.get(name)
+        if running is None or running.done():
+            self._chores[name] = asyncio.create_task(self._do(name, chore))
+
+    async def _do(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await chore()
+        except Exception:
+            log.exception("cycle_failed", what=name)
 
     async def _settle(self, name: str) -> None:
         if self._guards[name].busy:
@@ -139,7 +153,7 @@ class Daemon:
 
     async def _finish(self) -> None:
         """No new sends (the guards were told); what is under way is awaited, and journalled."""
-        tasks = [task for task in self._running.values() if not task.done()]
+        tasks = [task for task in (*self._running.values(), *self._chores.values()) if not task.done()]
         drains = [asyncio.ensure_future(guard.drain()) for guard in self._guards.values()]
         pending = [*tasks, *drains]
         if pending:

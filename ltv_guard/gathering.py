@@ -34,7 +34,8 @@ class Gatherer:
         return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + SLACK_MS
 
     def account(self, sight: Sight, now: Moment) -> AccountFacts:
-        on_the_way = self._memory.on_the_way(sight.wallet, now, longest_ms=self.echo_ms)
+        read_at = sight.wallet_began or now
+        on_the_way = self._memory.on_the_way(sight.wallet, read_at, longest_ms=self.echo_ms)
         return AccountFacts(
             loans=tuple(self._loan(loan, sight, now) for loan in sight.loans),
             wallet=sight.wallet,
@@ -58,12 +59,16 @@ class Gatherer:
         began = sight.books[loan.key.product].began
         episode = sight.episodes.get(loan.key)
         own = tuple(intent for intent in sight.open_intents if intent.key == loan.key)
+        window_over = all(self._is_overdue(intent, began, now) for intent in own)
+        fresh = self.freshness(loan, sight, now)
+        doubted_for_long = self._memory.doubted_for_ms(loan.key, now) > self.echo_ms
         return LoanFacts(
             loan=loan,
             policy=policy,
-            freshness=self.freshness(loan, sight, now),
+            freshness=fresh,
             open_intents=own,
-            window_over=all(self._is_overdue(intent, began, now) for intent in own),
+            window_over=window_over,
+            settling=not window_over if own else not (fresh.fresh or doubted_for_long),
             rescued=any(self._memory.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),
@@ -142,12 +147,12 @@ class Gatherer:
         """Whether to believe an LTV that prices do not bear out, after a long doubt, to protect the loan.
 
         In an emergency, for spot prices and the exchange's own part most when it matters most; and where
-        being wrong would add next to nothing. Adding too much can be undone, releasing too much can't.
+        being wrong would add next to nothing. Adding too much can be undone, and in an emergency
+        nothing is released.
         """
         emergency = loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
         return (
             found.collateral_is_new
-            and landed[-1].direction is not Direction.REDUCE
             and (emergency or found.harmless)
             and self._memory.each_doubted_for_ms(landed, now) > self.echo_ms
         )

@@ -12,7 +12,7 @@ from ltv_guard.conditions import Conditions
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Owner, Product
+from ltv_guard.core.loans import Direction, Kind, Owner, Product
 from ltv_guard.core.policy import decide
 from ltv_guard.core.releasing import within_maximum
 from ltv_guard.core.rules import Rulebook
@@ -222,13 +222,14 @@ class Guard:
         return self._trusted
 
     async def _act(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
-        """Each product at its own pace: an order does not wait for the pool's turn to write."""
-
-        async def act_on(product: Product) -> int:
-            own = [decision for decision in decisions if decision.loan.key.product is product]
-            return await self._act_in_turn(owner, sight, own)
-
-        done = await asyncio.gather(*map(act_on, sight.books), return_exceptions=True)
+        """Each kind of write at its own pace: an order waits for no pool's turn, nor for a transfer's."""
+        lanes: dict[tuple[Product, Kind], list[Decision]] = {}
+        for decision in decisions:
+            if decision.direction is not None:
+                kind = decision.direction.kind
+                lanes.setdefault((decision.loan.key.product, kind), []).append(decision)
+        acting = (self._act_in_turn(owner, sight, lane) for lane in lanes.values())
+        done = await asyncio.gather(*acting, return_exceptions=True)
         failures = [item for item in done if isinstance(item, BaseException)]
         if failures:  # raised only now: the other product's adjustment was not to be cut off
             raise failures[0]
@@ -243,8 +244,7 @@ class Guard:
                 LATEST_START if actions else 1
             ):
                 break  # the next would wait for its turn, and leave on facts that are too old
-            if decision.acts:
-                actions += await self._adjust(owner, sight, decision)
+            actions += await self._adjust(owner, sight, decision)
         return actions
 
     async def _adjust(self, owner: Owner, sight: Sight, decision: Decision) -> int:

@@ -186,24 +186,27 @@ class Memory:
         return ours | {row.amount for row in self.rows(key)}
 
     def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
-        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have."""
+        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.
+
+        An intent's day begins when its end was known: until then it may still land.
+        """
         spent: dict[str, Decimal] = {}
         for item in self.intents.values():
-            recent = now.exchange_ms - item.created_at_ms < DAY_MS
+            recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
             if recent and item.direction is direction and item.state in SPENT:
                 spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
         return spent
 
     def on_the_way(
-        self, wallet: Mapping[str, Decimal] | None, now: Moment, *, longest_ms: int
+        self, wallet: Mapping[str, Decimal] | None, read_at: Moment, *, longest_ms: int
     ) -> dict[str, Intent]:
-        """Coin -> the transfer of it that is open; or that landed at most so long ago, and does not show."""
+        """Coin -> the transfer of it that is open; or that landed, and did not show so soon after."""
         transfers = [item for item in self.intents.values() if item.direction is Direction.TRANSFER]
         landed = [
             item
             for item in transfers
             if item.state is State.CONFIRMED
-            and now.exchange_ms - item.updated_at_ms < longest_ms
+            and read_at.exchange_ms - item.updated_at_ms < longest_ms
             and not self._has_arrived(item, wallet or {})
         ]
         return {item.coin: item for item in (*landed, *(item for item in transfers if item.is_open))}

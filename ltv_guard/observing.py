@@ -101,6 +101,7 @@ class Observer:
         now = self._clock.now()
         coins = {item.coin for loan in sight.loans for item in loan.collateral}
         owed = {debt.coin for loan in sight.loans for debt in loan.debts} if self._rulebook.repays else set()
+        sight.wallet_began = now
         sight.wallet = await self._read("wallet", self._account.wallet(coins | owed))
         if self._rulebook.transfers.enabled:
             sight.unified = await self._read("unified", self._account.unified(coins))
@@ -118,8 +119,11 @@ class Observer:
     async def _read_history(self, sight: Sight, channel: Channel, intents: Sequence[Intent]) -> None:
         sight.asked.add(channel)
         now_ms = self._clock.now().exchange_ms
-        oldest = min((item.created_at_ms for item in intents), default=now_ms)
-        since = min(oldest - DAY_MS, now_ms - self._gatherer.horizon_ms)
+        own = (item.created_at_ms for item in intents if item.channel == channel)
+        oldest = min(own, default=now_ms)
+        # Of transfers only our own matter, and those are known by their ids.
+        horizon_ms = DAY_MS if channel.kind is Kind.TRANSFER else self._gatherer.horizon_ms
+        since = min(oldest - DAY_MS, now_ms - horizon_ms)
         history = await self._settler.read_history(self._paths[channel], channel, since)
         if history is not None:
             sight.histories[channel] = history

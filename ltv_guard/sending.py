@@ -18,7 +18,7 @@ from ltv_guard.core.errors import (
     WriteRejected,
 )
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Moment
+from ltv_guard.core.loans import Direction, Moment
 from ltv_guard.ports import Clock, Journal, SignedAdjustment, WritePath
 
 log = structlog.stdlib.get_logger()
@@ -104,7 +104,10 @@ class Sender:
             case WriteRejected():
                 after = sent.to(State.REJECTED, now_ms, **words)
                 await self._journal.record(sent, after)
-                level = log.critical if error.remedy in {Remedy.HUMAN, Remedy.LIQUIDATION} else log.error
+                grave = {Remedy.HUMAN, Remedy.LIQUIDATION}
+                # A key that may not transfer may adjust all the same: what is short cries by itself.
+                moves = sent.direction is Direction.TRANSFER
+                level = log.critical if error.remedy in grave and not moves else log.error
                 level("adjustment_rejected", intent_id=sent.intent_id, remedy=error.remedy, **words)
             case WriteOutcomeUnknown():
                 after = sent.to(State.UNKNOWN, now_ms, **words)

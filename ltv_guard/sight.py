@@ -55,6 +55,7 @@ class Sight:
     open_intents: tuple[Intent, ...] = ()
     episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
     wallet: Mapping[str, Decimal] | None = None
+    wallet_began: Moment | None = None
     unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
     withheld: str | None = None

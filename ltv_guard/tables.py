@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ltv_guard.core.decisions import Decision
 from ltv_guard.core.intents import Intent
+from ltv_guard.core.loans import Product
 from ltv_guard.core.rules import thresholds
 from ltv_guard.utc import iso
 
 PLAIN_WIDTH = 200  # where there is no terminal to fit
+WIDE, NARROW = 160, 80  # from the first on a loan fits on a line; below the second every column has to fold
+
+FALL = "fall to trigger\n/ margin call\n/ liquidation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +51,11 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, whole: Collection[str] = ()) -> Table:
+    """The columns of `whole` are not folded: the others are, as far as it takes."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     return table
 
 
@@ -121,54 +127,73 @@ def _fall(ltv: Decimal, threshold: Decimal) -> str:
 
 
 def print_plans(plans: Sequence[AccountPlan]) -> None:
-    rows = plans_as_json(plans)
-    any_ends = any(row.get("expires_at") for row in rows)
-    table = _table(
-        "account",
-        "loan",
-        "LTV",
-        "trigger",
-        "target",
-        "does",
-        "why",
-        "fall to trigger / margin call / liquidation",
-        "rule",
-        *(["ends"] if any_ends else []),
-    )
-    for row in rows:
-        if row["action"] == "blind":
-            table.add_row(row["account"], "", "", "", "", "[red]blind[/]", row["reason"])
-        elif row["action"] == "set_aside":
-            table.add_row(row["account"], _loan_name(row), "", "", "", "[red]set aside[/]", row["reason"])
-        else:
-            falls = [row["fall_to_trigger"], row["fall_to_margin_call"], row["fall_to_liquidation"]]
-            does = (
-                "hold" if row["amount"] is None else f"[bold]{row['action']} {row['amount']} {row['coin']}[/]"
-            )
-            table.add_row(
-                row["account"],
-                _loan_name(row),
-                row["ltv"],
-                row["trigger_ltv"],
-                row["target_ltv"],
-                does,
-                row["reason"],
-                " / ".join(f"{Decimal(item):.1%}" for item in falls),
-                row["rule"],
-                *([_end(row["expires_at"])] if any_ends else []),
-            )
     console = _console()
-    console.print(table)
+    rows = plans_as_json(plans)
+    if rows:
+        console.print(_plan_table(rows, console.width))
+    else:
+        console.print("No loans.")
     for plan in plans:
         if plan.withheld:
             console.print(f"{plan.account}: nothing would be sent: {plan.withheld}")
-    if not any(plan.decisions or plan.set_aside or plan.blind for plan in plans):
-        console.print("No loans.")
 
 
-def _end(expires_at: str | None) -> str:
-    """To the minute: `2026-11-20 08:00 UTC`."""
-    return "" if expires_at is None else f"{expires_at[:16].replace('T', ' ')} UTC"
+def _plan_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
+    """A line a loan where there is room for it; otherwise what belongs together is stacked."""
+    cells = map(_plan_cells, rows)
+    return _plan_in_lines(cells) if width >= WIDE else _plan_in_stacks(cells, whole=width >= NARROW)
+
+
+def _plan_in_lines(cells: Iterable[tuple[Any, ...]]) -> Table:
+    whole = ("account", "loan", "LTV", "trigger", "target", "does", FALL)
+    table = _table(*whole[:-1], "why", FALL, "rule", whole=whole)
+    for *figures, why, falls, rule in cells:
+        table.add_row(*figures, why, " / ".join(filter(None, falls)), rule)
+    return table
+
+
+def _plan_in_stacks(cells: Iterable[tuple[Any, ...]], *, whole: bool) -> Table:
+    names, numbers = "account\nloan\nrule", "LTV\ntrigger\ntarget"
+    table = _table(names, numbers, "does\nwhy", FALL, whole=(names, numbers, FALL) if whole else ())
+    for account, loan, ltv, trigger, target, does, why, falls, rule in cells:
+        columns = (account, loan, rule), (ltv, trigger, target), (does, why), falls
+        table.add_row(*("\n".join(lines) for lines in columns), end_section=True)
+    return table
+
+
+def _plan_cells(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Account, loan, LTV, trigger, target, what it does, why, three falls, rule."""
+    numbers, falls = ["", "", ""], ["", "", ""]
+    if "ltv" in row:
+        numbers = [row[name] for name in ("ltv", "trigger_ltv", "target_ltv")]
+        falls = [
+            f"{Decimal(row[f'fall_to_{what}']):.1%}" for what in ("trigger", "margin_call", "liquidation")
+        ]
+    names = [escape(row["account"]), escape(_short_name(row))]
+    return (*names, *numbers, _does(row), escape(_why(row)), falls, escape(row.get("rule", "")))
+
+
+def _does(row: dict[str, Any]) -> str:
+    if row["action"] in {"blind", "set_aside"}:
+        return f"[red]{row['action'].replace('_', ' ')}[/]"
+    return "hold" if row["amount"] is None else f"[bold]{row['action']} {row['amount']} {row['coin']}[/]"
+
+
+def _why(row: dict[str, Any]) -> str:
+    """The reason, what holds back where the reason does not say so itself, and when a fixed loan ends."""
+    notes = [note for note in row.get("held_back", []) if note not in row["reason"]]
+    return "; ".join([row["reason"], *notes, *_end(row.get("expires_at"))])
+
+
+def _short_name(row: dict[str, Any]) -> str:
+    """What a loan is called where room is scarce: `pool`, or `order` and its id."""
+    loan_id: str = row.get("loan_id", "")
+    return f"order {loan_id}" if row.get("product") == Product.LEGACY else loan_id
+
+
+def _end(expires_at: str | None) -> list[str]:
+    """To the minute: `it ends 2026-11-20 08:00 UTC`."""
+    return [] if expires_at is None else [f"it ends {expires_at[:16].replace('T', ' ')} UTC"]
 
 
 def _loan_name(row: dict[str, Any]) -> str:

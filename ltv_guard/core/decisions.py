@@ -48,7 +48,8 @@ class LoanFacts:
     """One loan, and all that bears on it. Spans are ms; None means never.
 
     `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
-    processing them; `rescued`: the one rescue that they allow was sent.
+    processing them; `rescued`: the one rescue that they allow was sent. `settling`: an adjustment of its own
+    is under way or not shown yet, and has not been for long.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
     collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take
@@ -61,6 +62,7 @@ class LoanFacts:
     open_intents: tuple[Intent, ...] = ()
     window_over: bool = False
     rescued: bool = False
+    settling: bool = False
     episode_open: bool = False
     rested_ms: int | None = None
     low_for_ms: int = 0

@@ -24,7 +24,7 @@ CONTINUOUS = {
     Direction.REPAY: Decimal("0.05"),
 }
 NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
-# Facts from before an add of no more than this can do no harm that is worth leaving the loan alone for long.
+# Facts from before an add (repayment) of no more than this do no harm worth leaving the loan alone for long.
 HARMLESS = Decimal("0.03")
 
 
@@ -33,7 +33,7 @@ class Freshness:
     """`fresh`, or why the snapshot does not count for the loan yet.
 
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
-    before would make another add no larger than a few hundredths.
+    before would make another add (repayment) no larger than a few hundredths.
     """
 
     fresh: bool
@@ -76,7 +76,7 @@ def judge(
         fresh=False,
         why="its LTV has not followed its collateral yet",
         collateral_is_new=True,
-        harmless=last.direction is Direction.ADD and led.moved - 1 <= HARMLESS,
+        harmless=last.direction is not Direction.REDUCE and led.moved - 1 <= HARMLESS,
     )
 
 
@@ -223,9 +223,14 @@ def _follows(loan: Loan, led: Led, last: Intent, prices: Mapping[str, Decimal] |
     lowers = last.direction is not Direction.REDUCE
     as_we_moved_it = (led.moved > 1) is lowers
     beyond = loan.ltv < led.ltv if lowers else loan.ltv > led.ltv
-    if (not implied or as_we_moved_it) and beyond:
+    if beyond and (not implied or (as_we_moved_it and (lowers or _is_near(loan.ltv, implied)))):
         return True  # it is not that of before, and asks for no more of the same
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
+
+
+def _is_near(ltv: Decimal, implied: Sequence[Decimal]) -> bool:
+    """Whether prices bear out, as far as they do in a crash, an LTV that asks to add what was released."""
+    return ltv <= max(implied) * (1 + CONTINUOUS[Direction.ADD])
 
 
 def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) -> list[Decimal]:

@@ -14,7 +14,7 @@ from ltv_guard.core.rescuing import decide_beside_open_intents
 from ltv_guard.core.rules import Thresholds, thresholds
 from ltv_guard.core.sharing import share_out
 from ltv_guard.core.transferring import decide_transfer, pooled
-from ltv_guard.core.urgency import asks, in_rescue, is_breach, is_resting
+from ltv_guard.core.urgency import asks, in_rescue, is_breach, is_resting, will_ask
 from ltv_guard.core.yardstick import Yardstick
 
 
@@ -22,7 +22,8 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
     """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger."""
     purse = Purse(account)
     if not purse.unread:
-        purse.divide(share_out([facts for facts in account.loans if asks(facts)], purse))
+        asking = [facts for facts in account.loans if asks(facts) or will_ask(facts)]
+        purse.divide(share_out(asking, purse))
     by_danger = sorted(account.loans, key=lambda facts: facts.loan.danger, reverse=True)
     return pooled(_decide_alone(facts, account, purse) for facts in by_danger)
 

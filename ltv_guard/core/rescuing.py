@@ -9,10 +9,12 @@ from ltv_guard.core.adding import missing_coins
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange, LoanFacts, hold
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, Loan
+from ltv_guard.core.needs import Need
 from ltv_guard.core.offers import best_of, offers
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.rules import Thresholds
 from ltv_guard.core.sizing import whole_steps
+from ltv_guard.core.transferring import decide_transfer
 from ltv_guard.core.yardstick import Yardstick, shown
 
 
@@ -21,6 +23,7 @@ def decide_beside_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purs
 
     An open release never blocks an add. An add whose window is over, and whose end the history does not
     tell, allows one more at or above the emergency LTV, small enough for both to land. So does a repayment.
+    The coins for it may be moved here before: that does nothing to the loan.
     """
     first = facts.open_intents[0]
     landed = replace(facts, loan=_as_if_released(facts.loan, first, purse))
@@ -42,12 +45,26 @@ def decide_beside_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purs
     blind = purse.unread or yard.is_blind
     if not alone or blind or first.state not in {State.UNKNOWN, State.ACCEPTED}:
         return waiting
-    allowed = breach if first.direction is Direction.REDUCE else emergency and facts.window_over
-    if not allowed:
-        return waiting
-    room = _room_above_release(facts.loan, limits, purse, first)
-    rescue = _rescue(landed, limits, purse, yard, first, room)
+    released = first.direction is Direction.REDUCE and breach
+    rescue = None
+    if released or (emergency and facts.window_over):
+        room = _room_above_release(facts.loan, limits, purse, first)
+        rescue = _rescue(landed, limits, purse, yard, first, room)
+    if rescue is None and (released or emergency):
+        rescue = _coins_for_a_rescue(landed, limits, purse, yard, waiting)
     return replace(rescue, loan=facts.loan) if rescue is not None else waiting
+
+
+def _coins_for_a_rescue(
+    facts: LoanFacts, limits: Thresholds, purse: Purse, yard: Yardstick, waiting: Decision
+) -> Decision | None:
+    """The transfer that a rescue add would need, were it to come; none where it can be made without."""
+    need = Need(facts=facts, limits=limits, yard=yard, value=yard.missing(limits.target))
+    best = best_of(offers(facts, yard, need.value, purse, emergency=need.emergency))
+    if best is not None and best.gain >= need.least:
+        return None
+    moved = decide_transfer(need, purse, waiting)
+    return moved if moved.direction is Direction.TRANSFER else None
 
 
 def _rescue(

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from ltv_guard.core.loans import LoanKey
 
-HALVINGS = 80  # of the level's interval: far below what any coin's accuracy shows
+HALVINGS = 56  # of the level's interval: far below what any coin's accuracy shows
 SAVED = Decimal("0.999")  # of the liquidation LTV: a loan that can't be brought below it is lost
 
 
@@ -22,7 +22,8 @@ class Claim:
     """A loan in rescue. Danger is LTV / liquidation LTV.
 
     `coins_to` gives the coins that bring its danger down to a level, fewer as the level rises; `goal` is the
-    danger at its target. `emergency` claims may draw on the reserve too.
+    danger at its target. `emergency` claims may draw on the reserve too. Fewer coins than `least` are of no
+    use to it.
     """
 
     key: LoanKey
@@ -30,6 +31,7 @@ class Claim:
     goal: Decimal
     coins_to: Callable[[Decimal], Decimal]
     emergency: bool = False
+    least: Decimal = Decimal(0)
 
     def at(self, level: Decimal) -> Decimal:
         """Coins that it takes at a common `level`: none where it is better already, never beyond its goal."""
@@ -39,18 +41,26 @@ class Claim:
 def shares(claims: Sequence[Claim], *, common: Decimal, balance: Decimal) -> dict[LoanKey, Decimal]:
     """Coins for each claim. `common` is there for all; emergencies share the whole `balance`.
 
-    A loan that even all of it can't save takes nothing from those that it can.
+    Loans that the coins can't save take nothing from those that they can. A share that is too small to be of
+    use is left to the others.
     """
-    hopeful = [claim for claim in claims if claim.at(SAVED) <= (balance if claim.emergency else common)]
-    lost = [claim for claim in claims if claim not in hopeful]
-    found = _level(hopeful, common=common, balance=balance)
-    left = balance - sum(found.values(), Decimal(0))
-    if lost:
-        found |= (
-            _level(lost, common=min(common, left), balance=left)
-            if not hopeful
-            else {claim.key: Decimal(0) for claim in lost}
-        )
+    sharing = _saveable(claims, common=common, balance=balance) or list(claims)
+    found = _level(sharing, common=common, balance=balance)
+    while useless := [claim for claim in sharing if 0 < found[claim.key] < claim.least]:
+        sharing.remove(min(useless, key=lambda claim: (found[claim.key] / claim.least, claim.key)))
+        found = _level(sharing, common=common, balance=balance)
+    return {claim.key: found.get(claim.key, Decimal(0)) for claim in claims}
+
+
+def _saveable(claims: Sequence[Claim], *, common: Decimal, balance: Decimal) -> list[Claim]:
+    """As many as can be saved together: those first that it takes least to save."""
+    found: list[Claim] = []
+    for claim in sorted(claims, key=lambda claim: (claim.at(SAVED), claim.key)):
+        price = claim.at(SAVED)
+        if price <= (balance if claim.emergency else min(common, balance)):
+            found.append(claim)
+            balance -= price
+            common -= Decimal(0) if claim.emergency else price
     return found
 
 

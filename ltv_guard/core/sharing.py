@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ltv_guard.core.decisions import LoanFacts
-from ltv_guard.core.loans import Collateral, LoanKey
+from ltv_guard.core.loans import Collateral, Loan, LoanKey
+from ltv_guard.core.offers import best_of, offers
 from ltv_guard.core.purse import Purse
-from ltv_guard.core.rules import thresholds
+from ltv_guard.core.rules import Thresholds, thresholds
 from ltv_guard.core.scarcity import Claim, shares
 from ltv_guard.core.yardstick import Yardstick
 
@@ -18,9 +19,8 @@ def share_out(asking: Sequence[LoanFacts], purse: Purse) -> dict[tuple[LoanKey, 
     found: dict[tuple[LoanKey, str], Decimal] = {}
     by_coin: dict[str, list[Claim]] = {}
     for facts in asking:
-        held = _wanted(facts, purse)
-        if held is not None and _is_sane(claim := _claim(facts, held, purse)):
-            by_coin.setdefault(held.coin, []).append(claim)
+        for coin, claim in _claims(facts, purse):
+            by_coin.setdefault(coin, []).append(claim)
     for coin, claims in by_coin.items():
         common = min(limit for limit, _ in purse.limits_on(coin, emergency=False))
         balance = min(limit for limit, _ in purse.limits_on(coin, emergency=True))
@@ -30,35 +30,53 @@ def share_out(asking: Sequence[LoanFacts], purse: Purse) -> dict[tuple[LoanKey, 
     return found
 
 
-def _is_sane(claim: Claim) -> bool:
-    """Whether it can be reckoned with: one loan's nonsense takes no share from the others."""
+def _claims(facts: LoanFacts, purse: Purse) -> list[tuple[str, Claim]]:
+    """The coin that the loan asks for, and its claim; none where it can't be reckoned with.
+
+    One loan's nonsense takes no share from the others.
+    """
     try:
-        return claim.goal > 0 and claim.at(claim.goal).is_finite()
+        loan = _as_if_landed(facts, purse)
+        limits = thresholds(facts.policy, loan)
+        yard = Yardstick(loan=loan, prices=purse.prices)
+        held = _wanted(facts, limits, yard, purse)
+        claim = None if held is None else _claim(facts, limits, yard, held)
     except (ArithmeticError, ValueError):
-        return False
+        return []
+    return [] if held is None or claim is None else [(held.coin, claim)]
 
 
-def _wanted(facts: LoanFacts, purse: Purse) -> Collateral | None:
-    """The coin that the loan asks for: the most wanted one that the wallet has and the exchange takes."""
-    yard = Yardstick(loan=facts.loan, prices=purse.prices)
-    return next(
-        (
-            held
-            for held in facts.policy.candidates(facts.loan)
-            if held.coin not in facts.refused and yard.measures(held) and purse.holds(held.coin)
-        ),
-        None,
-    )
-
-
-def _claim(facts: LoanFacts, held: Collateral, purse: Purse) -> Claim:
+def _as_if_landed(facts: LoanFacts, purse: Purse) -> Loan:
+    """The loan once its open adds are shown: what it asks for next is beyond them."""
     loan = facts.loan
-    limits = thresholds(facts.policy, loan)
-    yard = Yardstick(loan=loan, prices=purse.prices)
+    for item in facts.open_intents:
+        held, yard = loan.collateral_in(item.coin), Yardstick(loan=loan, prices=purse.prices)
+        is_shown = held is None or held.amount > item.coins_before
+        if not is_shown and not yard.is_blind:
+            loan = yard.with_change(item.coin, item.amount)
+    return loan
+
+
+def _wanted(facts: LoanFacts, limits: Thresholds, yard: Yardstick, purse: Purse) -> Collateral | None:
+    """The coin that it would be given if it were alone."""
+    emergency = yard.loan.ltv >= limits.emergency
+    best = best_of(offers(facts, yard, yard.missing(limits.target), purse, emergency=emergency))
+    return best.held if best is not None and best.gain > 0 else None
+
+
+def _claim(facts: LoanFacts, limits: Thresholds, yard: Yardstick, held: Collateral) -> Claim:
+    loan = yard.loan
+
+    def coins_to(level: Decimal) -> Decimal:
+        return yard.toward(held, yard.missing(level * loan.liquidation_ltv))
+
+    goal = limits.target / loan.liquidation_ltv
+    least = yard.toward(held, yard.total * facts.policy.limits.min_adjustment_ratio)
     return Claim(
         key=loan.key,
-        danger=loan.danger,
-        goal=limits.target / loan.liquidation_ltv,
-        coins_to=lambda level: yard.to_gain(held, yard.missing(level * loan.liquidation_ltv)),
+        danger=yard.highest_ltv / loan.liquidation_ltv,
+        goal=goal,
+        coins_to=coins_to,
         emergency=loan.ltv >= limits.emergency,
+        least=min(least, coins_to(goal)) if loan.ltv >= limits.trigger else least,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ltv_guard.core.decisions import LoanFacts
+from ltv_guard.core.loans import Direction
 from ltv_guard.core.rules import Thresholds, thresholds
 
 
@@ -31,3 +32,9 @@ def asks(facts: LoanFacts) -> bool:
     free = facts.policy.protect and not facts.open_intents and facts.freshness.fresh
     held_up = not facts.episode_open and not is_emergency(facts, limits) and is_resting(facts)
     return free and in_rescue(facts, limits) and not held_up
+
+
+def will_ask(facts: LoanFacts) -> bool:
+    """Whether it waits for an add of its own, not for long: its share of the coins is kept for it."""
+    adding = facts.settling and all(item.direction is Direction.ADD for item in facts.open_intents)
+    return facts.policy.protect and adding and in_rescue(facts, thresholds(facts.policy, facts.loan))

@@ -48,13 +48,18 @@ class Yardstick:
         """Whether prices are missing that it can't do without."""
         return self.loan.totals is not None and self.prices is None
 
+    @property
+    def highest_ltv(self) -> Decimal:
+        """What the true LTV may be at most: the quoted one is rounded."""
+        return self.loan.ltv + (QUOTED_TO if self.loan.totals is None else POOL_QUOTED_TO)
+
     def missing(self, target: Decimal) -> Decimal:
         """What has to be added to bring the LTV to at most `target`; 0 if it is there."""
-        return max(Decimal(0), self.total * (self._highest_ltv() / target - 1) + self._rounding())
+        return max(Decimal(0), self.total * (self.highest_ltv / target - 1) + self._rounding())
 
     def spare(self, target: Decimal) -> Decimal:
         """What may be taken out for the LTV to rise to at most `target`; 0 if nothing."""
-        return max(Decimal(0), self.total * (1 - self._highest_ltv() / target) - self._rounding())
+        return max(Decimal(0), self.total * (1 - self.highest_ltv / target) - self._rounding())
 
     def room_above(self, lowest: Decimal) -> Decimal:
         """What can be added for the LTV to stay above `lowest`."""
@@ -130,7 +135,7 @@ class Yardstick:
 
         The LTV falls as the debt: no price is needed where all of it is in one coin.
         """
-        share = max(Decimal(0), 1 - target / self._highest_ltv())
+        share = max(Decimal(0), 1 - target / self.highest_ltv)
         totals = self.loan.totals
         if totals is None:
             return debt.amount * share
@@ -174,10 +179,6 @@ class Yardstick:
         """How the exchange reads tiers, as far as all that is in the pool tells."""
         shown = (self._as_shown(item) for item in self.loan.collateral)
         return units_told(holding for holding in shown if holding is not None)
-
-    def _highest_ltv(self) -> Decimal:
-        """What the true LTV may be at most: the quoted one is rounded."""
-        return self.loan.ltv + (QUOTED_TO if self.loan.totals is None else POOL_QUOTED_TO)
 
     def _lowest_ltv(self) -> Decimal:
         return self.loan.ltv - (QUOTED_TO if self.loan.totals is None else POOL_QUOTED_TO)

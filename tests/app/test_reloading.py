@@ -6,6 +6,7 @@ import signal
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import pytest
 from e2e_world import NEEDY, command, scenario_of
 
 from ltv_guard.adapters.journal import open_journal
@@ -41,6 +42,31 @@ async def test_a_bad_file_is_refused_and_a_good_one_takes_over_while_a_loan_is_r
             assert max(row.amount for row in world.effects()) > 2 * SMALL
             daemon.process.terminate()
             assert await daemon.ends() == 0
+        await world.judge()
+
+
+@pytest.mark.parametrize(
+    ("mishap", "parameters"),
+    [("slow", {"seconds": "0.6"}), pytest.param("close_after", {}, marks=pytest.mark.slow)],
+)
+async def test_what_is_in_flight_when_a_good_file_takes_over_is_made_once(
+    open_a_world: OpenWorld, mishap: str, parameters: dict[str, str]
+) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault(mishap, endpoint="adjust", **parameters)
+        async with command("run", "-c", world.config_file) as daemon:
+            await world.until(lambda: bool(world.adjustments_sent()))
+            world.configure({"policy": {"add": {"target_ltv": "0.64"}, "reduce": {"enabled": False}}})
+            daemon.process.send_signal(signal.SIGHUP)
+            await world.until(lambda: len(daemon.heard("daemon_started")) == 2)
+            await world.until(world.none_is_open)
+            seen = len(daemon.heard("cycle_finished"))
+            await world.until(lambda: len(daemon.heard("cycle_finished")) > seen + 2)
+            daemon.process.terminate()
+            assert await daemon.ends() == 0
+        assert Decimal("0.637") < world.ltv() <= Decimal("0.65")
+        first = world.effects()[0]
+        assert Decimal("0.2147") < first.amount < Decimal("0.216"), "sized for the target of before"
         await world.judge()
 
 

@@ -5,7 +5,7 @@ Amounts and LTVs are given as strings.
 """
 
 from collections.abc import Collection, Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from ltv_guard.core.decisions import AccountFacts, Decision, LoanFacts
@@ -23,6 +23,7 @@ from ltv_guard.core.loans import (
     Product,
     RowStatus,
 )
+from ltv_guard.core.marks import marked
 from ltv_guard.core.policy import decide
 from ltv_guard.core.rules import (
     AddRule,
@@ -158,6 +159,27 @@ def account(
 def decide_one(about: LoanFacts, **of_account: Any) -> Decision:  # noqa: ANN401 - arguments of account()
     (decision,) = decide(account(about, **of_account))
     return decision
+
+
+def quoted(ltv: Decimal) -> Decimal:
+    """As the exchange shows an order's."""
+    return ltv.quantize(D("0.0001"), ROUND_HALF_EVEN)
+
+
+def marked_amount(decision: Decision, seed: int) -> Decimal:
+    """The amount as the guard sends it; 0 where no mark is free."""
+    held = decision.loan.collateral_in(decision.coin or "")
+    assert held is not None
+    amount = marked(
+        decision.amount,
+        accuracy=held.accuracy,
+        reference=max(held.amount, decision.amount),
+        ceiling=decision.ceiling,
+        taken=(),
+        seed=seed,
+        upward=decision.direction is ADD,
+    )
+    return amount or D(0)
 
 
 def intent(

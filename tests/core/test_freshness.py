@@ -7,7 +7,7 @@ Or it held 10 BTC at 0.33 when a release of 4 was planned: it should show 6 BTC 
 from decimal import Decimal
 
 import pytest
-from core_builders import ADD, REDUCE, SENT, START, D, Number, intent, loan, moment, row
+from core_builders import ADD, REDUCE, REPAY, SENT, START, D, Number, intent, loan, moment, row
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -255,6 +255,14 @@ def test_prices_that_part_from_the_loans_own_never_hold_up_what_a_crash_needs_af
     assert is_fresh(RELEASED, "6", "0.80", OWN_RELEASE, price=price_for("0.76", 6, 198000), debt="198000")
 
 
+def test_an_ltv_that_asks_to_add_what_was_just_released_has_to_be_borne_out_by_prices() -> None:
+    """Found by the state machine: after a restart, an LTV of before the release and of other prices."""
+    assert not is_fresh(
+        RELEASED, "6", "0.9065", OWN_RELEASE, price=price_for("0.55", 6, 198000), debt="198000"
+    )
+    assert is_fresh(RELEASED, "6", "0.9065", OWN_RELEASE, price=price_for("0.85", 6, 198000), debt="198000")
+
+
 def test_prices_that_part_from_the_loans_own_never_hold_up_an_ltv_below_where_the_add_leads() -> None:
     assert is_fresh(ADDED, "11.54", "0.60", OWN_ADD, price=price_for("0.66", "11.54"))
 
@@ -268,6 +276,23 @@ def test_after_a_small_add_a_spread_of_prices_makes_a_doubt_that_need_not_last(
     held = D(10) + D(added)
     prices = {"BTC": price_for("0.76", held) * D("1.02"), "USDT": D(1)}
     found = judge(loan("0.76", held=held, debt=DEBT), moment(SENT + 1000), small, [], prices)
+    assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
+
+
+@pytest.mark.parametrize(("repaid", "harmless"), [("870", True), ("880", False)])
+def test_so_does_a_small_repayment(repaid: str, *, harmless: bool) -> None:
+    small = intent(
+        State.CONFIRMED,
+        direction=REPAY,
+        coin="USDT",
+        amount=repaid,
+        before="30000",
+        ltv_before="0.655",
+        adjust_id="own",
+    )
+    owed = D(30000) - D(repaid)
+    prices = {"BTC": owed / D("0.76") * D("1.02"), "USDT": D(1)}
+    found = judge(loan("0.76", debt=owed), moment(SENT + 1000), small, [], prices)
     assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
 
 

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from ltv_guard.core.decisions import Cause, Decision
 from ltv_guard.core.freshness import Freshness
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Additions, Debt, LoanKey, Product
+from ltv_guard.core.loans import Additions, Debt, Direction, LoanKey, Product
 from ltv_guard.core.marks import coarsest, most_above
 from ltv_guard.core.policy import decide
 
@@ -284,6 +284,26 @@ def test_a_rescue_beside_a_repayment_leaves_the_ltv_above_the_release_trigger_if
     assert decision.cause is Cause.RESCUE
     both = D("0.90") / 2 / (1 + decision.ceiling)
     assert D("0.40") <= both < D("0.401")
+
+
+@pytest.mark.parametrize(
+    ("ltv", "direction", "window_over", "done"),
+    [
+        ("0.90", "add", False, "transfer 0.38478924 BTC"),  # it is there once the window is over
+        ("0.90", "add", True, "transfer 0.38478924 BTC"),
+        ("0.79", "add", True, "nothing: open_intent"),
+        ("0.79", "reduce", False, "transfer 0.31554445 BTC"),  # a release never holds up an add
+    ],
+)
+def test_the_coins_for_a_rescue_are_moved_while_an_intent_is_open(
+    ltv: str,
+    direction: str,
+    window_over: bool,  # noqa: FBT001
+    done: str,
+) -> None:
+    open_one = intent(State.UNKNOWN, direction=Direction(direction))
+    said = facts(loan(ltv), open_intents=(open_one,), window_over=window_over)
+    assert outcome(decide_one(said, **FUNDS)) == done
 
 
 # Pools.

@@ -1,19 +1,17 @@
-"""What holds of every decision, and of the guard's whole path through a market."""
+"""What holds of every decision."""
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from dataclasses import replace
+from decimal import Decimal
 
-from core_builders import ADD, REDUCE, D, account, facts, intent, loan, policy
+from core_builders import ADD, REDUCE, D, account, facts, intent, loan, marked_amount, policy, quoted
+from core_pools import FLAT, PRICES, at, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decisions import AccountFacts, Decision, EpisodeChange, LoanFacts
+from ltv_guard.core.decisions import AccountFacts, LoanFacts
 from ltv_guard.core.freshness import Freshness
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction
-from ltv_guard.core.marks import marked
 from ltv_guard.core.policy import decide
 from ltv_guard.core.releasing import within_maximum
 from ltv_guard.core.rules import thresholds
@@ -23,25 +21,12 @@ QUOTED = D("0.0001")
 COINS = ("BTC", "ETH")
 
 
-def with_mark(decision: Decision, seed: int) -> Decimal:
-    """The amount as the guard sends it; 0 where no mark is free."""
-    held = decision.loan.collateral[0]
-    amount = marked(
-        decision.amount,
-        accuracy=held.accuracy,
-        reference=held.amount,
-        ceiling=decision.ceiling,
-        taken=(),
-        seed=seed,
-        upward=decision.direction is ADD,
-    )
-    return amount or D(0)
-
-
 # Any account.
 
 ltvs = st.decimals("0.01", "1.2", places=4)
-coin_amounts = st.dictionaries(st.sampled_from(COINS), st.decimals("0", "50", places=9), max_size=2)
+coin_amounts = st.dictionaries(
+    st.sampled_from([*COINS, "USDT"]), st.decimals("0", "50", places=9), max_size=3
+)
 
 
 @st.composite
@@ -65,6 +50,7 @@ def loan_facts(draw: st.DrawFn, number: int) -> LoanFacts:
         ),
         open_intents=opened,
         window_over=draw(st.booleans()),
+        settling=draw(st.booleans()),
         episode_open=draw(st.integers(0, 3)) == 0,
         rested_ms=draw(st.sampled_from([None, 1, 10**6])),
         low_for_ms=draw(st.sampled_from([0, 10**6])),
@@ -74,9 +60,29 @@ def loan_facts(draw: st.DrawFn, number: int) -> LoanFacts:
 
 
 @st.composite
+def pools(draw: st.DrawFn) -> LoanFacts:
+    """A pool of BTC and ETH that may take USDT as well."""
+    steps = {"BTC": draw(st.sampled_from([FLAT, (("0.9", "0", "90000"), ("0.5", "90000", None))]))}
+    amounts = st.decimals("0.01", "20", places=4)
+    held = {coin: str(draw(amounts)) for coin in COINS}
+    return pool_facts(
+        at(str(draw(st.decimals("0.2", "1.1", places=6))), held, steps=steps),
+        pool_policy(
+            draw(st.permutations(["USDT", "BTC", "ETH"])),
+            max_add=draw(st.sampled_from([{}, {"BTC": "0.013", "USDT": "20"}])),
+            emergency=draw(st.sampled_from(["0.76", "0.80"])),
+        ),
+        settling=draw(st.booleans()),
+        episode_open=draw(st.booleans()),
+    )
+
+
+@st.composite
 def accounts(draw: st.DrawFn) -> AccountFacts:
     loans = [draw(loan_facts(number)) for number in range(draw(st.integers(1, 4)))]
-    return account(
+    if draw(st.booleans()):
+        loans.append(draw(pools()))
+    found = account(
         *loans,
         wallet=draw(coin_amounts),
         reserve=draw(coin_amounts),
@@ -84,6 +90,7 @@ def accounts(draw: st.DrawFn) -> AccountFacts:
         added_24h=draw(coin_amounts),
         wallet_read=draw(st.integers(0, 9)) > 0,
     )
+    return replace(found, prices=draw(st.sampled_from([PRICES, PRICES, PRICES, None])))
 
 
 @given(accounts(), st.integers(0, 10**6))
@@ -97,15 +104,17 @@ def test_no_decision_breaks_a_cap_the_reserve_the_wallet_or_the_accuracy(
     for decision in decide(about):
         if not decision.acts:
             continue
-        held, coin = decision.loan.collateral[0], decision.coin or ""
-        amount = with_mark(decision, seed)
+        coin = decision.coin or ""
+        held = decision.loan.collateral_in(coin)
+        assert held is not None
+        amount = marked_amount(decision, seed)
         assert decision.amount % held.step == 0
         assert decision.amount > 0
         assert amount % held.step == 0
         assert amount <= decision.ceiling
         assert coin not in next(one.refused for one in about.loans if one.loan is decision.loan)
         if decision.direction is REDUCE:
-            assert amount <= decision.amount < held.amount
+            assert amount <= decision.amount <= held.amount
             continue
         assert about.wallet is not None
         left[coin] = left.get(coin, D(0)) - amount
@@ -131,12 +140,7 @@ def test_the_order_in_which_loans_are_listed_does_not_matter(
     assume(len({one.loan.danger for one in about.loans}) == len(about.loans))
     listed = list(about.loans)
     chance.shuffle(listed)  # type: ignore[attr-defined]
-    shuffled = AccountFacts(
-        loans=tuple(listed),
-        wallet=about.wallet,
-        wallet_rules=about.wallet_rules,
-        added_24h=about.added_24h,
-    )
+    shuffled = replace(about, loans=tuple(listed))
     assert decide(shuffled) == decide(about)
 
 
@@ -149,18 +153,13 @@ def test_every_loan_gets_one_decision_the_nearest_to_liquidation_first(about: Ac
 
 
 @given(accounts())
-def test_what_is_left_to_a_loan_never_depends_on_one_that_is_safer(about: AccountFacts) -> None:
-    """Without the least urgent loan, the others get the same; whether one may release is another matter."""
-    found = decide(about)
-    assume(len({d.loan.danger for d in found}) == len(found) > 1)
-    safest = found[-1].loan
-    kept = tuple(one for one in about.loans if one.loan is not safest)
-    assume(not any(one.open_intents for one in about.loans if one.loan is safest))
-    fewer = AccountFacts(
-        loans=kept, wallet=about.wallet, wallet_rules=about.wallet_rules, added_24h=about.added_24h
-    )
+def test_a_loan_that_asks_for_nothing_takes_nothing_from_the_others(about: AccountFacts) -> None:
+    """Without it they get the same; whether one may release is another matter."""
+    asks = {d.loan.key for d in decide(about) if d.acts or d.breach or d.episode is not None}
+    kept = tuple(one for one in about.loans if one.loan.key in asks or one.open_intents or one.settling)
+    fewer = replace(about, loans=kept)
     amounts = {d.loan.key: d.amount for d in decide(fewer) if d.direction is ADD}
-    assert amounts == {d.loan.key: d.amount for d in found[:-1] if d.direction is ADD}
+    assert amounts == {d.loan.key: d.amount for d in decide(about) if d.direction is ADD}
 
 
 @given(accounts(), st.one_of(st.decimals("-1", "60", places=9), st.sampled_from([D("NaN"), D("Infinity")])))
@@ -168,11 +167,12 @@ def test_no_release_exceeds_its_share_of_the_maximum(about: AccountFacts, maximu
     for decision in decide(about):
         bounded = within_maximum(decision, maximum)
         if bounded.direction is REDUCE:
-            held = bounded.loan.collateral[0]
+            held = bounded.loan.collateral_in(bounded.coin or "")
+            assert held is not None
             assert bounded.amount <= maximum * bounded.policy.limits.max_reduction_ratio
             assert bounded.amount <= decision.amount
             assert bounded.amount % held.step == 0
-            assert with_mark(bounded, 7) <= bounded.amount
+            assert marked_amount(bounded, 7) <= bounded.amount
 
 
 @given(accounts())
@@ -203,10 +203,6 @@ fine_holdings = st.integers(5 * 10**6, 10**12).map(lambda steps: D(steps).scaleb
 coarse_holdings = st.integers(10, 5 * 10**6).map(D)
 
 
-def quoted(ltv: Decimal) -> Decimal:
-    return ltv.quantize(QUOTED, ROUND_HALF_EVEN)
-
-
 @given(
     st.one_of(st.tuples(fine_holdings, st.just(8)), st.tuples(coarse_holdings, st.just(0))),
     st.decimals("0.76", "1.1", places=9),
@@ -219,7 +215,7 @@ def test_an_unhindered_add_ends_at_most_at_its_target_and_close_below(
     (decision,) = decide(
         account(facts(loan(quoted(true), held=held, accuracy=accuracy)), wallet={"BTC": 10**12})
     )
-    after = ltv_after(held, true, with_mark(decision, seed))
+    after = ltv_after(held, true, marked_amount(decision, seed))
     one_step = D("0.65") - ltv_after(held, D("0.65"), D(1).scaleb(-accuracy))
     assert after <= D("0.65")
     assert after > D("0.65") - max(D("0.001"), one_step + D("0.0003"))
@@ -236,120 +232,8 @@ def test_an_unhindered_release_ends_at_most_at_its_target_and_close_below(
     held, accuracy = holding
     (decision,) = decide(account(facts(loan(quoted(true), held=held, accuracy=accuracy))))
     assume(decision.acts)
-    released = with_mark(decision, seed)
+    released = marked_amount(decision, seed)
     after = ltv_after(held, true, -released)
     one_step = ltv_after(held - released, after, -D(1).scaleb(-accuracy)) - after
     assert after <= D("0.55")
     assert after > D("0.55") - max(D("0.001"), one_step + D("0.0005"))
-
-
-# The guard's path through a market.
-
-CYCLE_MS = 15_000
-
-
-@dataclass
-class Market:
-    """A tiny exchange of one loan: exact, without faults, moved by the price alone. Not the sandbox."""
-
-    rules: Mapping[str, object]
-    wallet: Decimal
-    held: Decimal = Decimal(1)
-    debt: Decimal = Decimal("0.6")
-    price: Decimal = Decimal(1)
-    now_ms: int = 0
-    episode_open: bool = False
-    rested_at_ms: int | None = None
-    low_since_ms: int | None = None
-    done: list[tuple[Direction, Decimal, Decimal]] = field(default_factory=list)
-
-    @property
-    def ltv(self) -> Decimal:
-        return self.debt / (self.held * self.price)
-
-    def cycle(self, seed: int) -> Decision:
-        self.now_ms += CYCLE_MS
-        shown = quoted(self.ltv)
-        rules = policy(**self.rules)  # type: ignore[arg-type]
-        if shown >= rules.reduce.trigger_ltv:
-            self.low_since_ms = None
-        elif self.low_since_ms is None:
-            self.low_since_ms = self.now_ms
-        about = facts(
-            loan(shown, held=self.held),
-            rules,
-            episode_open=self.episode_open,
-            rested_ms=None if self.rested_at_ms is None else self.now_ms - self.rested_at_ms,
-            low_for_ms=0 if self.low_since_ms is None else self.now_ms - self.low_since_ms,
-        )
-        (decision,) = decide(account(about, wallet={"BTC": self.wallet}))
-        decision = within_maximum(decision, max(D(0), self.held - self.debt / (D("0.8") * self.price)))
-        self._apply(decision, seed)
-        return decision
-
-    def _apply(self, decision: Decision, seed: int) -> None:
-        if decision.episode is EpisodeChange.OPENS:
-            self.episode_open = True
-        if decision.episode is EpisodeChange.CLOSES:
-            self.episode_open, self.rested_at_ms = False, self.now_ms
-        if decision.direction is None:
-            return
-        change = with_mark(decision, seed) * decision.direction.sign
-        self.held, self.wallet = self.held + change, self.wallet - change
-        if decision.direction is REDUCE:
-            self.rested_at_ms = self.now_ms
-        self.done.append((decision.direction, self.price, self.ltv))
-
-
-price_paths = st.lists(
-    st.tuples(st.decimals("0.75", "1.35", places=4), st.sampled_from([1, 2, 70])), min_size=5, max_size=40
-)
-rulesets = st.sampled_from(
-    [
-        {},
-        {"max_add": {"BTC": "0.03"}},
-        {"max_add": {"BTC": "0.03"}, "reduction_share": "0.3"},
-        {"release_below": "0.59", "release_to": "0.60"},
-        {"trigger": "0.66", "release_below": "0.59", "release_to": "0.60"},
-        {"least": "0.3"},
-    ]
-)
-
-
-@given(price_paths, rulesets, st.sampled_from([D("0.1"), D(1000)]), st.integers(0, 998))
-def test_it_never_adds_and_releases_in_turn_unless_the_price_led_from_one_trigger_to_the_other(
-    path: list[tuple[Decimal, int]], rules: Mapping[str, object], wallet: Decimal, seed: int
-) -> None:
-    market = Market(rules=rules, wallet=wallet)
-    limits = policy(**rules)  # type: ignore[arg-type]
-    for moved, cycles in path:
-        market.price = min(max(market.price * moved, D("0.2")), D(20))
-        assume(market.ltv < D("1.5"))
-        for n in range(cycles):
-            market.cycle(seed + n)
-    for (first, at, left_at), (second, then, _) in zip(market.done, market.done[1:], strict=False):
-        # Where the LTV would be by the price alone, had the second not been made.
-        led_to = left_at * at / then
-        if first is ADD and second is REDUCE:
-            assert left_at > limits.reduce.trigger_ltv
-            assert led_to < limits.reduce.trigger_ltv + QUOTED
-        if first is REDUCE and second is ADD:
-            assert left_at < limits.add.trigger_ltv
-            assert led_to > limits.add.trigger_ltv - QUOTED
-
-
-@given(st.decimals("0.3", "1.6", places=4), rulesets, st.integers(0, 998))
-def test_at_a_price_that_stands_still_it_comes_to_rest(
-    price: Decimal, rules: Mapping[str, object], seed: int
-) -> None:
-    market = Market(rules=rules, wallet=D(1000), price=price)
-    for n in range(180):
-        market.cycle(seed + n)
-    done = len(market.done)
-    assert {direction for direction, _, _ in market.done} in (set(), {ADD}, {REDUCE})
-    assert not market.episode_open
-    for n in range(70):
-        decision = market.cycle(seed + n)
-        assert not decision.breach
-        assert decision.direction is not ADD
-    assert len(market.done) <= done + (1 if "reduction_share" in rules else 0)

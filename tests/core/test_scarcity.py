@@ -1,6 +1,7 @@
 """Scarce funds: the coins go where they lower the worst danger."""
 
 from decimal import Decimal
+from itertools import combinations
 
 import pytest
 from core_builders import D
@@ -13,7 +14,14 @@ from ltv_guard.core.scarcity import SAVED, Claim, shares
 LIQUIDATION = D("0.95")
 
 
-def claim(name: str, ltv: str | Decimal, *, held: str | Decimal = "1", emergency: bool = False) -> Claim:
+def claim(
+    name: str,
+    ltv: str | Decimal,
+    *,
+    held: str | Decimal = "1",
+    emergency: bool = False,
+    least: str | Decimal = "0",
+) -> Claim:
     """An order with `held` coins, a target of 0.65 and a liquidation LTV of 0.95."""
     danger = D(ltv) / LIQUIDATION
 
@@ -26,6 +34,7 @@ def claim(name: str, ltv: str | Decimal, *, held: str | Decimal = "1", emergency
         goal=D("0.65") / LIQUIDATION,
         coins_to=coins_to,
         emergency=emergency,
+        least=D(least),
     )
 
 
@@ -87,6 +96,41 @@ def test_what_only_the_reserve_can_save_is_saved_by_it() -> None:
     assert shares([beyond, calm], common=D("0.01"), balance=D("0.2"))[beyond.key] == 0
 
 
+def test_where_not_all_can_be_saved_as_many_are_as_can_be() -> None:
+    """Either could be saved alone; to bring both level, above their liquidation, saves neither."""
+    one, two = claim("1", "1.05", emergency=True), claim("2", "1.06", emergency=True)
+    found = shares([one, two], common=D("0.15"), balance=D("0.15"))
+    assert found == {one.key: pytest.approx(D("0.15")), two.key: 0}
+    both = shares([one, two], common=D("0.25"), balance=D("0.25"))
+    assert after(one, both[one.key]) == pytest.approx(after(two, both[two.key]))
+    assert after(two, both[two.key]) < SAVED
+
+
+def test_what_the_common_funds_can_not_save_together_the_reserve_does_not() -> None:
+    one, two = claim("1", "1.00"), claim("2", "1.00")
+    found = shares([one, two], common=D("0.06"), balance=D(1))
+    assert found == {one.key: pytest.approx(D("0.06")), two.key: 0}
+
+
+def test_with_the_coins_to_save_it_a_lost_loan_joins_the_others() -> None:
+    """The worst danger goes first, even at the cost of one that has had more while the worst was lost."""
+    lost, safe = claim("1", "1.00", emergency=True), claim("2", "0.80", emergency=True)
+    price = lost.at(SAVED)
+    poorer = shares([lost, safe], common=price - D("0.001"), balance=price - D("0.001"))
+    richer = shares([lost, safe], common=price + D("0.001"), balance=price + D("0.001"))
+    assert (poorer[lost.key], richer[safe.key]) == (0, 0)
+    assert after(lost, richer[lost.key]) < SAVED
+    assert safe.danger < SAVED
+
+
+def test_a_share_of_no_use_goes_to_the_others() -> None:
+    big, small = claim("1", "0.90", held="100", least="0.2"), claim("2", "0.80")
+    found = shares([big, small], common=D("0.15"), balance=D("0.15"))
+    assert found == {big.key: 0, small.key: pytest.approx(D("0.15"))}
+    useful = shares([big, small], common=D("0.201"), balance=D("0.201"))
+    assert useful == {big.key: pytest.approx(D("0.201")), small.key: 0}
+
+
 loans = st.lists(
     st.tuples(st.decimals("0.70", "0.94", places=4), st.decimals("0.1", "20", places=3), st.booleans()),
     min_size=1,
@@ -139,3 +183,76 @@ def test_with_more_funds_no_loan_is_worse_off(
     less = shares(claims, common=funds, balance=funds)
     richer = shares(claims, common=funds + more, balance=funds + more)
     assert all(richer[item.key] >= less[item.key] - D("1e-12") for item in claims)
+
+
+@given(
+    loans, st.decimals("0", "2", places=4), st.decimals("0", "2", places=4), st.decimals("0", "2", places=4)
+)
+def test_with_a_larger_wallet_above_the_same_reserve_no_loan_is_worse_off(
+    given_loans: list[tuple[Decimal, Decimal, bool]], common: Decimal, reserve: Decimal, more: Decimal
+) -> None:
+    claims = [
+        claim(str(n), ltv, held=held, emergency=urgent) for n, (ltv, held, urgent) in enumerate(given_loans)
+    ]
+    less = shares(claims, common=common, balance=common + reserve)
+    richer = shares(claims, common=common + more, balance=common + reserve + more)
+    assert all(richer[item.key] >= less[item.key] - D("1e-12") for item in claims)
+
+
+# Loans that may be past saving. All of them are emergencies, as such loans are.
+
+dying = st.lists(
+    st.tuples(st.decimals("0.76", "1.2", places=4), st.decimals("0.1", "20", places=3)),
+    min_size=1,
+    max_size=5,
+)
+amounts = st.one_of(st.decimals("0", "0.5", places=4), st.decimals("0", "5", places=4))
+
+
+def urgent_claims(of: list[tuple[Decimal, Decimal]]) -> list[Claim]:
+    return [claim(str(n), ltv, held=held, emergency=True) for n, (ltv, held) in enumerate(of)]
+
+
+def dangers(claims: list[Claim], of: list[tuple[Decimal, Decimal]], funds: Decimal) -> list[Decimal]:
+    found = shares(claims, common=funds, balance=funds)
+    assert sum(found.values()) <= funds + D("1e-12")
+    return [after(item, found[item.key], held) for item, (_, held) in zip(claims, of, strict=True)]
+
+
+@given(dying, amounts)
+def test_as_many_are_saved_as_can_be_and_the_worst_of_them_is_as_good_as_it_can_be(
+    of: list[tuple[Decimal, Decimal]], funds: Decimal
+) -> None:
+    claims = urgent_claims(of)
+    after_all = dangers(claims, of, funds)
+    prices = {item.key: item.at(SAVED) for item in claims}
+    saveable = max(
+        size
+        for size in range(len(claims) + 1)
+        for some in combinations(claims, size)
+        if sum(prices[item.key] for item in some) <= funds
+    )
+    saved = [n for n, danger in enumerate(after_all) if danger <= SAVED + D("1e-12")]
+    assert len(saved) == saveable
+    if saved:
+        best = _optimum([claims[n] for n in saved], [of[n][1] for n in saved], funds, funds)
+        assert max(after_all[n] for n in saved) == pytest.approx(best, abs=D("1e-6"))
+        given = shares(claims, common=funds, balance=funds)
+        assert not any(given[claims[n].key] for n in range(len(claims)) if n not in saved)
+
+
+@given(dying, amounts, amounts)
+def test_with_more_funds_a_loan_that_was_saved_stays_so_and_pays_for_nothing_but_another_that_is_saved(
+    of: list[tuple[Decimal, Decimal]], funds: Decimal, more: Decimal
+) -> None:
+    claims = urgent_claims(of)
+    less, richer = dangers(claims, of, funds), dangers(claims, of, funds + more)
+    limit = SAVED + D("1e-12")
+    kept = [n for n, danger in enumerate(less) if danger <= limit]
+    assert all(richer[n] <= limit for n in kept)
+    joined = [n for n in range(len(claims)) if n not in kept and richer[n] <= limit]
+    if not joined and kept:
+        assert all(richer[n] <= less[n] + D("1e-12") for n in kept)
+    for n in kept:
+        if richer[n] > less[n] + D("1e-12"):  # it ends no worse than the one that needed its coins
+            assert richer[n] <= max(richer[other] for other in joined) + D("1e-12")

@@ -302,3 +302,19 @@ async def test_check_says_what_to_mend(open_a_world: OpenWorld) -> None:
         assert status == 1
         assert "10004" in bad.output
         assert "another" not in bad.output
+
+
+async def test_check_says_that_the_key_may_not_move_coins(open_a_world: OpenWorld) -> None:
+    keys = [{"key": KEY, "secret": SECRET, "user": USER, "permissions": {"Spot": ["SpotTrade"]}}]
+    async with open_a_world(scenario_of(CALM, keys=keys)) as world:
+        status, run = await ran("check", "-c", world.config_file)
+        assert (status, "Account Transfer" in run.output) == (0, False), run.output
+        asked = {"LTV_GUARD_SOURCES__UNIFIED_TRANSFER__ENABLED": "true"}
+        status, run = await ran("check", "-c", world.config_file, environ=asked)
+        told = " ".join(run.output.split())
+        assert status == 1
+        assert "'Account Transfer'" in told
+        assert "sources.unified_transfer" in told
+        watching = asked | {"LTV_GUARD_MODE": "dry_run"}
+        status, run = await ran("check", "-c", world.config_file, environ=watching)
+        assert status == 0, run.output

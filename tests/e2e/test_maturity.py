@@ -41,7 +41,7 @@ def ends(world: World) -> list[tuple[str, str]]:
     return [(event["event"], event["loan_id"]) for event in world.events if event["event"] in told]
 
 
-@pytest.mark.parametrize("mode", ["live", "dry_run"])
+@pytest.mark.parametrize("mode", ["live", pytest.param("dry_run", marks=pytest.mark.slow)])
 async def test_a_loan_that_ends_is_told_at_each_distance_and_when_it_is_overdue(
     open_a_world: OpenWorld, mode: str
 ) -> None:
@@ -93,11 +93,12 @@ async def test_a_loan_that_was_repaid_is_told_of_no_more(open_a_world: OpenWorld
         assert ends(world) == [("loan_overdue", ORDER), ("loan_gone", ORDER)]
 
 
+@pytest.mark.slow
 async def test_an_overdue_loan_that_the_exchange_sold_was_liquidated_whatever_its_ltv(
     open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltv_guard.core.maturity.GRACE_MS", 2000)
-    async with open_a_world(ending_in("-1", overdue_grace="2s"), config=SOON) as world, world.guarded():
+    monkeypatch.setattr("ltv_guard.core.maturity.GRACE_MS", 5000)
+    async with open_a_world(ending_in("-1", overdue_grace="5s"), config=SOON) as world, world.guarded():
         await world.until(lambda: bool(world.heard("loan_liquidated")))
         assert ends(world) == [("loan_overdue", ORDER), ("loan_liquidated", ORDER)]
         told = world.heard("loan_liquidated")[0]
@@ -119,7 +120,8 @@ async def test_plan_shows_when_a_loan_ends(open_a_world: OpenWorld) -> None:
         assert not as_json.events  # what is told goes to standard error
 
 
-async def test_plan_has_no_column_for_ends_where_no_loan_has_one(open_a_world: OpenWorld) -> None:
+@pytest.mark.slow
+async def test_plan_says_nothing_of_ends_where_no_loan_has_one(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         status, table = await ran("plan", "-c", world.config_file)
         assert status == 0, table.output

@@ -203,6 +203,9 @@ POLICY = LoanPolicy(
 )
 
 
+NO_LIMITS = WalletRules()
+
+
 def key_of(number: int) -> LoanKey:
     return LoanKey(Product.LEGACY, str(number))
 
@@ -237,8 +240,9 @@ def a_guard(
     journal: MemoryJournal,
     *,
     policy: LoanPolicy = POLICY,
-    wallet: WalletRules | None = None,
+    wallet: WalletRules = NO_LIMITS,
     transfers: TransferRules | None = None,
+    account: str = "main",
     live: bool = True,
     continuous: bool = True,
     ids: Callable[[], str] | None = None,
@@ -253,7 +257,7 @@ def a_guard(
     ]
     return Guard(
         GuardOptions(
-            account="main",
+            account=account,
             environment="testnet",
             live=live,
             continuous=continuous,
@@ -265,11 +269,7 @@ def a_guard(
         others=[ModelPath(world, channel) for channel in others],
         journal=journal,
         clock=world,
-        rulebook=Rulebook(
-            default=policy,
-            wallet=wallet or WalletRules(),
-            transfers=transfers or TransferRules(),
-        ),
+        rulebook=Rulebook(default=policy, wallet=wallet, transfers=transfers or TransferRules()),
         new_id=ids or (lambda: f"i{next(numbers)}"),
         seed=lambda: next(seeds),
     )

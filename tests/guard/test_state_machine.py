@@ -5,6 +5,7 @@ Only collateral is moved here; `test_state_machine_more_ways.py` has transfers a
 
 from __future__ import annotations
 
+import pytest
 from exchange_model import a_world
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -33,4 +34,11 @@ class SendPath(events(WEATHER)):  # type: ignore[misc]
 
 
 TestSendPath = SendPath.TestCase
-TestSendPath.settings = settings(max_examples=120, stateful_step_count=12)
+TestSendPath.settings = settings(max_examples=50, stateful_step_count=12)
+
+
+@pytest.mark.slow
+class TestManyLives(SendPath.TestCase):  # type: ignore[misc] # made by hypothesis
+    """The same for longer."""
+
+    settings = settings(max_examples=300, stateful_step_count=12)

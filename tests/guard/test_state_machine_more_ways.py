@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from exchange_model import a_guard, a_world
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -178,4 +179,11 @@ class MoreWays(events(WEATHER)):  # type: ignore[misc]
 
 
 TestMoreWays = MoreWays.TestCase
-TestMoreWays.settings = settings(max_examples=60, stateful_step_count=12)
+TestMoreWays.settings = settings(max_examples=25, stateful_step_count=12)
+
+
+@pytest.mark.slow
+class TestManyLives(MoreWays.TestCase):  # type: ignore[misc] # made by hypothesis
+    """The same for longer."""
+
+    settings = settings(max_examples=150, stateful_step_count=12)

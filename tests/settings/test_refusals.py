@@ -12,6 +12,8 @@ SECRET = "ApiSecretThatNobodyMaySee002"
 
 Refusal = Callable[..., str]
 
+KEYED = "accounts: {{main: {{api_key_file: key, api_secret_file: secret, {}}}}}"
+
 
 @pytest.mark.parametrize(
     ("text", "named", "said"),
@@ -66,6 +68,41 @@ Refusal = Callable[..., str]
         ("policy: {limits: {max_add: {btc: 1, BTC: 2}}}", "policy.limits.max_add.BTC", "twice"),
         ("wallet: {reserve: {'B C': 1}}", "wallet.reserve.B C", "a coin's name"),
         ("wallet: {max_add_24h: {USDT: many}}", "wallet.max_add_24h.USDT", "a number"),
+        ("policy: {repay: {enabled: sometimes}}", "policy.repay.enabled", "true or false"),
+        ("policy: {repay: {max_repay: {USDT: -1}}}", "policy.repay.max_repay.USDT", "0 or more"),
+        ("policy: {repay: {max_repay: {usdt: 1, USDT: 2}}}", "policy.repay.max_repay.USDT", "twice"),
+        ("policy: {repay: {max_repay: 500}}", "policy.repay.max_repay", "keys and values"),
+        ("policy: {repay: {max_repay_24h: {}}}", "policy.repay.max_repay_24h", "did you mean"),
+        ("wallet: {max_repay_24h: {USDT: nan}}", "wallet.max_repay_24h.USDT", "a number"),
+        ("wallet: {max_repay_24h: {USDT: }}", "wallet.max_repay_24h.USDT", "no value"),
+        (
+            "sources: {unified_transfer: {max_transfer: {BTC: lots}}}",
+            "sources.unified_transfer.max_transfer.BTC",
+            "a number",
+        ),
+        (
+            "sources: {unified_transfer: {max_transfer_24h: {'B C': 1}}}",
+            "sources.unified_transfer.max_transfer_24h.B C",
+            "a coin's name",
+        ),
+        (
+            "sources: {unified_transfer: {max_transfer: {BTC: 1e25}}}",
+            "sources.unified_transfer.max_transfer.BTC",
+            "number",
+        ),
+        ("sources: {unified_transfer: true}", "sources.unified_transfer", "keys and values"),
+        ("sources: {unified: {}}", "sources.unified", "not a key"),
+        (
+            KEYED.format("sources: {unified_transfer: {max_transfer: {BTC: -0.1}}}"),
+            "accounts.main.sources.unified_transfer.max_transfer.BTC",
+            "0 or more",
+        ),
+        (
+            "overrides: [{match: {loan_coin: X}, policy: {repay: {max_repay: {X: no}}}}]",
+            "overrides.0.policy.repay.max_repay.X",
+            "a number",
+        ),
+        ("overrides: [{match: {loan_coin: X}, sources: {}}]", "overrides.0.sources", "not a key"),
         ("schedule: {blind_after_cycles: 2.5}", "schedule.blind_after_cycles", "whole"),
         ("schedule: {blind_after_cycles: 0}", "schedule.blind_after_cycles", "1 or more"),
         ("policy: {reduce: {after_s: -1}}", "policy.reduce.after_s", "0 or more"),
@@ -211,6 +248,16 @@ def test_a_mistake_in_the_file_is_named(refusal: Refusal, text: str | bytes, nam
             {"LTV_GUARD_ACCOUNTS__MAIN__API_SECRT": SECRET},
             "API_SECRT",
             "did you mean LTV_GUARD_ACCOUNTS__MAIN__API_SE",
+        ),
+        (
+            {"LTV_GUARD_SOURCES__UNIFIED_TRANSFER__MAX_TRANSFER__BTC": "-1"},
+            "sources.unified_transfer.max_transfer.BTC (from LTV_GUARD_SOURCES",
+            "0 or more",
+        ),
+        (
+            {"LTV_GUARD_POLICY__REPAY__MAX_REPAY_24H__USDT": "1"},
+            "LTV_GUARD_POLICY__REPAY__MAX_REPAY_24H__USDT",
+            "not a variable",
         ),
         ({"LTV_GUARD_MODE": "paper"}, "mode (from LTV_GUARD_MODE)", "'dry_run' or 'live'"),
         ({"LTV_GUARD_MODE": SECRET}, "mode (from LTV_GUARD_MODE)", "'dry_run' or 'live'"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from ltv_guard.core.rules import RepayRule, TransferRules, WalletRules
 from ltv_guard.settings import Match, Settings
 from ltv_guard.wiring import rulebook_of
 
@@ -70,6 +71,77 @@ def test_a_rule_has_notices_of_its_own_or_its_accounts(load_text: Load) -> None:
 
     assert [rule.policy.maturity_notice_s for rule in main.rules] == [(), (60, 0.5)]
     assert [policy.maturity_notice_ms for _, policy in rulebook_of(main).overrides] == [(), (60_000, 500)]
+
+
+MORE_WAYS = """
+policy: {repay: {enabled: true, max_repay: {USDT: 100, USDC: 7}}}
+wallet: {max_repay_24h: {USDT: 1000}}
+sources: {unified_transfer: {max_transfer: {BTC: 1, ETH: 9}, max_transfer_24h: {BTC: 4}}}
+accounts:
+  main:
+    api_key_file: key
+    api_secret_file: secret
+    policy: {repay: {max_repay: {USDT: 50}}}
+    wallet: {max_repay_24h: {USDC: 5}}
+    sources: {unified_transfer: {enabled: true, max_transfer: {btc: 0.5}}}
+  second_one:
+    api_key_file: secret
+    api_secret_file: key
+overrides:
+  - match: {loan_coin: USDT}
+    policy: {repay: {enabled: false}}
+  - match: {account: main, order_id: "17"}
+    policy: {repay: {max_repay: {USDC: 1}}}
+"""
+
+
+def test_what_is_not_asked_for_is_off(load_text: Load) -> None:
+    rules = rulebook_of(load_text().accounts["main"])
+
+    assert not rules.repays
+    assert not rules.default.repay.enabled
+    assert rules.transfers == TransferRules(enabled=False, max_transfer={}, max_transfer_24h={})
+    assert rules.wallet == WalletRules(reserve={}, max_add_24h={}, max_repay_24h={})
+
+
+def test_the_sources_of_an_account_lie_over_those_of_all_coin_by_coin(load_text: Load) -> None:
+    settings = load_text(MORE_WAYS)
+    main, second = (rulebook_of(settings.accounts[name]) for name in ("main", "second_one"))
+
+    assert main.transfers == TransferRules(
+        enabled=True,
+        max_transfer={"BTC": Decimal("0.5"), "ETH": Decimal(9)},
+        max_transfer_24h={"BTC": Decimal(4)},
+    )
+    assert second.transfers == TransferRules(
+        enabled=False,
+        max_transfer={"BTC": Decimal(1), "ETH": Decimal(9)},
+        max_transfer_24h={"BTC": Decimal(4)},
+    )
+    assert main.wallet.max_repay_24h == {"USDT": Decimal(1000), "USDC": Decimal(5)}
+    assert second.wallet.max_repay_24h == {"USDT": Decimal(1000)}
+
+
+def test_a_loan_may_be_repaid_differently_from_the_others(load_text: Load) -> None:
+    settings = load_text(MORE_WAYS)
+    main, second = (rulebook_of(settings.accounts[name]) for name in ("main", "second_one"))
+
+    assert main.default.repay == RepayRule(enabled=True, max_repay={"USDT": Decimal(50), "USDC": Decimal(7)})
+    assert second.default.repay == RepayRule(
+        enabled=True, max_repay={"USDT": Decimal(100), "USDC": Decimal(7)}
+    )
+    assert [policy.repay for _, policy in main.overrides] == [
+        RepayRule(enabled=False, max_repay={"USDT": Decimal(50), "USDC": Decimal(7)}),
+        RepayRule(enabled=True, max_repay={"USDT": Decimal(50), "USDC": Decimal(1)}),
+    ]
+    assert main.repays
+
+
+def test_repayments_of_one_loan_alone_are_enough_to_look_at_what_is_owed(load_text: Load) -> None:
+    only_one = "overrides: [{match: {order_id: '17'}, policy: {repay: {enabled: true}}}]\n"
+    rules = rulebook_of(load_text(only_one).accounts["main"])
+
+    assert (rules.repays, rules.default.repay.enabled) == (True, False)
 
 
 def test_a_policy_that_clashes_only_after_merging_is_refused_where_it_was_written(refusal: Refusal) -> None:

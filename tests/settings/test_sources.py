@@ -75,6 +75,31 @@ def test_an_account_is_laid_over_all_accounts_coin_by_coin(load_text: Load) -> N
     assert settings.policy.limits.max_add == {"BTC": Decimal(1), "ETH": Decimal(9)}
 
 
+def test_repayments_and_transfers_can_be_set_from_the_environment_alone() -> None:
+    settings = load(
+        None,
+        environ=KEYS
+        | {
+            "LTV_GUARD_POLICY__REPAY__ENABLED": "true",
+            "LTV_GUARD_POLICY__REPAY__MAX_REPAY__USDT": "20000",
+            "LTV_GUARD_WALLET__MAX_REPAY_24H": '{"usdt": 50000.5}',
+            "LTV_GUARD_SOURCES__UNIFIED_TRANSFER__ENABLED": "TRUE",
+            "ltv_guard_sources__unified_transfer__max_transfer__btc": "0.5",
+            "LTV_GUARD_SOURCES__UNIFIED_TRANSFER__MAX_TRANSFER_24H__BTC": "2",
+            "LTV_GUARD_ACCOUNTS__MAIN__SOURCES__UNIFIED_TRANSFER__MAX_TRANSFER_24H__BTC": "1",
+        },
+    )
+    main = settings.accounts["main"]
+
+    assert main.policy.repay.enabled
+    assert main.policy.repay.max_repay == {"USDT": Decimal(20000)}
+    assert main.wallet.max_repay_24h == {"USDT": Decimal("50000.5")}
+    assert main.sources.unified_transfer.enabled
+    assert main.sources.unified_transfer.max_transfer == {"BTC": Decimal("0.5")}
+    assert main.sources.unified_transfer.max_transfer_24h == {"BTC": Decimal(1)}
+    assert settings.sources.unified_transfer.max_transfer_24h == {"BTC": Decimal(2)}
+
+
 @pytest.mark.parametrize("text", ["crypto_loan_legacy", " crypto_loan_legacy ,", '["crypto_loan_legacy"]'])
 def test_a_list_from_the_environment_is_json_or_has_commas(load_text: Load, text: str) -> None:
     settings = load_text("", {"LTV_GUARD_ACCOUNTS__MAIN__PRODUCTS": text.rstrip(",").strip()})

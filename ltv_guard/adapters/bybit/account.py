@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, identity, rows, whole
+from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, decimal, identity, rows, whole
 from ltv_guard.core.errors import ExchangeUnavailable
 from ltv_guard.ports import Identity
 
@@ -44,16 +44,18 @@ class BybitAccount:
 
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         """Coins that can leave the Unified account, for each of `coins`, by its own margin rules."""
-        return await self._balances("UNIFIED", coins)
+        return await self._balances("UNIFIED", coins, may_owe=True)
 
-    async def _balances(self, wallet: str, coins: Collection[str]) -> Mapping[str, Decimal]:
+    async def _balances(
+        self, wallet: str, coins: Collection[str], *, may_owe: bool = False
+    ) -> Mapping[str, Decimal]:
         wanted = sorted(set(coins))
         found = dict.fromkeys(wanted, Decimal(0))
         for start in range(0, len(wanted), COINS_PER_REQUEST):
             batch = wanted[start : start + COINS_PER_REQUEST]
             result = await self._client.get(WALLET, {"accountType": wallet, "coin": ",".join(batch)})
             try:
-                found |= parse_wallet(result, batch)
+                found |= parse_wallet(result, batch, may_owe=may_owe)
             except Nonsense as exc:
                 raise ExchangeUnavailable(f"{WALLET}: the answer makes no sense: {exc}") from exc
         return found
@@ -105,11 +107,14 @@ def _expiry(result: Row) -> str | None:
     return f"in {days} days" if isinstance(days, int) and days > 0 else None
 
 
-def parse_wallet(result: Row, coins: Collection[str]) -> dict[str, Decimal]:
+def parse_wallet(result: Row, coins: Collection[str], *, may_owe: bool = False) -> dict[str, Decimal]:
+    """What can leave a wallet. One that `may_owe` shows a coin that it has borrowed as less than none."""
+    read = decimal if may_owe else amount
     found = {}
     for row in map(as_row, rows(result, "balance")):
         if row.get("coin") in coins:
-            found[str(row["coin"])] = min(amount(row, "walletBalance"), amount(row, "transferBalance"))
+            leaves = min(read(row, "walletBalance"), read(row, "transferBalance"))
+            found[str(row["coin"])] = max(Decimal(0), leaves)
     return found
 
 

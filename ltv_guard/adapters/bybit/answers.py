@@ -87,7 +87,10 @@ MEANINGS: Mapping[int, Meaning] = {
         "(check exchange.environment: mainnet and testnet keys differ)",
     ),
     10004: _refused(Remedy.HUMAN, "the signature does not match: check the API secret or the RSA key"),
-    10005: _refused(Remedy.HUMAN, "the API key lacks a permission: it needs Spot trade"),
+    10005: _refused(
+        Remedy.HUMAN,
+        "the API key lacks a permission: it needs Spot trade, and Account Transfer to move coins",
+    ),
     10007: _refused(Remedy.HUMAN, "the user could not be authenticated: check the API key"),
     10009: _refused(Remedy.HUMAN, "the exchange has banned this address"),
     10010: _refused(Remedy.HUMAN, "the API key is bound to other addresses than this machine's"),

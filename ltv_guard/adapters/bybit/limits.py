@@ -1,6 +1,7 @@
 """Rate limits: requests of one API user spaced evenly per endpoint, and held back when the exchange says so.
 
-Limits of v5/rate-limit for crypto loans: one adjustment and five reads a second, per endpoint and user id.
+Limits of v5/rate-limit, per endpoint and user id. Crypto loans: one adjustment and five reads a second.
+Transfers: sixty a minute, and sixty reads of their list.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from aiolimiter import AsyncLimiter
 # A little more than the limits ask: requests may reach the exchange closer together than they left.
 WRITE_SPACING_S = 1.1
 READ_SPACING_S = 0.21
-ONE_A_SECOND = ("/adjust-ltv", "/repay", "/inter-transfer", "/query-inter-transfer-list")
+WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
+# Sixty a minute: as slow as a write in the long run, with a few to begin with, while an end is awaited.
+SLOW_READS = ("/query-inter-transfer-list",)
+SLOW_READS_AT_ONCE = 5
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0
 
@@ -30,8 +34,10 @@ class Pace:
         spacing_s: float,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        *,
+        at_once: int = 1,
     ) -> None:
-        self._limiter = AsyncLimiter(1, spacing_s)
+        self._limiter = AsyncLimiter(at_once, spacing_s * at_once)
         self._queue = asyncio.Lock()
         self._monotonic = monotonic
         self._sleep = sleep
@@ -89,8 +95,14 @@ class Limits:
 
     def _pace(self, path: str) -> Pace:
         if path not in self._paces:
-            usual = WRITE_SPACING_S if path.endswith(ONE_A_SECOND) else READ_SPACING_S
-            self._paces[path] = Pace(self._spacing_s.get(path, usual), self._monotonic, self._sleep)
+            is_slow = path.endswith(SLOW_READS)
+            usual = WRITE_SPACING_S if is_slow or path.endswith(WRITES) else READ_SPACING_S
+            self._paces[path] = Pace(
+                self._spacing_s.get(path, usual),
+                self._monotonic,
+                self._sleep,
+                at_once=SLOW_READS_AT_ONCE if is_slow else 1,
+            )
         return self._paces[path]
 
 

@@ -84,7 +84,7 @@ def repayment_body(intent: Intent) -> bytes:
 
 
 def parse_repayment(item: object) -> HistoryRow:
-    """A row of v5/new-crypto-loan/flexible/repay-transaction-history. Raises Nonsense."""
+    """A row of v5/new-crypto-loan/flexible/repay-orders, whoever repaid. Raises Nonsense."""
     return repayment_row(as_row(item), POOL)
 
 

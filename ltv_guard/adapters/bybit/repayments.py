@@ -17,7 +17,7 @@ OF_ORDERS = Endpoints(
     id_field="repayId",
     written_id=wire.repayment_id,
 )
-# v5/new-crypto-loan/flexible/repay, v5/new-crypto-loan/flexible/repay-transaction-history
+# v5/new-crypto-loan/flexible/repay, v5/new-crypto-loan/flexible/repay-orders
 OF_A_POOL = Endpoints(
     channel=Channel(Product.CRYPTO_LOAN, Kind.REPAYMENT),
     write="/v5/crypto-loan-flexible/repay",

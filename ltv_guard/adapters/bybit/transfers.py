@@ -18,6 +18,7 @@ from ltv_guard.core.loans import Channel, Direction, HistoryRow, Kind, LoanKey, 
 TRANSFER = "/v5/asset/transfer/inter-transfer"
 TRANSFERS = "/v5/asset/transfer/query-inter-transfer-list"
 MOST_ROWS = 50
+WEEK_MS = 7 * 86_400_000
 FROM, TO = "UNIFIED", "FUND"
 STATUSES = {
     "SUCCESS": RowStatus.SUCCESS,
@@ -41,6 +42,9 @@ def transfers(client: BybitClient) -> Desk:
             written_id=own_id,
             gives_own_id=True,
             rows_per_page=MOST_ROWS,
+            span_ms=WEEK_MS,
+            # Reads of this list are few, and one that misses a row only moves coins that the wallet lacks.
+            full_pages=True,
         ),
     )
 

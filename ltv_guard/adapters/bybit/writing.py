@@ -19,6 +19,8 @@ class Endpoints:
 
     `body` is what is signed and sent; `parse` reads a row (None: not of this kind); `written_id` makes the id
     of a history row from an answer's `id_field`. `gives_own_id`: that is the intent's, sent along.
+    `span_ms`: how much of its past the list shows at once, where that is not all of it. `full_pages`: a page
+    that is not full is taken for the last.
     """
 
     channel: Channel
@@ -30,6 +32,8 @@ class Endpoints:
     written_id: Callable[[str], str] = str
     gives_own_id: bool = False
     rows_per_page: int = ROWS_PER_PAGE
+    span_ms: int | None = None
+    full_pages: bool = False
 
 
 class Desk:
@@ -47,7 +51,13 @@ class Desk:
         """Everything listed since `since_ms`."""
         found = self._endpoints
         return await read_history(
-            self._client, found.history, found.parse, since_ms, rows_per_page=found.rows_per_page
+            self._client,
+            found.history,
+            found.parse,
+            since_ms,
+            rows_per_page=found.rows_per_page,
+            span_ms=found.span_ms,
+            full_pages=found.full_pages,
         )
 
     async def sign(self, intent: Intent) -> SignedAdjustment:

@@ -80,6 +80,8 @@ class MemoryJournal:
         self.on_write("plan")
         if intent.intent_id in self._held.intents:
             raise JournalUnavailable(f"the journal refused intent {intent.intent_id}: it holds it already")
+        if intent.rescue_of == intent.intent_id:
+            raise JournalUnavailable(f"intent {intent.intent_id} cannot rescue itself")
         self._check_unique(intent)
         self._check_rescue(intent)
         self._held.intents[intent.intent_id] = intent

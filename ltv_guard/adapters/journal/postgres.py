@@ -25,6 +25,11 @@ from ltv_guard.core.loans import Owner
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _LOCK_NOT_AVAILABLE = "55P03"
 _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
+# Whether another session holds a lock of ours: a daemon's claim, or for a moment a command.
+_OTHERS = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+    "WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid())"
+)
 
 
 class PostgresStore:
@@ -127,7 +132,14 @@ class PostgresStore:
                 )
 
     def _upgrade(self, connection: Connection) -> None:
-        if schema.standing(connection, self.place) is not schema.Standing.CURRENT:
+        standing = schema.standing(connection, self.place)
+        if standing is schema.Standing.OLDER and connection.execute(_OTHERS).scalar_one():
+            # A daemon of an older version must not find its tables changed under it.
+            raise JournalUnavailable(
+                f"another ltv-guard is using {self.place}, whose schema is an older version's: "
+                "stop every daemon on it first, then bring it up to date"
+            )
+        if standing is not schema.Standing.CURRENT:
             schema.upgrade(connection)
 
 

@@ -25,6 +25,12 @@ PATHS = [
     "/v5/user/query-api",
     "/v5/asset/transfer/query-account-coins-balance",
     "/v5/market/tickers",
+    "/v5/crypto-loan/repay",
+    "/v5/crypto-loan/repayment-history",
+    "/v5/crypto-loan-flexible/repay",
+    "/v5/crypto-loan-flexible/repayment-history",
+    "/v5/asset/transfer/inter-transfer",
+    "/v5/asset/transfer/query-inter-transfer-list",
 ]
 
 

@@ -99,9 +99,36 @@ async def test_the_wallet_counts_what_can_leave_it(exchange: Exchange, account: 
     assert exchange.requests(WALLET)[0].query == "accountType=FUND&coin=BTC%2CETH%2CUSDT"
 
 
-async def test_many_coins_are_asked_for_in_batches(exchange: Exchange, account: BybitAccount) -> None:
+async def test_the_unified_account_counts_what_its_margin_lets_go(
+    exchange: Exchange, account: BybitAccount
+) -> None:
+    rows = [
+        {"coin": "BTC", "walletBalance": "2", "transferBalance": "0.5", "bonus": ""},
+        {"coin": "ETH", "walletBalance": "3", "transferBalance": "3"},
+    ]
+    exchange.answer(WALLET, {"accountType": "UNIFIED", "balance": rows})
+    found = await account.unified(["USDT", "ETH", "BTC"])
+    assert found == {"BTC": Decimal("0.5"), "ETH": Decimal(3), "USDT": Decimal(0)}
+    assert exchange.requests(WALLET)[0].query == "accountType=UNIFIED&coin=BTC%2CETH%2CUSDT"
+
+
+async def test_a_coin_that_the_unified_account_has_borrowed_is_none_of_it(
+    exchange: Exchange, account: BybitAccount
+) -> None:
+    rows = [
+        {"coin": "BTC", "walletBalance": "-0.3", "transferBalance": "0"},
+        {"coin": "USDT", "walletBalance": "900", "transferBalance": "800"},
+    ]
+    exchange.answer(WALLET, {"accountType": "UNIFIED", "balance": rows})
+    assert await account.unified(["USDT", "BTC"]) == {"BTC": Decimal(0), "USDT": Decimal(800)}
+
+
+@pytest.mark.parametrize("both", ["wallet", "unified"])
+async def test_many_coins_are_asked_for_in_batches(
+    exchange: Exchange, account: BybitAccount, both: str
+) -> None:
     exchange.answer(WALLET, {"balance": []})
-    found = await account.wallet([f"C{n}" for n in range(25)])
+    found = await getattr(account, both)([f"C{n}" for n in range(25)])
     assert len(found) == 25
     assert [len(seen.params["coin"].split(",")) for seen in exchange.requests(WALLET)] == [10, 10, 5]
 
@@ -120,6 +147,17 @@ async def test_a_wallet_that_makes_no_sense_is_unavailable(
     exchange.answer(WALLET, {"balance": balance})
     with pytest.raises(ExchangeUnavailable, match="makes no sense"):
         await account.wallet(["BTC"])
+
+
+@pytest.mark.parametrize(
+    "balance", [None, [7], [{"coin": "BTC", "walletBalance": "1", "transferBalance": "much"}]]
+)
+async def test_a_unified_account_that_makes_no_sense_is_unavailable(
+    exchange: Exchange, account: BybitAccount, balance: object
+) -> None:
+    exchange.answer(WALLET, {"balance": balance})
+    with pytest.raises(ExchangeUnavailable, match="makes no sense"):
+        await account.unified(["BTC"])
 
 
 async def test_prices_are_index_prices_or_else_the_last(exchange: Exchange, account: BybitAccount) -> None:

@@ -23,7 +23,21 @@ def most_in_a_second(times: Sequence[float]) -> int:
     return max(sum(1 for other in times if start <= other <= start + 1) for start in times)
 
 
-@pytest.mark.parametrize(("path", "limit"), [(ADJUST, 1), (ORDERS, 5)])
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        (ADJUST, 1),
+        ("/v5/crypto-loan-common/adjust-ltv", 1),
+        ("/v5/crypto-loan/repay", 1),
+        ("/v5/crypto-loan-flexible/repay", 1),
+        ("/v5/asset/transfer/inter-transfer", 1),
+        ("/v5/asset/transfer/query-inter-transfer-list", 5),
+        (ORDERS, 5),
+        ("/v5/crypto-loan/repayment-history", 5),
+        ("/v5/crypto-loan-flexible/repayment-history", 5),
+        ("/v5/asset/transfer/query-account-coins-balance", 5),
+    ],
+)
 def test_no_second_ever_holds_more_than_the_limit(run_virtually: Run, path: str, limit: int) -> None:
     async def main(now: Now) -> list[float]:
         limits = Limits(monotonic=now)
@@ -39,6 +53,32 @@ def test_no_second_ever_holds_more_than_the_limit(run_virtually: Run, path: str,
         return times
 
     assert most_in_a_second(run_virtually(main)) == limit
+
+
+def test_no_minute_ever_holds_more_reads_of_the_transfers_than_sixty(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        limits = Limits(monotonic=now)
+        times = []
+        for _ in range(200):
+            await limits.turn("/v5/asset/transfer/query-inter-transfer-list")
+            times.append(now())
+        return times
+
+    times = run_virtually(main)
+    assert max(sum(1 for other in times if start <= other <= start + 60) for start in times) <= 60
+    assert times[4] - times[0] < 0.001  # a need is looked up at once
+    assert times[100] - times[50] > 50
+
+
+def test_a_repayment_does_not_wait_for_an_adjustments_turn(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        limits = Limits(monotonic=now)
+        started = now()
+        for path in (ADJUST, "/v5/crypto-loan/repay", "/v5/asset/transfer/inter-transfer"):
+            await limits.turn(path)
+        return [now() - started]
+
+    assert run_virtually(main)[0] < 0.001
 
 
 def test_turns_come_in_the_order_they_were_asked_for(run_virtually: Run) -> None:

@@ -116,6 +116,14 @@ def test_the_documented_order_parses_to_its_numbers() -> None:
     )
 
 
+def test_a_debt_is_as_accurate_as_its_coin_is_as_collateral_or_else_eight_digits() -> None:
+    usdt = Terms(coin="USDT", accuracy=4, margin_call_ltv=Decimal("0.9"), liquidation_ltv=Decimal("0.95"))
+    for terms, accuracy in ((TERMS, 8), ({**TERMS, "USDT": usdt}, 4)):
+        (loan,), _ = parse_orders([ORDER], terms)
+        (debt,) = loan.debts
+        assert (debt.accuracy, debt.fixed, debt.repayable) == (accuracy, 0, debt.amount)
+
+
 def test_a_flexible_order_has_no_expiry_and_unknown_fields_are_ignored() -> None:
     loans, _ = parse_orders([{**ORDER, "expirationTime": "", "loanTerm": "", "news": {"x": [1]}}], TERMS)
     assert loans[0].expires_at_ms is None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,10 @@ import pytest
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from journal_tables import begun_at
 
 OWNER = Owner("testnet", "4711")
 
@@ -65,6 +70,12 @@ async def execute(dsn: str, statement: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(statement)
     await connection.close()
+
+
+@pytest.fixture
+def begin() -> Callable[[str, str], Awaitable[None]]:
+    """Makes the journal at a URL as a program did whose newest schema was that revision."""
+    return begun_at
 
 
 @pytest.fixture

@@ -142,6 +142,15 @@ async def test_a_loan_has_one_open_rescue(journal: Journal, planned: Plan, sent:
         await journal.plan(planned("second rescue", loan="A", rescue_of="zeroth"))
 
 
+async def test_no_intent_rescues_itself_not_even_beside_a_rescue(
+    journal: Journal, planned: Plan, sent: Send
+) -> None:
+    await unknown(journal, planned("first", loan="A"), sent)
+    await journal.plan(planned("rescue", loan="A", rescue_of="first"))
+    with pytest.raises(JournalUnavailable):
+        await journal.plan(planned("itself", loan="A", rescue_of="itself"))
+
+
 async def test_a_rescue_of_nothing_is_refused(journal: Journal, planned: Plan) -> None:
     with pytest.raises(JournalUnavailable, match="does not hold"):
         await journal.plan(planned(rescue_of="never written"))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -17,7 +18,12 @@ from ltv_guard.adapters.journal.schema import VERSION_TABLE
 from ltv_guard.adapters.journal.tables import metadata
 
 
-async def test_migrations_end_at_the_schema_in_the_code(url: str) -> None:
+@pytest.mark.parametrize("begun_at", [None, "0001"])
+async def test_migrations_end_at_the_schema_in_the_code(
+    url: str, begin: Callable[[str, str], Awaitable[None]], begun_at: str | None
+) -> None:
+    if begun_at is not None:
+        await begin(url, begun_at)
     journal = await open_journal(url)
     async with journal._store.writing() as connection:
         assert await connection.run_sync(differences) == []

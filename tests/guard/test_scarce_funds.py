@@ -1,0 +1,63 @@
+"""Too few coins for two loans, over the whole of a rescue: nobody takes what a worse one will need next."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from exchange_model import POLICY, POOL, World, a_guard, a_world, key_of, with_limits
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.loans import LoanKey
+
+D = Decimal
+WORSE, BETTER = key_of(1), key_of(2)
+IN_SMALL_STEPS = with_limits(POLICY, max_add={"BTC": D("0.02")})
+
+
+async def guarded(world: World, *, seconds: int = 60) -> World:
+    guard = a_guard(world, MemoryJournal(), policy=IN_SMALL_STEPS)
+    for _ in range(seconds):
+        await guard.cycle()
+        world.advance(1_000)
+    return world
+
+
+@pytest.mark.parametrize(
+    "mishap",
+    [
+        {},
+        {"row_lag_ms": 2_000},
+        {"row_lag_ms": 4_500},
+        {"stale_ms": 3_000},
+        {"old_ltv_ms": 3_000},
+        {"answers": ["lost_answer", "lost_answer"]},
+        {"answers": ["late:3000"]},
+    ],
+    ids=["none", "late rows", "later rows", "stale reads", "old LTVs", "lost answers", "a late effect"],
+)
+@pytest.mark.parametrize("better", [BETTER, POOL], ids=["order", "pool"])
+async def test_all_goes_to_the_worse_though_it_takes_several_adjustments(
+    mishap: dict[str, object], better: LoanKey
+) -> None:
+    world = a_world("0.85", "0.79", wallet="0.06", pool="0.79")
+    del world.loans[POOL if better is BETTER else BETTER]
+    for name, value in mishap.items():
+        setattr(world, name, value)
+    await guarded(world)
+    assert {row.shown.key for row in world.rows} == {WORSE}
+    assert world.ltv(better) == D("0.79")
+    assert D("0.8018") < world.ltv(WORSE) < D("0.8021")
+
+
+@pytest.mark.parametrize("row_lag_ms", [0, 2_000, 4_500])
+async def test_in_small_steps_both_end_level_and_stay_so(row_lag_ms: int) -> None:
+    world = a_world("0.85", "0.79", wallet="0.16")
+    world.row_lag_ms = row_lag_ms
+    await guarded(world)
+    level = D("1.64") / D("2.16")
+    for key in (WORSE, BETTER):
+        assert abs(world.ltv(key) - level) < D("0.002")
+    moved = len(world.rows)
+    await guarded(world, seconds=20)
+    assert len(world.rows) == moved
