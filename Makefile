@@ -26,10 +26,10 @@ layers:
 	$(BIN)lint-imports
 
 test: ## The tests that a change must pass
-	$(BIN)pytest -n 4
+	$(BIN)pytest -n 5
 
 slow: ## The tests that take longer
-	$(BIN)pytest -m slow -n 4
+	$(BIN)pytest -m slow -n 5
 
 soak: ## Thousands of adjustments while everything goes wrong, in about ten minutes
 	$(PYTHON) tests/soak/soak.py

@@ -75,6 +75,7 @@ async def test_polling_goes_on_and_the_step_is_told(
         await world.judge()
 
 
+@pytest.mark.slow
 async def test_there_and_back_again(open_a_world: OpenWorld, wall_clock: WallClock) -> None:
     async with open_a_world() as world:
         with_a_clock_of_its_own(world)
@@ -139,6 +140,7 @@ async def test_a_lost_adjustment_is_given_up_neither_early_nor_late(
         assert sorted(await world.judge()) == ["absent", "confirmed"]
 
 
+@pytest.mark.slow
 @STEPS
 async def test_a_ban_keeps_its_time(
     open_a_world: OpenWorld, wall_clock: WallClock, step_s: float, monkeypatch: pytest.MonkeyPatch

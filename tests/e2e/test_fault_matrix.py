@@ -205,10 +205,10 @@ OF_A_STATUS = [
 
 
 def stays(product: Product, case: Case, direction: str) -> bool:
-    """In the default suite: the adds of an order; of its releases, and of a pool's adds, what tells most."""
+    """In the default suite: what tells most, and every kind of refusal of an order's add."""
     if product is AN_ORDER and direction == "add":
-        return not case.varies
-    return case.telling and (product is AN_ORDER or direction == "add")
+        return case.telling or (case.first == "rejected" and not case.varies)
+    return case.telling and (product is AN_ORDER) is (direction == "reduce")
 
 
 MATRIX = [

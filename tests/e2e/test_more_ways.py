@@ -178,7 +178,7 @@ A_STATUS = [
 
 
 def stays(product: Product, means: Means, fault: Struck) -> bool:
-    return fault.telling and (product is AN_ORDER or means is REPAY)
+    return fault.telling and (product is AN_ORDER) is (means is TRANSFER)
 
 
 MATRIX = [

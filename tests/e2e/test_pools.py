@@ -208,6 +208,7 @@ async def test_coins_that_are_not_enough_alone_are_added_one_after_the_other(ope
 # What is short
 
 
+@pytest.mark.slow
 async def test_a_shortage_is_said_once_and_again_when_it_changes(open_a_world: OpenWorld) -> None:
     scenario = pool_scenario(funding={"BTC": "0.02"})
     async with open_a_world(scenario, config=prefer("USDT", "BTC")) as world, world.guarded():
@@ -231,6 +232,7 @@ async def test_a_shortage_is_said_once_and_again_when_it_changes(open_a_world: O
         assert not [item for item in world.events if "Infinity" in str(item)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_pauses")
 async def test_a_coin_that_stays_refused_is_tried_again_and_again_and_said_once(
     open_a_world: OpenWorld,
@@ -332,6 +334,7 @@ async def test_what_the_exchange_fails_to_process_is_rejected_and_made_up_for(
         assert {"confirmed", "rejected"} <= (await world.judge()).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_pauses")
 async def test_a_coin_that_always_fails_is_not_tried_in_every_cycle(open_a_world: OpenWorld) -> None:
     async with open_a_world(pool_scenario(), config=prefer("USDT")) as world, world.guarded():
