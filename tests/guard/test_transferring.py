@@ -161,6 +161,21 @@ async def test_a_list_that_lags_moves_nothing_twice() -> None:
     assert sent(world) == [TRANSFER, ADD]
 
 
+async def test_a_row_that_turns_up_after_a_transfer_was_given_up_confirms_it_loudly() -> None:
+    """Its coins are there meanwhile, so nothing else is moved; and in the end it counts."""
+    world, journal = a_world("0.77", wallet="0", unified="10"), MemoryJournal()
+    world.answers_to, world.row_lag_ms = {Kind.TRANSFER: ["lost_answer"]}, 40_000
+    guard = moving(world, journal)
+    await cycles(guard, world, 1)
+    world.row_lag_ms = 0
+    with structlog.testing.capture_logs() as events:
+        await cycles(guard, world, 60)
+    late = [item for item in events if item["event"] == "adjustment_confirmed" and item["late"]]
+    assert [item["log_level"] for item in late] == ["critical"]
+    assert sent(world) == [TRANSFER, ADD]
+    assert states(journal, TRANSFER) == [State.CONFIRMED]
+
+
 async def test_coins_that_the_user_takes_away_again_are_moved_again_if_the_loan_still_needs_them() -> None:
     world, journal = a_world("0.77", wallet="0", unified="10"), MemoryJournal()
     guard = moving(world, journal)
