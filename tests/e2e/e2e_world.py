@@ -302,6 +302,14 @@ class World:
     async def none_is_open(self) -> bool:
         return not any(intent.is_open for intent in await self.intents())
 
+    async def until_quiet(self, looks: int = 2) -> None:
+        """Waits until nothing is open, and nothing new was sent while the guard looked `looks` times."""
+        sent = -1
+        while sent != len(self.exchange.writes):
+            sent, seen = len(self.exchange.writes), len(self.heard("cycle_finished"))
+            await self.until(lambda seen=seen: len(self.heard("cycle_finished")) >= seen + looks)
+            await self.until(self.none_is_open)
+
     def is_at_target(self, direction: str = "add", loan_id: str | None = None) -> bool:
         """Whether the loan is where an unhindered adjustment brings it, and not beyond."""
         return TARGETS[direction] - SLACK <= self.ltv(loan_id) <= TARGETS[direction]
@@ -479,7 +487,9 @@ def judge(
             case State.ABSENT | State.WITHDRAWN | State.REJECTED:
                 assert not rows, told
             case _:
-                assert not nothing_open, f"still open, or not known: {told}"
+                assert not nothing_open, (
+                    f"still open, or not known: {intent.state} {intent.direction} {intent.amount}"
+                )
 
 
 @asynccontextmanager

@@ -199,7 +199,7 @@ async def test_what_was_sent_is_settled_while_paused(open_a_world: OpenWorld) ->
             await world.until(lambda: bool(world.effects()))
             status, pause = await ran("pause", "--reason", "stop", "-c", world.config_file)
             assert status == 0, pause.output
-            await world.until(world.none_is_open)
+            await world.until_quiet()
         assert list(await world.judge()) == ["confirmed"]
 
 

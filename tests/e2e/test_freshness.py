@@ -132,7 +132,7 @@ async def test_the_same_round_amount_by_hand_is_told_from_ours_by_the_mark(
             await world.until(lambda: bool(world.adjustments_sent()))
             (intent,) = await world.intents()
             world.by_hand("add", intent.amount.quantize(Decimal("0.0001")))
-            await world.until(world.none_is_open)
+            await world.until_quiet()
             (ours,) = [item for item in await world.intents() if item.intent_id == intent.intent_id]
             assert ours.state == ("absent" if lost == "close_before" else "confirmed")
             assert world.ltv() <= TARGETS["add"]
@@ -154,7 +154,7 @@ async def test_our_exact_amount_by_hand_is_taken_for_ours_that_was_lost_and_noth
             await world.until(lambda: bool(world.adjustments_sent()))
             (intent,) = await world.intents()
             twin = world.by_hand(direction, intent.amount)
-            await world.until(world.none_is_open)
+            await world.until_quiet()
             await world.until(lambda: shows_nothing_to_do(world.events))
         (ours,) = (await world.judge(twins=[twin]))["confirmed"]
         assert (ours.intent_id, ours.adjust_id) == (intent.intent_id, str(twin.adjust_id))
@@ -178,7 +178,7 @@ async def test_our_exact_amount_by_hand_beside_ours_that_lands_is_one_effect_of_
             (intent,) = await world.intents()
             twin = world.by_hand("add", intent.amount)
             await world.until(lambda: bool(world.effects()))
-            await world.until(world.none_is_open)
+            await world.until_quiet()
             await world.until(lambda: shows_nothing_to_do(world.events))
         assert (await world.judge(twins=[twin])).keys() <= {"confirmed", "ambiguous"}
         (row,) = world.effects()
@@ -200,7 +200,7 @@ async def test_a_partial_liquidation_is_not_taken_for_ours(
         async with world.guarded():
             await world.until(lambda: bool(world.adjustments_sent()))
             world.exchange.partial_liquidation(USER, product.loan_id, Decimal("0.05"))
-            await world.until(world.none_is_open)
+            await world.until_quiet()
         by_state = await world.judge()
         assert by_state.keys() >= ({"absent"} if lost == "close_before" else {"confirmed"})
 

@@ -154,7 +154,7 @@ async def test_new_terms_are_told_once_and_obeyed(open_a_world: OpenWorld, no_ho
         assert not world.effects()
         world.exchange.set_terms("BTC", margin_call_ltv=Decimal("0.67"))
         await world.until(lambda: all(Decimal("0.58") < world.ltv(it) <= Decimal("0.59") for it in both))
-        await world.until(world.none_is_open)
+        await world.until_quiet()
         assert margin_calls(world) == [("BTC", Decimal("0.87"), Decimal("0.67"))]
         assert world.heard("terms_changed")[0]["loans"] == 2
         pulled = [(event["loan_id"], event["trigger"]) for event in world.heard("threshold_pulled_in")]

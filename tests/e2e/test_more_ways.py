@@ -247,7 +247,7 @@ async def test_it_is_settled_when_it_has_been_switched_off_meanwhile(
         world.config["sources"] = {"unified_transfer": {"enabled": False}}
         world.configure({"policy": {"repay": {"enabled": False}}})
         async with world.guarded():
-            await world.until(world.none_is_open)
+            await world.until_quiet()
         written = [item for item in await world.judged() if item.direction == means.name]
         assert [item.state for item in written] == ["confirmed"]
 
@@ -285,7 +285,7 @@ async def test_the_caps_of_transfers_and_repayments_hold(open_a_world: OpenWorld
             async with world.guarded():
                 await world.until(lambda: sum(row.amount for row in world.repayments()) > 790)
                 await world.until(lambda: bool(world.heard("protection_short")))
-                await world.until(world.none_is_open)
+                await world.until_quiet()
         moved = [row.amount for row in world.transfers()]
         repaid = [row.amount for row in world.repayments()]
         assert max(moved) <= Decimal("0.05")

@@ -405,7 +405,7 @@ async def test_a_product_that_fails_does_not_blind_the_other(
             assert {row.loan_id for row in world.effects()} == {guarded}
             world.exchange.clear_faults()
             await world.until(lambda: world.ltv("pool") <= TARGET and world.ltv(ORDER) <= TARGET)
-            await world.until(world.none_is_open)
+            await world.until_quiet()
         await world.judge()
 
 
@@ -414,7 +414,7 @@ async def test_both_products_draw_on_one_wallet_and_neither_overdraws_it(open_a_
     async with open_a_world(scenario, config=merged(BOTH, prefer("BTC"))) as world, world.guarded():
         world.price("39000", "BTC")
         await world.until(lambda: bool(world.heard("protection_short")) and len(world.effects()) >= 2)
-        await world.until(world.none_is_open)
+        await world.until_quiet()
         await cycles(world, 5)
         assert not world.heard("adjustment_rejected")
         assert sum(row.amount for row in world.effects()) <= D("0.3")
@@ -470,7 +470,7 @@ async def test_a_crash_takes_the_twin_and_not_the_guarded_loans(open_a_world: Op
         market = world.exchange.market
         async with world.guarded():
             await world.until(lambda: world.exchange.moment().market_s >= market.length_s, within_s=60)
-            await world.until(world.none_is_open)
+            await world.until_quiet()
         assert {one.user for one in world.exchange.ledger.liquidations} == {"100002"}
         loans = list(world.exchange.ledger.accounts["100001"].loans())
         assert all(loan.status == "open" and loan.peak_ltv < D("0.82") for loan in loans)

@@ -82,7 +82,7 @@ async def test_thirty_loans_in_need_are_all_served_within_the_limits_most_urgent
             await world.until(
                 lambda: all(world.ltv(order) <= TARGETS["add"] for order in orders), within_s=110
             )
-            await world.until(world.none_is_open)
+            await world.until_quiet()
         intents = await world.intents()
         ends = {item.intent_id: item.state for item in intents if item.intent_id.startswith("left-")}
         assert ends == {

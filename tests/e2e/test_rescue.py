@@ -107,7 +107,7 @@ async def test_an_open_release_does_not_block_an_add(
             assert rescue.rescue_of == release.intent_id
             assert world.ltv() <= TARGETS["add"]
             world.exchange.clear_faults()
-            await world.until(world.none_is_open)
+            await world.until_quiet()
         await world.judge()
 
 

@@ -188,7 +188,7 @@ async def test_the_reserve_serves_the_emergency_alone(open_a_world: OpenWorld) -
         assert any("wallet.reserve of 0.4" in note for note in short["held_back"])
         world.price(PRICE * D("0.78") / D("0.81"))  # now it is an emergency as well
         await world.until(lambda: given_to(world, SECOND_ORDER) > D("0.1"))
-        await world.until(world.none_is_open)
+        await world.until_quiet()
         await world.judge()
 
 
