@@ -49,7 +49,7 @@ async def capped_world(open_a_world: OpenWorld) -> AsyncIterator[World]:
     async with open_a_world(scenario_of(NEEDY["add"]), config=CAPPED) as world:
         async with world.guarded():
             await world.until(lambda: bool(world.effects()))
-            await world.until_quiet()
+            await world.until(world.none_is_open)
             await looks(world)
         assert is_capped(world)
         yield world
@@ -82,7 +82,7 @@ async def test_a_day_later_a_daemon_that_starts_adds_as_much_again(open_a_world:
         world.exchange.set_clock(DAY + MINUTE)
         async with world.guarded():
             await world.until(lambda: is_capped(world, 2))
-            await world.until_quiet()
+            await world.until(world.none_is_open)
             await looks(world)
         assert is_capped(world, 2)
         await world.judge()
@@ -92,13 +92,13 @@ async def test_a_day_later_a_daemon_that_starts_adds_as_much_again(open_a_world:
 async def test_a_day_later_a_daemon_that_runs_adds_as_much_again(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY["add"]), config=CAPPED) as world, world.guarded():
         await world.until(lambda: is_capped(world))
-        await world.until_quiet()
+        await world.until(world.none_is_open)
         world.exchange.set_clock(DAY - MINUTE)
         await looks(world, 5)
         assert is_capped(world)
         world.exchange.set_clock(DAY + MINUTE)
         await world.until(lambda: is_capped(world, 2))
-        await world.until_quiet()
+        await world.until(world.none_is_open)
         await looks(world)
         assert is_capped(world, 2)
         await world.judge()
@@ -125,7 +125,7 @@ async def test_what_nobody_knows_the_end_of_counts_over_a_restart(open_a_world: 
             await looks(world)
             assert len(world.adjustments_sent()) == 1
             world.exchange.clear_faults()
-            await world.until_quiet()
+            await world.until(world.none_is_open)
             await looks(world)
         assert is_capped(world)
         assert list(await world.judge()) == ["confirmed"]

@@ -302,13 +302,16 @@ class World:
     async def none_is_open(self) -> bool:
         return not any(intent.is_open for intent in await self.intents())
 
-    async def until_quiet(self, looks: int = 2) -> None:
-        """Waits until nothing is open, and nothing new was sent while the guard looked `looks` times."""
+    async def until_quiet(self) -> None:
+        """Waits until nothing is open, and stays so while the guard looks twice more and sends nothing.
+
+        That nothing is open may be true for an instant between two intents of one need.
+        """
         sent = -1
-        while sent != len(self.exchange.writes):
-            sent, seen = len(self.exchange.writes), len(self.heard("cycle_finished"))
-            await self.until(lambda seen=seen: len(self.heard("cycle_finished")) >= seen + looks)
+        while sent != len(self.exchange.writes) or not await self.none_is_open():
             await self.until(self.none_is_open)
+            sent, seen = len(self.exchange.writes), len(self.heard("cycle_finished"))
+            await self.until(lambda seen=seen: len(self.heard("cycle_finished")) >= seen + 2)
 
     def is_at_target(self, direction: str = "add", loan_id: str | None = None) -> bool:
         """Whether the loan is where an unhindered adjustment brings it, and not beyond."""

@@ -414,7 +414,7 @@ async def test_both_products_draw_on_one_wallet_and_neither_overdraws_it(open_a_
     async with open_a_world(scenario, config=merged(BOTH, prefer("BTC"))) as world, world.guarded():
         world.price("39000", "BTC")
         await world.until(lambda: bool(world.heard("protection_short")) and len(world.effects()) >= 2)
-        await world.until_quiet()
+        await world.until(world.none_is_open)
         await cycles(world, 5)
         assert not world.heard("adjustment_rejected")
         assert sum(row.amount for row in world.effects()) <= D("0.3")
