@@ -1,7 +1,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: help setup check format lint types layers test slow soak demo lock
+.PHONY: help setup check format lint types layers test slow nightly soak demo lock
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -29,7 +29,11 @@ test: ## The tests that a change must pass
 	$(BIN)pytest -n 5
 
 slow: ## The tests that take longer
-	$(BIN)pytest -m slow -n 5
+	$(BIN)pytest -m 'slow and not nightly' -n 5
+
+nightly: ## Everything that takes longer still: full matrices, random state machines, fuzz, the soak
+	$(BIN)pytest -m nightly -n 2 --reruns 0
+	$(PYTHON) tests/soak/soak.py
 
 soak: ## Thousands of adjustments while everything goes wrong, in about ten minutes
 	$(PYTHON) tests/soak/soak.py

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-REAL = {"app", "e2e", "sandbox"}
+REAL = {"app", "cases", "e2e", "sandbox"}
 PROMISES = [
     r"left twice",
     r"not written down before",
