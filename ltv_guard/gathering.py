@@ -56,7 +56,7 @@ class Gatherer:
 
     def _loan(self, loan: Loan, sight: Sight, now: Moment) -> LoanFacts:
         policy = self._rulebook.policy_for(loan)
-        began = sight.books[loan.key.product].began
+        began = sight.asked_at(loan.key)
         episode = sight.episodes.get(loan.key)
         own = tuple(intent for intent in sight.open_intents if intent.key == loan.key)
         window_over = all(self._is_overdue(intent, began, now) for intent in own)
@@ -119,7 +119,7 @@ class Gatherer:
         landed = self._memory.landed(loan.key, now)
         if not landed:
             return FRESH
-        began = sight.books[loan.key.product].began
+        began = sight.asked_at(loan.key)
         found = self._judge(loan, began, landed, sight)
         # Fresh for long enough without a break: what was shown since is no echo of before.
         for item in landed:

@@ -64,6 +64,10 @@ class Sight:
     def loans(self) -> tuple[Loan, ...]:
         return tuple(loan for book in self.books.values() for loan in book.loans)
 
+    def asked_at(self, key: LoanKey) -> Moment:
+        """What is shown of the loan is not older than this."""
+        return self.books[key.product].asked_at(key)
+
     @property
     def began(self) -> Moment:
         """The oldest of its reads: nothing in it is older than this."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -203,15 +204,34 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoanBook:
-    """One complete read of a product's loans. `began` is the instant before the first request left."""
+    """One complete read of a product's loans. `began` is the instant before the first request left.
+
+    `asked`: the instant before the request of a loan's own page left, where that is another one.
+    """
 
     product: Product
     loans: tuple[Loan, ...]
     set_aside: tuple[SetAside, ...] = ()
     began: Moment
+    asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
 
     def loan(self, key: LoanKey) -> Loan | None:
         return next((loan for loan in self.loans if loan.key == key), None)
+
+    def asked_at(self, key: LoanKey) -> Moment:
+        """What is shown of the loan is not older than this."""
+        return self.asked.get(key, self.began)
+
+    def with_loan(self, key: LoanKey, read: LoanBook) -> LoanBook:
+        """The same book, but for one loan: as it was `read` by itself."""
+        others = tuple(loan for loan in self.loans if loan.key != key)
+        aside = tuple(item for item in self.set_aside if item.key != key)
+        return replace(
+            self,
+            loans=others + read.loans,
+            set_aside=aside + read.set_aside,
+            asked={**self.asked, key: read.began},
+        )
 
 
 class RowStatus(StrEnum):

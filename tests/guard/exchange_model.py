@@ -122,6 +122,10 @@ class ModelLoans(ModelPath):
         loans = tuple(_loan(world, key) for key in keys if not world.view(key).gone)
         return LoanBook(product=self.product, loans=loans, began=began)
 
+    async def loan(self, key: LoanKey) -> LoanBook:
+        book = await self.loans()
+        return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key))
+
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         return self.world.maximum(loan.key)
 

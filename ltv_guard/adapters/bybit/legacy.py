@@ -12,13 +12,15 @@ from ltv_guard.adapters.bybit.terms import Terms, parse_terms
 from ltv_guard.adapters.bybit.wire import (
     adjustment_body,
     coins_of,
+    order_key,
     parse_history_row,
     parse_maximum,
     parse_orders,
+    parse_page,
 )
 from ltv_guard.adapters.bybit.writing import Desk, Endpoints
 from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, Product
+from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanKey, Moment, Product
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"
@@ -53,11 +55,29 @@ class LegacyLoans(Desk):
         self._terms = _TermsCache(client)
 
     async def loans(self) -> LoanBook:
+        began = leaves = self._client.clock.now()
+        rows: list[object] = []
+        asked: dict[LoanKey, Moment] = {}
+        async for page in pages(self._client, ORDERS):
+            rows += page
+            asked = {order_key(row): leaves for row in page} | asked
+            leaves = self._client.clock.now()
+        return await self._book(rows, began, asked)
+
+    async def loan(self, key: LoanKey) -> LoanBook:
         began = self._client.clock.now()
-        rows = [row async for page in pages(self._client, ORDERS) for row in page]
+        result = await self._client.get(ORDERS, {"orderId": key.loan_id})
+        try:
+            rows, _ = parse_page(result)
+        except Nonsense as exc:
+            raise ExchangeUnavailable(f"{ORDERS}: the page makes no sense: {exc}") from exc
+        # An exchange that does not know the filter would answer with others.
+        return await self._book([row for row in rows if order_key(row) == key], began, {})
+
+    async def _book(self, rows: list[object], began: Moment, asked: Mapping[LoanKey, Moment]) -> LoanBook:
         terms = await self._terms.covering(coins_of(rows), self.vip_level) if rows else {}
         loans, set_aside = parse_orders(rows, terms)
-        return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
+        return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began, asked=asked)
 
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins (of the order's one collateral coin) that may be released at this moment."""

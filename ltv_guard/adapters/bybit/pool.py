@@ -21,7 +21,7 @@ from ltv_guard.adapters.bybit.terms import parse_terms
 from ltv_guard.adapters.bybit.wire import parse_maximum
 from ltv_guard.adapters.bybit.writing import Desk, Endpoints
 from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, Product, SetAside
+from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanKey, Product, SetAside
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"
@@ -80,6 +80,9 @@ class PoolLoans(Desk):
         except ValueError as exc:
             set_aside = (SetAside(key=POOL, why=str(exc)),)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
+
+    async def loan(self, key: LoanKey) -> LoanBook:  # noqa: ARG002 - there is but one
+        return await self.loans()
 
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins that may be released now (v5/new-crypto-loan/reduce-max-collateral-amt)."""

@@ -74,7 +74,7 @@ def parse_orders(
     loans: dict[LoanKey, Loan] = {}
     aside: dict[LoanKey, SetAside] = {}
     for item in items:
-        key = _key_of(item)
+        key = order_key(item)
         try:
             loan = _parse_order(as_row(item), key, terms)
         except ValueError as exc:
@@ -97,7 +97,8 @@ def coins_of(items: Iterable[object]) -> set[str]:
     return found
 
 
-def _key_of(item: object) -> LoanKey:
+def order_key(item: object) -> LoanKey:
+    """Whose row it is; a name for all of those that bear none."""
     try:
         return LoanKey(Product.LEGACY, identity(as_row(item), "orderId"))
     except Nonsense:

@@ -121,6 +121,36 @@ async def test_all_pages_are_read_and_no_more(exchange: Exchange, legacy: Legacy
     assert queries == ["limit=100", "limit=100&cursor=99"]
 
 
+async def test_a_row_is_as_old_as_the_request_of_its_page(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    pages = iter([page([order(1), order(2)], "2"), page([order(2), order(3)])])
+
+    def slow(_: Seen) -> web.Response:
+        time.seconds += 3
+        return web.json_response({"retCode": 0, "result": next(pages)})
+
+    exchange.handlers[ORDERS] = slow
+    book = await legacy.loans()
+    asked = {loan.key.loan_id: book.asked_at(loan.key).monotonic_ms for loan in book.loans}
+    # The second came twice: it is believed to be as old as the first time.
+    assert list(asked.values()) == [0, 0, 3000]
+
+
+async def test_one_loan_is_read_by_its_id(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(7), order(8)]))  # an exchange that takes no notice of the filter
+    key = LoanKey(Product.LEGACY, str(order(7)["orderId"]))
+    book = await legacy.loan(key)
+    assert [loan.key for loan in book.loans] == [key]
+    assert [seen.query for seen in exchange.requests(ORDERS)] == [f"orderId={key.loan_id}"]
+
+
+async def test_a_loan_that_is_not_listed_is_an_empty_book(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([]))
+    book = await legacy.loan(LoanKey(Product.LEGACY, "1"))
+    assert (book.loans, book.set_aside) == ((), ())
+
+
 async def test_a_cursor_may_lead_to_an_empty_page(exchange: Exchange, legacy: LegacyLoans) -> None:
     exchange.answer(ORDERS, page([order(1)], "1"), page([], "again"))
     assert len((await legacy.loans()).loans) == 1
