@@ -271,7 +271,7 @@ class Guard:
     async def _plan(self, owner: Owner, sight: Sight, decision: Decision) -> Intent | None:
         if decision.direction is Direction.REDUCE:
             decision = await self._within_maximum(sight, decision)
-        return plan(
+        intent = plan(
             decision,
             owner=owner,
             account=self.options.account,
@@ -279,9 +279,17 @@ class Guard:
             observed=sight.books[decision.loan.key.product].began,
             now=self._clock.now(),
             memory=self._memory,
+            patience=self.options.patience,
             seed=self._seed(),
             wallet=sight.wallet,
         )
+        if decision.direction is not None:
+            self._report.amount(decision, free=intent is not None)
+            if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
+                why = "every amount of it is in use by an adjustment that is not settled"
+                key, coin = decision.loan.key, decision.coin or ""
+                self._memory.refuse(key, decision.direction, coin, why, self._clock.now())
+        return intent
 
     async def _within_maximum(self, sight: Sight, decision: Decision) -> Decision:
         """The release, no larger than the exchange allows at this moment."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.intents import SPENT, Intent, State
 from ltv_guard.core.loans import Channel, Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
-from ltv_guard.core.settlement import EARLY_MS, Watch
+from ltv_guard.core.settlement import EARLY_MS, RESOLVED_WITHIN_MS, Patience, Watch, is_told_apart
 
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
@@ -16,7 +16,6 @@ FIRST_BACKOFF_MS = 2_000
 LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
 PASSING_MS = 8_000  # so long after the first, at the second try or third, a refusal is none of the moment
 LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
-RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 UNSEEN = Decimal("0.01")  # of a transfer: so much may be missing where it has arrived
 SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
 
@@ -181,9 +180,20 @@ class Memory:
         return tuple(row for history in found for row in history.of(key))
 
     def amounts_taken(self, key: LoanKey) -> set[Decimal]:
-        """Amounts that a new adjustment of the loan must differ from, so that its row is told apart."""
+        """Amounts that a new adjustment of the loan had better differ from: all that are remembered of it."""
         ours = {item.amount for item in self.intents.values() if item.key == key}
         return ours | {row.amount for row in self.rows(key)}
+
+    def amounts_in_doubt(
+        self, key: LoanKey, coin: str, direction: Direction, patience: Patience, now: Moment
+    ) -> set[Decimal]:
+        """Those of them that it must differ from: an intent of that amount could be taken for it."""
+        return {
+            item.amount
+            for item in self.intents.values()
+            if (item.key, item.coin, item.direction) == (key, coin, direction)
+            and not is_told_apart(item, patience, now)
+        }
 
     def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
         """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.

@@ -10,6 +10,7 @@ from ltv_guard.core.decisions import Decision
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.marks import coarsest, marked
+from ltv_guard.core.settlement import Patience
 from ltv_guard.memory import Memory
 
 
@@ -31,22 +32,31 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
     observed: Moment,
     now: Moment,
     memory: Memory,
+    patience: Patience,
     seed: int,
     wallet: Mapping[str, Decimal] | None = None,
 ) -> Intent | None:
-    """The intent; None where the decision does nothing, or no amount with a mark of its own is left."""
+    """The intent; None where the decision does nothing, or no amount that can be told apart is left.
+
+    A coarse coin under a small cap has few amounts: one whose last use is settled is taken again then.
+    """
     subject = _subject(decision, wallet or {})
     if subject is None or decision.direction is None or decision.coin is None:
         return None
-    amount = marked(
-        decision.amount,
-        accuracy=subject.accuracy,
-        reference=max(subject.before, decision.amount),
-        ceiling=decision.ceiling,
-        taken=memory.amounts_taken(subject.key),
-        seed=seed,
-        upward=decision.direction is not Direction.REDUCE,
+    doubted = memory.amounts_in_doubt(subject.key, decision.coin, decision.direction, patience, now)
+    choices = (
+        marked(
+            decision.amount,
+            accuracy=subject.accuracy,
+            reference=max(subject.before, decision.amount),
+            ceiling=decision.ceiling,
+            taken=taken,
+            seed=seed,
+            upward=decision.direction is not Direction.REDUCE,
+        )
+        for taken in (memory.amounts_taken(subject.key) | doubted, doubted)
     )
+    amount = next((choice for choice in choices if choice is not None), None)
     if amount is None:
         return None
     return Intent(

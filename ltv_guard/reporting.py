@@ -24,7 +24,10 @@ NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanis
 # Nothing is wrong with the loan: what was said of its protection is over.
 CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
 # What is told of a loan, and forgotten once it is gone.
-OF_A_LOAN = ("decision", "pulled_in", "short", "closed", "unanswered", "doubted", "aside", "additions")
+OF_A_LOAN = (
+    *("amount", "decision", "pulled_in", "short", "closed"),
+    *("unanswered", "doubted", "aside", "additions"),
+)
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
 # The beginnings of why nothing may be sent, as one word each.
 WORDS = {"needs a human": "needs_human", "the journal is new or restored": "waiting"}
@@ -204,6 +207,18 @@ class Reporter:
                 )
             elif decision.cause is not Cause.NOT_FRESH and self._notices.ended(topic):
                 log.warning("loan_believed_again", **_named(key))
+
+    def amount(self, decision: Decision, *, free: bool) -> None:
+        """An amount that the history could not tell from that of an open intent is not sent: said once."""
+        topic = ("amount", decision.loan.key)
+        if free:
+            self._notices.ended(topic)
+            return
+        why = (
+            f"every amount up to {decision.ceiling:f} {decision.coin} is in use by an adjustment that is not "
+            "settled yet, and the history could not tell the two apart: waiting for that one"
+        )
+        self._notices.once(topic, "warning", "adjustment_put_off", why=why)
 
     def _pulled_in(self, decision: Decision) -> None:
         limits = thresholds(decision.policy, decision.loan)

@@ -20,6 +20,7 @@ DEBT_DRIFT = Decimal("0.0005")  # of a debt: interest does not add this much whi
 MOST_DRIFT = Decimal("0.25")  # of a repayment's amount: never so much that it could be there or not
 SURELY_SHOWN_MS = 60_000  # a row this much older than a read of the loan was in what the read showed
 BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combination
+RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,23 @@ def window_is_over(intent: Intent, watch: Watch, at: Moment, patience: Patience)
     exchange_says_so = at.exchange_ms >= intent.signed_at_ms + span
     we_say_so = at.monotonic_ms - watch.since.monotonic_ms >= span
     return exchange_says_so and we_say_so
+
+
+def is_told_apart(intent: Intent, patience: Patience, now: Moment) -> bool:
+    """Whether its row and that of a new intent of the same amount can't be mixed up any more.
+
+    Its id is known, or there is no row of it, or what it may yet be found by is from before.
+    """
+    if intent.direction is Direction.TRANSFER or intent.adjust_id is not None:
+        return True
+    if intent.state in {State.REJECTED, State.WITHDRAWN}:
+        return True
+    if intent.is_open or intent.signed_at_ms is None:
+        return False
+    by_hand = intent.state is State.CONFIRMED
+    late_ms = RESOLVED_WITHIN_MS if by_hand else patience.processing_margin_ms
+    latest = intent.signed_at_ms + (intent.recv_window_ms or 0) + late_ms
+    return now.exchange_ms - EARLY_MS > latest
 
 
 def settle(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:

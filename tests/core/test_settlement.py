@@ -34,6 +34,7 @@ from ltv_guard.core.settlement import (
     Patience,
     Verdict,
     Watch,
+    is_told_apart,
     rows_since,
     settle,
     unexplained_change,
@@ -471,3 +472,29 @@ def test_it_is_never_confirmed_by_a_row_that_is_claimed_or_was_seen(
 def test_settling_is_a_function_of_its_inputs(rows: list[HistoryRow], held: Decimal) -> None:
     first = look(intent(), WINDOW_OVER, *rows, shows=loan(held=held))
     assert look(intent(), WINDOW_OVER, *rows, shows=loan(held=held)) == first
+
+
+TWIN = WINDOW_OVER + 1_000  # a row of an intent that is signed later can't be taken for one of the default's
+
+
+@pytest.mark.parametrize(
+    ("about", "at", "expected"),
+    [
+        (intent(State.PLANNED, signed_at_ms=None), TWIN + 1, False),
+        (intent(State.UNKNOWN), TWIN + 1, False),
+        (intent(State.ACCEPTED, adjust_id="r1"), SENT, True),
+        (intent(State.CONFIRMED, adjust_id="r1"), SENT, True),
+        (intent(State.REJECTED), SENT, True),
+        (intent(State.WITHDRAWN), SENT, True),
+        (intent(State.ABSENT), TWIN, False),
+        (intent(State.ABSENT), TWIN + 1, True),
+        (intent(State.AMBIGUOUS), TWIN + 1, True),
+        (intent(State.CONFIRMED), TWIN + 1, False),  # by a person, who may have found its row late
+        (intent(State.CONFIRMED), SENT + WINDOW + 61_001, True),
+        (intent(State.UNKNOWN, direction=Direction.TRANSFER), SENT, True),  # its row has its own id
+    ],
+)
+def test_an_amount_may_be_used_again_once_its_last_use_cannot_be_mistaken(
+    about: Intent, at: int, *, expected: bool
+) -> None:
+    assert is_told_apart(about, PATIENCE, moment(at)) is expected

@@ -152,7 +152,7 @@ def _loan(world: World, key: LoanKey) -> Loan:
             Collateral(
                 coin=HELD,
                 amount=view.collateral,
-                accuracy=8,
+                accuracy=world.accuracy,
                 value_usd=value if pooled else None,
                 tiers=(Tier(ratio=HAIRCUT, lower=Decimal(0)),),
             ),
@@ -220,22 +220,25 @@ def a_world(
     pool: str | None = None,
     owed: str = "0",
     unified: str = "0",
+    held: str = "1",
+    accuracy: int = 8,
 ) -> World:
-    """A world whose loans have one BTC each at these LTVs, at 50,000 USD; and a pool, if its LTV is given.
+    """A world whose loans have `held` BTC each at these LTVs, at 50,000 USD; and a pool, if its LTV is given.
 
     `wallet` BTC and `owed` USDT, which is what the loans owe, lie in the Funding wallet; `unified` BTC in the
     Unified account.
     """
     loans = {
-        key_of(number): Truth(key_of(number), Decimal(1), Decimal(ltv) * 50_000)
+        key_of(number): Truth(key_of(number), Decimal(held), Decimal(held) * Decimal(ltv) * 50_000)
         for number, ltv in enumerate(ltvs, start=1)
     }
     if pool is not None:
-        loans[POOL] = Truth(POOL, Decimal(1), Decimal(pool) * 50_000 * HAIRCUT)
+        loans[POOL] = Truth(POOL, Decimal(held), Decimal(held) * Decimal(pool) * 50_000 * HAIRCUT)
     return World(
         loans=loans,
         wallet={HELD: Decimal(wallet), OWED: Decimal(owed)},
         unified={HELD: Decimal(unified)},
+        accuracy=accuracy,
     )
 
 

@@ -108,6 +108,7 @@ class World:
     loans: dict[LoanKey, Truth]
     wallet: dict[str, Decimal]
     unified: dict[str, Decimal] = field(default_factory=dict)
+    accuracy: int = 8
     price: Decimal = Decimal(50_000)
     hourly_interest: Decimal = Decimal(0)
     true_ms: int = START_MS

@@ -1,0 +1,44 @@
+"""What makes an adjustment certain never starves a loan; what is old is known as old whenever it comes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e_world import ORDER, USER, scenario_of
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+Tree = dict[str, Any]
+COARSE = "OIL"
+
+
+def coarse(accuracy: int, wallet: str = "500") -> Tree:
+    """An order of 100 coins of 385 USD, of which the exchange takes `accuracy` decimals: LTV 0.779."""
+    scenario = scenario_of()
+    scenario["market"]["coins"][COARSE] = {"path": [[0, "385"]]}
+    scenario["coins"][COARSE] = {"accuracy": accuracy}
+    (order,) = scenario["users"][USER]["orders"]
+    order.update(collateral_coin=COARSE, collateral="100")
+    scenario["users"][USER]["funding"] = {COARSE: wallet}
+    return scenario
+
+
+@pytest.mark.case(36)
+@pytest.mark.parametrize("accuracy", [0, pytest.param(2, marks=pytest.mark.slow)])
+async def test_a_coarse_coin_under_a_small_cap_never_runs_out_of_amounts(
+    open_a_world: OpenWorld, accuracy: int
+) -> None:
+    """Five adds of a coin at a time are needed, and there are three amounts to choose from, or one."""
+    policy = {
+        "add": {"trigger_ltv": 0.75, "target_ltv": 0.745},
+        "limits": {"max_add": {COARSE: 1}, "emergency_ltv": 0.84},
+    }
+    async with open_a_world(coarse(accuracy), config={"policy": policy}) as world, world.guarded():
+        await world.until(lambda: world.ltv(ORDER) <= Decimal("0.7451"), within_s=20)
+        await world.until_quiet()
+        assert len(world.effects()) > 3
+        assert all(row.amount <= 1 for row in world.effects())
+        await world.judge()

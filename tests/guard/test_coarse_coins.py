@@ -1,0 +1,38 @@
+"""A coin with few decimals under a small cap: the amounts to choose from are few, and are used again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import structlog
+from exchange_model import POLICY, a_guard, a_world, with_limits
+from ways import ONE, cycles
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+
+SMALL = with_limits(POLICY, max_add={"BTC": Decimal(1)})
+
+
+@pytest.mark.parametrize("accuracy", [0, 2])
+async def test_a_loan_is_saved_one_coin_at_a_time(accuracy: int) -> None:
+    world, journal = a_world("0.78", held="100", wallet="500", accuracy=accuracy), MemoryJournal()
+    guard = a_guard(world, journal, policy=SMALL)
+    await cycles(guard, world, 60)
+    assert world.ltv(ONE) <= Decimal("0.652")
+    assert len(world.applied) > 19
+
+
+async def test_an_amount_that_is_not_settled_is_not_sent_again_and_the_wait_is_said_once() -> None:
+    world, journal = a_world("0.82", held="100", wallet="500", accuracy=0), MemoryJournal()
+    guard = a_guard(world, journal, policy=SMALL)
+    world.answers = ["lost_answer"]
+    world.history_down = True
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 15)
+    said = [item["why"] for item in logs if item["event"] == "adjustment_put_off"]
+    assert (len(world.sent), len(said)) == (1, 1)
+    assert "in use by an adjustment that is not settled" in said[0]
+    world.history_down = False
+    await cycles(guard, world, 60)
+    assert world.ltv(ONE) <= Decimal("0.652")
