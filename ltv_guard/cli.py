@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import io
 import os
 import signal
 import sys
@@ -18,6 +18,7 @@ import click
 from ltv_guard import __version__, app, checking, demo, journals, logs, sandbox, settings, tables
 from ltv_guard.core.errors import GuardError, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.intents import Intent, State
+from ltv_guard.escaping import as_json, clean
 from ltv_guard.shipped import scenario_names, shipped
 
 DONE, FAILED, UNUSABLE = 0, 1, 2
@@ -36,6 +37,7 @@ def _status(command: Callable[..., Any]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own arguments
+        _write_whatever_it_is()
         try:
             status = command(*args, **kwargs) or DONE
         except (settings.ConfigError, sandbox.ScenarioError) as error:
@@ -53,10 +55,21 @@ def _status(command: Callable[..., Any]) -> Callable[..., None]:
     return run
 
 
+def _write_whatever_it_is() -> None:
+    """A stream in a small encoding shows what it lacks escaped: that must not be how a command fails."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _failed(sentence: str, status: int) -> int:
     with suppress(OSError):
-        click.echo(f"ltv-guard: {sentence}", err=True)
+        click.echo(f"ltv-guard: {clean(sentence)}", err=True)
     return status
+
+
+def _say(sentence: str) -> None:
+    click.echo(clean(sentence))
 
 
 def _let_go_of_what_was_not_read() -> None:
@@ -109,17 +122,17 @@ def check(config: Path | None) -> int:
 
 @main.command()
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+@click.option("--json", "in_json", is_flag=True, help="One JSON document instead of a table.")
 @_status
-def plan(config: Path | None, *, as_json: bool) -> int:
+def plan(config: Path | None, *, in_json: bool) -> int:
     """One read-only cycle: what it would do with each loan, and why."""
     loaded = settings.load(config)
     logs.configure(style=loaded.logging.format, level="ERROR", stream=sys.stderr)
 
     async def work() -> int:
         plans = await app.plan(loaded)
-        if as_json:
-            click.echo(json.dumps(tables.plans_as_json(plans), indent=2))
+        if in_json:
+            click.echo(as_json(tables.plans_as_json(plans), indent=2))
         else:
             tables.print_plans(plans)
         return FAILED if any(item.blind for item in plans) else DONE
@@ -129,28 +142,28 @@ def plan(config: Path | None, *, as_json: bool) -> int:
 
 @main.group(invoke_without_command=True)
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "in_json", is_flag=True, help="One JSON object a line.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
 @click.pass_context
-def journal(ctx: click.Context, config: Path | None, limit: int | None, *, as_json: bool) -> None:
+def journal(ctx: click.Context, config: Path | None, limit: int | None, *, in_json: bool) -> None:
     """List the intents, newest first; or resolve one by hand."""
     ctx.obj = config
     if ctx.invoked_subcommand is None:
-        _list_journal(config, limit, as_json=as_json)
+        _list_journal(config, limit, in_json=in_json)
 
 
 @_status
-def _list_journal(config: Path | None, limit: int | None, *, as_json: bool) -> int:
+def _list_journal(config: Path | None, limit: int | None, *, in_json: bool) -> int:
     loaded = settings.load_journal(config)
 
     async def work() -> int:
-        async with journals.journal_of(loaded) as store:
+        async with journals.journal_of(loaded, create=False) as store:
             intents = await store.list_intents(limit)
-        if as_json:
+        if in_json:
             for intent in intents:
-                click.echo(json.dumps(tables.intent_as_json(intent)))
+                click.echo(as_json(tables.intent_as_json(intent)))
         else:
-            tables.print_intents(intents)
+            tables.print_intents(intents, loaded.journal.shown)
         return DONE
 
     return asyncio.run(work())
@@ -173,12 +186,12 @@ def resolve(ctx: click.Context, config: Path | None, intent_id: str, outcome: st
     loaded = settings.load_journal(config or ctx.obj)
 
     async def work() -> int:
-        async with journals.journal_of(loaded) as store:
+        async with journals.journal_of(loaded, create=False) as store:
             try:
                 after: Intent = await store.resolve(intent_id, State(outcome), journals.now_ms())
             except ImpossibleTransition as error:
                 raise JournalUnavailable(str(error)) from None
-        click.echo(f"intent {after.intent_id} is {after.state}", err=True)
+        click.echo(f"intent {after.intent_id} is {after.state} in {loaded.journal.shown}", err=True)
         return DONE
 
     return asyncio.run(work())
@@ -191,9 +204,10 @@ def resolve(ctx: click.Context, config: Path | None, intent_id: str, outcome: st
 @_status
 def pause(config: Path | None, reason: str, account: str | None) -> int:
     """Stop sending adjustments. Settling what was sent goes on."""
+    if not reason.strip():
+        raise settings.ConfigError("--reason is empty: say why, for it is shown wherever the pause is")
     loaded = settings.load_journal(config)
-    asyncio.run(journals.pause(loaded, account, reason, click.echo))
-    return DONE
+    return DONE if asyncio.run(journals.pause(loaded, account, reason, _say)) else FAILED
 
 
 @main.command()
@@ -203,8 +217,7 @@ def pause(config: Path | None, reason: str, account: str | None) -> int:
 def resume(config: Path | None, account: str | None) -> int:
     """Send adjustments again."""
     loaded = settings.load_journal(config)
-    asyncio.run(journals.resume(loaded, account, click.echo))
-    return DONE
+    return DONE if asyncio.run(journals.resume(loaded, account, _say)) else FAILED
 
 
 @main.command("sandbox")

@@ -17,8 +17,10 @@ from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from ltv_guard import app, logs, sandbox
+from ltv_guard import app, logs, sandbox, terminal
+from ltv_guard.escaping import clean
 from ltv_guard.sandbox.state import state_of
 from ltv_guard.settings import load
 from ltv_guard.shipped import shipped
@@ -55,11 +57,12 @@ class Watched:
 
 async def run(scenario: Path) -> int:
     """Plays a scenario. Status 1 if the guarded loan was lost."""
-    console = Console(highlight=False)
+    console = terminal.console()
     watched = Watched()
     with tempfile.TemporaryDirectory(prefix="ltv-guard-demo-") as folder:
         async with _playing(scenario, Path(folder)) as (exchange, daemon):
-            console.print(f"[bold]{exchange.scenario.name}[/]: {exchange.scenario.about}")
+            console.print(Text(clean(exchange.scenario.name), "bold"), end=": ")
+            console.print(clean(exchange.scenario.about))
             console.print("Two equal loans. ltv-guard keeps one of them, nobody the other.\n")
             await _show(exchange, daemon, console, watched)
         state = state_of(exchange, wire=False)
@@ -171,7 +174,7 @@ def _table(state: State) -> Table:
     for user, name in ((GUARDED, "guarded"), (TWIN, "unguarded twin")):
         for loan in _loans_of(state, user):
             lost = loan["status"] != "open"
-            ltv = f"[bold red]{loan['status']}[/]" if lost else _ltv(loan)
+            ltv = Text(loan["status"], "bold red") if lost else Text(_ltv(loan))
             table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_adjustment(state, user))
     return table
 
@@ -210,6 +213,8 @@ def _sum_up(state: State, watched: Watched, console: Console) -> int:
         cost = sum((Decimal(item["cost_usd"]) for item in twins), Decimal(0))
         console.print(f"what the liquidation cost the twin in fees alone: {cost:,.2f} USD")
     console.print(
-        "[bold red]The guarded loan was lost.[/]" if lost else "[bold green]The guarded loan is alive.[/]"
+        Text("The guarded loan was lost.", "bold red")
+        if lost
+        else Text("The guarded loan is alive.", "bold green")
     )
     return LOST if lost else DONE

@@ -3,56 +3,132 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from ltv_guard.adapters.journal import Run, SqlJournal, open_journal
+from ltv_guard.core.errors import JournalMissing
 from ltv_guard.heartbeat import BEAT_S
-from ltv_guard.settings import JournalSettings
+from ltv_guard.settings import ConfigError, JournalSettings
 
-ACKNOWLEDGE_S = 5.0
+SILENT_S = 3 * BEAT_S  # a run that was not heard of for so long has ended
+ACKNOWLEDGE_S = SILENT_S + 1  # long enough for one that was killed to count no more
+
+Say = Callable[[str], None]
 
 
 @asynccontextmanager
-async def journal_of(settings: JournalSettings, *, daemon: bool = False) -> AsyncIterator[SqlJournal]:
-    """The journal, open. Raises JournalUnavailable."""
-    journal = await open_journal(settings.journal.url.get_secret_value(), writer=daemon)
+async def journal_of(
+    settings: JournalSettings, *, daemon: bool = False, create: bool = True
+) -> AsyncIterator[SqlJournal]:
+    """The journal, open. Raises JournalUnavailable; JournalMissing where there is none, and none is made."""
+    url = settings.journal.url.get_secret_value()
+    journal = await open_journal(url, writer=daemon, create=create)
     try:
         yield journal
     finally:
         await journal.close()
 
 
-async def pause(
-    settings: JournalSettings, account: str | None, reason: str, say: Callable[[str], None]
-) -> None:
-    """Pulls the kill switch, and says whether a live daemon has seen it."""
-    async with journal_of(settings) as journal:
-        await journal.pause(account, reason, now_ms())
-        say(f"paused {account or 'all accounts'}: nothing is sent from now on")
+async def pause(settings: JournalSettings, account: str | None, reason: str, say: Say) -> bool:
+    """Pulls the kill switch. Returns whether a live daemon has seen it: without one, nothing was stopped.
+
+    Raises ConfigError for an account that does not exist, JournalMissing where no daemon ever ran.
+    """
+    _check_account(account, settings.account_names, settings)
+    async with _standing_journal(settings) as journal:
+        await journal.pause(account, writable(reason), now_ms())
+        say(f"the pause of {account or 'all accounts'} is written to {settings.journal.shown}")
         deadline = time.monotonic() + ACKNOWLEDGE_S
-        while time.monotonic() < deadline:
+        while True:
             live = await live_runs(journal)
             if not live:
-                say("no daemon is running on this journal")
-                return
+                say(
+                    "no daemon is running on this journal, so nothing was stopped; one that starts on it "
+                    "sends nothing. If a daemon is running, name its configuration with -c"
+                )
+                return False
             if all(account in run.acknowledged for run in live):
-                say("the running daemon has acknowledged it")
-                return
+                say(f"the running daemon has acknowledged it ({_named(live)}): nothing is sent from now on")
+                return True
+            if time.monotonic() >= deadline:
+                break
             await asyncio.sleep(0.1)
-        say("a daemon is running and has not acknowledged it yet; it obeys before every send all the same")
+        silent = [run for run in live if account not in run.acknowledged]
+        say(
+            f"a daemon has not acknowledged it ({_named(silent)}), so it is not certain that it sends "
+            "nothing: look at its log, or stop that process"
+        )
+        return False
 
 
-async def resume(settings: JournalSettings, account: str | None, say: Callable[[str], None]) -> None:
-    """Lifts the kill switch."""
-    async with journal_of(settings) as journal:
+async def resume(settings: JournalSettings, account: str | None, say: Say) -> bool:
+    """Lifts the kill switch. Returns whether a live daemon may send again."""
+    async with _standing_journal(settings) as journal:
+        before = await journal.pauses()
+        known = settings.account_names
+        if known is not None:  # the pause of an account that has another name by now can be lifted too
+            known |= {item.account for item in before if item.account is not None}
+        _check_account(account, known, settings)
         lifted = await journal.resume(account)
         left = await journal.pauses()
-    say(f"resumed {account or 'all accounts'}" if lifted else "there was no such pause")
+        live = await live_runs(journal)
+    whose = account or "all accounts"
+    said = f"the pause of {whose} is lifted" if lifted else f"there was no pause of {whose} to lift"
+    say(f"{said} in {settings.journal.shown}")
     for item in left:
         say(f"still paused: {item.account or 'all accounts'}: {item.reason}")
+    if not live:
+        say(
+            "no daemon is running on this journal, so no loan is guarded. If a daemon is running, name its "
+            "configuration with -c"
+        )
+    holding = [item for item in left if account is None or item.account in {None, account}]
+    return bool(live) and not holding
+
+
+@asynccontextmanager
+async def _standing_journal(settings: JournalSettings) -> AsyncIterator[SqlJournal]:
+    try:
+        async with journal_of(settings, create=False) as journal:
+            yield journal
+    except JournalMissing as error:
+        raise JournalMissing(
+            f"{error}, so nothing was done. Name the daemon's configuration with -c, or LTV_GUARD_CONFIG"
+        ) from None
+
+
+def _check_account(account: str | None, known: Collection[str] | None, settings: JournalSettings) -> None:
+    """Raises ConfigError for a name that would be confirmed without effect."""
+    if account is None or (known and account in known):
+        return
+    source = settings.source or "the environment"
+    if known is None:
+        raise ConfigError(
+            f"--account {account}: the accounts of {source} can't be read, so it is not known whether there "
+            "is one of that name; leave --account out to mean all"
+        )
+    if not known:
+        raise ConfigError(
+            f"--account {account}: {source} names no accounts; name the daemon's configuration with -c"
+        )
+    alike = difflib.get_close_matches(account.lower(), known, n=1)
+    hint = f"; did you mean {alike[0]}?" if alike else ""
+    raise ConfigError(
+        f"--account {account}: there is no such account in {source}, only {', '.join(sorted(known))}{hint}"
+    )
+
+
+def _named(runs: Sequence[Run]) -> str:
+    return ", ".join(f"process {run.pid} on {run.host}" for run in runs)
+
+
+def writable(text: str) -> str:
+    """The text as any database takes it: what was no text in the command's arguments is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
 async def live_runs(journal: SqlJournal) -> list[Run]:
@@ -60,7 +136,7 @@ async def live_runs(journal: SqlJournal) -> list[Run]:
     return [
         run
         for run in await journal.runs()
-        if run.ended_at_ms is None and now_ms() - run.alive_at_ms < 3 * BEAT_S * 1000
+        if run.ended_at_ms is None and now_ms() - run.alive_at_ms < SILENT_S * 1000
     ]
 
 

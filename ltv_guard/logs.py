@@ -12,6 +12,10 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from ltv_guard.escaping import as_json, clean
+
+TRACEBACKS = {"exception", "stack"}
+
 
 def configure(
     *, style: Literal["auto", "console", "json"] = "auto", level: str = "INFO", stream: TextIO | None = None
@@ -31,12 +35,17 @@ def configure(
     renderer: list[Processor]
     if style == "console" or (style == "auto" and stream.isatty()):
         renderer = [
+            structlog.processors.format_exc_info,
+            _harmless,
             structlog.dev.ConsoleRenderer(
                 colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            ),
         ]
     else:
-        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderer = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=as_json),
+        ]
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
@@ -84,6 +93,22 @@ def _tell(why: str) -> None:
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"ltv-guard: the log can't be written ({why}): going on without it\n")
         sys.stderr.flush()
+
+
+def _harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For people: what others wrote neither steers the terminal nor turns the reading order."""
+    return {
+        key: "\n".join(map(clean, str(value).split("\n"))) if key in TRACEBACKS else _shown(value)
+        for key, value in event.items()
+    }
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever an event carries
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {_shown(key): _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

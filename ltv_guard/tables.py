@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ltv_guard.core.decisions import Decision
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Product
 from ltv_guard.core.rules import thresholds
+from ltv_guard.escaping import clean
+from ltv_guard.terminal import add_row, console, stacked, table_of
 from ltv_guard.utc import iso
 
-PLAIN_WIDTH = 200  # where there is no terminal to fit
 WIDE, NARROW = 160, 80  # from the first on a loan fits on a line; below the second every column has to fold
 
 FALL = "fall to trigger\n/ margin call\n/ liquidation"
@@ -46,27 +45,18 @@ class AccountPlan:
     withheld: str | None = None
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
-
-
-def _table(*columns: str, whole: Collection[str] = ()) -> Table:
-    """The columns of `whole` are not folded: the others are, as far as it takes."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in whole)
-    return table
-
-
 def print_findings(findings: Iterable[Finding]) -> None:
-    table = _table("", "what", "found", "what to mend")
+    table = table_of("", "what", "found", "what to mend")
     for item in findings:
         mark = (
-            "[green]ok[/]" if item.good and not item.mend else "[yellow]![/]" if item.good else "[red]no[/]"
+            ("ok", "green")
+            if item.good and not item.mend
+            else ("!", "yellow")
+            if item.good
+            else ("no", "red")
         )
-        table.add_row(mark, item.what, item.found, item.mend)
-    _console().print(table)
+        add_row(table, Text(*mark), item.what, item.found, item.mend)
+    console().print(table)
 
 
 def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
@@ -127,15 +117,15 @@ def _fall(ltv: Decimal, threshold: Decimal) -> str:
 
 
 def print_plans(plans: Sequence[AccountPlan]) -> None:
-    console = _console()
+    terminal = console()
     rows = plans_as_json(plans)
     if rows:
-        console.print(_plan_table(rows, console.width))
+        terminal.print(_plan_table(rows, terminal.width))
     else:
-        console.print("No loans.")
+        terminal.print("No loans.")
     for plan in plans:
         if plan.withheld:
-            console.print(f"{plan.account}: nothing would be sent: {plan.withheld}")
+            terminal.print(clean(f"{plan.account}: nothing would be sent: {plan.withheld}"))
 
 
 def _plan_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
@@ -146,18 +136,18 @@ def _plan_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
 
 def _plan_in_lines(cells: Iterable[tuple[Any, ...]]) -> Table:
     whole = ("account", "loan", "LTV", "trigger", "target", "does", FALL)
-    table = _table(*whole[:-1], "why", FALL, "rule", whole=whole)
+    table = table_of(*whole[:-1], "why", FALL, "rule", whole=whole)
     for *figures, why, falls, rule in cells:
-        table.add_row(*figures, why, " / ".join(filter(None, falls)), rule)
+        add_row(table, *figures, why, " / ".join(filter(None, falls)), rule)
     return table
 
 
 def _plan_in_stacks(cells: Iterable[tuple[Any, ...]], *, whole: bool) -> Table:
     names, numbers = "account\nloan\nrule", "LTV\ntrigger\ntarget"
-    table = _table(names, numbers, "does\nwhy", FALL, whole=(names, numbers, FALL) if whole else ())
+    table = table_of(names, numbers, "does\nwhy", FALL, whole=(names, numbers, FALL) if whole else ())
     for account, loan, ltv, trigger, target, does, why, falls, rule in cells:
         columns = (account, loan, rule), (ltv, trigger, target), (does, why), falls
-        table.add_row(*("\n".join(lines) for lines in columns), end_section=True)
+        add_row(table, *map(stacked, columns), end_section=True)
     return table
 
 
@@ -169,14 +159,15 @@ def _plan_cells(row: dict[str, Any]) -> tuple[Any, ...]:
         falls = [
             f"{Decimal(row[f'fall_to_{what}']):.1%}" for what in ("trigger", "margin_call", "liquidation")
         ]
-    names = [escape(row["account"]), escape(_short_name(row))]
-    return (*names, *numbers, _does(row), escape(_why(row)), falls, escape(row.get("rule", "")))
+    return (row["account"], _short_name(row), *numbers, _does(row), _why(row), falls, row.get("rule", ""))
 
 
-def _does(row: dict[str, Any]) -> str:
+def _does(row: dict[str, Any]) -> Text:
     if row["action"] in {"blind", "set_aside"}:
-        return f"[red]{row['action'].replace('_', ' ')}[/]"
-    return "hold" if row["amount"] is None else f"[bold]{row['action']} {row['amount']} {row['coin']}[/]"
+        return Text(row["action"].replace("_", " "), "red")
+    if row["amount"] is None:
+        return Text("hold")
+    return Text(clean(f"{row['action']} {row['amount']} {row['coin']}"), "bold")
 
 
 def _why(row: dict[str, Any]) -> str:
@@ -225,21 +216,40 @@ def intent_as_json(intent: Intent) -> dict[str, Any]:
     }
 
 
-def print_intents(intents: Sequence[Intent]) -> None:
-    table = _table("created", "account", "loan", "adjustment", "state", "LTV", "intent", "note")
-    for row in map(intent_as_json, intents):
-        table.add_row(
-            row["created_at"],
-            row["account"],
-            _loan_name(row),
-            f"{row['direction']} {row['amount']} {row['coin']}",
-            row["state"],
-            f"{row['ltv_before']} -> {row['ltv_after'] or '?'}",
-            row["intent_id"],
-            row["ret_msg"] or "",
-        )
-    console = _console()
-    if intents:
-        console.print(table)
-    else:
-        console.print("The journal holds no intents.")
+def print_intents(intents: Sequence[Intent], journal: str) -> None:
+    """A line an intent where there is room for it; otherwise what belongs together is stacked."""
+    terminal = console()
+    if not intents:
+        terminal.print(clean(f"{journal} holds no intents."), soft_wrap=True)
+        return
+    cells = map(_intent_cells, map(intent_as_json, intents))
+    terminal.print(_intents_in_lines(cells) if terminal.width >= WIDE else _intents_in_stacks(cells))
+
+
+def _intent_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Created, account, loan, adjustment, state, LTV, intent, note."""
+    return (
+        row["created_at"],
+        row["account"],
+        _loan_name(row),
+        f"{row['direction']} {row['amount']} {row['coin']}",
+        row["state"],
+        f"{row['ltv_before']} -> {row['ltv_after'] or '?'}",
+        row["intent_id"],
+        row["ret_msg"] or "",
+    )
+
+
+def _intents_in_lines(cells: Iterable[tuple[str, ...]]) -> Table:
+    table = table_of("created", "account", "loan", "adjustment", "state", "LTV", "intent", "note")
+    for row in cells:
+        add_row(table, *row)
+    return table
+
+
+def _intents_in_stacks(cells: Iterable[tuple[str, ...]]) -> Table:
+    table = table_of("created\naccount\nloan", "adjustment\nstate\nLTV", "intent\nnote")
+    for created, account, loan, adjustment, state, ltv, intent, note in cells:
+        columns = (created, account, loan), (adjustment, state, ltv), (intent, note)
+        add_row(table, *map(stacked, columns), end_section=True)
+    return table

@@ -70,6 +70,10 @@ class JournalUnavailable(GuardError):
     """The journal can't be read or written. Nothing is sent without it."""
 
 
+class JournalMissing(JournalUnavailable):
+    """There is no journal yet where one was looked for, and none was made."""
+
+
 class AlreadyOpen(GuardError):
     """The loan has an open intent already: the database refused a second."""
 

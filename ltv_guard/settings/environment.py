@@ -12,6 +12,7 @@ from .errors import ConfigError, Path
 from .keys import DELIMITER, PREFIX, Place, Tree, below, fit, is_model, leaves, merge, plain, variable_name
 
 CONFIG = "LTV_GUARD_CONFIG"
+ACCOUNTS = "LTV_GUARD_ACCOUNTS"
 
 # a Service named ltv-guard, or ltv-guard-something, makes Kubernetes set these in every pod of its namespace
 _SERVICE_LINK = re.compile(
@@ -48,6 +49,25 @@ def read_environment(
             tree = merge(tree, _nested(path, value))
             origins[path] = name
     return tree, origins
+
+
+def account_names(written: Mapping[str, Any], environ: Mapping[str, str]) -> frozenset[str] | None:
+    """What the accounts are called, whatever else may be wrong with them; None where that can't be read."""
+    accounts = written.get("accounts")
+    if not isinstance(accounts, dict | None):
+        return None
+    try:
+        variables = _ours(environ)
+        more = json.loads(variables.get(ACCOUNTS, "{}"))
+    except (ConfigError, ValueError, RecursionError):
+        return None
+    if not isinstance(more, dict):
+        return None
+    begun = ACCOUNTS + DELIMITER
+    named = [
+        name.removeprefix(begun).split(DELIMITER)[0].lower() for name in variables if name.startswith(begun)
+    ]
+    return frozenset(map(str, (*(accounts or {}), *more, *named)))
 
 
 def _ours(environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from .environment import CONFIG, read_environment
+from .environment import CONFIG, account_names, read_environment
 from .errors import ConfigError, sentence
 from .errors import Path as KeyPath
 from .journal import settle_sources
@@ -56,8 +56,11 @@ def load_journal(path: Path | None, *, environ: Mapping[str, str] = os.environ) 
     environment, origins = read_environment(
         JournalSettings, environ, wanted=lambda keys: keys[0] in JournalSettings.model_fields
     )
-    exchange = {"exchange": {"base_url": _base_url(written, environ)}}
-    return _build(JournalSettings, source, (environment, {**yaml, **exchange}), origins)
+    beside = {
+        "exchange": {"base_url": _base_url(written, environ)},
+        "account_names": account_names(written, environ),
+    }
+    return _build(JournalSettings, source, (environment, {**yaml, **beside}), origins)
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:

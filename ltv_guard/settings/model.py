@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -42,6 +42,8 @@ class JournalSettings(BaseSettings):
 
     source: Annotated[Path | None, Marker.RESOLVED] = None
     """The YAML file; None if there was none."""
+    account_names: Annotated[frozenset[str] | None, Marker.RESOLVED, Field(exclude=True)] = None
+    """What the accounts are called; None where what is written of them can't be read."""
     journal: Journal
     logging: Logging = Logging()
 
@@ -85,7 +87,7 @@ class Settings(JournalSettings):
             name: resolve_account(name, account, written, folder_of(written))
             for name, account in written.get("accounts", {}).items()
         }
-        return {**written, "accounts": accounts}
+        return {**written, "accounts": accounts, "account_names": frozenset(accounts)}
 
     @field_validator("accounts")
     @classmethod

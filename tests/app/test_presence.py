@@ -38,15 +38,12 @@ async def test_check_shows_the_daemon_that_is_alive_and_since_when(open_a_world:
 async def test_a_pause_is_acknowledged_by_the_daemon_and_check_shows_it(open_a_world: OpenWorld) -> None:
     said: list[str] = []
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
-        await journals.pause(world.settings(), None, "look", said.append)
-        assert said == [
-            "paused all accounts: nothing is sent from now on",
-            "no daemon is running on this journal",
-        ]
+        assert not await journals.pause(world.settings(), None, "look", said.append)
+        assert "nothing was stopped" in said[-1]
         async with world.guarded():
             await world.until(lambda: bool(world.heard("guard_paused")))
-            await journals.pause(world.settings(), "main", "look closer", said.append)
-            assert said[-1] == "the running daemon has acknowledged it"
+            assert await journals.pause(world.settings(), "main", "look closer", said.append)
+            assert "the running daemon has acknowledged it" in said[-1]
             assert (await finding(world, "daemon")).mend == ""
             assert "main: look closer" in (await finding(world, "journal")).found
             assert not world.exchange.writes

@@ -181,7 +181,7 @@ async def test_a_pause_survives_a_restart_and_a_bad_threshold(open_a_world: Open
         sound = world.config
         world.configure({"policy": {"add": {"trigger_ltv": 2}}})
         status, pause = await ran("pause", "--reason", "stop", "-c", world.config_file)
-        assert status == 0, pause.output
+        assert status == 1, pause.output
         assert "no daemon is running" in pause.output
         world.config = sound
         world.configure({})

@@ -96,7 +96,7 @@ async def test_a_mixed_account_is_one_table_most_urgent_first_and_json_says_the_
     open_a_world: OpenWorld,
 ) -> None:
     async with mixed_account(open_a_world) as world:
-        status, shown = await ran("plan", "-c", world.config_file)
+        status, shown = await ran("plan", "-c", world.config_file, environ={"COLUMNS": "200"})
         assert status == 0, shown.output
         status, told = await ran("plan", "--json", "-c", world.config_file)
         assert status == 0, told.output

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.errors import JournalMissing, JournalUnavailable
 
 FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, EOFError, UnicodeError)
 
@@ -78,6 +78,10 @@ def told(place: str, *drivers: type[Exception]) -> Iterator[None]:
 
 def replaced(place: str) -> JournalUnavailable:
     return JournalUnavailable(_REPLACED.format(place=place))
+
+
+def missing(place: str) -> JournalMissing:
+    return JournalMissing(f"{place} does not exist: no daemon has ever begun one there")
 
 
 def corrupt(place: str) -> JournalUnavailable:

@@ -47,9 +47,10 @@ def _lock(descriptor: int, journal: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        holder = _holder(descriptor)
         raise JournalUnavailable(
-            f"another ltv-guard{_holder(descriptor)} is using the journal {journal}: "
-            "stop it first, or give this one a journal of its own"
+            f"another ltv-guard ({holder}) is using the journal {journal}: one daemon an account, "
+            f"so stop {holder} first"
         ) from error
     except OSError as error:
         raise JournalUnavailable(
@@ -60,4 +61,4 @@ def _lock(descriptor: int, journal: Path) -> None:
 
 def _holder(descriptor: int) -> str:
     pid = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-    return f" (process {pid})" if pid.isdigit() else ""
+    return f"process {pid}" if pid.isdigit() else "that one"

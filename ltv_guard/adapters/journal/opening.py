@@ -27,18 +27,21 @@ _SSL = {
 }
 
 
-async def open_journal(url: str, *, writer: bool = True, busy_timeout_s: float = 5.0) -> SqlJournal:
+async def open_journal(
+    url: str, *, writer: bool = True, create: bool = True, busy_timeout_s: float = 5.0
+) -> SqlJournal:
     """Opens the journal, creates it where there is none, and brings its schema up to date.
 
     `writer` is the daemon: the only one of its kind on a SQLite file, and the only one that sends. Commands
     open it with `writer=False`: they can read, pause, resume and resolve beside a running daemon.
+    With `create=False` none is made: JournalMissing is raised where there is none.
     Raises JournalUnavailable, whose sentence never holds the URL.
     """
     try:
         parsed = parse_url(url)
     except ValueError as error:
         raise JournalUnavailable(str(error)) from None
-    store = await _store(parsed, writer=writer, busy_timeout_s=busy_timeout_s)
+    store = await _store(parsed, writer=writer, create=create, busy_timeout_s=busy_timeout_s)
     try:
         async with store.reading() as connection:
             is_new = bool((await connection.execute(queries.is_empty())).scalar_one())
@@ -78,13 +81,14 @@ def _with_sslmode(url: URL) -> URL:
     return url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query.get("sslmode", mode)})
 
 
-async def _store(url: URL, *, writer: bool, busy_timeout_s: float) -> Store:
+async def _store(url: URL, *, writer: bool, create: bool, busy_timeout_s: float) -> Store:
     if url.drivername in _SQLITE:
-        return await SqliteStore.open(Path(url.database or ""), daemon=writer, busy_timeout_s=busy_timeout_s)
+        path = Path(url.database or "")
+        return await SqliteStore.open(path, daemon=writer, create=create, busy_timeout_s=busy_timeout_s)
     try:
         from ltv_guard.adapters.journal.postgres import PostgresStore  # noqa: PLC0415 - its driver is an extra
     except ImportError:
         raise JournalUnavailable(
             "a journal in PostgreSQL needs its driver: pip install 'ltv-guard[postgres]'"
         ) from None
-    return await PostgresStore.open(url, timeout_s=busy_timeout_s)
+    return await PostgresStore.open(url, create=create, timeout_s=busy_timeout_s)

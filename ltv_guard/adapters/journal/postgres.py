@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ltv_guard.adapters.journal import schema
-from ltv_guard.adapters.journal.failures import told
+from ltv_guard.adapters.journal.failures import missing, told
 from ltv_guard.core.errors import JournalUnavailable
 from ltv_guard.core.loans import Owner
 
@@ -46,13 +46,15 @@ class PostgresStore:
         self._claims: dict[Owner, _Claim] = {}
 
     @classmethod
-    async def open(cls, url: URL, *, timeout_s: float) -> Self:
+    async def open(cls, url: URL, *, create: bool = True, timeout_s: float) -> Self:
         """Makes the schema current. Raises JournalUnavailable."""
         store = cls(url, timeout_s=timeout_s)
         try:
             async with store.writing() as connection:
                 await store._check_durability(connection)
                 await connection.execute(select(func.pg_advisory_xact_lock(_number("schema"))))
+                if not create:
+                    await connection.run_sync(store._check_is_there)
                 await connection.run_sync(store._upgrade)
         except BaseException:
             await store.close()
@@ -130,6 +132,10 @@ class PostgresStore:
                 raise JournalUnavailable(
                     f"{self.place} runs with {name} = {held}, and may forget what was sent: set it {needed}"
                 )
+
+    def _check_is_there(self, connection: Connection) -> None:
+        if schema.standing(connection, self.place) is schema.Standing.EMPTY:
+            raise missing(self.place)
 
     def _upgrade(self, connection: Connection) -> None:
         standing = schema.standing(connection, self.place)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, false, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ltv_guard.adapters.journal import queries, schema
-from ltv_guard.adapters.journal.failures import corrupt, replaced, told
+from ltv_guard.adapters.journal.failures import corrupt, missing, replaced, told
 from ltv_guard.adapters.journal.lockfile import LockFile
 from ltv_guard.adapters.journal.seal import Seal
 from ltv_guard.adapters.journal.sqlite_engines import reading_engine, writing_engine
@@ -40,11 +40,11 @@ class SqliteStore:
         self._reader = reading_engine(path, busy_timeout_s=busy_timeout_s)
 
     @classmethod
-    async def open(cls, path: Path, *, daemon: bool, busy_timeout_s: float) -> Self:
+    async def open(cls, path: Path, *, daemon: bool, create: bool = True, busy_timeout_s: float) -> Self:
         """Makes the file where there is none, and its schema current. Raises JournalUnavailable."""
         store = cls(_resolved(path), busy_timeout_s=busy_timeout_s)
         try:
-            await store._open(daemon=daemon)
+            await store._open(daemon=daemon, create=create)
         except BaseException:
             await store.close()
             raise
@@ -89,8 +89,10 @@ class SqliteStore:
             self._lock.release()
             self._lock = None
 
-    async def _open(self, *, daemon: bool) -> None:
+    async def _open(self, *, daemon: bool, create: bool) -> None:
         with told(self.place):
+            if not create and not self._path.exists():
+                raise missing(self.place)
             _make(self._path)
             if daemon:
                 self._lock = LockFile.take(_beside(self._path, ".lock"))
@@ -99,6 +101,8 @@ class SqliteStore:
             if (await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one() != "ok":
                 raise corrupt(self.place)
             standing = await connection.run_sync(schema.standing, self.place)
+        if standing is schema.Standing.EMPTY and not create:
+            raise missing(self.place)
         if standing is not schema.Standing.CURRENT:
             await self._upgrade(standing)
         if daemon:
