@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
-from ltv_guard.core.freshness import FRESH, Freshness, doubted_coins, judge
+from ltv_guard.core.freshness import FRESH, Freshness, doubted_coins, judge, shows_before
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Channel, Direction, Kind, Loan, LoanKey, Moment, Product, RowStatus
 from ltv_guard.core.rules import Rulebook, thresholds
@@ -116,26 +116,59 @@ class Gatherer:
 
     def freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:
         """Whether what is shown of the loan includes all that landed lately: an add, and its rescue."""
+        self._look_back(loan, now)
         landed = self._memory.landed(loan.key, now)
         if not landed:
+            self._memory.believed(loan)
             return FRESH
         began = sight.asked_at(loan.key)
         found = self._judge(loan, began, landed, sight)
         # Fresh for long enough without a break: what was shown since is no echo of before.
         for item in landed:
             self._memory.saw(item, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
+        if found.fresh:
+            self._memory.believed(loan)
         return FRESH if self._may_not_wait(loan, landed, found, now) else found
+
+    def is_shown_as_before(self, loan: Loan, sight: Sight, now: Moment) -> bool:
+        """Whether it is shown as it was before an adjustment that had been shown already."""
+        return self.freshness(loan, sight, now).is_old and loan.key in self._memory.shown_as_before
+
+    def _look_back(self, loan: Loan, now: Moment) -> None:
+        """Exactly what was there before an adjustment is old, though what was shown since was fresh.
+
+        Exchanges answer from several places, and one of them may be a minute behind the others.
+        """
+        echoing = self._memory.landed(loan.key, now)
+        rows = self._memory.rows(loan.key)
+        back = [
+            item
+            for item in self._memory.landed_lately(loan.key, now)
+            if item not in echoing and shows_before(loan, item, rows)
+        ]
+        if back:
+            self._memory.doubt_again(loan.key, back)
 
     def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], sight: Sight) -> Freshness:
         rows = self._memory.rows(loan.key)
         steady = [self._is_steady(loan, item, began) for item in landed]
-        for item, is_steady in zip(landed[:-1], steady[:-1], strict=True):
-            doubt = doubted_coins(loan, item, rows, steady=is_steady)
-            if doubt is not None:
-                return doubt
         last = landed[-1]
+        for item, is_steady in zip(landed, steady, strict=True):
+            doubt = doubted_coins(loan, item, rows, steady=is_steady)
+            if doubt is not None and doubt.is_old and is_steady and self._was_sold(loan, item):
+                self._memory.let_go(landed)
+                return FRESH
+            if doubt is not None and item is not last:
+                return doubt
         beside = self._memory.beside(last)
         return judge(loan, began, last, rows, sight.prices, steady=steady[-1], beside=beside)
+
+    def _was_sold(self, loan: Loan, item: Intent) -> bool:
+        """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
+
+        Of a coarse coin that is no rare chance.
+        """
+        return item.direction is not Direction.REPAY and self._memory.owes_less(loan)
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         coins, drift = shown_coins(item, loan)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.intents import SPENT, Intent, State
 from ltv_guard.core.loans import Channel, Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
-from ltv_guard.core.settlement import EARLY_MS, RESOLVED_WITHIN_MS, Patience, Watch, is_told_apart
+from ltv_guard.core.settlement import DEBT_DRIFT, EARLY_MS, RESOLVED_WITHIN_MS, Patience, Watch, is_told_apart
 
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
@@ -41,13 +41,18 @@ class Memory:
     intents: dict[str, Intent] = field(default_factory=dict)
     watches: dict[str, Watch] = field(default_factory=dict)
     histories: dict[Channel, History] = field(default_factory=dict)
+    history_old_since: dict[Channel, int] = field(default_factory=dict)
     loans: dict[LoanKey, Loan] = field(default_factory=dict)
     missed: dict[LoanKey, int] = field(default_factory=dict)
     refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
+    shown_as_before: set[LoanKey] = field(default_factory=set)
     _fresh_since: dict[str, int] = field(default_factory=dict)
     _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
     _doubted_since: dict[str, int] = field(default_factory=dict)
     _echoes_over: set[str] = field(default_factory=set)
+    _let_go: set[str] = field(default_factory=set)
+    _lacking: dict[str, tuple[Decimal, int, int]] = field(default_factory=dict)
+    _owed: dict[LoanKey, dict[str, Decimal]] = field(default_factory=dict)
     _low: dict[LoanKey, tuple[int, int]] = field(default_factory=dict)
 
     def remember(self, intents: Iterable[Intent]) -> None:
@@ -63,6 +68,8 @@ class Memory:
             del self.intents[key]
             self.watches.pop(key, None)
             self._echoes_over.discard(key)
+            self._let_go.discard(key)
+            self._lacking.pop(key, None)
             self._doubted_since.pop(key, None)
             self._fresh_since.pop(key, None)
 
@@ -118,12 +125,45 @@ class Memory:
 
     def landed(self, key: LoanKey, now: Moment) -> list[Intent]:
         """The loan's adjustments that landed and whose time before may still be shown, the latest last."""
-        found = [item for item in self.intents.values() if item.key == key and self._may_echo(item, now)]
+        return [item for item in self.landed_lately(key, now) if item.intent_id not in self._echoes_over]
+
+    def landed_lately(self, key: LoanKey, now: Moment) -> list[Intent]:
+        """All that landed within ten minutes: old facts may turn up for as long, though fresh ones did."""
+        found = [
+            item
+            for item in self.intents.values()
+            if item.key == key and item.intent_id not in self._let_go and _landed_lately(item, now)
+        ]
         return sorted(found, key=lambda item: item.signed_at_ms or 0)
+
+    def doubt_again(self, key: LoanKey, intents: Iterable[Intent]) -> None:
+        """The loan was shown as it was before them, after fresh facts were: their echoes are not over."""
+        self._echoes_over -= {item.intent_id for item in intents}
+        self.shown_as_before.add(key)
+
+    def let_go(self, intents: Iterable[Intent]) -> None:
+        """What is shown can't be measured by these any more."""
+        self._let_go |= {item.intent_id for item in intents}
+
+    def owes_less(self, loan: Loan) -> bool:
+        """Whether less is owed than when the loan was last believed, by more than interest moves."""
+        now = {debt.coin: debt.amount for debt in loan.debts}
+        return any(
+            now.get(coin, Decimal(0)) < amount * (1 - DEBT_DRIFT)
+            for coin, amount in self._owed.get(loan.key, {}).items()
+        )
+
+    def believed(self, loan: Loan) -> None:
+        """What is shown of it now is as fresh as can be told."""
+        self.shown_as_before.discard(loan.key)
+        self._owed[loan.key] = {debt.coin: debt.amount for debt in loan.debts}
 
     def has_landed_in(self, channel: Channel, now: Moment) -> bool:
         """Whether an adjustment of that kind landed whose time before may still be shown."""
-        return any(item.channel == channel and self._may_echo(item, now) for item in self.intents.values())
+        return any(
+            item.channel == channel and item.intent_id not in self._echoes_over and _landed_lately(item, now)
+            for item in self.intents.values()
+        )
 
     def beside(self, last: Intent) -> Intent | None:
         """The rescue of `last`, or what it is the rescue of, if that landed too."""
@@ -133,14 +173,6 @@ class Memory:
             if item.state in LANDED and (item.intent_id == last.rescue_of or item.rescue_of == last.intent_id)
         )
         return next(found, None)
-
-    def _may_echo(self, item: Intent, now: Moment) -> bool:
-        return (
-            item.state in LANDED
-            and item.direction is not Direction.TRANSFER
-            and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
-            and item.intent_id not in self._echoes_over
-        )
 
     def saw(self, last: Intent, *, fresh: bool, at: Moment, long_enough_ms: int) -> None:
         """Notes a read of the loan after `last`; once they were fresh for long enough, none is doubted."""
@@ -210,16 +242,32 @@ class Memory:
     def on_the_way(
         self, wallet: Mapping[str, Decimal] | None, read_at: Moment, *, longest_ms: int
     ) -> dict[str, Intent]:
-        """Coin -> the transfer of it that is open; or that landed, and did not show so soon after."""
+        """Coin -> the transfer of it that is open; or that landed, and does not show so soon after.
+
+        A wallet that showed it, and then does not, is old for as long: then the coins went somewhere.
+        """
         transfers = [item for item in self.intents.values() if item.direction is Direction.TRANSFER]
         landed = [
             item
             for item in transfers
             if item.state is State.CONFIRMED
-            and read_at.exchange_ms - item.updated_at_ms < longest_ms
+            and self._may_not_show(item, wallet, read_at, longest_ms)
             and not self._has_arrived(item, wallet or {})
         ]
         return {item.coin: item for item in (*landed, *(item for item in transfers if item.is_open))}
+
+    def _may_not_show(
+        self, transfer: Intent, wallet: Mapping[str, Decimal] | None, read_at: Moment, longest_ms: int
+    ) -> bool:
+        age_ms = read_at.exchange_ms - transfer.updated_at_ms
+        if wallet is None or age_ms >= SETTLING_DOWN_MS:
+            return age_ms < longest_ms
+        now_ms, shown = read_at.monotonic_ms, wallet.get(transfer.coin, Decimal(0))
+        last, since_ms, looked_ms = self._lacking.get(transfer.intent_id, (shown, now_ms, now_ms))
+        if last != shown or now_ms - looked_ms > 2 * longest_ms:
+            since_ms = now_ms
+        self._lacking[transfer.intent_id] = (shown, since_ms, now_ms)
+        return age_ms < longest_ms or now_ms - since_ms < longest_ms
 
     def _has_arrived(self, transfer: Intent, wallet: Mapping[str, Decimal]) -> bool:
         """Whether the Funding wallet shows all of the coins, but for what was spent since it was read."""
@@ -300,3 +348,11 @@ class Memory:
             for (loan, way, coin), item in self.refusals.items()
             if (loan, way) == (key, direction) and now.monotonic_ms < item.until_ms
         }
+
+
+def _landed_lately(item: Intent, now: Moment) -> bool:
+    return (
+        item.state in LANDED
+        and item.direction is not Direction.TRANSFER
+        and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
+    )

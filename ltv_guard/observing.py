@@ -21,6 +21,8 @@ from ltv_guard.reporting import Reporter
 from ltv_guard.settling import Settler
 from ltv_guard.sight import GuardOptions, Sight
 
+READ_AGAIN = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
+
 T = TypeVar("T")
 
 log = structlog.stdlib.get_logger()
@@ -109,7 +111,18 @@ class Observer:
         if doubted or any(loan.totals is not None for loan in sight.loans):
             sight.prices = await self._read("prices", self._account.prices())
         await self._read_histories(sight, self.own_channels(sight.books.keys()) - sight.asked, ())
+        await self._observe_again_if_old(sight)
         await self.observe_again_if_late(sight)
+
+    async def _observe_again_if_old(self, sight: Sight) -> None:
+        """A loan as it was before an adjustment that had been shown: another place may answer next."""
+        for _ in range(READ_AGAIN):
+            now = self._clock.now()
+            back = [loan for loan in sight.loans if self._gatherer.is_shown_as_before(loan, sight, now)]
+            if not back:
+                return
+            self._report.shown_as_before(back)
+            await self.observe(sight)
 
     async def _read_histories(
         self, sight: Sight, channels: Collection[Channel], intents: Sequence[Intent]

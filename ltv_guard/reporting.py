@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -26,7 +26,7 @@ CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.
 # What is told of a loan, and forgotten once it is gone.
 OF_A_LOAN = (
     *("amount", "decision", "pulled_in", "short", "closed"),
-    *("unanswered", "doubted", "aside", "additions"),
+    *("unanswered", "doubted", "old", "aside", "additions"),
 )
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
 # The beginnings of why nothing may be sent, as one word each.
@@ -207,6 +207,8 @@ class Reporter:
                 )
             elif decision.cause is not Cause.NOT_FRESH and self._notices.ended(topic):
                 log.warning("loan_believed_again", **_named(key))
+            if key not in self._memory.shown_as_before and self._notices.ended(("old", key)):
+                log.info("loan_shown_as_it_is", **_named(key))
 
     def amount(self, decision: Decision, *, free: bool) -> None:
         """An amount that the history could not tell from that of an open intent is not sent: said once."""
@@ -219,6 +221,13 @@ class Reporter:
             "settled yet, and the history could not tell the two apart: waiting for that one"
         )
         self._notices.once(topic, "warning", "adjustment_put_off", why=why)
+
+    def shown_as_before(self, loans: Collection[Loan]) -> None:
+        """The exchange shows loans as they were before an adjustment that it had shown already."""
+        why = "it is shown as it was before an adjustment that had been shown already: it is read again"
+        for loan in loans:
+            topic = ("old", loan.key)
+            self._notices.once(topic, "warning", "loan_shown_as_before", why=why, **_named(loan.key))
 
     def _pulled_in(self, decision: Decision) -> None:
         limits = thresholds(decision.policy, decision.loan)

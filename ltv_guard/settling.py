@@ -9,8 +9,8 @@ import structlog
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import OPEN, Intent, State
 from ltv_guard.core.loans import Channel, Direction, History, LoanBook, Moment, Product
-from ltv_guard.core.settlement import Evidence, Patience, Verdict, settle
-from ltv_guard.memory import DAY_MS, Memory
+from ltv_guard.core.settlement import EARLY_MS, Evidence, Patience, Verdict, settle
+from ltv_guard.memory import DAY_MS, SETTLING_DOWN_MS, Memory
 from ltv_guard.notices import Notices
 from ltv_guard.ports import Clock, Journal, WritePath
 from ltv_guard.sending import Sender, withdrawn
@@ -121,7 +121,26 @@ class Settler:
             return None
         if self._notices.ended(topic):
             log.info("history_available", **what)
+        history = self._with_what_it_lost(channel, history, since_ms)
         self._memory.histories[channel] = history
+        return history
+
+    def _with_what_it_lost(self, channel: Channel, history: History, since_ms: int) -> History:
+        """A history that lacks what it had shown is from an old replica; after ten minutes it is believed."""
+        topic = ("history lost rows", channel)
+        what = {"product": channel.product, "kind": channel.kind}
+        earlier = self._memory.histories.get(channel)
+        whole = history if earlier is None else history.with_what_it_lost(earlier, since_ms + EARLY_MS)
+        since = self._memory.history_old_since.get(channel, history.began.monotonic_ms)
+        if whole.is_old and history.began.monotonic_ms - since < SETTLING_DOWN_MS:
+            self._memory.history_old_since[channel] = since
+            lost = len(whole.rows) - len(history.rows)
+            why = "the history lacks rows that it had shown before: it proves nothing until they are back"
+            self._notices.once(topic, "warning", "history_shown_as_before", **what, rows=lost, why=why)
+            return whole
+        self._memory.history_old_since.pop(channel, None)
+        if self._notices.ended(topic):
+            log.info("history_shown_as_it_is", **what)
         return history
 
     def needs_history(self, channel: Channel, intents: Sequence[Intent], now: Moment) -> bool:

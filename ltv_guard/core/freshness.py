@@ -33,13 +33,15 @@ class Freshness:
     """`fresh`, or why the snapshot does not count for the loan yet.
 
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
-    before would make another add (repayment) no larger than a few hundredths.
+    before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
+    before, exactly.
     """
 
     fresh: bool
     why: str = ""
     collateral_is_new: bool = False
     harmless: bool = False
+    is_old: bool = False
 
 
 FRESH = Freshness(fresh=True)
@@ -86,10 +88,23 @@ def doubted_coins(loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, stead
     shown, step = shown_coins(last, loan)
     shows = _fit(shown, step or _digit_of(last), last, rows)
     if shows is Fit.PART:
-        return Freshness(fresh=False, why=f"it shows the {what} from before the last change")
+        return Freshness(fresh=False, why=f"it shows the {what} from before the last change", is_old=True)
     if shows is Fit.NEITHER and not steady:
         return Freshness(fresh=False, why=f"its {what} changed, and no row of the history tells how")
     return None
+
+
+def shows_before(loan: Loan, last: Intent, rows: Sequence[HistoryRow]) -> bool:
+    """Whether the loan is shown exactly as it was before `last`, which landed.
+
+    A debt is only told to within its interest, and may be borrowed anew: its LTV has to be the old one, too.
+    """
+    doubt = doubted_coins(loan, last, rows, steady=True)
+    if doubt is None or not doubt.is_old:
+        return False
+    if last.direction is not Direction.REPAY:
+        return True
+    return last.ltv_before > 0 and abs(loan.ltv / last.ltv_before - 1) <= NOISE
 
 
 def _digit_of(last: Intent) -> Decimal:

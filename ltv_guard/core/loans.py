@@ -267,10 +267,20 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A complete read of what one channel of an account shows, begun at `began`."""
+    """A complete read of what one channel of an account shows, begun at `began`.
+
+    `is_old`: it lacked rows that an earlier read had. They are among its rows, but it proves no absence.
+    """
 
     rows: tuple[HistoryRow, ...]
     began: Moment
+    is_old: bool = False
 
     def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
         return tuple(row for row in self.rows if row.key == key)
+
+    def with_what_it_lost(self, earlier: History, since_ms: int) -> History:
+        """This read with the rows from `since_ms` on that `earlier` had, and that it lacks."""
+        ids = {row.adjust_id for row in self.rows}
+        lost = tuple(row for row in earlier.rows if row.adjust_id not in ids and row.at_ms >= since_ms)
+        return replace(self, rows=(*self.rows, *lost), is_old=True) if lost else self

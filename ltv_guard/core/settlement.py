@@ -99,7 +99,16 @@ def settle(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience,
         return Verdict(intent=intent, watch=watch)
     if not window_is_over(intent, watch, evidence.history.began, patience):
         return Verdict(intent=intent, watch=watch, waiting="its receive window is not over")
-    if candidates:
+    return _not_found(intent, watch, evidence, patience, now, doubtful=bool(candidates))
+
+
+def _not_found(
+    intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment, *, doubtful: bool
+) -> Verdict:
+    """No row, or (doubtful) more than one that may be it."""
+    if evidence.history.is_old:
+        return Verdict(intent=intent, watch=watch, waiting="the history lacks rows that it had shown before")
+    if doubtful:
         return _ambiguous(intent, watch, evidence, patience, now)
     return _missing(intent, watch, evidence, patience, now, State.ABSENT)
 

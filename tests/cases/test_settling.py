@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e_world import ORDER, USER, scenario_of
+from e2e_world import NEEDY, ORDER, USER, scenario_of
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -41,4 +41,25 @@ async def test_a_coarse_coin_under_a_small_cap_never_runs_out_of_amounts(
         await world.until_quiet()
         assert len(world.effects()) > 3
         assert all(row.amount <= 1 for row in world.effects())
+        await world.judge()
+
+
+@pytest.mark.case(39)
+@pytest.mark.parametrize("reads", [1, 5])
+async def test_a_loan_shown_as_it_was_before_an_add_is_not_added_to_again_whenever_that_comes(
+    open_a_world: OpenWorld, reads: int
+) -> None:
+    """From an old replica, long after fresh reads were taken for the end of it."""
+    async with open_a_world(scenario_of(NEEDY["add"])) as world, world.guarded():
+        await world.until_settled_at_target()
+        seen = len(world.heard("cycle_finished"))
+        await world.until(lambda: len(world.heard("cycle_finished")) >= seen + 10)
+        now_s = world.exchange.moment().real_s
+        before = now_s - world.effects()[0].applied_s + 2
+        world.fault("stale_reads", endpoint="orders", seconds=before, times=reads)
+        await world.until(lambda: bool(world.heard("loan_shown_as_it_is")), within_s=12)
+        await world.until_quiet()
+        (said,) = world.heard("loan_shown_as_before")
+        assert said["loan_id"] == ORDER
+        assert len(world.effects()) == 1
         await world.judge()

@@ -134,6 +134,7 @@ class World:
     old_debt_ms: int = 0
     stale_wallet_ms: int = 0
     row_lag_ms: int = 0
+    old_rows_ms: int = 0
     prices_off: Decimal = Decimal(1)
     answers: list[str] = field(default_factory=list)
     answers_to: dict[Kind, list[str]] = field(default_factory=dict)
@@ -379,7 +380,7 @@ class World:
         return tuple(
             row.shown
             for row in self.rows
-            if row.visible_ms <= self.true_ms
+            if row.visible_ms <= self.true_ms - self.old_rows_ms
             and row.shown.at_ms >= since_ms
             and (row.shown.key.product, row.shown.direction.kind) == (product, kind)
         )

@@ -1,0 +1,135 @@
+"""Old facts after fresh ones: a loan, a wallet, a history from a replica that is a minute behind."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import structlog
+from exchange_model import World, a_guard, a_world
+from ways import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cycles, landed, states
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.intents import State
+from ltv_guard.core.loans import Direction, Kind, LoanKey
+from ltv_guard.guard import Guard
+
+MINUTE = 30  # cycles of two seconds
+
+
+@pytest.mark.parametrize("key", ["order", "pool"])
+@pytest.mark.parametrize("old_s", [61, 75, 300])
+async def test_a_read_from_before_an_add_is_never_acted_on(key: str, old_s: int) -> None:
+    world = a_world("0.79") if key == "order" else a_world(pool="0.79")
+    (loan,) = world.loans
+    guard = a_guard(world, MemoryJournal())
+    await cycles(guard, world, MINUTE)
+    assert landed(world) == [ADD]
+    world.stale_ms = old_s * 1000
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, MINUTE)
+    assert landed(world) == [ADD]
+    assert [item["loan_id"] for item in logs if item["event"] == "loan_shown_as_before"] == [loan.loan_id]
+    world.stale_ms = 0
+    with structlog.testing.capture_logs() as more:
+        await cycles(guard, world, 8)
+    assert [item["event"] for item in (*logs, *more)].count("loan_shown_as_it_is") == 1
+    await falls_and_is_saved(guard, world, loan)
+
+
+def fall_to(world: World, loan: LoanKey, ltv: str) -> None:
+    world.price = world.price * world.ltv(loan) / Decimal(ltv)
+    world.note()
+
+
+async def falls_and_is_saved(guard: Guard, world: World, loan: LoanKey) -> None:
+    """The next need is met: nothing of the doubt is left."""
+    before = world.applied[:]
+    fall_to(world, loan, "0.80")
+    await cycles(guard, world, 5)
+    assert len(world.applied) == len(before) + 1
+
+
+async def test_a_read_from_before_a_repayment_is_never_acted_on() -> None:
+    world = a_world("0.79", wallet="0", owed="1000000")
+    guard = a_guard(world, MemoryJournal(), policy=PAYS)
+    await cycles(guard, world, MINUTE)
+    paid = landed(world)
+    assert set(paid) == {REPAY}
+    world.stale_ms = 62_000
+    await cycles(guard, world, 4)
+    assert landed(world) == paid
+
+
+async def test_a_wallet_from_before_a_transfer_moves_nothing_again() -> None:
+    """The need passed before the coins were added, and comes again a minute later."""
+    world = a_world("0.79", wallet="0", unified="50")
+    guard = a_guard(world, MemoryJournal(), transfers=MOVES)
+    world.answers_to = {Kind.TRANSFER: ["pending:1500"]}
+    await cycles(guard, world, 1)
+    fall_to(world, ONE, "0.60")
+    await cycles(guard, world, MINUTE)
+    assert landed(world) == [TRANSFER]
+    fall_to(world, ONE, "0.79")
+    world.stale_wallet_ms = 90_000
+    await cycles(guard, world, 4)
+    assert landed(world).count(TRANSFER) == 1
+    world.stale_wallet_ms = 0
+    await cycles(guard, world, 8)
+    assert landed(world) == [TRANSFER, ADD]
+
+
+async def test_what_the_user_takes_out_of_the_wallet_is_moved_again_once_it_stays_so() -> None:
+    world = a_world("0.79", wallet="0.01", unified="50")
+    guard = a_guard(world, MemoryJournal(), transfers=MOVES)
+    await cycles(guard, world, MINUTE)
+    world.move_by_hand("BTC", world.wallet["BTC"])
+    fall_to(world, ONE, "0.76")
+    await cycles(guard, world, 20)
+    assert landed(world).count(TRANSFER) == 2
+
+
+async def test_a_history_that_lost_rows_proves_no_absence() -> None:
+    """An add is lost, as far as the old history tells: it landed."""
+    world, journal = a_world("0.79"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await cycles(guard, world, MINUTE)
+    fall_to(world, ONE, "0.76")
+    world.answers = ["lost_answer"]
+    world.old_rows_ms = 200_000
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 1)
+        world.stale_ms = 200_000
+        await cycles(guard, world, 20)
+    assert states(journal, ADD) == [State.CONFIRMED, State.UNKNOWN]
+    (said,) = [item for item in logs if item["event"] == "history_shown_as_before"]
+    assert said["rows"] == 1
+    world.old_rows_ms = world.stale_ms = 0
+    await cycles(guard, world, 10)
+    assert states(journal, ADD) == [State.CONFIRMED] * 2
+
+
+async def test_what_the_user_takes_out_by_hand_is_no_old_fact() -> None:
+    """A row tells of it: what was added is missing again, and is added again."""
+    world = a_world("0.79")
+    guard = a_guard(world, MemoryJournal())
+    await cycles(guard, world, MINUTE)
+    (added,) = [row.shown.amount for row in world.rows]
+    assert world.move(ONE, Direction.REDUCE, added, None)
+    await cycles(guard, world, 5)
+    assert landed(world) == [ADD, ADD]
+
+
+async def test_a_liquidation_of_just_as_many_coins_is_no_old_fact() -> None:
+    """Of a coarse coin that is no rare chance; it pays debt, and that tells."""
+    world = a_world("0.79", held="100", wallet="500", accuracy=0)
+    guard = a_guard(world, MemoryJournal())
+    await cycles(guard, world, MINUTE)
+    loan = world.loans[ONE]
+    added = loan.collateral - 100
+    assert added > 0
+    loan.collateral -= added
+    loan.debt -= added * world.price * 9 / 10
+    fall_to(world, ONE, "0.82")
+    await cycles(guard, world, 20)
+    assert world.ltv(ONE) < 0.7
