@@ -96,12 +96,15 @@ def main() -> None:
 def run(config: Path | None, *, once: bool) -> int:
     """Watch the loans, and adjust them."""
     loaded = settings.load(config)
-    _log_to_stdout(loaded)
-    return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded, adopted=_log_to_stdout))
+    _log(loaded)
+    try:
+        return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded, adopted=_log))
+    finally:
+        logs.flush()
 
 
-def _log_to_stdout(loaded: settings.Settings) -> None:
-    logs.configure(style=loaded.logging.format, level=loaded.logging.level, stream=sys.stdout)
+def _log(loaded: settings.Settings) -> None:
+    logs.configure_daemon(style=loaded.logging.format, level=loaded.logging.level)
 
 
 @main.command()

@@ -4,95 +4,160 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from decimal import Decimal
-from typing import Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ltv_guard.escaping import as_json, clean
+from ltv_guard.log_writer import Event, LogWriter, Outlet, Render, say, utc_now
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+Style = Literal["auto", "console", "json"]
 
 TRACEBACKS = {"exception", "stack"}
+FLUSH_S = 1.0  # how long the end of a run waits for lines that nobody takes
+
+_writer: LogWriter | None = None
 
 
-def configure(
-    *, style: Literal["auto", "console", "json"] = "auto", level: str = "INFO", stream: TextIO | None = None
-) -> None:
+def configure(*, style: Style = "auto", level: str = "INFO", stream: TextIO | None = None) -> None:
     """Sends our events, and warnings of the libraries, to `stream`: standard output by default.
 
     Where that is closed, to standard error. A log that can't be written stops nothing: the loans come first.
     """
-    stream = cast("TextIO", _Unfailing(stream or sys.stdout or sys.stderr))
+    outlet = Outlet(stream or sys.stdout or sys.stderr)
+    render = _renderer(style, isatty=outlet.isatty)
+    _send(level, lambda event: outlet.write(render(event) + "\n"))
+
+
+def configure_daemon(*, style: Style = "auto", level: str = "INFO") -> None:
+    """The same for a run, to standard output, but nobody who logs waits for whoever reads it.
+
+    May be called again, with what a reload has found. What Python itself would write to standard error, from
+    whatever thread, becomes a line as well.
+    """
+    global _writer  # noqa: PLW0603 - the log is as global as the streams are
+    outlet = Outlet(sys.stdout or sys.stderr, unbuffered=True)
+    render = _renderer(style, isatty=outlet.isatty)
+    if _writer is None:
+        _writer = LogWriter(outlet, render)
+    _writer.render = render
+    _send(level, _writer.put)
+    warnings.showwarning = _warned
+    sys.unraisablehook = _unraisable
+    threading.excepthook = _thread_failed
+
+
+def flush() -> None:
+    """Lets a run's last lines out, as far as somebody takes them, and says how many are lost."""
+    if _writer is not None and (lost := _writer.flush(FLUSH_S)):
+        say(f"{lost} log lines could not be written")
+
+
+def _send(level: str, take: Callable[[Event], object]) -> None:
+    def hand_over(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        take(event)
+        raise structlog.DropEvent
+
+    # An exception is put into words by whoever writes: for a traceback, source files are opened.
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _plain,
+        _caught,
     ]
-    # Locals are never dumped into a traceback: they may hold a secret.
-    renderer: list[Processor]
-    if style == "console" or (style == "auto" and stream.isatty()):
-        renderer = [
-            structlog.processors.format_exc_info,
-            _harmless,
-            structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ]
-    else:
-        renderer = [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=as_json),
-        ]
     structlog.configure(
-        processors=[*shared, *renderer],
+        processors=[*shared, hand_over],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.ReturnLoggerFactory(),  # never used; its default needs an open stream
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_OfLibraries(take)], level=logging.WARNING, force=True)
     # It warns of every beat that is skipped while the one before waits for a locked journal, which we tell.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
-class _Unfailing:
-    """A stream whose reader may go away, and whose disk may be full: that is told once, elsewhere."""
+def _renderer(style: Style, *, isatty: bool) -> Render:
+    """From an event to its line. Locals are never dumped into a traceback: they may hold a secret."""
+    steps: list[Processor]
+    if style == "console" or (style == "auto" and isatty):
+        steps = [
+            structlog.processors.format_exc_info,
+            _harmless,
+            structlog.dev.ConsoleRenderer(colors=isatty, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    else:
+        steps = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=as_json),
+        ]
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self._failed = False
+    def render(event: Event) -> str:
+        line: Any = _plain(event)
+        for step in steps:
+            line = step(None, event["level"], line)
+        return str(line)
 
-    def write(self, words: str) -> None:
-        self._try(lambda: self._stream and self._stream.write(words))
+    return render
 
-    def flush(self) -> None:
-        self._try(lambda: self._stream and self._stream.flush())
 
-    def isatty(self) -> bool:
-        return self._stream is not None and self._stream.isatty()
+class _OfLibraries(logging.Handler):
+    """What libraries log, as an event."""
 
-    def _try(self, act: Callable[[], object]) -> None:
+    def __init__(self, take: Callable[[Event], object]) -> None:
+        super().__init__()
+        self._take = take
+
+    def emit(self, record: logging.LogRecord) -> None:
         try:
-            act()
-        except (OSError, ValueError) as error:  # ValueError: it was closed
-            if not self._failed:
-                self._failed = True
-                _tell(getattr(error, "strerror", None) or str(error))
+            event = record.getMessage()
+        except Exception:  # noqa: BLE001 - its own arguments may not fit it, and the message is better than none
+            event = str(record.msg)
+        self._take(
+            {
+                **structlog.contextvars.get_contextvars(),
+                "event": event,
+                "level": record.levelname.lower(),
+                "timestamp": utc_now(),
+                "exc_info": record.exc_info,
+            }
+        )
 
 
-def _tell(why: str) -> None:
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"ltv-guard: the log can't be written ({why}): going on without it\n")
-        sys.stderr.flush()
+def _caught(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Which exception is meant by `exc_info=True` is known to the thread that handles it, and to no other."""
+    if event.get("exc_info") is True:
+        event["exc_info"] = sys.exc_info()
+    return event
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    # Python's own words quote the line, and so open the file.
+    logging.getLogger("python").warning("%s:%s: %s: %s", filename, lineno, category.__name__, message)
+
+
+def _unraisable(failed: UnraisableHookArgs) -> None:
+    error = failed.exc_value
+    logging.getLogger("python").error("%s", failed.err_msg or "exception ignored", exc_info=error)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_type is not SystemExit:
+        logging.getLogger("python").error("a thread failed", exc_info=failed.exc_value)
 
 
 def _harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -111,7 +176,7 @@ def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever an event carries
     return [_shown(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _plain(event: Event) -> EventDict:
     """Decimals as plain strings, and what is not there left out."""
     return {key: _value(value) for key, value in event.items() if value is not None}
 
