@@ -25,7 +25,9 @@ LEVELS = logging.getLevelNamesMapping()
 ROOM = {"debug": 1000, "info": 2000, "warning": 3000, "error": 3000, "critical": 4000}
 HURRIED = 50  # so many lines ahead of it, a critical one goes first
 AT_ONCE = 32  # lines in one write
-GATHER_S = 0.02  # what is logged so close together is written at once: to wake a thread costs more than a line
+GATHER_S = (
+    0.02  # what is logged so close together is written at once: to wake a thread costs more than a line
+)
 TELL_S = 10.0  # how often the count of dropped lines is told while they go on being dropped
 
 
