@@ -18,7 +18,7 @@ from ltv_guard.core.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.daemon import Daemon
 from ltv_guard.guard import Guard
 from ltv_guard.heartbeat import Heartbeat, banned_for_s
-from ltv_guard.journals import journal_of
+from ltv_guard.journals import journal_of, journal_to_read
 from ltv_guard.ports import Pause
 from ltv_guard.rehearsal import Rehearsal
 from ltv_guard.reloading import Reload
@@ -193,7 +193,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 async def plan(settings: Settings) -> list[AccountPlan]:
     """One read-only cycle of every account: decided on what the journal holds, nothing written anywhere."""
-    async with journal_of(settings) as journal:
+    async with journal_to_read(settings) as journal:
         banned_s = await banned_for_s(journal, settings.exchange.rest_url)
         async with wire(settings, Rehearsal(journal), live=False, banned_for_s=banned_s) as wiring:
             pauses = await journal.pauses()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from ltv_guard.account_check import examine
 from ltv_guard.adapters.journal import MemoryJournal, Run
-from ltv_guard.core.errors import ExchangeBanned, GuardError
+from ltv_guard.core.errors import ExchangeBanned, GuardError, JournalMissing
 from ltv_guard.daemon import SKEW_MS
 from ltv_guard.heartbeat import banned_for_s
 from ltv_guard.journals import journal_of, live_runs
@@ -28,16 +29,20 @@ async def check(settings: Settings) -> list[Finding]:
         findings.append(await _clock(settings, wiring))
         for name in wiring.accounts if wiring.ban.remaining_s == 0 else ():
             findings += await _key(settings, wiring, name)
+            findings += await examine(settings, wiring, name)
     return findings
 
 
 async def _journal(settings: Settings) -> tuple[list[Finding], float]:
     """What the journal says of itself, of pauses and of a daemon; and the seconds left of a ban."""
     try:
-        async with journal_of(settings) as journal:
+        async with journal_of(settings, create=False) as journal:
             pauses = await journal.pauses()
             runs = await live_runs(journal)
             banned_s = await banned_for_s(journal, settings.exchange.rest_url)
+    except JournalMissing:
+        found = f"{settings.journal.shown}, which the first run makes"
+        return [Finding(what="journal", good=True, found=found), *_daemons((), ())], 0.0
     except GuardError as error:
         mend = "mend the file, or set journal.url"
         return [Finding(what="journal", good=False, found=str(error), mend=mend)], 0.0

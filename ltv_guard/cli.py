@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ltv_guard import __version__, app, checking, demo, journals, logs, sandbox, settings, tables
+from ltv_guard import __version__, app, checking, demo, journals, logs, overheard, sandbox, settings, tables
 from ltv_guard.core.errors import GuardError, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.escaping import as_json, clean
@@ -130,10 +130,10 @@ def check(config: Path | None) -> int:
 def plan(config: Path | None, *, in_json: bool) -> int:
     """One read-only cycle: what it would do with each loan, and why."""
     loaded = settings.load(config)
-    logs.configure(style=loaded.logging.format, level="ERROR", stream=sys.stderr)
+    heard = overheard.listen()
 
     async def work() -> int:
-        plans = await app.plan(loaded)
+        plans = overheard.with_words(await app.plan(loaded), heard, live=loaded.mode == "live")
         if in_json:
             click.echo(as_json(tables.plans_as_json(plans), indent=2))
         else:

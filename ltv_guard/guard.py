@@ -17,6 +17,7 @@ from ltv_guard.core.policy import decide
 from ltv_guard.core.releasing import within_maximum
 from ltv_guard.core.rules import Rulebook
 from ltv_guard.gathering import Gatherer
+from ltv_guard.matching import Matcher
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
 from ltv_guard.observing import Observer
@@ -53,6 +54,7 @@ class Guard:
         seed: Callable[[], int],
         claim: Callable[[Identity], Awaitable[None]] | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        matcher: Matcher | None = None,
     ) -> None:
         self.options = options
         self.busy = False
@@ -63,6 +65,7 @@ class Guard:
         self._new_id = new_id
         self._seed = seed
         self._stopping = stopping
+        self._matcher = matcher
         self._owner: Owner | None = None
         self._started_ms = clock.now().monotonic_ms
         self._trusted = options.continuous
@@ -100,7 +103,15 @@ class Guard:
                 self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
                 if not (outcome.left_open or self._stopping()):  # it must not hold up what is under way
                     await self._standing.look_again()
+                    await self._compare_settings(outcome)
             return outcome
+
+    async def _compare_settings(self, outcome: Outcome) -> None:
+        """Once, when nothing presses: whether what the settings name exists at the exchange."""
+        pressing = outcome.blind or any(decision.breach for decision in outcome.decisions)
+        if self._matcher is not None and not pressing:
+            loans = [decision.loan for decision in outcome.decisions]
+            await self._matcher.look_once(loans, [item.key for item in outcome.set_aside])
 
     @property
     def trusts_journal(self) -> bool:
@@ -155,7 +166,12 @@ class Guard:
 
     async def know_ourselves(self) -> Owner | None:
         """Whose key this is: intents belong to the exchange's user. None while the exchange does not say."""
-        if self._owner is None and (owner := await self._standing.know()) is not None:
+        if self._owner is not None:
+            return self._owner
+        # Asked at the start as well, where no cycle has named the account yet.
+        with structlog.contextvars.bound_contextvars(account=self.options.account):
+            owner = await self._standing.know()
+        if owner is not None:
             since = self._clock.now().exchange_ms - self._gatherer.horizon_ms
             self._memory.remember(await self._journal.recent_intents(owner, since))
             self._owner = owner

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from yarl import URL
 
-from ltv_guard.adapters.journal import SqlJournal
+from ltv_guard.adapters.journal import MemoryJournal, SqlJournal
 from ltv_guard.core.errors import JournalUnavailable
 from ltv_guard.guard import Guard
 from ltv_guard.ports import Pause
@@ -67,7 +67,7 @@ class Heartbeat:
             log.critical("journal_unavailable", why=str(error))
 
 
-async def banned_for_s(journal: SqlJournal, rest_url: str) -> float:
+async def banned_for_s(journal: SqlJournal | MemoryJournal, rest_url: str) -> float:
     """What is left of a ban by this host that an earlier run met: seconds, 0 where there is none."""
     host = URL(rest_url).authority
     left = [ban.until_ms - _now_ms() for ban in await journal.bans() if ban.host == host]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from ltv_guard.adapters.journal import Run, SqlJournal, open_journal
+from ltv_guard.adapters.journal import MemoryJournal, Run, SqlJournal, open_journal
 from ltv_guard.core.errors import JournalMissing
 from ltv_guard.heartbeat import BEAT_S
 from ltv_guard.settings import ConfigError, JournalSettings
@@ -27,6 +27,20 @@ async def journal_of(
     """The journal, open. Raises JournalUnavailable; JournalMissing where there is none, and none is made."""
     url = settings.journal.url.get_secret_value()
     journal = await open_journal(url, writer=daemon, create=create)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+@asynccontextmanager
+async def journal_to_read(settings: JournalSettings) -> AsyncIterator[SqlJournal | MemoryJournal]:
+    """The journal, or an empty one in memory where there is none yet: looking makes none."""
+    journal: SqlJournal | MemoryJournal
+    try:
+        journal = await open_journal(settings.journal.url.get_secret_value(), writer=False, create=False)
+    except JournalMissing:
+        journal = MemoryJournal()
     try:
         yield journal
     finally:

@@ -74,6 +74,9 @@ class LoanExchange(WritePath, Protocol):
     async def loan(self, key: LoanKey) -> LoanBook:
         """That loan alone, in one request: nothing in it where it is not listed. Raises as `loans` does."""
 
+    async def collateral_coins(self) -> Collection[str]:
+        """Coins that its terms take as collateral. Raises ExchangeUnavailable."""
+
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins that may be released at this moment. Raises ExchangeUnavailable, NeedsHuman."""
 

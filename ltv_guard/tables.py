@@ -34,6 +34,17 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An event that the daemon would log, about a loan or (without one) about the account."""
+
+    level: str
+    event: str
+    why: str
+    product: str | None = None
+    loan_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPlan:
     """What `plan` found for one account. `withheld`: why nothing would be sent, if so."""
 
@@ -43,6 +54,7 @@ class AccountPlan:
     blind: bool = False
     why_blind: str = ""
     withheld: str | None = None
+    says: tuple[Said, ...] = ()
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -71,12 +83,20 @@ def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
             "loan_id": loan_id,
             "action": "set_aside",
             "reason": why,
+            "says": _says(plan, product, loan_id),
         }
         for plan in plans
         for product, loan_id, why in plan.set_aside
     ]
     blind = [
-        {"account": plan.account, "action": "blind", "reason": plan.why_blind} for plan in plans if plan.blind
+        {
+            "account": plan.account,
+            "action": "blind",
+            "reason": plan.why_blind,
+            "says": _says(plan, None, None),
+        }
+        for plan in plans
+        if plan.blind
     ]
     return loans + blind
 
@@ -108,7 +128,17 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "reachable_ltv": None if decision.reachable_ltv is None else format(decision.reachable_ltv, "f"),
         "rule": decision.policy.name,
         "withheld": plan.withheld,
+        "says": _says(plan, loan.key.product.value, loan.key.loan_id),
     }
+
+
+def _says(plan: AccountPlan, product: str | None, loan_id: str | None) -> list[dict[str, str]]:
+    """What the daemon would log of this loan; without one, of the account."""
+    return [
+        {"level": item.level, "event": item.event, "why": item.why}
+        for item in plan.says
+        if (item.product, item.loan_id) == (product, loan_id)
+    ]
 
 
 def _fall(ltv: Decimal, threshold: Decimal) -> str:
@@ -126,6 +156,17 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
     for plan in plans:
         if plan.withheld:
             terminal.print(clean(f"{plan.account}: nothing would be sent: {plan.withheld}"))
+    if any(plan.says for plan in plans):
+        terminal.print("The daemon would say:")
+    for plan in plans:
+        for item in plan.says:
+            loan = "" if item.loan_id is None else f", {_short_name(_named(item))}"
+            line = f"  {item.level.upper()} {item.event}, {plan.account}{loan}: {item.why}"
+            terminal.print(clean(line), style="red" if item.level == "critical" else None)
+
+
+def _named(item: Said) -> dict[str, Any]:
+    return {"product": item.product, "loan_id": item.loan_id}
 
 
 def _plan_table(rows: Sequence[dict[str, Any]], width: int) -> Table:

@@ -27,6 +27,7 @@ from ltv_guard.core.rules import (
 )
 from ltv_guard.core.settlement import Patience
 from ltv_guard.guard import Guard
+from ltv_guard.matching import Matcher, Matches
 from ltv_guard.ports import Identity, Journal, LoanExchange, WritePath
 from ltv_guard.settings import Account, Policy, Rule, Settings, UnifiedTransfer, Wallet
 from ltv_guard.sight import GuardOptions
@@ -43,6 +44,9 @@ class Wiring:
     clients: dict[str, bybit.BybitClient] = field(default_factory=dict)
     accounts: dict[str, bybit.BybitAccount] = field(default_factory=dict)
     guards: dict[str, Guard] = field(default_factory=dict)
+    products: dict[str, list[LoanExchange]] = field(default_factory=dict)
+    others: dict[str, list[WritePath]] = field(default_factory=dict)
+    matchers: dict[str, Matcher] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     clash: str | None = None
 
@@ -70,6 +74,7 @@ async def wire(
         clock=bybit.ExchangeClock(),
         ban=bybit.Ban(URL(url).authority, remaining_s=banned_for_s, on_ban=on_ban),
     )
+    matches = Matches({name: [rule.name for rule in item.rules] for name, item in settings.accounts.items()})
     async with AsyncExitStack() as stack:
         for name, account in settings.accounts.items():
             client = bybit.BybitClient(
@@ -81,14 +86,24 @@ async def wire(
                 request_timeout_s=float(settings.exchange.request_timeout_s),
             )
             stack.push_async_callback(client.close)
-            products = _products(account, client)
+            products = wiring.products[name] = _products(account, client)
+            others = wiring.others[name] = _other_writes(products, client)
             wiring.clients[name] = client
             wiring.accounts[name] = bybit.BybitAccount(client)
+            wiring.matchers[name] = Matcher(
+                name,
+                rulebook_of(account),
+                account=wiring.accounts[name],
+                products=products,
+                matches=matches,
+                clock=wiring.clock,
+                taken_for_granted=Policy().collateral_preference,
+            )
             wiring.guards[name] = Guard(
                 _options(settings, name, live=live, continuous=continuous),
                 account=wiring.accounts[name],
                 products=products,
-                others=_other_writes(products, client),
+                others=others,
                 journal=journal,
                 clock=wiring.clock,
                 rulebook=rulebook_of(account),
@@ -96,6 +111,7 @@ async def wire(
                 seed=lambda: secrets.randbelow(1_000_000),
                 claim=_Claim(wiring, settings.exchange.environment, name, products, own),
                 stopping=stopping,
+                matcher=wiring.matchers[name],
             )
         yield wiring
 

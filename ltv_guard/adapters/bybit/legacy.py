@@ -79,6 +79,10 @@ class LegacyLoans(Desk):
         loans, set_aside = parse_orders(rows, terms)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began, asked=asked)
 
+    async def collateral_coins(self) -> Collection[str]:
+        """Coins that the terms take as collateral."""
+        return (await self._terms.covering((), self.vip_level)).keys()
+
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins (of the order's one collateral coin) that may be released at this moment."""
         if loan.collateral_in(coin) is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
@@ -83,6 +83,10 @@ class PoolLoans(Desk):
 
     async def loan(self, key: LoanKey) -> LoanBook:  # noqa: ARG002 - there is but one
         return await self.loans()
+
+    async def collateral_coins(self) -> Collection[str]:
+        """Coins that the tiers take as collateral."""
+        return (await self._current_terms()).tiers.keys()
 
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins that may be released now (v5/new-crypto-loan/reduce-max-collateral-amt)."""
