@@ -20,7 +20,7 @@ from ltv_guard.adapters.bybit.pool_wire import (
 from ltv_guard.adapters.bybit.terms import parse_terms
 from ltv_guard.adapters.bybit.wire import parse_maximum
 from ltv_guard.adapters.bybit.writing import Desk, Endpoints
-from ltv_guard.core.errors import ExchangeUnavailable
+from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanKey, Product, SetAside
 
 POSITION = "/v5/crypto-loan-common/position"
@@ -130,7 +130,7 @@ class PoolLoans(Desk):
         """The pool's own terms tell none, those of the old product do. It must not need that product."""
         try:
             terms = parse_terms(await self._client.get(LEGACY_TERMS, signed=False), None)
-        except (ExchangeUnavailable, Nonsense):
+        except (ExchangeUnavailable, NeedsHuman, Nonsense):
             self._due_ms = self._client.clock.now().monotonic_ms + TERMS_RETRIED_MS
             return self._terms.accuracies if self._terms is not None else {}
         return {name: item.accuracy for name, item in terms.items()}
