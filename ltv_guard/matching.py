@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -87,7 +88,8 @@ class Matcher:
             keys={loan.key for loan in loans} | set(aside),
             products=[exchange.product for exchange in self._products],
         )
-        return self._matches.add(self._name, unmatched(self._rulebook, known))
+        found = [_with_hint(item, known.coins) for item in unmatched(self._rulebook, known)]
+        return self._matches.add(self._name, found)
 
     async def _coins(self, loans: Sequence[Loan]) -> frozenset[str]:
         """Every coin that the exchange has a price or terms for, or that stands in a loan."""
@@ -99,3 +101,8 @@ class Matcher:
                 debt.coin for debt in loan.debts
             }
         return frozenset(coins)
+
+
+def _with_hint(item: Unmatched, coins: Collection[str]) -> Unmatched:
+    alike = difflib.get_close_matches(item.coin or "", sorted(coins), n=1)
+    return replace(item, why=f"{item.why}; did you mean {alike[0]}?") if alike else item

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,10 +14,11 @@ SHOWN_IDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmatched:
-    """`key` is where it was written, `why` what is missing at the exchange."""
+    """`key` is where it was written, `why` what is missing at the exchange: a `coin`, or a loan."""
 
     key: str
     why: str
+    coin: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +34,16 @@ class Known:
 def unmatched(rulebook: Rulebook, known: Known) -> tuple[Unmatched, ...]:
     """Each setting that nothing at the exchange matches, in the order of the configuration."""
     found = [
-        Unmatched(key=f"{key}.{coin}", why=_no_coin(coin, known.coins))
+        Unmatched(key=f"{key}.{coin}", why=f"the exchange has no coin {coin}", coin=coin)
         for key, coin in _coins_of(rulebook)
         if coin not in known.coins
     ]
     for match, policy in rulebook.overrides:
-        why = _why_no_loan(match, known)
+        coins = (match.collateral_coin, match.loan_coin)
+        coin = next((name for name in coins if name is not None and name not in known.coins), None)
+        why = f"the exchange has no coin {coin}" if coin is not None else _why_no_loan(match, known)
         if why is not None:
-            found.append(Unmatched(key=policy.name, why=why))
+            found.append(Unmatched(key=policy.name, why=why, coin=coin))
     return tuple(dict.fromkeys(found))
 
 
@@ -87,17 +89,8 @@ def _why_no_loan(match: Match, known: Known) -> str | None:
     """Why the override is for no loan; None where it is, or may be once there is such a loan."""
     if match.product is not None and match.product not in known.products:
         return f"the account does not read {match.product} (accounts.NAME.products)"
-    for coin in (match.collateral_coin, match.loan_coin):
-        if coin is not None and coin not in known.coins:
-            return _no_coin(coin, known.coins)
     if match.order_id is None or any(key.loan_id == match.order_id for key in known.keys):
         return None
     ids = sorted(key.loan_id for key in known.keys)
     there = f"only {', '.join(ids[:SHOWN_IDS])}{' ...' if len(ids) > SHOWN_IDS else ''}" if ids else "no loan"
     return f"there is no loan {match.order_id}: the exchange shows {there}"
-
-
-def _no_coin(coin: str, coins: Collection[str]) -> str:
-    alike = difflib.get_close_matches(coin, sorted(coins), n=1, cutoff=0.6)
-    hint = f"; did you mean {alike[0]}?" if alike else ""
-    return f"the exchange has no coin {coin}{hint}"
