@@ -69,6 +69,7 @@ class Gatherer:
             open_intents=own,
             window_over=window_over,
             settling=not window_over if own else not (fresh.fresh or doubted_for_long),
+            awaits_row=any(item.key == loan.key for item in self._memory.awaiting_rows()),
             rescued=any(self._memory.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),

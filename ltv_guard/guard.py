@@ -194,6 +194,9 @@ class Guard:
         decisions = decide(self._gatherer.account(sight, self._clock.now()))
         if any(decision.needs_a_closer_look for decision in decisions):
             await self._observer.look_closer(sight)
+            sight.open_intents = await self._settler.settle_by_coins(
+                sight.open_intents, sight.books, sight.wallet
+            )
             decisions = decide(self._gatherer.account(sight, self._clock.now()))
         return decisions
 
@@ -271,6 +274,8 @@ class Guard:
                 intent = await self._plan(owner, sight, decision)
                 if intent is None:
                     return 0
+                if sight.wallet is not None and intent.coin in sight.wallet:
+                    self._memory.wallet_before[intent.intent_id] = sight.wallet[intent.coin]
                 after, refusal = await self._sender.send(intent, self._paths[intent.channel], sight.began)
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
                 log.warning("adjustment_put_off", why=str(error))

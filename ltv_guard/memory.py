@@ -8,7 +8,15 @@ from decimal import Decimal
 
 from ltv_guard.core.intents import SPENT, Intent, State
 from ltv_guard.core.loans import Channel, Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
-from ltv_guard.core.settlement import DEBT_DRIFT, EARLY_MS, RESOLVED_WITHIN_MS, Patience, Watch, is_told_apart
+from ltv_guard.core.settlement import (
+    DEBT_DRIFT,
+    EARLY_MS,
+    RESOLVED_WITHIN_MS,
+    Patience,
+    Watch,
+    is_told_apart,
+    row_of,
+)
 
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
@@ -46,6 +54,7 @@ class Memory:
     missed: dict[LoanKey, int] = field(default_factory=dict)
     refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
     shown_as_before: set[LoanKey] = field(default_factory=set)
+    wallet_before: dict[str, Decimal] = field(default_factory=dict)
     _fresh_since: dict[str, int] = field(default_factory=dict)
     _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
     _doubted_since: dict[str, int] = field(default_factory=dict)
@@ -69,6 +78,7 @@ class Memory:
             self.watches.pop(key, None)
             self._echoes_over.discard(key)
             self._let_go.discard(key)
+            self.wallet_before.pop(key, None)
             self._lacking.pop(key, None)
             self._doubted_since.pop(key, None)
             self._fresh_since.pop(key, None)
@@ -98,6 +108,13 @@ class Memory:
         ]
         first = min(fitting, key=lambda row: row.at_ms, default=None)
         return set() if first is None else {first.adjust_id}
+
+    def has_left(self, intent: Intent, wallet: Mapping[str, Decimal] | None) -> bool:
+        """Whether the wallet shows that an add's coins are gone from it; not known after a restart."""
+        before = self.wallet_before.get(intent.intent_id)
+        if before is None or wallet is None or intent.coin not in wallet:
+            return False
+        return wallet[intent.coin] <= before - intent.amount
 
     def has_rescue(self, first: Intent) -> bool:
         """Whether the one rescue of this intent was sent."""
@@ -207,9 +224,18 @@ class Memory:
         return now.monotonic_ms - max(since, default=now.monotonic_ms)
 
     def rows(self, key: LoanKey) -> tuple[HistoryRow, ...]:
-        """What the histories show of the loan, of every kind."""
+        """What the histories show of the loan, of every kind; and adds that are known to be in it."""
         found = [history for channel, history in self.histories.items() if channel.product is key.product]
-        return tuple(row for history in found for row in history.of(key))
+        shown = tuple(row for history in found for row in history.of(key))
+        return (*shown, *(row_of(item) for item in self.awaiting_rows() if item.key == key))
+
+    def awaiting_rows(self) -> list[Intent]:
+        """Adds that the loan's coins have confirmed, and whose rows no history has shown."""
+        awaiting = [item for item in self.intents.values() if item.awaits_row]
+        if not awaiting:
+            return []
+        shown = {(c.product, row.adjust_id) for c, history in self.histories.items() for row in history.rows}
+        return [item for item in awaiting if (item.key.product, item.adjust_id) not in shown]
 
     def amounts_taken(self, key: LoanKey) -> set[Decimal]:
         """Amounts that a new adjustment of the loan had better differ from: all that are remembered of it."""

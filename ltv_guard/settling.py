@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 
 import structlog
 
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import OPEN, Intent, State
-from ltv_guard.core.loans import Channel, Direction, History, LoanBook, Moment, Product
-from ltv_guard.core.settlement import EARLY_MS, Evidence, Patience, Verdict, settle
+from ltv_guard.core.loans import Channel, Direction, History, Loan, LoanBook, Moment, Product, RowStatus
+from ltv_guard.core.settlement import (
+    EARLY_MS,
+    Evidence,
+    Patience,
+    Verdict,
+    coins_are_in,
+    confirmed_by_coins,
+    settle,
+    shown_coins,
+)
 from ltv_guard.memory import DAY_MS, SETTLING_DOWN_MS, Memory
 from ltv_guard.notices import Notices
 from ltv_guard.ports import Clock, Journal, WritePath
@@ -149,6 +159,8 @@ class Settler:
             return True
         if self._memory.has_landed_in(channel, now):
             return True
+        if any(item.channel == channel for item in self._memory.awaiting_rows()):
+            return True
         last = self._memory.histories.get(channel)
         look_again = last is None or now.ms_since(last.began) > ABSENT_LOOK_MS
         return look_again and bool(self._memory.absent(channel, now))
@@ -160,6 +172,7 @@ class Settler:
         histories: Mapping[Channel, History],
     ) -> tuple[Intent, ...]:
         """Judges every open intent whose product's loans and history were read. Returns what stays open."""
+        self._hear_of_awaited_rows(histories)
         still_open = []
         for intent in intents:
             if self._is_too_old(intent):
@@ -177,6 +190,71 @@ class Settler:
             for intent in self._memory.absent(channel, self._clock.now()):
                 await self._judge(intent, books.get(channel.product), history)
         return tuple(still_open)
+
+    async def settle_by_coins(
+        self,
+        intents: Sequence[Intent],
+        books: Mapping[Product, LoanBook],
+        wallet: Mapping[str, Decimal] | None,
+    ) -> tuple[Intent, ...]:
+        """Accepted adds whose coins are in the loan, and not in the wallet, hold up no further add.
+
+        The history may fail for minutes. Releases and repayments wait for it. Returns what stays open.
+        """
+        still_open = []
+        for intent in intents:
+            book = books.get(intent.key.product)
+            loan = None if book is None else book.loan(intent.key)
+            if book is None or loan is None or not self._are_its_coins_in(intent, loan, book.began, wallet):
+                still_open.append(intent)
+                continue
+            after = confirmed_by_coins(intent, self._clock.now())
+            await self._journal.record(intent, after)
+            self._memory.remember([after])
+            self._announce(intent, after)
+            self._memory.taken(intent)
+        return tuple(still_open)
+
+    def _are_its_coins_in(
+        self, intent: Intent, loan: Loan, began: Moment, wallet: Mapping[str, Decimal] | None
+    ) -> bool:
+        if intent.state is not State.ACCEPTED:
+            return False
+        rows, siblings = self._memory.rows(intent.key), self._memory.sibling_changes(intent)
+        if not coins_are_in(intent, rows, loan, siblings):
+            return False
+        coins, _ = shown_coins(intent, loan)
+        what = (intent.key, intent.direction.kind, intent.coin)
+        lasts_ms = self._memory.shown_for_ms(what, coins, began)
+        return self._memory.has_left(intent, wallet) or lasts_ms > 2 * self._patience.history_lag_ms
+
+    def _hear_of_awaited_rows(self, histories: Mapping[Channel, History]) -> None:
+        """What became of the rows of adds that their coins had confirmed."""
+        failed = {
+            row.adjust_id
+            for history in histories.values()
+            for row in history.rows
+            if row.status is RowStatus.FAILED
+        }
+        for item in self._memory.awaiting_rows():
+            waited_ms = self._clock.now().exchange_ms - item.updated_at_ms
+            if waited_ms >= PATIENCE_WITH_EXCHANGE_MS:
+                self._complain(
+                    item, "its row in the history: releases and repayments wait for it, adds do not"
+                )
+        for item in self._memory.intents.values():
+            if item.awaits_row and item not in self._memory.awaiting_rows():
+                self._notices.ended(("slow", item.intent_id))
+                if item.adjust_id in failed:
+                    why = "its coins were in the loan, and the history says that it failed"
+                    self._notices.grave(
+                        ("failed", item.intent_id),
+                        why,
+                        "adjustment_contradicted",
+                        intent_id=item.intent_id,
+                        why=why,
+                        **_loan_of(item),
+                    )
 
     async def _judge(self, intent: Intent, book: LoanBook | None, history: History) -> Verdict:
         now = self._clock.now()
@@ -212,6 +290,7 @@ class Settler:
             adjust_id=after.adjust_id,
             ltv_after=after.ltv_after,
             late=late,
+            row_awaited=after.awaits_row,
             ret_code=after.ret_code,
             ret_msg=after.ret_msg,
             **_loan_of(after),

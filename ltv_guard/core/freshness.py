@@ -13,7 +13,7 @@ from enum import Enum
 
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Collateral, Debt, Direction, HistoryRow, Loan, Moment
-from ltv_guard.core.settlement import rows_since, shown_coins, starting_points
+from ltv_guard.core.settlement import row_of, rows_since, shown_coins, starting_points
 from ltv_guard.core.valuation import Holding, Unit, counted_usd
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
@@ -146,16 +146,7 @@ def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
         known = any(row.adjust_id == last.adjust_id for row in since)
     if known:
         return since
-    own = HistoryRow(
-        adjust_id=last.adjust_id or "",
-        key=last.key,
-        coin=last.coin,
-        direction=last.direction,
-        amount=last.amount,
-        at_ms=max(last.observed_at_ms + 1, last.signed_at_ms or 0),
-        ltv_before=None,
-        ltv_after=None,
-    )
+    own = row_of(last)
     return sorted([*since, own], key=lambda row: row.at_ms)
 
 
@@ -212,7 +203,20 @@ def _led_to(
         return Led(moved=moved, ltv=last.ltv_before / moved)
     own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
-    return Led(moved=before / after, ltv=after) if before and after else None
+    if before and after:
+        return Led(moved=before / after, ltv=after)
+    return _led_by_value(loan, last, loan.totals.collateral_usd) if last.awaits_row else None
+
+
+def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> Led | None:
+    """Where a pool was led by what its coins are shown to count for, where no row tells of it yet."""
+    held = loan.collateral_in(last.coin)
+    if held is None or held.amount <= 0 or not held.value_usd or last.ltv_before <= 0:
+        return None
+    before = counted - held.value_usd * last.change / held.amount
+    if before <= 0 or counted <= 0:
+        return None
+    return Led(moved=counted / before, ltv=last.ltv_before * before / counted)
 
 
 def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> Led | None:

@@ -48,6 +48,8 @@ OPEN = frozenset({State.PLANNED, State.SENT, State.ACCEPTED, State.UNKNOWN})
 # An effect of these may exist on the exchange, so budgets count them.
 SPENT = OPEN | {State.CONFIRMED, State.AMBIGUOUS}
 
+SHOWN = "accepted, and its coins are in the loan: its row in the history is still awaited"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
@@ -90,6 +92,11 @@ class Intent:
     @property
     def is_open(self) -> bool:
         return self.state in OPEN
+
+    @property
+    def awaits_row(self) -> bool:
+        """Whether it was confirmed by what the loan holds, and not by the history."""
+        return self.state is State.CONFIRMED and self.ret_msg == SHOWN
 
     @property
     def channel(self) -> Channel:

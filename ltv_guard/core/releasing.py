@@ -62,6 +62,7 @@ def _why_not_release(facts: LoanFacts, account: AccountFacts, coin: str | None) 
         (facts.low_for_ms < rule.after_ms, "not for long enough"),
         (is_resting(facts), "the last episode or release ended too recently"),
         (any(other.open_intents for other in account.loans), "an adjustment of the account is open"),
+        (any(other.awaits_row for other in account.loans), "an add of the account is in no history yet"),
         (_someone_is_in_rescue(account), "a loan of the account is being rescued"),
         (added_by_hand, "collateral was added by hand"),
         (coin in facts.unreleasable, facts.unreleasable.get(coin or "", "")),

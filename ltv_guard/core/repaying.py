@@ -37,6 +37,9 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
     rule = need.facts.policy.repay
     if not rule.enabled or short.cause is not Cause.SHORT:
         return short
+    if need.facts.awaits_row:
+        note = "repaying: the history does not show the last add yet"
+        return replace(short, held_back=(*short.held_back, note))
     coins = _would_help(need)
     passing = [coin for coin in coins if coin in need.facts.passing or purse.may_move_soon(coin)]
     if passing:

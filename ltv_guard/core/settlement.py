@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
 
-from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.intents import SHOWN, Intent, State
 from ltv_guard.core.loans import Direction, History, HistoryRow, Loan, Moment, RowStatus
 
 EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
@@ -185,6 +185,46 @@ def _missing(
     if began.ms_since(first) < lag_ms:
         return Verdict(intent=intent, watch=watch, waiting="not in the history; looking once more")
     return Verdict(intent=intent.to(end, now.exchange_ms), watch=watch)
+
+
+def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
+    """An accepted add whose coins are in the loan: as good as confirmed for adding more."""
+    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=SHOWN)
+
+
+def coins_are_in(
+    intent: Intent, rows: Iterable[HistoryRow], loan: Loan, siblings: Collection[Decimal] = ()
+) -> bool:
+    """Whether the loan holds exactly what an add brings, beside what is known, and nothing else explains it.
+
+    `siblings` are changes that other open intents of the loan may have made.
+    """
+    if intent.direction is not Direction.ADD:
+        return False
+    amount, step = shown_coins(intent, loan)
+    near = step if intent.amount > 2 * step else Decimal(0)
+    known = [row for row in rows if row.adjust_id != intent.adjust_id]
+    bases, after = starting_points(intent, rows_since(intent, known))
+    explained = sum((row.change for row in after), Decimal(0))
+    readings = [amount - base - explained for base in bases]
+    others = (Decimal(0), *siblings)
+    with_it = any(abs(value - intent.change - other) <= near for value in readings for other in others)
+    without = any(abs(value - other) <= near for value in readings for other in others)
+    return with_it and not without
+
+
+def row_of(intent: Intent) -> HistoryRow:
+    """The row that an intent which landed has in the history, which may lag, or can't be read."""
+    return HistoryRow(
+        adjust_id=intent.adjust_id or "",
+        key=intent.key,
+        coin=intent.coin,
+        direction=intent.direction,
+        amount=intent.amount,
+        at_ms=max(intent.observed_at_ms + 1, intent.signed_at_ms or 0),
+        ltv_before=None,
+        ltv_after=None,
+    )
 
 
 def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e_world import NEEDY, ORDER, USER, scenario_of
+from e2e_world import AN_ORDER, NEEDY, ORDER, PRODUCTS, USER, Product, crossed, scenario_of
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -62,4 +62,27 @@ async def test_a_loan_shown_as_it_was_before_an_add_is_not_added_to_again_whenev
         (said,) = world.heard("loan_shown_as_before")
         assert said["loan_id"] == ORDER
         assert len(world.effects()) == 1
+        await world.judge()
+
+
+@pytest.mark.case(38)
+@pytest.mark.parametrize(
+    ("product", "trouble"),
+    crossed(PRODUCTS, ["500", "dropped"], stays=lambda *case: case == (AN_ORDER, "500")),
+)
+async def test_adds_go_on_while_the_history_fails_and_prices_fall(
+    open_a_world: OpenWorld, product: Product, trouble: str
+) -> None:
+    """Each is accepted, and shows in the loan. What the history is needed for waits for it."""
+    config = {"schedule": {"max_snapshot_age_s": 5}}
+    async with open_a_world(scenario_of(NEEDY["add"], product), config=config) as world, world.guarded():
+        kind = {"500": "http_error", "dropped": "close_before"}[trouble]
+        world.fault(kind, endpoint="history", status=500, times=None)
+        for count, price in enumerate((38000, 32000, 26000), start=1):
+            world.price(price)
+            await world.until(lambda count=count: len(world.effects()) == count, within_s=10)
+            await world.until(world.is_at_target, within_s=10)
+        assert [row.direction for row in world.effects()] == ["add"] * 3
+        world.exchange.clear_faults()
+        await world.until_quiet()
         await world.judge()

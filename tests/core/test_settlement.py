@@ -34,6 +34,7 @@ from ltv_guard.core.settlement import (
     Patience,
     Verdict,
     Watch,
+    coins_are_in,
     is_told_apart,
     rows_since,
     settle,
@@ -498,3 +499,38 @@ def test_an_amount_may_be_used_again_once_its_last_use_cannot_be_mistaken(
     about: Intent, at: int, *, expected: bool
 ) -> None:
     assert is_told_apart(about, PATIENCE, moment(at)) is expected
+
+
+@pytest.mark.parametrize(
+    ("holds", "rows", "siblings", "expected"),
+    [
+        ("1.10000137", [], [], True),
+        ("1", [], [], False),
+        ("1.10000136", [], [], True),  # a displayed digit
+        ("1.1001", [], [], False),
+        ("1.30000137", [row("hand", "0.2")], [], True),
+        ("1.2", [row("hand", "0.2")], [], False),
+        ("1.15000137", [], ["0.05"], True),
+        ("1.05", [], ["0.05"], False),
+        ("1.10000137", [], [OURS], False),  # it may be the other's
+        ("1.10000137", [row("hand", OURS)], [], False),  # a row explains it
+        ("1.10000137", [row("own", OURS)], [], True),  # its own does not count against it
+    ],
+)
+def test_an_accepted_add_is_in_the_loan_where_nothing_else_explains_its_coins(
+    holds: str, rows: list[HistoryRow], siblings: list[str], *, expected: bool
+) -> None:
+    accepted = intent(State.ACCEPTED, adjust_id="own")
+    assert coins_are_in(accepted, rows, loan(held=holds), [D(item) for item in siblings]) is expected
+
+
+def test_coins_that_left_are_never_taken_for_a_release_or_a_repayment() -> None:
+    for direction in (REDUCE, Direction.REPAY):
+        accepted = intent(State.ACCEPTED, adjust_id="own", direction=direction)
+        assert not coins_are_in(accepted, [], loan(held="0.89999863"))
+
+
+@pytest.mark.parametrize(("holds", "expected"), [("101", True), ("100", False), ("102", False)])
+def test_coins_without_decimals_are_counted_exactly(holds: str, *, expected: bool) -> None:
+    accepted = intent(State.ACCEPTED, adjust_id="own", amount="1", before="100")
+    assert coins_are_in(accepted, [], loan(held=holds, accuracy=0)) is expected

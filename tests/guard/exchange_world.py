@@ -298,6 +298,11 @@ class World:
         found = (n for n, row in enumerate(self.rows) if intent_id is not None and row.intent_id == intent_id)
         return next(found, None)
 
+    def fail_rows(self) -> None:
+        """The history says of everything that it failed."""
+        failed = RowStatus.FAILED
+        self.rows = [replace(row, shown=replace(row.shown, status=failed)) for row in self.rows]
+
     def liquidate_part(self, key: LoanKey, share: Decimal) -> None:
         loan = self.loans[key]
         sold = (loan.collateral * share).quantize(STEP)

@@ -1,0 +1,108 @@
+"""The history fails for minutes, adds are accepted, prices fall: adding goes on, all else waits for it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import structlog
+from exchange_model import World, a_guard, a_world
+from ways import ADD, PAYS, REPAY, cycles, landed, states
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.intents import State
+from ltv_guard.core.loans import Direction, LoanKey
+
+FALL = ("0.79", "0.78", "0.83", "0.76", "0.90")
+
+
+def the_loan(kind: str, **wallet: str) -> tuple[World, LoanKey]:
+    world = a_world("0.60", **wallet) if kind == "order" else a_world(pool="0.60", **wallet)
+    (key,) = world.loans
+    return world, key
+
+
+def move_to(world: World, key: LoanKey, ltv: str) -> None:
+    world.price = world.price * world.ltv(key) / Decimal(ltv)
+    world.note()
+
+
+@pytest.mark.parametrize("kind", ["order", "pool"])
+@pytest.mark.parametrize("lag_ms", [0, 3_000])
+async def test_each_need_of_a_long_fall_is_met_once(kind: str, lag_ms: int) -> None:
+    world, key = the_loan(kind)
+    journal = MemoryJournal()
+    guard = a_guard(world, journal)
+    world.history_down, world.stale_ms, world.old_ltv_ms = True, lag_ms, lag_ms
+    await cycles(guard, world, 2)
+    for count, ltv in enumerate(FALL, start=1):
+        move_to(world, key, ltv)
+        await cycles(guard, world, 12)
+        assert landed(world) == [ADD] * count
+        assert world.ltv(key) <= Decimal("0.6501")
+    assert states(journal, ADD)[:-1] == [State.CONFIRMED] * (len(FALL) - 1)
+
+
+async def test_a_release_waits_for_the_rows_and_the_wait_is_told() -> None:
+    world, key = the_loan("order")
+    guard = a_guard(world, MemoryJournal())
+    world.history_down = True
+    for ltv in FALL[:2]:
+        move_to(world, key, ltv)
+        await cycles(guard, world, 6)
+    move_to(world, key, "0.30")
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 60)
+    assert landed(world) == [ADD, ADD]
+    told = [item["waiting_for"] for item in logs if item["event"] == "adjustment_unsettled"]
+    assert any("releases and repayments wait" in why for why in told)
+    world.history_down = False
+    await cycles(guard, world, 60)
+    assert landed(world) == [ADD, ADD, Direction.REDUCE]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_repayment_waits_for_the_rows(*, restarts: bool) -> None:
+    """A restart forgets which wallet there was before the add: the loan has to show it for longer then."""
+    world, key = the_loan("order", wallet="0.25", owed="1000000")
+    journal = MemoryJournal()
+    guard = a_guard(world, journal, policy=PAYS)
+    world.history_down = True
+    move_to(world, key, "0.79")
+    await cycles(guard, world, 2)
+    assert landed(world) == [ADD]
+    if restarts:
+        guard = a_guard(world, MemoryJournal.restored(journal.snapshot()), policy=PAYS)
+    move_to(world, key, "0.79")
+    await cycles(guard, world, 20)
+    assert REPAY not in landed(world)
+    world.history_down = False
+    await cycles(guard, world, 20)
+    assert REPAY in landed(world)
+
+
+async def test_what_is_only_accepted_and_not_in_the_loan_is_waited_for() -> None:
+    world, key = the_loan("pool")
+    journal = MemoryJournal()
+    guard = a_guard(world, journal)
+    world.history_down = True
+    world.answers = ["pending:60000"]
+    move_to(world, key, "0.78")
+    await cycles(guard, world, 15)
+    assert landed(world) == []
+    assert states(journal, ADD) == [State.ACCEPTED]
+
+
+async def test_an_add_that_its_coins_confirmed_and_the_history_calls_failed_is_told() -> None:
+    world, key = the_loan("order")
+    guard = a_guard(world, MemoryJournal())
+    world.history_down = True
+    move_to(world, key, "0.79")
+    await cycles(guard, world, 6)
+    move_to(world, key, "0.79")
+    await cycles(guard, world, 2)
+    world.fail_rows()
+    world.history_down = False
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 3)
+    assert "adjustment_contradicted" in [item["event"] for item in logs]
