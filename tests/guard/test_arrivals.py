@@ -39,10 +39,18 @@ def intent(name: str, direction: Direction, amount: str, **about: object) -> Int
 def is_on_its_way(
     wallet: str, *others: Intent, state: State = State.CONFIRMED, after_ms: int = 3_000
 ) -> bool:
+    return are_on_their_way(wallet, *others, state=state, after_ms=(after_ms,))[-1]
+
+
+def are_on_their_way(
+    wallet: str, *others: Intent, after_ms: tuple[int, ...], state: State = State.CONFIRMED
+) -> list[bool]:
+    """At each of several reads of the wallet."""
     memory = Memory()
     memory.remember([intent("moved", Direction.TRANSFER, "0.09", state=state), *others])
-    now = Moment(exchange_ms=START_MS + after_ms, monotonic_ms=after_ms)
-    return "BTC" in memory.on_the_way({"BTC": Decimal(wallet)}, now, longest_ms=ECHO_MS)
+    reads = [Moment(exchange_ms=START_MS + ms, monotonic_ms=ms) for ms in after_ms]
+    shown = {"BTC": Decimal(wallet)}
+    return ["BTC" in memory.on_the_way(shown, read, longest_ms=ECHO_MS) for read in reads]
 
 
 LATER = intent("later", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.ACCEPTED)
@@ -74,7 +82,15 @@ def test_it_has_arrived_once_all_shows_but_what_was_spent_since(
 
 
 def test_what_does_not_show_for_longer_than_old_facts_can_is_gone() -> None:
-    assert not is_on_its_way("0.06", after_ms=2_000 + ECHO_MS)
+    looks = (2_000, 8_000, 2_000 + ECHO_MS)
+    assert are_on_their_way("0.06", after_ms=looks) == [True, True, False]
+
+
+def test_one_read_that_does_not_show_it_minutes_later_is_old() -> None:
+    looks = (120_000, 126_000, 120_000 + ECHO_MS)
+    assert are_on_their_way("0.06", after_ms=looks) == [True, True, False]
+    assert are_on_their_way("0.06", after_ms=(120_000, 180_000)) == [True, True]  # nobody looked between
+    assert are_on_their_way("0.06", after_ms=(603_000,)) == [False]
 
 
 def test_an_open_one_is_on_its_way_whatever_shows() -> None:
