@@ -58,7 +58,7 @@ class Gatherer:
         policy = self._rulebook.policy_for(loan)
         began = sight.asked_at(loan.key)
         episode = sight.episodes.get(loan.key)
-        own = tuple(intent for intent in sight.open_intents if intent.key == loan.key)
+        own = tuple(intent for intent in sight.open_now if intent.key == loan.key)
         window_over = all(self._is_overdue(intent, began, now) for intent in own)
         fresh = self.freshness(loan, sight, now)
         doubted_for_long = self._memory.doubted_for_ms(loan.key, now) > self.echo_ms

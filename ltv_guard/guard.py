@@ -12,7 +12,7 @@ from ltv_guard.conditions import Conditions
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
 from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Kind, Owner, Product
+from ltv_guard.core.loans import Direction, Kind, Moment, Owner, Product
 from ltv_guard.core.policy import decide
 from ltv_guard.core.releasing import within_maximum
 from ltv_guard.core.rules import Rulebook
@@ -26,10 +26,12 @@ from ltv_guard.ports import AccountExchange, Clock, Episode, Identity, Journal, 
 from ltv_guard.reporting import Reporter
 from ltv_guard.sending import Sender
 from ltv_guard.settling import Settler
-from ltv_guard.sight import GuardOptions, Outcome, Sight
+from ltv_guard.sight import GuardOptions, Outcome, Sight, TooOld
+from ltv_guard.slowness import Slowness
 from ltv_guard.standing import Standing
 
-LATEST_START = 0.6  # of max_snapshot_age: beyond it a cycle begins no further adjustment
+LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adjustments
+READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
 
 log = structlog.stdlib.get_logger()
 
@@ -75,6 +77,7 @@ class Guard:
         self._gatherer = Gatherer(options, rulebook, self._memory)
         self._notices = Notices(lambda: clock.now().monotonic_ms)
         self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
+        self._slowness = Slowness(self._notices, longest_ms=options.max_snapshot_age_ms)
         self._standing = Standing(options, account, clock, self._report, claim)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
         self._settler = Settler(journal, clock, self._memory, self._notices, self._sender, options.patience)
@@ -126,6 +129,7 @@ class Guard:
     async def drain(self) -> None:
         """Waits for what has left to be answered and journalled."""
         await self._sender.drain()
+        await self._observer.close()
 
     async def _cycle(self) -> tuple[Outcome, str | None]:
         owner = await self.know_ourselves()
@@ -159,6 +163,7 @@ class Guard:
             actions=actions,
             left_open=len(sight.open_intents) + actions,
             blind=len(sight.books) < len(self._products),
+            slow=self._slowness.tell(sight),
             why_blind=self._report.why_blind,
             set_aside=tuple(item for book in sight.books.values() for item in book.set_aside),
             decisions=decisions,
@@ -186,7 +191,6 @@ class Guard:
         await self._observer.read_what_settles(sight, intents, trusted=self._trusted)
         sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
         sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
-        await self._observer.observe_again_if_late(sight)
 
     # Decide: the facts of every loan, then one pure function.
 
@@ -255,16 +259,35 @@ class Guard:
         return sum(item for item in done if isinstance(item, int))
 
     async def _act_in_turn(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
-        actions = 0
+        actions, began = 0, self._clock.now()
+        # For no longer than the reading took, where that is slow: others may need help by then.
+        span_ms = max(LATEST_START * self.options.max_snapshot_age_ms, self._observer.age_ms(sight))
         for decision in decisions:
             if self._stopping() or self._standing.is_lost:
                 break
-            if self._observer.age_ms(sight) > self.options.max_snapshot_age_ms * (
-                LATEST_START if actions else 1
-            ):
-                break  # the next would wait for its turn, and leave on facts that are too old
-            actions += await self._adjust(owner, sight, decision)
+            if actions and self._clock.now().ms_since(began) > span_ms:
+                break
+            current = await self._on_facts_of_now(sight, decision)
+            if current is not None:
+                actions += await self._adjust(owner, sight, current)
         return actions
+
+    async def _on_facts_of_now(self, sight: Sight, decision: Decision) -> Decision | None:
+        """The decision, made anew where its loan was read a while ago; None where it no longer holds."""
+        key, releases = decision.loan.key, decision.direction is Direction.REDUCE
+        is_old = self._observer.age_of_ms(sight, key) > READ_AGAIN * self.options.max_snapshot_age_ms
+        if is_old and not releases and await self._observer.read_again(sight, key):
+            anew = decide(self._gatherer.account(sight, self._clock.now()))
+            found = next((item for item in anew if item.loan.key == key), None)
+            if found is None or found.kind is not decision.kind:
+                return None
+            self._report.decisions([found], sight.withheld)
+            decision = found
+        return None if self._note_if_too_old(sight, decision) else decision
+
+    def _facts_began(self, sight: Sight, decision: Decision) -> Moment:
+        # A release is made on nothing old at all: a loan that was not looked at may need the coins.
+        return sight.began if decision.direction is Direction.REDUCE else sight.asked_at(decision.loan.key)
 
     async def _adjust(self, owner: Owner, sight: Sight, decision: Decision) -> int:
         """One adjustment, from decision to answer. A loan that fails here does not stop the others."""
@@ -276,7 +299,10 @@ class Guard:
                     return 0
                 if sight.wallet is not None and intent.coin in sight.wallet:
                     self._memory.wallet_before[intent.intent_id] = sight.wallet[intent.coin]
-                after, refusal = await self._sender.send(intent, self._paths[intent.channel], sight.began)
+                sight.begun[intent.intent_id] = intent
+                facts_began = self._facts_began(sight, decision)
+                after, refusal = await self._sender.send(intent, self._paths[intent.channel], facts_began)
+                sight.begun[intent.intent_id] = after
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
                 log.warning("adjustment_put_off", why=str(error))
                 return 0
@@ -286,8 +312,16 @@ class Guard:
             if after.is_open:
                 self._memory.watch(after, self._clock.now())
             elif after.state is State.WITHDRAWN:
+                self._note_if_too_old(sight, decision)
                 return 0
             return 1
+
+    def _note_if_too_old(self, sight: Sight, decision: Decision) -> bool:
+        age_ms = self._clock.now().ms_since(self._facts_began(sight, decision))
+        if age_ms > self.options.max_snapshot_age_ms:
+            sight.too_old.append(TooOld(decision, age_ms))
+            return True
+        return False
 
     async def _plan(self, owner: Owner, sight: Sight, decision: Decision) -> Intent | None:
         if decision.direction is Direction.REDUCE:
@@ -297,7 +331,7 @@ class Guard:
             owner=owner,
             account=self.options.account,
             intent_id=self._new_id(),
-            observed=sight.books[decision.loan.key.product].began,
+            observed=sight.asked_at(decision.loan.key),
             now=self._clock.now(),
             memory=self._memory,
             patience=self.options.patience,
@@ -316,7 +350,8 @@ class Guard:
         """The release, no larger than the exchange allows at this moment."""
         loan, coin = decision.loan, decision.coin or ""
         exchange = self._products[loan.key.product]
-        if exchange.channel not in sight.histories:
+        history = sight.histories.get(exchange.channel)
+        if history is None or self._clock.now().ms_since(history.began) > self.options.max_snapshot_age_ms:
             return replace(decision, direction=None)
         decision = within_maximum(decision, await exchange.max_reduction(loan, coin))
         self._report.decisions([decision], None)

@@ -11,9 +11,10 @@ import structlog
 from ltv_guard.conditions import Conditions
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Channel, Kind, Product
+from ltv_guard.core.loans import Channel, History, Kind, LoanKey, Product
 from ltv_guard.core.rules import Rulebook
 from ltv_guard.gathering import Gatherer
+from ltv_guard.history_reads import HistoryReads
 from ltv_guard.memory import DAY_MS
 from ltv_guard.notices import Notices
 from ltv_guard.ports import AccountExchange, Clock, LoanExchange, WritePath
@@ -57,6 +58,16 @@ class Observer:
         self._report = report
         self._conditions = conditions
         self._notices = notices
+        self._history_reads = HistoryReads(
+            self._read_history,
+            clock,
+            wait_ms=options.max_snapshot_age_ms // 4,
+            longest_ms=options.max_snapshot_age_ms,
+        )
+
+    async def close(self) -> None:
+        """Ends what is still being read for the next cycle."""
+        await self._history_reads.close()
 
     async def observe(self, sight: Sight) -> None:
         """The loans: each product by itself, so that one which fails does not blind the other."""
@@ -71,16 +82,24 @@ class Observer:
                 self._report.book(book)
                 self._conditions.look(book, self._clock.now())
                 sight.books[exchange.product] = book
+                sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))
 
         await asyncio.gather(*(read(exchange) for exchange in self._products.values()))
 
-    async def observe_again_if_late(self, sight: Sight) -> None:
-        """A history that hangs must not cost the loans their protection."""
-        if sight.books and self.age_ms(sight) > self._options.max_snapshot_age_ms / 2:
-            await self.observe(sight)
+    async def read_again(self, sight: Sight, key: LoanKey) -> bool:
+        """One loan by its id: all of many may take too long to read. False, and said, where it failed."""
+        book = await self._read("loan", self._products[key.product].loan(key))
+        if book is not None:
+            sight.books[key.product] = sight.books[key.product].with_loan(key, book)
+        return book is not None
 
     def age_ms(self, sight: Sight) -> int:
+        """Of the oldest that was read of the loans."""
         return self._clock.now().ms_since(sight.began)
+
+    def age_of_ms(self, sight: Sight, key: LoanKey) -> int:
+        """Of what was read of one loan."""
+        return self._clock.now().ms_since(sight.asked_at(key))
 
     def own_channels(self, products: Collection[Product]) -> set[Channel]:
         """Where our own adjustments of these products, and what else may be done to them, would show."""
@@ -99,22 +118,32 @@ class Observer:
         await self._read_histories(sight, needed, intents)
 
     async def look_closer(self, sight: Sight) -> None:
-        """Something may have to be done: what a quiet cycle does without."""
+        """Something may have to be done: what a quiet cycle does without. All of it at once."""
         now = self._clock.now()
+        doubted = any(not self._gatherer.freshness(loan, sight, now).fresh for loan in sight.loans)
+        reads = [
+            self._look_into_wallets(sight),
+            self._read_histories(sight, self.own_channels(sight.books.keys()) - sight.asked, ()),
+        ]
+        if doubted or any(loan.totals is not None for loan in sight.loans):
+            reads.append(self._look_at_prices(sight))
+        await asyncio.gather(*reads)
+        await self._read_again_if_old(sight)
+
+    async def _look_into_wallets(self, sight: Sight) -> None:
         coins = {item.coin for loan in sight.loans for item in loan.collateral}
         owed = {debt.coin for loan in sight.loans for debt in loan.debts} if self._rulebook.repays else set()
-        sight.wallet_began = now
-        sight.wallet = await self._read("wallet", self._account.wallet(coins | owed))
+        sight.wallet_began = self._clock.now()
+        reads = [self._read("wallet", self._account.wallet(coins | owed))]
         if self._rulebook.transfers.enabled:
-            sight.unified = await self._read("unified", self._account.unified(coins))
-        doubted = any(not self._gatherer.freshness(loan, sight, now).fresh for loan in sight.loans)
-        if doubted or any(loan.totals is not None for loan in sight.loans):
-            sight.prices = await self._read("prices", self._account.prices())
-        await self._read_histories(sight, self.own_channels(sight.books.keys()) - sight.asked, ())
-        await self._observe_again_if_old(sight)
-        await self.observe_again_if_late(sight)
+            reads.append(self._read("unified", self._account.unified(coins)))
+        sight.wallet, *unified = await asyncio.gather(*reads)
+        sight.unified = unified[0] if unified else None
 
-    async def _observe_again_if_old(self, sight: Sight) -> None:
+    async def _look_at_prices(self, sight: Sight) -> None:
+        sight.prices = await self._read("prices", self._account.prices())
+
+    async def _read_again_if_old(self, sight: Sight) -> None:
         """A loan as it was before an adjustment that had been shown: another place may answer next."""
         for _ in range(READ_AGAIN):
             now = self._clock.now()
@@ -122,24 +151,35 @@ class Observer:
             if not back:
                 return
             self._report.shown_as_before(back)
-            await self.observe(sight)
+            await asyncio.gather(*(self.read_again(sight, loan.key) for loan in back))
 
     async def _read_histories(
         self, sight: Sight, channels: Collection[Channel], intents: Sequence[Intent]
     ) -> None:
-        await asyncio.gather(*(self._read_history(sight, channel, intents) for channel in channels))
+        """Those that are to be had soon: the others are read on, beside what this cycle does."""
+        sight.asked |= set(channels)
+        sight.histories |= await self._history_reads.ask(
+            {channel: self._reaches_back_to(channel, intents) for channel in channels}
+        )
+        for channel in channels:
+            topic = ("history slow", channel)
+            what = {"product": channel.product, "kind": channel.kind}
+            if channel in self._history_reads.under_way():
+                why = "it is still being read: what it decides waits for it, nothing else does"
+                self._notices.once(topic, "warning", "history_slow", **what, why=why)
+            elif channel in sight.histories and self._notices.ended(topic):
+                log.info("history_in_time", **what)
 
-    async def _read_history(self, sight: Sight, channel: Channel, intents: Sequence[Intent]) -> None:
-        sight.asked.add(channel)
+    def _reaches_back_to(self, channel: Channel, intents: Sequence[Intent]) -> int:
         now_ms = self._clock.now().exchange_ms
         own = (item.created_at_ms for item in intents if item.channel == channel)
         oldest = min(own, default=now_ms)
         # Of transfers only our own matter, and those are known by their ids.
         horizon_ms = DAY_MS if channel.kind is Kind.TRANSFER else self._gatherer.horizon_ms
-        since = min(oldest - DAY_MS, now_ms - horizon_ms)
-        history = await self._settler.read_history(self._paths[channel], channel, since)
-        if history is not None:
-            sight.histories[channel] = history
+        return min(oldest - DAY_MS, now_ms - horizon_ms)
+
+    async def _read_history(self, channel: Channel, since_ms: int) -> History | None:
+        return await self._settler.read_history(self._paths[channel], channel, since_ms)
 
     async def _read(self, what: str, reading: Awaitable[T]) -> T | None:
         """What was read; None, and said once, where it could not be."""

@@ -65,7 +65,7 @@ class Reporter:
         if outcome.blind:
             return "partial" if any(self._seen.values()) else "blind"
         if withheld is None:
-            return "ok"
+            return "slow" if outcome.slow else "ok"
         begun = withheld.split(":")[0]
         return WORDS.get(begun, begun)
 

@@ -34,20 +34,35 @@ class GuardOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet."""
+    """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet.
+
+    `slow`: what it had read was too old to be acted on.
+    """
 
     loans: int = 0
     actions: int = 0
     left_open: int = 0
     blind: bool = False
+    slow: bool = False
     why_blind: str = ""
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """A decision that was not acted on, for what it was made from was `age_ms` old by then."""
+
+    decision: Decision
+    age_ms: int
+
+
 @dataclass(slots=True)
 class Sight:
-    """What one cycle has read so far."""
+    """What one cycle has read so far, and what it has written down since (`begun`, by intent id).
+
+    `sweep_ms`: how long the slowest product's whole read took.
+    """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
     histories: dict[Channel, History] = field(default_factory=dict)
@@ -59,6 +74,14 @@ class Sight:
     unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
     withheld: str | None = None
+    begun: dict[str, Intent] = field(default_factory=dict)
+    sweep_ms: int = 0
+    too_old: list[TooOld] = field(default_factory=list)
+
+    @property
+    def open_now(self) -> tuple[Intent, ...]:
+        """What was open when the cycle had settled, and what it has begun since."""
+        return (*self.open_intents, *(item for item in self.begun.values() if item.is_open))
 
     @property
     def loans(self) -> tuple[Loan, ...]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from ltv_guard.core.freshness import FRESH, Freshness
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Direction, Loan
+from ltv_guard.core.loans import Direction, Kind, Loan
 from ltv_guard.core.rules import LoanPolicy, TransferRules, WalletRules
 
 UNLIMITED = Decimal("Infinity")
@@ -132,6 +132,10 @@ class Decision:
     @property
     def acts(self) -> bool:
         return self.direction is not None
+
+    @property
+    def kind(self) -> Kind | None:
+        return None if self.direction is None else self.direction.kind
 
     @property
     def needs_a_closer_look(self) -> bool:

@@ -1,0 +1,97 @@
+"""Histories are read beside the cycles: each is waited for once, and answers only what it can."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from exchange_model import World, a_world
+
+from ltv_guard.core.loans import Channel, History, Kind, Product
+from ltv_guard.history_reads import HistoryReads
+
+CHANNEL = Channel(Product.LEGACY, Kind.ADJUSTMENT)
+
+
+class Lists:
+    """Histories that end when they are told to."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.asked: list[int] = []
+        self.may_end = asyncio.Event()
+        self.fails = False
+
+    async def read(self, _channel: Channel, since_ms: int) -> History | None:
+        self.asked.append(since_ms)
+        began = self.world.now()
+        await self.may_end.wait()
+        return None if self.fails else History(rows=(), began=began)
+
+
+@pytest.fixture
+def lists() -> Lists:
+    return Lists(a_world("0.6"))
+
+
+@pytest.fixture
+def reads(lists: Lists) -> HistoryReads:
+    return HistoryReads(lists.read, lists.world, wait_ms=20, longest_ms=10_000)
+
+
+async def test_one_that_ends_soon_is_handed_out_at_once(lists: Lists, reads: HistoryReads) -> None:
+    lists.may_end.set()
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    assert lists.asked == [5, 5]
+
+
+async def test_one_that_takes_long_is_not_begun_twice_and_handed_to_a_later_cycle(
+    lists: Lists, reads: HistoryReads
+) -> None:
+    assert await reads.ask({CHANNEL: 5}) == {}
+    began = lists.world.now()
+    lists.world.advance(3_000)
+    assert await reads.ask({CHANNEL: 7}) == {}
+    assert reads.under_way() == [CHANNEL]
+    lists.may_end.set()
+    await asyncio.sleep(0)
+    found = await reads.ask({CHANNEL: 7})
+    assert found[CHANNEL].began == began
+    assert lists.asked == [5]
+
+
+async def test_one_that_does_not_go_back_far_enough_answers_nothing(
+    lists: Lists, reads: HistoryReads
+) -> None:
+    assert await reads.ask({CHANNEL: 7}) == {}
+    assert await reads.ask({CHANNEL: 5}) == {}
+    lists.may_end.set()
+    await asyncio.sleep(0)
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    assert lists.asked == [7, 5]
+
+
+async def test_an_old_one_is_better_than_nothing_while_the_next_is_read(
+    lists: Lists, reads: HistoryReads
+) -> None:
+    assert await reads.ask({CHANNEL: 5}) == {}
+    began = lists.world.now()
+    lists.may_end.set()
+    await asyncio.sleep(0)
+    lists.may_end.clear()
+    lists.world.advance(60_000)
+    found = await reads.ask({CHANNEL: 6})
+    assert found[CHANNEL].began == began
+    assert lists.asked == [5, 6]
+    assert await reads.ask({CHANNEL: 6}) == {}  # and it is handed out once
+    await reads.close()
+    assert reads.under_way() == []
+
+
+async def test_one_that_fails_is_begun_anew(lists: Lists, reads: HistoryReads) -> None:
+    lists.may_end.set()
+    lists.fails = True
+    assert await reads.ask({CHANNEL: 5}) == {}
+    lists.fails = False
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
