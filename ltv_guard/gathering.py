@@ -39,6 +39,8 @@ class Gatherer:
         return AccountFacts(
             loans=tuple(self._loan(loan, sight, now) for loan in sight.loans),
             wallet=sight.wallet,
+            wallet_unread=sight.unread_coins(sight.wallet),
+            unified_unread=sight.unread_coins(sight.unified),
             unified=sight.unified,
             prices=sight.prices,
             wallet_rules=self._rulebook.wallet,

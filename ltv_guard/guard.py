@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -22,7 +22,16 @@ from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
 from ltv_guard.observing import Observer
 from ltv_guard.planning import plan
-from ltv_guard.ports import AccountExchange, Clock, Episode, Identity, Journal, LoanExchange, WritePath
+from ltv_guard.ports import (
+    AccountExchange,
+    Clock,
+    Episode,
+    Identity,
+    Journal,
+    LoanExchange,
+    Oddity,
+    WritePath,
+)
 from ltv_guard.reporting import Reporter
 from ltv_guard.sending import Sender
 from ltv_guard.settling import Settler
@@ -57,6 +66,7 @@ class Guard:
         claim: Callable[[Identity], Awaitable[None]] | None = None,
         stopping: Callable[[], bool] = lambda: False,
         matcher: Matcher | None = None,
+        oddities: Callable[[], Iterable[Oddity]] = tuple,
     ) -> None:
         self.options = options
         self.busy = False
@@ -68,6 +78,7 @@ class Guard:
         self._seed = seed
         self._stopping = stopping
         self._matcher = matcher
+        self._oddities = oddities
         self._owner: Owner | None = None
         self._started_ms = clock.now().monotonic_ms
         self._trusted = options.continuous
@@ -102,7 +113,10 @@ class Guard:
             with structlog.contextvars.bound_contextvars(
                 account=self.options.account, cycle_id=self._new_id()[:8]
             ):
-                outcome, withheld = await self._cycle()
+                try:
+                    outcome, withheld = await self._cycle()
+                finally:
+                    self._report.oddities(self._oddities())
                 self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
                 if not (outcome.left_open or self._stopping()):  # it must not hold up what is under way
                     await self._standing.look_again()

@@ -237,6 +237,16 @@ class Memory:
         shown = {(c.product, row.adjust_id) for c, history in self.histories.items() for row in history.rows}
         return [item for item in awaiting if (item.key.product, item.adjust_id) not in shown]
 
+    def row_names(self, key: LoanKey) -> frozenset[str]:
+        """What tells the rows apart that are there, understood or not: none is that of a new intent."""
+        doubtful = (
+            row.name
+            for channel, history in self.histories.items()
+            if channel.product is key.product
+            for row in history.doubtful
+        )
+        return frozenset(row.adjust_id for row in self.rows(key)) | frozenset(doubtful)
+
     def amounts_taken(self, key: LoanKey) -> set[Decimal]:
         """Amounts that a new adjustment of the loan had better differ from: all that are remembered of it."""
         ours = {item.amount for item in self.intents.values() if item.key == key}

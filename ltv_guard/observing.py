@@ -131,9 +131,10 @@ class Observer:
         await self._read_again_if_old(sight)
 
     async def _look_into_wallets(self, sight: Sight) -> None:
-        coins = {item.coin for loan in sight.loans for item in loan.collateral}
+        coins = {item.coin for loan in sight.loans for item in loan.collateral if not item.unread}
         owed = {debt.coin for loan in sight.loans for debt in loan.debts} if self._rulebook.repays else set()
         sight.wallet_began = self._clock.now()
+        sight.asked_coins = frozenset(coins | owed)
         reads = [self._read("wallet", self._account.wallet(coins | owed))]
         if self._rulebook.transfers.enabled:
             reads.append(self._read("unified", self._account.unified(coins)))

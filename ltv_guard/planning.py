@@ -72,7 +72,7 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
         coins_before=subject.before,
         ltv_before=decision.loan.ltv,
         observed_at_ms=observed.exchange_ms,
-        seen_ids=frozenset(row.adjust_id for row in memory.rows(subject.key)),
+        seen_ids=memory.row_names(subject.key),
         created_at_ms=now.exchange_ms,
         updated_at_ms=now.exchange_ms,
         rescue_of=decision.rescue_of,

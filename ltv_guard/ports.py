@@ -44,6 +44,16 @@ class SignedAdjustment:
     recv_window_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oddity:
+    """Something that the exchange answered and no reader understands: passed over, for `why`; `follows`."""
+
+    endpoint: str
+    row: str
+    why: str
+    follows: str
+
+
 class WritePath(Protocol):
     """One kind of write of an account, and the list in which the exchange shows what came of it."""
 
@@ -88,10 +98,13 @@ class AccountExchange(Protocol):
         """Raises ExchangeUnavailable, NeedsHuman."""
 
     async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
-        """Per coin, what can leave the Funding wallet. Raises ExchangeUnavailable, NeedsHuman."""
+        """What can leave the Funding wallet, of each of `coins` whose balance could be read.
+
+        Raises ExchangeUnavailable, NeedsHuman.
+        """
 
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
-        """Per coin, what can leave the Unified account. Raises ExchangeUnavailable, NeedsHuman."""
+        """The same of the Unified account."""
 
     async def prices(self) -> Mapping[str, Decimal]:
         """USD per coin. Raises ExchangeUnavailable."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from ltv_guard.core.offers import NO_MORE
 from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
-from ltv_guard.ports import Identity, Pause
+from ltv_guard.ports import Identity, Oddity, Pause
 from ltv_guard.sight import Outcome
 
 GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
@@ -46,6 +46,7 @@ class Reporter:
         self._failures: dict[str, int] = {}
         self._causes: dict[str, str] = {}
         self._seen: dict[str, bool] = {}
+        self._odd: set[tuple[str, ...]] = set()
 
     def finished(self, outcome: Outcome, withheld: str | None, duration_ms: int) -> None:
         """The heartbeat."""
@@ -112,6 +113,21 @@ class Reporter:
             self._notices.grave("human", why, "needs_human", why=why)
         elif self._notices.ended("human"):
             log.warning("human_not_needed", why="the key answers well again")
+
+    def oddities(self, found: Iterable[Oddity]) -> None:
+        """What the exchange answered and no reader understands: each once, and once that it is over."""
+        there: set[tuple[str, ...]] = set()
+        for item in found:
+            topic: tuple[str, ...] = ("odd", item.endpoint, item.row, item.follows)
+            there.add(topic)
+            if self._notices.changed(topic, item.follows):
+                log.warning(
+                    "answer_odd", endpoint=item.endpoint, row=item.row, why=item.why, follows=item.follows
+                )
+        for topic in self._odd - there:
+            self._notices.ended(topic)
+            log.info("answer_sound_again", endpoint=topic[1], row=topic[2])
+        self._odd = there
 
     def paused(self, pause: Pause | None) -> None:
         if pause is not None:

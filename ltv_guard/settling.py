@@ -151,7 +151,7 @@ class Settler:
         self._memory.history_old_since.pop(channel, None)
         if self._notices.ended(topic):
             log.info("history_shown_as_it_is", **what)
-        return history
+        return history if whole.is_old else whole
 
     def needs_history(self, channel: Channel, intents: Sequence[Intent], now: Moment) -> bool:
         """Whether something open, or recently ended, can only be judged by the history."""

@@ -71,6 +71,7 @@ class Sight:
     episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
     wallet: Mapping[str, Decimal] | None = None
     wallet_began: Moment | None = None
+    asked_coins: frozenset[str] = frozenset()
     unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
     withheld: str | None = None
@@ -90,6 +91,10 @@ class Sight:
     def asked_at(self, key: LoanKey) -> Moment:
         """What is shown of the loan is not older than this."""
         return self.books[key.product].asked_at(key)
+
+    def unread_coins(self, wallet: Mapping[str, Decimal] | None) -> frozenset[str]:
+        """Coins whose balance was asked for and could not be read, in a wallet whose others were."""
+        return frozenset() if wallet is None else self.asked_coins - wallet.keys()
 
     @property
     def began(self) -> Moment:

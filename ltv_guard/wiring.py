@@ -112,6 +112,7 @@ async def wire(
                 claim=_Claim(wiring, settings.exchange.environment, name, products, own),
                 stopping=stopping,
                 matcher=wiring.matchers[name],
+                oddities=client.oddities.current,
             )
         yield wiring
 

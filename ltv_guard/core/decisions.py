@@ -84,6 +84,7 @@ class AccountFacts:
     """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read.
 
     `unified`: what can leave the Unified account, None where it was not read or may not be used.
+    `..._unread`: coins whose balance there could not be read, though that of others could.
     `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
     that may never end. `unmovable`: coin -> why the exchange does not move it, for now; `passing`: those that
     it may move at the next try. `..._24h`: coins in the last day, unknown ones too.
@@ -92,6 +93,8 @@ class AccountFacts:
     loans: tuple[LoanFacts, ...]
     wallet: Mapping[str, Decimal] | None
     unified: Mapping[str, Decimal] | None = None
+    wallet_unread: Collection[str] = ()
+    unified_unread: Collection[str] = ()
     prices: Mapping[str, Decimal] | None = None
     wallet_rules: WalletRules = field(default_factory=WalletRules)
     transfer_rules: TransferRules = field(default_factory=TransferRules)

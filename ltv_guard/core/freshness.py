@@ -266,6 +266,8 @@ def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) ->
     else:
         # An adjustment does not touch what is owed: where a debt has no price, what is shown of it will do.
         debt = _worth(loan.debts, prices) or loan.totals.debt_usd
+        if any(item.unread or item.value_usd is None for item in loan.collateral if item.coin != coin):
+            return []
         others = sum((item.value_usd or Decimal(0) for item in held if item.coin != coin), Decimal(0))
         own = next((item for item in held if item.coin == coin), None)
         values = [others + value for value in _counted(own, prices)]
@@ -273,7 +275,9 @@ def implied_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None, coin: str) ->
 
 
 def _worth(items: Sequence[Collateral | Debt], prices: Mapping[str, Decimal]) -> Decimal | None:
-    """USD of all of them; None where a price is missing."""
+    """USD of all of them; None where a price, or an amount, is missing."""
+    if any(isinstance(item, Debt) and item.unread for item in items):
+        return None
     if not {item.coin for item in items} <= prices.keys():
         return None
     return sum((item.amount * prices[item.coin] for item in items), Decimal(0))

@@ -94,7 +94,8 @@ class Owner:
 class Collateral:
     """One coin that secures a loan, or could. `accuracy` is the number of decimals the exchange takes.
 
-    In a pool it counts for `value_usd` after the haircut that its `tiers` make.
+    In a pool it counts for `value_usd` after the haircut that its `tiers` make. `unread`: it is there, but
+    how much of it could not be read, so nothing of it is added or released; `amount` is 0 then.
     """
 
     coin: str
@@ -102,6 +103,7 @@ class Collateral:
     accuracy: int
     value_usd: Decimal | None = None
     tiers: tuple[Tier, ...] = FLAT
+    unread: bool = False
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:
@@ -117,13 +119,15 @@ class Collateral:
 class Debt:
     """What is owed in one coin: principal, interest and penalty.
 
-    `fixed` is the part of it that can't be repaid a little at a time: a pool's fixed loans.
+    `fixed` is the part of it that can't be repaid a little at a time: a pool's fixed loans. `unread`: the
+    whole could not be read, so nothing of it is repaid; `amount` is the part that could.
     """
 
     coin: str
     amount: Decimal
     fixed: Decimal = Decimal(0)
     accuracy: int = 8
+    unread: bool = False
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:
@@ -131,7 +135,7 @@ class Debt:
 
     @property
     def repayable(self) -> Decimal:
-        return max(Decimal(0), self.amount - self.fixed)
+        return Decimal(0) if self.unread else max(Decimal(0), self.amount - self.fixed)
 
 
 class Additions(StrEnum):
@@ -171,7 +175,7 @@ class Loan:
     def __post_init__(self) -> None:
         if not self.ltv.is_finite() or not 0 <= self.ltv < IMPLAUSIBLE_LTV:
             raise ValueError(f"an LTV of {self.ltv} is not plausible")
-        if not self.collateral or not any(item.amount > 0 for item in self.collateral):
+        if not any(item.amount > 0 or item.unread for item in self.collateral):
             raise ValueError("it shows no collateral")
         terms = (self.margin_call_ltv, self.liquidation_ltv)
         if not all(term.is_finite() for term in terms) or self.liquidation_ltv >= IMPLAUSIBLE_LTV:
@@ -266,21 +270,50 @@ class HistoryRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulRow:
+    """A row of the history that is not understood: what could be read of it, and None for the rest.
+
+    `name` tells it apart from other rows: its id, or one made from all that it says. `why` is for people.
+    """
+
+    name: str
+    why: str
+    adjust_id: str | None = None
+    key: LoanKey | None = None
+    coin: str | None = None
+    direction: Direction | None = None
+    amount: Decimal | None = None
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """A complete read of what one channel of an account shows, begun at `began`.
 
     `is_old`: it lacked rows that an earlier read had. They are among its rows, but it proves no absence.
+    `doubtful` rows explain nothing, but nothing that one of them could be is absent.
     """
 
     rows: tuple[HistoryRow, ...]
     began: Moment
     is_old: bool = False
+    doubtful: tuple[DoubtfulRow, ...] = ()
 
     def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
         return tuple(row for row in self.rows if row.key == key)
 
     def with_what_it_lost(self, earlier: History, since_ms: int) -> History:
-        """This read with the rows from `since_ms` on that `earlier` had, and that it lacks."""
+        """This read with the rows from `since_ms` on that `earlier` had, and that it lacks.
+
+        One that was understood, and is shown as a doubtful one now, is what it was.
+        """
         ids = {row.adjust_id for row in self.rows}
-        lost = tuple(row for row in earlier.rows if row.adjust_id not in ids and row.at_ms >= since_ms)
-        return replace(self, rows=(*self.rows, *lost), is_old=True) if lost else self
+        missing = [row for row in earlier.rows if row.adjust_id not in ids and row.at_ms >= since_ms]
+        doubted = {row.name for row in self.doubtful}
+        known = {row.adjust_id for row in missing} & doubted
+        return replace(
+            self,
+            rows=(*self.rows, *missing),
+            doubtful=tuple(row for row in self.doubtful if row.name not in known),
+            is_old=len(missing) > len(known),
+        )

@@ -10,6 +10,7 @@ from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Direction, LoanKey
 
 Limit = tuple[Decimal, str]
+FUNDING = "the Funding wallet"
 
 
 class Purse:
@@ -20,6 +21,7 @@ class Purse:
         self.prices = account.prices
         self.transfers_allowed = account.transfer_rules.enabled
         self.unified_unread = account.unified is None
+        self._wallet_unread, self._unified_unread = account.wallet_unread, account.unified_unread
         self._rules = account.wallet_rules
         self._transfers = account.transfer_rules
         self._wallet = dict(account.wallet or {})
@@ -68,7 +70,8 @@ class Purse:
 
     def _balance(self, coin: str, *, emergency: bool) -> list[Limit]:
         balance = max(Decimal(0), self._wallet.get(coin, Decimal(0)))
-        limits = [(balance, "the Funding wallet")]
+        name = f"the Funding wallet, whose {coin} could not be read," if self.is_unread(coin) else FUNDING
+        limits = [(balance, name)]
         reserve = self.reserve(coin, emergency=emergency)
         if reserve > 0:
             limits.append((max(Decimal(0), balance - reserve), f"wallet.reserve of {reserve}"))
@@ -85,6 +88,14 @@ class Purse:
     def is_overdue(self, coin: str) -> bool:
         """Whether the transfer of `coin` that is open may never end: an emergency can't wait for it."""
         return coin in self._overdue
+
+    def is_unread(self, coin: str) -> bool:
+        """Whether there may be any amount of `coin`: its balance could not be read."""
+        return coin in self._wallet_unread
+
+    def is_unread_there(self, coin: str) -> bool:
+        """The same of the Unified account."""
+        return coin in self._unified_unread
 
     def is_tied(self, coin: str) -> bool:
         """Whether there may be more of `coin` than it seems: what is open may have been taken off twice."""

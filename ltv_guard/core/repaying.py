@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -44,10 +45,9 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
     passing = [coin for coin in coins if coin in need.facts.passing or purse.may_move_soon(coin)]
     if passing:
         return replace(short, cause=Cause.REPAY, reason=f"{short.reason}: once more before debt is repaid")
-    tied = [coin for coin in coins if purse.is_tied(coin)]
-    if tied and not need.emergency:
-        note = f"repaying: an open intent may leave {tied[0]} to be added"
-        return replace(short, held_back=(*short.held_back, note))
+    maybe = _maybe_there(coins, purse)
+    if maybe is not None and not need.emergency:
+        return replace(short, held_back=(*short.held_back, f"repaying: {maybe}"))
     payments = [_payment(need, debt, purse) for debt in need.loan.debts]
     # As much of the LTV as a smaller adjustment would not be worth a call for.
     least = need.loan.ltv * need.facts.policy.limits.min_adjustment_ratio
@@ -75,6 +75,16 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
     )
 
 
+def _maybe_there(coins: Sequence[str], purse: Purse) -> str | None:
+    """Why there may be a coin to be added after all; None: there is none."""
+    for coin in coins:
+        if purse.is_tied(coin):
+            return f"an open intent may leave {coin} to be added"
+        if purse.is_unread(coin):
+            return f"the Funding wallet's {coin} could not be read, and may be there to be added"
+    return None
+
+
 def _would_help(need: Need) -> list[str]:
     """The coins that could be added if they were there and taken."""
     if need.loan.additions is Additions.REFUSED:
@@ -86,6 +96,8 @@ def _payment(need: Need, debt: Debt, purse: Purse) -> Payment:
     coin = debt.coin
     accuracy = coarsest(debt.accuracy, debt.amount)
     step = Decimal(1).scaleb(-accuracy)
+    if debt.unread:
+        return _nothing(debt, f"what is owed in {coin} could not be read")
     exact = need.yard.to_repay(debt, need.limits.target)
     if coin in need.facts.unpayable or not exact.is_finite():
         why = need.facts.unpayable.get(coin, f"{coin} has no price")

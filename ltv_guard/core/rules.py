@@ -71,7 +71,7 @@ class LoanPolicy:
         if loan.totals is None:
             return list(loan.collateral[:1])
         found = (loan.collateral_in(coin) for coin in self.collateral_preference)
-        return [held for held in found if held is not None]
+        return [held for held in found if held is not None and not held.unread]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,8 @@ class Match:
         )
 
     def _secures(self, loan: Loan) -> bool:
-        return any(item.coin == self.collateral_coin and item.amount > 0 for item in loan.collateral)
+        held = loan.collateral_in(self.collateral_coin or "")
+        return held is not None and (held.amount > 0 or held.unread)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

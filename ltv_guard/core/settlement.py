@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import combinations
 
 from ltv_guard.core.intents import SHOWN, Intent, State
-from ltv_guard.core.loans import Direction, History, HistoryRow, Loan, Moment, RowStatus
+from ltv_guard.core.loans import Direction, DoubtfulRow, History, HistoryRow, Loan, Moment, RowStatus
 
 EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
 FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
@@ -97,18 +97,10 @@ def settle(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience,
         return _found(intent, watch, candidates[0], now)
     if intent.state is not State.UNKNOWN:
         return Verdict(intent=intent, watch=watch)
-    if not window_is_over(intent, watch, evidence.history.began, patience):
-        return Verdict(intent=intent, watch=watch, waiting="its receive window is not over")
-    return _not_found(intent, watch, evidence, patience, now, doubtful=bool(candidates))
-
-
-def _not_found(
-    intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment, *, doubtful: bool
-) -> Verdict:
-    """No row, or (doubtful) more than one that may be it."""
-    if evidence.history.is_old:
-        return Verdict(intent=intent, watch=watch, waiting="the history lacks rows that it had shown before")
-    if doubtful:
+    waiting = _why_undecided(intent, watch, evidence, patience)
+    if waiting is not None:
+        return Verdict(intent=intent, watch=watch, waiting=waiting)
+    if candidates:
         return _ambiguous(intent, watch, evidence, patience, now)
     return _missing(intent, watch, evidence, patience, now, State.ABSENT)
 
@@ -116,9 +108,12 @@ def _not_found(
 def _settle_accepted(intent: Intent, watch: Watch, evidence: Evidence, now: Moment) -> Verdict:
     own = (row for row in evidence.history.of(intent.key) if row.adjust_id == intent.adjust_id)
     row = next(own, None)
-    if row is None:
-        return Verdict(intent=intent, watch=watch, waiting="accepted, and not in the history yet")
-    return _found(intent, watch, row, now)
+    if row is not None:
+        return _found(intent, watch, row, now)
+    doubts = (item for item in evidence.history.doubtful if item.adjust_id == intent.adjust_id)
+    doubt = next(doubts, None)
+    waiting = "accepted, and not in the history yet" if doubt is None else _told(doubt)
+    return Verdict(intent=intent, watch=watch, waiting=waiting)
 
 
 def _found(intent: Intent, watch: Watch, row: HistoryRow, now: Moment) -> Verdict:
@@ -159,6 +154,50 @@ def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[
         and row.adjust_id not in intent.seen_ids
         and row.adjust_id not in evidence.claimed
     ]
+
+
+def _why_undecided(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience) -> str | None:
+    """What keeps a history without the intent's row from proving anything; None: it does."""
+    if not window_is_over(intent, watch, evidence.history.began, patience):
+        return "its receive window is not over"
+    if evidence.history.is_old:
+        return "the history lacks rows that it had shown before"
+    doubt = doubtful_row_of(intent, evidence, patience)
+    return None if doubt is None else _told(doubt)
+
+
+def doubtful_row_of(intent: Intent, evidence: Evidence, patience: Patience) -> DoubtfulRow | None:
+    """A row that is not understood, and that may be this intent's own: nothing that was read says otherwise.
+
+    One that was there before the intent was planned is none of it.
+    """
+    known = intent.seen_ids | set(evidence.claimed)
+    return next(
+        (
+            row
+            for row in evidence.history.doubtful
+            if row.name not in known and _could_be(row, intent, patience)
+        ),
+        None,
+    )
+
+
+def _could_be(row: DoubtfulRow, intent: Intent, patience: Patience) -> bool:
+    if intent.direction is Direction.TRANSFER:
+        return row.adjust_id in {None, intent.intent_id}
+    signed_ms = intent.signed_at_ms or 0
+    latest = signed_ms + (intent.recv_window_ms or 0) + patience.processing_margin_ms
+    return (
+        row.key in {None, intent.key}
+        and row.coin in {None, intent.coin}
+        and row.direction in {None, intent.direction}
+        and row.amount in {None, intent.amount}
+        and (row.at_ms is None or signed_ms - EARLY_MS <= row.at_ms <= latest)
+    )
+
+
+def _told(row: DoubtfulRow) -> str:
+    return f"a row of the history that is not understood may be it: {row.why}"
 
 
 def _ambiguous(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
@@ -274,18 +313,26 @@ def shown_coins(intent: Intent, loan: Loan) -> tuple[Decimal, Decimal]:
     return (held.amount, held.step) if held else (Decimal(0), Decimal(0))
 
 
+def _is_unread(intent: Intent, loan: Loan) -> bool:
+    """Whether the loan is shown, but not how much of what the intent acts on."""
+    debt, held = loan.debt_in(intent.coin), loan.collateral_in(intent.coin)
+    if intent.direction is Direction.REPAY:
+        return debt is not None and debt.unread
+    return held is not None and held.unread
+
+
 def unexplained_change(
     intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None, siblings: Collection[Decimal] = ()
 ) -> Decimal | None:
     """Coins of collateral (debt) that moved since the plan and that no row of the history explains.
 
     The intent's own change if that is what moved, alone or with one of `siblings`: changes that other open
-    intents of the loan may have made. None where it can't be known: the loan is no longer listed. Nothing is
-    left to be explained of a transfer: its row has our own id, or is none of it.
+    intents of the loan may have made. None where it can't be known: the loan, or its amount, is not shown.
+    Nothing is left to be explained of a transfer: its row has our own id, or is none of it.
     """
     if intent.direction is Direction.TRANSFER:
         return Decimal(0)
-    if loan is None:
+    if loan is None or _is_unread(intent, loan):
         return None
     amount, step = shown_coins(intent, loan)
     bases, after = starting_points(intent, rows_since(intent, rows))

@@ -42,19 +42,32 @@ def decide_transfer(need: Need, purse: Purse, short: Decision) -> Decision:
             why = f"waiting for {awaited.amount} {held.coin} from the Unified account ({awaited.state})"
             return _wait(short, f"{need.reason}, {why}")
     if purse.unified_unread:
-        # What is paid back is gone: not for a read that failed once.
-        cause = Cause.SHORT if need.emergency else Cause.WALLET_UNREAD
-        return replace(short, cause=cause, held_back=(*short.held_back, UNREAD))
+        return _unread(need, short, UNREAD)
     moves = [_move(need, held, purse) for held in coins if purse.on_the_way(held.coin) is None]
     useful = [move for move in moves if move.amount > 0 and move.gain >= need.least]
     best = next((move for move in useful if move.is_enough), None)
     best = best or max(useful, key=lambda move: move.gain, default=None)
     if best is None:
-        if any(purse.is_moving(held.coin) for held in coins):
-            return _wait(short, f"{need.reason}, and the coins to be moved are spoken for")
-        notes = tuple(note for move in moves for note in move.held_back)
-        return replace(short, held_back=(*short.held_back, *notes))
+        return _nothing_to_move(need, purse, short, moves)
     return _decision(need, purse, short, best)
+
+
+def _nothing_to_move(need: Need, purse: Purse, short: Decision, moves: Iterable[Move]) -> Decision:
+    candidates = need.facts.policy.candidates(need.loan)
+    coins = [held.coin for held in candidates if held.coin not in need.facts.refused]
+    if any(purse.is_moving(coin) for coin in coins):
+        return _wait(short, f"{need.reason}, and the coins to be moved are spoken for")
+    unread = next((coin for coin in coins if purse.is_unread_there(coin)), None)
+    if unread is not None:
+        return _unread(need, short, f"the Unified account's {unread} could not be read")
+    notes = tuple(note for move in moves for note in move.held_back)
+    return replace(short, held_back=(*short.held_back, *notes))
+
+
+def _unread(need: Need, short: Decision, note: str) -> Decision:
+    """What is paid back is gone: not for a read that failed once."""
+    cause = Cause.SHORT if need.emergency else Cause.WALLET_UNREAD
+    return replace(short, cause=cause, held_back=(*short.held_back, note))
 
 
 def _wait(short: Decision, reason: str) -> Decision:
@@ -81,6 +94,8 @@ def _decision(need: Need, purse: Purse, short: Decision, best: Move) -> Decision
 def _move(need: Need, held: Collateral, purse: Purse) -> Move:
     """As much of the coin as is missing here for it to bring the loan to its target."""
     coin, yard = held.coin, need.yard
+    if purse.is_unread(coin) or purse.is_unread_there(coin):
+        return _nothing(held, "")  # how much is missing here, or there is to be moved, is not known
     if not yard.measures(held):
         return _nothing(held, f"{coin} has no price or no terms as collateral")
     wanted = yard.toward(held, need.value)

@@ -16,6 +16,7 @@ from .payloads import Payload
 
 USELESS = ("http_error", "empty_body", "not_json", "json_not_object", "ret_code", "no_adjust_id")
 ENDLESS_S = Decimal(3600)
+NAMED_BY = ("orderId", "coin", "currency", "loanCurrency", "symbol", "adjustId", "repayId", "transferId")
 
 
 def duration_s(fault: Fault, default: Decimal = ENDLESS_S) -> float:
@@ -100,7 +101,7 @@ def _rows(node: Any, name: str | None) -> Iterator[Payload]:  # noqa: ANN401 any
         for item in node:
             yield from _rows(item, name)
     elif isinstance(node, dict):
-        names = {str(node.get(key)) for key in ("orderId", "coin", "currency", "loanCurrency", "symbol")}
+        names = {str(node.get(key)) for key in NAMED_BY}
         if name is None or name in names or (name == "pool" and "ltv" in node):
             yield node
         for item in node.values():

@@ -434,12 +434,11 @@ async def test_an_account_without_a_pool_is_quiet_about_it(open_a_world: OpenWor
 @pytest.mark.parametrize(
     "nonsense",
     [
-        {"field": "ltv", "value": "soon", "loan_id": "pool"},
-        {"field": "totalCollateral", "remove": True, "loan_id": "pool"},
-        {"field": "amountUSD", "value": None, "loan_id": "BTC"},
-        {"field": "borrowList", "value": [], "loan_id": "pool"},
+        {"field": "ltv", "value": "12", "loan_id": "pool"},
+        {"field": "collateralList", "remove": True, "loan_id": "pool"},
+        {"field": "collateralList", "value": [], "loan_id": "pool"},
     ],
-    ids=["ltv", "total", "value", "no debts"],
+    ids=["ltv", "no list of coins", "no coins"],
 )
 async def test_a_pool_that_makes_no_sense_is_set_aside_loudly_and_the_order_is_guarded(
     open_a_world: OpenWorld, nonsense: dict[str, Any]

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, identity
+from ltv_guard.adapters.bybit.fields import Nonsense, Row, clean, identity, json_number
 from ltv_guard.core.errors import (
     ExchangeUnavailable,
     NeedsHuman,
@@ -168,7 +168,9 @@ def open_envelope(body: bytes) -> Envelope:
         raise Nonsense("the answer is empty")
     try:
         # NaN is not JSON, yet some servers write it: one bad field must not cost the whole page.
-        payload: Any = json.loads(body, parse_float=Decimal, parse_constant=Decimal)
+        payload: Any = json.loads(
+            body, parse_float=json_number, parse_int=json_number, parse_constant=Decimal
+        )
     except (ValueError, RecursionError, ArithmeticError):
         raise Nonsense("the answer is not JSON") from None
     if not isinstance(payload, dict):
@@ -247,4 +249,4 @@ def _refusal_of_write(envelope: Envelope, endpoint: str) -> Exception:
 def _clean(message: object) -> str:
     """The exchange's words on one line; 10004 quotes the signed text, key included, and loses it here."""
     text = re.sub(r"origin_string.*", "", str(message or ""), flags=re.DOTALL)
-    return " ".join(text.split())[:LONGEST_MESSAGE]
+    return clean(text, LONGEST_MESSAGE)

@@ -29,9 +29,11 @@ from ltv_guard.adapters.bybit.answers import (
     take_write,
 )
 from ltv_guard.adapters.bybit.ban import Ban
+from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
 from ltv_guard.adapters.bybit.fields import Nonsense, Row, whole
 from ltv_guard.adapters.bybit.limits import Limits
+from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.signing import Credentials
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.wire import query_string
@@ -39,6 +41,7 @@ from ltv_guard.core.errors import ExchangeBanned, Remedy, WriteNotSent, WriteRej
 
 TIME = "/v5/market/time"
 TRIES = 3
+TIMEOUTS_OF_A_WHOLE_READ = 4  # all pages of a list together: a few of them may be slow, not all
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 2.0
 
 
@@ -67,16 +70,33 @@ class BybitClient:
     ) -> None:
         self.clock = clock
         self.ban = ban
+        self.oddities = Oddities()
         self._credentials = credentials
         self._limits = limits or Limits()
         self._recv_window_ms = recv_window_ms
         self._transport = Transport(rest_url, request_timeout_s=request_timeout_s)
         # No further try begins after this: the whole stays within a poll interval or so.
         self._tries_within_s = request_timeout_s * 1.5
+        self._whole_read_s = request_timeout_s * TIMEOUTS_OF_A_WHOLE_READ
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None, *, signed: bool = True) -> Row:
-        """The `result` of a GET, after a few tries if need be. Raises ExchangeUnavailable, NeedsHuman."""
-        return await self._retrying()(self._get_once, path, query_string(params or {}), signed=signed)
+    def budget(self, path: str) -> Budget:
+        """What a read of all pages of `path` may cost, from now on."""
+        return Budget(path, lambda: self.clock.now().monotonic_ms, self._whole_read_s)
+
+    async def get(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        signed: bool = True,
+        budget: Budget | None = None,
+    ) -> Row:
+        """The `result` of a GET, after a few tries if need be. Raises ExchangeUnavailable, NeedsHuman.
+
+        `budget`: that of the whole of which this is a part.
+        """
+        query = query_string(params or {})
+        return await self._retrying()(self._get_once, path, query, signed=signed, budget=budget)
 
     def _retrying(self) -> AsyncRetrying:
         """One for each call: tenacity's holds the state of the call that it serves."""
@@ -88,7 +108,7 @@ class BybitClient:
             reraise=True,
         )
 
-    async def _get_once(self, path: str, query: str, *, signed: bool) -> Row:
+    async def _get_once(self, path: str, query: str, *, signed: bool, budget: Budget | None = None) -> Row:
         self.ban.check()
         if signed and self.clock.is_doubted:
             await self.clock.ensure_trusted(self.server_time)
@@ -96,6 +116,8 @@ class BybitClient:
         self.ban.check()
         headers = self._sign(query.encode()).headers if signed else {}
         answer = await self._transport.get(path, query, headers)
+        if budget is not None:
+            budget.spend(len(answer.body))
         return self._result(path, answer)
 
     async def sign(self, path: str, body: bytes) -> Signed:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 COIN = re.compile(r"[A-Za-z0-9]{1,32}", re.ASCII)
 IDENTITY = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 LONGEST_SHOWN = 40
+MOST_COINS = Decimal("1e30")  # no coin has so many; beyond it arithmetic on steps of a coin is not exact
+MOMENTS_MS = range(1_262_304_000_000, 4_102_444_800_000)  # 2010 to 2100
+LONGEST_NUMBER = 40
 
 
 class Nonsense(ValueError):
@@ -33,22 +38,33 @@ def decimal(row: Row, name: str) -> Decimal:
         raise Nonsense(f"its {name} is no number but {shown(value)}")
     if NUMBER.fullmatch(str(value)) is None:
         raise Nonsense(f"its {name} is no number but {shown(value)}")
-    return Decimal(value)
+    found = Decimal(value)
+    if abs(found) >= MOST_COINS:
+        raise Nonsense(f"its {name} is absurd: {shown(value)}")
+    return found
 
 
 def amount(row: Row, name: str) -> Decimal:
     """A number that is not negative."""
     value = decimal(row, name)
     if value < 0:
-        raise Nonsense(f"its {name} is negative: {value}")
+        raise Nonsense(f"its {name} is negative: {shown(value)}")
     return value
 
 
 def whole(row: Row, name: str) -> int:
     value = decimal(row, name)
     if value != value.to_integral_value():
-        raise Nonsense(f"its {name} is no whole number but {value}")
+        raise Nonsense(f"its {name} is no whole number but {shown(value)}")
     return int(value)
+
+
+def moment(row: Row, name: str) -> int:
+    """An instant in ms since 1970, at which this exchange could have done something."""
+    value = whole(row, name)
+    if value not in MOMENTS_MS:
+        raise Nonsense(f"its {name} is no time that can be: {value}")
+    return value
 
 
 def identity(row: Row, name: str) -> str:
@@ -70,6 +86,12 @@ def _matching(row: Row, name: str, pattern: re.Pattern[str]) -> str:
 
 
 def rows(result: Row, name: str) -> list[object]:
+    """A list. The exchange writes null where it is empty; one that is not there at all was not answered."""
+    return [] if name in result and result[name] is None else filled_rows(result, name)
+
+
+def filled_rows(result: Row, name: str) -> list[object]:
+    """A list that is never empty, so that null is none."""
     value = field(result, name)
     if not isinstance(value, list):
         raise Nonsense(f"its {name} is no list but {shown(value)}")
@@ -82,7 +104,41 @@ def as_row(value: object) -> Row:
     return value
 
 
+def readable(row: Row, name: str, read: Callable[[Row, str], T]) -> T | None:
+    """The field, or None where it can't be read."""
+    try:
+        return read(row, name)
+    except Nonsense:
+        return None
+
+
 def shown(value: object) -> str:
-    """A value as it may appear in a sentence: short, on one line."""
-    text = repr(str(value) if isinstance(value, Decimal) else value)
+    """A value as it may appear in a sentence: short, on one line, nothing in it that a terminal obeys."""
+    if isinstance(value, Decimal):
+        value = str(value)
+    text = reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def clean(value: object, longest: int = 200) -> str:
+    """Words of the exchange on one line: printable, bounded, without control characters or bidi marks.
+
+    What can't be printed becomes its escape, so that nothing is hidden.
+    """
+    words = " ".join(str(value)[: 4 * longest].split())
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in words)
+    return text[:longest]
+
+
+def json_number(text: str) -> int | Decimal | str:
+    """A number of a JSON text: one that no field can hold stays text, and costs its own field only."""
+    if len(text) > LONGEST_NUMBER:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return text

@@ -7,9 +7,11 @@ from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.paging import pages
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
 from ltv_guard.adapters.bybit.wire import (
+    ADJUSTMENT_ROW,
     adjustment_body,
     coins_of,
     order_key,
@@ -40,6 +42,7 @@ ADJUSTMENTS = Endpoints(
     history=HISTORY,
     body=adjustment_body,
     parse=parse_history_row,
+    names=ADJUSTMENT_ROW,
 )
 
 
@@ -62,7 +65,10 @@ class LegacyLoans(Desk):
             rows += page
             asked = {order_key(row): leaves for row in page} | asked
             leaves = self._client.clock.now()
-        return await self._book(rows, began, asked)
+        reading = Reading(ORDERS)
+        book = await self._book(rows, began, asked, reading)
+        self._client.oddities.note(ORDERS, reading.found)
+        return book
 
     async def loan(self, key: LoanKey) -> LoanBook:
         began = self._client.clock.now()
@@ -72,11 +78,13 @@ class LegacyLoans(Desk):
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{ORDERS}: the page makes no sense: {exc}") from exc
         # An exchange that does not know the filter would answer with others.
-        return await self._book([row for row in rows if order_key(row) == key], began, {})
+        return await self._book([row for row in rows if order_key(row) == key], began, {}, Reading(ORDERS))
 
-    async def _book(self, rows: list[object], began: Moment, asked: Mapping[LoanKey, Moment]) -> LoanBook:
+    async def _book(
+        self, rows: list[object], began: Moment, asked: Mapping[LoanKey, Moment], reading: Reading
+    ) -> LoanBook:
         terms = await self._terms.covering(coins_of(rows), self.vip_level) if rows else {}
-        loans, set_aside = parse_orders(rows, terms)
+        loans, set_aside = parse_orders(rows, terms, reading)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began, asked=asked)
 
     async def collateral_coins(self) -> Collection[str]:
@@ -130,7 +138,10 @@ class _TermsCache:
 
     async def _read(self, vip_level: str | None) -> Mapping[str, Terms]:
         result = await self._client.get(TERMS, signed=False)
+        reading = Reading(TERMS)
         try:
-            return parse_terms(result, vip_level)
+            terms = parse_terms(result, vip_level, reading)
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
+        self._client.oddities.note(TERMS, reading.found)
+        return terms

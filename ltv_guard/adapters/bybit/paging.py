@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 
+from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.doubts import RowNames, doubtful_row
 from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.wire import parse_page
 from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.loans import History, HistoryRow
+from ltv_guard.core.loans import DoubtfulRow, History, HistoryRow
 
 ROWS_PER_PAGE = 100
 MOST_PAGES = 200
+DOUBTED = "only what was sent and may be this row stays open; all else goes on"
 
 
 async def pages(
@@ -21,17 +27,24 @@ async def pages(
     rows_per_page: int = ROWS_PER_PAGE,
     asked: Mapping[str, str] | None = None,
     full_pages: bool = False,
+    budget: Budget | None = None,
 ) -> AsyncIterator[list[object]]:
     """Every page of `path`, of what is `asked` for; one whose successor turns out to be empty is the last.
 
     `full_pages`: one that has fewer rows than asked for is, whatever successor it names.
-    Raises ExchangeUnavailable where the list has no plausible end: an incomplete read proves nothing.
+    Raises ExchangeUnavailable where the list has no plausible end, is too large, or takes too long as a whole
+    (`budget`; one of its own by default): an incomplete read proves nothing.
     """
+    budget = budget or client.budget(path)
     cursor = ""
     seen = {cursor}
     for _ in range(MOST_PAGES):
         params = {"limit": str(rows_per_page), **(asked or {})} | ({"cursor": cursor} if cursor else {})
-        result = await client.get(path, params)
+        try:
+            async with asyncio.timeout(budget.check()):
+                result = await client.get(path, params, budget=budget)
+        except TimeoutError:
+            raise budget.too_slow() from None
         try:
             rows, cursor = parse_page(result)
         except Nonsense as exc:
@@ -51,6 +64,7 @@ async def read_history(
     parse: Callable[[object], HistoryRow | None],
     since_ms: int,
     *,
+    names: RowNames,
     rows_per_page: int = ROWS_PER_PAGE,
     span_ms: int | None = None,
     full_pages: bool = False,
@@ -59,14 +73,23 @@ async def read_history(
 
     `span_ms`: a list that shows no more than so much of its past at once, from its `startTime` on, is asked
     for one stretch after the other. Older rows are dropped, so that what is returned doesn't depend on where
-    pages happen to end. A row that makes no sense fails the read: leaving it out would prove an absence.
+    pages happen to end. A row that `parse` can't make sense of is kept as doubtful, as far as `names` finds
+    anything in it: left out, it would prove an absence.
     """
     began = client.clock.now()
-    rows: dict[str, HistoryRow] = {}
+    listing = _Listing(parse, names, since_ms)
+    budget = client.budget(path)
     for asked in _stretches(since_ms, began.exchange_ms, span_ms):
-        found = pages(client, path, rows_per_page=rows_per_page, asked=asked, full_pages=full_pages)
-        await _collect(rows, found, path, parse, since_ms)
-    return History(rows=tuple(row for row in rows.values() if row.at_ms >= since_ms), began=began)
+        found = pages(
+            client, path, rows_per_page=rows_per_page, asked=asked, full_pages=full_pages, budget=budget
+        )
+        await listing.collect(found)
+    rows, doubtful = listing.kept()
+    reading = Reading(path)
+    for row in doubtful:
+        reading.passes_over(row.name, row.why, DOUBTED)
+    client.oddities.note(path, reading.found)
+    return History(rows=rows, doubtful=doubtful, began=began)
 
 
 def _stretches(since_ms: int, now_ms: int, span_ms: int | None) -> list[dict[str, str]]:
@@ -77,32 +100,51 @@ def _stretches(since_ms: int, now_ms: int, span_ms: int | None) -> list[dict[str
     return [{"startTime": str(start_ms)} for start_ms in starts]
 
 
-async def _collect(
-    rows: dict[str, HistoryRow],
-    found: AsyncIterator[list[object]],
-    path: str,
-    parse: Callable[[object], HistoryRow | None],
-    since_ms: int,
-) -> None:
-    """Adds the rows of all pages to `rows`, by id.
+@dataclass(slots=True)
+class _Listing:
+    """The rows of one list while it is read, by id."""
 
-    They come newest first: reading stops at the first page that ends before `since_ms`, but only as long as
-    that order holds.
-    """
-    newest_first, last_ms = True, None
-    async for page in found:
-        for item in page:
-            try:
-                row = parse(item)
-            except Nonsense as exc:
-                raise ExchangeUnavailable(f"{path}: a row makes no sense: {exc}") from exc
-            if row is None:
-                continue
-            again = row.adjust_id in rows  # the list moved on while we read it
-            rows[row.adjust_id] = row
-            if again:
-                continue
-            newest_first = newest_first and (last_ms is None or row.at_ms <= last_ms)
-            last_ms = row.at_ms
-        if newest_first and last_ms is not None and last_ms < since_ms:
-            return
+    parse: Callable[[object], HistoryRow | None]
+    names: RowNames
+    since_ms: int
+    rows: dict[str, HistoryRow] = field(default_factory=dict)
+    doubtful: dict[str, DoubtfulRow] = field(default_factory=dict)
+
+    async def collect(self, found: AsyncIterator[list[object]]) -> None:
+        """Adds the rows of all pages.
+
+        They come newest first: reading stops at the first page that ends before `since_ms`, but only as long
+        as that order holds.
+        """
+        newest_first, last_ms = True, None
+        async for page in found:
+            for item in page:
+                row = self._read(item)
+                if row is None:
+                    continue
+                again = row.adjust_id in self.rows  # the list moved on while we read it
+                self.rows[row.adjust_id] = row
+                if again:
+                    continue
+                newest_first = newest_first and (last_ms is None or row.at_ms <= last_ms)
+                last_ms = row.at_ms
+            if newest_first and last_ms is not None and last_ms < self.since_ms:
+                return
+
+    def _read(self, item: object) -> HistoryRow | None:
+        try:
+            return self.parse(item)
+        except Nonsense as exc:
+            row = doubtful_row(item, str(exc), self.names)
+            self.doubtful[row.name] = row
+            return None
+
+    def kept(self) -> tuple[tuple[HistoryRow, ...], tuple[DoubtfulRow, ...]]:
+        """What is not older than `since_ms`; a row without a readable time may be of any."""
+        rows = tuple(row for row in self.rows.values() if row.at_ms >= self.since_ms)
+        doubtful = tuple(
+            row
+            for row in self.doubtful.values()
+            if row.name not in self.rows and (row.at_ms is None or row.at_ms >= self.since_ms)
+        )
+        return rows, doubtful

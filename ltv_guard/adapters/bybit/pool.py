@@ -8,7 +8,9 @@ from decimal import Decimal
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import Nonsense
 from ltv_guard.adapters.bybit.legacy import TERMS as LEGACY_TERMS
+from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.pool_wire import (
+    ADJUSTMENT_ROW,
     POOL,
     PoolTerms,
     adjustment_body,
@@ -40,6 +42,7 @@ ADJUSTMENTS = Endpoints(
     history=HISTORY,
     body=adjustment_body,
     parse=parse_history_row,
+    names=ADJUSTMENT_ROW,
 )
 
 
@@ -71,14 +74,16 @@ class PoolLoans(Desk):
         """The pool, if anything is owed (v5/new-crypto-loan/crypto-loan-position)."""
         began = self._client.clock.now()
         result = await self._client.get(POSITION)
+        reading = Reading(POSITION)
         loans: tuple[Loan, ...] = ()
         set_aside: tuple[SetAside, ...] = ()
         try:
             if not owes_nothing(result):
-                loan = parse_position(result, await self._current_terms())
+                loan = parse_position(result, await self._current_terms(), reading)
                 loans = (loan,) if loan is not None else ()
         except ValueError as exc:
             set_aside = (SetAside(key=POOL, why=str(exc)),)
+        self._client.oddities.note(POSITION, reading.found)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began)
 
     async def loan(self, key: LoanKey) -> LoanBook:  # noqa: ARG002 - there is but one
@@ -114,12 +119,16 @@ class PoolLoans(Desk):
 
     async def _read_terms(self) -> PoolTerms:
         result = await self._client.get(TERMS, signed=False)
+        reading = Reading(TERMS)
         try:
-            tiers = parse_tiers(result)
+            tiers = parse_tiers(result, reading)
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
+        self._client.oddities.note(TERMS, reading.found)
+        # A coin that is suddenly missing keeps its tiers: without them nothing of it could be added.
+        before = self._terms.tiers if self._terms is not None else {}
         return PoolTerms(
-            tiers=tiers,
+            tiers={**before, **tiers},
             accuracies=await self._read_accuracies(),
             candidates=self._candidates,
             margin_call_ltv=self._margin_call_ltv,

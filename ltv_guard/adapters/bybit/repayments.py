@@ -14,6 +14,7 @@ OF_ORDERS = Endpoints(
     history="/v5/crypto-loan/repayment-history",
     body=wire.repayment_body,
     parse=wire.parse_repayment,
+    names=wire.REPAYMENT_ROW,
     id_field="repayId",
     written_id=wire.repayment_id,
 )
@@ -24,6 +25,7 @@ OF_A_POOL = Endpoints(
     history="/v5/crypto-loan-flexible/repayment-history",
     body=pool_wire.repayment_body,
     parse=pool_wire.parse_repayment,
+    names=pool_wire.REPAYMENT_ROW,
     id_field="repayId",
     written_id=wire.repayment_id,
 )

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, coin, rows, whole
+from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, coin, filled_rows, whole
+from ltv_guard.adapters.bybit.oddities import Reading, row_named
 
 MOST_DECIMALS = 18
+NOT_KNOWN = "these terms are not known; those of before, or of another level, hold where there are any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +27,37 @@ class Terms:
     liquidation_ltv: Decimal
 
 
-def parse_terms(result: Row, vip_level: str | None) -> Mapping[str, Terms]:
+def parse_terms(result: Row, vip_level: str | None, reading: Reading | None = None) -> Mapping[str, Terms]:
     """The most cautious terms of each coin at `vip_level`; of all levels where that one has no such coin.
 
     A row that makes no sense is passed over: its coin's loans are then set aside, unless another row serves.
     Raises Nonsense where the payload as a whole is unreadable.
     """
+    reading = reading or Reading("terms")
     own: dict[str, list[Terms]] = {}
     every: dict[str, list[Terms]] = {}
     wanted = _plain(vip_level or "")
-    for group in rows(result, "vipCoinList"):
-        tier = as_row(group)
+    for group in filled_rows(result, "vipCoinList"):
+        try:
+            tier = as_row(group)
+            listed = filled_rows(tier, "list")
+        except Nonsense as exc:
+            reading.passes_over(row_named(group, "vipLevel"), exc, NOT_KNOWN)
+            continue
         level = _plain(str(tier.get("vipLevel", "")))
-        for row in _readable(rows(tier, "list")):
+        for row in _readable(listed, reading):
             every.setdefault(row.coin, []).append(row)
             if level and level == wanted:
                 own.setdefault(row.coin, []).append(row)
     return {name: _most_cautious(own.get(name, found)) for name, found in every.items()}
 
 
-def _readable(items: Iterable[object]) -> Iterable[Terms]:
+def _readable(items: Iterable[object], reading: Reading) -> Iterable[Terms]:
     for item in items:
         try:
             yield _parse_row(as_row(item))
-        except Nonsense:
-            continue
+        except Nonsense as exc:
+            reading.passes_over(row_named(item, "currency"), exc, NOT_KNOWN)
 
 
 def _parse_row(row: Row) -> Terms:

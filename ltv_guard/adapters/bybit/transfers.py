@@ -9,7 +9,8 @@ import json
 from uuid import UUID
 
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.fields import Nonsense, amount, as_row, coin, identity, whole
+from ltv_guard.adapters.bybit.doubts import RowNames
+from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, coin, identity, moment, shown
 from ltv_guard.adapters.bybit.wire import plain
 from ltv_guard.adapters.bybit.writing import Desk, Endpoints
 from ltv_guard.core.intents import Intent
@@ -38,6 +39,7 @@ def transfers(client: BybitClient) -> Desk:
             history=TRANSFERS,
             body=transfer_body,
             parse=parse_transfer,
+            names=TRANSFER_ROW,
             id_field="transferId",
             written_id=own_id,
             gives_own_id=True,
@@ -71,7 +73,7 @@ def parse_transfer(item: object) -> HistoryRow | None:
         return None
     status = STATUSES.get(identity(row, "status"))
     if status is None:
-        raise Nonsense(f"its status is {row['status']}")
+        raise Nonsense(f"its status is {shown(row['status'])}, which is none that is known")
     name = coin(row, "coin")
     return HistoryRow(
         adjust_id=own_id(identity(row, "transferId")),
@@ -79,7 +81,7 @@ def parse_transfer(item: object) -> HistoryRow | None:
         coin=name,
         direction=Direction.TRANSFER,
         amount=amount(row, "amount"),
-        at_ms=whole(row, "timestamp"),
+        at_ms=moment(row, "timestamp"),
         ltv_before=None,
         ltv_after=None,
         status=status,
@@ -92,3 +94,17 @@ def own_id(transfer_id: str) -> str:
         return UUID(transfer_id).hex
     except ValueError:
         return transfer_id
+
+
+def _wallet_of(row: Row) -> LoanKey:
+    return LoanKey(Product.FUNDING, coin(row, "coin"))
+
+
+TRANSFER_ROW = RowNames(
+    adjust_id="transferId",
+    written_id=own_id,
+    key=_wallet_of,
+    direction=lambda _: Direction.TRANSFER,
+    coin="coin",
+    at="timestamp",
+)

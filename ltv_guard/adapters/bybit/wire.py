@@ -6,10 +6,11 @@ Wire dictionaries end here: what makes no sense becomes a SetAside or Nonsense, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from urllib.parse import quote, urlencode
 
+from ltv_guard.adapters.bybit.doubts import RowNames
 from ltv_guard.adapters.bybit.fields import (
     Nonsense,
     Row,
@@ -18,9 +19,12 @@ from ltv_guard.adapters.bybit.fields import (
     coin,
     decimal,
     identity,
+    moment,
     rows,
+    shown,
     whole,
 )
+from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.terms import Terms
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import (
@@ -40,8 +44,8 @@ USUAL_ACCURACY = 8
 CODES = {direction: code for code, direction in DIRECTIONS.items()}
 OWED = ("totalDebt", "residualInterest", "residualPenaltyInterest")
 UNNAMED = "(no orderId)"
+LONGEST_CURSOR = 1024
 STATUSES = {1: RowStatus.SUCCESS, 2: RowStatus.PROCESSING, 3: RowStatus.FAILED}
-PLAUSIBLE_ENDS_MS = range(1, 4_102_444_800_000)  # until 2100
 
 
 def query_string(params: Mapping[str, str]) -> str:
@@ -65,25 +69,22 @@ def adjustment_body(intent: Intent) -> bytes:
 
 
 def parse_orders(
-    items: Iterable[object], terms: Mapping[str, Terms]
+    items: Iterable[object], terms: Mapping[str, Terms], reading: Reading | None = None
 ) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
     """Loans, and those that are set aside, from the rows of v5/crypto-loan/unpaid-loan-order.
 
-    A row may come twice, since pages are cut while the list moves; two that differ are set aside.
+    A row may come twice, since pages are cut while the list moves: the later one that can be read counts.
     """
+    reading = reading or Reading("orders")
     loans: dict[LoanKey, Loan] = {}
     aside: dict[LoanKey, SetAside] = {}
     for item in items:
         key = order_key(item)
         try:
-            loan = _parse_order(as_row(item), key, terms)
+            loans[key] = _parse_order(as_row(item), key, terms, reading)
         except ValueError as exc:
             aside[key] = SetAside(key=key, why=str(exc))
-            continue
-        if loans.setdefault(key, loan) != loan:
-            aside[key] = SetAside(key=key, why="it is listed twice, with different values")
-    good = tuple(loan for key, loan in loans.items() if key not in aside)
-    return good, tuple(aside.values())
+    return tuple(loans.values()), tuple(item for key, item in aside.items() if key not in loans)
 
 
 def coins_of(items: Iterable[object]) -> set[str]:
@@ -105,38 +106,61 @@ def order_key(item: object) -> LoanKey:
         return LoanKey(Product.LEGACY, UNNAMED)
 
 
-def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms]) -> Loan:
+def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
+    """Its id, LTV and collateral must be there; what else is odd is passed over."""
     identity(row, "orderId")
     held = coin(row, "collateralCurrency")
     if held not in terms:
         raise Nonsense(f"the exchange gives no collateral terms for {held}")
     coin_terms = terms[held]
-    owed = sum((amount(row, name) for name in OWED), Decimal(0))
     return Loan(
         key=key,
         ltv=decimal(row, "currentLTV"),
         collateral=(
             Collateral(coin=held, amount=amount(row, "collateralAmount"), accuracy=coin_terms.accuracy),
         ),
-        debts=(Debt(coin=coin(row, "loanCurrency"), amount=owed, accuracy=accuracy_in(terms, row)),),
+        debts=_owed(row, terms, reading),
         margin_call_ltv=coin_terms.margin_call_ltv,
         liquidation_ltv=coin_terms.liquidation_ltv,
-        expires_at_ms=_expiry(row),
+        expires_at_ms=_expiry(row, reading),
     )
 
 
-def accuracy_in(terms: Mapping[str, Terms], row: Row) -> int:
+def _owed(row: Row, terms: Mapping[str, Terms], reading: Reading) -> tuple[Debt, ...]:
+    """The debt; it only bears on repaying, for the exchange gives the LTV."""
+    parts, odd = [], []
+    for name in OWED:
+        try:
+            parts.append(amount(row, name))
+        except Nonsense as exc:
+            odd.append(str(exc))
+    try:
+        owed = coin(row, "loanCurrency")
+    except Nonsense as exc:
+        reading.passes_over(str(row["orderId"]), exc, "it is guarded, and nothing of it is repaid")
+        return ()
+    if odd:
+        why = "; ".join(odd)
+        reading.passes_over(str(row["orderId"]), why, "it is guarded, and nothing of it is repaid")
+    total = sum(parts, Decimal(0))
+    return (Debt(coin=owed, amount=total, accuracy=accuracy_in(terms, owed), unread=bool(odd)),)
+
+
+def accuracy_in(terms: Mapping[str, Terms], owed: str) -> int:
     """Decimals of the loan's coin, as far as known: those that it has as collateral."""
-    known = terms.get(coin(row, "loanCurrency"))
+    known = terms.get(owed)
     return known.accuracy if known is not None else USUAL_ACCURACY
 
 
-def _expiry(row: Row) -> int | None:
-    """Flexible loans carry an empty string. A time that no loan can end at is no reason to set it aside."""
-    if row.get("expirationTime", "") in {"", None}:
+def _expiry(row: Row, reading: Reading) -> int | None:
+    """Flexible loans carry an empty string. An end that can't be read keeps no loan from help."""
+    if row.get("expirationTime") in ("", None, "0", 0):
         return None
-    ends_at_ms = whole(row, "expirationTime")
-    return ends_at_ms if ends_at_ms in PLAUSIBLE_ENDS_MS else None
+    try:
+        return moment(row, "expirationTime")
+    except Nonsense as exc:
+        reading.passes_over(str(row["orderId"]), exc, "it is guarded, and its end is not announced")
+        return None
 
 
 def parse_history_row(item: object) -> HistoryRow:
@@ -145,19 +169,30 @@ def parse_history_row(item: object) -> HistoryRow:
     Raises Nonsense: a row that can't be read can't be left out, since absence is what the history proves.
     """
     row = as_row(item)
-    direction = DIRECTIONS.get(identity(row, "direction"))
-    if direction is None:
-        raise Nonsense(f"its direction is {row['direction']}")
     return HistoryRow(
         adjust_id=identity(row, "adjustId"),
-        key=LoanKey(Product.LEGACY, identity(row, "orderId")),
+        key=order_of(row),
         coin=coin(row, "collateralCurrency"),
-        direction=direction,
+        direction=direction_of(row),
         amount=amount(row, "amount"),
-        at_ms=whole(row, "adjustTime"),
+        at_ms=moment(row, "adjustTime"),
         ltv_before=_optional(row, "preLTV"),
         ltv_after=_optional(row, "afterLTV"),
     )
+
+
+def order_of(row: Row) -> LoanKey:
+    return LoanKey(Product.LEGACY, identity(row, "orderId"))
+
+
+def direction_of(row: Row) -> Direction:
+    direction = DIRECTIONS.get(identity(row, "direction"))
+    if direction is None:
+        raise Nonsense(f"its direction is {shown(row['direction'])}, neither 0 nor 1")
+    return direction
+
+
+ADJUSTMENT_ROW = RowNames(key=order_of, direction=direction_of)
 
 
 def _optional(row: Row, name: str) -> Decimal | None:
@@ -175,21 +210,21 @@ def repayment_body(intent: Intent) -> bytes:
 
 def parse_repayment(item: object) -> HistoryRow:
     """A row of v5/crypto-loan/repay-transaction, by the user or by liquidation. Raises Nonsense."""
-    return repayment_row(as_row(item), LoanKey(Product.LEGACY, identity(as_row(item), "orderId")))
+    return repayment_row(as_row(item), order_of(as_row(item)))
 
 
 def repayment_row(row: Row, key: LoanKey) -> HistoryRow:
     """What both products tell of a repayment. Its id is told apart from an adjustment's."""
     status = STATUSES.get(whole(row, "repayStatus"))
     if status is None:
-        raise Nonsense(f"its repayStatus is {row['repayStatus']}")
+        raise Nonsense(f"its repayStatus is {shown(row['repayStatus'])}, which is none that is known")
     return HistoryRow(
         adjust_id=repayment_id(identity(row, "repayId")),
         key=key,
         coin=coin(row, "loanCurrency"),
         direction=Direction.REPAY,
         amount=amount(row, "repayAmount"),
-        at_ms=whole(row, "repayTime"),
+        at_ms=moment(row, "repayTime"),
         ltv_before=None,
         ltv_after=None,
         status=status,
@@ -200,6 +235,21 @@ def repayment_id(repay_id: str) -> str:
     return f"repay-{repay_id}"
 
 
+def repayment_names(key: Callable[[Row], LoanKey]) -> RowNames:
+    return RowNames(
+        adjust_id="repayId",
+        written_id=repayment_id,
+        key=key,
+        direction=lambda _: Direction.REPAY,
+        coin="loanCurrency",
+        amount="repayAmount",
+        at="repayTime",
+    )
+
+
+REPAYMENT_ROW = repayment_names(order_of)
+
+
 def parse_maximum(result: Row) -> Decimal:
     """Coins that may be released (v5/crypto-loan/reduce-max-collateral-amt)."""
     return amount(result, "maxCollateralAmount")
@@ -207,7 +257,18 @@ def parse_maximum(result: Row) -> Decimal:
 
 def parse_page(result: Row) -> tuple[list[object], str]:
     """The rows of a page, and the cursor of the next ("" for none)."""
+    return rows(result, "list"), _cursor(result)
+
+
+def _cursor(result: Row) -> str:
     cursor = result.get("nextPageCursor")
-    if cursor is not None and not isinstance(cursor, str):
+    if cursor is None:
+        return ""
+    if isinstance(cursor, bool) or not isinstance(cursor, str | int):
         raise Nonsense("its nextPageCursor is no string")
-    return rows(result, "list"), cursor or ""
+    text = str(cursor)
+    if len(text.encode(errors="replace")) > LONGEST_CURSOR:
+        raise Nonsense(f"its nextPageCursor is longer than {LONGEST_CURSOR} bytes")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise Nonsense("its nextPageCursor is no text")
+    return text

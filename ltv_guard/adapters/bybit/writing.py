@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.doubts import RowNames
 from ltv_guard.adapters.bybit.paging import ROWS_PER_PAGE, read_history
 from ltv_guard.core.errors import WriteOutcomeUnknown
 from ltv_guard.core.intents import Intent
@@ -17,8 +18,9 @@ from ltv_guard.ports import SignedAdjustment
 class Endpoints:
     """Where one kind of write goes, and where it is listed.
 
-    `body` is what is signed and sent; `parse` reads a row (None: not of this kind); `written_id` makes the id
-    of a history row from an answer's `id_field`. `gives_own_id`: that is the intent's, sent along.
+    `body` is what is signed and sent; `parse` reads a row (None: not of this kind), `names` says where one
+    that it can't read holds what tells it apart; `written_id` makes the id of a history row from an answer's
+    `id_field`. `gives_own_id`: that is the intent's, sent along.
     `span_ms`: how much of its past the list shows at once, where that is not all of it. `full_pages`: a page
     that is not full is taken for the last.
     """
@@ -28,6 +30,7 @@ class Endpoints:
     history: str
     body: Callable[[Intent], bytes]
     parse: Callable[[object], HistoryRow | None]
+    names: RowNames
     id_field: str = "adjustId"
     written_id: Callable[[str], str] = str
     gives_own_id: bool = False
@@ -55,6 +58,7 @@ class Desk:
             found.history,
             found.parse,
             since_ms,
+            names=found.names,
             rows_per_page=found.rows_per_page,
             span_ms=found.span_ms,
             full_pages=found.full_pages,

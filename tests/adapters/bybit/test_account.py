@@ -77,7 +77,7 @@ async def test_what_a_key_may_do_is_read_carefully(
 
 
 @pytest.mark.parametrize(
-    "change", [{"userID": None}, {"userID": True}, {"readOnly": None}, {"permissions": [1]}]
+    "change", [{"userID": None}, {"userID": True}, {"userID": "a b"}, {"userID": "x" * 65}]
 )
 async def test_a_key_that_cannot_be_told_is_unavailable(
     exchange: Exchange, account: BybitAccount, change: dict[str, Any]
@@ -85,6 +85,26 @@ async def test_a_key_that_cannot_be_told_is_unavailable(
     exchange.answer(KEY, DESCRIBED | change)
     with pytest.raises(ExchangeUnavailable, match="makes no sense"):
         await account.identify()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"readOnly": None}, {"read_only": False, "can_adjust": True}),
+        ({"readOnly": "NaN"}, {"read_only": False, "can_adjust": True}),
+        ({"permissions": [1]}, {"can_adjust": True, "can_transfer": True, "can_withdraw": False}),
+        ({"permissions": {"Spot": "SpotTrade", "Wallet": None}}, {"can_adjust": True, "can_transfer": False}),
+        ({"vipLevel": "\u202eVIP-1\x1b[2J"}, {"vip_level": "\\u202eVIP-1\\x1b[2J"}),
+    ],
+)
+async def test_what_cannot_be_told_of_a_key_is_left_to_the_exchange_to_refuse(
+    exchange: Exchange, connect: Connect, change: dict[str, Any], expected: dict[str, object]
+) -> None:
+    client = connect(exchange.url).client
+    exchange.answer(KEY, DESCRIBED | change)
+    identity = await BybitAccount(client).identify()
+    assert {name: getattr(identity, name) for name in expected} == expected
+    assert bool(client.oddities.current()) == ("vipLevel" not in change)
 
 
 async def test_the_wallet_counts_what_can_leave_it(exchange: Exchange, account: BybitAccount) -> None:
@@ -139,7 +159,7 @@ async def test_no_coins_are_not_asked_for(exchange: Exchange, account: BybitAcco
 
 
 @pytest.mark.parametrize(
-    "balance", [None, [7], [{"coin": "BTC", "walletBalance": "-1", "transferBalance": "1"}]]
+    "balance", ["", {}, [7], [{"coin": "BTC", "walletBalance": "1", "transferBalance": "-1"}]]
 )
 async def test_a_wallet_that_makes_no_sense_is_unavailable(
     exchange: Exchange, account: BybitAccount, balance: object
@@ -150,7 +170,7 @@ async def test_a_wallet_that_makes_no_sense_is_unavailable(
 
 
 @pytest.mark.parametrize(
-    "balance", [None, [7], [{"coin": "BTC", "walletBalance": "1", "transferBalance": "much"}]]
+    "balance", ["", {}, [7], [{"coin": "BTC", "walletBalance": "1", "transferBalance": "much"}]]
 )
 async def test_a_unified_account_that_makes_no_sense_is_unavailable(
     exchange: Exchange, account: BybitAccount, balance: object
@@ -158,6 +178,62 @@ async def test_a_unified_account_that_makes_no_sense_is_unavailable(
     exchange.answer(WALLET, {"balance": balance})
     with pytest.raises(ExchangeUnavailable, match="makes no sense"):
         await account.unified(["BTC"])
+
+
+ODD_ROWS: list[object] = [
+    {"coin": "ETH", "walletBalance": "3", "transferBalance": ""},
+    {"coin": "ETH", "walletBalance": "3", "transferBalance": "-1"},
+    {"coin": "ETH", "walletBalance": "3"},
+    {"coin": "ETH", "walletBalance": "3", "transferBalance": "1e999999"},
+    {"coin": "eth", "walletBalance": "3", "transferBalance": "3"},
+    {"coin": None, "walletBalance": "3", "transferBalance": "3"},
+    {"coin": "\u0395\u03a4\u0397", "walletBalance": "3", "transferBalance": "3"},
+    None,
+    "ETH",
+]
+
+
+@pytest.mark.case(5)
+@pytest.mark.parametrize("odd", ODD_ROWS, ids=str)
+async def test_an_odd_row_of_a_wallet_counts_as_unread_not_as_none_and_the_others_as_read(
+    exchange: Exchange, connect: Connect, odd: object
+) -> None:
+    client = connect(exchange.url).client
+    rows = [odd, {"coin": "BTC", "walletBalance": "2", "transferBalance": "1.5"}]
+    exchange.answer(WALLET, {"balance": rows})
+    assert await BybitAccount(client).wallet(["BTC", "ETH"]) == {"BTC": Decimal("1.5")}
+    told = client.oddities.current()
+    assert len(told) == (0 if odd == ODD_ROWS[4] else 1)
+    exchange.answer(WALLET, {"balance": rows[1:]})
+    assert (await BybitAccount(client).wallet(["BTC", "ETH"]))["ETH"] == 0
+    assert client.oddities.current() == ()
+
+
+async def test_an_odd_total_leaves_what_can_be_transferred_and_a_coin_listed_twice_is_unread(
+    exchange: Exchange, account: BybitAccount
+) -> None:
+    rows = [
+        {"coin": "BTC", "walletBalance": "", "transferBalance": "1.5"},
+        {"coin": "ETH", "walletBalance": "3", "transferBalance": "3"},
+        {"coin": "ETH", "walletBalance": "4", "transferBalance": "4"},
+    ]
+    exchange.answer(WALLET, {"balance": rows})
+    assert await account.wallet(["BTC", "ETH", "USDT"]) == {"BTC": Decimal("1.5"), "USDT": Decimal(0)}
+
+
+async def test_a_wallet_that_lists_nothing_holds_nothing(exchange: Exchange, account: BybitAccount) -> None:
+    exchange.answer(WALLET, {"balance": None})
+    assert await account.wallet(["BTC"]) == {"BTC": Decimal(0)}
+
+
+@pytest.mark.case(3)
+@pytest.mark.parametrize("index", ["0", "", None, "NaN", "-1", "1e999999", [], True, "\u0661"])
+async def test_an_index_price_that_is_none_gives_way_to_the_last(
+    exchange: Exchange, account: BybitAccount, index: object
+) -> None:
+    rows = [{"symbol": "BTCUSDT", "lastPrice": "21109.77", "usdIndexPrice": index}, {"symbol": "NILUSDT"}]
+    exchange.answer(TICKERS, {"list": rows})
+    assert (await account.prices())["BTC"] == Decimal("21109.77")
 
 
 async def test_prices_are_index_prices_or_else_the_last(exchange: Exchange, account: BybitAccount) -> None:

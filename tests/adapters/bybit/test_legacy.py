@@ -187,7 +187,16 @@ async def test_a_list_of_implausibly_many_pages_is_an_error(exchange: Exchange, 
     assert len(exchange.requests(ORDERS)) == 200
 
 
-@pytest.mark.parametrize("result", [{}, {"list": None}, {"list": "x"}, {"list": [], "nextPageCursor": 5}])
+@pytest.mark.parametrize(
+    "result",
+    [
+        {},
+        {"list": {}},
+        {"list": "x"},
+        {"list": [], "nextPageCursor": []},
+        {"list": [], "nextPageCursor": True},
+    ],
+)
 async def test_a_page_that_makes_no_sense_is_not_an_empty_one(
     exchange: Exchange, legacy: LegacyLoans, result: object
 ) -> None:
@@ -354,12 +363,28 @@ async def test_the_history_can_be_asked_to_reach_further_back(
     assert len((await legacy.history(NOW_MS)).rows) == 0
 
 
-async def test_a_history_row_that_makes_no_sense_is_never_left_out(
+@pytest.mark.case(7)
+async def test_a_history_row_that_makes_no_sense_is_never_left_out_but_doubted(
     exchange: Exchange, legacy: LegacyLoans
 ) -> None:
-    exchange.answer(HISTORY, page([row(1, NOW_MS), {**row(2, NOW_MS), "amount": "NaN"}]))
-    with pytest.raises(ExchangeUnavailable, match="its amount is no number"):
-        await legacy.history(DAY_AGO_MS)
+    old = row(3, NOW_MS - 50 * HOUR_MS) | {"amount": ""}
+    exchange.answer(HISTORY, page([row(1, NOW_MS), {**row(2, NOW_MS), "amount": "NaN"}, None, old]))
+    history = await legacy.history(DAY_AGO_MS)
+    assert [found.adjust_id for found in history.rows] == ["1"]
+    doubted, nameless = history.doubtful
+    assert (doubted.name, doubted.adjust_id, doubted.amount) == ("2", "2", None)
+    assert (doubted.coin, doubted.direction, doubted.at_ms) == ("BTC", Direction.ADD, NOW_MS)
+    assert "its amount is no number" in doubted.why
+    assert (nameless.adjust_id, nameless.key, nameless.at_ms) == (None, None, None)
+    assert [told.row for told in legacy._client.oddities.current()] == ["2", nameless.name]
+
+
+@pytest.mark.case(6)
+async def test_a_list_that_is_null_is_empty(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, {"list": None, "nextPageCursor": None})
+    exchange.answer(HISTORY, {"list": None, "nextPageCursor": ""})
+    assert (await legacy.loans()).loans == ()
+    assert (await legacy.history(DAY_AGO_MS)).rows == ()
 
 
 async def test_the_maximum_reduction_is_read_for_the_order(exchange: Exchange, legacy: LegacyLoans) -> None:

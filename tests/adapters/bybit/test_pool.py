@@ -157,13 +157,12 @@ async def test_an_account_without_a_pool_is_quiet_and_asks_for_no_terms(
 @pytest.mark.parametrize(
     "payload",
     [
-        position(ltv="n/a"),
-        position(borrowList=None),
-        position(borrowList=[]),
+        position(ltv="n/a", totalDebt=""),
+        position(collateralList=None),
         position(collateralList=[]),
         {},
     ],
-    ids=["ltv", "null debts", "no debts", "no collateral", "nothing"],
+    ids=["two sums", "null coins", "no collateral", "nothing"],
 )
 async def test_a_pool_that_makes_no_sense_is_set_aside_with_a_reason(
     exchange: Exchange, pool: PoolLoans, payload: dict[str, Any]
@@ -261,10 +260,14 @@ async def test_the_history_is_read_to_its_end_with_every_status(exchange: Exchan
     assert all(item.key == POOL for item in history.rows)
 
 
-async def test_a_row_without_a_status_fails_the_read(exchange: Exchange, pool: PoolLoans) -> None:
-    exchange.answer(HISTORY, {"list": [row(1, status=None)], "nextPageCursor": ""})
-    with pytest.raises(ExchangeUnavailable, match="status"):
-        await pool.history(0)
+@pytest.mark.case(7)
+async def test_a_row_without_a_status_is_doubted_and_the_others_are_read(
+    exchange: Exchange, pool: PoolLoans
+) -> None:
+    exchange.answer(HISTORY, {"list": [row(1, status=None), row(2), row(3, status=4)], "nextPageCursor": ""})
+    history = await pool.history(0)
+    assert [item.adjust_id for item in history.rows] == ["2"]
+    assert [(item.name, item.key) for item in history.doubtful] == [("1", POOL), ("3", POOL)]
 
 
 async def test_the_maximum_reduction_is_asked_coin_by_coin(exchange: Exchange, pool: PoolLoans) -> None:

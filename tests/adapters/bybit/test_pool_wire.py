@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.pool_wire import (
     POOL,
     PoolTerms,
@@ -21,6 +22,7 @@ from ltv_guard.adapters.bybit.pool_wire import (
 )
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Additions, Collateral, Debt, Direction, HistoryRow, Owner, RowStatus, Totals
+from ltv_guard.core.rules import LoanPolicy
 from ltv_guard.core.valuation import FLAT, UNBOUNDED, Tier
 
 D = Decimal
@@ -204,32 +206,114 @@ def wrong_for(name: str) -> list[object]:
     return [value for value in WRONG if not (is_a_name and str(value) in {"abc", "NaN", "1e999", "Infinity"})]
 
 
-@pytest.mark.parametrize(
-    ("part", "name", "value"),
-    [(part, name, value) for part, name in SPOILED for value in wrong_for(name)],
-    ids=str,
-)
-def test_a_field_that_is_missing_or_mistyped_sets_the_pool_aside(part: str, name: str, value: object) -> None:
+def spoiled(part: str, name: str, value: object) -> dict[str, Any]:
     payload = position()
     row = payload[part][0] if part else payload
     if value == "gone":
         del row[name]
     else:
         row[name] = value
-    with pytest.raises(ValueError, match=r"(?i)its|it |an LTV|no "):
-        parse_position(payload, terms())
+    return payload
+
+
+# What is told of each that is odd; an empty list of debts beside a total is not.
+TELLS = {
+    "borrowList": "nothing of it is repaid",
+    "ltv": "the pool's other two sums",
+    "totalCollateral": "the pool's other two sums",
+    "totalDebt": "the pool's other two sums",
+    "loanCurrency": "nothing of this debt is repaid",
+    "flexibleTotalDebt": "nothing of this debt is repaid",
+    "fixedTotalDebt": "nothing of this debt is repaid",
+    "currency": "nothing of this coin is added",
+    "amount": "nothing of this coin is added",
+    "amountUSD": "its worth is reckoned",
+}
+
+
+@pytest.mark.case(52)
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        (part, name, value)
+        for part, name in SPOILED
+        for value in wrong_for(name)
+        if name != "collateralList" and (name != "borrowList" or value not in (None, []))
+    ],
+    ids=str,
+)
+def test_what_does_not_bear_on_the_decision_is_passed_over_and_the_pool_is_guarded(
+    part: str, name: str, value: object
+) -> None:
+    reading = Reading("position")
+    loan = parse_position(spoiled(part, name, value), terms(), reading)
+    assert loan is not None
+    assert abs(loan.ltv - D("0.524344")) < D("0.000002")
+    assert loan.totals is not None
+    assert abs(loan.totals.collateral_usd - D("18381.41")) < D("0.05")
+    assert abs(loan.totals.debt_usd - D("9638.17")) < D("0.05")
+    assert any(TELLS[name] in item.follows for item in reading.found)
+    if name in {"amount", "currency"} and part == "collateralList":
+        assert [item.unread for item in loan.collateral] == [True, False, False, False]
+        assert (loan.collateral_in("BTC") is None) == (name == "currency")
+    elif part == "borrowList":
+        assert not any(debt.repayable for debt in loan.debts if debt.coin == "BTC")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("collateralList", value) for value in wrong_for("collateralList")], ids=str
+)
+def test_a_pool_whose_coins_cannot_be_read_is_set_aside(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r"(?i)its|it "):
+        parse_position(spoiled("", name, value), terms())
+
+
+@pytest.mark.parametrize("twice", [("ltv", "totalDebt"), ("totalDebt", "totalCollateral")])
+def test_a_pool_that_shows_one_sum_only_is_set_aside(twice: tuple[str, str]) -> None:
+    with pytest.raises(Nonsense, match="its"):
+        parse_position(position(**dict.fromkeys(twice, "?")), terms())
+
+
+def test_a_preferred_coin_whose_amount_is_odd_is_not_taken_for_one_that_is_not_in_the_pool() -> None:
+    loan = parse_position(spoiled("collateralList", "amount", ""), terms("BTC", "SOL"))
+    assert loan is not None
+    assert [item.coin for item in loan.collateral] == ["BTC", "ETH", "USDT", "USDC", "SOL"]
+    assert [item.coin for item in LoanPolicy(collateral_preference=("BTC", "SOL")).candidates(loan)] == [
+        "SOL"
+    ]
+
+
+def test_a_coin_that_is_listed_twice_counts_once_or_where_it_differs_as_unread() -> None:
+    btc, eth, *others = POSITION["collateralList"]
+    same = parse_position(position(collateralList=[btc, btc, eth, *others]), terms())
+    assert same is not None
+    assert same.collateral_in("BTC") == Collateral(
+        coin="BTC", amount=D("0.12"), accuracy=8, value_usd=D("9930.11"), tiers=TIERS
+    )
+    differs = parse_position(position(collateralList=[btc, btc | {"amount": "1"}, eth]), terms("BTC"))
+    assert differs is not None
+    assert [(item.coin, item.unread) for item in differs.collateral] == [("BTC", True), ("ETH", False)]
+    debt = POSITION["borrowList"][0]
+    owed = parse_position(position(borrowList=[debt, debt | {"flexibleTotalDebt": "9"}]), terms())
+    assert owed is not None
+    assert [item.repayable for item in owed.debts] == [0]
+
+
+@pytest.mark.parametrize("listed", [None, [], [5], [{"loanCurrency": "B C"}]])
+def test_a_debt_that_no_list_tells_of_is_guarded_all_the_same(listed: object) -> None:
+    loan = parse_position(position(borrowList=listed), terms())
+    assert loan is not None
+    assert (loan.ltv, loan.debts) == (D("0.524344"), ())
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"borrowList": []},  # and yet a total debt
-        {"borrowList": [5]},
         {"collateralList": []},
-        {"collateralList": ["BTC"]},
-        {"collateralList": [POSITION["collateralList"][0], POSITION["collateralList"][0]]},
+        {"collateralList": None},
         {"ltv": "9999"},
-        {"ltv": "-0.5"},
+        {"ltv": "-0.5", "totalDebt": "99999999999"},
+        {"ltv": "?", "totalCollateral": "0"},
     ],
 )
 def test_what_no_pool_can_be_is_set_aside(changes: dict[str, Any]) -> None:

@@ -280,12 +280,11 @@ async def test_the_list_is_read_by_pages_of_a_hundred_as_far_as_it_matters(
 @pytest.mark.parametrize(
     "answers",
     [
-        [page({"repayId": "1"})],
-        [page(None)],
-        [{"list": None}],
+        [{"list": {}}],
+        [{}],
         [page(ROW, cursor="a"), page(ROW | {"repayId": "2"}, cursor="a")],
     ],
-    ids=["half a row", "no row", "no list", "a cursor that comes again"],
+    ids=["a list that is none", "no list", "a cursor that comes again"],
 )
 async def test_a_list_that_makes_no_sense_proves_nothing(
     exchange: Exchange, desk: MakeDesk, product: Product, answers: list[object]
@@ -293,6 +292,21 @@ async def test_a_list_that_makes_no_sense_proves_nothing(
     exchange.answer(LISTS[product], *answers)
     with pytest.raises(ExchangeUnavailable, match=r"makes no sense|no end"):
         await desk(product).history(0)
+
+
+@BOTH
+async def test_a_row_that_makes_no_sense_is_doubted_and_the_others_are_read(
+    exchange: Exchange, desk: MakeDesk, product: Product
+) -> None:
+    good = ROWS[product]
+    rows = [good, {"repayId": "1"}, None, good | {"repayId": "2", "repayStatus": 9}]
+    exchange.answer(LISTS[product], page(*rows))
+    history = await desk(product).history(0)
+    assert len(history.rows) == 1
+    first, second, third = history.doubtful
+    assert (first.name, first.amount, first.direction) == ("repay-1", None, Direction.REPAY)
+    assert (second.adjust_id, second.direction) == (None, Direction.REPAY)
+    assert (third.adjust_id, third.amount) == ("repay-2", history.rows[0].amount)
 
 
 async def test_each_product_has_a_list_of_its_own(exchange: Exchange, desk: MakeDesk) -> None:

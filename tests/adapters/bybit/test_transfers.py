@@ -312,13 +312,11 @@ async def test_a_clock_that_went_back_still_has_the_list_read(
 @pytest.mark.parametrize(
     "answers",
     [
-        [page(ROW | {"status": "NEW_WORD"})],
-        [page(ROW | {"fromAccountType": None})],
-        [{"list": None}],
+        [{"list": {}}],
         [page(*[ROW] * 50, cursor="a"), page(*[ROW] * 50, cursor="a")],
         [web.Response(status=404)],
     ],
-    ids=["a status nobody knows", "from nowhere", "no list", "a cursor that comes again", "no answer"],
+    ids=["no list", "a cursor that comes again", "no answer"],
 )
 async def test_a_list_that_makes_no_sense_proves_nothing(
     exchange: Exchange, desk: Desk, answers: list[object]
@@ -326,6 +324,24 @@ async def test_a_list_that_makes_no_sense_proves_nothing(
     exchange.answer(LIST, *answers)
     with pytest.raises(ExchangeUnavailable):
         await desk.history(DAY_AGO_MS)
+
+
+async def test_a_row_that_makes_no_sense_is_doubted_and_the_others_are_read(
+    exchange: Exchange, desk: Desk
+) -> None:
+    now = str(NOW_MS)
+    strange = [
+        ROW | {"timestamp": now, "status": "NEW_WORD"},
+        listed(7, NOW_MS, fromAccountType=None),
+        listed(8, NOW_MS),
+        None,
+    ]
+    exchange.answer(LIST, page(*strange))
+    history = await desk.history(DAY_AGO_MS)
+    assert [row.adjust_id for row in history.rows] == [UUID(int=8).hex]
+    own, other, nameless = history.doubtful
+    assert (own.adjust_id, own.coin, own.amount) == (OWN, "BTC", D("0.317"))
+    assert (other.adjust_id, nameless.adjust_id) == (UUID(int=7).hex, None)
 
 
 async def test_two_intents_never_have_one_uuid(exchange: Exchange, desk: Desk) -> None:

@@ -1,0 +1,42 @@
+"""What one whole read (all pages of a list) may cost: bytes and time. Its parts have bounds of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ltv_guard.core.errors import ExchangeUnavailable
+
+MOST_BYTES = 32 * 1024 * 1024
+MS = 1000
+
+
+class Budget:
+    """Spent page by page. `now_ms` is a monotonic clock."""
+
+    def __init__(
+        self, path: str, now_ms: Callable[[], int], seconds: float, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._path = path
+        self._now_ms = now_ms
+        self._seconds = seconds
+        self._ends_ms = now_ms() + int(seconds * MS)
+        self._most = most_bytes
+        self._left = most_bytes
+
+    def check(self) -> float:
+        """The seconds that are left. Raises ExchangeUnavailable where there are none."""
+        left_ms = self._ends_ms - self._now_ms()
+        if left_ms <= 0:
+            raise self.too_slow()
+        return left_ms / MS
+
+    def spend(self, size: int) -> None:
+        """Notes an answer of so many bytes. Raises ExchangeUnavailable where the whole is too large."""
+        self._left -= size
+        if self._left < 0:
+            raise ExchangeUnavailable(f"{self._path}: its pages are larger than {self._most} bytes together")
+
+    def too_slow(self) -> ExchangeUnavailable:
+        return ExchangeUnavailable(
+            f"{self._path}: all of its pages together took longer than {self._seconds:g} s"
+        )

@@ -1,0 +1,139 @@
+"""One odd value costs itself, is said once, and the loan beside it is saved: over the wire."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e_world import A_POOL, AN_ORDER, BOTH_PRODUCTS, USER, Tree, World, merged, scenario_of
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+D = Decimal
+CALM_POOL = {"flexible": {"USDT": "27000"}, "collateral": {"BTC": "1"}}
+TWO_COINS = {"policy": {"collateral_preference": ["ETH", "BTC"], "reduce": {"enabled": False}}}
+
+
+def pool_of_two_coins(**user: Any) -> Tree:  # noqa: ANN401 - any part of a scenario
+    """A pool in breach; ETH, which comes first, and BTC lie in the Funding wallet."""
+    scenario = scenario_of(D(38000), A_POOL)
+    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
+    scenario["users"][USER] |= {"funding": {"BTC": "5", "ETH": "100"}, **user}
+    return scenario
+
+
+def odd(world: World) -> list[tuple[str, str]]:
+    """What was told of as odd, and where."""
+    return [(item["endpoint"].split(" ")[0], item["row"]) for item in world.heard("answer_odd")]
+
+
+@pytest.mark.case(3)
+async def test_an_index_price_of_zero_gives_way_to_the_last_price(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(D(38000), A_POOL), product=A_POOL) as world:
+        world.fault("nonsense", endpoint="tickers", field="usdIndexPrice", value="0", times=None)
+        async with world.guarded():
+            await world.until_settled_at_target()
+        await world.judge()
+
+
+@pytest.mark.case(5)
+@pytest.mark.parametrize("value", ["", None, "-1", "1e999999"])
+async def test_an_odd_row_of_the_wallet_costs_its_own_coin_only(
+    open_a_world: OpenWorld, value: str | None
+) -> None:
+    async with open_a_world(pool_of_two_coins(), product=A_POOL, config=TWO_COINS) as world:
+        world.fault(
+            "nonsense", endpoint="wallet", loan_id="ETH", field="transferBalance", value=value, times=None
+        )
+        async with world.guarded():
+            await world.until_settled_at_target()
+        assert odd(world) == [("/v5/asset/transfer/query-account-coins-balance", "ETH")]
+        await world.judge()
+
+
+@pytest.mark.case(6)
+async def test_a_list_of_orders_that_is_null_is_an_account_without_orders(open_a_world: OpenWorld) -> None:
+    scenario = scenario_of(D(38000), A_POOL)
+    async with open_a_world(scenario, product=A_POOL, config=BOTH_PRODUCTS) as world:
+        world.fault("nonsense", endpoint="orders", field="list", value=None, times=None)
+        async with world.guarded():
+            await world.until_settled_at_target()
+            await world.until(lambda: len(world.heard("cycle_finished")) > 3)
+        assert not world.heard("read_failed")
+        assert not world.heard("guard_blind")
+        await world.judge()
+
+
+@pytest.mark.case(7)
+async def test_a_history_row_that_nobody_understands_keeps_no_journal_from_being_trusted(
+    open_a_world: OpenWorld,
+) -> None:
+    scenario = pool_of_two_coins(pool={"flexible": {"USDT": "30000"}, "collateral": {"BTC": "1", "ETH": "1"}})
+    config = merged(TWO_COINS, {"policy": {"collateral_preference": ["BTC"]}})
+    async with open_a_world(scenario, product=A_POOL, config=config, trusted=False) as world:
+        row = world.exchange.user_adjust(USER, "pool", "add", D("0.5"), "ETH")
+        world.fault(
+            "nonsense", endpoint="history", loan_id=str(row.adjust_id), field="status", value=4, times=None
+        )
+        async with world.guarded():
+            await world.until_settled_at_target()
+        told = world.heard("answer_odd")
+        assert [(item["row"], item["level"]) for item in told] == [(str(row.adjust_id), "warning")]
+        assert "its status is 4" in told[0]["why"]
+        await world.judge()
+
+
+@pytest.mark.case(7)
+async def test_a_doubtful_row_that_could_be_ours_keeps_it_open_and_another_loan_is_saved(
+    open_a_world: OpenWorld,
+) -> None:
+    """The answer to an add is lost, and its row's amount can't be read: nothing proves it absent."""
+    scenario = scenario_of(D(38000), AN_ORDER)
+    scenario["users"][USER]["pool"] = CALM_POOL
+    config = merged(BOTH_PRODUCTS, {"policy": {"collateral_preference": ["BTC"]}})
+    async with open_a_world(scenario, config=config) as world:
+        world.fault("close_after", endpoint="adjust", product=AN_ORDER.name)
+        world.fault(
+            "nonsense", endpoint="history", product=AN_ORDER.name, field="amount", value="NaN", times=None
+        )
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("answer_odd")) and world.ltv("pool") <= D("0.65"))
+            seen = len(world.heard("cycle_finished"))
+            await world.until(lambda: len(world.heard("cycle_finished")) > seen + 15)
+            assert not world.heard("adjustment_absent")
+            assert len(world.effects(AN_ORDER.loan_id)) == 1
+            world.exchange.clear_faults()
+            await world.until_settled_at_target()
+        assert len(world.heard("answer_sound_again")) == 1
+        await world.judge()
+
+
+@pytest.mark.case(52)
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"loan_id": "USDT", "field": "fixedTotalDebt", "value": ""},
+        {"loan_id": "pool", "field": "borrowList", "value": "?"},
+        {"loan_id": "pool", "field": "supplyList", "value": [{"currency": "\u202e\x1b[2J", "amount": None}]},
+        {"loan_id": "pool", "field": "totalDebt", "value": "NaN"},
+        {"loan_id": "pool", "field": "ltv", "remove": True},
+        {"loan_id": "ETH", "field": "amount", "value": "-3"},
+        {"loan_id": "ETH", "field": "currency", "value": "\u0395TH"},
+        {"loan_id": "BTC", "field": "amountUSD", "value": ""},
+    ],
+    ids=lambda fault: fault["field"],
+)
+async def test_what_does_not_bear_on_the_decision_does_not_stop_it(
+    open_a_world: OpenWorld, nonsense: dict[str, Any]
+) -> None:
+    scenario = pool_of_two_coins(pool={"flexible": {"USDT": "30000"}, "collateral": {"BTC": "1", "ETH": "1"}})
+    config = merged(TWO_COINS, {"policy": {"collateral_preference": ["BTC"]}})
+    async with open_a_world(scenario, product=A_POOL, config=config) as world:
+        world.fault("nonsense", endpoint="position", times=None, **nonsense)
+        async with world.guarded():
+            await world.until_settled_at_target()
+        assert len(odd(world)) == (0 if nonsense["field"] == "supplyList" else 1)
+        assert not world.heard("loan_set_aside")
+        await world.judge()
