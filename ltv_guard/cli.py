@@ -18,6 +18,7 @@ import click
 from ltv_guard import __version__, app, checking, demo, journals, logs, overheard, sandbox, settings, tables
 from ltv_guard.core.errors import GuardError, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.intents import Intent, State
+from ltv_guard.descriptors import raise_limit
 from ltv_guard.escaping import as_json, clean
 from ltv_guard.shipped import scenario_names, shipped
 
@@ -97,6 +98,7 @@ def run(config: Path | None, *, once: bool) -> int:
     """Watch the loans, and adjust them."""
     loaded = settings.load(config)
     _log(loaded)
+    raise_limit()
     try:
         return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded, adopted=_log))
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +13,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from ltv_guard import descriptors
 from ltv_guard.core.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.guard import Guard
 from ltv_guard.notices import Notices
@@ -20,6 +23,7 @@ JUMP_LOOK_S = 1.0
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 SKEW_MS = 1000
 CLOCK = "clock"
+ALARM_AFTER = 2  # cycles that fail one after the other
 
 log = structlog.stdlib.get_logger()
 
@@ -46,6 +50,8 @@ class Daemon:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
         self._without_journal: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        self._explained: set[str] = set()
         self._notices = Notices(lambda: int(time.monotonic() * 1000))
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -86,8 +92,10 @@ class Daemon:
     async def _do(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
         try:
             await chore()
-        except Exception:
-            log.exception("cycle_failed", what=name)
+        except Exception as error:  # noqa: BLE001 - told
+            self._failed(name, error, what=name)
+        else:
+            self._works(name, what=name)
 
     async def _settle(self, name: str) -> None:
         if self._guards[name].busy:
@@ -103,10 +111,28 @@ class Daemon:
             await self._guards[name].cycle()
         except JournalUnavailable as error:
             self._journal_failed(f"account {name}", error)
-        except Exception:
-            log.exception("cycle_failed", account=name)
+        except Exception as error:  # noqa: BLE001 - told
+            self._failed(f"account {name}", error, account=name)
         else:
             self._journal_works(f"account {name}")
+            self._works(f"account {name}", account=name)
+
+    def _failed(self, whose: str, error: Exception, **named: str) -> None:
+        """A defect is told with its traceback once; one that comes again at once guards nobody: an alarm."""
+        self._failures[whose] += 1
+        why = f"{type(error).__name__}: {error}"
+        if (place := _place_of(error)) not in self._explained:
+            self._explained.add(place)
+            log.error("cycle_failed", why=why, exc_info=error, **named)
+        if self._failures[whose] >= ALARM_AFTER:
+            self._notices.grave(
+                ("failing", whose), "failing", "cycle_failed", why=why, times=self._failures[whose], **named
+            )
+
+    def _works(self, whose: str, **named: str) -> None:
+        failed = self._failures.pop(whose, 0)
+        if self._notices.ended(("failing", whose)):
+            log.warning("cycle_works_again", times=failed, **named)
 
     def _journal_failed(self, whose: str, error: JournalUnavailable) -> None:
         self._without_journal.add(whose)
@@ -130,7 +156,15 @@ class Daemon:
             log.info("clock_agrees", skew_ms=skew_ms)
         self._notices.ended("clock")
 
+    def _look_at_descriptors(self) -> None:
+        why = descriptors.why_none_left()
+        if why is not None:
+            self._notices.grave("descriptors", "none", "out_of_descriptors", why=why)
+        elif self._notices.ended("descriptors"):
+            log.warning("descriptors_available")
+
     async def _beat(self) -> None:
+        self._look_at_descriptors()
         try:
             await self._heartbeat()
         except JournalUnavailable as error:
@@ -163,6 +197,12 @@ class Daemon:
             if late:
                 log.error("shutdown_timed_out", tasks=len(late))
                 await asyncio.gather(*late, return_exceptions=True)
+
+
+def _place_of(error: Exception) -> str:
+    """What tells one defect from another: its kind, and the line that raised it."""
+    frames = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+    return f"{type(error).__name__} {frames[-1:]}"
 
 
 class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler has no types

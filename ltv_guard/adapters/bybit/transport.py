@@ -5,13 +5,15 @@ Which exceptions prove that nothing was sent is aiohttp's business, so it is dec
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - the first TLS handshake would import it, in the middle of a send
+import errno
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from ltv_guard import __version__
 from ltv_guard.adapters.bybit.answers import BANNED, Answer, Passing
 from ltv_guard.core.errors import WriteNotSent, WriteOutcomeUnknown
 
@@ -20,6 +22,7 @@ LARGEST_WRITE_ANSWER = 64 * 1024
 LONGEST_CONNECT_S = 2.0
 DNS_KEPT_S = 60
 CHUNK = 64 * 1024
+NO_DESCRIPTORS = {errno.EMFILE: "this process", errno.ENFILE: "this machine"}
 
 
 class TooLarge(Exception):
@@ -43,13 +46,13 @@ class Transport:
         """Raises Passing for whatever keeps an answer from arriving."""
         if self._closed:
             raise Passing(f"{path}: the connection to the exchange is closed")
-        if self._reads is None:
-            self._reads = self._session(aiohttp.TCPConnector(ttl_dns_cache=DNS_KEPT_S))
-        target = self._url(f"{path}?{query}" if query else path)
         try:
+            if self._reads is None:
+                self._reads = self._session(aiohttp.TCPConnector(ttl_dns_cache=DNS_KEPT_S))
+            target = self._url(f"{path}?{query}" if query else path)
             async with self._reads.get(target, headers=headers, allow_redirects=False) as response:
                 return await _read(response, LARGEST_READ)
-        except (aiohttp.ClientError, OSError, TooLarge) as exc:
+        except Exception as exc:  # whatever it is (no thread to look a name up): it costs this read, no more
             raise Passing(f"{path}: {_words(exc)}") from exc
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -60,12 +63,13 @@ class Transport:
         """
         if self._closed:
             raise WriteNotSent(f"{path}: the connection to the exchange is closed")
-        if self._writes is None:
-            connector = aiohttp.TCPConnector(force_close=True, ttl_dns_cache=DNS_KEPT_S)
-            self._writes = self._session(connector)
         try:
-            async with self._writes.post(
-                self._url(path),
+            writes, url = self._for_writes(), self._url(path)
+        except Exception as exc:
+            raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
+        try:
+            async with writes.post(
+                url,
                 data=body,
                 headers={**headers, "Content-Type": "application/json", "Accept-Encoding": "identity"},
                 allow_redirects=False,
@@ -77,6 +81,12 @@ class Transport:
             raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
         except Exception as exc:
             raise WriteOutcomeUnknown(f"{path}: {_words(exc)}") from exc
+
+    def _for_writes(self) -> aiohttp.ClientSession:
+        if self._writes is None:
+            connector = aiohttp.TCPConnector(force_close=True, ttl_dns_cache=DNS_KEPT_S)
+            self._writes = self._session(connector)
+        return self._writes
 
     async def close(self) -> None:
         self._closed = True
@@ -90,7 +100,7 @@ class Transport:
             timeout=self._timeout,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"ltv-guard/{version('ltv-guard')}"},
+            headers={"User-Agent": f"ltv-guard/{__version__}"},
         )
 
     def _url(self, target: str) -> URL:
@@ -122,6 +132,8 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> Answer:
 
 def _words(exc: BaseException) -> str:
     """An exception for the log: aiohttp's timeouts come without a message."""
+    if isinstance(exc, OSError) and exc.errno in NO_DESCRIPTORS:
+        return f"{NO_DESCRIPTORS[exc.errno]} has no file descriptor left"
     text = " ".join(str(exc).split())
     if isinstance(exc, TimeoutError) and not text:
         return "no answer in time"

@@ -10,6 +10,7 @@ boot is another one afterwards.
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Seal:
     def __init__(self, path: Path, database: Path) -> None:
         self._path = path
         self._database = database
+        self._boot: str | None = None
+        self._descriptor: int | None = None
 
     def matches(self, last_sent: str | None) -> bool:
         """Whether `last_sent`, from the database, is what was sealed, for this very file and this boot."""
@@ -31,16 +34,30 @@ class Seal:
             return False
 
     def write(self, last_sent: str | None) -> None:
-        self._path.write_text(self._words(last_sent), encoding="utf-8")
+        """Opens the file at the first call only: a send must not fail for want of a file descriptor."""
+        words = self._words(last_sent).encode()
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.pwrite(self._descriptor, words, 0)
+        os.ftruncate(self._descriptor, len(words))
+
+    def close(self) -> None:
+        """Lets go of the file; the seal stays."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def break_(self) -> None:
         """A journal that is not continuous has no seal until it has waited: dying early must not seal it."""
+        self.close()
         self._path.unlink(missing_ok=True)
 
     def _words(self, last_sent: str | None) -> str:
         file = self._database.stat()
+        if self._boot is None:
+            self._boot = _boot_id()
         return json.dumps(
-            {"device": file.st_dev, "inode": file.st_ino, "boot": _boot_id(), "last_sent": last_sent}
+            {"device": file.st_dev, "inode": file.st_ino, "boot": self._boot, "last_sent": last_sent}
         )
 
 

@@ -6,6 +6,7 @@ The file must lie on a local disk: on a network filesystem neither SQLite's lock
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -75,16 +76,17 @@ class SqliteStore:
         await connection.execute(delete(last_sent))
         await connection.execute(insert(last_sent).values(slot=1, intent_id=intent_id))
         if self._is_sealed:
-            self._seal.write(intent_id)
+            await asyncio.to_thread(self._seal.write, intent_id)
 
     async def seal(self) -> None:
         async with self.writing() as connection:
-            self._seal.write(await _last_sent(connection))
+            await asyncio.to_thread(self._seal.write, await _last_sent(connection))
         self._is_sealed = True
 
     async def close(self) -> None:
         await self._reader.dispose()
         await self._writer.dispose()
+        self._seal.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -130,10 +132,13 @@ class SqliteStore:
             await connection.execute(delete(last_sent).where(false()))
             # A file made anew may be given the inode of the one before: it has seen no run.
             has_run = bool((await connection.execute(queries.has_run())).scalar_one())
-            self.is_continuous = has_run and self._seal.matches(await _last_sent(connection))
+            last = await _last_sent(connection)
+            self.is_continuous = has_run and self._seal.matches(last)
             self._is_sealed = self.is_continuous
             if not self.is_continuous:
                 self._seal.break_()
+            else:
+                self._seal.write(last)
 
     def _check_is_in_place(self) -> None:
         try:
