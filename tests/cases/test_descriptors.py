@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 
+def descriptors_of(pid: int) -> int:
+    return max(int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()) + 1
+
+
 @pytest.mark.case(9)
 async def test_running_out_of_descriptors_is_told_as_that_and_loses_nothing(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world, command("run", "-c", world.config_file) as daemon:
         await world.until(lambda: len(daemon.heard("cycle_finished")) > 2)
         pid = daemon.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        used = max(int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()) + 1
+        used = descriptors_of(pid)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
         world.price(NEEDY["add"])
         await world.until(lambda: bool(daemon.heard("out_of_descriptors")))
@@ -35,4 +39,4 @@ async def test_running_out_of_descriptors_is_told_as_that_and_loses_nothing(open
     assert "LimitNOFILE" in told["why"]
     assert not daemon.heard("cycle_failed")
     whys = [event.get("why") or "" for event in daemon.events]
-    assert any("no file descriptor left" in why for why in whys), whys
+    assert any("no file descriptor left" in why for why in whys), "\n".join(daemon.lines)[-9000:]
