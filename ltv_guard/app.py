@@ -16,6 +16,7 @@ from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.core.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.daemon import Daemon
+from ltv_guard.daemon_threads import DaemonThreads
 from ltv_guard.guard import Guard
 from ltv_guard.heartbeat import Heartbeat, banned_for_s
 from ltv_guard.journals import journal_of, journal_to_read
@@ -46,6 +47,7 @@ async def run_daemon(
 
     `adopted` hears of it. Status 1 if the journal was unusable at the end.
     """
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
     reload = reload or (Reload.on_signal(settings) if stop is None else Reload(settings))
     stop = stop or _stop_on_signals()
     while True:
@@ -84,6 +86,7 @@ async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int
 
     Status 1 if a loan could not be read, or something is still open after two minutes or at a signal.
     """
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
     stop = stop or _stop_on_signals()
     async with _running(settings, stop.is_set) as (wiring, _):
         work = asyncio.create_task(

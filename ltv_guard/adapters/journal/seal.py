@@ -36,10 +36,21 @@ class Seal:
     def write(self, last_sent: str | None) -> None:
         """Opens the file at the first call only: a send must not fail for want of a file descriptor."""
         words = self._words(last_sent).encode()
-        if self._descriptor is None:
+        descriptor = self._opened()
+        os.pwrite(descriptor, words, 0)
+        os.ftruncate(descriptor, len(words))
+
+    def _opened(self) -> int:
+        if self._descriptor is None or not self._is_in_place(self._descriptor):
+            self.close()
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.pwrite(self._descriptor, words, 0)
-        os.ftruncate(self._descriptor, len(words))
+        return self._descriptor
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Lets go of the file; the seal stays."""
