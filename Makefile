@@ -1,7 +1,8 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
+BENCH ?= --record
 
-.PHONY: help setup check format lint types layers test slow nightly soak demo lock
+.PHONY: help setup check format lint types layers test slow nightly soak bench demo lock
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -37,6 +38,9 @@ nightly: ## Everything that takes longer still: full matrices, random state mach
 
 soak: ## Thousands of adjustments while everything goes wrong, in about ten minutes
 	$(PYTHON) tests/soak/soak.py
+
+bench: ## Measure on a quiet machine, about an hour; adds to benchmarks/RESULTS.md (BENCH=--smoke: a few minutes, adds nothing)
+	for script in decode commit start sweep reaction; do $(PYTHON) benchmarks/$$script.py $(BENCH) || exit 1; done
 
 demo: ## A loan that survives a crash, in half a minute
 	$(BIN)ltv-guard demo

@@ -1,0 +1,183 @@
+"""From the tick that crosses a trigger to the adjustment's arrival at the exchange.
+
+Four sides, one after the other and in rounds, against one server process that answers after 50 ms, each
+with an account of its own: this project with its defaults, this project polling each second, a plain loop
+on ccxt that polls each second, and the floor (benchmarks/peers.py).
+
+A sample: the price brings the loan near its trigger (LTV 0.735), rests there for a random part of the
+side's poll interval, and crosses it (0.755). The server counts from the moment at which it has that price
+until the bytes of an adjustment that it takes have arrived. Then the side settles what it must, and the
+next sample begins.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bench
+
+NEAR, CROSSED, TARGET = "0.735", "0.755", 0.65
+WORLDS = {"1": 1, "20": 20, "1000": 1000, "pool": 0}
+WITHIN_S = 90.0
+LEAST_REST_S = 1.2  # the exchange takes one adjustment a second
+DEFAULTS, POLLING, CCXT, FLOOR = "ltv-guard, defaults", "ltv-guard, poll 1 s", "ccxt loop, 1 s", "floor"
+
+
+@dataclass(slots=True, kw_only=True)
+class Side:
+    """One contestant. `rest_s` is as long as its poll interval, so that a tick comes at any phase of it."""
+
+    name: str
+    borrower: bench.Borrower
+    command: Callable[[], list[str]]
+    rest_s: float
+    settles: bool
+    seconds: list[float] = field(default_factory=list)
+    spent_s: float = 0.0
+    lost: int = 0
+    refused: int = 0
+    astray: float = 0.0
+
+    def sample(self, server: bench.Server, program: bench.Running) -> float | None:
+        """One crossing. None where no adjustment came."""
+        whose = {"user": self.borrower.name, "loan_id": self.borrower.loan_id, "key": self.borrower.key}
+        server.ask("ltv", **whose, ltv=NEAR)
+        time.sleep(LEAST_REST_S + random.uniform(0, self.rest_s))
+        settled = program.count("adjustment_confirmed")
+        told = server.ask("cross", **whose, ltv=CROSSED, within_s=WITHIN_S)
+        reaction_s: float | None = told["reaction_s"]
+        self.refused += told["refused"]
+        if reaction_s is not None:
+            self.astray = max(self.astray, abs(told["ltv_after"] - TARGET))
+            if self.settles:
+                program.wait_for("adjustment_confirmed", settled + 1)
+        return reaction_s
+
+    def run(self, server: bench.Server, samples: int, budget_s: float) -> None:
+        """So many samples, or as many as fit in the budget; the first of a process is not counted."""
+        began = time.monotonic()
+        with bench.running(self.command()) as program:
+            # A process that has just started is not what is measured here: see start.py.
+            time.sleep(3.0)
+            self.sample(server, program)
+            for number in range(samples):
+                if number and time.monotonic() - began > budget_s:
+                    break
+                if program.process.poll() is not None:
+                    raise SystemExit(f"{self.name} ended by itself")
+                taken_s = self.sample(server, program)
+                if taken_s is None:
+                    self.lost += 1
+                else:
+                    self.seconds.append(taken_s)
+        self.spent_s += time.monotonic() - began
+
+
+def sides_of(orders: int, url: Callable[[], str], folder: Path) -> list[Side]:
+    users = [bench.Borrower(name=str(number), orders=orders) for number in range(1, 5)]
+
+    def guard(number: int, changes: Callable[[], dict[str, bench.Tree]]) -> Callable[[], list[str]]:
+        own = folder / str(number)
+        own.mkdir()
+        return lambda: bench.guard(users[number], url(), own, changes())
+
+    polling = {"schedule": {"poll_interval_s": 1, **bench.without_stream()}}
+    calm_s = 3.0 if bench.streams() else 15.0
+    return [
+        Side(
+            name=DEFAULTS,
+            borrower=users[0],
+            command=guard(0, lambda: bench.with_stream(url())),
+            rest_s=calm_s,
+            settles=True,
+        ),
+        Side(
+            name=POLLING,
+            borrower=users[1],
+            command=guard(1, lambda: polling),
+            rest_s=1.0,
+            settles=True,
+        ),
+        Side(
+            name=CCXT,
+            borrower=users[2],
+            command=lambda: bench.peer("ccxt", users[2].job(url(), folder)),
+            rest_s=max(1.0, orders / 500),
+            settles=False,
+        ),
+        Side(
+            name=FLOOR,
+            borrower=users[3],
+            command=lambda: bench.peer("floor", users[3].job(url(), folder)),
+            rest_s=1.0,
+            settles=False,
+        ),
+    ]
+
+
+def measure(world: str, folder: Path, *, samples: int, rounds: int, budget_s: float) -> bench.Report:
+    urls: list[str] = []
+    sides = sides_of(WORLDS[world], lambda: urls[0], folder)
+    with bench.serving([side.borrower for side in sides], folder) as server:
+        urls.append(server.url)
+        for number in range(rounds):
+            for side in sides:
+                share = samples // rounds + (number < samples % rounds)
+                if share:
+                    side.run(server, share, budget_s / rounds)
+    title = "a pool" if world == "pool" else f"{world} order{'s' if world != '1' else ''}"
+    return report_of(f"Reaction, {title}, 50 ms a request", sides)
+
+
+def report_of(title: str, sides: list[Side]) -> bench.Report:
+    columns = [
+        "side",
+        "n",
+        "median ms",
+        "p99 ms",
+        "median / floor",
+        "p99 / floor",
+        "sooner than ccxt",
+        "lost",
+    ]
+    report = bench.Report(title, [*columns, "refused", "off target"])
+    medians = {side.name: bench.quantile(side.seconds, 0.5) for side in sides}
+    worst = {side.name: bench.quantile(side.seconds, 0.99) for side in sides}
+    for side in sides:
+        median, p99 = medians[side.name], worst[side.name]
+        ratios = [f"{median / medians[FLOOR]:.2f}", f"{p99 / worst[FLOOR]:.2f}"]
+        sooner = f"{medians[CCXT] / median:.1f} x"
+        counts = [side.lost, side.refused, f"{side.astray:.4f}"]
+        report.add(side.name, len(side.seconds), bench.ms(median), bench.ms(p99), *ratios, sooner, *counts)
+    if not bench.streams():
+        report.notes.append("This version has no price stream: its defaults poll every 15 s.")
+    spent = ", ".join(f"{side.name} {side.spent_s:.0f} s" for side in sides)
+    report.notes.append(f"Time spent: {spent}.")
+    return report
+
+
+def main() -> None:
+    """Measure every world that was asked for, each with a server of its own."""
+    asked = bench.options(
+        __doc__,
+        samples={"type": int, "default": 40, "help": "for each side and world"},
+        rounds={"type": int, "default": 2, "help": "the sides take turns so often"},
+        budget_s={"type": float, "default": 300, "help": "for a side in a world; fewer samples if need be"},
+        worlds={"nargs": "+", "choices": list(WORLDS), "default": list(WORLDS)},
+    )
+    if asked.smoke:
+        asked.samples, asked.rounds, asked.budget_s = 2, 1, 60
+    reports = []
+    for world in asked.worlds:
+        with bench.workplace(asked) as folder:
+            how = {"samples": asked.samples, "rounds": asked.rounds, "budget_s": asked.budget_s}
+            reports.append(measure(world, folder, **how))
+    bench.publish(reports, asked)
+
+
+if __name__ == "__main__":
+    main()
