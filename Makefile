@@ -39,7 +39,7 @@ nightly: ## Everything that takes longer still: full matrices, random state mach
 soak: ## Thousands of adjustments while everything goes wrong, in about ten minutes
 	$(PYTHON) tests/soak/soak.py
 
-bench: ## Measure on a quiet machine, about an hour; adds to benchmarks/RESULTS.md (BENCH=--smoke: a few minutes, adds nothing)
+bench: ## Measure side by side, about an hour on a quiet machine; adds to benchmarks/RESULTS.md (BENCH=--smoke: does not)
 	for script in decode commit start sweep reaction; do $(PYTHON) benchmarks/$$script.py $(BENCH) || exit 1; done
 
 demo: ## A loan that survives a crash, in half a minute
