@@ -196,7 +196,7 @@ class Gatherer:
     @property
     def echo_ms(self) -> int:
         """How long facts from before an adjustment may go on being shown."""
-        return 2 * self._options.patience.history_lag_ms
+        return 2 * self._memory.lateness.patience(self._options.patience).history_lag_ms
 
     def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:
         ends = [

@@ -17,6 +17,7 @@ from ltv_guard.core.settlement import (
     is_told_apart,
     row_of,
 )
+from ltv_guard.lateness import Lateness
 
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
@@ -54,6 +55,7 @@ class Memory:
     missed: dict[LoanKey, int] = field(default_factory=dict)
     refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
     shown_as_before: set[LoanKey] = field(default_factory=set)
+    lateness: Lateness = field(default_factory=Lateness)
     wallet_before: dict[str, Decimal] = field(default_factory=dict)
     _fresh_since: dict[str, int] = field(default_factory=dict)
     _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Memory:
             self.watches.pop(key, None)
             self._echoes_over.discard(key)
             self._let_go.discard(key)
+            self.lateness.forget(key)
             self.wallet_before.pop(key, None)
             self._lacking.pop(key, None)
             self._doubted_since.pop(key, None)
@@ -152,6 +155,11 @@ class Memory:
             if item.key == key and item.intent_id not in self._let_go and _landed_lately(item, now)
         ]
         return sorted(found, key=lambda item: item.signed_at_ms or 0)
+
+    def under_way(self, key: LoanKey, now: Moment) -> list[Intent]:
+        """The loan's adjustments that were accepted or landed lately: the loan shows them, or will."""
+        landed = self.landed_lately(key, now)
+        return [*landed, *(item for item in self.intents.values() if item.key == key and _is_accepted(item))]
 
     def doubt_again(self, key: LoanKey, intents: Iterable[Intent]) -> None:
         """The loan was shown as it was before them, after fresh facts were: their echoes are not over."""
@@ -392,3 +400,7 @@ def _landed_lately(item: Intent, now: Moment) -> bool:
         and item.direction is not Direction.TRANSFER
         and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
     )
+
+
+def _is_accepted(item: Intent) -> bool:
+    return item.state is State.ACCEPTED and item.direction is not Direction.TRANSFER

@@ -20,6 +20,7 @@ from ltv_guard.core.settlement import (
     settle,
     shown_coins,
 )
+from ltv_guard.measuring import Measurer
 from ltv_guard.memory import DAY_MS, SETTLING_DOWN_MS, Memory
 from ltv_guard.notices import Notices
 from ltv_guard.ports import Clock, Journal, WritePath
@@ -60,8 +61,12 @@ class Settler:
         self._memory = memory
         self._notices = notices
         self._sender = sender
-        self._patience = patience
+        self._measurer = Measurer(clock, memory, notices, patience)
         self._looked_ms: int | None = None
+
+    @property
+    def _patience(self) -> Patience:
+        return self._measurer.patience
 
     async def take_over(self, intents: Sequence[Intent]) -> tuple[Intent, ...]:
         """What an earlier process, or a journal that failed in the middle, left: nothing is assumed of it.
@@ -172,6 +177,7 @@ class Settler:
         histories: Mapping[Channel, History],
     ) -> tuple[Intent, ...]:
         """Judges every open intent whose product's loans and history were read. Returns what stays open."""
+        self._measurer.measure(books, histories)
         self._hear_of_awaited_rows(histories)
         still_open = []
         for intent in intents:
@@ -183,6 +189,7 @@ class Settler:
                 still_open.append(intent)
                 continue
             verdict = await self._judge(intent, books.get(intent.key.product), histories[intent.channel])
+            self._measurer.measure_row(verdict.intent, histories[intent.channel])
             if verdict.intent.is_open:
                 self._complain_if_slow(verdict)
                 still_open.append(verdict.intent)

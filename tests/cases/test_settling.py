@@ -86,3 +86,25 @@ async def test_adds_go_on_while_the_history_fails_and_prices_fall(
         world.exchange.clear_faults()
         await world.until_quiet()
         await world.judge()
+
+
+@pytest.mark.slow
+@pytest.mark.case(40)
+async def test_an_exchange_later_than_its_margins_doubles_nothing_once_that_was_measured(
+    open_a_world: OpenWorld,
+) -> None:
+    """Loans and history show everything 2.5 s late; 0.3 s is what the margins assume."""
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        world.fault("stale_reads", endpoint="orders", seconds="2.5", times=None)
+        world.fault("history_lag", endpoint="history", seconds="2.5", times=None)
+        async with world.guarded():
+            await world.until_settled_at_target()
+            await world.until(lambda: bool(world.heard("exchange_slower_than_assumed")))
+            world.fault("close_after", endpoint="adjust")
+            world.price(32000)
+            await world.until(lambda: len(world.effects()) == 2)
+            await world.until_quiet()
+            await world.until(lambda: world.heard("decision_made")[-1]["cause"] in {"in_bounds", "at_target"})
+        assert len(world.effects()) == 2
+        assert Decimal(world.heard("exchange_slower_than_assumed")[-1]["used_s"]) >= Decimal("2.5")
+        await world.judge()
