@@ -83,6 +83,8 @@ class Gatherer:
             ),
             foreign_add_ms=self._memory.foreign_add_ms(loan.key, now),
             refused=self._memory.refused(loan.key, Direction.ADD, now),
+            shunned=self._memory.shunned(loan.key, Direction.ADD, now),
+            at_least=self._memory.at_least(loan),
             passing=self._memory.passing(loan.key, Direction.ADD, now),
             kept=self._memory.refused(loan.key, Direction.REDUCE, now),
             unpayable=self._unpayable(loan, sight, now),

@@ -10,7 +10,13 @@ import structlog
 
 from ltv_guard.conditions import Conditions
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
-from ltv_guard.core.errors import AlreadyOpen, ExchangeUnavailable, NeedsHuman, Remedy, WriteRejected
+from ltv_guard.core.errors import (
+    AlreadyOpen,
+    ExchangeUnavailable,
+    NeedsHuman,
+    WriteOutcomeUnknown,
+    WriteRejected,
+)
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, Kind, Moment, Owner, Product
 from ltv_guard.core.policy import decide
@@ -32,6 +38,7 @@ from ltv_guard.ports import (
     Oddity,
     WritePath,
 )
+from ltv_guard.refusing import Refusals
 from ltv_guard.reporting import Reporter
 from ltv_guard.sending import Sender
 from ltv_guard.settling import Settler
@@ -91,7 +98,16 @@ class Guard:
         self._slowness = Slowness(self._notices, longest_ms=options.max_snapshot_age_ms)
         self._standing = Standing(options, account, clock, self._report, claim)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
-        self._settler = Settler(journal, clock, self._memory, self._notices, self._sender, options.patience)
+        self._refusals = Refusals(self._memory, self._standing)
+        self._settler = Settler(
+            journal,
+            clock,
+            self._memory,
+            self._notices,
+            self._sender,
+            options.patience,
+            on_absent=self._refusals.found_absent,
+        )
         self._observer = Observer(
             options,
             account=account,
@@ -321,8 +337,8 @@ class Guard:
                 log.warning("adjustment_put_off", why=str(error))
                 return 0
             self._memory.remember([after])
-            if isinstance(refusal, WriteRejected):
-                self._refused(after, str(refusal), refusal.remedy)
+            if isinstance(refusal, WriteRejected | WriteOutcomeUnknown):
+                self._refusals.heed(after, refusal, self._clock.now())
             if after.is_open:
                 self._memory.watch(after, self._clock.now())
             elif after.state is State.WITHDRAWN:
@@ -374,13 +390,3 @@ class Guard:
                 loan.key, Direction.REDUCE, coin, decision.reason, self._clock.now(), lasting=True
             )
         return decision
-
-    def _refused(self, intent: Intent, why: str, remedy: Remedy) -> None:
-        # A key that may not transfer may adjust all the same.
-        if remedy is Remedy.HUMAN and intent.direction is not Direction.TRANSFER:
-            self._standing.lose(why)
-        else:
-            lasting = remedy in {Remedy.COIN, Remedy.NEVER, Remedy.HUMAN}
-            self._memory.refuse(
-                intent.key, intent.direction, intent.coin, why, self._clock.now(), lasting=lasting
-            )

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.intents import SPENT, Intent, State
-from ltv_guard.core.loans import Channel, Direction, History, HistoryRow, Loan, LoanKey, Moment, Product
+from ltv_guard.core.loans import (
+    Channel,
+    Direction,
+    History,
+    HistoryRow,
+    Kind,
+    Loan,
+    LoanKey,
+    Moment,
+    Product,
+)
 from ltv_guard.core.settlement import (
     DEBT_DRIFT,
     EARLY_MS,
@@ -19,12 +29,15 @@ from ltv_guard.core.settlement import (
 )
 from ltv_guard.lateness import Lateness
 
+IN_VAIN = frozenset({State.REJECTED, State.ABSENT})
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
 FIRST_BACKOFF_MS = 2_000
 LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
 PASSING_MS = 8_000  # so long after the first, at the second try or third, a refusal is none of the moment
 LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
+SAME_BODY_MS = 60_000  # what was refused is not asked for again before that
+FEWER_DECIMALS = (4, 2)  # where the exchange takes no finer amounts, and does not say how fine
 UNSEEN = Decimal("0.01")  # of a transfer: so much may be missing where it has arrived
 SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
 
@@ -33,14 +46,28 @@ SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked fo
 class Refusal:
     """The exchange refused to take (give) a loan's coin: not tried again before `until_ms` (monotonic).
 
-    It has done so without a break since `since_ms`; `lasting`: for a cause that will not pass by itself.
+    It has done so without a break since `since_ms`, last at `at_ms`; `lasting`: for a cause that will not
+    pass by itself.
     """
 
     why: str
     count: int
     since_ms: int
+    at_ms: int
     until_ms: int
     lasting: bool
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What the exchange's refusals have taught of the amounts that it takes of a coin."""
+
+    decimals: int | None = None
+    least: Decimal | None = None
+    most: Decimal | None = None
+
+
+NO_BOUNDS = Bounds()
 
 
 @dataclass(slots=True)
@@ -57,6 +84,8 @@ class Memory:
     shown_as_before: set[LoanKey] = field(default_factory=set)
     lateness: Lateness = field(default_factory=Lateness)
     wallet_before: dict[str, Decimal] = field(default_factory=dict)
+    suspects: set[str] = field(default_factory=set)  # intents that were answered with a code of no table
+    _bounds: dict[tuple[Channel, str], Bounds] = field(default_factory=dict)
     _fresh_since: dict[str, int] = field(default_factory=dict)
     _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
     _doubted_since: dict[str, int] = field(default_factory=dict)
@@ -78,6 +107,7 @@ class Memory:
         for key in old:
             del self.intents[key]
             self.watches.pop(key, None)
+            self.suspects.discard(key)
             self._echoes_over.discard(key)
             self._let_go.discard(key)
             self.lateness.forget(key)
@@ -271,6 +301,16 @@ class Memory:
             and not is_told_apart(item, patience, now)
         }
 
+    def refused_amounts(self, key: LoanKey, direction: Direction, coin: str, now: Moment) -> set[Decimal]:
+        """Amounts that were sent in vain within a minute: the same body is not sent again so soon."""
+        return {
+            item.amount
+            for item in self.intents.values()
+            if (item.key, item.direction, item.coin) == (key, direction, coin)
+            and item.state in IN_VAIN
+            and now.exchange_ms - item.updated_at_ms < SAME_BODY_MS
+        }
+
     def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
         """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.
 
@@ -351,18 +391,27 @@ class Memory:
         return sighted
 
     def refuse(
-        self, key: LoanKey, direction: Direction, coin: str, why: str, now: Moment, *, lasting: bool = False
+        self,
+        key: LoanKey,
+        direction: Direction,
+        coin: str,
+        why: str,
+        now: Moment,
+        *,
+        lasting: bool = False,
+        rest_ms: int = 0,
     ) -> Refusal:
-        """Notes a refusal; each one that follows at once doubles the wait."""
+        """Notes a refusal; each one that follows at once doubles the wait. It is `rest_ms` at least."""
         last = self.refusals.get((key, direction, coin))
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
         count = last.count + 1 if last is not None and again else 1
         first = LASTING_BACKOFF_MS if lasting else FIRST_BACKOFF_MS
-        wait = min(first * 2 ** (count - 1), LONGEST_BACKOFF_MS)
+        wait = max(min(first * 2 ** (count - 1), LONGEST_BACKOFF_MS), rest_ms)
         refusal = Refusal(
             why=why,
             count=count,
             since_ms=last.since_ms if last is not None and again else now.monotonic_ms,
+            at_ms=now.monotonic_ms,
             until_ms=now.monotonic_ms + wait,
             lasting=lasting,
         )
@@ -392,6 +441,37 @@ class Memory:
             for (loan, way, coin), item in self.refusals.items()
             if (loan, way) == (key, direction) and now.monotonic_ms < item.until_ms
         }
+
+    def shunned(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
+        """Coin -> why it was refused within a minute: tried again where no other coin helps."""
+        return {
+            coin: item.why
+            for (loan, way, coin), item in self.refusals.items()
+            if (loan, way) == (key, direction) and now.monotonic_ms < item.at_ms + SAME_BODY_MS
+        }
+
+    # What refusals have taught of amounts.
+
+    def bounds(self, channel: Channel, coin: str) -> Bounds:
+        return self._bounds.setdefault((channel, coin), Bounds())
+
+    def at_least(self, loan: Loan) -> dict[str, Decimal]:
+        """Coin -> less of it was refused as below the exchange's minimum for adding."""
+        channel = Channel(loan.key.product, Kind.ADJUSTMENT)
+        found = {
+            held.coin: self._bounds.get((channel, held.coin), NO_BOUNDS).least for held in loan.collateral
+        }
+        return {coin: least for coin, least in found.items() if least is not None}
+
+    def coarser(self, intent: Intent, documented: int | None) -> int | None:
+        """Notes that its amount was too fine. How many decimals the next may have; None: no fewer will do."""
+        exponent = intent.amount.normalize().as_tuple().exponent
+        decimals = -exponent if isinstance(exponent, int) else 0
+        known = FEWER_DECIMALS if documented is None else (documented, *FEWER_DECIMALS)
+        fewer = max((item for item in known if item < decimals), default=None)
+        if fewer is not None:
+            self.bounds(intent.channel, intent.coin).decimals = fewer
+        return fewer
 
 
 def _landed_lately(item: Intent, now: Moment) -> bool:

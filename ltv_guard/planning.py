@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.decisions import Decision
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Moment, Owner, Product
+from ltv_guard.core.loans import Channel, Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.marks import coarsest, marked
 from ltv_guard.core.settlement import Patience
 from ltv_guard.memory import Memory
@@ -43,13 +43,16 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
     subject = _subject(decision, wallet or {})
     if subject is None or decision.direction is None or decision.coin is None:
         return None
+    bounds = memory.bounds(Channel(subject.key.product, decision.direction.kind), decision.coin)
+    most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
     doubted = memory.amounts_in_doubt(subject.key, decision.coin, decision.direction, patience, now)
+    doubted |= memory.refused_amounts(subject.key, decision.direction, decision.coin, now)
     choices = (
         marked(
-            decision.amount,
-            accuracy=subject.accuracy,
+            min(decision.amount, most),
+            accuracy=subject.accuracy if bounds.decimals is None else min(bounds.decimals, subject.accuracy),
             reference=max(subject.before, decision.amount),
-            ceiling=decision.ceiling,
+            ceiling=most,
             taken=taken,
             seed=seed,
             upward=decision.direction is not Direction.REDUCE,

@@ -11,7 +11,6 @@ import structlog
 from ltv_guard.core.decisions import Cause, Decision
 from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment
 from ltv_guard.core.maturity import maturity
-from ltv_guard.core.offers import NO_MORE
 from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
@@ -25,7 +24,7 @@ NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanis
 CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
 # What is told of a loan, and forgotten once it is gone.
 OF_A_LOAN = (
-    *("amount", "decision", "pulled_in", "short", "closed"),
+    *("amount", "decision", "pulled_in", "short"),
     *("unanswered", "doubted", "old", "aside", "additions"),
 )
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
@@ -108,9 +107,9 @@ class Reporter:
                 why="sources.unified_transfer is enabled, and the key lacks 'Account Transfer'",
             )
 
-    def human(self, why: str | None) -> None:
+    def human(self, why: str | None, mend: str = "", code: int | None = None) -> None:
         if why is not None:
-            self._notices.grave("human", why, "needs_human", why=why)
+            self._notices.grave("human", why, "needs_human", why=why, mend=mend or None, ret_code=code)
         elif self._notices.ended("human"):
             log.warning("human_not_needed", why="the key answers well again")
 
@@ -161,7 +160,7 @@ class Reporter:
             self._additions(loan)
 
     def _additions(self, loan: Loan) -> None:
-        """Whether the platform takes more collateral: told when it may soon not, and when it does not."""
+        """Whether the platform takes more collateral: its limits are of single coins, and this names none."""
         topic = ("additions", loan.key)
         if loan.additions is Additions.TAKEN:
             if self._notices.ended(topic):
@@ -278,15 +277,6 @@ class Reporter:
         elif decision.cause in CALM:
             self._notices.ended(topic)
             self._notices.ended(("less", topic))
-            self._closed(decision)
-
-    def _closed(self, decision: Decision) -> None:
-        """The platform takes no collateral: nothing could be done, should it be needed."""
-        loan, topic = decision.loan, ("closed", decision.loan.key)
-        if loan.additions is not Additions.REFUSED or not decision.policy.protect:
-            self._notices.ended(topic)
-        elif self._notices.changed(topic, NO_MORE):
-            log.warning("protection_short", held_back=[NO_MORE], reachable_ltv=loan.ltv, ltv=loan.ltv)
 
     def _unanswered(self, decision: Decision, withheld: str | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""

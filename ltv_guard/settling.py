@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 
 import structlog
@@ -55,13 +55,17 @@ class Settler:
         notices: Notices,
         sender: Sender,
         patience: Patience,
+        *,
+        on_absent: Callable[[Intent, Moment], None],
     ) -> None:
+        """`on_absent` hears of each intent that turned out to be without effect."""
         self._journal = journal
         self._clock = clock
         self._memory = memory
         self._notices = notices
         self._sender = sender
         self._measurer = Measurer(clock, memory, notices, patience)
+        self._on_absent = on_absent
         self._looked_ms: int | None = None
 
     @property
@@ -283,6 +287,8 @@ class Settler:
             self._announce(intent, verdict.intent)
             if verdict.intent.state is State.CONFIRMED:
                 self._memory.taken(intent)
+            if verdict.intent.state is State.ABSENT:
+                self._on_absent(verdict.intent, now)
             if verdict.intent.state is State.REJECTED:
                 why = verdict.intent.ret_msg or ""
                 self._memory.refuse(intent.key, intent.direction, intent.coin, why, now)

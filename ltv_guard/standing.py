@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -16,6 +17,16 @@ PROBE_MS = 60_000  # how often a key that needs a human is tried again
 LOOK_AGAIN_MS = 3_600_000  # how often a key that is known is asked about: its VIP level may change
 
 log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lost:
+    """Why nothing may be written, and when (monotonic) the key was last asked about."""
+
+    asked_ms: int
+    why: str
+    mend: str
+    code: int | None
 
 
 class Standing:
@@ -34,7 +45,7 @@ class Standing:
         self._clock = clock
         self._report = report
         self._claim = claim
-        self._lost: tuple[int, str] | None = None
+        self._lost: _Lost | None = None
         self._asked_ms = clock.now().monotonic_ms
 
     @property
@@ -68,21 +79,24 @@ class Standing:
         except (ExchangeUnavailable, NeedsHuman) as error:
             log.debug("key_not_asked_again", why=str(error))
 
-    def lose(self, why: str) -> None:
+    def lose(self, why: str, *, mend: str = "", code: int | None = None) -> None:
         """The exchange refuses this key: stop writing for the account, and go on watching."""
-        self._lost = (self._clock.now().monotonic_ms, why)
-        self._report.human(why)
+        self._lost = _Lost(asked_ms=self._clock.now().monotonic_ms, why=why, mend=mend, code=code)
+        self._report.human(why, mend, code)
 
     async def why_not(self) -> str | None:
         """The cause while it lasts. Each minute the key is tried; writing resumes once it answers well."""
-        if self._lost is None:
+        lost = self._lost
+        if lost is None:
             return None
-        since, why = self._lost
         now_ms = self._clock.now().monotonic_ms
-        if now_ms - since >= PROBE_MS:
-            self._lost = None if await self._answers_well() else (now_ms, why)
-        self._report.human(why if self._lost else None)
-        return why if self._lost else None
+        if now_ms - lost.asked_ms >= PROBE_MS:
+            self._lost = lost = None if await self._answers_well() else replace(lost, asked_ms=now_ms)
+        if lost is None:
+            self._report.human(None)
+            return None
+        self._report.human(lost.why, lost.mend, lost.code)
+        return lost.why
 
     async def _answers_well(self) -> bool:
         try:

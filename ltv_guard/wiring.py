@@ -75,6 +75,7 @@ async def wire(
         ban=bybit.Ban(URL(url).authority, remaining_s=banned_for_s, on_ban=on_ban),
     )
     matches = Matches({name: [rule.name for rule in item.rules] for name, item in settings.accounts.items()})
+    address = bybit.AddressLimit()
     async with AsyncExitStack() as stack:
         for name, account in settings.accounts.items():
             client = bybit.BybitClient(
@@ -82,6 +83,7 @@ async def wire(
                 _credentials(account),
                 clock=wiring.clock,
                 ban=wiring.ban,
+                address=address,
                 recv_window_ms=settings.exchange.recv_window_ms,
                 request_timeout_s=float(settings.exchange.request_timeout_s),
             )

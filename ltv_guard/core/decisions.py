@@ -54,7 +54,7 @@ class LoanFacts:
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
     collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take
-    at the next try.
+    at the next try. `shunned`: those refused within a minute. `at_least`: less was below a minimum.
     """
 
     loan: Loan
@@ -70,6 +70,8 @@ class LoanFacts:
     low_for_ms: int = 0
     foreign_add_ms: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    shunned: Mapping[str, str] = field(default_factory=dict)
+    at_least: Mapping[str, Decimal] = field(default_factory=dict)
     passing: Collection[str] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     unpayable: Mapping[str, str] = field(default_factory=dict)

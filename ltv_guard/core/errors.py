@@ -6,11 +6,17 @@ from enum import StrEnum
 
 
 class GuardError(Exception):
-    """Whatever ltv-guard itself raises."""
+    """Whatever ltv-guard itself raises. `mend` says what a person can do about it, where that is known."""
+
+    mend: str = ""
 
 
 class ExchangeUnavailable(GuardError):
     """The exchange could not be read. Try again next cycle."""
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        super().__init__(message)
+        self.mend = mend
 
 
 class ExchangeBanned(ExchangeUnavailable):
@@ -24,17 +30,19 @@ class ExchangeBanned(ExchangeUnavailable):
 class NeedsHuman(GuardError):
     """Key, permission, address or account: only a person can mend it. Stop writing for the account."""
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
+    def __init__(self, message: str, *, code: int | None = None, mend: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.mend = mend
 
 
 class WriteError(GuardError):
     """A write did not end well; the subclass says what is known of it."""
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
+    def __init__(self, message: str, *, code: int | None = None, mend: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.mend = mend
 
 
 class WriteNotSent(WriteError):
@@ -49,7 +57,12 @@ class Remedy(StrEnum):
     BALANCE = "read balance and maximum again"
     MAXIMUM = "read the maximum again"
     COIN = "the platform takes no more of this coin"
+    NOT_TAKEN = "this coin is not taken: another one"
+    SMALLER = "a smaller amount"
+    LARGER = "a larger amount"
+    PRECISION = "fewer decimals"
     NEVER = "the same body will never be accepted"
+    DEBT = "read the debt again"
     GONE = "the loan is gone: read again"
     LIQUIDATION = "the loan is being liquidated"
 
@@ -57,13 +70,23 @@ class Remedy(StrEnum):
 class WriteRejected(WriteError):
     """The exchange refused it, provably. Final; `remedy` says what has to change first."""
 
-    def __init__(self, message: str, *, code: int, remedy: Remedy) -> None:
-        super().__init__(message, code=code)
+    def __init__(self, message: str, *, code: int, remedy: Remedy, mend: str = "") -> None:
+        super().__init__(message, code=code, mend=mend)
         self.remedy = remedy
 
 
 class WriteOutcomeUnknown(WriteError):
-    """It may have been applied, or may yet be. Settle it from the history before anything else."""
+    """It may have been applied, or may yet be. Settle it from the history before anything else.
+
+    `remedy`: what the answer asks for all the same. HUMAN: nothing more is written for the account.
+    COIN: once it is known to have had no effect, it was a refusal of that coin.
+    """
+
+    def __init__(
+        self, message: str, *, code: int | None = None, remedy: Remedy | None = None, mend: str = ""
+    ) -> None:
+        super().__init__(message, code=code, mend=mend)
+        self.remedy = remedy
 
 
 class JournalUnavailable(GuardError):

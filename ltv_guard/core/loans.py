@@ -95,7 +95,8 @@ class Collateral:
     """One coin that secures a loan, or could. `accuracy` is the number of decimals the exchange takes.
 
     In a pool it counts for `value_usd` after the haircut that its `tiers` make. `unread`: it is there, but
-    how much of it could not be read, so nothing of it is added or released; `amount` is 0 then.
+    how much of it could not be read, so nothing of it is added or released; `amount` is 0 then. `closed`: its
+    own row says that the platform takes no more of it.
     """
 
     coin: str
@@ -104,6 +105,7 @@ class Collateral:
     value_usd: Decimal | None = None
     tiers: tuple[Tier, ...] = FLAT
     unread: bool = False
+    closed: bool = False
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:
@@ -139,7 +141,7 @@ class Debt:
 
 
 class Additions(StrEnum):
-    """Whether the platform takes more collateral for a pool (`colRes`)."""
+    """Whether the platform takes more collateral (`colRes`): a warning, its limits are of single coins."""
 
     TAKEN = "taken"
     NEARLY_FULL = "nearly full"

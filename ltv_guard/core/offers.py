@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.decisions import UNLIMITED, LoanFacts
-from ltv_guard.core.loans import Additions, Collateral
+from ltv_guard.core.loans import Collateral
 from ltv_guard.core.marks import most_above
 from ltv_guard.core.purse import Purse
+from ltv_guard.core.rules import thresholds
 from ltv_guard.core.sizing import whole_steps
 from ltv_guard.core.yardstick import Yardstick
 
-NO_MORE = "the exchange takes no more collateral (colRes 2)"
+CLOSED = "the exchange shows that the platform takes no more of it (colRes 2)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +38,30 @@ class Offer:
     def is_enough(self) -> bool:
         return self.amount >= self.needed
 
+    def helps(self, least: Decimal) -> bool:
+        """Whether what can be added now is worth a call."""
+        return self.amount >= self.held.step and self.gain >= least
+
 
 def offers(facts: LoanFacts, yard: Yardstick, need: Decimal, purse: Purse, *, emergency: bool) -> list[Offer]:
-    """An offer of each coin that the operator would add, most wanted first."""
-    if facts.loan.additions is Additions.REFUSED:
-        return [_nothing(held, yard, need, NO_MORE) for held in facts.policy.candidates(facts.loan)[:1]]
-    return [
+    """An offer of each coin that the operator would add, most wanted first.
+
+    A coin that was refused within a minute, or whose own row says that the platform takes no more of it, has
+    its turn once no other coin helps.
+    """
+    every = [
         _offer(facts, yard, held, need, purse, emergency=emergency)
         for held in facts.policy.candidates(facts.loan)
+    ]
+    shunned = {offer.held.coin: CLOSED for offer in every if offer.held.closed} | dict(facts.shunned)
+    least = min(need, yard.total * facts.policy.limits.min_adjustment_ratio)
+    if not any(offer.helps(least) for offer in every if offer.held.coin not in shunned):
+        return every
+    return [
+        _nothing(offer.held, yard, need, shunned[offer.held.coin])
+        if offer.held.coin in shunned and offer.amount > 0
+        else offer
+        for offer in every
     ]
 
 
@@ -57,6 +74,20 @@ def best_of(every: Sequence[Offer]) -> Offer | None:
 def most_lacked(every: Sequence[Offer]) -> Offer:
     """The most wanted coin of which more would help; where none would, the most wanted of all."""
     return next((offer for offer in every if offer.takes_more), every[0])
+
+
+def _needed(
+    facts: LoanFacts, yard: Yardstick, held: Collateral, need: Decimal, least: Decimal
+) -> tuple[Decimal, Decimal]:
+    """Coins that bring the loan to its target, and as many of them as ever count.
+
+    No fewer than the exchange takes (`least`), as far as that leaves the LTV above the release trigger.
+    """
+    needed, useful = yard.to_gain(held, need), yard.toward(held, need)
+    if needed >= least:
+        return needed, useful
+    room = yard.room_above(thresholds(facts.policy, facts.loan).release_trigger)
+    return (least, least) if least <= yard.at_most(held, room) else (needed, useful)
 
 
 def _nothing(held: Collateral, yard: Yardstick, need: Decimal, note: str) -> Offer:
@@ -80,8 +111,8 @@ def _offer(
         return _nothing(held, yard, need, facts.refused[coin])
     if not yard.measures(held):
         return _nothing(held, yard, need, f"{coin} has no price or no terms as collateral")
-    needed = yard.to_gain(held, need)
-    useful = yard.toward(held, need)
+    least = facts.at_least.get(coin, Decimal(0))
+    needed, useful = _needed(facts, yard, held, need, least)
     funds = UNLIMITED
     held_back = []
     share = purse.share_of(facts.loan.key, coin)
@@ -99,6 +130,8 @@ def _offer(
     if cap < min(needed, funds):
         held_back.append(f"max_add allows {cap} {coin} at a time")
     amount = whole_steps(min(needed, funds, cap), held.step)
+    if amount < least:
+        return _nothing(held, yard, need, f"the exchange takes no less than {least:f} {coin}")
     ceiling = min(funds, cap, amount + most_above(held.accuracy, max(held.amount, amount)))
     return Offer(
         held=held,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.decisions import Cause, Decision
-from ltv_guard.core.loans import Additions, Debt, Direction
+from ltv_guard.core.loans import Debt, Direction
 from ltv_guard.core.marks import coarsest, most_above
 from ltv_guard.core.needs import Need
 from ltv_guard.core.purse import Purse, tightest
@@ -87,8 +87,6 @@ def _maybe_there(coins: Sequence[str], purse: Purse) -> str | None:
 
 def _would_help(need: Need) -> list[str]:
     """The coins that could be added if they were there and taken."""
-    if need.loan.additions is Additions.REFUSED:
-        return []
     return [held.coin for held in need.facts.policy.candidates(need.loan)]
 
 

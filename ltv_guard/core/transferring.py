@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.decisions import Cause, Decision
-from ltv_guard.core.loans import Additions, Collateral, Direction
+from ltv_guard.core.loans import Collateral, Direction
 from ltv_guard.core.marks import most_above
 from ltv_guard.core.needs import Need
 from ltv_guard.core.purse import Purse, tightest
@@ -33,7 +33,7 @@ def decide_transfer(need: Need, purse: Purse, short: Decision) -> Decision:
 
     A transfer that is under way is waited for; in an emergency not for one that may never end.
     """
-    if not purse.transfers_allowed or need.loan.additions is Additions.REFUSED:
+    if not purse.transfers_allowed:
         return short
     coins = [held for held in need.facts.policy.candidates(need.loan) if held.coin not in need.facts.refused]
     for held in coins:

@@ -50,6 +50,14 @@ _ALL = [
     Endpoint(
         path=f"{OLD}/repayment-history", name="repayments", handler=loans.answer_repayments, product=LEGACY
     ),
+    Endpoint(path=f"{OLD}/borrow-history", name="borrowed", handler=loans.answer_borrowed, product=LEGACY),
+    Endpoint(
+        path=f"{COMMON}/loanable-data",
+        name="loanable",
+        handler=loans.answer_loanable,
+        product=POOL,
+        **PUBLIC,
+    ),
     Endpoint(path=f"{COMMON}/position", name="position", handler=loans.answer_position, product=POOL),
     Endpoint(
         path=f"{COMMON}/max-collateral-amount", name="maximum", handler=loans.answer_maximum, product=POOL

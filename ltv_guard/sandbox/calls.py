@@ -14,7 +14,7 @@ from .payloads import Payload
 from .records import Direction, Handling
 from .refusals import LEGACY, POOL, Refusal, refusal
 from .scenario import ApiKey
-from .signatures import SignedRequest, check_key, check_permission
+from .signatures import SignedRequest, check_end, check_key, check_permission
 
 PLAIN_NUMBER = re.compile(r"\d+(\.\d+)?")
 DIRECTIONS: dict[str, Direction] = {"0": "add", "1": "reduce"}
@@ -58,6 +58,13 @@ class Call:
         if not (text.isascii() and text.isdigit()):
             raise Refusal(10001, f"Request parameter error: {name}")
         return int(text)
+
+
+def directions(exchange: Exchange) -> dict[str, Direction]:
+    """Say what "0" and "1" mean to this exchange."""
+    if not exchange.scenario.directions_reversed:
+        return DIRECTIONS
+    return {"0": "reduce", "1": "add"}
 
 
 Handler = Callable[[Exchange, Call, Moment], Payload]
@@ -112,6 +119,7 @@ def authenticate(exchange: Exchange, call: Call) -> Allowance | None:
         return None
     server_ms = exchange.clock.now_ms() + call.clock_shift_ms
     call.key = check_key(exchange.keys, call.signed, server_ms, call.address)
+    check_end(exchange.key_ends_ms(call.key), server_ms)
     if call.endpoint.permission:
         check_permission(call.key, *call.endpoint.permission, writes=call.endpoint.writes)
     plan = exchange.limits.plan

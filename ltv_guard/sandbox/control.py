@@ -12,7 +12,8 @@ POST   /sandbox/partial-liquidation {"user", "loan_id", "amount"[, "coin"]}: col
 POST   /sandbox/partial-repayment   {"user", "loan_id", "amount"[, "coin"]}: debt paid from outside
 POST   /sandbox/deposit             {"user", "coin", "amount"[, "wallet"]}: negative takes out
 POST   /sandbox/clock               {"offset_ms"}: the server's clock against this machine's
-POST   /sandbox/platform            {"col_res", "closed_collateral"}: the platform's limits, either or both
+POST   /sandbox/platform            {"col_res", "coin_col_res", "closed_collateral"}: what pools show of the
+                                    platform's limits, and coins that it takes no more of
 
 Amounts are strings. A wrong request gets HTTP 400 and {"error": "..."}.
 """

@@ -12,8 +12,10 @@ from .limits import RateLimits
 from .market import Market, Moment
 from .records import Adjustment, Direction, Repayment
 from .refusals import LEGACY, POOL
-from .scenario import CoinTerms, Scenario
+from .repayments import BY_LIQUIDATION
+from .scenario import ApiKey, CoinTerms, Scenario
 
+DAY_MS = 86_400_000
 KEPT_WRITES, KEPT_READS = 20_000, 2_000
 
 
@@ -36,6 +38,7 @@ class Exchange:
         self.writes: deque[dict[str, Any]] = deque(maxlen=KEPT_WRITES)
         self.reads: deque[dict[str, Any]] = deque(maxlen=KEPT_READS)
         self._looked_s = Decimal(0)
+        self._began_ms = self.clock.now_ms()
 
     @property
     def scenario(self) -> Scenario:
@@ -73,6 +76,12 @@ class Exchange:
 
     def start(self) -> None:
         self.market.start(self.clock.real_s())
+
+    def key_ends_ms(self, key: ApiKey) -> int | None:
+        """Give when a key ends (ms, counted from the sandbox's start); None for one that does not."""
+        if key.expires_in is not None:
+            return self._began_ms + int(key.expires_in * 1000)
+        return None if key.deadline_days < 0 else self._began_ms + key.deadline_days * DAY_MS
 
     # What a hand may do
 
@@ -123,11 +132,13 @@ class Exchange:
         return self.ledger.repay(loan, coin or loan.debts()[0][0], amount, moment, by="app")
 
     def partial_liquidation(
-        self, user: str, loan_id: str, amount: Decimal, coin: str | None = None
+        self, user: str, loan_id: str, amount: Decimal, coin: str | None = None, kind: int = BY_LIQUIDATION
     ) -> Repayment:
+        """Sell collateral coins for debt. `kind` is the repayType that the history shows."""
         moment = self.look()
         loan = self._loan(user, loan_id)
-        return self.ledger.partial_liquidation(loan, coin or next(iter(loan.holdings())), amount, moment)
+        sold = coin or next(iter(loan.holdings()))
+        return self.ledger.partial_liquidation(loan, sold, amount, moment, kind)
 
     def partial_repayment(
         self, user: str, loan_id: str, amount: Decimal, coin: str | None = None
@@ -140,12 +151,20 @@ class Exchange:
         """Bring coins into a wallet from outside, or out of it when negative."""
         self.ledger.deposit(user, coin, amount, self.look(), wallet)
 
-    def set_platform(self, col_res: str | None = None, closed_collateral: list[str] | None = None) -> None:
-        """Close or open the platform to more collateral: pools by `colRes`, single coins by name."""
-        if col_res not in (None, "-1", "0", "1", "2"):
-            raise ValueError(f"col_res {col_res!r} is none of -1, 0, 1, 2")
+    def set_platform(
+        self,
+        col_res: str | None = None,
+        closed_collateral: list[str] | None = None,
+        coin_col_res: dict[str, str] | None = None,
+    ) -> None:
+        """Close single coins to more collateral, or open them; and what pools show, in all or for a coin."""
+        shown = [item for item in (col_res, *(coin_col_res or {}).values()) if item is not None]
+        if wrong := [item for item in shown if item not in ("-1", "0", "1", "2")]:
+            raise ValueError(f"colRes {wrong[0]!r} is none of -1, 0, 1, 2")
         if col_res is not None:
             self.ledger.col_res = col_res
+        if coin_col_res is not None:
+            self.ledger.coin_col_res = coin_col_res
         if closed_collateral is not None:
             self.ledger.closed_coins = set(closed_collateral)
 

@@ -38,6 +38,7 @@ NAMES = frozenset(
         *("time", "tickers", "kline", "status", "stream"),
         *("key", "wallet", "transfer", "transfers"),
         *("orders", "position", "maximum", "adjust", "history", "terms", "repay", "repayments"),
+        *("borrowed", "loanable"),
     }
 )
 

@@ -19,8 +19,8 @@ from .records import (
     Repayment,
     Transfer,
 )
-from .refusals import POOL, Refusal, refusal
-from .repayments import Repayments
+from .refusals import Refusal, refusal
+from .repayments import BY_LIQUIDATION, Repayments
 from .scenario import Scenario
 from .transfers import Transfers
 
@@ -37,6 +37,7 @@ class Ledger(Books):
         self.liquidations: list[Liquidation] = []
         self.closed_coins = set(scenario.closed_collateral)
         self.col_res: str = scenario.col_res
+        self.coin_col_res: dict[str, str] = dict(scenario.coin_col_res)
         self._repayments, self._transfers = Repayments(self, time_ms), Transfers(self)
         self._waiting: list[Adjustment] = []
         self._ids = growing_ids(FIRST_LEGACY_ID, FIRST_POOL_ID, time_ms)
@@ -111,11 +112,11 @@ class Ledger(Books):
                 raise refusal("over_maximum", product, f"Amount is over the maximum reduction of {maximum}")
             return maximum
         if coin not in moment.prices:
-            raise refusal("platform_limit", product, f"{coin} is no collateral")
-        if product == POOL and self.col_res == "2":
-            raise refusal("additions_closed", product, "Collateral can't be added at the moment")
+            raise refusal("not_taken", product, f"{coin} is no collateral")
         if coin in self.closed_coins:
-            raise refusal("platform_limit", product, "The platform's collateral limit is reached")
+            raise refusal(
+                "platform_limit", product, f"The limit of {coin} is reached: use another supported asset"
+            )
         if amount > self.accounts[loan.user].balance(coin):
             raise refusal("balance", product, "Insufficient balance")
         return None
@@ -159,7 +160,9 @@ class Ledger(Books):
         """Let debt shrink by a payment from outside the Funding wallet."""
         return self._repayments.from_outside(loan, coin, amount, moment)
 
-    def partial_liquidation(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
+    def partial_liquidation(
+        self, loan: Loan, coin: str, amount: Decimal, moment: Moment, kind: int = BY_LIQUIDATION
+    ) -> Repayment:
         """Sell some collateral at its price against the debt, without a row in the adjustment history."""
         debt_coin, owed = loan.debts()[0]
         proceeds = amount * moment.prices[coin] / moment.prices[debt_coin]
@@ -167,7 +170,7 @@ class Ledger(Books):
             raise ValueError(f"{amount} {coin} is more than a part of the debt")
         loan.move(coin, -amount)
         paid = proceeds.quantize(DUST, ROUND_DOWN)
-        return self._repayments.by_liquidation(loan, debt_coin, loan.pay(debt_coin, paid), moment)
+        return self._repayments.by_sale(loan, debt_coin, loan.pay(debt_coin, paid), moment, kind)
 
     def transfer(self, wanted: Transfer, moment: Moment, *, handling: Handling = ORDINARY) -> Transfer:
         """Move coins between a user's wallets (transfers.py)."""
@@ -237,4 +240,4 @@ class Ledger(Books):
         loan.write_off()
         loan.status = "liquidated"
         for coin, amount in debts:
-            self._repayments.by_liquidation(loan, coin, amount, moment)
+            self._repayments.by_sale(loan, coin, amount, moment)

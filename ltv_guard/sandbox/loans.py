@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from . import payloads
-from .calls import DIRECTIONS, Call, amount_of, handling_of
+from .calls import Call, amount_of, directions, handling_of
 from .exchange import Exchange
 from .market import Moment
 from .paging import page
@@ -35,7 +35,8 @@ def answer_orders(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 def answer_position(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     account, then = shown(exchange, call, moment)
-    found = payloads.position(account.pool, then.prices, exchange.ledger.col_res)
+    ledger = exchange.ledger
+    found = payloads.position(account.pool, then.prices, ledger.col_res, ledger.coin_col_res)
     return found | {"ltv": _old_ltvs(exchange, call, moment).get("pool", found["ltv"])}
 
 
@@ -50,7 +51,7 @@ def answer_maximum(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     product = call.endpoint.product or LEGACY
     loan_id = call.text("orderId") if product == LEGACY else "pool"
-    direction = DIRECTIONS.get(call.text("direction"))
+    direction = directions(exchange).get(call.text("direction"))
     if direction is None:
         raise Refusal(10001, "Request parameter error: direction")
     coin = "" if product == LEGACY else call.text("currency")
@@ -69,8 +70,9 @@ def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_history(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    codes = {direction: code for code, direction in directions(exchange).items()}
     rows = [
-        payloads.adjustment_row(row)
+        payloads.adjustment_row(row, codes)
         for row in visible(exchange.ledger.adjustments, call, moment)
         if row.product == call.endpoint.product
     ]
@@ -105,3 +107,14 @@ def answer_repayments(exchange: Exchange, call: Call, moment: Moment) -> Payload
     ]
     rows = filtered(rows, call, "orderId", "repayId", "loanCurrency")
     return page(rows, call.params, "repayId", closing_cursor=True)
+
+
+def answer_borrowed(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    """Answer v5/crypto-loan/borrow-history: orders that have ended."""
+    orders = exchange.ledger.accounts[call.user].orders.values()
+    rows = [payloads.borrowed_row(order) for order in orders if order.status != "open"]
+    return page(filtered(rows, call, "orderId"), call.params, "orderId", closing_cursor=True)
+
+
+def answer_loanable(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    return payloads.loanable(exchange.scenario, call.optional("currency"))

@@ -1,5 +1,7 @@
 """The exchange's payloads: exact books in, the documented strings and numbers out. Pure."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -7,11 +9,12 @@ from .accounts import Account
 from .market import Prices
 from .orders import Order
 from .pool import Pool
-from .records import Adjustment, Repayment, Transfer
+from .records import Adjustment, Direction, Repayment, Transfer
 from .refusals import LEGACY
 from .scenario import ApiKey, Scenario
 
 Payload = dict[str, Any]
+NO_COINS: Mapping[str, str] = {}
 CENTS = Decimal("0.01")
 LEGACY_LTV, POOL_LTV = Decimal("0.0001"), Decimal("0.000001")
 VIP_LEVELS = ("VIP0", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5", "PRO1", "PRO2", "PRO3")
@@ -50,7 +53,9 @@ def order_row(order: Order, prices: Prices) -> Payload:
     }
 
 
-def position(pool: Pool | None, prices: Prices, col_res: str) -> Payload:
+def position(
+    pool: Pool | None, prices: Prices, col_res: str, coin_col_res: Mapping[str, str] = NO_COINS
+) -> Payload:
     """Give the pool; an account without one has empty lists and zeros."""
     if pool is None or pool.status != "open":
         empty = {"ltv": "", "totalCollateral": "0", "totalDebt": "0", "totalSupply": "0"}
@@ -62,6 +67,7 @@ def position(pool: Pool | None, prices: Prices, col_res: str) -> Payload:
                 "currency": coin,
                 "amount": plain(amount),
                 "amountUSD": rounded(pool.counted_usd(coin, prices), CENTS),
+                **({"colRes": coin_col_res[coin]} if coin in coin_col_res else {}),
             }
             for coin, amount in pool.collateral.items()
         ],
@@ -91,13 +97,14 @@ def _debt_row(pool: Pool, coin: str, prices: Prices) -> Payload:
     }
 
 
-def adjustment_row(row: Adjustment) -> Payload:
+def adjustment_row(row: Adjustment, codes: Mapping[Direction, str]) -> Payload:
+    """Give a row of the history; `codes` are the directions' on the wire."""
     shared = {
         "preLTV": quoted_ltv(row.ltv_before, row.product),
         "afterLTV": quoted_ltv(row.ltv_after, row.product),
         "amount": plain(row.amount),
         "collateralCurrency": row.coin,
-        "direction": 0 if row.direction == "add" else 1,
+        "direction": int(codes[row.direction]),
     }
     if row.product == LEGACY:
         ids = {"adjustId": str(row.adjust_id), "adjustTime": str(row.time_ms), "orderId": row.loan_id}
@@ -148,7 +155,7 @@ def transfer(row: Transfer) -> Payload:
 
 def transfer_row(row: Transfer) -> Payload:
     return {
-        "transferId": row.transfer_id,
+        "transferId": f"selfTransfer_{row.transfer_id}",
         "coin": row.coin,
         "amount": plain(row.amount),
         "fromAccountType": row.source,
@@ -158,7 +165,13 @@ def transfer_row(row: Transfer) -> Payload:
     }
 
 
-def key_information(key: ApiKey) -> Payload:
+def iso(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def key_information(key: ApiKey, now_ms: int, ends_ms: int | None) -> Payload:
+    """Give what query-api tells of a key; one without an end shows a negative deadline and 1970."""
+    days = -1 if ends_ms is None else (ends_ms - now_ms) // 86_400_000
     groups = ("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "Exchange", "NFT")
     return {
         "id": "1",
@@ -169,7 +182,8 @@ def key_information(key: ApiKey) -> Payload:
         "permissions": {group: key.permissions.get(group, []) for group in groups},
         "ips": key.ips or ["*"],
         "type": 1,
-        "deadlineDay": key.deadline_days,
+        "deadlineDay": days,
+        "expiredAt": iso(ends_ms or 0),
         "unified": 0,
         "uta": 1,
         "userID": int(key.user) if key.user.isdigit() else key.user,
@@ -219,6 +233,35 @@ def pool_terms(scenario: Scenario, coin: str | None) -> Payload:
         "currencyLiquidationList": [
             {"currency": name, "liquidationOrder": terms.liquidation_order} for name, terms in chosen.items()
         ],
+    }
+
+
+def loanable(scenario: Scenario, coin: str | None) -> Payload:
+    """Give v5/crypto-loan-common/loanable-data: how fine amounts of debt may be, for each coin."""
+    return {
+        "list": [
+            {
+                "currency": name,
+                "flexibleBorrowable": True,
+                "fixedBorrowable": True,
+                "flexibleBorrowingAccuracy": terms.debt_accuracy,
+                "fixedBorrowingAccuracy": terms.debt_accuracy,
+                "vipLevel": "VIP0",
+            }
+            for name, terms in scenario.all_terms().items()
+            if coin in (None, name)
+        ]
+    }
+
+
+def borrowed_row(order: Order) -> Payload:
+    """Give a row of v5/crypto-loan/borrow-history: an order that has ended, 1 repaid or 2 liquidated."""
+    return {
+        "orderId": order.loan_id,
+        "loanCurrency": order.loan_coin,
+        "collateralCurrency": order.collateral_coin,
+        "loanTerm": order.term,
+        "status": 2 if order.status == "liquidated" else 1,
     }
 
 

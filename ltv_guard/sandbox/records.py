@@ -53,7 +53,10 @@ class Adjustment:
 
 @dataclass(slots=True, kw_only=True)
 class Repayment:
-    """A debt paid back: kind 1 by the user, 2 by liquidation. Amounts in the loan's coin.
+    """A debt paid back. Amounts in the loan's coin.
+
+    `kind` is the page's repayType: 1 by the user, 2 by liquidation, 5 by delisting, 6 by delayed liquidation,
+    7 with collateral.
 
     `asked` is what the request said, `amount` what is paid of it: at most what is owed. `applied_s` and
     `applied_ms` are None until the coins have moved. `by` and `signed_at` are an Adjustment's; a

@@ -10,8 +10,9 @@ CODES = {
     "no_loan": {LEGACY: 177005, POOL: 148023},
     "balance": {LEGACY: 177011, POOL: 148012, TRANSFER: 131212},
     "over_maximum": {LEGACY: 177013, POOL: 148009},
-    "platform_limit": {LEGACY: 177015, POOL: 148006},
-    "additions_closed": {LEGACY: 177015, POOL: 148048},
+    "not_taken": {LEGACY: 177017, POOL: 148004},
+    "platform_limit": {LEGACY: 177015, POOL: 148048},
+    "nothing_owed": {LEGACY: 177010, POOL: 148033},
 }
 
 

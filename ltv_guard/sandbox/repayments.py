@@ -58,9 +58,11 @@ class Repayments:
         self._land(row, moment)
         return row
 
-    def by_liquidation(self, loan: Loan, coin: str, paid: Decimal, moment: Moment) -> Repayment:
+    def by_sale(
+        self, loan: Loan, coin: str, paid: Decimal, moment: Moment, kind: int = BY_LIQUIDATION
+    ) -> Repayment:
         """Write down what a sale of collateral has paid."""
-        row = self._write(loan, coin, paid, moment, BY_LIQUIDATION)
+        row = self._write(loan, coin, paid, moment, kind)
         self._land(row, moment)
         return row
 
@@ -73,11 +75,11 @@ class Repayments:
         """Give what is owed in this coin, or raise Refusal."""
         if amount <= 0:
             raise refusal("amount", loan.product, "Amount must be greater than zero")
-        if too_fine(amount, self._books.scenario.terms(coin).accuracy):
+        if too_fine(amount, self._books.scenario.terms(coin).debt_accuracy):
             raise refusal("precision", loan.product, "Amount exceeds the coin's precision")
         owed = loan.repayable(coin)
         if owed <= 0:
-            raise refusal("no_loan", loan.product, f"Nothing to repay in {coin}")
+            raise refusal("nothing_owed", loan.product, f"Nothing to repay in {coin}")
         if amount > self._books.accounts[loan.user].balance(coin):
             raise refusal("balance", loan.product, "Insufficient balance")
         return owed

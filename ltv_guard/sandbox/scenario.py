@@ -75,9 +75,13 @@ class Tier(Part):
 
 
 class CoinTerms(Part):
-    """A coin as collateral. Legacy orders use the LTVs, pools the tiers."""
+    """A coin as collateral. Legacy orders use the LTVs, pools the tiers.
+
+    `borrowing_accuracy`: the decimals of a debt in it, where they are others than those of collateral.
+    """
 
     accuracy: Annotated[int, Field(ge=0, le=18)] = 8
+    borrowing_accuracy: Annotated[int, Field(ge=0, le=18)] | None = None
     initial_ltv: Positive = Decimal("0.8")
     margin_call_ltv: Positive = Decimal("0.87")
     liquidation_ltv: Positive = Decimal("0.95")
@@ -86,6 +90,10 @@ class CoinTerms(Part):
     tier_unit: Literal["usd", "coins"] = "usd"
     liquidation_order: int = 1
 
+    @property
+    def debt_accuracy(self) -> int:
+        return self.accuracy if self.borrowing_accuracy is None else self.borrowing_accuracy
+
 
 class PoolTerms(Part):
     initial_ltv: Positive = Decimal("0.8")
@@ -93,7 +101,10 @@ class PoolTerms(Part):
 
 
 class ApiKey(Part):
-    """An API key. `ips: []` binds it to no address; `rsa_public_key` (PEM) replaces the secret."""
+    """An API key. `ips: []` binds it to no address; `rsa_public_key` (PEM) replaces the secret.
+
+    It ends after `deadline_days` (negative: never), or after `expires_in` of real time.
+    """
 
     key: str
     secret: str | None = None
@@ -106,6 +117,7 @@ class ApiKey(Part):
     ips: list[str] = Field(default_factory=list)
     vip_level: str = "VIP0"
     deadline_days: int = 90
+    expires_in: Annotated[Decimal, BeforeValidator(_seconds)] | None = None
 
     @model_validator(mode="after")
     def _can_sign(self) -> Self:
@@ -163,7 +175,12 @@ class LimitPlan(Part):
 
 
 class Scenario(Part):
-    """Everything the sandbox needs to know; see config/scenarios for commented examples."""
+    """Everything the sandbox needs to know; see config/scenarios for commented examples.
+
+    `col_res` is what a pool shows, `coin_col_res` what single coins in it show; neither refuses anything.
+    `closed_collateral` are the coins that the platform takes no more of. `directions_reversed`: "0" takes
+    collateral out and "1" puts it in, as one tool of the exchange's own has it.
+    """
 
     name: str
     about: str = ""
@@ -179,7 +196,9 @@ class Scenario(Part):
     liquidation_fee: Amount = Decimal("0.02")
     overdue_grace: Seconds = Decimal(172800)
     col_res: Literal["-1", "0", "1", "2"] = "0"
+    coin_col_res: dict[str, Literal["-1", "0", "1", "2"]] = Field(default_factory=dict)
     closed_collateral: list[str] = Field(default_factory=list)
+    directions_reversed: bool = False
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

@@ -50,7 +50,8 @@ def answer_status(_exchange: Exchange, _call: Call, _moment: Moment) -> Payload:
 
 
 def answer_key(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
-    return payloads.key_information(exchange.keys[call.signed.key])
+    key = exchange.keys[call.signed.key]
+    return payloads.key_information(key, exchange.clock.now_ms(), exchange.key_ends_ms(key))
 
 
 def answer_wallet(exchange: Exchange, call: Call, moment: Moment) -> Payload:
@@ -91,9 +92,10 @@ def answer_transfers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
         payloads.transfer_row(row)
         for row in visible(transfers, call, moment)
         if since <= row.time_ms // 1000 <= until
+        and (call.optional("transferId") or "").removeprefix("selfTransfer_") in {"", row.transfer_id}
     ]
-    rows = filtered(rows, call, "transferId", "coin", "status")
-    known = [row.transfer_id for row in reversed(transfers) if row.user == call.user]
+    rows = filtered(rows, call, "coin", "status")
+    known = [f"selfTransfer_{row.transfer_id}" for row in reversed(transfers) if row.user == call.user]
     return page(rows, call.params, "transferId", closing_cursor=True, known=known, default=20, most=50)
 
 

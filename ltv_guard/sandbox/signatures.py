@@ -83,6 +83,12 @@ def check_key(keys: dict[str, ApiKey], request: SignedRequest, server_ms: int, a
     return key
 
 
+def check_end(ends_ms: int | None, server_ms: int) -> None:
+    """Refuse a key whose time is over with 33004."""
+    if ends_ms is not None and server_ms >= ends_ms:
+        raise Refusal(33004, "Your api key has expired.")
+
+
 def check_permission(key: ApiKey, group: str, name: str, *, writes: bool) -> None:
     """Refuse with 10005 what the key may not do."""
     if name not in key.permissions.get(group, []) or (writes and key.read_only):

@@ -193,6 +193,7 @@ class Wire:
             "timestamp": signed.timestamp,
             "recv_window": signed.recv_window,
             "signature": signed.signature,
+            "sign_type": request.headers.get("X-BAPI-SIGN-TYPE", ""),
             "payload": signed.payload.decode(errors="replace"),
             "content_type": request.headers.get("Content-Type", ""),
             "faults": [fault.kind for fault in call.faults],

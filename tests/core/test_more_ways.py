@@ -327,10 +327,12 @@ def test_where_none_is_enough_the_coin_that_gains_most_is_moved() -> None:
     assert outcome(decision) == "transfer 0.1 BTC"
 
 
-def test_a_pool_that_takes_no_collateral_is_repaid_and_nothing_is_moved() -> None:
+def test_what_the_platform_shows_of_a_pool_as_a_whole_is_no_reason_to_repay() -> None:
     truth = at("0.75", {"BTC": "1"}, additions=Additions.REFUSED)
     decision = in_a_pool(truth, unified={"USDT": 50_000}, wallet={"USDT": 50_000})
-    assert (decision.direction, decision.coin) == (REPAY, "USDT")
+    assert decision.direction is Direction.ADD
+    decision = in_a_pool(truth, unified={"USDT": 50_000})
+    assert (decision.direction, decision.coin) == (TRANSFER, "USDT")
 
 
 @given(ltv=st.decimals("0.75", "0.91", places=4))

@@ -134,24 +134,12 @@ def test_a_full_coin_offers_nothing() -> None:
 def test_what_is_lacking_is_named_in_a_coin_that_would_help() -> None:
     every = list(offered({}, refused={"USDT": "refused"}, prices={"BTC": D(50000), "ETH": D(2500)}).values())
     assert most_lacked(every).held.coin == "BTC"
-    closed = list(offered({}, at("0.76", HELD, additions=Additions.REFUSED)).values())
-    assert most_lacked(closed).held.coin == "USDT"
 
 
-@pytest.mark.parametrize(
-    ("additions", "takes"),
-    [
-        (Additions.TAKEN, True),
-        (Additions.NEARLY_FULL, True),
-        (Additions.UNKNOWN, True),
-        (Additions.REFUSED, False),
-    ],
-)
-def test_nothing_is_offered_only_while_the_platform_refuses(additions: Additions, takes: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("additions", list(Additions))
+def test_what_the_platform_shows_of_all_coins_together_takes_none_away(additions: Additions) -> None:
     found = offered({"USDT": "50000"}, at("0.76", HELD, additions=additions))
-    assert any(offer.amount for offer in found.values()) is takes
-    if not takes:
-        assert found["USDT"].held_back == ("the exchange takes no more collateral (colRes 2)",)
+    assert found["USDT"].is_enough
 
 
 def test_with_its_mark_an_offer_stays_within_funds_and_cap() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
 from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Additions, LoanKey
+from ltv_guard.core.loans import LoanKey
 from ltv_guard.core.policy import decide
 from ltv_guard.core.rules import Thresholds, thresholds
 
@@ -67,8 +67,10 @@ def test_a_pool_shares_the_coin_that_helps_it_not_the_one_it_likes_best() -> Non
     assert after == pytest.approx(D("0.86") / (1 + found["order"]) / D("0.95"), abs=D("0.0002"))
 
 
-def test_a_pool_that_the_platform_takes_nothing_for_keeps_nothing_back() -> None:
-    full = pool_facts(at("0.90", {"BTC": "1"}, additions=Additions.REFUSED), pool_policy(("BTC",)))
+def test_a_pool_whose_coin_was_refused_keeps_nothing_back() -> None:
+    full = pool_facts(
+        at("0.90", {"BTC": "1"}), pool_policy(("BTC",)), refused={"BTC": "the platform's limit"}
+    )
     found = given_to(pool_account(full, facts(loan("0.78", loan_id="order")), wallet={"BTC": "0.1"}))
     assert found == {"pool": 0, "order": D("0.1")}
 

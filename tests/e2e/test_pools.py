@@ -244,7 +244,7 @@ async def test_a_coin_that_stays_refused_is_tried_again_and_again_and_said_once(
             (short,) = world.heard("protection_short")
             assert short["level"] == "critical"
             assert short["missing"] > 0
-            assert "148006" in short["held_back"][0]
+            assert "148048" in short["held_back"][0]
             world.exchange.set_platform(closed_collateral=[])
             await until_at_target(world)
             assert len(world.heard("protection_short")) == 1
@@ -254,44 +254,8 @@ async def test_a_coin_that_stays_refused_is_tried_again_and_again_and_said_once(
 # colRes
 
 
-async def test_while_the_platform_takes_nothing_nothing_is_sent_and_it_is_said_at_once(
-    open_a_world: OpenWorld,
-) -> None:
-    async with (
-        open_a_world(pool_scenario(col_res="2"), config=prefer("USDT", "BTC")) as world,
-        world.guarded(),
-    ):
-        await world.until(lambda: bool(world.heard("protection_short")))
-        await cycles(world, 10)
-        assert not world.adjustments_sent()
-        (short,) = world.heard("protection_short")
-        assert short["level"] == "critical"
-        assert short["held_back"] == ["the exchange takes no more collateral (colRes 2)"]
-        assert short["missing"] > 0
-        assert abs(short["reachable_ltv"] - world.ltv("pool")) <= D("0.0001")
-        world.exchange.set_platform(col_res="0")
-        await until_at_target(world)
-        assert len(world.adjustments_sent()) == 1
-        assert len(world.heard("collateral_taken_again")) == 1
-
-
-async def test_a_platform_that_closes_is_told_of_before_it_is_needed(open_a_world: OpenWorld) -> None:
-    async with open_a_world(pool_scenario(owed="22500"), config=prefer("USDT")) as world, world.guarded():
-        await cycles(world, 2)
-        world.exchange.set_platform(col_res="2")
-        await world.until(lambda: bool(world.heard("protection_short")))
-        await cycles(world, 5)
-        (warning,) = world.heard("protection_short")
-        assert warning["level"] == "warning"
-        world.price("39500")  # LTV 0.63, and on to 0.77
-        world.price("32500")
-        await world.until(lambda: len(world.heard("protection_short")) == 2)
-        assert world.heard("protection_short")[1]["level"] == "critical"
-        assert not world.adjustments_sent()
-
-
-@pytest.mark.parametrize(("col_res", "means"), [("1", "nearly full"), ("-1", "unknown")])
-async def test_a_limit_that_is_near_or_unknown_is_said_once_and_hinders_nothing(
+@pytest.mark.parametrize(("col_res", "means"), [("1", "nearly full"), ("-1", "unknown"), ("2", "refused")])
+async def test_what_the_platform_shows_of_all_coins_together_is_said_once_and_hinders_nothing(
     open_a_world: OpenWorld, col_res: str, means: str
 ) -> None:
     async with open_a_world(pool_scenario(col_res=col_res), config=prefer("USDT")) as world, world.guarded():
@@ -300,6 +264,8 @@ async def test_a_limit_that_is_near_or_unknown_is_said_once_and_hinders_nothing(
         (warning,) = world.heard("collateral_limit")
         assert (warning["level"], warning["additions"]) == ("warning", means)
         assert not world.heard("protection_short")
+        world.exchange.set_platform(col_res="0")
+        await world.until(lambda: len(world.heard("collateral_taken_again")) == 1)
 
 
 # The history's status

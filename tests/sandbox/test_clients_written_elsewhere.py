@@ -116,10 +116,10 @@ async def test_ccxt_is_told_why_a_pool_takes_no_coin(serve: Serve) -> None:
     async with serve(col_res="2") as (exchange, _), ccxt_client(exchange.url) as client:
         asked = {"currency": "BTC", "amount": "0.1", "direction": "0"}
         assert (await client.privateGetV5CryptoLoanCommonPosition())["result"]["colRes"] == "2"
+        exchange.set_platform(closed_collateral=["BTC"], coin_col_res={"BTC": "2"})
+        position = await client.privateGetV5CryptoLoanCommonPosition()
+        assert position["result"]["collateralList"][0]["colRes"] == "2"
         with pytest.raises(ccxt.ExchangeError, match="148048"):
-            await client.privatePostV5CryptoLoanCommonAdjustLtv(asked)
-        exchange.set_platform(col_res="0", closed_collateral=["BTC"])
-        with pytest.raises(ccxt.ExchangeError, match="148006"):
             await client.privatePostV5CryptoLoanCommonAdjustLtv(asked)
         assert not exchange.ledger.effects
 

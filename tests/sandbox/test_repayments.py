@@ -159,7 +159,7 @@ def test_a_slow_repayment_fails_where_the_loan_has_gone_meanwhile() -> None:
         ("repay a pool", {"amount": "0.001"}, 148003),
         ("repay a pool", {"amount": "0"}, 148005),
         ("repay a pool", {"amount": "50000.01"}, 148012),
-        ("repay a pool", {"loanCurrency": "BTC", "amount": "1"}, 148023),
+        ("repay a pool", {"loanCurrency": "BTC", "amount": "1"}, 148033),
     ],
 )
 async def test_a_wrong_repayment_is_refused_with_its_code_and_moves_nothing(

@@ -32,12 +32,12 @@ from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
 from ltv_guard.adapters.bybit.fields import Nonsense, Row, whole
-from ltv_guard.adapters.bybit.limits import Limits
+from ltv_guard.adapters.bybit.limits import AddressLimit, Limits
 from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.signing import Credentials
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.wire import query_string
-from ltv_guard.core.errors import ExchangeBanned, Remedy, WriteNotSent, WriteRejected
+from ltv_guard.core.errors import ExchangeBanned, ExchangeUnavailable, Remedy, WriteNotSent, WriteRejected
 
 TIME = "/v5/market/time"
 TRIES = 3
@@ -55,7 +55,7 @@ class Signed:
 
 
 class BybitClient:
-    """One API key on one host. `clock` and `ban` belong to the host and are shared, `limits` to the user."""
+    """One API key on one host. Clock, ban and address limit belong to the host, `limits` to the user."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class BybitClient:
         clock: ExchangeClock,
         ban: Ban,
         limits: Limits | None = None,
+        address: AddressLimit | None = None,
         recv_window_ms: int = 5000,
         request_timeout_s: float = 4.0,
     ) -> None:
@@ -73,6 +74,7 @@ class BybitClient:
         self.oddities = Oddities()
         self._credentials = credentials
         self._limits = limits or Limits()
+        self._address = address or AddressLimit()
         self._recv_window_ms = recv_window_ms
         self._transport = Transport(rest_url, request_timeout_s=request_timeout_s)
         # No further try begins after this: the whole stays within a poll interval or so.
@@ -112,7 +114,7 @@ class BybitClient:
         self.ban.check()
         if signed and self.clock.is_doubted:
             await self.clock.ensure_trusted(self.server_time)
-        await self._limits.turn(path)
+        await self._turn(path)
         self.ban.check()
         headers = self._sign(query.encode()).headers if signed else {}
         answer = await self._transport.get(path, query, headers)
@@ -128,10 +130,16 @@ class BybitClient:
         self.ban.check()
         # Before the turn: measuring takes time, and would bring this write closer to the next one.
         await self.clock.ensure_trusted(self.server_time)
-        await self._limits.turn(path)
+        await self._turn(path)
         await self.clock.ensure_trusted(self.server_time)
         self.ban.check()
         return self._sign(body)
+
+    async def _turn(self, path: str) -> None:
+        """Waits until a request may leave: for the address and for the endpoint, whichever is later."""
+        await self._address.outwait()
+        await self._limits.turn(path)
+        await self._address.outwait()
 
     async def send(
         self, path: str, body: bytes, headers: Mapping[str, str], id_field: str = "adjustId"
@@ -144,12 +152,14 @@ class BybitClient:
             self.ban.check()
         except ExchangeBanned as exc:
             raise WriteNotSent(f"{path}: {exc}") from exc
+        if self._address.held_s > 0:  # it would wait beyond its receive window, perhaps
+            raise WriteNotSent(f"{path}: the limit of this address was reached after it was signed")
         answer = await self._transport.post(path, body, headers)
         self._heed(path, answer)
         try:
             return take_write(answer, path, id_field)
-        except WriteLimited:
-            self._limits.refuse(path, answer.headers, self.clock.now().exchange_ms)
+        except WriteLimited as exc:
+            self._slow_down(path, answer, whole_address=exc.whole_address)
             raise
         except WriteRejected as exc:
             if exc.remedy is Remedy.CLOCK:
@@ -159,6 +169,8 @@ class BybitClient:
     async def server_time(self) -> int:
         """The exchange's time in ms (v5/market/time). One try, not paced: its round trip is what counts."""
         self.ban.check()
+        if self._address.held_s > 0:  # waiting here would be taken for a long round trip
+            raise ExchangeUnavailable(f"{TIME}: the limit of this address was reached: asked again later")
         answer = await self._transport.get(TIME, "", {})
         try:
             return whole(self._result(TIME, answer), "timeNano") // 1_000_000
@@ -194,12 +206,19 @@ class BybitClient:
             self.ban.check()
         try:
             return take_read(answer, path)
-        except Limited:
-            self._limits.refuse(path, answer.headers, self.clock.now().exchange_ms)
+        except Limited as exc:
+            self._slow_down(path, answer, whole_address=exc.whole_address)
             raise
         except ClockRefused:
             self.clock.doubt()
             raise
+
+    def _slow_down(self, path: str, answer: Answer, *, whole_address: bool) -> None:
+        now_ms = self.clock.now().exchange_ms
+        if whole_address:
+            self._address.refuse(answer.headers, now_ms)
+        else:
+            self._limits.refuse(path, answer.headers, now_ms)
 
     def _heed(self, path: str, answer: Answer) -> None:
         """What any answer may ask of us: to stop, or to slow down."""

@@ -59,6 +59,38 @@ class Pace:
             await self._sleep(left)
 
 
+class AddressLimit:
+    """The limit of this machine's address (10018), shared by every client of the host: all of them wait.
+
+    The exchange counts 600 requests in 5 s, over all keys; whoever goes on is banned for ten minutes.
+    """
+
+    def __init__(
+        self,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._held_until = float("-inf")
+
+    @property
+    def held_s(self) -> float:
+        """Seconds until requests may leave again; 0 where none is held."""
+        return max(0.0, self._held_until - self._monotonic())
+
+    def refuse(self, headers: Mapping[str, str], now_ms: int) -> None:
+        """Obeys a refusal: waits for the reset, or as long as the limit counts where that is missing."""
+        until_reset_s = _seconds_until(headers.get(RESET), now_ms)
+        hold_s = LONGEST_HOLD_S if until_reset_s is None else min(until_reset_s, LONGEST_HOLD_S)
+        self._held_until = max(self._held_until, self._monotonic() + hold_s)
+
+    async def outwait(self) -> None:
+        while (left := self.held_s) > 0:
+            await self._sleep(left)
+
+
 class Limits:
     """The paces of one API user: every endpoint has its own, so that reads never starve writes."""
 

@@ -244,6 +244,7 @@ def _collateral(row: Row, name: str, terms: PoolTerms, reading: Reading) -> Coll
         accuracy=terms.accuracies.get(name, USUAL_ACCURACY),
         value_usd=value_usd,
         tiers=terms.tiers.get(name, ()),
+        closed=ADDITIONS.get(str(row.get("colRes"))) is Additions.REFUSED,
     )
 
 

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+SIGN_TYPE = "2"  # sent by every official client; no part of what is signed
+
 
 class Signer(Protocol):
     """Turns a text into the value of X-BAPI-SIGN. Its secret never shows in a repr."""
@@ -74,5 +76,6 @@ class Credentials:
             "X-BAPI-API-KEY": self.api_key,
             "X-BAPI-TIMESTAMP": str(timestamp_ms),
             "X-BAPI-RECV-WINDOW": str(recv_window_ms),
+            "X-BAPI-SIGN-TYPE": SIGN_TYPE,
             "X-BAPI-SIGN": self.signer.sign(prefix + payload),
         }

@@ -6,6 +6,7 @@ The one write that takes an id of ours: the exchange carries none out twice, and
 from __future__ import annotations
 
 import json
+import re
 from uuid import UUID
 
 from ltv_guard.adapters.bybit.client import BybitClient
@@ -21,6 +22,9 @@ TRANSFERS = "/v5/asset/transfer/query-inter-transfer-list"
 MOST_ROWS = 50
 WEEK_MS = 7 * 86_400_000
 FROM, TO = "UNIFIED", "FUND"
+UUID_SOMEWHERE = re.compile(
+    r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}(?![0-9a-fA-F])", re.ASCII
+)
 STATUSES = {
     "SUCCESS": RowStatus.SUCCESS,
     "PENDING": RowStatus.PROCESSING,
@@ -89,11 +93,12 @@ def parse_transfer(item: object) -> HistoryRow | None:
 
 
 def own_id(transfer_id: str) -> str:
-    """The id of the intent that a transferId was made from; another's is left as it is."""
-    try:
-        return UUID(transfer_id).hex
-    except ValueError:
-        return transfer_id
+    """The id of the intent that a transferId was made from; another's is left as it is.
+
+    The list writes `selfTransfer_` before the UUID that the answer gives bare.
+    """
+    found = UUID_SOMEWHERE.search(transfer_id)
+    return UUID(found.group()).hex if found is not None else transfer_id
 
 
 def _wallet_of(row: Row) -> LoanKey:

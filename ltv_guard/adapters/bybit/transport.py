@@ -53,7 +53,7 @@ class Transport:
             async with self._reads.get(target, headers=headers, allow_redirects=False) as response:
                 return await _read(response, LARGEST_READ)
         except Exception as exc:  # whatever it is (no thread to look a name up): it costs this read, no more
-            raise Passing(f"{path}: {_words(exc)}") from exc
+            raise Passing(f"{path}: {_words(exc)}", mend=_mend(exc)) from exc
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Sends `body` once, over a connection of its own.
@@ -128,6 +128,37 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> Answer:
                 raise TooLarge(f"the answer is larger than {largest} bytes")
             chunks.append(chunk)
     return Answer(status=response.status, body=b"".join(chunks), headers=CIMultiDict(response.headers))
+
+
+# The first that fits: some of these are kinds of others.
+MENDS: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        aiohttp.ClientConnectorDNSError,
+        "the host's name can't be looked up: check the network, the DNS server, and exchange.base_url",
+    ),
+    (
+        aiohttp.ClientSSLError,
+        "the connection is not secure: check this machine's date, its CA certificates, and for a proxy",
+    ),
+    (
+        aiohttp.ClientConnectorError,
+        "nothing answers there: check exchange.base_url, the network, and the firewall",
+    ),
+    (
+        TimeoutError,
+        "the network or the exchange is slow: check the network; exchange.request_timeout_s bounds it",
+    ),
+    (
+        TooLarge,
+        "something between this machine and the exchange answers in its place: check exchange.base_url",
+    ),
+    (aiohttp.ClientError, "the connection broke: check the network, if it lasts"),
+)
+
+
+def _mend(exc: BaseException) -> str:
+    """What a person can do about a request that got no answer."""
+    return next((mend for kind, mend in MENDS if isinstance(exc, kind)), "")
 
 
 def _words(exc: BaseException) -> str:

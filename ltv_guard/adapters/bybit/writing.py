@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ltv_guard.adapters.bybit.answers import WriteFailed
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.doubts import RowNames
 from ltv_guard.adapters.bybit.paging import ROWS_PER_PAGE, read_history
@@ -78,7 +79,16 @@ class Desk:
 
     async def send(self, signed: SignedAdjustment) -> str:
         found = self._endpoints
-        answered = await self._client.send(found.write, signed.body, signed.headers, found.id_field)
+        try:
+            answered = await self._client.send(found.write, signed.body, signed.headers, found.id_field)
+        except WriteFailed as exc:
+            self._of_ours(exc.written_id, signed)
+            raise
+        return self._of_ours(answered, signed)
+
+    def _of_ours(self, answered: str, signed: SignedAdjustment) -> str:
+        """The history's id for what was written. Raises WriteOutcomeUnknown where that is not ours."""
+        found = self._endpoints
         written = found.written_id(answered)
         if found.gives_own_id and written != signed.intent_id:
             raise WriteOutcomeUnknown(f"{found.write}: answered with the id {answered}, which is not ours")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -11,16 +13,15 @@ from aioresponses import aioresponses
 from multidict import CIMultiDict
 
 from ltv_guard.adapters.bybit.answers import (
-    MEANINGS,
     Answer,
     ClockRefused,
     Limited,
-    Outcome,
     Passing,
     WriteLimited,
     take_read,
     take_write,
 )
+from ltv_guard.adapters.bybit.codes import MEANINGS, Outcome
 from ltv_guard.core.errors import (
     ExchangeUnavailable,
     NeedsHuman,
@@ -34,22 +35,35 @@ from ltv_guard.core.errors import (
 if TYPE_CHECKING:
     from conftest import Parts
 
+BOOK = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
 URL = "https://api.example.com"
 ADJUST = "/v5/crypto-loan/adjust-ltv"
 MAXIMUM = "/v5/crypto-loan/max-collateral-amount"
 
-UNKNOWN = [10000, 10016, 10014, 177018, 177002, 148019, 148021, 148034, 148035, 148036, 131214]
+UNKNOWN = [
+    *(10000, 10016, 10014, 177018, 177002, 177021),
+    *(148019, 148021, 148026, 148034, 148035, 148036, 148041, 131214, 131230),
+]
+LIMITS = [10006, 10018]
 REMEDIES = {
-    Remedy.CLOCK: [10002],
-    Remedy.HUMAN: [10003, 10004, 10005, 10007, 10010, 10024, 10027, 10009, 33004, 131004, 131217],
-    Remedy.BALANCE: [177011, 148012, 148029, 148037, 131212, 131213],
-    Remedy.MAXIMUM: [177013, 177016, 148009],
-    Remedy.COIN: [177015, 148004, 148006, 148047, 148048],
-    Remedy.NEVER: [
-        *(177004, 148003, 148005, 177003, 177019, 10001),
-        *(131203, 131207, 131208, 131210, 131211, 131215),
+    Remedy.CLOCK: [10002, -1],
+    Remedy.HUMAN: [
+        *(10003, 10004, 10005, 10007, 10008, 10009, 10010, 10024, 10027, 10028, 33004, -2015),
+        *(131004, 131202, 131204, 131209, 131217, 131226, 131232),
     ],
-    Remedy.GONE: [177005, 148023, 148013, 148027],
+    Remedy.BALANCE: [177011, 148012, 148029, 148037, 131212, 131213, 131228],
+    Remedy.MAXIMUM: [177013, 177016, 148009],
+    Remedy.COIN: [177015, 148006, 148048, 131239],
+    Remedy.NOT_TAKEN: [148004, 148014, 177006, 177017, 177020, 131229, 131231, 131233],
+    Remedy.SMALLER: [148047],
+    Remedy.LARGER: [148002],
+    Remedy.PRECISION: [177004, 148003, 148005, 148028, 148042, 131210],
+    Remedy.NEVER: [
+        *(10001, 10017, 10029, 177003, 177019, 148039, 148040),
+        *(131203, 131207, 131208, 131211, 131215),
+    ],
+    Remedy.DEBT: [177010, 148032, 148033, 148038],
+    Remedy.GONE: [177005, 148013, 148023, 148027],
     Remedy.LIQUIDATION: [148031],
 }
 REJECTED = [(code, remedy) for remedy, codes in REMEDIES.items() for code in codes]
@@ -99,12 +113,26 @@ def requests_of(mock: aioresponses, method: str, path: str) -> int:
 
 
 def test_the_table_is_whole() -> None:
-    listed = [*UNKNOWN, 10006, *(code for code, _ in REJECTED)]
+    listed = [*UNKNOWN, *LIMITS, *(code for code, _ in REJECTED)]
     assert len(listed) == len(set(listed))
     assert sorted(MEANINGS) == sorted(listed)
     for code, meaning in MEANINGS.items():
         assert (meaning.remedy is not None) == (meaning.outcome is Outcome.REJECTED), code
         assert meaning.words
+        assert bool(meaning.mend) == (meaning.remedy is Remedy.HUMAN), code
+
+
+@pytest.mark.parametrize("code", sorted(MEANINGS))
+def test_each_code_has_its_line_in_the_operators_book(code: int) -> None:
+    meaning = MEANINGS[code]
+    remedy = meaning.mend or meaning.remedy or "-"
+    line = f"| {code} | {meaning.outcome} | {meaning.words} | {remedy} |"
+    assert line in BOOK, f"docs/operations.md lacks the line:\n{line}"
+
+
+def test_the_operators_book_lists_no_code_that_is_in_no_table() -> None:
+    listed = {int(line.split("|")[1]) for line in BOOK if re.match(r"\| -?[0-9]+ \|", line)}
+    assert listed == set(MEANINGS)
 
 
 @pytest.mark.parametrize(("code", "remedy"), REJECTED)
@@ -116,10 +144,10 @@ async def test_a_refused_write_is_rejected_with_its_remedy(
     assert (caught.value.code, caught.value.remedy) == (code, remedy)
     assert MEANINGS[code].words in str(caught.value)
     assert requests_of(mocked, "POST", ADJUST) == 1
-    assert parts.clock.is_doubted == (code == 10002)
+    assert parts.clock.is_doubted == (remedy is Remedy.CLOCK)
 
 
-@pytest.mark.parametrize("code", [*UNKNOWN, 10006, 424242, -1])
+@pytest.mark.parametrize("code", [*UNKNOWN, *LIMITS, 424242, -7])
 async def test_a_write_that_was_not_provably_refused_is_unknown(
     parts: Parts, mocked: aioresponses, code: int
 ) -> None:
@@ -155,8 +183,19 @@ async def test_a_write_that_was_not_provably_refused_is_unknown(
         {"payload": coded("0", {"adjustId": "1"})},
         {"payload": coded(None, {"adjustId": "1"})},
         {"payload": coded(False, {"adjustId": "1"})},  # noqa: FBT003
+        {"payload": coded(True)},  # noqa: FBT003
         {"payload": coded(0.0, {"adjustId": "1"})},
         {"payload": coded("10001")},
+        {"payload": coded(10**30)},
+        {"payload": coded(-(10**30))},
+        {"body": '{"retCode": 1e30}'},
+        {"body": '{"retCode": 10001.0}'},
+        {"body": '{"retCode": 177011, "retMsg": "\\ud800"}'},
+        {"body": '{"retCode": 0, "retMsg": "\\udfff", "result": {"adjustId": "1"}}'},
+        {"body": '{"retCode": 177011, "retMsg": "", "retExtInfo": {"\\ud800": 1}}'},
+        {"body": b'{"retCode": 177011, "retMsg": "\xed\xa0\x80"}'},
+        {"body": b'{"retCode": 177011, "retMsg": "\xff"}'},
+        {"status": 401, "body": ""},
         {"payload": coded(0)},
         {"payload": coded(0, {"adjustId": ""})},
         {"payload": coded(0, {"adjustId": None})},
@@ -217,7 +256,7 @@ async def test_10003_says_that_it_is_most_often_the_wrong_environment(
         await read(parts, mocked, payload=coded(10003))
 
 
-@pytest.mark.parametrize("code", [*UNKNOWN, 10006, 424242])
+@pytest.mark.parametrize("code", [*UNKNOWN, *LIMITS, 424242])
 async def test_a_read_that_failed_for_the_moment_is_tried_three_times(
     parts: Parts, mocked: aioresponses, code: int
 ) -> None:
@@ -258,6 +297,9 @@ async def test_a_timestamp_refused_twice_is_given_up_after_measuring_once(
         ({"body": "no"}, 3),
         ({"payload": [1]}, 3),
         ({"payload": coded("0")}, 3),
+        ({"payload": coded(10**30)}, 3),
+        ({"body": '{"retCode": 1e30}'}, 3),
+        ({"payload": coded(True, {"a": 1})}, 3),  # noqa: FBT003
         ({"payload": {"retCode": 0}}, 3),
         ({"payload": coded(0, [1])}, 3),
         ({"exception": TimeoutError()}, 3),
@@ -293,12 +335,52 @@ def test_no_body_makes_a_refusal_of_a_status_that_proves_nothing(status: int) ->
         take_write(Answer(status=status, body=b'{"retCode": 10001}'), "/x")
 
 
+def test_an_unlisted_code_asks_for_another_coin_once_it_is_known_to_have_done_nothing() -> None:
+    with pytest.raises(WriteOutcomeUnknown) as caught:
+        take_write(Answer(status=200, body=b'{"retCode": 424242}'), "/x")
+    assert caught.value.remedy is Remedy.COIN
+    with pytest.raises(WriteOutcomeUnknown) as caught:
+        take_write(Answer(status=200, body=b'{"retCode": 10016}'), "/x")
+    assert caught.value.remedy is None
+
+
+@pytest.mark.parametrize("body", [b"", b"  ", b"<html>", b"null"])
+def test_http_401_without_a_word_is_the_key(body: bytes) -> None:
+    answer = Answer(status=401, body=body)
+    with pytest.raises(NeedsHuman, match="does not accept the API key") as read:
+        take_read(answer, "/x")
+    assert read.value.mend
+    with pytest.raises(WriteOutcomeUnknown, match="does not accept the API key") as written:
+        take_write(answer, "/x")
+    assert written.value.remedy is Remedy.HUMAN
+
+
+def test_one_odd_letter_costs_a_read_only_its_field() -> None:
+    body = b'{"retCode": 0, "result": {"odd": "\xff\xed\xa0\x80", "lone": "\\ud800", "good": "1"}}'
+    assert take_read(Answer(status=200, body=body), "/x")["good"] == "1"
+
+
+def test_what_the_exchange_says_is_written_down_in_letters_that_can_be_shown() -> None:
+    body = b'{"retCode": 177011, "retMsg": "a\\u202eb\\u001b[31mc\\u0000"}'
+    with pytest.raises(WriteRejected) as caught:
+        take_write(Answer(status=200, body=body), "/x")
+    assert str(caught.value).isprintable()
+    assert "a\\u202eb\\x1b[31mc\\x00" in str(caught.value)
+
+
+def test_the_causes_that_a_person_has_to_mend_have_a_remedy_each() -> None:
+    mends = {code: MEANINGS[code].mend for code in (10003, 10004, 10005, 10009, 10010, 10024, 33004)}
+    assert len(set(mends.values())) == len(mends)
+
+
 def test_limits_are_told_apart_from_other_failures() -> None:
-    for answer in (Answer(status=429, body=b""), Answer(status=200, body=b'{"retCode": 10006}')):
-        with pytest.raises(Limited):
+    for body, status in ((b"", 429), (b'{"retCode": 10006}', 200), (b'{"retCode": 10018}', 200)):
+        answer = Answer(status=status, body=body)
+        with pytest.raises(Limited) as read:
             take_read(answer, "/x")
-        with pytest.raises(WriteLimited):
+        with pytest.raises(WriteLimited) as written:
             take_write(answer, "/x")
+        assert read.value.whole_address == written.value.whole_address == (b"10018" in body)
 
 
 def test_headers_ignore_case() -> None:

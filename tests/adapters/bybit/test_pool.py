@@ -300,13 +300,13 @@ async def test_an_adjustment_is_a_post_of_currency_amount_and_direction(
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (148004, Remedy.COIN),
+        (148004, Remedy.NOT_TAKEN),
         (148006, Remedy.COIN),
-        (148047, Remedy.COIN),
+        (148047, Remedy.SMALLER),
         (148048, Remedy.COIN),
         (148012, Remedy.BALANCE),
         (148009, Remedy.MAXIMUM),
-        (148003, Remedy.NEVER),
+        (148003, Remedy.PRECISION),
         (148023, Remedy.GONE),
     ],
 )

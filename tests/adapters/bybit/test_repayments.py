@@ -150,7 +150,8 @@ async def test_without_a_repay_id_the_outcome_is_unknown(
     [
         (177011, Remedy.BALANCE),
         (148012, Remedy.BALANCE),
-        (177004, Remedy.NEVER),
+        (177004, Remedy.PRECISION),
+        (177010, Remedy.DEBT),
         (177005, Remedy.GONE),
         (148031, Remedy.LIQUIDATION),
         (10005, Remedy.HUMAN),

@@ -163,7 +163,7 @@ async def test_a_pools_fixed_debt_is_not_to_be_repaid(client: BybitClient, inten
     path = repayments(client, Product.CRYPTO_LOAN)
     with pytest.raises(WriteRejected) as refused:
         await sent(path, intent(POOL, Direction.REPAY, "BTC", "0.01"))
-    assert refused.value.remedy is Remedy.GONE
+    assert refused.value.remedy is Remedy.DEBT
     assert await found(client, path) == ()
 
 

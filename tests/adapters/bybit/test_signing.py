@@ -52,6 +52,7 @@ def test_the_text_to_sign_is_timestamp_key_window_and_payload() -> None:
         "X-BAPI-API-KEY": "key",
         "X-BAPI-TIMESTAMP": "1658384314791",
         "X-BAPI-RECV-WINDOW": "5000",
+        "X-BAPI-SIGN-TYPE": "2",
         "X-BAPI-SIGN": expected,
     }
 

@@ -117,12 +117,24 @@ async def test_our_id_is_ours_however_it_is_written(exchange: Exchange, desk: De
     assert await desk.send(await desk.sign(intent())) == OWN
 
 
-@pytest.mark.parametrize("status", ["SUCCESS", "PENDING", "FAILED", "STATUS_UNKNOWN", "", None, 7])
+@pytest.mark.parametrize("status", ["SUCCESS", "PENDING", "STATUS_UNKNOWN", "", None, 7])
 async def test_the_answers_status_decides_nothing_the_list_does(
     exchange: Exchange, desk: Desk, status: object
 ) -> None:
     exchange.answer(TRANSFER, {"transferId": UUID_TEXT, "status": status})
     assert await desk.send(await desk.sign(intent())) == OWN
+
+
+async def test_a_failure_in_the_answer_is_an_end(exchange: Exchange, desk: Desk) -> None:
+    exchange.answer(TRANSFER, {"transferId": UUID_TEXT, "status": "FAILED"})
+    with pytest.raises(WriteRejected, match="failed"):
+        await desk.send(await desk.sign(intent()))
+
+
+async def test_a_failure_of_anothers_transfer_is_no_end_of_ours(exchange: Exchange, desk: Desk) -> None:
+    exchange.answer(TRANSFER, {"transferId": ANOTHER, "status": "FAILED"})
+    with pytest.raises(WriteOutcomeUnknown, match="not ours"):
+        await desk.send(await desk.sign(intent()))
 
 
 @pytest.mark.parametrize("shown", [ANOTHER, "11111111-2222-4333-8444-555555555555", "7"])
@@ -153,7 +165,7 @@ async def test_an_id_that_was_used_may_have_been_used_by_us(exchange: Exchange, 
     [
         (131212, Remedy.BALANCE),
         (131213, Remedy.BALANCE),
-        (131210, Remedy.NEVER),
+        (131210, Remedy.PRECISION),
         (131208, Remedy.NEVER),
         (131004, Remedy.HUMAN),
         (10005, Remedy.HUMAN),
@@ -220,13 +232,20 @@ def test_what_goes_another_way_is_passed_over_whatever_else_it_says(source: str,
     assert parse_transfer(row) is None
 
 
-def test_a_transfer_by_hand_keeps_its_own_id() -> None:
+@pytest.mark.parametrize("shown", [f"selfTransfer_{UUID_TEXT}", f"x-{UUID_TEXT.upper()}_1", UUID_TEXT, OWN])
+def test_our_uuid_is_ours_wherever_it_stands_in_the_lists_id(shown: str) -> None:
+    row = parse_transfer(ROW | {"transferId": shown})
+    assert row is not None
+    assert row.adjust_id == OWN
+
+
+def test_a_transfer_by_hand_is_none_of_ours() -> None:
     row = parse_transfer(ROW | {"transferId": ANOTHER})
     assert row is not None
-    assert row.adjust_id == ANOTHER
+    assert row.adjust_id not in {OWN, ""}
 
 
-@pytest.mark.parametrize("text", ["7", "", ANOTHER, "not-a-uuid"])
+@pytest.mark.parametrize("text", ["7", "", "not-a-uuid", "0" * 40])
 def test_an_id_that_no_intent_can_have_is_left_as_it_is(text: str) -> None:
     assert own_id(text) == text
 
