@@ -89,6 +89,7 @@ class Guard:
         self._owner: Owner | None = None
         self._started_ms = clock.now().monotonic_ms
         self._trusted = options.continuous
+        self._restorations = len(journal.restorations)
         self._waits = False
         self._lock = asyncio.Lock()
         self._memory = Memory()
@@ -251,6 +252,7 @@ class Guard:
     async def _withheld(self, sight: Sight) -> str | None:
         """Why nothing may be sent for this account now, if so."""
         pauses = await self._journal.pauses()
+        self._heed_restorations()
         pause = next((item for item in pauses if item.account in {None, self.options.account}), None)
         self._report.paused(pause)
         human = await self._standing.why_not()
@@ -264,6 +266,14 @@ class Guard:
             return "the journal is new or restored: waiting for what an earlier one may have sent"
         return None
 
+    def _heed_restorations(self) -> None:
+        """A journal that lost what was written is as one that is new: what it lacks may have been sent."""
+        found = self._journal.restorations
+        if len(found) > self._restorations:
+            self._restorations = len(found)
+            self._trusted, self._started_ms = False, self._clock.now().monotonic_ms
+            log.critical("journal_restored", why=found[-1])
+
     def _window_has_passed(self, sight: Sight) -> bool:
         """Whether all that another journal may have sent is visible by now, and has been read."""
         patience = self.options.patience
@@ -272,6 +282,10 @@ class Guard:
             channel in sight.histories and sight.histories[channel].began.monotonic_ms > over_ms
             for channel in self._observer.own_channels(self._products)
         )
+        if (
+            self._trusted
+        ):  # what a journal that was restored has lost is over by now, and never will be settled
+            self._memory.forget_open_but(sight.open_intents)
         return self._trusted
 
     async def _act(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:

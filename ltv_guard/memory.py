@@ -99,6 +99,13 @@ class Memory:
         for intent in intents:
             self.intents[intent.intent_id] = intent
 
+    def forget_open_but(self, held: Iterable[Intent]) -> None:
+        """Drops what is open and is not among those that the journal holds."""
+        ids = {item.intent_id for item in held}
+        for item in [item for item in self.intents.values() if item.is_open and item.intent_id not in ids]:
+            del self.intents[item.intent_id]
+            self.watches.pop(item.intent_id, None)
+
     def forget_before(self, exchange_ms: int) -> None:
         """Drops what ended before `exchange_ms`: memory stays flat over days."""
         old = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -130,6 +130,10 @@ class Pause:
 
 class Journal(Protocol):
     """What is written down. Every method raises JournalUnavailable; a write is durable when it returns."""
+
+    @property
+    def restorations(self) -> Sequence[str]:
+        """Why it may have lost what was written to it, each time that this was found while it was in use."""
 
     async def open_intents(self, owner: Owner) -> tuple[Intent, ...]: ...
 

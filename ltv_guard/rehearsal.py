@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Owner
 from ltv_guard.ports import Episode, Journal, Pause
@@ -12,6 +14,10 @@ class Rehearsal:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+
+    @property
+    def restorations(self) -> Sequence[str]:
+        return self._journal.restorations
 
     async def open_intents(self, owner: Owner) -> tuple[Intent, ...]:
         return await self._journal.open_intents(owner)

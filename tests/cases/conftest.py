@@ -4,7 +4,17 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "adapters" / "journal"))
 
 from e2e_fixtures import OpenWorld, events, open_a_world, product, short_pauses
+from journal_postgres import postgres_server, postgres_url
 
-__all__ = ["OpenWorld", "events", "open_a_world", "product", "short_pauses"]
+__all__ = [
+    "OpenWorld",
+    "events",
+    "open_a_world",
+    "postgres_server",
+    "postgres_url",
+    "product",
+    "short_pauses",
+]

@@ -38,6 +38,7 @@ class MemoryJournal:
         self._held = _copy(contents or Contents())
         self.is_new = not self._held.intents and not self._held.runs
         self.is_continuous = self._held.sealed
+        self.restorations: list[str] = []
 
     def snapshot(self) -> Contents:
         """What a crash at this instant would leave behind."""
@@ -47,6 +48,11 @@ class MemoryJournal:
     def restored(cls, contents: Contents, *, from_backup: bool = False) -> Self:
         """The journal as the next start finds it; `from_backup`: put back from a copy, so not continuous."""
         return cls(replace(contents, sealed=contents.sealed and not from_backup))
+
+    def goes_back(self, contents: Contents) -> None:
+        """A server that was brought back to before, while it is in use."""
+        self._held = _copy(contents)
+        self.restorations.append("the journal in memory has gone back")
 
     async def close(self) -> None:
         """Nothing is lost: `snapshot` still tells what it holds."""

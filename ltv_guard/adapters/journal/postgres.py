@@ -7,7 +7,7 @@ that very session: while the writes succeed, the claim holds. A pooler in front 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, Self
@@ -17,9 +17,11 @@ from sqlalchemy import URL, Connection, NullPool, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ltv_guard.adapters.journal import schema
+from ltv_guard.adapters.journal import queries, schema
 from ltv_guard.adapters.journal.failures import missing, told
+from ltv_guard.adapters.journal.lineage import Lineage, origin_of
 from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Owner
 
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -33,7 +35,7 @@ _OTHERS = text(
 
 
 class PostgresStore:
-    """Made by `open`. Never continuous: nothing here can tell a restored server from the one that was."""
+    """Made by `open`. Not continuous at its start: only later sessions can be held against those before."""
 
     def __init__(self, url: URL, *, timeout_s: float) -> None:
         host = url.host or url.query.get("host", "localhost")
@@ -44,6 +46,9 @@ class PostgresStore:
         self._shared = self._engine(pool_pre_ping=True, pool_timeout=timeout_s)
         self._sessions = self._engine(poolclass=NullPool)
         self._claims: dict[Owner, _Claim] = {}
+        self._lineage = Lineage(self.place)
+        self._shared_since = 0  # restorations that were known when its sessions began
+        self._counted: dict[Owner, int] = {}
 
     @classmethod
     async def open(cls, url: URL, *, create: bool = True, timeout_s: float) -> Self:
@@ -64,6 +69,7 @@ class PostgresStore:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         with told(self.place, *_DRIVER):
+            await self._leave_the_server_before()
             async with self._shared.begin() as connection:
                 yield connection
 
@@ -72,16 +78,21 @@ class PostgresStore:
         claim = self._claims.get(owner) if owner else None
         with told(self.place, *_DRIVER):
             if claim is None:
+                await self._leave_the_server_before()
                 async with self._shared.begin() as connection:
                     yield connection
-            else:
-                async with claim.turn, (await claim.session()).begin() as transaction:
+                return
+            async with claim.turn:
+                self._counted.pop(claim.owner, None)
+                async with (await claim.session()).begin() as transaction:
                     yield transaction.connection
+                if claim.owner in self._counted:
+                    self._lineage.has_sent(claim.owner, self._counted[claim.owner])
 
     async def claim(self, owner: Owner) -> None:
         if owner in self._claims:
             return
-        claim = _Claim(self._sessions, owner)
+        claim = _Claim(self._sessions, owner, self._lineage)
         with told(self.place, *_DRIVER):
             await claim.session()
         self._claims[owner] = claim
@@ -90,8 +101,14 @@ class PostgresStore:
         lock = func.pg_advisory_xact_lock if exclusive else func.pg_advisory_xact_lock_shared
         await connection.execute(select(lock(_number("pauses"))))
 
-    async def note_sent(self, connection: AsyncConnection, intent_id: str) -> None:
-        """Without a seal there is nothing to compare it with."""
+    async def note_sent(self, connection: AsyncConnection, intent: Intent) -> None:
+        """Counts it; the count holds once the transaction is committed."""
+        counted = await connection.execute(queries.one_more_sent(intent.owner, connection.dialect.name))
+        self._counted[intent.owner] = counted.scalar_one()
+
+    @property
+    def restorations(self) -> Sequence[str]:
+        return tuple(self._lineage.restorations)
 
     async def seal(self) -> None:
         """A restart waits, always."""
@@ -108,9 +125,16 @@ class PostgresStore:
             "postgresql+asyncpg://", async_creator=self._connect, hide_parameters=True, **options
         )
 
+    async def _leave_the_server_before(self) -> None:
+        """Sessions with a server that another has taken the place of would show what is no longer so."""
+        known = len(self._lineage.restorations)
+        if self._shared_since != known:
+            self._shared_since = known
+            await self._shared.dispose()
+
     async def _connect(self) -> Any:  # noqa: ANN401 - a driver's connection
         # asyncpg reads the URL itself, so that everything libpq knows (sslmode, passfile) works.
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             self._dsn,
             timeout=self._timeout_s,
             command_timeout=2 * self._timeout_s,
@@ -124,6 +148,12 @@ class PostgresStore:
                 "tcp_keepalives_count": "3",
             },
         )
+        try:
+            self._lineage.meet(await origin_of(connection))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def _check_durability(self, connection: AsyncConnection) -> None:
         for name, needed in _DURABLE.items():
@@ -152,19 +182,30 @@ class PostgresStore:
 class _Claim:
     """An owner's advisory lock and the session that holds it; taken again when the session was lost."""
 
-    def __init__(self, sessions: AsyncEngine, owner: Owner) -> None:
+    def __init__(self, sessions: AsyncEngine, owner: Owner, lineage: Lineage) -> None:
         self.turn = asyncio.Lock()
+        self.owner = owner
         self._sessions = sessions
-        self._owner = owner
+        self._lineage = lineage
+        self._known: int | None = None  # restorations when the last session was taken
         self._session: AsyncConnection | None = None
 
     async def session(self) -> AsyncConnection:
-        if self._session is not None and self._session.invalidated:
+        """Raises JournalUnavailable, once, where what was written before may be lost: think anew first."""
+        if self._session is not None and (self._session.invalidated or self._is_behind):
             # Left to itself it would connect anew, without the lock.
             await self.give_up()
         if self._session is None:
             self._session = await self._taken()
+            is_news = self._known is not None and self._is_behind
+            self._known = len(self._lineage.restorations)
+            if is_news:
+                raise JournalUnavailable(f"{self._lineage.restorations[-1]}: what was decided is given up")
         return self._session
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._known != len(self._lineage.restorations)
 
     async def give_up(self) -> None:
         session, self._session = self._session, None
@@ -172,7 +213,7 @@ class _Claim:
             await session.close()
 
     async def _taken(self) -> AsyncConnection:
-        name = f"{self._owner.environment} {self._owner.user_id}"
+        name = f"{self.owner.environment} {self.owner.user_id}"
         session = await self._sessions.connect()
         try:
             async with session.begin():
@@ -183,7 +224,7 @@ class _Claim:
             await session.close()
             if isinstance(error, DBAPIError) and _sqlstate(error) == _LOCK_NOT_AVAILABLE:
                 raise JournalUnavailable(
-                    f"another ltv-guard guards the {self._owner.environment} user {self._owner.user_id} "
+                    f"another ltv-guard guards the {self.owner.environment} user {self.owner.user_id} "
                     "with this journal: stop it first"
                 ) from error
             raise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Delete, Insert, Select, Update, delete, exists, insert, or_, select, update
+from sqlalchemy import Delete, Executable, Insert, Select, Update, delete, exists, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ltv_guard.adapters.journal.records import row_of, stored_account
 from ltv_guard.adapters.journal.tables import (
@@ -15,6 +16,7 @@ from ltv_guard.adapters.journal.tables import (
     intents,
     pauses,
     runs,
+    sent_counts,
 )
 from ltv_guard.core.intents import OPEN, Intent, State
 from ltv_guard.core.loans import Owner
@@ -60,6 +62,17 @@ def replaced(before: State, after: Intent) -> Update:
 def sent_unless_paused(intent: Intent) -> Update:
     held = exists().where(pauses.c.account.in_([ALL_ACCOUNTS, intent.account]))
     return replaced(State.PLANNED, intent).where(~held)
+
+
+def one_more_sent(owner: Owner, dialect: str) -> Executable:
+    """Counts, and returns the new count. `dialect`: the database's name, as SQLAlchemy knows it."""
+    row = {"environment": owner.environment, "user_id": owner.user_id, "sent": 1}
+    keys, more = ["environment", "user_id"], {"sent": sent_counts.c.sent + 1}
+    if dialect == "postgresql":
+        first = postgresql.insert(sent_counts).values(row)
+        return first.on_conflict_do_update(index_elements=keys, set_=more).returning(sent_counts.c.sent)
+    other = sqlite.insert(sent_counts).values(row)
+    return other.on_conflict_do_update(index_elements=keys, set_=more).returning(sent_counts.c.sent)
 
 
 def episodes_of(owner: Owner) -> Select[Any]:

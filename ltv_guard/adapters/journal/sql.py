@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Result, Select, Table, insert, select, update
@@ -50,6 +51,10 @@ class SqlJournal:
         """Whether nothing can have been sent that it does not know of. Only a daemon's SQLite can say yes."""
         return self._store.is_continuous
 
+    @property
+    def restorations(self) -> Sequence[str]:
+        return self._store.restorations
+
     async def close(self) -> None:
         await self._store.close()
 
@@ -92,7 +97,7 @@ class SqlJournal:
         async with self._store.writing(intent.owner) as connection:
             await self._store.lock_pauses(connection, exclusive=False)
             if (await connection.execute(queries.sent_unless_paused(intent))).rowcount == 1:
-                await self._store.note_sent(connection, intent.intent_id)
+                await self._store.note_sent(connection, intent)
                 return True
             await self._check_state(connection, intent.intent_id, State.PLANNED)
             return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,7 @@ from ltv_guard.adapters.journal.seal import Seal
 from ltv_guard.adapters.journal.sqlite_engines import reading_engine, writing_engine
 from ltv_guard.adapters.journal.tables import last_sent
 from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Owner
 
 
@@ -72,11 +73,17 @@ class SqliteStore:
     async def lock_pauses(self, connection: AsyncConnection, *, exclusive: bool) -> None:
         """BEGIN IMMEDIATE has done it."""
 
-    async def note_sent(self, connection: AsyncConnection, intent_id: str) -> None:
+    async def note_sent(self, connection: AsyncConnection, intent: Intent) -> None:
         await connection.execute(delete(last_sent))
-        await connection.execute(insert(last_sent).values(slot=1, intent_id=intent_id))
+        await connection.execute(insert(last_sent).values(slot=1, intent_id=intent.intent_id))
+        await connection.execute(queries.one_more_sent(intent.owner, connection.dialect.name))
         if self._is_sealed:
-            await asyncio.to_thread(self._seal.write, intent_id)
+            await asyncio.to_thread(self._seal.write, intent.intent_id)
+
+    @property
+    def restorations(self) -> Sequence[str]:
+        """None: a file that is exchanged while it is open is not written to any more."""
+        return ()
 
     async def seal(self) -> None:
         async with self.writing() as connection:

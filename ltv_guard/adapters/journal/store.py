@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Owner
 
 
@@ -28,10 +30,14 @@ class Store(Protocol):
     async def lock_pauses(self, connection: AsyncConnection, *, exclusive: bool) -> None:
         """Orders pausing and sending: whoever comes second sees what the first has written."""
 
-    async def note_sent(self, connection: AsyncConnection, intent_id: str) -> None:
-        """Notes, within the transaction that marks it sent, that this intent is the last."""
+    async def note_sent(self, connection: AsyncConnection, intent: Intent) -> None:
+        """Notes, within the transaction that marks it sent, that this intent is the last, and counts it."""
 
     async def seal(self) -> None:
         """Makes the journal continuous for the next start."""
+
+    @property
+    def restorations(self) -> Sequence[str]:
+        """Why what was written may be lost, each time that this was found since it was opened."""
 
     async def close(self) -> None: ...

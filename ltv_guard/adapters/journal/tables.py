@@ -142,3 +142,12 @@ last_sent = Table(
     Column("intent_id", Text, nullable=False),
     CheckConstraint("slot = 1", name="one_row"),
 )
+
+# How often an intent of each user was marked sent: a server that was brought back to before shows fewer.
+sent_counts = Table(
+    "sent_counts",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("sent", BigInteger, nullable=False),
+)

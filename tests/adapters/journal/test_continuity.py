@@ -141,14 +141,14 @@ async def test_dying_between_seal_and_commit_is_not_continuous(used: Path, plann
     journal = await opened(used)
     await journal.plan(planned("lost"))
     with pytest.raises(ZeroDivisionError):
-        await sealed_and_not_committed(journal, "lost")
+        await sealed_and_not_committed(journal, planned("lost"))
     await journal.close()
     assert not await is_continuous(used)
 
 
-async def sealed_and_not_committed(journal: SqlJournal, intent_id: str) -> None:
+async def sealed_and_not_committed(journal: SqlJournal, intent: Intent) -> None:
     async with journal._store.writing() as connection:
-        await journal._store.note_sent(connection, intent_id)
+        await journal._store.note_sent(connection, intent)
         raise ZeroDivisionError
 
 

@@ -38,7 +38,7 @@ async def test_opening_again_changes_nothing(url: str) -> None:
         journal = await open_journal(url)
         async with journal._store.reading() as connection:
             rows = (await connection.execute(text(f"SELECT * FROM {VERSION_TABLE}"))).all()  # noqa: S608
-        assert rows == [("0002",)]
+        assert rows == [("0003",)]
         await journal.close()
 
 
