@@ -133,7 +133,19 @@ class Gatherer:
             self._memory.saw(item, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
         if found.fresh:
             self._memory.believed(loan)
+        elif self._does_not_fit(loan, landed, began, now):
+            self._memory.let_go(landed)
+            return FRESH
         return FRESH if self._may_not_wait(loan, landed, found, now) else found
+
+    def _does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment, now: Moment) -> bool:
+        """Whether the journal is of another exchange, or another time, and the loan can't wait for an answer.
+
+        It says that an adjustment was confirmed, and no history shows its row, nor the loan its coins.
+        """
+        emergency = loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
+        steady = all(self._is_steady(loan, item, began) for item in landed)
+        return emergency and steady and bool(self._memory.without_rows(landed, now, 2 * self.echo_ms))
 
     def is_shown_as_before(self, loan: Loan, sight: Sight, now: Moment) -> bool:
         """Whether it is shown as it was before an adjustment that had been shown already."""

@@ -83,6 +83,7 @@ class Memory:
     refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
     shown_as_before: set[LoanKey] = field(default_factory=set)
     lateness: Lateness = field(default_factory=Lateness)
+    missing_rows: dict[str, int] = field(default_factory=dict)
     wallet_before: dict[str, Decimal] = field(default_factory=dict)
     suspects: set[str] = field(default_factory=set)  # intents that were answered with a code of no table
     _bounds: dict[tuple[Channel, str], Bounds] = field(default_factory=dict)
@@ -117,6 +118,7 @@ class Memory:
             self.suspects.discard(key)
             self._echoes_over.discard(key)
             self._let_go.discard(key)
+            self.missing_rows.pop(key, None)
             self.lateness.forget(key)
             self.wallet_before.pop(key, None)
             self._lacking.pop(key, None)
@@ -198,6 +200,22 @@ class Memory:
         landed = self.landed_lately(key, now)
         return [*landed, *(item for item in self.intents.values() if item.key == key and _is_accepted(item))]
 
+    def note_rows(self, channel: Channel, history: History) -> None:
+        """Since when complete histories lack the rows of what the journal says was confirmed."""
+        ids = {row.adjust_id for row in history.rows}
+        for item in self.intents.values():
+            if item.channel != channel or item.state is not State.CONFIRMED or item.adjust_id is None:
+                continue
+            if item.adjust_id in ids:
+                self.missing_rows.pop(item.intent_id, None)
+            elif not (item.awaits_row or history.is_old) and _landed_lately(item, history.began):
+                self.missing_rows.setdefault(item.intent_id, history.began.monotonic_ms)
+
+    def without_rows(self, intents: Iterable[Intent], now: Moment, longer_than_ms: int) -> list[Intent]:
+        """Those of `intents` whose rows have been missing for longer than that."""
+        since = ((item, self.missing_rows.get(item.intent_id, now.monotonic_ms)) for item in intents)
+        return [item for item, since_ms in since if now.monotonic_ms - since_ms > longer_than_ms]
+
     def doubt_again(self, key: LoanKey, intents: Iterable[Intent]) -> None:
         """The loan was shown as it was before them, after fresh facts were: their echoes are not over."""
         self._echoes_over -= {item.intent_id for item in intents}
@@ -272,7 +290,8 @@ class Memory:
         """What the histories show of the loan, of every kind; and adds that are known to be in it."""
         found = [history for channel, history in self.histories.items() if channel.product is key.product]
         shown = tuple(row for history in found for row in history.of(key))
-        return (*shown, *(row_of(item) for item in self.awaiting_rows() if item.key == key))
+        awaited = [item for item in self.awaiting_rows() if item.key == key]
+        return (*shown, *(row_of(item) for item in awaited if item.intent_id not in self._let_go))
 
     def awaiting_rows(self) -> list[Intent]:
         """Adds that the loan's coins have confirmed, and whose rows no history has shown."""

@@ -12,6 +12,7 @@ from ltv_guard.core.intents import OPEN, Intent, State
 from ltv_guard.core.loans import Channel, Direction, History, Loan, LoanBook, Moment, Product, RowStatus
 from ltv_guard.core.settlement import (
     EARLY_MS,
+    FOREIGN_LAG_FACTOR,
     Evidence,
     Patience,
     Verdict,
@@ -182,6 +183,7 @@ class Settler:
     ) -> tuple[Intent, ...]:
         """Judges every open intent whose product's loans and history were read. Returns what stays open."""
         self._measurer.measure(books, histories)
+        self._compare_with_journal(histories)
         self._hear_of_awaited_rows(histories)
         still_open = []
         for intent in intents:
@@ -238,6 +240,29 @@ class Settler:
         what = (intent.key, intent.direction.kind, intent.coin)
         lasts_ms = self._memory.shown_for_ms(what, coins, began)
         return self._memory.has_left(intent, wallet) or lasts_ms > 2 * self._patience.history_lag_ms
+
+    def _compare_with_journal(self, histories: Mapping[Channel, History]) -> None:
+        """A row that the journal says was seen is there: or this is not the exchange it was kept for."""
+        now = self._clock.now()
+        for channel, history in histories.items():
+            self._memory.note_rows(channel, history)
+        lag_ms = self._patience.history_lag_ms
+        missing = self._memory.without_rows(self._memory.intents.values(), now, FOREIGN_LAG_FACTOR * lag_ms)
+        for item in missing:
+            self._notices.grave(
+                ("misfit", item.key),
+                item.intent_id,
+                "journal_does_not_fit",
+                intent_id=item.intent_id,
+                adjust_id=item.adjust_id,
+                why="the journal says that it was confirmed, and the history does not show it: is this "
+                "another exchange, or a journal that was copied? Its loan is helped in an emergency only",
+                **_loan_of(item),
+            )
+        misfits = {item.key for item in missing}
+        for key in {item.key for item in self._memory.intents.values()} - misfits:
+            if self._notices.ended(("misfit", key)):
+                log.warning("journal_fits_again", product=key.product, loan_id=key.loan_id)
 
     def _hear_of_awaited_rows(self, histories: Mapping[Channel, History]) -> None:
         """What became of the rows of adds that their coins had confirmed."""

@@ -108,3 +108,16 @@ async def test_an_exchange_later_than_its_margins_doubles_nothing_once_that_was_
         assert len(world.effects()) == 2
         assert Decimal(world.heard("exchange_slower_than_assumed")[-1]["used_s"]) >= Decimal("2.5")
         await world.judge()
+
+
+@pytest.mark.case(24)
+async def test_a_journal_that_does_not_fit_is_told_and_does_not_cost_the_loan(
+    open_a_world: OpenWorld,
+) -> None:
+    """Another sandbox has the same user and order; what the journal says of it never happened there."""
+    async with open_a_world(scenario_of(NEEDY["add"])) as world, world.guarded():
+        await world.until_settled_at_target()
+    async with open_a_world(scenario_of(Decimal(35000)), trusted=False) as world, world.guarded():
+        await world.until(lambda: bool(world.effects()), within_s=12)
+        await world.until(world.is_at_target)
+        assert world.heard("journal_does_not_fit")[0]["loan_id"] == ORDER

@@ -1,0 +1,60 @@
+"""The journal is of another exchange (a sandbox, say) with the same loan: said, and no loan is lost."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import structlog
+from exchange_model import World, a_guard, a_world
+from ways import ADD, cycles, landed
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+
+
+async def a_journal_of_before(kind: str) -> MemoryJournal:
+    world, journal = the_world(kind, "0.79"), MemoryJournal()
+    await cycles(a_guard(world, journal), world, 4)
+    assert landed(world) == [ADD]
+    return MemoryJournal.restored(journal.snapshot())
+
+
+def the_world(kind: str, ltv: str, *, first_id: int = 1000) -> World:
+    world = a_world(ltv) if kind == "order" else a_world(pool=ltv)
+    world._ids = itertools.count(first_id).__next__
+    return world
+
+
+@pytest.mark.parametrize("kind", ["order", "pool"])
+async def test_a_loan_in_an_emergency_is_helped_once_the_history_has_lacked_the_row_for_long(
+    kind: str,
+) -> None:
+    journal = await a_journal_of_before(kind)
+    world = the_world(kind, "0.85", first_id=5000)
+    guard = a_guard(world, journal)
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 8)
+        assert landed(world) == []
+        await cycles(guard, world, 15)
+    (loan,) = world.loans
+    assert world.ltv(loan) < 0.651
+    assert "journal_does_not_fit" in [item["event"] for item in logs]
+
+
+async def test_short_of_an_emergency_it_is_told_and_waited_for() -> None:
+    journal = await a_journal_of_before("order")
+    world = the_world("order", "0.78", first_id=5000)
+    with structlog.testing.capture_logs() as logs:
+        await cycles(a_guard(world, journal), world, 30)
+    assert landed(world) == []
+    assert "journal_does_not_fit" in [item["event"] for item in logs]
+
+
+async def test_an_old_replica_after_a_restart_is_not_another_exchange() -> None:
+    world, journal = the_world("order", "0.82"), MemoryJournal()
+    await cycles(a_guard(world, journal), world, 4)
+    world.stale_ms = world.old_rows_ms = 20_000
+    with structlog.testing.capture_logs() as logs:
+        await cycles(a_guard(world, MemoryJournal.restored(journal.snapshot())), world, 30)
+    assert landed(world) == [ADD]
+    assert "journal_does_not_fit" not in [item["event"] for item in logs]
