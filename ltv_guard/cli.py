@@ -184,16 +184,31 @@ def _list_journal(config: Path | None, limit: int | None, *, in_json: bool) -> i
     type=click.Choice([State.CONFIRMED.value, State.ABSENT.value]),
     help="How it ended, as you saw it on the exchange.",
 )
+@click.option("--adjust-id", help="The id of its row in the exchange's history (confirmed).")
+@click.option("--force", is_flag=True, help="Confirmed, though no row with an id can be named.")
 @click.pass_context
 @_status
-def resolve(ctx: click.Context, config: Path | None, intent_id: str, outcome: str) -> int:
-    """Say how an intent ended that the guard could not tell."""
+def resolve(
+    ctx: click.Context,
+    config: Path | None,
+    intent_id: str,
+    outcome: str,
+    adjust_id: str | None,
+    *,
+    force: bool,
+) -> int:
+    """Say how an intent ended that the guard could not tell.
+
+    INTENT_ID may be abbreviated. Absent only counts once its receive window is over, and a margin.
+    """
     loaded = settings.load_journal(config or ctx.obj)
 
     async def work() -> int:
         async with journals.journal_of(loaded, create=False) as store:
             try:
-                after: Intent = await store.resolve(intent_id, State(outcome), journals.now_ms())
+                after: Intent = await store.resolve(
+                    intent_id, State(outcome), journals.now_ms(), adjust_id=adjust_id, forced=force
+                )
             except ImpossibleTransition as error:
                 raise JournalUnavailable(str(error)) from None
         click.echo(f"intent {after.intent_id} is {after.state} in {loaded.journal.shown}", err=True)

@@ -44,6 +44,10 @@ HUMAN_TRANSITIONS: Mapping[State, frozenset[State]] = {
     for state in (State.ACCEPTED, State.UNKNOWN, State.AMBIGUOUS, State.ABSENT)
 }
 
+# So long after its receive window a person may say that an intent is absent: the exchange may take a moment
+# to carry out what came in time, and the clock of the person's machine is not the exchange's.
+RESOLVABLE_AFTER_MS = 5_000
+
 OPEN = frozenset({State.PLANNED, State.SENT, State.ACCEPTED, State.UNKNOWN})
 # An effect of these may exist on the exchange, so budgets count them.
 SPENT = OPEN | {State.CONFIRMED, State.AMBIGUOUS}
@@ -113,10 +117,45 @@ class Intent:
             raise ImpossibleTransition(f"intent {self.intent_id} cannot go from {self.state} to {state}")
         return replace(self, state=state, updated_at_ms=at_ms, **changes)
 
-    def resolved_by_human(self, state: State, at_ms: int) -> Intent:
-        """The intent as a person says it ended. Raises ImpossibleTransition where that makes no sense."""
+    def resolved_by_human(
+        self, state: State, at_ms: int, *, adjust_id: str | None = None, forced: bool = False
+    ) -> Intent:
+        """The intent as a person says it ended. Raises ImpossibleTransition where that makes no sense.
+
+        It can't be absent before its receive window and a margin are over. Confirmed, it is the row
+        `adjust_id` of the exchange's history; `forced`: or none that the person can name.
+        """
         if state not in HUMAN_TRANSITIONS.get(self.state, frozenset()) or state is self.state:
             raise ImpossibleTransition(
                 f"intent {self.intent_id} is {self.state}: it cannot be resolved as {state}"
             )
-        return replace(self, state=state, updated_at_ms=at_ms)
+        if state is State.ABSENT:
+            self._check_can_be_absent(at_ms, adjust_id)
+            return replace(self, state=state, updated_at_ms=at_ms)
+        return replace(self, state=state, updated_at_ms=at_ms, adjust_id=self._row(adjust_id, forced=forced))
+
+    def _check_can_be_absent(self, at_ms: int, adjust_id: str | None) -> None:
+        if adjust_id is not None:
+            raise ImpossibleTransition(f"intent {self.intent_id} cannot be absent and be the row {adjust_id}")
+        ends_ms = (self.signed_at_ms or 0) + (self.recv_window_ms or 0) + RESOLVABLE_AFTER_MS
+        if at_ms < ends_ms:
+            seconds = -((at_ms - ends_ms) // 1000)
+            raise ImpossibleTransition(
+                f"intent {self.intent_id} may still take effect: in {seconds} s look once more in the "
+                "exchange's history, and say then that it is absent"
+            )
+
+    def _row(self, adjust_id: str | None, *, forced: bool) -> str | None:
+        """The id of the row that it is confirmed by, as rows are called here."""
+        if adjust_id is not None and self.direction is Direction.REPAY:
+            adjust_id = f"repay-{adjust_id.removeprefix('repay-')}"
+        if adjust_id is None and self.adjust_id is None and not forced:
+            raise ImpossibleTransition(
+                f"intent {self.intent_id}: name its row with --adjust-id ID, as the exchange's history shows "
+                "it; or say --force, if it shows none"
+            )
+        if adjust_id is not None and adjust_id != (self.adjust_id or adjust_id):
+            raise ImpossibleTransition(
+                f"intent {self.intent_id} has the id {self.adjust_id}, not {adjust_id}: look again"
+            )
+        return adjust_id or self.adjust_id

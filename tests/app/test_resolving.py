@@ -53,7 +53,7 @@ async def an_unknown_add(answer: str) -> tuple[World, MemoryJournal, Guard]:
 async def test_what_a_person_resolved_is_what_the_guard_remembers(answer: str, word: State) -> None:
     world, journal, guard = await an_unknown_add(answer)
     with structlog.testing.capture_logs() as events:
-        await journal.resolve(only(journal).intent_id, word, world.now().exchange_ms)
+        await journal.resolve(only(journal).intent_id, word, world.now().exchange_ms, forced=True)
         await guard.cycle()
     resolved = next(iter(journal.snapshot().intents))
     assert remembered(guard)[resolved] is word
@@ -77,7 +77,9 @@ async def test_an_absent_one_that_a_person_found_is_heard_of_soon(late_by_ms: in
     guard = a_guard(world, journal)
     await cycles(guard, world, 30)
     absent = next(item for item in journal.snapshot().intents.values() if item.state is State.ABSENT)
-    await journal.resolve(absent.intent_id, State.CONFIRMED, world.now().exchange_ms + late_by_ms)
+    await journal.resolve(
+        absent.intent_id, State.CONFIRMED, world.now().exchange_ms + late_by_ms, forced=True
+    )
     await cycles(guard, world, 6)
     assert remembered(guard)[absent.intent_id] is State.CONFIRMED
 
@@ -94,7 +96,7 @@ async def test_a_quiet_guard_does_not_ask_the_journal_for_changes() -> None:
 
 async def test_the_row_of_what_was_resolved_as_confirmed_is_not_the_users_own_hand() -> None:
     world, journal, guard = await an_unknown_add("lost_answer")
-    await journal.resolve(only(journal).intent_id, State.CONFIRMED, world.now().exchange_ms)
+    await journal.resolve(only(journal).intent_id, State.CONFIRMED, world.now().exchange_ms, forced=True)
     world.history_down = False
     world.price *= 3  # low enough to release, and no hand has added
     await cycles(guard, world, 12)
@@ -103,7 +105,7 @@ async def test_the_row_of_what_was_resolved_as_confirmed_is_not_the_users_own_ha
 
 async def test_after_a_restart_as_well() -> None:
     world, journal, guard = await an_unknown_add("lost_answer")
-    await journal.resolve(only(journal).intent_id, State.CONFIRMED, world.now().exchange_ms)
+    await journal.resolve(only(journal).intent_id, State.CONFIRMED, world.now().exchange_ms, forced=True)
     world.history_down = False
     guard = a_guard(world, journal)
     await guard.cycle()
@@ -114,7 +116,7 @@ async def test_after_a_restart_as_well() -> None:
 
 async def test_the_same_amount_by_hand_an_hour_later_is_a_hand() -> None:
     world, journal, guard = await an_unknown_add("lost_answer")
-    await journal.resolve(only(journal).intent_id, State.CONFIRMED, world.now().exchange_ms)
+    await journal.resolve(only(journal).intent_id, State.CONFIRMED, world.now().exchange_ms, forced=True)
     world.history_down = False
     world.advance(3_600_000)
     assert world.move(ONE, Direction.ADD, only(journal).amount, None)
@@ -168,10 +170,14 @@ async def test_journal_resolve_frees_the_loan_of_a_running_daemon(open_a_world: 
         async with world.guarded():
             await world.until(lambda: bool(world.heard("adjustment_unknown")))
             (intent,) = await world.intents()
-            status, word = await ran(
-                "journal", "resolve", intent.intent_id, "--as", "absent", "-c", world.config_file
-            )
-            assert status == 0, word.output
+
+            async def resolved() -> bool:
+                status, _ = await ran(
+                    "journal", "resolve", intent.intent_id, "--as", "absent", "-c", world.config_file
+                )
+                return status == 0
+
+            await world.until(resolved)  # not before its window and a margin are over
             await world.until(lambda: bool(world.heard("adjustment_resolved")))
             world.exchange.clear_faults()
             await world.until_settled_at_target()

@@ -8,6 +8,7 @@ from core_builders import REDUCE, D, intent
 
 from ltv_guard.core.errors import ImpossibleTransition
 from ltv_guard.core.intents import OPEN, SPENT, TRANSITIONS, State
+from ltv_guard.core.loans import Direction
 
 # As "The life of one adjustment" draws it.
 LIFE = {
@@ -39,11 +40,12 @@ def test_an_intent_goes_where_the_design_leads_and_nowhere_else(before: State, a
 @pytest.mark.parametrize(("before", "after"), EVERY_STEP)
 def test_a_person_can_only_say_that_it_happened_or_did_not(before: State, after: State) -> None:
     sensible = before in {"accepted", "unknown", "ambiguous", "absent"} and after in {"confirmed", "absent"}
+    start = intent(before, signed_at_ms=1, recv_window_ms=1)
     if sensible and before is not after:
-        assert intent(before).resolved_by_human(after, 42).state is after
+        assert start.resolved_by_human(after, 42_000, forced=True).state is after
     else:
         with pytest.raises(ImpossibleTransition):
-            intent(before).resolved_by_human(after, 42)
+            start.resolved_by_human(after, 42_000, forced=True)
 
 
 def test_every_state_is_either_open_or_an_end() -> None:
@@ -74,3 +76,39 @@ def test_the_change_of_a_release_is_negative() -> None:
 def test_an_intent_is_a_value_that_nobody_can_change() -> None:
     with pytest.raises(FrozenInstanceError):
         intent().amount = Decimal(5)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("state", [State.UNKNOWN, State.ACCEPTED, State.AMBIGUOUS])
+def test_nothing_is_absent_for_a_person_before_its_window_and_a_margin_are_over(state: State) -> None:
+    start = intent(state, signed_at_ms=100_000, recv_window_ms=5_000)
+    for early_ms, seconds in ((100_000, 10), (105_000, 5), (109_001, 1), (109_999, 1)):
+        with pytest.raises(ImpossibleTransition, match=f"may still take effect: in {seconds} s"):
+            start.resolved_by_human(State.ABSENT, early_ms)
+    assert start.resolved_by_human(State.ABSENT, 110_000).state is State.ABSENT
+
+
+def test_a_person_names_the_row_of_what_is_confirmed() -> None:
+    start = intent(State.UNKNOWN)
+    with pytest.raises(ImpossibleTransition, match="--adjust-id ID"):
+        start.resolved_by_human(State.CONFIRMED, 1)
+    assert start.resolved_by_human(State.CONFIRMED, 1, adjust_id="7").adjust_id == "7"
+    assert start.resolved_by_human(State.CONFIRMED, 1, forced=True).adjust_id is None
+
+
+def test_what_has_an_id_needs_none_and_takes_no_other() -> None:
+    start = intent(State.ACCEPTED, adjust_id="7")
+    assert start.resolved_by_human(State.CONFIRMED, 1).adjust_id == "7"
+    assert start.resolved_by_human(State.CONFIRMED, 1, adjust_id="7").adjust_id == "7"
+    with pytest.raises(ImpossibleTransition, match="has the id 7, not 8"):
+        start.resolved_by_human(State.CONFIRMED, 1, adjust_id="8", forced=True)
+
+
+def test_what_is_absent_has_no_row() -> None:
+    with pytest.raises(ImpossibleTransition, match="cannot be absent and be the row 7"):
+        intent(State.UNKNOWN).resolved_by_human(State.ABSENT, 1, adjust_id="7")
+
+
+@pytest.mark.parametrize("written", ["1771", "repay-1771"])
+def test_a_repayments_row_is_told_apart_from_an_adjustments(written: str) -> None:
+    start = intent(State.UNKNOWN, direction=Direction.REPAY)
+    assert start.resolved_by_human(State.CONFIRMED, 1, adjust_id=written).adjust_id == "repay-1771"

@@ -108,12 +108,14 @@ class MemoryJournal:
         self.on_write("record")
         self._replace(before, after)
 
-    async def resolve(self, intent_id: str, state: State, at_ms: int) -> Intent:
+    async def resolve(
+        self, intent_id: str, state: State, at_ms: int, *, adjust_id: str | None = None, forced: bool = False
+    ) -> Intent:
         self.on_write("resolve")
         before = self._held.intents.get(intent_id)
         if before is None:
             raise JournalUnavailable(f"the journal holds no intent {intent_id}")
-        after = before.resolved_by_human(state, at_ms)
+        after = before.resolved_by_human(state, at_ms, adjust_id=adjust_id, forced=forced)
         self._replace(before, after)
         return after
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Delete, Executable, Insert, Select, Update, delete, exists, insert, or_, select, update
+from sqlalchemy import (
+    Delete,
+    Executable,
+    Insert,
+    Select,
+    Update,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ltv_guard.adapters.journal.records import row_of, stored_account
@@ -21,6 +34,8 @@ from ltv_guard.adapters.journal.tables import (
 from ltv_guard.core.intents import OPEN, Intent, State
 from ltv_guard.core.loans import Owner
 from ltv_guard.ports import Episode
+
+MOST_ALIKE = 5  # intents that an abbreviation may mean, to be shown
 
 _OPEN_STATES = sorted(OPEN)
 
@@ -40,6 +55,17 @@ def newest(limit: int | None) -> Select[Any]:
 
 def one(intent_id: str) -> Select[Any]:
     return select(intents).where(intents.c.intent_id == intent_id)
+
+
+def begins_with(written: str) -> Select[Any]:
+    """Intents whose id begins so: letters of either case, with dashes or without."""
+    stored = func.replace(func.lower(intents.c.intent_id), "-", "")
+    return (
+        select(intents)
+        .where(func.substr(stored, 1, len(written)) == written)
+        .order_by(*_OLDEST_FIRST)
+        .limit(MOST_ALIKE)
+    )
 
 
 def state_of(intent_id: str) -> Select[Any]:

@@ -30,6 +30,8 @@ from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Owner
 from ltv_guard.ports import Episode, Pause
 
+OF_A_TRANSFER = "selftransfer_"  # stands before our own id where the exchange lists transfers
+
 
 class SqlJournal:
     """Implements `ports.Journal`, and what the commands need. Made by `open_journal`; close it with `close`.
@@ -108,14 +110,16 @@ class SqlJournal:
         async with self._store.writing(after.owner) as connection:
             await self._replace(connection, before, after)
 
-    async def resolve(self, intent_id: str, state: State, at_ms: int) -> Intent:
-        """Writes how a person says it ended. Raises ImpossibleTransition where that makes no sense."""
+    async def resolve(
+        self, written: str, state: State, at_ms: int, *, adjust_id: str | None = None, forced: bool = False
+    ) -> Intent:
+        """Writes how a person says it ended. Raises ImpossibleTransition where that makes no sense.
+
+        `written` is the intent's id as the person writes it: dashed, in capitals, or only its beginning.
+        """
         async with self._store.writing() as connection:
-            rows = _dicts(await connection.execute(queries.one(intent_id)))
-            if not rows:
-                raise JournalUnavailable(f"{self._store.place} holds no intent {intent_id}")
-            before = intent_of(rows[0])
-            after = before.resolved_by_human(state, at_ms)
+            before = await self._named(connection, written)
+            after = before.resolved_by_human(state, at_ms, adjust_id=adjust_id, forced=forced)
             await self._replace(connection, before, after)
             return after
 
@@ -196,6 +200,20 @@ class SqlJournal:
     async def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
         async with self._store.reading() as connection:
             return _dicts(await connection.execute(query))
+
+    async def _named(self, connection: AsyncConnection, written: str) -> Intent:
+        rows = _dicts(await connection.execute(queries.one(written)))
+        plain = written.strip().lower().removeprefix(OF_A_TRANSFER).replace("-", "")
+        if not rows and plain:
+            rows = _dicts(await connection.execute(queries.begins_with(plain)))
+        if not rows:
+            raise JournalUnavailable(f"{self._store.place} holds no intent {written}")
+        if len(rows) > 1:
+            ids = ", ".join(row["intent_id"] for row in rows)
+            raise JournalUnavailable(
+                f"more than one intent begins with {written}: {ids}. Write more of the id"
+            )
+        return intent_of(rows[0])
 
     async def _replace(self, connection: AsyncConnection, before: Intent, after: Intent) -> None:
         try:

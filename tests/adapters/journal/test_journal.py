@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from ltv_guard.adapters.journal import Ban, MemoryJournal, SqlJournal
+from ltv_guard.adapters.journal import Ban, MemoryJournal, SqlJournal, open_journal
 from ltv_guard.core.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
@@ -297,7 +297,7 @@ async def test_a_person_can_say_how_an_unknown_intent_ended(
     journal: Journal, planned: Plan, sent: Send, verdict: State
 ) -> None:
     await unknown(journal, planned(), sent)
-    after = await journal.resolve("one", verdict, 9_000)
+    after = await journal.resolve("one", verdict, 20_000, forced=True)
     assert after.state is verdict
     assert await journal.get_intent("one") == after
 
@@ -311,6 +311,38 @@ async def test_a_person_cannot_reopen_or_overrule_what_is_certain(journal: Journ
 async def test_resolving_an_intent_that_does_not_exist_says_so(journal: Journal) -> None:
     with pytest.raises(JournalUnavailable, match="no intent nobody"):
         await journal.resolve("nobody", State.ABSENT, 9_000)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["1F0E", "1f0e2d3c-4b5a", "selfTransfer_1f0e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", " 1f0e2d3c4b5a "],
+)
+async def test_an_id_is_found_as_a_person_writes_it(
+    url: str, planned: Plan, sent: Send, written: str
+) -> None:
+    journal = await open_journal(url)
+    for name in ("1f0e2d3c4b5a69788796a5b4c3d2e1f0", "1e0e2d3c4b5a69788796a5b4c3d2e1f0"):
+        await unknown(journal, planned(name), sent)
+    after = await journal.resolve(written, State.ABSENT, 20_000)
+    assert after.intent_id == "1f0e2d3c4b5a69788796a5b4c3d2e1f0"
+    with pytest.raises(
+        JournalUnavailable, match=r"more than one intent begins with 1: 1.*, 1.* more of the id"
+    ):
+        await journal.resolve("1", State.ABSENT, 20_000)
+    for nobody in ("", " ", "-", "%", "2"):
+        with pytest.raises(JournalUnavailable, match="holds no intent"):
+            await journal.resolve(nobody, State.ABSENT, 20_000)
+    await journal.close()
+
+
+async def test_a_row_that_another_intent_has_is_not_named_twice(
+    journal: Journal, planned: Plan, sent: Send
+) -> None:
+    for name in ("one", "two"):
+        await unknown(journal, planned(name), sent)
+    await journal.resolve("one", State.CONFIRMED, 20_000, adjust_id="77")
+    with pytest.raises(JournalUnavailable, match="another intent of that user has claimed it"):
+        await journal.resolve("two", State.CONFIRMED, 20_000, adjust_id="77")
 
 
 async def test_each_loan_has_its_latest_episode(journal: Journal, owner: Owner) -> None:

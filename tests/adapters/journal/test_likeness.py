@@ -127,7 +127,7 @@ async def record(
 
 
 async def resolve(journal: Journal, planned: Plan, name: str, state: State) -> Intent:
-    return await journal.resolve(name, state, 11)
+    return await journal.resolve(name, state, 1_000_000, forced=True)
 
 
 async def pause(journal: Journal, planned: Plan, account: str | None) -> None:
