@@ -158,7 +158,7 @@ def thresholds(policy: LoanPolicy, loan: Loan) -> Thresholds:
         target = min(target, _below(trigger, TARGET_BELOW_TRIGGER))
     release_target = min(policy.reduce.target_ltv, _below(target, RELEASE_BELOW_ADD))
     release_trigger = policy.reduce.trigger_ltv
-    if release_target < policy.reduce.target_ltv:
+    if release_target < policy.reduce.target_ltv or release_trigger >= release_target:
         release_trigger = min(release_trigger, _below(release_target, RELEASE_BELOW_ADD))
     return Thresholds(
         trigger=trigger,

@@ -18,6 +18,7 @@ from .sections import Match, Policy, Section, Sources, Wallet, each_once
 from .values import File, Marker, OptionalSecret, Patch, Product, Secret
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
+_QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 _SECRETS = ("api_secret", "rsa_private_key")
 
 
@@ -134,6 +135,10 @@ def _secrets(name: str, written: Tree, folder: Path) -> Tree:
             f"{place} has both an api_secret and an rsa_private_key: keep the one that goes with its key"
         )
     values = {kind: _secret(name, kind, written, folder) for kind in ("api_key", *ways)}
+    if values["api_key"] == values.get("api_secret"):
+        raise ConfigError(
+            f"{place} has the same value as its API key and as the secret of it: mend one of them"
+        )
     files = {
         f"{kind}_file": absolute(written[f"{kind}_file"], folder)
         for kind in values
@@ -156,9 +161,23 @@ def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
         pem = value if "\n" in value else value.replace("\\n", "\n")
         _check_rsa(key, pem)
         return pem
-    if not re.fullmatch(r"[!-~]+", value):
-        raise ConfigError(f"{key} holds a space or another character that no API key has")
+    if flaw := _flaw(value):
+        raise ConfigError(f"{key} {flaw}")
     return value
+
+
+def _flaw(value: str) -> str | None:
+    """What is wrong with a key or a secret, in words that hold nothing of it."""
+    inner = value.strip()
+    flaws = {
+        "begins with a byte-order mark: save it as text in UTF-8 without one": value.startswith("\ufeff"),
+        "holds more than one line: it must hold the value alone": "\n" in inner or "\r" in inner,
+        "begins or ends with a blank: take it off": value != inner,
+        "is in quotes: take them off": value[0] in _QUOTES or value[-1] in _QUOTES,
+        "holds an =: it must hold the value alone, without its name": "=" in value,
+        "holds a space or another character that no API key has": not re.fullmatch(r"[!-~]+", value),
+    }
+    return next((flaw for flaw, holds in flaws.items() if holds), None)
 
 
 def _check_rsa(key: str, pem: str) -> None:
@@ -167,7 +186,16 @@ def _check_rsa(key: str, pem: str) -> None:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         usable = False
     if not usable:
-        raise ConfigError(f"{key} is not an RSA private key in PEM without a passphrase")
+        raise ConfigError(f"{key} is not an RSA private key in PEM without a passphrase{_why_no_key(pem)}")
+
+
+def _why_no_key(pem: str) -> str:
+    text = pem.strip()
+    if "PUBLIC KEY" in text:
+        return ": it is the public key, which belongs to the exchange"
+    if "ENCRYPTED" in text:
+        return ": it is encrypted"
+    return ": it is in quotes, take them off" if text[:1] in _QUOTES else ""
 
 
 def _variable(name: str, kind: str) -> str:

@@ -9,7 +9,20 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from .errors import ConfigError, Path
-from .keys import DELIMITER, PREFIX, Place, Tree, below, fit, is_model, leaves, merge, plain, variable_name
+from .keys import (
+    DELIMITER,
+    PREFIX,
+    Place,
+    Tree,
+    below,
+    example_of,
+    fit,
+    is_model,
+    leaves,
+    merge,
+    plain,
+    variable_name,
+)
 
 CONFIG = "LTV_GUARD_CONFIG"
 ACCOUNTS = "LTV_GUARD_ACCOUNTS"
@@ -107,6 +120,8 @@ def _closest(model: type[BaseModel], name: str, keys: list[str]) -> str:
 
 
 def _decoded(kind: Any, text: str, name: str) -> object:  # noqa: ANN401 - a type
+    if _is_quoted(text.strip()):
+        raise ConfigError(f"{name} is in quotes: take them off, for an env file keeps them as they are")
     if (
         get_origin(kind) is tuple
         and not is_model(plain(get_args(kind)[0]))
@@ -124,8 +139,14 @@ def _decoded(kind: Any, text: str, name: str) -> object:  # noqa: ANN401 - a typ
                 object_pairs_hook=_without_duplicates,
             )
         except (ValueError, RecursionError):
-            raise ConfigError(f"{name} must be JSON, each key once") from None
+            example = example_of(kind)
+            such_as = "" if example is None else f", such as {json.dumps(example)}"
+            raise ConfigError(f"{name} must be JSON, each key once{such_as}") from None
     return text.strip()
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Where the journal is kept: a URL for the async drivers, checked as far as that goes unopened."""
 
+import getpass
 import importlib.util
 import os
 from collections.abc import Mapping
@@ -102,9 +103,23 @@ def _usable(key: str, text: str, folder: Path) -> str:
 def _postgresql(url: URL, key: str) -> str:
     if not url.database:
         raise ConfigError(f"{key} must name a database, as postgresql://db.example.com/ltv_guard does")
+    if not (url.username or "user" in url.query or os.environ.get("PGUSER") or _has_a_name()):
+        raise ConfigError(
+            f"{key} must name a user, as postgresql://user@host/database does, for the one that this process "
+            "runs as has no name"
+        )
     if importlib.util.find_spec("asyncpg") is None:
         raise ConfigError(f"{key} needs the driver for PostgreSQL: install ltv-guard[postgres]")
     return url.render_as_string(hide_password=False)
+
+
+def _has_a_name() -> bool:
+    """Whether the driver can find out who we are, where the URL does not say it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return False
+    return True
 
 
 def _sqlite(path: Path, key: str) -> str:
@@ -127,10 +142,14 @@ def _check_file(path: Path, key: str) -> None:
 
 
 def _default_file(*, local_exchange: bool) -> Path:
-    folder = platformdirs.user_state_path("ltv-guard")
+    try:
+        folder = platformdirs.user_state_path("ltv-guard")
+    except (RuntimeError, KeyError):  # neither HOME nor an entry among the users
+        folder = Path()
     if not folder.is_absolute():
         raise ConfigError(
-            "journal.url is not set, and its default needs a home folder, which this user lacks"
+            "journal.url is not set, and its default needs a home folder, which this user lacks: "
+            "set journal.url, or XDG_STATE_HOME"
         )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

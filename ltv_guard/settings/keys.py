@@ -5,8 +5,10 @@ source on its own and before the sources are merged; what a value means is left 
 """
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -20,6 +22,8 @@ PREFIX = "LTV_GUARD_"
 DELIMITER = "__"
 
 Tree = dict[str, Any]
+
+_LISTS: dict[object, list[str]] = {str: ["USDT", "BTC"], float: ["604800", "86400"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a mode
     if is_model(kind):
         return dict(_fitted_fields(kind, _mapping(value, place), place))
     if get_origin(kind) is dict:
-        return _fit_dict(kind, _mapping(value, place), place)
+        return _fit_dict(kind, _mapping(value, place, example_of(kind)), place)
     if get_origin(kind) is tuple:
         return _fit_list(get_args(kind)[0], value, place)
     if value is None or value == "":
@@ -95,6 +99,14 @@ def plain(kind: Any) -> Any:  # noqa: ANN401 - as above
             kind = next(member for member in get_args(kind) if member is not type(None))
         else:
             return kind
+
+
+def example_of(kind: Any) -> object:  # noqa: ANN401 - as above
+    """What may stand in a list or a mapping of that kind, to be shown; None where an example tells little."""
+    kind = plain(kind)
+    if get_origin(kind) is tuple:
+        return _LISTS.get(plain(get_args(kind)[0]))
+    return {"BTC": "0.5"} if get_origin(kind) is dict and plain(get_args(kind)[1]) is Decimal else None
 
 
 def is_model(kind: Any) -> bool:  # noqa: ANN401 - as above
@@ -155,16 +167,20 @@ def _fit_list(item: Any, value: object, place: Place) -> list[Any]:  # noqa: ANN
     if value is None and is_model(plain(item)):
         return []
     if not isinstance(value, list):
-        raise ConfigError(f"{place} must be a list")
+        raise ConfigError(f"{place} must be a list{_such_as(_LISTS.get(plain(item)))}")
     return [fit(item, each, place.at(index)) for index, each in enumerate(value)]
 
 
-def _mapping(value: object, place: Place) -> Tree:
+def _mapping(value: object, place: Place, example: object = None) -> Tree:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(f"{place} must hold keys and values")
+        raise ConfigError(f"{place} must hold keys and values{_such_as(example)}")
     return value
+
+
+def _such_as(example: object) -> str:
+    return "" if example is None else f", such as {json.dumps(example)}"
 
 
 def _spelled(spell: Any, key: str, place: Place) -> str:  # noqa: ANN401 - a type with its validator

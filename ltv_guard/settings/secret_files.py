@@ -9,7 +9,7 @@ from .errors import ConfigError
 _MOST_BYTES = 64 * 1024
 
 # an API key or a secret, pasted where a path belongs, must not be printed as a path that does not exist
-_PASTED = re.compile(r"(?=.*\d)[A-Za-z0-9+=]{16,}|-----BEGIN.*|.*://.*", re.DOTALL)
+_PASTED = re.compile(r"(?=.*\d)[A-Za-z0-9+=]{16,}|.*=.*|[\"'].*|-----BEGIN.*|.*://.*", re.DOTALL)
 
 
 def absolute(written: object, folder: Path) -> Path:

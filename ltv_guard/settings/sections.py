@@ -15,6 +15,8 @@ from .values import (
     Interval,
     Ltv,
     Marker,
+    Milliseconds,
+    Notice,
     OrderId,
     Product,
     Ratio,
@@ -59,7 +61,7 @@ class Exchange(Section):
         default_factory=lambda given: _stream_of(given.get("environment"), given.get("base_url"))
     )
     """The public price stream; None beside a loopback `base_url`, for the real one would not fit it."""
-    recv_window_ms: Count = 5000
+    recv_window_ms: Milliseconds = 5000
     request_timeout_s: Interval = 4
 
     @property
@@ -156,7 +158,7 @@ class Policy(Section):
     repay: Repay = Repay()
     limits: Limits = Limits()
     collateral_preference: tuple[Coin, ...] = ("USDT", "USDC", "BTC", "ETH")
-    maturity_notice_s: tuple[Interval, ...] = (604800, 259200, 86400, 21600)
+    maturity_notice_s: tuple[Notice, ...] = (604800, 259200, 86400, 21600)
     pool_terms: PoolTerms = PoolTerms()
 
     @field_validator("collateral_preference")
@@ -166,10 +168,11 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _thresholds_are_in_order(self) -> Self:
-        # a disabled reduce is checked too: switching it on must not be what reveals the mistake
         add, reduce, emergency = self.add, self.reduce, self.limits.emergency_ltv
         _below("add.target_ltv", add.target_ltv, "add.trigger_ltv", add.trigger_ltv)
         _below("add.trigger_ltv", add.trigger_ltv, "limits.emergency_ltv", emergency)
+        if not reduce.enabled:
+            return self
         _below("reduce.trigger_ltv", reduce.trigger_ltv, "reduce.target_ltv", reduce.target_ltv)
         if reduce.target_ltv > add.target_ltv - LEAST_GAP:
             complaint = f"must be {LEAST_GAP} or more below add.target_ltv ({add.target_ltv:f})"

@@ -17,6 +17,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 Product = Literal["crypto_loan", "crypto_loan_legacy"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
+_WITH_UNIT = re.compile(r"[+-]?[\d.]+\s*(?P<unit>%|[A-Za-z]+|,\d+)", re.ASCII)
+_SECONDS = " of seconds"
 _NUMBER_LENGTH = 64
 _MOST_DECIMALS = 18
 _MOST_DIGITS = 24
@@ -42,18 +44,29 @@ class Patch:
     model: type[BaseModel]
 
 
-def number(value: object) -> Decimal:
+def number(value: object, such_as: str = "0.75", of: str = "") -> Decimal:
+    """The number that was written. `such_as` is an example that fits the key, `of` what it counts."""
     if isinstance(value, Decimal):
         text = str(value)
     else:
         text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if len(text) > _NUMBER_LENGTH or not _NUMBER.fullmatch(text):
-        raise ValueError("must be a number, such as 0.75")
+        raise ValueError(f"must be a number{of}, such as {such_as}{_hint(text)}")
     parsed = Decimal(text)
     exponent = parsed.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or parsed.adjusted() >= _MOST_DIGITS:
         raise ValueError(f"must be a number below 1e{_MOST_DIGITS} with at most {_MOST_DECIMALS} decimals")
     return parsed
+
+
+def _hint(text: str) -> str:
+    """What to leave out of a number that was written with more than its digits."""
+    found = _WITH_UNIT.fullmatch(text)
+    if found is None:
+        return ""
+    if found["unit"] == "%":
+        return " (0.75 means 75 %)"
+    return ": write the point as a point" if found["unit"].startswith(",") else ", without a unit"
 
 
 def ltv(value: object) -> Decimal:
@@ -64,37 +77,48 @@ def ltv(value: object) -> Decimal:
 
 
 def ratio(value: object) -> Decimal:
-    parsed = number(value)
+    parsed = number(value, "0.002")
     if not 0 < parsed <= 1:
-        raise ValueError("must be above 0 and at most 1")
+        raise ValueError("must be above 0 and at most 1 (0.002 means 0.2 %)")
     return parsed
 
 
 def amount(value: object) -> Decimal:
-    parsed = number(value)
+    parsed = number(value, "0.5", " of coins")
     if parsed < 0:
         raise ValueError("must be 0 or more coins")
     return parsed
 
 
-def interval(value: object) -> float:
-    parsed = number(value)
+def interval(value: object, such_as: str = "15") -> float:
+    parsed = number(value, such_as, _SECONDS)
     if not _SHORTEST_INTERVAL_S <= parsed <= _YEAR_S:
         raise ValueError(f"must be at least {_SHORTEST_INTERVAL_S} seconds and at most {_YEAR_S}")
     return float(parsed)
 
 
+def notice(value: object) -> float:
+    return interval(value, "86400")
+
+
 def duration(value: object) -> float:
-    parsed = number(value)
+    parsed = number(value, "900", _SECONDS)
     if not 0 <= parsed <= _YEAR_S:
         raise ValueError(f"must be 0 or more seconds and at most {_YEAR_S}")
     return float(parsed)
 
 
 def count(value: object) -> int:
-    parsed = number(value)
+    return _whole(number(value, "3"), "3")
+
+
+def milliseconds(value: object) -> int:
+    return _whole(number(value, "5000", " of milliseconds"), "5000")
+
+
+def _whole(parsed: Decimal, such_as: str) -> int:
     if parsed != parsed.to_integral_value():
-        raise ValueError("must be a whole number")
+        raise ValueError(f"must be a whole number, such as {such_as}")
     return int(parsed)
 
 
@@ -168,7 +192,9 @@ Ratio = Annotated[Decimal, BeforeValidator(ratio)]
 Amount = Annotated[Decimal, BeforeValidator(amount)]
 Interval = Annotated[float, BeforeValidator(interval)]
 Duration = Annotated[float, BeforeValidator(duration)]
+Notice = Annotated[float, BeforeValidator(notice)]
 Count = Annotated[int, BeforeValidator(count)]
+Milliseconds = Annotated[int, BeforeValidator(milliseconds)]
 Coin = Annotated[str, BeforeValidator(coin)]
 AccountName = Annotated[str, BeforeValidator(account_name)]
 OrderId = Annotated[str, BeforeValidator(order_id)]

@@ -45,9 +45,21 @@ KEYED = "accounts: {{main: {{api_key_file: key, api_secret_file: secret, {}}}}}"
             "(0.8) must be below add.trigger_ltv (0.75)",
         ),
         ("policy: {add: {trigger_ltv: 0.85}}", "policy.add.trigger_ltv", "below limits.emergency_ltv (0.80)"),
-        ("policy: {reduce: {trigger_ltv: 0.7}}", "policy.reduce.trigger_ltv", "below reduce.target_ltv"),
-        ("policy: {reduce: {target_ltv: 0.61}}", "policy.reduce.target_ltv", "0.05 or more below"),
-        ("policy: {reduce: {target_ltv: 0.39}}", "policy.reduce.trigger_ltv", "below reduce.target_ltv"),
+        (
+            "policy: {reduce: {enabled: true, trigger_ltv: 0.7}}",
+            "policy.reduce.trigger_ltv",
+            "below reduce.target_ltv",
+        ),
+        (
+            "policy: {reduce: {enabled: true, target_ltv: 0.61}}",
+            "policy.reduce.target_ltv",
+            "0.05 or more below",
+        ),
+        (
+            "policy: {reduce: {enabled: true, target_ltv: 0.39}}",
+            "policy.reduce.trigger_ltv",
+            "below reduce.target_ltv",
+        ),
         ("policy: {pool_terms: {margin_call_ltv: 0.95}}", "policy.pool_terms.margin_call_ltv", "below"),
         # numbers
         ("policy: {add: {trigger_ltv: abc}}", "policy.add.trigger_ltv", "a number"),
