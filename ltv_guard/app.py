@@ -17,6 +17,7 @@ from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.core.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.daemon import Daemon
 from ltv_guard.daemon_threads import DaemonThreads
+from ltv_guard.exposure import exposures
 from ltv_guard.guard import Guard
 from ltv_guard.heartbeat import Heartbeat, banned_for_s
 from ltv_guard.journals import journal_of, journal_to_read
@@ -160,6 +161,10 @@ def _greet(settings: Settings, journal: SqlJournal) -> None:
         journal=settings.journal.shown,
         continuous=journal.is_continuous,
     )
+    for item in exposures(settings):
+        log.warning(
+            "permissions_too_wide", key=item.key, path=str(item.path), why=item.why, account=item.account
+        )
 
 
 async def _know_everyone(wiring: Wiring) -> None:

@@ -9,6 +9,7 @@ from ltv_guard.account_check import examine
 from ltv_guard.adapters.journal import MemoryJournal, Run
 from ltv_guard.core.errors import ExchangeBanned, GuardError, JournalMissing
 from ltv_guard.daemon import SKEW_MS
+from ltv_guard.exposure import exposures
 from ltv_guard.heartbeat import banned_for_s
 from ltv_guard.journals import journal_of, live_runs
 from ltv_guard.ports import Identity, Pause
@@ -24,6 +25,10 @@ async def check(settings: Settings) -> list[Finding]:
     findings = [
         Finding(what="configuration", good=True, found=f"{source}, mode {settings.mode}"),
         *of_the_journal,
+        *(
+            Finding(what=item.key, good=True, found=f"{item.why} ({item.path})", mend=item.mend)
+            for item in exposures(settings)
+        ),
     ]
     async with wire(settings, MemoryJournal(), live=False, banned_for_s=banned_s) as wiring:
         findings.append(await _clock(settings, wiring))

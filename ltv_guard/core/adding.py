@@ -35,7 +35,7 @@ def decide_add(need: Need, purse: Purse) -> Decision:
         decision,
         coin=best.held.coin,
         missing=missing_coins(yard, lacking, need.value - funds),
-        reason=f"{need.reason}: {_what_is_needed(best)} to {need.limits.target}",
+        reason=f"{need.reason}: {_what_is_needed(best)} to {need.limits.target:f}",
     )
     if best.gain < need.least or best.amount < best.held.step:
         why = "; ".join(decision.held_back) or "nothing to add"
@@ -55,5 +55,5 @@ def missing_coins(yard: Yardstick, offer: Offer, short: Decimal) -> Decimal:
 
 def _what_is_needed(offer: Offer) -> str:
     if offer.needed.is_finite():
-        return f"{offer.needed} {offer.held.coin} bring it"
+        return f"{offer.needed:f} {offer.held.coin} bring it"
     return f"no amount of {offer.held.coin} by itself brings it"

@@ -91,7 +91,7 @@ class Intent:
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount <= 0:
-            raise ValueError(f"an adjustment by {self.amount} is not possible")
+            raise ValueError(f"an adjustment by {self.amount:f} is not possible")
 
     @property
     def is_open(self) -> bool:

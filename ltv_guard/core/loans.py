@@ -109,7 +109,7 @@ class Collateral:
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:
-            raise ValueError(f"a collateral of {self.amount} {self.coin} is not plausible")
+            raise ValueError(f"a collateral of {self.amount:f} {self.coin} is not plausible")
 
     @property
     def step(self) -> Decimal:
@@ -133,7 +133,7 @@ class Debt:
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:
-            raise ValueError(f"a debt of {self.amount} {self.coin} is not plausible")
+            raise ValueError(f"a debt of {self.amount:f} {self.coin} is not plausible")
 
     @property
     def repayable(self) -> Decimal:
@@ -176,15 +176,17 @@ class Loan:
 
     def __post_init__(self) -> None:
         if not self.ltv.is_finite() or not 0 <= self.ltv < IMPLAUSIBLE_LTV:
-            raise ValueError(f"an LTV of {self.ltv} is not plausible")
+            raise ValueError(f"an LTV of {self.ltv:f} is not plausible")
         if not any(item.amount > 0 or item.unread for item in self.collateral):
             raise ValueError("it shows no collateral")
         terms = (self.margin_call_ltv, self.liquidation_ltv)
         if not all(term.is_finite() for term in terms) or self.liquidation_ltv >= IMPLAUSIBLE_LTV:
-            raise ValueError(f"a margin call at {terms[0]} and liquidation at {terms[1]} are not plausible")
+            raise ValueError(
+                f"a margin call at {terms[0]:f} and liquidation at {terms[1]:f} are not plausible"
+            )
         if not 0 < self.margin_call_ltv <= self.liquidation_ltv:
             raise ValueError(
-                f"its margin call at {self.margin_call_ltv} and liquidation at {self.liquidation_ltv} "
+                f"its margin call at {self.margin_call_ltv:f} and liquidation at {self.liquidation_ltv:f} "
                 "are out of order"
             )
 

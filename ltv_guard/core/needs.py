@@ -46,4 +46,4 @@ class Need:
     @property
     def reason(self) -> str:
         urgency = "emergency: " if self.emergency else ""
-        return f"{urgency}LTV {self.loan.ltv} against a trigger of {self.limits.trigger}"
+        return f"{urgency}LTV {self.loan.ltv:f} against a trigger of {self.limits.trigger:f}"

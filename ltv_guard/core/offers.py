@@ -121,14 +121,14 @@ def _offer(
         limits.append((share, "its share of scarce funds"))
     for limit, name in limits:
         if limit < useful:
-            held_back.append(f"{name} leaves {limit} {coin}")
+            held_back.append(f"{name} leaves {limit:f} {coin}")
         funds = min(funds, limit)
     if useful < needed:
-        held_back.append(f"what counts as collateral leaves {useful} {coin}")
+        held_back.append(f"what counts as collateral leaves {useful:f} {coin}")
         funds = min(funds, useful)
     cap = facts.policy.limits.max_add.get(coin, UNLIMITED)
     if cap < min(needed, funds):
-        held_back.append(f"max_add allows {cap} {coin} at a time")
+        held_back.append(f"max_add allows {cap:f} {coin} at a time")
     amount = whole_steps(min(needed, funds, cap), held.step)
     if amount < least:
         return _nothing(held, yard, need, f"the exchange takes no less than {least:f} {coin}")

@@ -65,7 +65,7 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
         return hold(
             facts,
             Cause.AT_TARGET,
-            f"LTV {loan.ltv} is at its target {limits.target}",
+            f"LTV {loan.ltv:f} is at its target {limits.target:f}",
             episode=EpisodeChange.CLOSES if facts.episode_open else None,
         )
     if not facts.episode_open and not need.emergency and is_resting(facts):

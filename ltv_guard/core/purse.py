@@ -65,7 +65,7 @@ class Purse:
         limits = [(max(Decimal(0), self._unified.get(coin, Decimal(0))), "the Unified account")]
         most, name = self._transfers.max_transfer.get(coin), "sources.unified_transfer.max_transfer"
         if most is not None:
-            limits.append((max(Decimal(0), most - self._moving.get(coin, Decimal(0))), f"{name} of {most}"))
+            limits.append((max(Decimal(0), most - self._moving.get(coin, Decimal(0))), f"{name} of {most:f}"))
         return limits + _cap(self._transfers.max_transfer_24h, self._moved, coin, f"{name}_24h")
 
     def _balance(self, coin: str, *, emergency: bool) -> list[Limit]:
@@ -74,7 +74,7 @@ class Purse:
         limits = [(balance, name)]
         reserve = self.reserve(coin, emergency=emergency)
         if reserve > 0:
-            limits.append((max(Decimal(0), balance - reserve), f"wallet.reserve of {reserve}"))
+            limits.append((max(Decimal(0), balance - reserve), f"wallet.reserve of {reserve:f}"))
         return limits
 
     def reserve(self, coin: str, *, emergency: bool) -> Decimal:
@@ -148,7 +148,7 @@ def _count(coins: dict[str, Decimal], coin: str, amount: Decimal) -> None:
 def _cap(caps: Mapping[str, Decimal], used: Mapping[str, Decimal], coin: str, name: str) -> list[Limit]:
     """The limit that a daily cap sets, if there is one for the coin."""
     cap = caps.get(coin)
-    return [] if cap is None else [(max(Decimal(0), cap - used.get(coin, Decimal(0))), f"{name} of {cap}")]
+    return [] if cap is None else [(max(Decimal(0), cap - used.get(coin, Decimal(0))), f"{name} of {cap:f}")]
 
 
 def tightest(limits: Sequence[Limit]) -> Decimal:

@@ -16,26 +16,26 @@ from ltv_guard.core.yardstick import Yardstick
 def decide_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) -> Decision:
     loan = facts.loan
     if not facts.policy.reduce.enabled or loan.ltv <= 0 or loan.ltv >= limits.release_trigger:
-        return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv} is within bounds")
+        return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f} is within bounds")
     yard = Yardstick(loan=loan, prices=account.prices)
     if yard.is_blind:
         why_not = _why_not_release(facts, account, None)
         cause = Cause.WALLET_UNREAD if why_not is None else Cause.RELEASE_WAITS
-        return hold(facts, cause, f"LTV {loan.ltv} is low, but {why_not or 'prices could not be read'}")
+        return hold(facts, cause, f"LTV {loan.ltv:f} is low, but {why_not or 'prices could not be read'}")
     spare = yard.spare(limits.release_target)
     least = yard.total * facts.policy.limits.min_adjustment_ratio
     held, amount = _to_release(facts, yard, spare, least)
     if held is None or spare < least:
-        return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv}: too little to release")
+        return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f}: too little to release")
     why_not = _why_not_release(facts, account, held.coin)
     if why_not is not None:
-        return hold(facts, Cause.RELEASE_WAITS, f"LTV {loan.ltv} is low, but {why_not}")
+        return hold(facts, Cause.RELEASE_WAITS, f"LTV {loan.ltv:f} is low, but {why_not}")
     return Decision(
         loan=loan,
         policy=facts.policy,
         cause=Cause.LOW,
-        reason=f"LTV {loan.ltv} is below {limits.release_trigger}: "
-        f"releasing {amount} {held.coin} brings it to {limits.release_target}",
+        reason=f"LTV {loan.ltv:f} is below {limits.release_trigger:f}: "
+        f"releasing {amount:f} {held.coin} brings it to {limits.release_target:f}",
         direction=Direction.REDUCE,
         coin=held.coin,
         amount=amount,
@@ -101,7 +101,7 @@ def within_maximum(decision: Decision, maximum: Decimal) -> Decision:
     if maximum * limits.max_reduction_ratio >= decision.amount:
         return decision
     allowed = max(Decimal(0), whole_steps(maximum * limits.max_reduction_ratio, held.step))
-    note = f"the exchange's maximum reduction leaves {allowed} {held.coin}"
+    note = f"the exchange's maximum reduction leaves {allowed:f} {held.coin}"
     if allowed < max(held.amount * limits.min_adjustment_ratio, held.step):
         return replace(
             decision,

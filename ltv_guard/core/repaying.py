@@ -64,8 +64,8 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
         short,
         cause=Cause.REPAY,
         direction=Direction.REPAY,
-        reason=f"{need.reason}, and no collateral to add: repaying {best.needed} {coin} brings it to "
-        f"{need.limits.target}",
+        reason=f"{need.reason}, and no collateral to add: repaying {best.needed:f} {coin} brings it to "
+        f"{need.limits.target:f}",
         coin=coin,
         amount=best.amount,
         ceiling=best.ceiling,

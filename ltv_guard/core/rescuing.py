@@ -90,7 +90,7 @@ def _rescue(
         loan=loan,
         policy=facts.policy,
         cause=Cause.RESCUE,
-        reason=f"LTV {loan.ltv} while intent {first.intent_id} is {first.state}: one rescue add",
+        reason=f"LTV {loan.ltv:f} while intent {first.intent_id} is {first.state}: one rescue add",
         direction=Direction.ADD,
         coin=best.held.coin,
         amount=amount,

@@ -39,7 +39,7 @@ def decide_transfer(need: Need, purse: Purse, short: Decision) -> Decision:
     for held in coins:
         awaited = purse.on_the_way(held.coin)
         if awaited is not None and not (need.emergency and purse.is_overdue(held.coin)):
-            why = f"waiting for {awaited.amount} {held.coin} from the Unified account ({awaited.state})"
+            why = f"waiting for {awaited.amount:f} {held.coin} from the Unified account ({awaited.state})"
             return _wait(short, f"{need.reason}, {why}")
     if purse.unified_unread:
         return _unread(need, short, UNREAD)
@@ -82,7 +82,7 @@ def _decision(need: Need, purse: Purse, short: Decision, best: Move) -> Decision
         short,
         cause=Cause.TRANSFER,
         direction=Direction.TRANSFER,
-        reason=f"{need.reason}: moving {best.amount} {coin} from the Unified account, to be added next",
+        reason=f"{need.reason}: moving {best.amount:f} {coin} from the Unified account, to be added next",
         coin=coin,
         amount=best.amount,
         ceiling=best.amount,

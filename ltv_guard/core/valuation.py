@@ -29,7 +29,9 @@ class Tier:
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1 or not 0 <= self.lower < self.upper:
-            raise ValueError(f"a tier from {self.lower} to {self.upper} at {self.ratio} is not plausible")
+            raise ValueError(
+                f"a tier from {self.lower:f} to {self.upper:f} at {self.ratio:f} is not plausible"
+            )
 
 
 FLAT = (Tier(ratio=Decimal(1), lower=Decimal(0)),)

@@ -168,3 +168,29 @@ async def test_what_concerns_an_account_names_it_from_the_start(open_a_world: Op
         }
         assert unnamed <= about_all
         assert {item["account"] for item in world.heard("read_failed")} == {"main"}
+
+
+@pytest.mark.case(32)
+async def test_files_that_are_open_to_all_are_told_at_start_and_in_check(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world() as world:
+        _, calm = await ran("check", "-c", world.config_file, environ=WIDE)
+        assert "everybody" not in calm.output
+        (world.folder / "main.secret").chmod(0o644)
+        world.config_file.chmod(0o666)
+        world.folder.chmod(0o777)
+        status, check = await ran("check", "-c", world.config_file, environ=WIDE)
+        told = findings(check.lines)
+        keys = {"accounts.main.api_secret_file", "the configuration", "journal.url"}
+        assert status == 0, check.output
+        assert {
+            what for what, (mark, found, _) in told.items() if mark == "!" and "everybody" in found
+        } == keys
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("cycle_finished")))
+        warned = {item["key"]: item for item in world.heard("permissions_too_wide")}
+        assert warned.keys() == keys
+        assert {item["level"] for item in warned.values()} == {"warning"}
+        assert warned["accounts.main.api_secret_file"]["account"] == "main"
+        world.folder.chmod(0o700)

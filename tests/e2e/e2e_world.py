@@ -512,6 +512,8 @@ async def open_world(
             name = "main" if key.key == KEY else key.key
             (folder / f"{name}.key").write_text(key.key)
             (folder / f"{name}.secret").write_text(key.secret or "")
+            for suffix in ("key", "secret"):
+                (folder / f"{name}.{suffix}").chmod(0o600)
         world.configure(config or {})
         if trusted:
             await world.trust_journal()
