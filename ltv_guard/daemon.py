@@ -181,7 +181,7 @@ class Daemon:
             moved = offset - before
             if abs(moved) < JUMP_S:
                 continue
-            log.warning("clock_jumped", seconds=round(moved, 3))
+            log.warning("clock_jumped", seconds=round(moved))
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
 

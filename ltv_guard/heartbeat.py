@@ -54,7 +54,7 @@ class Heartbeat:
 
     def banned(self, host: str, seconds: float) -> None:
         """Hears of a ban, and writes it down for the next run."""
-        log.critical("exchange_banned", host=host, seconds=seconds)
+        log.critical("exchange_banned", host=host, seconds=round(seconds))
         task = asyncio.ensure_future(self._remember_ban(host, seconds))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)

@@ -14,6 +14,7 @@ from .records import Adjustment, Direction, Repayment
 from .refusals import LEGACY, POOL
 from .repayments import BY_LIQUIDATION
 from .scenario import ApiKey, CoinTerms, Scenario
+from .renumbering import renumbered
 
 DAY_MS = 86_400_000
 KEPT_WRITES, KEPT_READS = 20_000, 2_000
@@ -29,6 +30,8 @@ class Exchange:
     def __init__(self, scenario: Scenario, clock: Clock | None = None) -> None:
         self.url = ""
         self.clock = clock or Clock(scenario.clock_offset_ms)
+        if scenario.ids == "new":
+            scenario = renumbered(scenario, self.clock.now_ms())
         self.market = Market(scenario.market)
         self.ledger = Ledger(scenario, self.clock.now_ms())
         self.limits = RateLimits(scenario.limits)

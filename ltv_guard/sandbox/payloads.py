@@ -172,6 +172,7 @@ def iso(time_ms: int) -> str:
 def key_information(key: ApiKey, now_ms: int, ends_ms: int | None) -> Payload:
     """Give what query-api tells of a key; one without an end shows a negative deadline and 1970."""
     days = -1 if ends_ms is None else (ends_ms - now_ms) // 86_400_000
+    user_id = key.user_id or key.user
     groups = ("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "Exchange", "NFT")
     return {
         "id": "1",
@@ -186,7 +187,7 @@ def key_information(key: ApiKey, now_ms: int, ends_ms: int | None) -> Payload:
         "expiredAt": iso(ends_ms or 0),
         "unified": 0,
         "uta": 1,
-        "userID": int(key.user) if key.user.isdigit() else key.user,
+        "userID": int(user_id) if user_id.isdigit() else user_id,
         "vipLevel": key.vip_level,
         "rsaPublicKey": key.rsa_public_key or "",
         "isMaster": True,

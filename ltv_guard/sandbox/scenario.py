@@ -110,6 +110,8 @@ class ApiKey(Part):
     secret: str | None = None
     rsa_public_key: str | None = None
     user: str
+    user_id: str | None = None
+    """What the exchange calls the user; None: as the scenario does."""
     read_only: bool = False
     permissions: dict[str, list[str]] = Field(
         default_factory=lambda: {"Spot": ["SpotTrade"], "Wallet": ["AccountTransfer"]}
@@ -197,6 +199,8 @@ class Scenario(Part):
     overdue_grace: Seconds = Decimal(172800)
     col_res: Literal["-1", "0", "1", "2"] = "0"
     coin_col_res: dict[str, Literal["-1", "0", "1", "2"]] = Field(default_factory=dict)
+    ids: Literal["fixed", "new"] = "fixed"
+    """Whether orders and users are called as written, or anew at each start; a file's default is `new`."""
     closed_collateral: list[str] = Field(default_factory=list)
     directions_reversed: bool = False
 
@@ -262,4 +266,6 @@ def load_scenario(path: Path) -> Scenario:
         document: Any = yaml.load(text, Loader=_ExactLoader)  # noqa: S506 a SafeLoader without floats
     except (OSError, UnicodeDecodeError, yaml.YAMLError, InvalidOperation) as error:
         raise ScenarioError(f"{path}: {error}") from error
+    if isinstance(document, dict):
+        document = {"ids": "new", **document}
     return parse_scenario(document, str(path))
