@@ -58,17 +58,21 @@ class AccountPlan:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    table = table_of("", "what", "found", "what to mend")
+    """A line a finding where there is room for it; otherwise what to mend stands below what was found."""
+    terminal = console()
+    wide = terminal.width >= WIDE
+    table = table_of("", "what", *(("found", "what to mend") if wide else ("found, and what to mend",)))
     for item in findings:
-        mark = (
-            ("ok", "green")
-            if item.good and not item.mend
-            else ("!", "yellow")
-            if item.good
-            else ("no", "red")
-        )
-        add_row(table, Text(*mark), item.what, item.found, item.mend)
-    console().print(table)
+        mark = Text("ok", "green") if item.good and not item.mend else Text("!", "yellow")
+        mark = mark if item.good else Text("no", "red")
+        found, mend = Text(clean(item.found)), Text(clean(item.mend))
+        if wide:
+            add_row(table, mark, item.what, found, mend)
+        else:
+            add_row(
+                table, mark, item.what, stacked([found, Text("-> ").append(mend)]) if item.mend else found
+            )
+    terminal.print(table)
 
 
 def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
