@@ -23,7 +23,7 @@ class _Reading:
 
     @property
     def history(self) -> History | None:
-        return self.task.result() if self.task.done() else None
+        return self.task.result() if self.task.done() and not self.task.cancelled() else None
 
 
 class HistoryReads:
@@ -55,7 +55,9 @@ class HistoryReads:
             await asyncio.wait([reading.task for reading in begun], timeout=self._wait_ms / 1000)
         found: dict[Channel, History] = {}
         for channel, since_ms in asked.items():
-            reading = self._readings[channel]
+            reading = self._readings.get(channel)
+            if reading is None:  # closed meanwhile
+                continue
             if reading.task.done():
                 del self._readings[channel]
             else:  # what the cycle before did not wait for is old, and better than nothing

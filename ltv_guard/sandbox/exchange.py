@@ -12,9 +12,9 @@ from .limits import RateLimits
 from .market import Market, Moment
 from .records import Adjustment, Direction, Repayment
 from .refusals import LEGACY, POOL
+from .renumbering import renumbered
 from .repayments import BY_LIQUIDATION
 from .scenario import ApiKey, CoinTerms, Scenario
-from .renumbering import renumbered
 
 DAY_MS = 86_400_000
 KEPT_WRITES, KEPT_READS = 20_000, 2_000
