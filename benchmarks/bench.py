@@ -92,7 +92,7 @@ def publish(reports: Sequence[Report], asked: argparse.Namespace) -> None:
     command = " ".join(["python", f"benchmarks/{script}", *sys.argv[1:]])
     head = f"## {script}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC{smoke}\n\n`{command}`\n\n{setting()}"
     with RESULTS.open("a") as results:
-        results.write("\n\n".join(["", head, *(report.markdown() for report in reports)]) + "\n")
+        results.write("\n" + "\n\n".join([head, *(report.markdown() for report in reports)]) + "\n")
     print(f"added to {RESULTS}")
 
 

@@ -35,9 +35,16 @@ def amount_to_add(coins: str, ltv: str) -> str:
 
 
 async def ccxt_loop(job: Job) -> None:
-    """Read every loan each second, at five pages a second; add to those above the trigger, worst first."""
+    """Read every loan each second, at five pages a second; add to those above the trigger, worst first.
+
+    It looks what the wallet holds before it adds, and ccxt paces itself as it does unless told otherwise.
+    `stripped` does neither.
+    """
     client = ccxt_client(job)
-    await each_second(lambda: ccxt_pool(client) if job["loan_id"] == "pool" else ccxt_orders(client))
+    client.enableRateLimit = not job["stripped"]
+    await each_second(
+        lambda: ccxt_pool(client, job) if job["loan_id"] == "pool" else ccxt_orders(client, job)
+    )
 
 
 async def each_second(work: Callable[[], Awaitable[None]]) -> None:
@@ -51,22 +58,31 @@ async def each_second(work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(max(READ_SPACING_S, POLL_S - (time.monotonic() - began)))
 
 
-async def ccxt_orders(client: Any) -> None:  # noqa: ANN401 - ccxt has no types
+async def ccxt_orders(client: Any, job: Job) -> None:  # noqa: ANN401 - ccxt has no types
     orders = [order async for page in ccxt_sweep(client) for order in page]
     for order in sorted(orders, key=lambda order: order["currentLTV"], reverse=True):
         if Decimal(order["currentLTV"]) < TRIGGER:
             break
         amount = amount_to_add(order["collateralAmount"], order["currentLTV"])
-        body = {"orderId": order["orderId"], "amount": amount, "direction": "0"}
-        await client.privatePostV5CryptoLoanAdjustLtv(body)
+        if job["stripped"] or await ccxt_can_pay(client, order["collateralCurrency"], amount):
+            body = {"orderId": order["orderId"], "amount": amount, "direction": "0"}
+            await client.privatePostV5CryptoLoanAdjustLtv(body)
 
 
-async def ccxt_pool(client: Any) -> None:  # noqa: ANN401 - ccxt has no types
+async def ccxt_pool(client: Any, job: Job) -> None:  # noqa: ANN401 - ccxt has no types
     pool = (await client.privateGetV5CryptoLoanCommonPosition())["result"]
     if Decimal(pool["ltv"]) >= TRIGGER:
         held = pool["collateralList"][0]
-        body = {"currency": held["currency"], "amount": amount_to_add(held["amount"], pool["ltv"])}
-        await client.privatePostV5CryptoLoanCommonAdjustLtv({**body, "direction": "0"})
+        coin, amount = held["currency"], amount_to_add(held["amount"], pool["ltv"])
+        if job["stripped"] or await ccxt_can_pay(client, coin, amount):
+            body = {"currency": coin, "amount": amount, "direction": "0"}
+            await client.privatePostV5CryptoLoanCommonAdjustLtv(body)
+
+
+async def ccxt_can_pay(client: Any, coin: str, amount: str) -> bool:  # noqa: ANN401 - ccxt has no types
+    asked = {"accountType": "FUND", "coin": coin}
+    wallet = (await client.privateGetV5AssetTransferQueryAccountCoinsBalance(asked))["result"]
+    return Decimal(wallet["balance"][0]["transferBalance"]) >= Decimal(amount)
 
 
 async def ccxt_sweep(client: Any) -> AsyncIterator[list[dict[str, str]]]:  # noqa: ANN401 - ccxt has no types

@@ -1,8 +1,9 @@
 """From the tick that crosses a trigger to the adjustment's arrival at the exchange.
 
-Four sides, one after the other and in rounds, against one server process that answers after 50 ms, each
+Five sides, one after the other and in rounds, against one server process that answers after 50 ms, each
 with an account of its own: this project with its defaults, this project polling each second, a plain loop
-on ccxt that polls each second, and the floor (benchmarks/peers.py).
+on ccxt that polls each second, the same stripped of what it can do without, and the floor
+(benchmarks/peers.py).
 
 A sample: the price brings the loan near its trigger (LTV 0.735), rests there for a random part of the
 side's poll interval, and crosses it (0.755). The server counts from the moment at which it has that price
@@ -12,10 +13,13 @@ next sample begins.
 
 from __future__ import annotations
 
+import argparse
+import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import bench
@@ -24,7 +28,9 @@ NEAR, CROSSED, TARGET = "0.735", "0.755", 0.65
 WORLDS = {"1": 1, "20": 20, "1000": 1000, "pool": 0}
 WITHIN_S = 90.0
 LEAST_REST_S = 1.2  # the exchange takes one adjustment a second
-DEFAULTS, POLLING, CCXT, FLOOR = "ltv-guard, defaults", "ltv-guard, poll 1 s", "ccxt loop, 1 s", "floor"
+DEFAULTS, POLLING = "ltv-guard, defaults", "ltv-guard, poll 1 s"
+CCXT, STRIPPED, FLOOR = "ccxt loop, 1 s", "ccxt loop, stripped", "floor"
+SIDES = {"defaults": DEFAULTS, "polling": POLLING, "ccxt": CCXT, "stripped": STRIPPED, "floor": FLOOR}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,12 +84,15 @@ class Side:
 
 
 def sides_of(orders: int, url: Callable[[], str], folder: Path) -> list[Side]:
-    users = [bench.Borrower(name=str(number), orders=orders) for number in range(1, 5)]
+    users = [bench.Borrower(name=str(number), orders=orders) for number in range(1, 6)]
 
     def guard(number: int, changes: Callable[[], dict[str, bench.Tree]]) -> Callable[[], list[str]]:
         own = folder / str(number)
         own.mkdir()
         return lambda: bench.guard(users[number], url(), own, changes())
+
+    def loop(number: int, *, stripped: bool) -> list[str]:
+        return bench.peer("ccxt", {**users[number].job(url(), folder), "stripped": stripped})
 
     polling = {"schedule": {"poll_interval_s": 1, **bench.without_stream()}}
     calm_s = 3.0 if bench.streams() else 15.0
@@ -102,33 +111,37 @@ def sides_of(orders: int, url: Callable[[], str], folder: Path) -> list[Side]:
             rest_s=1.0,
             settles=True,
         ),
-        Side(
-            name=CCXT,
-            borrower=users[2],
-            command=lambda: bench.peer("ccxt", users[2].job(url(), folder)),
-            rest_s=max(1.0, orders / 500),
-            settles=False,
+        *(
+            Side(
+                name=name,
+                borrower=users[number],
+                command=partial(loop, number, stripped=name == STRIPPED),
+                rest_s=max(1.0, orders / 500),
+                settles=False,
+            )
+            for name, number in ((CCXT, 2), (STRIPPED, 3))
         ),
         Side(
             name=FLOOR,
-            borrower=users[3],
-            command=lambda: bench.peer("floor", users[3].job(url(), folder)),
+            borrower=users[4],
+            command=lambda: bench.peer("floor", users[4].job(url(), folder)),
             rest_s=1.0,
             settles=False,
         ),
     ]
 
 
-def measure(world: str, folder: Path, *, samples: int, rounds: int, budget_s: float) -> bench.Report:
+def measure(world: str, folder: Path, asked: argparse.Namespace) -> bench.Report:
     urls: list[str] = []
     sides = sides_of(WORLDS[world], lambda: urls[0], folder)
+    sides = [side for side in sides if not asked.sides or side.name in {SIDES[name] for name in asked.sides}]
     with bench.serving([side.borrower for side in sides], folder) as server:
         urls.append(server.url)
-        for number in range(rounds):
+        for number in range(asked.rounds):
             for side in sides:
-                share = samples // rounds + (number < samples % rounds)
+                share = asked.samples // asked.rounds + (number < asked.samples % asked.rounds)
                 if share:
-                    side.run(server, share, budget_s / rounds)
+                    side.run(server, share, asked.budget_s / asked.rounds)
     title = "a pool" if world == "pool" else f"{world} order{'s' if world != '1' else ''}"
     return report_of(f"Reaction, {title}, 50 ms a request", sides)
 
@@ -149,8 +162,8 @@ def report_of(title: str, sides: list[Side]) -> bench.Report:
     worst = {side.name: bench.quantile(side.seconds, 0.99) for side in sides}
     for side in sides:
         median, p99 = medians[side.name], worst[side.name]
-        ratios = [f"{median / medians[FLOOR]:.2f}", f"{p99 / worst[FLOOR]:.2f}"]
-        sooner = f"{medians[CCXT] / median:.1f} x"
+        ratios = [f"{median / medians.get(FLOOR, math.nan):.2f}", f"{p99 / worst.get(FLOOR, math.nan):.2f}"]
+        sooner = f"{medians.get(CCXT, math.nan) / median:.1f} x"
         counts = [side.lost, side.refused, f"{side.astray:.4f}"]
         report.add(side.name, len(side.seconds), bench.ms(median), bench.ms(p99), *ratios, sooner, *counts)
     if not bench.streams():
@@ -167,15 +180,15 @@ def main() -> None:
         samples={"type": int, "default": 40, "help": "for each side and world"},
         rounds={"type": int, "default": 2, "help": "the sides take turns so often"},
         budget_s={"type": float, "default": 300, "help": "for a side in a world; fewer samples if need be"},
-        worlds={"nargs": "+", "choices": list(WORLDS), "default": list(WORLDS)},
+        sides={"nargs": "+", "choices": list(SIDES), "help": "else all"},
+        worlds={"nargs": "+", "choices": list(WORLDS), "help": "orders, or a pool; else all"},
     )
     if asked.smoke:
-        asked.samples, asked.rounds, asked.budget_s = 2, 1, 60
+        asked.samples, asked.rounds, asked.budget_s = 2, 1, 30
     reports = []
-    for world in asked.worlds:
+    for world in asked.worlds or (["20", "pool"] if asked.smoke else WORLDS):
         with bench.workplace(asked) as folder:
-            how = {"samples": asked.samples, "rounds": asked.rounds, "budget_s": asked.budget_s}
-            reports.append(measure(world, folder, **how))
+            reports.append(measure(world, folder, asked))
     bench.publish(reports, asked)
 
 
