@@ -30,6 +30,7 @@ def listen() -> Heard:
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, hear],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.ReturnLoggerFactory(),  # nothing is written, be there a stream or not
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[logging.NullHandler()], force=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from e2e_shown import words
-from e2e_world import NEEDY, ran, scenario_of
+from e2e_world import NEEDY, command, ran, scenario_of
 
 from ltv_guard.escaping import as_json, clean
 
@@ -98,3 +98,12 @@ async def test_a_stream_in_a_small_encoding_fails_no_command(open_a_world: OpenW
         status, check = await ran("check", "-c", world.config_file, environ=small)
         assert status == 0, check.output
         assert "Traceback" not in check.output
+
+
+async def test_plan_and_check_end_well_where_their_streams_are_closed(open_a_world: OpenWorld) -> None:
+    closed = "import os, sys; os.close(1); sys.stdout = None; from ltv_guard.cli import main; main()"
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        for verb in ("plan", "check", "journal"):
+            async with command(verb, "-c", world.config_file, program=("-c", closed)) as running:
+                assert await running.ends() == 0, running.output
+            assert running.errors == []

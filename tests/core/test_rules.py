@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltv_guard.core.loans import Collateral, Debt, Loan, LoanKey, Product
-from ltv_guard.core.rules import LoanPolicy, Match, Rulebook, thresholds
+from ltv_guard.core.rules import AddRule, LoanPolicy, Match, ReduceRule, Rulebook, thresholds
 
 EVERYONE, FIRST, SECOND = (LoanPolicy(name=name) for name in ("policy", "overrides[0]", "overrides[1]"))
 POOL = Loan(
@@ -129,3 +129,14 @@ def test_a_coin_that_a_pool_could_hold_and_does_not_is_none_of_its_collateral() 
     pool = replace(loan("0.6"), collateral=(held, possible))
     assert Match(collateral_coin="BTC").fits(pool)
     assert not Match(collateral_coin="ETH").fits(pool)
+
+
+@pytest.mark.parametrize(("trigger", "target"), [("0.90", "0.55"), ("0.55", "0.40"), ("0.40", "0.55")])
+def test_thresholds_of_a_release_that_is_off_are_put_in_order(trigger: str, target: str) -> None:
+    """Nobody checks them then, and a rescue is measured by them all the same: it must not starve."""
+    release = ReduceRule(enabled=False, trigger_ltv=Decimal(trigger), target_ltv=Decimal(target))
+    add = AddRule(trigger_ltv=Decimal("0.30"), target_ltv=Decimal("0.25"))
+    found = thresholds(LoanPolicy(add=add, reduce=release), loan())
+    assert 0 < found.release_trigger < found.release_target < found.target < found.trigger
+    usual = thresholds(LoanPolicy(reduce=release), loan())
+    assert 0 < usual.release_trigger < usual.release_target < usual.target
