@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import bench
+import world
 
 NEAR, CROSSED, TARGET = "0.735", "0.755", 0.65
 WORLDS = {"1": 1, "20": 20, "1000": 1000, "pool": 0}
@@ -38,7 +39,7 @@ class Side:
     """One contestant. `rest_s` is as long as its poll interval, so that a tick comes at any phase of it."""
 
     name: str
-    borrower: bench.Borrower
+    borrower: world.Borrower
     command: Callable[[], list[str]]
     rest_s: float
     settles: bool
@@ -48,7 +49,7 @@ class Side:
     refused: int = 0
     astray: float = 0.0
 
-    def sample(self, server: bench.Server, program: bench.Running) -> float | None:
+    def sample(self, server: world.Server, program: world.Running) -> float | None:
         """One crossing. None where no adjustment came."""
         whose = {"user": self.borrower.name, "loan_id": self.borrower.loan_id, "key": self.borrower.key}
         server.ask("ltv", **whose, ltv=NEAR)
@@ -63,10 +64,10 @@ class Side:
                 program.wait_for("adjustment_confirmed", settled + 1)
         return reaction_s
 
-    def run(self, server: bench.Server, samples: int, budget_s: float) -> None:
+    def run(self, server: world.Server, samples: int, budget_s: float) -> None:
         """So many samples, or as many as fit in the budget; the first of a process is not counted."""
         began = time.monotonic()
-        with bench.running(self.command()) as program:
+        with world.running(self.command()) as program:
             # A process that has just started is not what is measured here: see start.py.
             time.sleep(3.0)
             self.sample(server, program)
@@ -84,23 +85,23 @@ class Side:
 
 
 def sides_of(orders: int, url: Callable[[], str], folder: Path) -> list[Side]:
-    users = [bench.Borrower(name=str(number), orders=orders) for number in range(1, 6)]
+    users = [world.Borrower(name=str(number), orders=orders) for number in range(1, 6)]
 
-    def guard(number: int, changes: Callable[[], dict[str, bench.Tree]]) -> Callable[[], list[str]]:
+    def guard(number: int, changes: Callable[[], dict[str, world.Tree]]) -> Callable[[], list[str]]:
         own = folder / str(number)
         own.mkdir()
-        return lambda: bench.guard(users[number], url(), own, changes())
+        return lambda: world.guard(users[number], url(), own, changes())
 
     def loop(number: int, *, stripped: bool) -> list[str]:
-        return bench.peer("ccxt", {**users[number].job(url(), folder), "stripped": stripped})
+        return world.peer("ccxt", {**users[number].job(url(), folder), "stripped": stripped})
 
-    polling = {"schedule": {"poll_interval_s": 1, **bench.without_stream()}}
-    calm_s = 3.0 if bench.streams() else 15.0
+    polling = {"schedule": {"poll_interval_s": 1, **world.without_stream()}}
+    calm_s = 3.0 if world.streams() else 15.0
     return [
         Side(
             name=DEFAULTS,
             borrower=users[0],
-            command=guard(0, lambda: bench.with_stream(url())),
+            command=guard(0, lambda: world.with_stream(url())),
             rest_s=calm_s,
             settles=True,
         ),
@@ -124,25 +125,25 @@ def sides_of(orders: int, url: Callable[[], str], folder: Path) -> list[Side]:
         Side(
             name=FLOOR,
             borrower=users[4],
-            command=lambda: bench.peer("floor", users[4].job(url(), folder)),
+            command=lambda: world.peer("floor", users[4].job(url(), folder)),
             rest_s=1.0,
             settles=False,
         ),
     ]
 
 
-def measure(world: str, folder: Path, asked: argparse.Namespace) -> bench.Report:
+def measure(loans: str, folder: Path, asked: argparse.Namespace) -> bench.Report:
     urls: list[str] = []
-    sides = sides_of(WORLDS[world], lambda: urls[0], folder)
+    sides = sides_of(WORLDS[loans], lambda: urls[0], folder)
     sides = [side for side in sides if not asked.sides or side.name in {SIDES[name] for name in asked.sides}]
-    with bench.serving([side.borrower for side in sides], folder) as server:
+    with world.serving([side.borrower for side in sides], folder) as server:
         urls.append(server.url)
         for number in range(asked.rounds):
             for side in sides:
                 share = asked.samples // asked.rounds + (number < asked.samples % asked.rounds)
                 if share:
                     side.run(server, share, asked.budget_s / asked.rounds)
-    title = "a pool" if world == "pool" else f"{world} order{'s' if world != '1' else ''}"
+    title = "a pool" if loans == "pool" else f"{loans} order{'s' if loans != '1' else ''}"
     return report_of(f"Reaction, {title}, 50 ms a request", sides)
 
 
@@ -166,7 +167,7 @@ def report_of(title: str, sides: list[Side]) -> bench.Report:
         sooner = f"{medians.get(CCXT, math.nan) / median:.1f} x"
         counts = [side.lost, side.refused, f"{side.astray:.4f}"]
         report.add(side.name, len(side.seconds), bench.ms(median), bench.ms(p99), *ratios, sooner, *counts)
-    if not bench.streams():
+    if not world.streams():
         report.notes.append("This version has no price stream: its defaults poll every 15 s.")
     spent = ", ".join(f"{side.name} {side.spent_s:.0f} s" for side in sides)
     report.notes.append(f"Time spent: {spent}.")
@@ -186,9 +187,9 @@ def main() -> None:
     if asked.smoke:
         asked.samples, asked.rounds, asked.budget_s = 2, 1, 30
     reports = []
-    for world in asked.worlds or (["20", "pool"] if asked.smoke else WORLDS):
+    for loans in asked.worlds or (["20", "pool"] if asked.smoke else WORLDS):
         with bench.workplace(asked) as folder:
-            reports.append(measure(world, folder, asked))
+            reports.append(measure(loans, folder, asked))
     bench.publish(reports, asked)
 
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bench
+import world
 
 MANY = 1000
 Taken = tuple[float, float, float]
@@ -43,12 +44,12 @@ def once(command: Sequence[str]) -> Taken:
     return cpu_s, wall_s, peak_mb
 
 
-def until(command: Sequence[str], borrower: bench.Borrower, server: bench.Server, what: str) -> Taken:
+def until(command: Sequence[str], borrower: world.Borrower, server: world.Server, what: str) -> Taken:
     """The same for a daemon, up to its first request or adjustment; then it is killed."""
     with ThreadPoolExecutor(1) as pool:
         arrival = pool.submit(server.ask, "wait", what=what, key=borrower.key)
         time.sleep(0.2)  # the server waits by now
-        program = bench.Running(command)
+        program = world.Running(command)
         try:
             arrived = arrival.result()["arrived"]
             cpu_s, peak_mb = program.cpu_s(), program.peak_mb()
@@ -57,9 +58,9 @@ def until(command: Sequence[str], borrower: bench.Borrower, server: bench.Server
     return cpu_s, arrived - program.began, peak_mb
 
 
-def starts(server: bench.Server, borrower: bench.Borrower, folder: Path, times: int) -> bench.Report:
-    changes = {"schedule": {"poll_interval_s": 1}, **bench.with_stream(server.url)}
-    command = bench.guard(borrower, server.url, folder, changes)
+def starts(server: world.Server, borrower: world.Borrower, folder: Path, times: int) -> bench.Report:
+    changes = {"schedule": {"poll_interval_s": 1}, **world.with_stream(server.url)}
+    command = world.guard(borrower, server.url, folder, changes)
     report = bench.Report("Starting (medians)", ["what", "n", "CPU s", "wall s", "peak MB"])
 
     def add(name: str, taken: list[Taken]) -> None:
@@ -67,9 +68,9 @@ def starts(server: bench.Server, borrower: bench.Borrower, folder: Path, times: 
         report.add(name, len(taken), f"{cpu_s:.2f}", f"{wall_s:.2f}", f"{peak_mb:.0f}")
 
     add("python -c pass", [once([sys.executable, "-c", "pass"]) for _ in range(times)])
-    add("ltv-guard --help", [once([*bench.PROGRAM, "--help"]) for _ in range(times)])
+    add("ltv-guard --help", [once([*world.PROGRAM, "--help"]) for _ in range(times)])
     whose = {"user": borrower.name, "loan_id": borrower.loan_id, "key": borrower.key}
-    with bench.running(command) as program:  # which makes the journal, and seals it
+    with world.running(command) as program:  # which makes the journal, and seals it
         server.ask("cross", **whose, ltv="0.755")
         program.wait_for("adjustment_confirmed", 1)
         time.sleep(3)
@@ -78,17 +79,17 @@ def starts(server: bench.Server, borrower: bench.Borrower, folder: Path, times: 
     for _ in range(times):
         server.ask("ltv", **whose, ltv="0.755")
         adds.append(until(command, borrower, server, "adjust"))
-        with bench.running(command) as program:  # settles what the kill left open
+        with world.running(command) as program:  # settles what the kill left open
             program.wait_for("adjustment_confirmed", 1, within_s=20)
             time.sleep(1)
     add("exec to first add after a kill", adds)
     return report
 
 
-def memory(server: bench.Server, borrower: bench.Borrower, folder: Path, cycles: int) -> bench.Report:
-    changes = {"schedule": {"poll_interval_s": 1}, **bench.with_stream(server.url)}
+def memory(server: world.Server, borrower: world.Borrower, folder: Path, cycles: int) -> bench.Report:
+    changes = {"schedule": {"poll_interval_s": 1}, **world.with_stream(server.url)}
     report = bench.Report("Peak memory of `run`", ["orders", "cycles", "peak MB"])
-    with bench.running(bench.guard(borrower, server.url, folder, changes)) as program:
+    with world.running(world.guard(borrower, server.url, folder, changes)) as program:
         for _ in range(cycles + 1):
             server.ask("wait", what="sweep", key=borrower.key)
         report.add(borrower.orders, cycles, f"{program.peak_mb():.0f}")
@@ -104,8 +105,8 @@ def main() -> None:
     )
     if asked.smoke:
         asked.times, asked.cycles = 2, 2
-    one, many = bench.Borrower(name="1", orders=1), bench.Borrower(name="2", orders=MANY)
-    with bench.workplace(asked) as folder, bench.serving([one, many], folder) as server:
+    one, many = world.Borrower(name="1", orders=1), world.Borrower(name="2", orders=MANY)
+    with bench.workplace(asked) as folder, world.serving([one, many], folder) as server:
         homes = [folder / borrower.name for borrower in (one, many)]
         for home in homes:
             home.mkdir()

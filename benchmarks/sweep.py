@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench
+import world
 
 ORDERS = (1, 100, 1000, 5000)
 GUARD, BARE = "ltv-guard", "bare aiohttp"
@@ -36,10 +37,10 @@ class Figures:
     refused: int
 
 
-def cycles_of(command: Sequence[str], borrower: bench.Borrower, server: bench.Server, cycles: int) -> Figures:
+def cycles_of(command: Sequence[str], borrower: world.Borrower, server: world.Server, cycles: int) -> Figures:
     """Watches so many cycles of a program, after two to warm up."""
     time.sleep(1.5)  # what the side before has asked for counts for no limit any more
-    with bench.running(command) as program:
+    with world.running(command) as program:
         for _ in range(3):
             began = next_sweep(server, borrower)
         cpu_s = program.cpu_s()
@@ -57,15 +58,15 @@ def cycles_of(command: Sequence[str], borrower: bench.Borrower, server: bench.Se
     )
 
 
-def next_sweep(server: bench.Server, borrower: bench.Borrower) -> float:
+def next_sweep(server: world.Server, borrower: world.Borrower) -> float:
     arrived: float = server.ask("wait", what="sweep", key=borrower.key, within_s=120)["arrived"]
     return arrived
 
 
-def idle_share(borrower: bench.Borrower, server: bench.Server, folder: Path, seconds: float) -> float:
+def idle_share(borrower: world.Borrower, server: world.Server, folder: Path, seconds: float) -> float:
     """CPU seconds a second of a daemon that waits for its next poll."""
-    changes = {"schedule": {"poll_interval_s": 3600, **bench.without_stream()}}
-    with bench.running(bench.guard(borrower, server.url, folder, changes)) as program:
+    changes = {"schedule": {"poll_interval_s": 3600, **world.without_stream()}}
+    with world.running(world.guard(borrower, server.url, folder, changes)) as program:
         next_sweep(server, borrower)
         time.sleep(5)
         began, cpu_s = time.monotonic(), program.cpu_s()
@@ -73,23 +74,23 @@ def idle_share(borrower: bench.Borrower, server: bench.Server, folder: Path, sec
         return (program.cpu_s() - cpu_s) / (time.monotonic() - began)
 
 
-def measure(orders: int, server: bench.Server, folder: Path, cycles: int) -> dict[str, Figures]:
+def measure(orders: int, server: world.Server, folder: Path, cycles: int) -> dict[str, Figures]:
     borrower = borrower_of(orders)
     own = folder / str(orders)
     own.mkdir()
-    changes = {"schedule": {"poll_interval_s": 1, **bench.without_stream()}}
+    changes = {"schedule": {"poll_interval_s": 1, **world.without_stream()}}
     job = borrower.job(server.url, own)
     commands = {
-        GUARD: bench.guard(borrower, server.url, own, changes),
-        BARE: bench.peer("bare", job),
+        GUARD: world.guard(borrower, server.url, own, changes),
+        BARE: world.peer("bare", job),
     }
     if orders == CLIENTS_AT:
-        commands |= {name: bench.peer(peer, job) for name, peer in CLIENTS.items()}
+        commands |= {name: world.peer(peer, job) for name, peer in CLIENTS.items()}
     return {name: cycles_of(command, borrower, server, cycles) for name, command in commands.items()}
 
 
-def borrower_of(orders: int) -> bench.Borrower:
-    return bench.Borrower(name=str(1 + ORDERS.index(orders)), orders=orders)
+def borrower_of(orders: int) -> world.Borrower:
+    return world.Borrower(name=str(1 + ORDERS.index(orders)), orders=orders)
 
 
 def report_of(found: dict[int, dict[str, Figures]], idle: float) -> bench.Report:
@@ -132,7 +133,7 @@ def main() -> None:
         asked.rest_s = 5
     with (
         bench.workplace(asked) as folder,
-        bench.serving([borrower_of(item) for item in ORDERS], folder) as server,
+        world.serving([borrower_of(item) for item in ORDERS], folder) as server,
     ):
         found = {
             orders: measure(orders, server, folder, 2 if asked.smoke else CYCLES[orders])
