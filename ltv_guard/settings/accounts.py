@@ -18,6 +18,7 @@ from .sections import Match, Policy, Section, Sources, Wallet, each_once
 from .values import File, Marker, OptionalSecret, Patch, Product, Secret
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
+_LONGEST_RSA_BITS = 8192
 _QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 _SECRETS = ("api_secret", "rsa_private_key")
 
@@ -181,10 +182,17 @@ def _flaw(value: str) -> str | None:
 
 
 def _check_rsa(key: str, pem: str) -> None:
+    usable, bits = False, 0
     try:
-        usable = isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey)
+        # Checking the numbers of an absurdly long key would take minutes: how long it is comes first.
+        found = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+        bits = found.key_size if isinstance(found, RSAPrivateKey) else 0
+        if 0 < bits <= _LONGEST_RSA_BITS:
+            usable = isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        usable = False
+        pass
+    if bits > _LONGEST_RSA_BITS:
+        raise ConfigError(f"{key} is an RSA key of {bits} bits: {_LONGEST_RSA_BITS} at most are possible")
     if not usable:
         raise ConfigError(f"{key} is not an RSA private key in PEM without a passphrase{_why_no_key(pem)}")
 

@@ -21,6 +21,10 @@ NOT_YET = {
 """Keys that nothing honours yet, and why: only defaults are accepted. A line goes when its feature lands."""
 
 
+MOST_RULES = 5000
+"""Accounts times overrides: each is worked out, and no file may keep a running daemon busy for minutes."""
+
+
 class Layer(PydanticBaseSettingsSource):
     """One source, read already."""
 
@@ -83,9 +87,14 @@ class Settings(JournalSettings):
     @model_validator(mode="before")
     @classmethod
     def _resolve_accounts(cls, written: Tree) -> Tree:
+        written_accounts, overrides = written.get("accounts", {}), written.get("overrides", ())
+        if len(written_accounts) * (1 + len(overrides)) > MOST_RULES:
+            raise Clash(
+                "accounts", f"times overrides come to more than {MOST_RULES} rules; is it the right file?"
+            )
         accounts = {
             name: resolve_account(name, account, written, folder_of(written))
-            for name, account in written.get("accounts", {}).items()
+            for name, account in written_accounts.items()
         }
         return {**written, "accounts": accounts, "account_names": frozenset(accounts)}
 

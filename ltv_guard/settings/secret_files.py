@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 from .errors import ConfigError
+from .files import read_file
 
-_MOST_BYTES = 64 * 1024
+_MOST_BYTES = 16 * 1024
 
 # an API key or a secret, pasted where a path belongs, must not be printed as a path that does not exist
 _PASTED = re.compile(r"(?=.*\d)[A-Za-z0-9+=]{16,}|.*=.*|[\"'].*|-----BEGIN.*|.*://.*", re.DOTALL)
@@ -24,8 +25,7 @@ def read_secret(key: str, written: object, folder: Path) -> str:
     """Return the text of the file that `key` names, without its trailing newline."""
     path = absolute(written, folder)
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        data = read_file(path, _MOST_BYTES)
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise ConfigError(f"{key} names the file {path}, which is not text") from None

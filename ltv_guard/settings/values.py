@@ -168,12 +168,20 @@ def is_loopback(url: object) -> bool:
         return False
 
 
+def _is_host(name: str) -> bool:
+    """Whether it is an address, or a name that can be looked up."""
+    if ":" in name:
+        return bool(ipaddress.ip_address(name))
+    labels = name.removesuffix(".").split(".")
+    return all(re.fullmatch(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", label) for label in labels)
+
+
 def _url(value: str, *, secure: str, plain: str) -> SplitResult:
     if not re.fullmatch(r"[!-~]+", value):
         raise ValueError(f"must be a URL, such as {secure}://api.example.com")
     try:
         parts = urlsplit(value)
-        usable = bool(parts.hostname) and parts.port != 0
+        usable = _is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         raise ValueError("is not a URL: its host or its port can't be read") from None
     if parts.scheme not in (secure, plain) or not usable:

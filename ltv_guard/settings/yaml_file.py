@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError
+from .files import read_file
 
-_MOST_BYTES = 1 << 20
-_MOST_NODES = 50_000
-"""After aliases are written out, so that a few lines can't stand for millions."""
+_MOST_BYTES = 256 * 1024
+_MOST_NODES = 20_000
+"""Counted while reading, and after aliases are written out: a few lines can't stand for millions."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {_TAG + kind for kind in ("str", "null", "map", "seq", "merge")}
@@ -24,7 +25,12 @@ class _Loader(yaml.SafeLoader):
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    nodes = 0
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.nodes += 1
+        if self.nodes > _MOST_NODES:
+            raise _TooManyNodesError
         node = super().compose_node(parent, index)
         if node is not None and node.tag not in _PLAIN_TAGS:
             raise yaml.constructor.ConstructorError(None, None, "tags can't be used here", node.start_mark)
@@ -42,6 +48,10 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+class _TooManyNodesError(Exception):
+    pass
+
+
 class _DuplicateKeyError(Exception):
     def __init__(self, key: str, line: int) -> None:
         super().__init__(key)
@@ -57,7 +67,7 @@ def read_yaml(path: Path) -> dict[str, object]:
     """
     text = _text(path)
     try:
-        tree = _tree(text, path)
+        tree = _tree(text)
     except _DuplicateKeyError as error:
         raise ConfigError(f"{path} line {error.line} sets the key {error.key} a second time") from None
     except yaml.MarkedYAMLError as error:
@@ -66,6 +76,8 @@ def read_yaml(path: Path) -> dict[str, object]:
         raise ConfigError(
             f"{path} holds characters that no YAML file may hold; is it the right file?"
         ) from None
+    except _TooManyNodesError:
+        raise ConfigError(f"{path} stands for more than {_MOST_NODES} values; use fewer aliases") from None
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply") from None
     if tree is None:
@@ -78,8 +90,7 @@ def read_yaml(path: Path) -> dict[str, object]:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        data = read_file(path, _MOST_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"the configuration file {path} does not exist") from None
     except (OSError, ValueError) as error:
@@ -93,14 +104,14 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path} is not text in UTF-8; is it the right file?") from None
 
 
-def _tree(text: str, path: Path) -> object:
+def _tree(text: str) -> object:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             return None
         if _size(node, {}) > _MOST_NODES:
-            raise ConfigError(f"{path} stands for more than {_MOST_NODES} values; use fewer aliases")
+            raise _TooManyNodesError
         return loader.construct_document(node)
     finally:
         loader.dispose()
