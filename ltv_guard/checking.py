@@ -15,7 +15,7 @@ from ltv_guard.journals import journal_of, live_runs
 from ltv_guard.ports import Identity, Pause
 from ltv_guard.settings import Settings
 from ltv_guard.tables import Finding
-from ltv_guard.wiring import Wiring, wire
+from ltv_guard.wiring import Frame, Wiring, wire
 
 
 async def check(settings: Settings) -> list[Finding]:
@@ -30,7 +30,8 @@ async def check(settings: Settings) -> list[Finding]:
             for item in exposures(settings)
         ),
     ]
-    async with wire(settings, MemoryJournal(), live=False, banned_for_s=banned_s) as wiring:
+    frame = Frame(settings=settings, journal=MemoryJournal(), live=False)
+    async with wire(frame, banned_for_s=banned_s) as wiring:
         findings.append(await _clock(settings, wiring))
         for name in wiring.accounts if wiring.ban.remaining_s == 0 else ():
             findings += await _key(settings, wiring, name)

@@ -6,7 +6,8 @@ import asyncio
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -23,30 +24,33 @@ JUMP_LOOK_S = 1.0
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 SKEW_MS = 1000
 CLOCK = "clock"
+LONGEST_CYCLE_S = 60.0  # so long a cycle under way may go on after a reload
 ALARM_AFTER = 2  # cycles that fail one after the other
 
 log = structlog.stdlib.get_logger()
 
 
-class Daemon:
-    """Runs the cycles of `guards` until it is told to stop. Spans in seconds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """What is done, and how often. Spans in seconds.
 
-    def __init__(
-        self,
-        guards: dict[str, Guard],
-        *,
-        poll_s: float,
-        settle_s: float,
-        shutdown_s: float,
-        measure_clock: Callable[[], Awaitable[int]],
-        heartbeat: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._guards = guards
-        self._poll_s = poll_s
-        self._settle_s = settle_s
-        self._shutdown_s = shutdown_s
-        self._measure_clock = measure_clock
-        self._heartbeat = heartbeat
+    `connections` tell by name whether an account is the same as one of before.
+    """
+
+    guards: Mapping[str, Guard]
+    poll_s: float
+    settle_s: float
+    shutdown_s: float
+    measure_clock: Callable[[], Awaitable[int]]
+    heartbeat: Callable[[], Awaitable[None]]
+    connections: Mapping[str, Hashable] = field(default_factory=dict)
+
+
+class Daemon:
+    """Runs the cycles of its guards until it is told to stop. Its duties may change while it runs."""
+
+    def __init__(self, duties: Duties) -> None:
+        self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
         self._without_journal: set[str] = set()
@@ -60,9 +64,7 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Until `stop` is set. Returns whether the journal was sound at the end."""
-        for name in self._guards:
-            self._every(self._poll_s, self._poll, name)
-            self._every(self._settle_s, self._settle, name)
+        self._begin(self._duties.guards)
         self._every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
         self._every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
         self._scheduler.start()
@@ -75,6 +77,39 @@ class Daemon:
                 idle.cancel()
             await self._finish()
         return not self._without_journal
+
+    async def adopt(self, duties: Duties) -> None:
+        """Other duties, from the next cycle of each account on. What is under way ends as it would have.
+
+        An account that is new, or has another key, begins once all that was under way has ended: it may be
+        one of before, under another name. Returns once no guard of before does anything any more.
+        """
+        before, self._duties = self._duties, duties
+        under_way = [task for task in self._running.values() if not task.done()]
+        same = {
+            name
+            for name, connection in duties.connections.items()
+            if name in before.connections and before.connections[name] == connection
+        }
+        self._end(before.guards)
+        self._begin(same)
+        self._without_journal -= {f"account {name}" for name in before.guards.keys() - duties.guards.keys()}
+        drains = [asyncio.ensure_future(guard.drain()) for guard in before.guards.values()]
+        _, late = await asyncio.wait([*under_way, *drains], timeout=LONGEST_CYCLE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        self._begin(duties.guards.keys() - same)
+
+    def _begin(self, names: Collection[str]) -> None:
+        for name in names:
+            self._every(self._duties.poll_s, self._poll, name)
+            self._every(self._duties.settle_s, self._settle, name)
+
+    def _end(self, names: Collection[str]) -> None:
+        for job in self._scheduler.get_jobs():
+            if job.args and job.args[0] in names and job.func in {self._poll, self._settle}:
+                job.remove()
 
     def _every(self, seconds: float, job: Callable[..., Awaitable[None]], *args: object) -> None:
         self._scheduler.add_job(job, _Every(seconds), args=args, next_run_time=datetime.now(UTC))
@@ -98,17 +133,17 @@ class Daemon:
             self._works(name, what=name)
 
     async def _settle(self, name: str) -> None:
-        if self._guards[name].busy:
+        if name in self._duties.guards and self._duties.guards[name].busy:
             self._start(name)
 
     def _start(self, name: str) -> None:
         running = self._running.get(name)
-        if running is None or running.done():
+        if name in self._duties.guards and (running is None or running.done()):
             self._running[name] = asyncio.create_task(self._cycle(name))
 
     async def _cycle(self, name: str) -> None:
         try:
-            await self._guards[name].cycle()
+            await self._duties.guards[name].cycle()
         except JournalUnavailable as error:
             self._journal_failed(f"account {name}", error)
         except Exception as error:  # noqa: BLE001 - told
@@ -146,7 +181,7 @@ class Daemon:
 
     async def _look_at_clock(self) -> None:
         try:
-            skew_ms = await self._measure_clock()
+            skew_ms = await self._duties.measure_clock()
         except ExchangeUnavailable as error:
             self._notices.once("clock", "warning", "clock_not_measured", why=str(error))
             return
@@ -166,7 +201,7 @@ class Daemon:
     async def _beat(self) -> None:
         self._look_at_descriptors()
         try:
-            await self._heartbeat()
+            await self._duties.heartbeat()
         except JournalUnavailable as error:
             self._journal_failed("heartbeat", error)
         else:
@@ -188,10 +223,10 @@ class Daemon:
     async def _finish(self) -> None:
         """No new sends (the guards were told); what is under way is awaited, and journalled."""
         tasks = [task for task in (*self._running.values(), *self._chores.values()) if not task.done()]
-        drains = [asyncio.ensure_future(guard.drain()) for guard in self._guards.values()]
+        drains = [asyncio.ensure_future(guard.drain()) for guard in self._duties.guards.values()]
         pending = [*tasks, *drains]
         if pending:
-            _, late = await asyncio.wait(pending, timeout=self._shutdown_s)
+            _, late = await asyncio.wait(pending, timeout=self._duties.shutdown_s)
             for task in late:
                 task.cancel()
             if late:

@@ -56,6 +56,7 @@ class Guard:
     """Keeps the loans of one account. `new_id` and `seed` are its only randomness.
 
     `products` list loans and adjust their collateral; `others` are the ways to repay and to transfer coins.
+    `after` is a guard of the same user and journal, which this one follows: it knows what that one knew.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands it everything it may touch
@@ -74,6 +75,7 @@ class Guard:
         stopping: Callable[[], bool] = lambda: False,
         matcher: Matcher | None = None,
         oddities: Callable[[], Iterable[Oddity]] = tuple,
+        after: Guard | None = None,
     ) -> None:
         self.options = options
         self.busy = False
@@ -90,9 +92,11 @@ class Guard:
         self._started_ms = clock.now().monotonic_ms
         self._trusted = options.continuous
         self._restorations = len(journal.restorations)
+        self._memory = Memory()
+        if after is not None:
+            self._take_over(after)
         self._waits = False
         self._lock = asyncio.Lock()
-        self._memory = Memory()
         self._gatherer = Gatherer(options, rulebook, self._memory)
         self._notices = Notices(lambda: clock.now().monotonic_ms)
         self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
@@ -146,6 +150,13 @@ class Guard:
         if self._matcher is not None and not pressing:
             loans = [decision.loan for decision in outcome.decisions]
             await self._matcher.look_once(loans, [item.key for item in outcome.set_aside])
+
+    def _take_over(self, before: Guard) -> None:
+        self._owner = before._owner
+        self._started_ms = before._started_ms
+        self._trusted |= before._trusted
+        self._restorations = before._restorations
+        self._memory = before._memory
 
     @property
     def trusts_journal(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from e2e_world import Event, until
 
-from ltv_guard.daemon import Daemon
+from ltv_guard.daemon import Daemon, Duties
 from ltv_guard.guard import Guard
 
 
@@ -35,12 +35,14 @@ async def nothing() -> Any:  # noqa: ANN401 - a clock's skew, or nothing
 
 async def run(guard: Defective, *, cycles: int) -> None:
     daemon = Daemon(
-        {"main": cast("Guard", guard)},
-        poll_s=0.02,
-        settle_s=0.02,
-        shutdown_s=1,
-        measure_clock=nothing,
-        heartbeat=nothing,
+        Duties(
+            guards={"main": cast("Guard", guard)},
+            poll_s=0.02,
+            settle_s=0.02,
+            shutdown_s=1,
+            measure_clock=nothing,
+            heartbeat=nothing,
+        )
     )
     stop = asyncio.Event()
     running = asyncio.create_task(daemon.run(stop))

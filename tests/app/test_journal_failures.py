@@ -15,7 +15,7 @@ import pytest
 from e2e_world import NEEDY, World, ran, scenario_of
 from sqlalchemy import text
 
-from ltv_guard import app, journals
+from ltv_guard import app, running
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.core.errors import JournalUnavailable
 
@@ -46,7 +46,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[SqlJournal]:
         found.append(journal)
         return journal
 
-    monkeypatch.setattr(journals, "open_journal", opening)
+    monkeypatch.setattr(running, "open_journal", opening)
     return found
 
 

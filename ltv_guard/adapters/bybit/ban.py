@@ -23,7 +23,7 @@ class Ban:
     ) -> None:
         """`remaining_s` restores an earlier process's ban; `on_ban(host, seconds)` hears of each new one."""
         self.host = host
-        self._on_ban = on_ban
+        self.on_ban = on_ban
         self._monotonic = monotonic
         self._ends = monotonic() + min(max(remaining_s, 0.0), BAN_S)
 
@@ -37,8 +37,8 @@ class Ban:
         if self.remaining_s > 0:
             return
         self._ends = self._monotonic() + BAN_S
-        if self._on_ban is not None:
-            self._on_ban(self.host, BAN_S)
+        if self.on_ban is not None:
+            self.on_ban(self.host, BAN_S)
 
     def check(self) -> None:
         """Raises ExchangeBanned while the ban lasts."""
