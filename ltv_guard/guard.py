@@ -154,7 +154,7 @@ class Guard:
     def _take_over(self, before: Guard) -> None:
         self._owner = before._owner
         self._started_ms = before._started_ms
-        self._trusted |= before._trusted
+        self._trusted = before._trusted
         self._restorations = before._restorations
         self._memory = before._memory
 
