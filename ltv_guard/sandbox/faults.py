@@ -28,6 +28,8 @@ Kind = Literal[
     "nonsense",
     "cursor_loop",
     "duplicate_key",
+    "old_answer",
+    "padding",
     "status_processing",
     "status_failed",
 ]
@@ -43,7 +45,7 @@ NAMES = frozenset(
 )
 
 
-NEED_SECONDS = frozenset({"stale_reads", "history_lag", "slow", "status_processing"})
+NEED_SECONDS = frozenset({"stale_reads", "history_lag", "slow", "status_processing", "old_answer"})
 
 
 class Fault(BaseModel):
@@ -74,6 +76,8 @@ class Fault(BaseModel):
     - nonsense: `field` becomes `value`, or is gone (`remove`), in the row named by `loan_id` (an order
       id, a coin, `pool`, or every row). cursor_loop: the same page and cursor again and again
       (`value: endless`: ever new cursors). duplicate_key: a second retCode, `code`, in the answer.
+    - old_answer: the answer that an earlier request to that path had, at least `seconds` ago, times and
+      all, as from a broken cache. padding: the result holds `size` bytes more.
     - status_processing: a pool's adjustment or repayment stays at status 2 for `seconds`, then is carried
       out, if it still can be. status_failed: it ends at status 3. Transfers likewise: PENDING, FAILED. What a
       legacy loan is asked is final at once.
@@ -110,6 +114,7 @@ class Fault(BaseModel):
     field: str | None = None
     value: Any = None
     remove: bool = False
+    size: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

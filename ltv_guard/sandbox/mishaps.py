@@ -75,6 +75,8 @@ def spoil(envelope: Payload, faults: list[Fault]) -> str:
             case "nonsense":
                 for row in _rows(envelope["result"], fault.loan_id):
                     _disfigure(row, fault)
+            case "padding":
+                envelope["result"]["padding"] = "x" * fault.size
             case "cursor_loop" if "nextPageCursor" in envelope["result"]:
                 cursor = uuid4().hex if fault.value == "endless" else "again"
                 envelope["result"]["nextPageCursor"] = cursor

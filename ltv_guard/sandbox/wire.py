@@ -1,6 +1,7 @@
 """The wire: a request read as bytes, carried out through the API, answered in the exchange's envelope."""
 
 import asyncio
+from collections import deque
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,6 +18,7 @@ from .payloads import Payload
 from .refusals import Refusal
 from .signatures import SignedRequest, check_window
 
+REMEMBERED = 50
 BANNED = "<html><body><h1>403 Forbidden</h1><p>access too frequent</p></body></html>"
 
 
@@ -26,6 +28,7 @@ class Wire:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self._late: set[asyncio.Task[None]] = set()
+        self._answered: dict[str, deque[tuple[Decimal, str]]] = {}
 
     async def close(self) -> None:
         """Give up what would still have been applied late."""
@@ -109,7 +112,19 @@ class Wire:
             return await mishaps.lose(request, fault, mishaps.duration_s(fault))
         if fault := call.fault("slow"):
             await asyncio.sleep(mishaps.duration_s(fault, Decimal(1)))
-        return mishaps.json_response(mishaps.spoil(envelope, call.faults), headers)
+        text = mishaps.spoil(envelope, call.faults)
+        return mishaps.json_response(self._as_cached(call, text), headers)
+
+    def _as_cached(self, call: Call, text: str) -> str:
+        """Give what was answered at that path long enough ago, where a fault says so."""
+        now_s = self.exchange.clock.real_s()
+        earlier = self._answered.setdefault(call.endpoint.path, deque(maxlen=REMEMBERED))
+        fault = call.fault("old_answer")
+        if fault is None or fault.seconds is None:
+            earlier.append((now_s, text))
+            return text
+        old = [told for at_s, told in earlier if now_s - at_s >= fault.seconds]
+        return old[-1] if old else text
 
     def _outcome(
         self, call: Call, unreadable: Refusal | None, log: dict[str, Any]

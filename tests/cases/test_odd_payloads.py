@@ -137,3 +137,70 @@ async def test_what_does_not_bear_on_the_decision_does_not_stop_it(
         assert len(odd(world)) == (0 if nonsense["field"] == "supplyList" else 1)
         assert not world.heard("loan_set_aside")
         await world.judge()
+
+
+@pytest.mark.case(45)
+async def test_answers_to_earlier_requests_are_no_reads_and_are_told(
+    open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltv_guard.adapters.bybit.envelope_time.APART_MS", 500)
+    async with open_a_world() as world, world.guarded():
+        await world.until(lambda: len(world.heard("cycle_finished")) > 4)
+        world.fault("old_answer", endpoint="orders", seconds="0.6", times=None)
+        world.price(38000)
+        await world.until(lambda: bool(world.heard("guard_blind")))
+        assert "belongs to another" in world.heard("guard_blind")[0]["why"]
+        assert not world.effects()
+        world.exchange.clear_faults()
+        await world.until_settled_at_target()
+        await world.judge()
+
+
+@pytest.mark.case(45)
+async def test_one_answer_of_another_time_is_read_again_at_once(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, world.guarded():
+        await world.until(lambda: len(world.heard("cycle_finished")) > 1)
+        world.fault("wild_time", endpoint="*", offset_ms=-40_000, times=3)
+        world.price(38000)
+        await world.until_settled_at_target()
+        assert not world.heard("guard_blind")
+        await world.judge()
+
+
+@pytest.mark.case(45)
+async def test_a_write_whose_answer_is_of_another_time_is_unknown_and_settled(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world(scenario_of(D(38000))) as world:
+        world.fault("wild_time", endpoint="adjust", offset_ms=-40_000)
+        async with world.guarded():
+            await world.until_settled_at_target()
+        assert len(world.heard("adjustment_unknown")) == 1
+        assert len(world.effects()) == 1
+        await world.judge()
+
+
+@pytest.mark.case(43)
+async def test_a_history_that_is_too_large_as_a_whole_is_not_read_to_its_end(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(D(38000))) as world:
+        world.fault("padding", endpoint="history", size=7_500_000, times=12)
+        world.fault("cursor_loop", endpoint="history", value="endless", times=12)
+        async with world.guarded():
+            await world.until_settled_at_target()
+        why = world.heard("history_unavailable")[0]["why"]
+        assert "larger than" in why or "together" in why
+        await world.judge()
+
+
+@pytest.mark.case(44)
+async def test_a_history_without_end_has_a_deadline_as_a_whole(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(D(38000))) as world:
+        world.fault("slow", endpoint="history", seconds="0.4", times=60)
+        world.fault("cursor_loop", endpoint="history", value="endless", times=60)
+        async with world.guarded():
+            await world.until(world.is_at_target)
+            await world.until(lambda: bool(world.heard("history_unavailable")))
+            assert "together took longer than 3.2 s" in world.heard("history_unavailable")[0]["why"]
+            world.exchange.clear_faults()
+            await world.until_settled_at_target()
+        await world.judge()

@@ -400,11 +400,10 @@ async def test_an_account_without_a_pool_is_quiet_about_it(open_a_world: OpenWor
 @pytest.mark.parametrize(
     "nonsense",
     [
-        {"field": "ltv", "value": "12", "loan_id": "pool"},
         {"field": "collateralList", "remove": True, "loan_id": "pool"},
         {"field": "collateralList", "value": [], "loan_id": "pool"},
     ],
-    ids=["ltv", "no list of coins", "no coins"],
+    ids=["no list of coins", "no coins"],
 )
 async def test_a_pool_that_makes_no_sense_is_set_aside_loudly_and_the_order_is_guarded(
     open_a_world: OpenWorld, nonsense: dict[str, Any]

@@ -30,6 +30,10 @@ class Budget:
             raise self.too_slow()
         return left_ms / MS
 
+    @property
+    def bytes_left(self) -> int:
+        return self._left
+
     def spend(self, size: int) -> None:
         """Notes an answer of so many bytes. Raises ExchangeUnavailable where the whole is too large."""
         self._left -= size

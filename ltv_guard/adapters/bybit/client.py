@@ -31,16 +31,26 @@ from ltv_guard.adapters.bybit.answers import (
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
+from ltv_guard.adapters.bybit.envelope_time import apart_ms
 from ltv_guard.adapters.bybit.fields import Nonsense, Row, whole
 from ltv_guard.adapters.bybit.limits import AddressLimit, Limits
 from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.signing import Credentials
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.wire import query_string
-from ltv_guard.core.errors import ExchangeBanned, ExchangeUnavailable, Remedy, WriteNotSent, WriteRejected
+from ltv_guard.core.errors import (
+    ExchangeBanned,
+    ExchangeUnavailable,
+    Remedy,
+    WriteNotSent,
+    WriteOutcomeUnknown,
+    WriteRejected,
+)
+from ltv_guard.core.loans import Moment
 
 TIME = "/v5/market/time"
 TRIES = 3
+MS = 1000
 TIMEOUTS_OF_A_WHOLE_READ = 4  # all pages of a list together: a few of them may be slow, not all
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 2.0
 
@@ -112,15 +122,33 @@ class BybitClient:
 
     async def _get_once(self, path: str, query: str, *, signed: bool, budget: Budget | None = None) -> Row:
         self.ban.check()
-        if signed and self.clock.is_doubted:
+        if self.clock.is_doubted:
             await self.clock.ensure_trusted(self.server_time)
         await self._turn(path)
         self.ban.check()
         headers = self._sign(query.encode()).headers if signed else {}
-        answer = await self._transport.get(path, query, headers)
+        sent, judged = self.clock.now(), self.clock.is_trusted
+        largest = None if budget is None else budget.bytes_left + 1
+        answer = await self._transport.get(path, query, headers, largest=largest)
         if budget is not None:
             budget.spend(len(answer.body))
+        if judged and (why := self._why_of_another_time(answer, sent)) is not None:
+            raise Passing(f"{path}: {why}")
         return self._result(path, answer)
+
+    def _why_of_another_time(self, answer: Answer, sent: Moment) -> str | None:
+        """What is wrong with an answer that was made at another time; None: it was not.
+
+        A cache or a proxy gave that of an earlier request; or the exchange's clock was set, and is measured
+        again. One that is measured is not asked for its time: it could not be set right otherwise.
+        """
+        apart = apart_ms(answer.body, sent, self.clock.now())
+        if apart == 0:
+            return None
+        answer.hang_up()
+        self.clock.doubt_unless_just_measured()
+        when = f"{abs(apart) / MS:.1f} s {'before the request' if apart < 0 else 'ahead of the exchange'}"
+        return f"the answer was made {when}: it belongs to another one"
 
     async def sign(self, path: str, body: bytes) -> Signed:
         """Waits for the turn of a POST to `path`, then signs it with the time of that moment.
@@ -154,8 +182,11 @@ class BybitClient:
             raise WriteNotSent(f"{path}: {exc}") from exc
         if self._address.held_s > 0:  # it would wait beyond its receive window, perhaps
             raise WriteNotSent(f"{path}: the limit of this address was reached after it was signed")
+        sent, judged = self.clock.now(), self.clock.is_trusted
         answer = await self._transport.post(path, body, headers)
         self._heed(path, answer)
+        if judged and (why := self._why_of_another_time(answer, sent)) is not None:
+            raise WriteOutcomeUnknown(f"{path}: {why}")
         try:
             return take_write(answer, path, id_field)
         except WriteLimited as exc:

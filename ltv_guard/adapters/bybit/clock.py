@@ -14,6 +14,7 @@ from ltv_guard.core.loans import Moment
 SAMPLES = 5
 LEAST_AGREEING = 3
 LEAP_MS = 1000  # a larger change of the offset is believed only if the samples agree on it
+JUST_MEASURED_MS = 2000  # so soon after it was measured a clock is not measured for an odd answer
 SLACK_MS = 250  # by how much honest samples may differ beyond what their round trips explain
 
 Fetch = Callable[[], Awaitable[int]]
@@ -58,6 +59,7 @@ class ExchangeClock:
         self._sleep = sleep
         self._offset_ms: float | None = None
         self._doubted = False
+        self._measured_ms: float | None = None
         self._measuring = asyncio.Lock()
 
     def now(self) -> Moment:
@@ -87,6 +89,12 @@ class ExchangeClock:
         """The exchange refused a timestamp: measure before the next one is signed."""
         self._doubted = True
 
+    def doubt_unless_just_measured(self) -> None:
+        """An answer's time does not fit: either it is not what was asked for, or the clock was set."""
+        now_ms = self._monotonic() * 1000
+        if self._measured_ms is None or now_ms - self._measured_ms >= JUST_MEASURED_MS:
+            self._doubted = True
+
     async def ensure_trusted(self, fetch: Fetch) -> None:
         """Measures if need be. Raises ExchangeUnavailable where that does not make it trustworthy."""
         async with self._measuring:
@@ -113,6 +121,7 @@ class ExchangeClock:
         believed = len(agreeing) >= needed
         if believed:
             self._offset_ms, self._doubted = best.offset_ms, False
+            self._measured_ms = self._monotonic() * 1000
         return Measurement(believed=believed, moved_ms=int(moved_ms), round_trip_ms=int(best.round_trip_ms))
 
     async def _take_samples(self, fetch: Fetch) -> Sequence[Sample]:

@@ -152,6 +152,9 @@ def _sums(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
         except Nonsense as exc:
             odd.append(exc)
             found[name] = None
+    if (found["ltv"] or 0) >= IMPLAUSIBLE_LTV:
+        odd.append(Nonsense(f"its ltv is {found['ltv']}, which no loan can have"))
+        found["ltv"] = None
     ltv, debt, counted = found["ltv"], found["totalDebt"], found["totalCollateral"]
     if len(odd) > 1:
         raise odd[0]

@@ -5,16 +5,20 @@ Which exceptions prove that nothing was sent is aiohttp's business, so it is dec
 
 from __future__ import annotations
 
+import asyncio
 import encodings.idna  # noqa: F401 - the first TLS handshake would import it, in the middle of a send
 import errno
 from collections.abc import Mapping
+from typing import Self
 
 import aiohttp
+from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
 from ltv_guard import __version__
 from ltv_guard.adapters.bybit.answers import BANNED, Answer, Passing
+from ltv_guard.adapters.bybit.fields import clean
 from ltv_guard.core.errors import WriteNotSent, WriteOutcomeUnknown
 
 LARGEST_READ = 8 * 1024 * 1024
@@ -42,16 +46,20 @@ class Transport:
         self._writes: aiohttp.ClientSession | None = None
         self._closed = False
 
-    async def get(self, path: str, query: str, headers: Mapping[str, str]) -> Answer:
-        """Raises Passing for whatever keeps an answer from arriving."""
+    async def get(
+        self, path: str, query: str, headers: Mapping[str, str], *, largest: int | None = None
+    ) -> Answer:
+        """At most `largest` bytes of an answer. Raises Passing for whatever keeps one from arriving."""
         if self._closed:
             raise Passing(f"{path}: the connection to the exchange is closed")
         try:
             if self._reads is None:
                 self._reads = self._session(aiohttp.TCPConnector(ttl_dns_cache=DNS_KEPT_S))
             target = self._url(f"{path}?{query}" if query else path)
-            async with self._reads.get(target, headers=headers, allow_redirects=False) as response:
-                return await _read(response, LARGEST_READ)
+            fresh = {**headers, "Cache-Control": "no-cache"}
+            async with self._reads.get(target, headers=fresh, allow_redirects=False) as response:
+                most = LARGEST_READ if largest is None else min(largest, LARGEST_READ)
+                return await _read(response, most)
         except Exception as exc:  # whatever it is (no thread to look a name up): it costs this read, no more
             raise Passing(f"{path}: {_words(exc)}", mend=_mend(exc)) from exc
 
@@ -100,12 +108,29 @@ class Transport:
             timeout=self._timeout,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Response,
             headers={"User-Agent": f"ltv-guard/{__version__}"},
         )
 
     def _url(self, target: str) -> URL:
         # `encoded`: yarl would write %2C as a comma, and the bytes sent would not be those that were signed.
         return URL(self._rest_url + target, encoded=True)
+
+
+class _Response(aiohttp.ClientResponse):
+    """Knows the connection that it came over, also once that is free for the next request."""
+
+    wire: asyncio.BaseTransport | None = None
+
+    async def start(self, connection: Connection) -> Self:
+        self.wire = connection.transport
+        await super().start(connection)
+        return self
+
+    def hang_up(self) -> None:
+        """A connection that brought the answer to another request would bring more of them."""
+        if self.wire is not None:
+            self.wire.close()
 
 
 def _timeout(total_s: float) -> aiohttp.ClientTimeout:
@@ -127,7 +152,12 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> Answer:
                 response.close()
                 raise TooLarge(f"the answer is larger than {largest} bytes")
             chunks.append(chunk)
-    return Answer(status=response.status, body=b"".join(chunks), headers=CIMultiDict(response.headers))
+    return Answer(
+        status=response.status,
+        body=b"".join(chunks),
+        headers=CIMultiDict(response.headers),
+        hang_up=response.hang_up if isinstance(response, _Response) else lambda: None,
+    )
 
 
 # The first that fits: some of these are kinds of others.
@@ -165,7 +195,7 @@ def _words(exc: BaseException) -> str:
     """An exception for the log: aiohttp's timeouts come without a message."""
     if isinstance(exc, OSError) and exc.errno in NO_DESCRIPTORS:
         return f"{NO_DESCRIPTORS[exc.errno]} has no file descriptor left"
-    text = " ".join(str(exc).split())
+    text = clean(exc)
     if isinstance(exc, TimeoutError) and not text:
         return "no answer in time"
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__

@@ -379,6 +379,44 @@ async def test_a_history_row_that_makes_no_sense_is_never_left_out_but_doubted(
     assert [told.row for told in legacy._client.oddities.current()] == ["2", nameless.name]
 
 
+@pytest.mark.case(43)
+async def test_pages_that_are_too_large_together_are_not_read_to_their_end(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    def endless(seen: Seen) -> web.Response:
+        number = int(seen.params.get("cursor", "0"))
+        found = page([order(number)], str(number + 1)) | {"padding": "x" * 7_000_000}
+        return web.json_response({"retCode": 0, "result": found})
+
+    exchange.handlers[ORDERS] = endless
+    with pytest.raises(ExchangeUnavailable, match="larger than"):
+        await legacy.loans()
+    assert len(exchange.requests(ORDERS)) <= 7
+
+
+@pytest.mark.case(43)
+async def test_a_cursor_of_absurd_size_is_not_sent_back(exchange: Exchange, legacy: LegacyLoans) -> None:
+    exchange.answer(ORDERS, page([order(1)], "x" * 2_000_000))
+    with pytest.raises(ExchangeUnavailable, match="longer than 1024 bytes"):
+        await legacy.loans()
+    assert len(exchange.requests(ORDERS)) == 1
+
+
+@pytest.mark.case(44)
+async def test_pages_that_take_too_long_together_are_not_read_to_their_end(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    def slow(seen: Seen) -> web.Response:
+        time.seconds += 2
+        number = int(seen.params.get("cursor", "0"))
+        return web.json_response({"retCode": 0, "result": page([row(number, NOW_MS)], str(number + 1))})
+
+    exchange.handlers[HISTORY] = slow
+    with pytest.raises(ExchangeUnavailable, match="together took longer than 16 s"):
+        await legacy.history(DAY_AGO_MS)
+    assert len(exchange.requests(HISTORY)) == 8
+
+
 @pytest.mark.case(6)
 async def test_a_list_that_is_null_is_empty(exchange: Exchange, legacy: LegacyLoans) -> None:
     exchange.answer(ORDERS, {"list": None, "nextPageCursor": None})
