@@ -204,3 +204,19 @@ async def test_a_history_without_end_has_a_deadline_as_a_whole(open_a_world: Ope
             world.exchange.clear_faults()
             await world.until_settled_at_target()
         await world.judge()
+
+
+@pytest.mark.case(53)
+@pytest.mark.parametrize("coins", ["13000000000000.12345678", "13000000000000000000000.12345678"])
+async def test_an_amount_of_any_size_is_added_to_the_step(open_a_world: OpenWorld, coins: str) -> None:
+    scenario = scenario_of(D(38000))
+    scenario["market"]["coins"]["TINY"] = {"path": [[0, "0.03"]]}
+    scenario["users"][USER]["funding"] = {"TINY": str(D(coins) * 2)}
+    owed = str((D(coins) * D("0.03") * D("0.77")).quantize(D("0.01")))
+    scenario["users"][USER]["orders"][0] |= {"collateral_coin": "TINY", "collateral": coins, "debt": owed}
+    async with open_a_world(scenario) as world:
+        async with world.guarded():
+            await world.until_settled_at_target()
+        (row,) = world.effects()
+        assert row.amount.as_tuple().exponent == -8
+        await world.judge()
