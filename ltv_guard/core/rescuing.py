@@ -64,7 +64,24 @@ def _coins_for_a_rescue(
     if best is not None and best.gain >= need.least:
         return None
     moved = decide_transfer(need, purse, waiting)
-    return moved if moved.direction is Direction.TRANSFER else None
+    if moved.direction is not Direction.TRANSFER:
+        return None
+    held = facts.loan.collateral_in(moved.coin or "")
+    step = held.step if held is not None else Decimal(0)
+    amount = moved.amount * _share_before(facts.loan, facts.open_intents[0])
+    amount = whole_steps(amount, step) if step else amount
+    return replace(moved, amount=amount, ceiling=amount) if amount > 0 else None
+
+
+def _share_before(loan: Loan, first: Intent) -> Decimal:
+    """What an open add has left of the collateral that its coins are shown in: its LTV may be from before.
+
+    New coins beside an old LTV ask for that much more than is needed.
+    """
+    held = loan.collateral_in(first.coin)
+    if first.direction is not Direction.ADD or held is None or not 0 < first.coins_before < held.amount:
+        return Decimal(1)
+    return min(Decimal(1), max(first.coins_before, held.amount - first.amount) / held.amount)
 
 
 def _rescue(

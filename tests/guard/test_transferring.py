@@ -394,3 +394,17 @@ async def test_the_funding_wallet_is_no_loan() -> None:
     await cycles(moving(world, journal), world, 5)
     assert world.sent[0].key == LoanKey(Product.FUNDING, "BTC")
     assert REPAY not in sent(world)
+
+
+async def test_no_more_is_moved_for_a_rescue_where_an_open_add_shows_and_its_ltv_does_not() -> None:
+    """Found by the state machine: 0.25109 BTC were moved where 0.24615 were needed."""
+    world, journal = a_world(pool="0.81", wallet="0.02", unified="50"), MemoryJournal()
+    needed = Decimal("0.81") / Decimal("0.65") - 1
+    world.row_lag_ms = 4_500
+    for old_ltv_ms in (0, 0, 2_000):
+        journal = MemoryJournal.restored(journal.snapshot())
+        world.old_ltv_ms = old_ltv_ms
+        await a_guard(world, journal, transfers=MOVES).cycle()
+        world.advance(500)
+    moved = [item.amount for item in world.sent if item.direction is TRANSFER]
+    assert sum(moved) <= needed + Decimal("0.0005")
