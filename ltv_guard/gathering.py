@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from ltv_guard.core.decisions import AccountFacts, LoanFacts
+from ltv_guard.core.defects import Defect, attempt
 from ltv_guard.core.freshness import FRESH, Freshness, doubted_coins, judge, shows_before
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Channel, Direction, Kind, Loan, LoanKey, Moment, Product, RowStatus
+from ltv_guard.core.plausibility import (
+    Bearing,
+    as_it_reckons,
+    bearing,
+    hides_a_breach,
+    lifts_limits,
+    may_release,
+)
+from ltv_guard.core.quotes import Quotes, implied_prices, quoted
 from ltv_guard.core.rules import Rulebook, thresholds
 from ltv_guard.core.settlement import shown_coins, window_is_over
+from ltv_guard.defects import Defects
+from ltv_guard.last_known import LastKnown
 from ltv_guard.memory import DAY_MS, Memory
 from ltv_guard.ports import Episode
 from ltv_guard.sight import GuardOptions, Sight
@@ -22,10 +34,24 @@ LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer i
 class Gatherer:
     """Gathers the facts of one account."""
 
-    def __init__(self, options: GuardOptions, rulebook: Rulebook, memory: Memory) -> None:
+    def __init__(
+        self,
+        options: GuardOptions,
+        rulebook: Rulebook,
+        memory: Memory,
+        last_known: LastKnown,
+        defects: Defects,
+    ) -> None:
         self._options = options
         self._rulebook = rulebook
         self._memory = memory
+        self._last_known = last_known
+        self._defects = defects
+
+    @property
+    def intents(self) -> Collection[Intent]:
+        """All that is remembered."""
+        return self._memory.intents.values()
 
     @property
     def horizon_ms(self) -> int:
@@ -36,13 +62,17 @@ class Gatherer:
     def account(self, sight: Sight, now: Moment) -> AccountFacts:
         read_at = sight.wallet_began or now
         on_the_way = self._memory.on_the_way(sight.wallet, read_at, longest_ms=self.echo_ms)
+        quotes = self.quotes(sight, now)
+        prices = None if quotes is None else quotes.prices
         return AccountFacts(
-            loans=tuple(self._loan(loan, sight, now) for loan in sight.loans),
+            loans=tuple(self._loan(loan, sight, prices, now) for loan in sight.loans),
             wallet=sight.wallet,
+            wallet_is_old=sight.wallet_is_old,
             wallet_unread=sight.unread_coins(sight.wallet),
             unified_unread=sight.unread_coins(sight.unified),
             unified=sight.unified,
-            prices=sight.prices,
+            prices=prices,
+            doubted_prices=frozenset() if quotes is None else quotes.doubted,
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
             on_the_way=on_the_way,
@@ -56,8 +86,56 @@ class Gatherer:
             transferred_24h=self._memory.spent_24h(Direction.TRANSFER, now),
         )
 
-    def _loan(self, loan: Loan, sight: Sight, now: Moment) -> LoanFacts:
+    def quotes(self, sight: Sight, now: Moment) -> Quotes | None:
+        """What the coins of the loans are worth; None before prices were asked for, or where none tells."""
+        if sight.wallet_began is None:
+            return None
+        found = attempt("prices", lambda: self._quotes(sight, now))
+        if isinstance(found, Defect):
+            self._defects.tell(found)
+            return None if sight.prices is None else Quotes(prices=sight.prices)
+        return found
+
+    def _quotes(self, sight: Sight, now: Moment) -> Quotes | None:
+        implied: dict[str, Decimal] = {}
+        for loan in sight.loans:
+            implied |= implied_prices(loan)
+        if sight.prices is None:
+            return Quotes(prices=implied) if implied else None
+        coins = {item.coin for loan in sight.loans for item in loan.collateral}
+        coins |= {item.coin for loan in sight.loans for item in loan.debts}
+        read = {coin: price for coin, price in sight.prices.items() if coin in coins}
+        again = sight.prices_again
+        again = None if again is None else {coin: price for coin, price in again.items() if coin in coins}
+        return quoted(read, again, self._last_known.prices, implied, now.monotonic_ms)
+
+    def _loan(self, loan: Loan, sight: Sight, prices: Mapping[str, Decimal] | None, now: Moment) -> LoanFacts:
+        """The facts of one loan. Those that can be done without are, where an error of ours is in them."""
+        found = attempt("the facts of a loan", lambda: self._facts(loan, sight, prices, now))
+        if not isinstance(found, Defect):
+            return found
+        self._defects.tell(found)
+        own = tuple(intent for intent in sight.open_now if intent.key == loan.key)
+        return LoanFacts(
+            loan=loan,
+            policy=self._rulebook.policy_for(loan),
+            freshness=Freshness(fresh=not self._memory.landed(loan.key, now), why=str(found)),
+            open_intents=own,
+            bearing=Bearing.UNKNOWN,
+            lifts=False,
+            may_release=False,
+        )
+
+    def _facts(
+        self, loan: Loan, sight: Sight, prices: Mapping[str, Decimal] | None, now: Moment
+    ) -> LoanFacts:
         policy = self._rulebook.policy_for(loan)
+        shown, trigger = loan, thresholds(policy, loan).trigger
+        hidden = hides_a_breach(loan, prices, trigger)
+        before = sight.before.get(loan.key)
+        if hidden and before is not None and hides_a_breach(before, prices, trigger):
+            loan = as_it_reckons(loan, prices)
+            hidden = False
         began = sight.asked_at(loan.key)
         episode = sight.episodes.get(loan.key)
         own = tuple(intent for intent in sight.open_now if intent.key == loan.key)
@@ -68,6 +146,10 @@ class Gatherer:
             loan=loan,
             policy=policy,
             freshness=fresh,
+            bearing=bearing(shown, prices),
+            lifts=loan is shown and lifts_limits(loan, before, prices, thresholds(policy, loan).emergency),
+            may_release=loan is shown and may_release(loan, before, prices),
+            hides_breach=hidden,
             open_intents=own,
             window_over=window_over,
             settling=not window_over if own else not (fresh.fresh or doubted_for_long),

@@ -9,20 +9,27 @@ from dataclasses import replace
 import structlog
 
 from ltv_guard.conditions import Conditions
-from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
+from ltv_guard.contradictions import Contradictions
+from ltv_guard.core.decisions import AccountFacts, Cause, Decision, EpisodeChange
+from ltv_guard.core.defects import Defect
 from ltv_guard.core.errors import (
     AlreadyOpen,
     ExchangeUnavailable,
+    JournalUnavailable,
     NeedsHuman,
     WriteOutcomeUnknown,
     WriteRejected,
 )
 from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, Kind, Moment, Owner, Product
+from ltv_guard.core.loans import Direction, Kind, LoanKey, Moment, Owner, Product
 from ltv_guard.core.policy import decide
 from ltv_guard.core.releasing import within_maximum
+from ltv_guard.core.rereading import asks_for_another_read, asks_for_other_prices
 from ltv_guard.core.rules import Rulebook
+from ltv_guard.core.urgency import is_at_emergency
+from ltv_guard.defects import Defects
 from ltv_guard.gathering import Gatherer
+from ltv_guard.last_known import LastKnown
 from ltv_guard.matching import Matcher
 from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
@@ -46,6 +53,7 @@ from ltv_guard.sight import GuardOptions, Outcome, Sight, TooOld
 from ltv_guard.slowness import Slowness
 from ltv_guard.standing import Standing
 
+WAITING = "the journal is new or restored: waiting for what an earlier one may have sent"
 LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adjustments
 READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
 
@@ -97,8 +105,11 @@ class Guard:
             self._take_over(after)
         self._waits = False
         self._lock = asyncio.Lock()
-        self._gatherer = Gatherer(options, rulebook, self._memory)
         self._notices = Notices(lambda: clock.now().monotonic_ms)
+        self._defects = Defects(self._notices)
+        self._last_known = LastKnown() if after is None else after._last_known  # noqa: SLF001 - its own kind
+        self._contradictions = Contradictions(self._notices)
+        self._gatherer = Gatherer(options, rulebook, self._memory, self._last_known, self._defects)
         self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
         self._slowness = Slowness(self._notices, longest_ms=options.max_snapshot_age_ms)
         self._standing = Standing(options, account, clock, self._report, claim)
@@ -125,6 +136,8 @@ class Guard:
             report=self._report,
             conditions=Conditions(rulebook, self._memory, self._notices),
             notices=self._notices,
+            last_known=self._last_known,
+            defects=self._defects,
         )
 
     async def cycle(self) -> Outcome:
@@ -137,11 +150,15 @@ class Guard:
                 try:
                     outcome, withheld = await self._cycle()
                 finally:
-                    self._report.oddities(self._oddities())
-                self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
+                    with self._defects.contained("reporting oddities"):
+                        self._report.oddities(self._oddities())
+                with self._defects.contained("reporting the cycle"):
+                    self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
                 if not (outcome.left_open or self._stopping()):  # it must not hold up what is under way
-                    await self._standing.look_again()
-                    await self._compare_settings(outcome)
+                    with self._defects.contained("looking at the key"):
+                        await self._standing.look_again()
+                    with self._defects.contained("comparing the settings"):
+                        await self._compare_settings(outcome)
             return outcome
 
     async def _compare_settings(self, outcome: Outcome) -> None:
@@ -183,11 +200,23 @@ class Guard:
         decisions = await self._decide(sight)
         sight.withheld = await self._withheld(sight)
         if self.options.live:
-            await self._keep_episodes(owner, sight, decisions)
-        self._report.decisions(decisions, sight.withheld)
-        self._report.doubts(decisions, self._clock.now(), 2 * self._gatherer.echo_ms)
+            with self._defects.contained("keeping episodes"):
+                await self._keep_episodes(owner, sight, decisions)
+        self._tell(sight, decisions)
         actions = await self._act(owner, sight, decisions) if sight.withheld is None else 0
         return self._conclude(sight, decisions, actions), sight.withheld
+
+    def _tell(self, sight: Sight, decisions: tuple[Decision, ...]) -> None:
+        """Words only: no error in them may cost a loan its help."""
+        for decision in decisions:
+            for defect in decision.defects:
+                self._defects.tell(defect)
+            with self._defects.contained("reporting a decision"):
+                self._report.decisions([decision], sight.withheld)
+            with self._defects.contained("reporting a contradiction"):
+                self._contradictions.contradiction(decision, sight.prices_again or sight.prices)
+        with self._defects.contained("reporting doubts"):
+            self._report.doubts(decisions, self._clock.now(), 2 * self._gatherer.echo_ms)
 
     def _conclude(self, sight: Sight, decisions: tuple[Decision, ...], actions: int) -> Outcome:
         """What came of it, and how soon to look again."""
@@ -199,7 +228,11 @@ class Guard:
             decision.breach and (decision.cause in waiting or (decision.acts and not self._trusted))
             for decision in decisions
         )
-        self.busy = bool(sight.open_intents or actions) or any(d.needs_a_closer_look for d in decisions)
+        # What is withheld is not sent sooner for looking more often; what waits for time alone may be.
+        held_up = sight.withheld is not None and self._is_lasting(sight.withheld)
+        self.busy = bool(sight.open_intents or actions) or (
+            not held_up and any(d.needs_a_closer_look for d in decisions)
+        )
         return Outcome(
             loans=len(sight.loans),
             actions=actions,
@@ -210,6 +243,9 @@ class Guard:
             set_aside=tuple(item for book in sight.books.values() for item in book.set_aside),
             decisions=decisions,
         )
+
+    def _is_lasting(self, withheld: str) -> bool:
+        return withheld != WAITING
 
     async def know_ourselves(self) -> Owner | None:
         """Whose key this is: intents belong to the exchange's user. None while the exchange does not say."""
@@ -231,20 +267,55 @@ class Guard:
         self._memory.remember(intents)
         intents = await self._settler.take_over(intents)
         await self._observer.read_what_settles(sight, intents, trusted=self._trusted)
-        sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
+        sight.open_intents = intents  # after an error of ours in settling they stay open
+        with self._defects.contained("settling"):
+            sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
         sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
 
     # Decide: the facts of every loan, then one pure function.
 
     async def _decide(self, sight: Sight) -> tuple[Decision, ...]:
-        decisions = decide(self._gatherer.account(sight, self._clock.now()))
+        account, decisions = self._decisions(sight)
         if any(decision.needs_a_closer_look for decision in decisions):
-            await self._observer.look_closer(sight)
-            sight.open_intents = await self._settler.settle_by_coins(
-                sight.open_intents, sight.books, sight.wallet
-            )
-            decisions = decide(self._gatherer.account(sight, self._clock.now()))
+            emergency = any(is_at_emergency(facts) for facts in account.loans)
+            await self._observer.look_closer(sight, emergency=emergency)
+            with self._defects.contained("settling by what the coins show"):
+                wallet = None if sight.wallet_is_old else sight.wallet
+                sight.open_intents = await self._settler.settle_by_coins(
+                    sight.open_intents, sight.books, wallet
+                )
+            account, decisions = self._decisions(sight)
+            if await self._read_again(sight, account, decisions):
+                account, decisions = self._decisions(sight)
+            with self._defects.contained("remembering prices"):
+                self._learn_prices(sight)
         return decisions
+
+    def _decisions(self, sight: Sight) -> tuple[AccountFacts, tuple[Decision, ...]]:
+        account = self._gatherer.account(sight, self._clock.now())
+        return account, decide(account)
+
+    async def _read_again(self, sight: Sight, account: AccountFacts, decisions: Sequence[Decision]) -> bool:
+        """What one read alone says is read again before it is acted on, if it is out of the ordinary."""
+        facts_of = {facts.loan.key: facts for facts in account.loans}
+        odd = [item for item in decisions if asks_for_another_read(facts_of[item.loan.key], item)]
+        quotes = self._gatherer.quotes(sight, self._clock.now())
+        parted = frozenset() if quotes is None else quotes.parted
+        prices = any(asks_for_other_prices(item.loan, item, parted) for item in decisions)
+        if not odd and not prices:
+            return False
+        keys = [item.loan.key for item in odd]
+        await self._observer.look_twice(sight, keys, prices=prices or bool(odd))
+        with self._defects.contained("reporting what was read again"):
+            self._contradictions.read_again(sight.before, sight.loans)
+        return True
+
+    def _learn_prices(self, sight: Sight) -> None:
+        now = self._clock.now()
+        quotes = self._gatherer.quotes(sight, now)
+        if quotes is not None and sight.prices is not None:
+            self._contradictions.prices(quotes, self._last_known.prices)
+            self._last_known.saw_prices(quotes, now)
 
     async def _keep_episodes(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> None:
         now_ms = self._clock.now().exchange_ms
@@ -265,7 +336,8 @@ class Guard:
         pauses = await self._journal.pauses()
         self._heed_restorations()
         pause = next((item for item in pauses if item.account in {None, self.options.account}), None)
-        self._report.paused(pause)
+        with self._defects.contained("reporting a pause"):
+            self._report.paused(pause)
         human = await self._standing.why_not()
         if not self.options.live:
             return "dry_run"
@@ -274,7 +346,7 @@ class Guard:
         if human is not None:
             return f"needs a human: {human}"
         if not self._trusted and not self._window_has_passed(sight):
-            return "the journal is new or restored: waiting for what an earlier one may have sent"
+            return WAITING
         return None
 
     def _heed_restorations(self) -> None:
@@ -352,14 +424,21 @@ class Guard:
                 intent = await self._plan(owner, sight, decision)
                 if intent is None:
                     return 0
-                if sight.wallet is not None and intent.coin in sight.wallet:
-                    self._memory.wallet_before[intent.intent_id] = sight.wallet[intent.coin]
+                shown = None if sight.wallet_is_old else sight.wallet
+                if shown is not None and intent.coin in shown:
+                    self._memory.wallet_before[intent.intent_id] = shown[intent.coin]
                 sight.begun[intent.intent_id] = intent
                 facts_began = self._facts_began(sight, decision)
                 after, refusal = await self._sender.send(intent, self._paths[intent.channel], facts_began)
                 sight.begun[intent.intent_id] = after
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
                 log.warning("adjustment_put_off", why=str(error))
+                return 0
+            except JournalUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the next coin, or kind of help, has its turn
+                self._defects.tell(Defect(what=f"sending: {decision.direction}", error=error))
+                self._refuse_for_defect(decision, error)
                 return 0
             self._memory.remember([after])
             if isinstance(refusal, WriteRejected | WriteOutcomeUnknown):
@@ -377,6 +456,14 @@ class Guard:
             sight.too_old.append(TooOld(decision, age_ms))
             return True
         return False
+
+    def _refuse_for_defect(self, decision: Decision, error: Exception) -> None:
+        if decision.direction is None or decision.coin is None:
+            return
+        transfer = decision.direction is Direction.TRANSFER
+        key = LoanKey(Product.FUNDING, decision.coin) if transfer else decision.loan.key
+        why = f"an error of ours ({type(error).__name__})"
+        self._memory.refuse(key, decision.direction, decision.coin, why, self._clock.now(), lasting=True)
 
     async def _plan(self, owner: Owner, sight: Sight, decision: Decision) -> Intent | None:
         if decision.direction is Direction.REDUCE:

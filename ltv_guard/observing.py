@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import TypeVar
 
 import structlog
@@ -13,8 +14,10 @@ from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Channel, History, Kind, LoanKey, Product
 from ltv_guard.core.rules import Rulebook
+from ltv_guard.defects import Defects
 from ltv_guard.gathering import Gatherer
 from ltv_guard.history_reads import HistoryReads
+from ltv_guard.last_known import LastKnown
 from ltv_guard.memory import DAY_MS
 from ltv_guard.notices import Notices
 from ltv_guard.ports import AccountExchange, Clock, LoanExchange, WritePath
@@ -46,6 +49,8 @@ class Observer:
         report: Reporter,
         conditions: Conditions,
         notices: Notices,
+        last_known: LastKnown,
+        defects: Defects,
     ) -> None:
         self._options = options
         self._account = account
@@ -58,6 +63,8 @@ class Observer:
         self._report = report
         self._conditions = conditions
         self._notices = notices
+        self._last_known = last_known
+        self._defects = defects
         self._history_reads = HistoryReads(
             self._read_history,
             clock,
@@ -77,12 +84,14 @@ class Observer:
                 book = await exchange.loans()
             except (ExchangeUnavailable, NeedsHuman) as error:
                 self._report.blind(exchange.product, str(error))
-            else:
+                return
+            sight.books[exchange.product] = book
+            sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))
+            with self._defects.contained("reporting the loans"):
                 self._report.recovered(exchange.product)
                 self._report.book(book)
+            with self._defects.contained("ends and terms of the loans"):
                 self._conditions.look(book, self._clock.now())
-                sight.books[exchange.product] = book
-                sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))
 
         await asyncio.gather(*(read(exchange) for exchange in self._products.values()))
 
@@ -117,32 +126,33 @@ class Observer:
         ]
         await self._read_histories(sight, needed, intents)
 
-    async def look_closer(self, sight: Sight) -> None:
-        """Something may have to be done: what a quiet cycle does without. All of it at once."""
-        now = self._clock.now()
-        doubted = any(not self._gatherer.freshness(loan, sight, now).fresh for loan in sight.loans)
-        reads = [
-            self._look_into_wallets(sight),
+    async def look_closer(self, sight: Sight, *, emergency: bool) -> None:
+        """Something may have to be done: what a quiet cycle does without. All of it at once.
+
+        An emergency waits a moment for the wallet and for prices, and then goes by what was last known.
+        """
+        spare = self._last_known.wallet(self._gatherer.intents) if emergency else None
+        orders_only = all(loan.totals is None for loan in sight.loans)
+        await asyncio.gather(
+            self._look_into_wallets(sight, spare),
+            self._look_at_prices(sight, wait_s=self._options.short_wait_s if orders_only else None),
             self._read_histories(sight, self.own_channels(sight.books.keys()) - sight.asked, ()),
-        ]
-        if doubted or any(loan.totals is not None for loan in sight.loans):
-            reads.append(self._look_at_prices(sight))
-        await asyncio.gather(*reads)
+        )
         await self._read_again_if_old(sight)
 
-    async def _look_into_wallets(self, sight: Sight) -> None:
+    async def _look_into_wallets(self, sight: Sight, spare: Mapping[str, Decimal] | None) -> None:
         coins = {item.coin for loan in sight.loans for item in loan.collateral if not item.unread}
         owed = {debt.coin for loan in sight.loans for debt in loan.debts} if self._rulebook.repays else set()
         sight.wallet_began = self._clock.now()
         sight.asked_coins = frozenset(coins | owed)
-        reads = [self._read("wallet", self._account.wallet(coins | owed))]
+        reads = [self._read_wallet(sight, spare)]
         if self._rulebook.transfers.enabled:
-            reads.append(self._read("unified", self._account.unified(coins)))
-        sight.wallet, *unified = await asyncio.gather(*reads)
-        sight.unified = unified[0] if unified else None
+            reads.append(self._read_unified(sight, coins))
+        await asyncio.gather(*reads)
 
-    async def _look_at_prices(self, sight: Sight) -> None:
-        sight.prices = await self._read("prices", self._account.prices())
+    async def _look_at_prices(self, sight: Sight, *, wait_s: float | None) -> None:
+        """Orders do without where they take long: an amount of collateral needs no price."""
+        sight.prices = await self._read("prices", self._account.prices(), wait_s=wait_s)
 
     async def _read_again_if_old(self, sight: Sight) -> None:
         """A loan as it was before an adjustment that had been shown: another place may answer next."""
@@ -153,6 +163,47 @@ class Observer:
                 return
             self._report.shown_as_before(back)
             await asyncio.gather(*(self.read_again(sight, loan.key) for loan in back))
+
+    async def _read_wallet(self, sight: Sight, spare: Mapping[str, Decimal] | None) -> None:
+        """The Funding wallet; `spare`, an older reading of it, where it does not come at once."""
+        wait_s = None if spare is None else self._options.short_wait_s
+        wallet = await self._read("wallet", self._account.wallet(sight.asked_coins), wait_s=wait_s)
+        if wallet is not None:
+            self._last_known.saw_wallet(wallet, sight.wallet_began or self._clock.now())
+            sight.wallet = wallet
+            if self._notices.ended("old wallet"):
+                log.info("wallet_fresh_again")
+        elif spare is not None:
+            sight.wallet, sight.wallet_is_old = spare, True
+            age_ms = self._last_known.wallet_age_ms(self._clock.now()) or 0
+            self._notices.once(
+                "old wallet",
+                "warning",
+                "wallet_not_fresh",
+                why="the Funding wallet does not answer; in an emergency its last balance counts",
+                seconds=age_ms // 1000,
+            )
+
+    async def _read_unified(self, sight: Sight, coins: Collection[str]) -> None:
+        sight.unified = await self._read("unified", self._account.unified(coins))
+
+    async def look_twice(self, sight: Sight, keys: Collection[LoanKey], *, prices: bool) -> None:
+        """One more look at loans and prices before something odd is acted on: a round trip, not a poll.
+
+        A loan that can't be read again stays as it is; its first read is then all that is known.
+        """
+        reads = [self._look_twice_at(sight, key) for key in keys]
+        if prices:
+            reads.append(self._read_prices_again(sight))
+        await asyncio.gather(*reads)
+
+    async def _look_twice_at(self, sight: Sight, key: LoanKey) -> None:
+        first = next((loan for loan in sight.loans if loan.key == key), None)
+        if await self.read_again(sight, key) and first is not None:
+            sight.before[key] = first
+
+    async def _read_prices_again(self, sight: Sight) -> None:
+        sight.prices_again = await self._read("prices again", self._account.prices(again=True))
 
     async def _read_histories(
         self, sight: Sight, channels: Collection[Channel], intents: Sequence[Intent]
@@ -182,10 +233,14 @@ class Observer:
     async def _read_history(self, channel: Channel, since_ms: int) -> History | None:
         return await self._settler.read_history(self._paths[channel], channel, since_ms)
 
-    async def _read(self, what: str, reading: Awaitable[T]) -> T | None:
-        """What was read; None, and said once, where it could not be."""
+    async def _read(self, what: str, reading: Awaitable[T], *, wait_s: float | None = None) -> T | None:
+        """What was read; None, and said once, where it could not be, or not within `wait_s`."""
         try:
-            found = await reading
+            async with asyncio.timeout(wait_s):
+                found = await reading
+        except TimeoutError:
+            self._notices.once(what, "warning", "read_failed", what=what, why=f"no answer within {wait_s} s")
+            return None
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._notices.once(what, "warning", "read_failed", what=what, why=str(error))
             return None

@@ -106,8 +106,8 @@ class AccountExchange(Protocol):
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         """The same of the Unified account."""
 
-    async def prices(self) -> Mapping[str, Decimal]:
-        """USD per coin. Raises ExchangeUnavailable."""
+    async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
+        """USD per coin; `again`: not those of a moment ago. Raises ExchangeUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.
 # What is told of a loan, and forgotten once it is gone.
 OF_A_LOAN = (
     *("amount", "decision", "pulled_in", "short"),
-    *("unanswered", "doubted", "old", "aside", "additions"),
+    *("unanswered", "doubted", "old", "aside", "additions", "contradicted"),
 )
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
 # The beginnings of why nothing may be sent, as one word each.
@@ -268,8 +268,10 @@ class Reporter:
             "reachable_ltv": decision.reachable_ltv,
             "ltv": decision.loan.ltv,
         }
+        if decision.cause is Cause.LOST:
+            details["why"] = decision.reason
         state = tuple(map(_without_amount, decision.held_back))
-        if decision.cause is Cause.SHORT:
+        if decision.cause in {Cause.SHORT, Cause.LOST}:
             self._notices.grave(topic, state, "protection_short", **details)
         elif decision.missing > 0:
             if self._notices.changed(("less", topic), state):

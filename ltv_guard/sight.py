@@ -17,7 +17,8 @@ from ltv_guard.ports import Episode
 class GuardOptions:
     """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to.
 
-    `transfers`: coins may be moved here from the Unified account.
+    `transfers`: coins may be moved here from the Unified account. `short_wait_s`: how long an emergency waits
+    for wallet and prices, where there is something else to go by.
     """
 
     account: str
@@ -30,6 +31,7 @@ class GuardOptions:
     patience: Patience = field(default_factory=Patience)
     continuous: bool = True
     transfers: bool = False
+    short_wait_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,8 @@ class TooOld:
 class Sight:
     """What one cycle has read so far, and what it has written down since (`begun`, by intent id).
 
-    `sweep_ms`: how long the slowest product's whole read took.
+    `before`: loans as they were before they were read again. `sweep_ms`: how long the slowest product's whole
+    read took.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -71,9 +74,12 @@ class Sight:
     episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
     wallet: Mapping[str, Decimal] | None = None
     wallet_began: Moment | None = None
+    wallet_is_old: bool = False
     asked_coins: frozenset[str] = frozenset()
     unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
+    prices_again: Mapping[str, Decimal] | None = None
+    before: dict[LoanKey, Loan] = field(default_factory=dict)
     withheld: str | None = None
     begun: dict[str, Intent] = field(default_factory=dict)
     sweep_ms: int = 0

@@ -382,6 +382,7 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
             max_reduction_ratio=Decimal(policy.limits.max_reduction_ratio),
             max_add=dict(policy.limits.max_add),
             emergency_ltv=policy.limits.emergency_ltv,
+            feed_lost=policy.limits.feed_lost,
         ),
     )
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from ltv_guard.core.defects import Defect
 from ltv_guard.core.freshness import FRESH, Freshness
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Direction, Kind, Loan
+from ltv_guard.core.plausibility import Bearing
 from ltv_guard.core.rules import LoanPolicy, TransferRules, WalletRules
 
 UNLIMITED = Decimal("Infinity")
@@ -26,11 +28,13 @@ class Cause(StrEnum):
     OPEN_INTENT = "open_intent"
     RESCUED = "rescued"
     NOT_FRESH = "not_fresh"
+    NOT_BORNE_OUT = "not_borne_out"
     COOLDOWN = "cooldown"
     WALLET_UNREAD = "wallet_unread"
     TRANSFER = "transfer"
     REPAY = "repay"
     SHORT = "short"
+    LOST = "lost"
     AT_TARGET = "at_target"
     LOW = "low"
     RELEASE_WAITS = "release_waits"
@@ -55,11 +59,19 @@ class LoanFacts:
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
     collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take
     at the next try. `shunned`: those refused within a minute. `at_least`: less was below a minimum.
+
+    `bearing`: whether its own amounts and prices bear its LTV out; `lifts`: whether an emergency LTV counts
+    as one, so that reserve, daily cap and cooldown no longer hold; `may_release`: whether a low one is
+    believed; `hides_breach`: all else that is known of the loan says that it is above its trigger.
     """
 
     loan: Loan
     policy: LoanPolicy
     freshness: Freshness = FRESH
+    bearing: Bearing = Bearing.BORNE_OUT
+    lifts: bool = True
+    may_release: bool = True
+    hides_breach: bool = False
     open_intents: tuple[Intent, ...] = ()
     window_over: bool = False
     rescued: bool = False
@@ -85,6 +97,8 @@ class LoanFacts:
 class AccountFacts:
     """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read.
 
+    `wallet_is_old`: it is that of an earlier read, less what was spent since: good enough for an emergency.
+    `doubted_prices`: coins whose price has parted from the last one, or has nothing to be compared with.
     `unified`: what can leave the Unified account, None where it was not read or may not be used.
     `..._unread`: coins whose balance there could not be read, though that of others could.
     `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
@@ -94,6 +108,8 @@ class AccountFacts:
 
     loans: tuple[LoanFacts, ...]
     wallet: Mapping[str, Decimal] | None
+    wallet_is_old: bool = False
+    doubted_prices: Collection[str] = ()
     unified: Mapping[str, Decimal] | None = None
     wallet_unread: Collection[str] = ()
     unified_unread: Collection[str] = ()
@@ -115,7 +131,8 @@ class Decision:
 
     `coin` is a collateral coin, or (repay) what is owed. `amount` is before the mark and `ceiling` what it
     may not exceed with it. `held_back` names what kept it smaller or from being made; `reachable_ltv` is
-    where the funds at hand can bring the loan. `missing` coins would be needed beyond them.
+    where the funds at hand can bring the loan. `missing` coins would be needed beyond them. `defects` are
+    errors of ours on the way to it.
     """
 
     loan: Loan
@@ -133,6 +150,8 @@ class Decision:
     missing: Decimal = Decimal(0)
     rescue_of: str | None = None
     episode: EpisodeChange | None = None
+    bearing: Bearing = Bearing.BORNE_OUT
+    defects: tuple[Defect, ...] = ()
 
     @property
     def acts(self) -> bool:
@@ -145,7 +164,7 @@ class Decision:
     @property
     def needs_a_closer_look(self) -> bool:
         """Whether wallet, prices and history are worth reading: a quiet cycle does without."""
-        waits_for_facts = self.cause in {Cause.WALLET_UNREAD, Cause.NOT_FRESH}
+        waits_for_facts = self.cause in {Cause.WALLET_UNREAD, Cause.NOT_FRESH, Cause.NOT_BORNE_OUT}
         return self.acts or self.breach or waits_for_facts or self.episode is not None
 
 
@@ -157,6 +176,7 @@ def hold(
     breach: bool = False,
     emergency: bool = False,
     episode: EpisodeChange | None = None,
+    defects: tuple[Defect, ...] = (),
 ) -> Decision:
     """The decision to do nothing about the loan for now."""
     return Decision(
@@ -167,4 +187,5 @@ def hold(
         breach=breach,
         emergency=emergency,
         episode=episode,
+        defects=defects,
     )

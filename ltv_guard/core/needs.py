@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from ltv_guard.core.decisions import LoanFacts
 from ltv_guard.core.loans import Loan
+from ltv_guard.core.plausibility import Bearing, careful_need
 from ltv_guard.core.rules import Thresholds
 from ltv_guard.core.urgency import is_breach, is_emergency
 from ltv_guard.core.yardstick import Yardstick
@@ -31,6 +32,7 @@ class Need:
 
     @property
     def emergency(self) -> bool:
+        """Whether neither reserve, daily cap nor cooldown hold: an emergency LTV that is believed."""
         return is_emergency(self.facts, self.limits)
 
     @property
@@ -47,3 +49,12 @@ class Need:
     def reason(self) -> str:
         urgency = "emergency: " if self.emergency else ""
         return f"{urgency}LTV {self.loan.ltv:f} against a trigger of {self.limits.trigger:f}"
+
+
+def need_of(facts: LoanFacts, limits: Thresholds, yard: Yardstick) -> Need:
+    """What the loan needs; carefully, where its LTV, amounts and prices contradict each other."""
+    value = yard.missing(limits.target)
+    if facts.bearing is Bearing.CONTRADICTED:
+        careful = careful_need(yard.loan, yard.prices, target=limits.target, lowest=limits.release_trigger)
+        value = min(value, careful) if yard.loan.ltv >= yard.loan.liquidation_ltv else careful
+    return Need(facts=facts, limits=limits, yard=yard, value=value)

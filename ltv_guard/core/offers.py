@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.decisions import UNLIMITED, LoanFacts
+from ltv_guard.core.defects import Defect, attempt
 from ltv_guard.core.loans import Collateral
 from ltv_guard.core.marks import most_above
+from ltv_guard.core.plausibility import STEPS
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.rules import thresholds
-from ltv_guard.core.sizing import whole_steps
+from ltv_guard.core.sizing import whole_steps, whole_steps_up
 from ltv_guard.core.yardstick import Yardstick
 
 CLOSED = "the exchange shows that the platform takes no more of it (colRes 2)"
@@ -22,7 +24,8 @@ class Offer:
     """One coin: `needed` of it brings the loan to its target by itself, `amount` can be added now.
 
     With its mark that is at most `ceiling`; it gains `gain`. Over the whole episode it can bring `reach`.
-    `takes_more`: with more of the coin in the wallet it could bring more.
+    `takes_more`: with more of the coin in the wallet it could bring more. `is_a_step`: no more of it than a
+    part of the need, for its price is in doubt. `defect`: an error of ours, which costs this coin only.
     """
 
     held: Collateral
@@ -33,6 +36,8 @@ class Offer:
     reach: Decimal
     held_back: tuple[str, ...]
     takes_more: bool
+    is_a_step: bool = False
+    defect: Defect | None = None
 
     @property
     def is_enough(self) -> bool:
@@ -50,7 +55,7 @@ def offers(facts: LoanFacts, yard: Yardstick, need: Decimal, purse: Purse, *, em
     its turn once no other coin helps.
     """
     every = [
-        _offer(facts, yard, held, need, purse, emergency=emergency)
+        _offer_or_defect(facts, yard, held, need, purse, emergency=emergency)
         for held in facts.policy.candidates(facts.loan)
     ]
     shunned = {offer.held.coin: CLOSED for offer in every if offer.held.closed} | dict(facts.shunned)
@@ -63,6 +68,30 @@ def offers(facts: LoanFacts, yard: Yardstick, need: Decimal, purse: Purse, *, em
         else offer
         for offer in every
     ]
+
+
+def _offer_or_defect(
+    facts: LoanFacts, yard: Yardstick, held: Collateral, need: Decimal, purse: Purse, *, emergency: bool
+) -> Offer:
+    """The coin's offer; of no use, with the defect, where an error of ours is in it."""
+    found = attempt(
+        f"reckoning with {held.coin}",
+        lambda: _offer(facts, yard, held, need, purse, emergency=emergency),
+    )
+    if not isinstance(found, Defect):
+        return found
+    zero = Decimal(0)
+    return Offer(
+        held=held,
+        needed=UNLIMITED,
+        amount=zero,
+        ceiling=zero,
+        gain=zero,
+        reach=zero,
+        held_back=(str(found),),
+        takes_more=False,
+        defect=found,
+    )
 
 
 def best_of(every: Sequence[Offer]) -> Offer | None:
@@ -115,6 +144,10 @@ def _offer(
     needed, useful = _needed(facts, yard, held, need, least)
     funds = UNLIMITED
     held_back = []
+    step = UNLIMITED
+    if purse.doubts_price_of(facts.loan, coin):
+        step = whole_steps_up(useful / STEPS, held.step)
+        held_back.append(f"the price of {coin} is in doubt, so at most {step:f} {coin} at a time")
     share = purse.share_of(facts.loan.key, coin)
     limits = purse.limits_on(coin, emergency=emergency)
     if share is not None:
@@ -129,7 +162,7 @@ def _offer(
     cap = facts.policy.limits.max_add.get(coin, UNLIMITED)
     if cap < min(needed, funds):
         held_back.append(f"max_add allows {cap:f} {coin} at a time")
-    amount = whole_steps(min(needed, funds, cap), held.step)
+    amount = whole_steps(min(needed, funds, cap, step), held.step)
     if amount < least:
         return _nothing(held, yard, need, f"the exchange takes no less than {least:f} {coin}")
     ceiling = min(funds, cap, amount + most_above(held.accuracy, max(held.amount, amount)))
@@ -142,4 +175,5 @@ def _offer(
         reach=min(need, yard.gain(held, min(needed, funds))) if funds < needed else need,
         held_back=tuple(held_back),
         takes_more=needed.is_finite(),
+        is_a_step=amount == step,
     )

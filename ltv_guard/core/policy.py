@@ -6,35 +6,71 @@ from dataclasses import replace
 
 from ltv_guard.core.adding import decide_add
 from ltv_guard.core.decisions import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts, hold
-from ltv_guard.core.needs import Need
+from ltv_guard.core.defects import Defect, attempt
+from ltv_guard.core.needs import Need, need_of
+from ltv_guard.core.plausibility import Bearing
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.releasing import decide_release
 from ltv_guard.core.repaying import decide_repayment
 from ltv_guard.core.rescuing import decide_beside_open_intents
 from ltv_guard.core.rules import Thresholds, thresholds
+from ltv_guard.core.saving import why_lost
 from ltv_guard.core.sharing import share_out
 from ltv_guard.core.transferring import decide_transfer, pooled
 from ltv_guard.core.urgency import asks, in_rescue, is_breach, is_resting, will_ask
 from ltv_guard.core.yardstick import Yardstick
 
+# Each takes what the one before left undone, with its notes, and returns it acting or with one more note.
+HELP = {"transferring": decide_transfer, "repaying": decide_repayment}
+
 
 def decide(account: AccountFacts) -> tuple[Decision, ...]:
-    """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger."""
+    """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger.
+
+    A loan whose numbers contradict each other has its turn last: what is odd costs only itself.
+    """
     purse = Purse(account)
-    if not purse.unread:
-        asking = [facts for facts in account.loans if asks(facts) or will_ask(facts)]
-        purse.divide(share_out(asking, purse))
-    by_danger = sorted(account.loans, key=lambda facts: facts.loan.danger, reverse=True)
-    return pooled(_decide_alone(facts, account, purse) for facts in by_danger)
+    defects = [] if purse.unread else _share_out(account, purse)
+    by_danger = sorted(
+        account.loans,
+        key=lambda facts: (facts.bearing is not Bearing.CONTRADICTED, facts.loan.danger),
+        reverse=True,
+    )
+    decided = [_decide_alone(facts, account, purse) for facts in by_danger]
+    merged = attempt("merging transfers", lambda: pooled(decided))
+    if isinstance(merged, Defect):
+        defects.append(merged)
+        merged = tuple(decided)
+    if defects and merged:
+        first = merged[0]
+        merged = (replace(first, defects=(*first.defects, *defects)), *merged[1:])
+    return merged
+
+
+def _share_out(account: AccountFacts, purse: Purse) -> list[Defect]:
+    """Divides scarce coins. One loan's nonsense takes no share from the others; ours takes no help."""
+    asking, defects = [], []
+    for facts in account.loans:
+        found = attempt("asking", lambda facts=facts: asks(facts) or will_ask(facts))  # type: ignore[misc]
+        if isinstance(found, Defect):
+            defects.append(found)
+        elif found and facts.bearing is not Bearing.CONTRADICTED:
+            asking.append(facts)
+    shares = attempt("sharing out", lambda: share_out(asking, purse))
+    if isinstance(shares, Defect):
+        return [*defects, shares]
+    purse.divide(shares)
+    return defects
 
 
 def _decide_alone(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
     """A loan whose numbers can't be reckoned with does not stop the others."""
-    try:
-        return _decide(facts, account, purse)
-    except (ArithmeticError, ValueError) as error:
-        breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
-        return hold(facts, Cause.NONSENSE, f"its numbers make no sense: {error!r}", breach=breach)
+    found = attempt("deciding", lambda: _decide(facts, account, purse))
+    if not isinstance(found, Defect):
+        return replace(found, bearing=facts.bearing)
+    breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
+    why = f"its numbers make no sense: {found.error!r}"
+    return hold(facts, Cause.NONSENSE, why, breach=breach, defects=(found,))
 
 
 def _decide(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
@@ -53,6 +89,10 @@ def _decide(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
         return hold(facts, Cause.NOT_FRESH, f"waiting: {facts.freshness.why}", breach=breach)
     if in_rescue(facts, limits):
         return _protect(facts, limits, purse)
+    nothing = facts.loan.ltv == 0 and any(debt.amount > 0 for debt in facts.loan.debts)
+    if facts.hides_breach or (nothing and facts.bearing is Bearing.UNKNOWN):
+        why = f"it shows an LTV of {facts.loan.ltv:f}, and its own amounts do not bear that out"
+        return hold(facts, Cause.NOT_BORNE_OUT, why)
     return decide_release(facts, limits, account)
 
 
@@ -60,7 +100,7 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
     """Bring a loan in rescue to its target, as far as funds and limits go."""
     loan = facts.loan
     yard = Yardstick(loan=loan, prices=purse.prices)
-    need = Need(facts=facts, limits=limits, yard=yard, value=yard.missing(limits.target))
+    need = need_of(facts, limits, yard)
     if need.is_met:
         return hold(
             facts,
@@ -72,7 +112,7 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
         why = "the last episode or release ended too recently"
         return hold(facts, Cause.COOLDOWN, why, breach=need.breach)
     episode = None if facts.episode_open else EpisodeChange.OPENS
-    if purse.unread or yard.is_blind:
+    if purse.unread or yard.is_blind or (purse.is_old and not need.emergency):
         return hold(
             facts,
             Cause.WALLET_UNREAD,
@@ -85,11 +125,32 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
 
 
 def _help(need: Need, purse: Purse) -> Decision:
-    """The first that can be done now: add, move coins here to add them next, repay."""
-    added = decide_add(need, purse)
-    if added.acts:
-        return added
-    moved = decide_transfer(need, purse, added)
-    if moved.acts or moved.cause is Cause.TRANSFER:
-        return moved
-    return decide_repayment(need, purse, moved)
+    """The first that can be done now: add, move coins here to add them next, repay.
+
+    An error of ours in one of them goes on to the next.
+    """
+    lost = attempt("whether it can be saved", lambda: why_lost(need, purse))
+    if isinstance(lost, Decision):
+        return lost
+    added = attempt("adding", lambda: decide_add(need, purse))
+    decision = _failed(_nothing(need), added) if isinstance(added, Defect) else added
+    for what, decide_help in HELP.items():
+        if decision.acts or decision.cause is Cause.TRANSFER:
+            break
+        before = decision
+        found = attempt(what, lambda: decide_help(need, purse, before))  # noqa: B023 - called at once
+        decision = _failed(before, found) if isinstance(found, Defect) else found
+    return decision if lost is None else replace(decision, defects=(*decision.defects, lost))
+
+
+def _nothing(need: Need) -> Decision:
+    return Decision(loan=need.loan, policy=need.facts.policy, cause=Cause.SHORT, reason=need.reason)
+
+
+def _failed(decision: Decision, defect: Defect) -> Decision:
+    return replace(
+        decision,
+        cause=Cause.SHORT,
+        held_back=(*decision.held_back, str(defect)),
+        defects=(*decision.defects, defect),
+    )

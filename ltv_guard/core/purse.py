@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ltv_guard.core.decisions import UNLIMITED, AccountFacts
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Direction, LoanKey
+from ltv_guard.core.loans import Direction, Loan, LoanKey
 
 Limit = tuple[Decimal, str]
 FUNDING = "the Funding wallet"
@@ -18,6 +18,8 @@ class Purse:
 
     def __init__(self, account: AccountFacts) -> None:
         self.unread = account.wallet is None
+        self.is_old = account.wallet_is_old
+        self._doubted_prices = frozenset(account.doubted_prices)
         self.prices = account.prices
         self.transfers_allowed = account.transfer_rules.enabled
         self.unified_unread = account.unified is None
@@ -39,6 +41,10 @@ class Purse:
             for intent in facts.open_intents:
                 if intent.direction in {Direction.ADD, Direction.REPAY}:
                     self._tie(intent.coin, intent.amount)
+
+    def doubts_price_of(self, loan: Loan, coin: str) -> bool:
+        """Whether amounts are sized by a price that is in doubt. An order's need none."""
+        return loan.totals is not None and coin in self._doubted_prices
 
     def _tie(self, coin: str, amount: Decimal) -> None:
         """Takes off what an open intent takes; it may be gone from what is shown already."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from ltv_guard.core.decisions import AccountFacts, Cause, Decision, LoanFacts, hold
 from ltv_guard.core.loans import Collateral, Direction
+from ltv_guard.core.plausibility import Bearing
 from ltv_guard.core.rules import Thresholds, thresholds
 from ltv_guard.core.sizing import whole_steps
 from ltv_guard.core.urgency import in_rescue, is_resting
@@ -30,6 +31,11 @@ def decide_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) 
     why_not = _why_not_release(facts, account, held.coin)
     if why_not is not None:
         return hold(facts, Cause.RELEASE_WAITS, f"LTV {loan.ltv:f} is low, but {why_not}")
+    if not facts.may_release:
+        # Not before it is read again at once: what is released too much is gone.
+        why_not = "its own amounts and prices do not bear that out"
+        cause = Cause.NOT_BORNE_OUT if facts.bearing is Bearing.UNKNOWN else Cause.RELEASE_WAITS
+        return hold(facts, cause, f"LTV {loan.ltv:f} is low, but {why_not}")
     return Decision(
         loan=loan,
         policy=facts.policy,

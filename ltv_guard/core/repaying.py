@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from ltv_guard.core.adding import worded
 from ltv_guard.core.decisions import Cause, Decision
+from ltv_guard.core.defects import Defect, attempt
 from ltv_guard.core.loans import Debt, Direction
 from ltv_guard.core.marks import coarsest, most_above
 from ltv_guard.core.needs import Need
+from ltv_guard.core.plausibility import STEPS
 from ltv_guard.core.purse import Purse, tightest
 from ltv_guard.core.sizing import whole_steps, whole_steps_up
 from ltv_guard.core.yardstick import shown
@@ -48,7 +51,17 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
     maybe = _maybe_there(coins, purse)
     if maybe is not None and not need.emergency:
         return replace(short, held_back=(*short.held_back, f"repaying: {maybe}"))
-    payments = [_payment(need, debt, purse) for debt in need.loan.debts]
+    payments, defects = [], []
+    for debt in need.loan.debts:
+        item = attempt(
+            f"reckoning with a debt in {debt.coin}",
+            lambda debt=debt: _payment(need, debt, purse),  # type: ignore[misc]
+        )
+        if isinstance(item, Defect):
+            defects.append(item)
+        else:
+            payments.append(item)
+    short = replace(short, defects=(*short.defects, *defects))
     # As much of the LTV as a smaller adjustment would not be worth a call for.
     least = need.loan.ltv * need.facts.policy.limits.min_adjustment_ratio
     if need.breach:
@@ -60,18 +73,25 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
         return replace(short, held_back=(*short.held_back, *notes))
     coin = best.debt.coin
     purse.take_to_repay(coin, best.ceiling)
-    return replace(
+    decision = replace(
         short,
         cause=Cause.REPAY,
         direction=Direction.REPAY,
-        reason=f"{need.reason}, and no collateral to add: repaying {best.needed:f} {coin} brings it to "
-        f"{need.limits.target:f}",
+        reason=f"{need.reason}, and no collateral to add",
         coin=coin,
         amount=best.amount,
         ceiling=best.ceiling,
         held_back=best.held_back,
-        reachable_ltv=shown(need.loan.ltv - best.gain),
-        missing=max(Decimal(0), best.needed - best.amount),
+        missing=Decimal(0),
+    )
+    return worded(
+        decision,
+        lambda: replace(
+            decision,
+            reason=f"{decision.reason}: repaying {best.needed:f} {coin} brings it to {need.limits.target:f}",
+            reachable_ltv=shown(need.loan.ltv - best.gain),
+            missing=max(Decimal(0), best.needed - best.amount),
+        ),
     )
 
 
@@ -106,6 +126,8 @@ def _payment(need: Need, debt: Debt, purse: Purse) -> Payment:
         (need.facts.policy.repay.max_repay.get(coin, Decimal("Infinity")), "repay.max_repay"),
         (debt.repayable, "what is owed in flexible loans"),
     ]
+    if purse.doubts_price_of(need.loan, coin):
+        limits.append((whole_steps_up(needed / STEPS, step), f"the price of {coin}, which is in doubt,"))
     most = tightest(limits)
     amount = whole_steps(min(needed, most), step)
     ceiling = min(whole_steps(most, step), amount + most_above(accuracy, debt.amount))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from ltv_guard.core.adding import missing_coins
+from ltv_guard.core.adding import missing_coins, worded
 from ltv_guard.core.decisions import Cause, Decision, EpisodeChange, LoanFacts, hold
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, Loan
@@ -13,6 +13,7 @@ from ltv_guard.core.needs import Need
 from ltv_guard.core.offers import best_of, offers
 from ltv_guard.core.purse import Purse
 from ltv_guard.core.rules import Thresholds
+from ltv_guard.core.saving import why_lost
 from ltv_guard.core.sizing import whole_steps
 from ltv_guard.core.transferring import decide_transfer
 from ltv_guard.core.yardstick import Yardstick, shown
@@ -29,7 +30,7 @@ def decide_beside_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purs
     landed = replace(facts, loan=_as_if_released(facts.loan, first, purse))
     loan = landed.loan
     breach = loan.ltv >= limits.trigger
-    emergency = loan.ltv >= limits.emergency
+    emergency = facts.lifts and loan.ltv >= limits.emergency
     waiting = hold(
         facts,
         Cause.OPEN_INTENT,
@@ -47,6 +48,9 @@ def decide_beside_open_intents(facts: LoanFacts, limits: Thresholds, purse: Purs
         return waiting
     released = first.direction is Direction.REDUCE and breach
     rescue = None
+    need = Need(facts=landed, limits=limits, yard=yard, value=yard.missing(limits.target))
+    if why_lost(need, purse) is not None:
+        return waiting
     if released or (emergency and facts.window_over):
         room = _room_above_release(facts.loan, limits, purse, first)
         rescue = _rescue(landed, limits, purse, yard, first, room)
@@ -90,7 +94,7 @@ def _rescue(
     """The one rescue add. It gains no more than `room`, whatever else lands."""
     loan = facts.loan
     need = yard.missing(limits.target)
-    emergency = loan.ltv >= limits.emergency
+    emergency = facts.lifts and loan.ltv >= limits.emergency
     every = offers(facts, yard, need, purse, emergency=emergency)
     best = best_of(every)
     if best is None:
@@ -102,8 +106,7 @@ def _rescue(
         return None
     ceiling = min(best.ceiling, most)
     purse.take(best.held.coin, ceiling)
-    funds = sum((offer.reach for offer in every), Decimal(0))
-    return Decision(
+    rescue = Decision(
         loan=loan,
         policy=facts.policy,
         cause=Cause.RESCUE,
@@ -115,10 +118,17 @@ def _rescue(
         breach=True,
         emergency=emergency,
         held_back=best.held_back,
-        reachable_ltv=shown(yard.ltv_after(yard.gain(best.held, amount))),
-        missing=missing_coins(yard, best, need - funds),
         rescue_of=first.intent_id,
         episode=None if facts.episode_open else EpisodeChange.OPENS,
+    )
+    funds = sum((offer.reach for offer in every), Decimal(0))
+    return worded(
+        rescue,
+        lambda: replace(
+            rescue,
+            reachable_ltv=shown(yard.ltv_after(yard.gain(best.held, amount))),
+            missing=missing_coins(yard, best, need - funds),
+        ),
     )
 
 

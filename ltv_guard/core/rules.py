@@ -44,13 +44,17 @@ class RepayRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What holds an adjustment back. Ratios are of the loan's collateral and of the exchange's maximum."""
+    """What holds an adjustment back. Ratios are of the loan's collateral and of the exchange's maximum.
+
+    `feed_lost`: whether a loan that can't be saved with all that may be given is given it all the same.
+    """
 
     min_adjustment_ratio: Decimal = Decimal("0.002")
     cooldown_ms: int = 60_000
     max_reduction_ratio: Decimal = Decimal(1)
     max_add: Mapping[str, Decimal] = field(default_factory=dict)
     emergency_ltv: Decimal = Decimal("0.80")
+    feed_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

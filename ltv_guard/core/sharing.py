@@ -59,7 +59,7 @@ def _as_if_landed(facts: LoanFacts, purse: Purse) -> Loan:
 
 def _wanted(facts: LoanFacts, limits: Thresholds, yard: Yardstick, purse: Purse) -> Collateral | None:
     """The coin that it would be given if it were alone."""
-    emergency = yard.loan.ltv >= limits.emergency
+    emergency = facts.lifts and yard.loan.ltv >= limits.emergency
     best = best_of(offers(facts, yard, yard.missing(limits.target), purse, emergency=emergency))
     return best.held if best is not None and best.gain > 0 else None
 
@@ -77,6 +77,6 @@ def _claim(facts: LoanFacts, limits: Thresholds, yard: Yardstick, held: Collater
         danger=yard.highest_ltv / loan.liquidation_ltv,
         goal=goal,
         coins_to=coins_to,
-        emergency=loan.ltv >= limits.emergency,
+        emergency=facts.lifts and loan.ltv >= limits.emergency,
         least=min(least, coins_to(goal)) if loan.ltv >= limits.trigger else least,
     )

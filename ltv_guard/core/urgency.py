@@ -13,7 +13,8 @@ def is_breach(facts: LoanFacts, limits: Thresholds) -> bool:
 
 
 def is_emergency(facts: LoanFacts, limits: Thresholds) -> bool:
-    return facts.loan.ltv >= limits.emergency
+    """Whether it is at its emergency LTV, and that is believed: it lifts reserve, daily cap and cooldown."""
+    return facts.lifts and facts.loan.ltv >= limits.emergency
 
 
 def in_rescue(facts: LoanFacts, limits: Thresholds) -> bool:
@@ -38,3 +39,8 @@ def will_ask(facts: LoanFacts) -> bool:
     """Whether it waits for an add of its own, not for long: its share of the coins is kept for it."""
     adding = facts.settling and all(item.direction is Direction.ADD for item in facts.open_intents)
     return facts.policy.protect and adding and in_rescue(facts, thresholds(facts.policy, facts.loan))
+
+
+def is_at_emergency(facts: LoanFacts) -> bool:
+    """Whether what is shown is an emergency LTV, believed or not."""
+    return facts.policy.protect and facts.loan.ltv >= thresholds(facts.policy, facts.loan).emergency

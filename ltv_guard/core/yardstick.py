@@ -170,6 +170,9 @@ class Yardstick:
         return None if holding is None else replace(holding, units=self._units())
 
     def _as_shown(self, held: Collateral) -> Holding | None:
+        if not held.tiers and held.value_usd is not None and held.amount > 0 and held.value_usd > 0:
+            # No terms: it goes on counting as what is held of it does.
+            return Holding(amount=held.amount, price_usd=held.value_usd / held.amount)
         price = (self.prices or {}).get(held.coin)
         if price is None or price <= 0 or not held.tiers:
             return None

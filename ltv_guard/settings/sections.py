@@ -140,6 +140,7 @@ class Limits(Section):
     max_reduction_ratio: Ratio = Decimal("1.0")
     max_add: dict[Coin, Amount] = {}
     emergency_ltv: Ltv = Decimal("0.80")
+    feed_lost: bool = False
 
 
 class PoolTerms(Section):

@@ -374,7 +374,7 @@ def test_where_it_does_not_reach_to_level_them_all_of_it_goes_to_the_worse() -> 
 def test_a_loan_that_the_funds_cannot_save_takes_nothing() -> None:
     lost = facts(loan("1.2", loan_id="lost"))
     found = several(lost, facts(loan("0.78", loan_id="saved")), wallet={"BTC": "0.1"})
-    assert found == {"lost": "nothing: short", "saved": "add 0.1"}
+    assert found == {"lost": "nothing: lost", "saved": "add 0.1"}
 
 
 def test_two_loans_with_their_marks_never_take_more_than_there_is() -> None:

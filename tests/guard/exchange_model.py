@@ -187,7 +187,7 @@ class ModelAccount:
         shown = self.world.shown_wallet().unified
         return {coin: shown.get(coin, Decimal(0)) for coin in coins}
 
-    async def prices(self) -> Mapping[str, Decimal]:
+    async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
         if self.world.prices_down:
             raise ExchangeUnavailable("tickers are down")
         return {HELD: self.world.price * self.world.prices_off, OWED: Decimal(1)}

@@ -23,8 +23,11 @@ from ltv_guard.core.loans import (
     Product,
 )
 from ltv_guard.core.rules import Rulebook
+from ltv_guard.defects import Defects
 from ltv_guard.gathering import Gatherer
+from ltv_guard.last_known import LastKnown
 from ltv_guard.memory import Memory
+from ltv_guard.notices import Notices
 from ltv_guard.sight import GuardOptions, Sight
 
 ONE = key_of(1)
@@ -95,5 +98,6 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
         books={Product.LEGACY: LoanBook(product=Product.LEGACY, loans=(loan,), began=now)},
         prices={"BTC": Decimal(50_000), "USDT": Decimal(1)},
     )
-    gatherer = Gatherer(GuardOptions(account="main", environment="testnet"), Rulebook(), memory)
+    options = GuardOptions(account="main", environment="testnet")
+    gatherer = Gatherer(options, Rulebook(), memory, LastKnown(), Defects(Notices(lambda: 0)))
     assert gatherer.freshness(loan, sight, now).fresh is fresh

@@ -92,11 +92,14 @@ class BybitAccount:
             raise ExchangeUnavailable(f"{WALLET}: the answer makes no sense: {why}")
         return found
 
-    async def prices(self) -> Mapping[str, Decimal]:
-        """USD per coin, of every coin with a USDT spot market; kept for a moment, as several may ask."""
+    async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
+        """USD per coin, of every coin with a USDT spot market; kept for a moment, as several may ask.
+
+        `again` asks anew whatever is kept.
+        """
         async with self._pricing:
             now_ms = self._client.clock.now().monotonic_ms
-            if self._priced_at_ms is None or now_ms - self._priced_at_ms > PRICES_KEPT_MS:
+            if again or self._priced_at_ms is None or now_ms - self._priced_at_ms > PRICES_KEPT_MS:
                 result = await self._client.get(TICKERS, {"category": "spot"}, signed=False)
                 reading = Reading(TICKERS)
                 try:
