@@ -113,9 +113,9 @@ def careful_need(
     """What to add in one step where LTV, amounts and prices contradict each other; 0 if it is there.
 
     An LTV beyond liquidation is no living loan's, and counts as liquidation. What is missing is reckoned
-    twice, by the collateral that is shown and by the debt: one odd number spoils one of the two. The lesser is
-    taken, and a part of the greater at least, so that it goes on where the lesser is the odd one. On the scale
-    of the yardstick.
+    twice, by the collateral that is shown and by the debt: one odd number spoils one of the two. The lesser
+    is taken, and a part of the greater at least, so that it goes on where the lesser is the odd one. On the
+    scale of the yardstick.
     """
     total = loan.collateral[0].amount if loan.totals is None else loan.totals.collateral_usd
     ltv = min(loan.ltv, loan.liquidation_ltv)
