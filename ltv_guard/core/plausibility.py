@@ -93,8 +93,8 @@ def may_release(loan: Loan, before: Loan | None, prices: Mapping[str, Decimal] |
 def hides_a_breach(loan: Loan, prices: Mapping[str, Decimal] | None, trigger: Decimal) -> bool:
     """Whether an LTV below the trigger is contradicted by all else that is known of the loan.
 
-    In a pool two sums stand against one number. In an order nothing but an LTV of 0 does, for one amount may be
-    as wrong as the LTV.
+    In a pool two sums stand against one number. In an order an LTV of 0 alone is odd beyond doubt: its sums
+    may be as wrong as its LTV.
     """
     own = own_ltvs(loan, prices)
     outvoted = len(own) > 1 if loan.totals is not None else loan.ltv == 0 and bool(own)
