@@ -52,7 +52,7 @@ def _explained(lost: Decision, need: Need, coins: list[Collateral], purse: Purse
         coin=held.coin,
         missing=max(Decimal(0), whole - has),
         held_back=(note,),
-        reason=f"{lost.reason}: {note}; {least:f} {held.coin} would have brought it below its liquidation LTV, "
+        reason=f"{lost.reason}: {note}; {least:f} {held.coin} would bring it below its liquidation LTV, "
         f"{whole:f} {held.coin} to {need.limits.target:f}; there are {has:f}",
     )
 

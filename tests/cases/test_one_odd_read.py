@@ -179,6 +179,6 @@ async def test_a_loan_that_cannot_be_saved_takes_nothing(open_a_world: OpenWorld
         else:
             await world.until(lambda: bool(world.heard("protection_short")))
             (told, *_) = world.heard("protection_short")
-            assert "would have brought it below" in told["why"]
+            assert "would bring it below" in told["why"]
             await looks(world, 2)
             assert not world.exchange.writes
