@@ -101,13 +101,13 @@ class Guard:
         self._trusted = options.continuous
         self._restorations = len(journal.restorations)
         self._memory = Memory()
+        self._last_known = LastKnown()
         if after is not None:
             self._take_over(after)
         self._waits = False
         self._lock = asyncio.Lock()
         self._notices = Notices(lambda: clock.now().monotonic_ms)
         self._defects = Defects(self._notices)
-        self._last_known = LastKnown() if after is None else after._last_known  # noqa: SLF001 - its own kind
         self._contradictions = Contradictions(self._notices)
         self._gatherer = Gatherer(options, rulebook, self._memory, self._last_known, self._defects)
         self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
@@ -174,6 +174,7 @@ class Guard:
         self._trusted = before._trusted
         self._restorations = before._restorations
         self._memory = before._memory
+        self._last_known = before._last_known
 
     @property
     def trusts_journal(self) -> bool:
