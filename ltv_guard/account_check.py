@@ -81,7 +81,8 @@ class _Examination:
         policies = [account.policy, *(rule.policy for rule in account.rules)]
         repays = any(policy.repay.enabled for policy in policies)
         used = {Kind.ADJUSTMENT: True, Kind.REPAYMENT: repays}
-        used[Kind.TRANSFER] = account.sources.unified_transfer.enabled
+        # A dry run moves nothing, and never reads where that would be listed.
+        used[Kind.TRANSFER] = account.sources.unified_transfer.enabled and self._settings.mode == "live"
         since_ms = self._wiring.clock.now().exchange_ms - DAY_MS
         for path in (*self._wiring.products[self._name], *self._wiring.others[self._name]):
             if used[path.channel.kind]:

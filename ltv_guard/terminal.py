@@ -18,15 +18,18 @@ LEAST_WIDTH, MOST_WIDTH = 20, 1000
 
 def console() -> Console:
     """One that takes no text for markup: what is shown was written by others, and means itself."""
-    found = Console(highlight=False, markup=False, emoji=False)
-    if not found.is_terminal:
-        found.width = _plain_width()
+    found = Console(highlight=False, markup=False, emoji=False, width=_asked_width())
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = PLAIN_WIDTH
     return found
 
 
-def _plain_width() -> int:
-    asked = os.environ.get("COLUMNS", "")
-    columns = int(asked) if asked.isdecimal() and len(asked) < len(str(MOST_WIDTH)) + 1 else PLAIN_WIDTH
+def _asked_width() -> int | None:
+    """What COLUMNS says, within reason; None where it says nothing."""
+    asked = os.environ.get("COLUMNS")
+    if asked is None:
+        return None
+    columns = int(asked) if asked.isdecimal() and len(asked) <= len(str(MOST_WIDTH)) else 0
     return max(LEAST_WIDTH, min(columns, MOST_WIDTH)) if columns else PLAIN_WIDTH
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import NEEDY, ran, scenario_of
+from e2e_world import NEEDY, ran, scenario_of, shown_first
 
 from ltv_guard.adapters.journal import open_journal
 
@@ -20,7 +20,7 @@ def words(output: str) -> str:
 
 
 @pytest.mark.case(8)
-@pytest.mark.parametrize("verb", ["pause", "resume"])
+@pytest.mark.parametrize("verb", shown_first(["pause", "resume"], 1))
 async def test_an_account_that_does_not_exist_is_refused_with_those_that_do(
     open_a_world: OpenWorld, verb: str
 ) -> None:
@@ -65,7 +65,7 @@ async def test_accounts_that_can_not_be_read_disable_no_kill_switch_but_confirm_
 
 
 @pytest.mark.case(21)
-@pytest.mark.parametrize("verb", ["pause", "resume", "journal", "resolve"])
+@pytest.mark.parametrize("verb", shown_first(["pause", "journal", "resume", "resolve"], 2))
 async def test_without_the_configuration_nothing_is_made_and_nothing_is_confirmed(
     open_a_world: OpenWorld, tmp_path: Path, verb: str
 ) -> None:

@@ -22,6 +22,7 @@ from e2e_world import (
     merged,
     ran,
     scenario_of,
+    shown_first,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ async def test_check_reads_what_run_reads_each_with_its_own_line(open_a_world: O
 
 
 @pytest.mark.case(22)
-@pytest.mark.parametrize("endpoint", READS)
+@pytest.mark.parametrize("endpoint", shown_first(READS, 2))
 async def test_a_read_that_fails_is_no_in_its_own_line_and_status_1(
     open_a_world: OpenWorld, endpoint: str
 ) -> None:

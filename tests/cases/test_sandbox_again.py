@@ -53,6 +53,7 @@ async def test_a_second_sandbox_with_the_journal_of_the_first_is_guarded_like_th
     assert not second.heard("loan_not_believed")
 
 
+@pytest.mark.slow
 @pytest.mark.case(24)
 async def test_a_scenario_may_ask_for_the_ids_that_it_writes(tmp_path: Path) -> None:
     once = await saved(tmp_path, scenario_of(NEEDY["add"], ids="fixed"))

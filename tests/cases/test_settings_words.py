@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import KEY, NEEDY, SECRET, command, ran, scenario_of
+from e2e_world import KEY, NEEDY, SECRET, command, ran, scenario_of, shown_first
 
 from ltv_guard.settings import ConfigError, load
 
@@ -23,14 +23,14 @@ from ltv_guard.cli import main
 main()
 """
 COMMANDS = [
-    *(("run",), ("check",), ("plan",), ("journal",), ("pause", "--reason", "stop"), ("resume",)),
+    *(("pause", "--reason", "stop"), ("run",), ("check",), ("plan",), ("journal",), ("resume",)),
     ("journal", "resolve", "0" * 32, "--as", "absent"),
 ]
 KEYS = {"LTV_GUARD_ACCOUNTS__MAIN__API_KEY": KEY, "LTV_GUARD_ACCOUNTS__MAIN__API_SECRET": SECRET}
 
 
 @pytest.mark.case(11)
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", shown_first(COMMANDS, 1))
 async def test_a_user_without_a_home_is_told_what_to_set(words: tuple[str, ...]) -> None:
     async with command(*words, environ=KEYS, program=("-c", NOBODY)) as running:
         assert await running.ends() == 2, running.output

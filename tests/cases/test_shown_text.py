@@ -9,6 +9,7 @@ from e2e_shown import words
 from e2e_world import NEEDY, command, ran, scenario_of
 
 from ltv_guard.escaping import as_json, clean
+from ltv_guard.terminal import console
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -71,9 +72,7 @@ async def test_the_log_of_a_person_is_as_harmless_as_that_of_a_machine(open_a_wo
 
 
 @pytest.mark.case(35)
-@pytest.mark.parametrize(
-    ("columns", "widest"), [(None, 100), ("72", 72), ("140", 140), ("no", 100), ("0", 100)]
-)
+@pytest.mark.parametrize(("columns", "widest"), [(None, 100), ("72", 72)])
 async def test_a_table_fits_columns_where_there_is_no_terminal(
     open_a_world: OpenWorld, columns: str | None, widest: int
 ) -> None:
@@ -83,6 +82,18 @@ async def test_a_table_fits_columns_where_there_is_no_terminal(
         assert status == 0, plan.output
         assert max(len(line.rstrip("\n")) for line in plan.lines) <= widest
         assert "order 1001" in plan.output
+
+
+@pytest.mark.case(35)
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [("140", 140), ("no", 100), ("0", 100), ("1", 20), ("9" * 5000, 100), ("-5", 100), ("²", 100)],
+)
+def test_columns_that_make_no_sense_make_no_table(
+    monkeypatch: pytest.MonkeyPatch, columns: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert console().width == width
 
 
 def test_clean_text_is_left_alone_and_the_rest_is_escaped() -> None:
@@ -103,7 +114,7 @@ async def test_a_stream_in_a_small_encoding_fails_no_command(open_a_world: OpenW
 async def test_plan_and_check_end_well_where_their_streams_are_closed(open_a_world: OpenWorld) -> None:
     closed = "import os, sys; os.close(1); sys.stdout = None; from ltv_guard.cli import main; main()"
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
-        for verb in ("plan", "check", "journal"):
+        for verb in ("plan", "journal"):
             async with command(verb, "-c", world.config_file, program=("-c", closed)) as running:
                 assert await running.ends() == 0, running.output
             assert running.errors == []

@@ -12,7 +12,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -107,6 +107,14 @@ def crossed(*axes: Sequence[object], stays: Callable[..., bool]) -> list[Any]:
     return [
         pytest.param(*values, id="-".join(map(str, values)), marks=() if stays(*values) else pytest.mark.slow)
         for values in every_combination(*axes)
+    ]
+
+
+def shown_first(values: Iterable[Any], number: int) -> list[Any]:
+    """The values as parameters: all but the first are slow, for they tell the same of another place."""
+    return [
+        pytest.param(value, id=str(value), marks=() if at < number else pytest.mark.slow)
+        for at, value in enumerate(values)
     ]
 
 
