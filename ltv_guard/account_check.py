@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import TypeVar
 
 from ltv_guard.core.errors import ExchangeUnavailable, GuardError, NeedsHuman
-from ltv_guard.core.loans import Channel, Kind, LoanBook
+from ltv_guard.core.loans import Channel, History, Kind, LoanBook
+from ltv_guard.core.polarity import Polarity, polarity_of_all
 from ltv_guard.memory import DAY_MS
-from ltv_guard.ports import LoanExchange
+from ltv_guard.ports import LoanExchange, WritePath
 from ltv_guard.settings import Settings
 from ltv_guard.tables import Finding
 from ltv_guard.wiring import Wiring
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 KINDS = {Kind.ADJUSTMENT: "adjustments", Kind.REPAYMENT: "repayments", Kind.TRANSFER: "transfers"}
 COINS_SHOWN = 6
+MONTH_MS = 30 * DAY_MS
 
 
 async def examine(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
@@ -90,6 +92,26 @@ class _Examination:
                 if history is not None:
                     rows = _many(len(history.rows), "row")
                     self._found(_list_of(path.channel), f"{rows} of the last day")
+                    await self._directions(path, history)
+
+    async def _directions(self, path: WritePath, history: History) -> None:
+        """Whether adds lowered LTVs and releases raised them, by a few rows of the history."""
+        if path.channel.kind is not Kind.ADJUSTMENT:
+            return
+        what = f"directions, {path.channel.product}"
+        told = polarity_of_all(history.rows)
+        if told is Polarity.UNTOLD:
+            since_ms = self._wiring.clock.now().exchange_ms - MONTH_MS
+            older = await self._read(what, path.history(since_ms))
+            told = polarity_of_all(older.rows) if older is not None else told
+        if told is Polarity.REVERSED:
+            found = "the history shows adds that raised the LTV, or releases that lowered it"
+            mend = "don't run it live for this product: an adjustment would do the opposite; report it"
+            self._found(what, found, mend, good=False)
+        elif told is Polarity.AS_MEANT:
+            self._found(what, "the history bears them out: adds lowered the LTV, releases raised it")
+        else:
+            self._found(what, "no row of the last 30 days tells; the first adjustment will")
 
     async def _settings_match(self, books: list[LoanBook]) -> None:
         loans = [loan for book in books for loan in book.loans]
@@ -117,6 +139,8 @@ class _Examination:
 
 
 def _remedy(error: GuardError) -> str:
+    if error.mend:
+        return error.mend
     if isinstance(error, NeedsHuman):
         return "give the key what it lacks; until then run can't read this either"
     return "try again; if it lasts, run can't read this either: look after the loans by hand"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from ltv_guard.account_check import examine
 from ltv_guard.adapters.journal import MemoryJournal, Run
 from ltv_guard.core.errors import ExchangeBanned, GuardError, JournalMissing
+from ltv_guard.core.key_end import DAY_MS, LAST_NOTICE_MS, due_notice
 from ltv_guard.daemon import SKEW_MS
 from ltv_guard.exposure import exposures
 from ltv_guard.heartbeat import banned_for_s
@@ -87,7 +88,7 @@ async def _clock(settings: Settings, wiring: Wiring) -> Finding:
         mend = "wait, and look after the loans in the exchange's app"
         return Finding(what="exchange", good=False, found=str(error), mend=mend)
     except GuardError as error:
-        mend = "check exchange.base_url, exchange.environment and the network"
+        mend = error.mend or "check exchange.base_url, exchange.environment and the network"
         return Finding(what="exchange", good=False, found=str(error), mend=mend)
     skew_ms = wiring.clock.wall_skew_ms
     mend = "let this machine keep its clock by NTP" if abs(skew_ms) > SKEW_MS else ""
@@ -100,7 +101,7 @@ async def _key(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
     try:
         key = await wiring.accounts[name].identify()
     except GuardError as error:
-        mend = f"check {what}.api_key_file, its secret, and exchange.environment"
+        mend = error.mend or f"check {what}.api_key_file, its secret, and exchange.environment"
         return [Finding(what=what, good=False, found=str(error), mend=mend)]
     found = f"user {key.user_id}, VIP level {key.vip_level or 'unknown'}"
     findings = [Finding(what=what, good=True, found=found)]
@@ -110,9 +111,23 @@ async def _key(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
         findings.append(Finding(what=what, good=False, found=same, mend="keep one of the two"))
     return findings + [
         Finding(what=what, good=good, found=found, mend=mend)
-        for holds, good, found, mend in _doubts(settings, name, key)
+        for holds, good, found, mend in (*_doubts(settings, name, key), _end(key, wiring))
         if holds
     ]
+
+
+def _end(key: Identity, wiring: Wiring) -> tuple[bool, bool, str, str]:
+    """Whether the key ends soon; on its last day one can't live with it."""
+    now_ms = wiring.clock.now().exchange_ms
+    due_ms = due_notice(key.expires_at_ms, now_ms)
+    days = ((key.expires_at_ms or now_ms) - now_ms) / DAY_MS
+    found = f"the key ends at {key.expires_at}, in {days:.1f} days"
+    return (
+        due_ms is not None,
+        (due_ms or 0) > LAST_NOTICE_MS,
+        found,
+        "make a new key, and write it into its files",
+    )
 
 
 def _doubts(settings: Settings, name: str, key: Identity) -> tuple[tuple[bool, bool, str, str], ...]:

@@ -28,6 +28,7 @@ from ltv_guard.core.rereading import asks_for_another_read, asks_for_other_price
 from ltv_guard.core.rules import Rulebook
 from ltv_guard.core.urgency import is_at_emergency
 from ltv_guard.defects import Defects
+from ltv_guard.directions import Directions
 from ltv_guard.gathering import Gatherer
 from ltv_guard.last_known import LastKnown
 from ltv_guard.matching import Matcher
@@ -114,7 +115,8 @@ class Guard:
         self._slowness = Slowness(self._notices, longest_ms=options.max_snapshot_age_ms)
         self._standing = Standing(options, account, clock, self._report, claim)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
-        self._refusals = Refusals(self._memory, self._standing)
+        self._directions = Directions(self._memory, self._notices)
+        self._refusals = Refusals(self._memory, self._standing, self._directions)
         self._settler = Settler(
             journal,
             clock,
@@ -199,6 +201,8 @@ class Guard:
         await self._observer.observe(sight)
         await self._settle(owner, sight)
         decisions = await self._decide(sight)
+        with self._defects.contained("holding the directions against the history"):
+            self._directions.look(sight)
         sight.withheld = await self._withheld(sight)
         if self.options.live:
             with self._defects.contained("keeping episodes"):
@@ -213,7 +217,8 @@ class Guard:
             for defect in decision.defects:
                 self._defects.tell(defect)
             with self._defects.contained("reporting a decision"):
-                self._report.decisions([decision], sight.withheld)
+                stopped = self._directions.why_not(decision.loan.key.product)
+                self._report.decisions([decision], sight.withheld or stopped)
             with self._defects.contained("reporting a contradiction"):
                 self._contradictions.contradiction(decision, sight.prices_again or sight.prices)
         with self._defects.contained("reporting doubts"):
@@ -376,7 +381,8 @@ class Guard:
         """Each kind of write at its own pace: an order waits for no pool's turn, nor for a transfer's."""
         lanes: dict[tuple[Product, Kind], list[Decision]] = {}
         for decision in decisions:
-            if decision.direction is not None:
+            stopped = self._directions.why_not(decision.loan.key.product) is not None
+            if decision.direction is not None and not stopped:
                 kind = decision.direction.kind
                 lanes.setdefault((decision.loan.key.product, kind), []).append(decision)
         acting = (self._act_in_turn(owner, sight, lane) for lane in lanes.values())
@@ -395,9 +401,16 @@ class Guard:
                 break
             if actions and self._clock.now().ms_since(began) > span_ms:
                 break
+            product = decision.loan.key.product
+            adjusts = decision.kind is Kind.ADJUSTMENT
+            if actions and adjusts and not self._directions.allow_another(product, self._clock.now()):
+                break  # the first tells whether the exchange means what we mean; the next cycle goes on
             current = await self._on_facts_of_now(sight, decision)
             if current is not None:
-                actions += await self._adjust(owner, sight, current)
+                done = await self._adjust(owner, sight, current)
+                actions += done
+                if done and adjusts:
+                    self._directions.sent(product, self._clock.now())
         return actions
 
     async def _on_facts_of_now(self, sight: Sight, decision: Decision) -> Decision | None:

@@ -83,7 +83,7 @@ class Observer:
             try:
                 book = await exchange.loans()
             except (ExchangeUnavailable, NeedsHuman) as error:
-                self._report.blind(exchange.product, str(error))
+                self._report.blind(exchange.product, error)
                 return
             sight.books[exchange.product] = book
             sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))

@@ -21,7 +21,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who an API key belongs to, and what it may do (v5/user/apikey-info)."""
+    """Who an API key belongs to, what it may do, and until when (v5/user/apikey-info); None: for ever.
+
+    `expires_at` is ISO 8601.
+    """
 
     user_id: str
     vip_level: str
@@ -31,6 +34,7 @@ class Identity:
     can_transfer: bool = False
     ip_bound: bool
     expires_at: str | None = None
+    expires_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

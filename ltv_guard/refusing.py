@@ -7,6 +7,7 @@ import structlog
 from ltv_guard.core.errors import Remedy, WriteOutcomeUnknown, WriteRejected
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Direction, Moment
+from ltv_guard.directions import Directions
 from ltv_guard.memory import LONGEST_BACKOFF_MS, Memory
 from ltv_guard.standing import Standing
 
@@ -23,9 +24,10 @@ log = structlog.stdlib.get_logger()
 class Refusals:
     """Remembers what was refused, and what that taught, so that the next try differs."""
 
-    def __init__(self, memory: Memory, standing: Standing) -> None:
+    def __init__(self, memory: Memory, standing: Standing, directions: Directions) -> None:
         self._memory = memory
         self._standing = standing
+        self._directions = directions
 
     def heed(self, intent: Intent, error: WriteRejected | WriteOutcomeUnknown, now: Moment) -> None:
         """`intent` as it stands after `error`."""
@@ -35,16 +37,22 @@ class Refusals:
         elif isinstance(error, WriteOutcomeUnknown):
             if error.remedy is Remedy.COIN:
                 self._memory.suspects.add(intent.intent_id)
+        elif error.remedy is Remedy.MAXIMUM and intent.direction is Direction.ADD:
+            self._directions.refused_as_release(intent, str(error))
+            self._rest(intent, error, now)
         elif not self._taught(intent, error.remedy):
-            self._memory.refuse(
-                intent.key,
-                intent.direction,
-                intent.coin,
-                str(error),
-                now,
-                lasting=error.remedy in LASTING,
-                rest_ms=RESTS_MS.get(error.remedy, 0),
-            )
+            self._rest(intent, error, now)
+
+    def _rest(self, intent: Intent, error: WriteRejected, now: Moment) -> None:
+        self._memory.refuse(
+            intent.key,
+            intent.direction,
+            intent.coin,
+            str(error),
+            now,
+            lasting=error.remedy in LASTING,
+            rest_ms=RESTS_MS.get(error.remedy, 0),
+        )
 
     def found_absent(self, intent: Intent, now: Moment) -> None:
         """It had no effect. Where a code of no table was the answer, that was a refusal of its coin."""

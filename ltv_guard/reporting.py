@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 
 from ltv_guard.core.decisions import Cause, Decision
+from ltv_guard.core.errors import GuardError, NeedsHuman
+from ltv_guard.core.key_end import LAST_NOTICE_MS
 from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment
 from ltv_guard.core.maturity import maturity
 from ltv_guard.core.rules import thresholds
@@ -16,6 +18,7 @@ from ltv_guard.memory import Memory
 from ltv_guard.notices import Notices
 from ltv_guard.ports import Identity, Oddity, Pause
 from ltv_guard.sight import Outcome
+from ltv_guard.utc import iso
 
 GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
 NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanishes from there was liquidated
@@ -73,21 +76,30 @@ class Reporter:
     def why_blind(self) -> str:
         return "; ".join(f"{what}: {why}" for what, why in self._causes.items())
 
-    def blind(self, what: str, why: str) -> None:
-        """A read failed: a fault when it begins, an alarm once it has lasted."""
+    def blind(self, what: str, error: GuardError) -> None:
+        """A read failed: a fault when it begins, an alarm once it lasts or a person has to mend it."""
+        why, mend = str(error), error.mend or None
         self._seen[what] = False
+        if isinstance(error, NeedsHuman):
+            self._notices.grave(
+                ("refused", what), why, "needs_human", why=why, mend=mend, ret_code=error.code
+            )
         self._failures[what] = self._failures.get(what, 0) + 1
         self._causes[what] = why
         cycles = self._failures[what]
         if cycles == 1:
-            log.warning("read_failed", what=what, why=why)
+            log.warning("read_failed", what=what, why=why, mend=mend)
         if cycles >= self._blind_after:
-            self._notices.grave(("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why)
+            self._notices.grave(
+                ("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why, mend=mend
+            )
 
     def recovered(self, what: str) -> None:
         """A read went well: the end of a fault, if there was one, is told once."""
         self._seen[what] = what != ACCOUNT
         self._causes.pop(what, None)
+        if self._notices.ended(("refused", what)):
+            log.warning("human_not_needed", why=f"the exchange lets {what} be read again")
         failed = self._failures.pop(what, 0)
         if self._notices.ended(("blind", what)):
             log.warning("guard_recovered", what=what)
@@ -106,6 +118,24 @@ class Reporter:
                 "key_cannot_transfer",
                 why="sources.unified_transfer is enabled, and the key lacks 'Account Transfer'",
             )
+
+    def key_end(self, ends_at_ms: int | None, notice_ms: int | None, now_ms: int) -> None:
+        """That the key ends: once at each distance, and again and again on its last day."""
+        topic = "key_end"
+        if ends_at_ms is None or notice_ms is None:
+            if self._notices.ended(topic):
+                log.warning("key_renewed", expires_at=None if ends_at_ms is None else iso(ends_at_ms))
+            return
+        state = (ends_at_ms, notice_ms)
+        told = {
+            "expires_at": iso(ends_at_ms),
+            "seconds_left": (ends_at_ms - now_ms) // 1000,
+            "mend": "make a new key for the same user, write it into the key's files, and send SIGHUP",
+        }
+        if notice_ms <= LAST_NOTICE_MS:
+            self._notices.grave(topic, state, "key_expires", **told)
+        elif self._notices.changed(topic, state):
+            log.warning("key_expires", **told)
 
     def human(self, why: str | None, mend: str = "", code: int | None = None) -> None:
         if why is not None:

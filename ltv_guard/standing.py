@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.key_end import due_notice
 from ltv_guard.core.loans import Owner
 from ltv_guard.ports import AccountExchange, Clock, Identity
 from ltv_guard.reporting import Reporter
@@ -47,6 +48,7 @@ class Standing:
         self._claim = claim
         self._lost: _Lost | None = None
         self._asked_ms = clock.now().monotonic_ms
+        self._ends_at_ms: int | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -60,24 +62,35 @@ class Standing:
             if self._claim is not None:
                 await self._claim(identity)
         except (ExchangeUnavailable, NeedsHuman) as error:
-            self._report.blind("account", str(error))
+            self._report.blind("account", error)
             return None
         self._report.recovered("account")
+        self._ends_at_ms = identity.expires_at_ms
+        self._tell_end()
         self._report.key(identity, live=self._options.live, transfers=self._options.transfers)
         if self._options.live and not identity.can_adjust:
             self.lose("the key may not adjust loans: give it 'Spot trade', read-write")
         return Owner(self._options.environment, identity.user_id)
 
     async def look_again(self) -> None:
-        """Each hour, what may have changed since: the exchange's terms go by the VIP level. Never fails."""
+        """Each hour, what may have changed: the VIP level, which terms go by; the key's end. Never fails."""
+        self._tell_end()
         now_ms = self._clock.now().monotonic_ms
         if self._claim is None or now_ms - self._asked_ms < LOOK_AGAIN_MS:
             return
         self._asked_ms = now_ms
         try:
-            await self._claim(await self._account.identify())
+            identity = await self._account.identify()
+            await self._claim(identity)
         except (ExchangeUnavailable, NeedsHuman) as error:
             log.debug("key_not_asked_again", why=str(error))
+        else:
+            self._ends_at_ms = identity.expires_at_ms
+
+    def _tell_end(self) -> None:
+        """Whether the key ends soon, as far as is known. A key that is bound to an address may end too."""
+        now_ms = self._clock.now().exchange_ms
+        self._report.key_end(self._ends_at_ms, due_notice(self._ends_at_ms, now_ms), now_ms)
 
     def lose(self, why: str, *, mend: str = "", code: int | None = None) -> None:
         """The exchange refuses this key: stop writing for the account, and go on watching."""

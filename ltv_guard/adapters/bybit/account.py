@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
@@ -24,6 +25,7 @@ from ltv_guard.adapters.bybit.fields import (
 from ltv_guard.adapters.bybit.oddities import Reading, row_named
 from ltv_guard.core.errors import ExchangeUnavailable
 from ltv_guard.ports import Identity
+from ltv_guard.utc import iso
 
 KEY = "/v5/user/query-api"
 WALLET = "/v5/asset/transfer/query-account-coins-balance"
@@ -33,6 +35,9 @@ COINS_PER_REQUEST = 10
 PRICES_KEPT_MS = 50
 QUOTE = "USDT"
 LONGEST_LEVEL = 32
+DAY_MS = 86_400_000
+MOST_DAYS = 36_500
+PLAUSIBLE_ENDS_MS = range(946_684_800_000, 4_102_444_800_000)  # 2000 to 2100
 UNREAD = "this coin counts as unread, the others as read"
 UNPRICED = "this coin has no price for now, the others have"
 TAKEN_TO_BE_ALLOWED = "the key is taken to be allowed to: the exchange refuses what it is not"
@@ -56,7 +61,7 @@ class BybitAccount:
         result = await self._client.get(KEY)
         reading = Reading(KEY)
         try:
-            identity = parse_identity(result, reading)
+            identity = parse_identity(result, reading, now_ms=self._client.clock.now().exchange_ms)
         except Nonsense as exc:
             raise ExchangeUnavailable(f"{KEY}: the answer makes no sense: {exc}") from exc
         self._client.oddities.note(KEY, reading.found)
@@ -115,13 +120,14 @@ class BybitAccount:
         return await self._client.server_time()
 
 
-def parse_identity(result: Row, reading: Reading | None = None) -> Identity:
+def parse_identity(result: Row, reading: Reading | None = None, *, now_ms: int | None = None) -> Identity:
     """Whose key it is must be there. Raises Nonsense."""
     reading = reading or Reading("key")
     user_id = identity(result, "userID")
     permissions = _permissions(result, reading)
     read_only = _is_read_only(result, reading)
     addresses = result.get("ips")
+    ends_at_ms = _ends_at_ms(result, now_ms)
     return Identity(
         user_id=user_id,
         vip_level=clean(result.get("vipLevel") or "", LONGEST_LEVEL),
@@ -131,7 +137,8 @@ def parse_identity(result: Row, reading: Reading | None = None) -> Identity:
         can_transfer=not read_only
         and _grants(permissions, "Wallet", "AccountTransfer", unknown=True, reading=reading),
         ip_bound=isinstance(addresses, list) and bool(addresses) and "*" not in addresses,
-        expires_at=_expiry(result),
+        expires_at=iso(ends_at_ms) if ends_at_ms is not None else None,
+        expires_at_ms=ends_at_ms,
     )
 
 
@@ -166,12 +173,21 @@ def _grants(permissions: Row | None, group: str, name: str, *, unknown: bool, re
     return unknown
 
 
-def _expiry(result: Row) -> str | None:
-    """Keys without an IP binding die after 90 days; others carry no date, or a count below 1."""
-    if result.get("expiredAt"):
-        return clean(result["expiredAt"], LONGEST_LEVEL)
-    days = result.get("deadlineDay")
-    return f"in {days} days" if isinstance(days, int) and days > 0 else None
+def _ends_at_ms(result: Row, now_ms: int | None) -> int | None:
+    """When the key ends, in ms; None for one that does not: its days are negative, and its year is 1970.
+
+    Keys without an IP binding die after 90 days, and any may carry an end after a password change.
+    """
+    asked = result.get("deadlineDay")
+    days = asked if isinstance(asked, int) and not isinstance(asked, bool) else 0
+    try:
+        given = datetime.fromisoformat(str(result.get("expiredAt")))
+        ends_at_ms = int(given.replace(tzinfo=given.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        ends_at_ms = 0
+    if ends_at_ms in PLAUSIBLE_ENDS_MS:
+        return ends_at_ms
+    return now_ms + days * DAY_MS if now_ms is not None and 0 < days <= MOST_DAYS else None
 
 
 def parse_wallet(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,14 @@ async def test_a_key_is_identified(exchange: Exchange, account: BybitAccount) ->
     )
 
 
+async def test_days_alone_are_counted_from_now(exchange: Exchange, account: BybitAccount) -> None:
+    exchange.answer(KEY, DESCRIBED | {"deadlineDay": 83, "expiredAt": None})
+    identity = await account.identify()
+    assert identity.expires_at_ms is not None
+    assert 82 * 86_400_000 < identity.expires_at_ms - time.time() * 1000 < 84 * 86_400_000
+    assert (identity.expires_at or "").endswith("Z")
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -61,9 +70,17 @@ async def test_a_key_is_identified(exchange: Exchange, account: BybitAccount) ->
         ({"permissions": {"Wallet": ["Withdraw"]}}, {"can_withdraw": True, "can_transfer": False}),
         ({"permissions": {"Wallet": ["AccountTransfer"]}}, {"can_transfer": True, "can_adjust": False}),
         ({"permissions": None}, {"can_withdraw": False, "can_adjust": False}),
-        ({"ips": ["*"], "deadlineDay": 83}, {"ip_bound": False, "expires_at": "in 83 days"}),
+        ({"ips": ["*"], "deadlineDay": 83}, {"ip_bound": False}),
         ({"ips": []}, {"ip_bound": False}),
-        ({"expiredAt": "2026-05-15T03:21:05Z"}, {"expires_at": "2026-05-15T03:21:05Z"}),
+        (
+            {"expiredAt": "2026-05-15T03:21:05Z", "deadlineDay": 5},
+            {"expires_at": "2026-05-15T03:21:05.000Z", "expires_at_ms": 1778815265000},
+        ),
+        ({"expiredAt": "1970-01-01T00:00:00Z", "deadlineDay": -1}, {"expires_at": None}),
+        ({"expiredAt": "1970-01-01T00:00:00Z", "deadlineDay": -20000}, {"expires_at": None}),
+        ({"expiredAt": "", "deadlineDay": True}, {"expires_at": None}),
+        ({"expiredAt": "soon", "deadlineDay": "x"}, {"expires_at": None}),
+        ({"expiredAt": 10**30, "deadlineDay": 10**30}, {"expires_at": None}),
         ({"vipLevel": None}, {"vip_level": ""}),
         ({"userID": "7"}, {"user_id": "7"}),
     ],
