@@ -112,6 +112,27 @@ async def test_a_doubtful_row_that_could_be_ours_keeps_it_open_and_another_loan_
 
 @pytest.mark.case(52)
 @pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "nonsense", "field": "vipCoinList", "value": None},
+        {"kind": "nonsense", "field": "marginCallLTV", "value": ""},
+        {"kind": "http_error", "status": 500},
+    ],
+    ids=["null", "empty", "HTTP 500"],
+)
+async def test_an_order_without_terms_is_guarded_by_the_usual_ones(
+    open_a_world: OpenWorld, fault: dict[str, Any]
+) -> None:
+    async with open_a_world(scenario_of(D(38000))) as world:
+        world.fault(endpoint="terms", times=None, **fault)
+        async with world.guarded():
+            await world.until_settled_at_target()
+        assert "margin call at 0.87" in str(world.heard("answer_odd"))
+        await world.judge()
+
+
+@pytest.mark.case(52)
+@pytest.mark.parametrize(
     "nonsense",
     [
         {"loan_id": "USDT", "field": "fixedTotalDebt", "value": ""},

@@ -33,6 +33,7 @@ ADJUST = "/v5/crypto-loan/adjust-ltv"
 HOUR_MS = 3_600_000
 TERMS_KEPT_MS = HOUR_MS
 TERMS_RETRIED_MS = 60_000
+NO_TERMS_RETRIED_MS = 10_000  # while there are none at all
 
 
 # v5/crypto-loan/adjust-collateral, v5/crypto-loan/ltv-adjust-history
@@ -122,15 +123,18 @@ class _TermsCache:
                 # A coin that is suddenly missing keeps its terms: its loans must not lose their protection.
                 self._terms = {**self._terms, **await self._read(vip_level)}
                 self._read_at_ms, self._level = now_ms, vip_level
-            except ExchangeUnavailable:
-                if self._read_at_ms is None:
-                    self._tried_at_ms = None
-                    raise
+            except ExchangeUnavailable as exc:
+                # Before they were ever read, orders are guarded by the usual ones: see parse_orders.
+                reading = Reading(TERMS)
+                reading.passes_over("all", exc, "those of before hold, or the usual ones")
+                self._client.oddities.note(TERMS, reading.found)
         return self._terms
 
     def _is_due(self, coins: Collection[str], vip_level: str | None, now_ms: int) -> bool:
-        if self._read_at_ms is None or self._tried_at_ms is None:
+        if self._tried_at_ms is None:
             return True
+        if self._read_at_ms is None:
+            return now_ms - self._tried_at_ms >= NO_TERMS_RETRIED_MS
         if now_ms - self._tried_at_ms < TERMS_RETRIED_MS and vip_level == self._tried_level:
             return False
         is_old = now_ms - self._read_at_ms >= TERMS_KEPT_MS

@@ -27,6 +27,11 @@ class Terms:
     liquidation_ltv: Decimal
 
 
+def usual_terms(coin: str) -> Terms:
+    """Those of the documentation's example, for a coin whose own can't be read."""
+    return Terms(coin=coin, accuracy=8, margin_call_ltv=Decimal("0.87"), liquidation_ltv=Decimal("0.95"))
+
+
 def parse_terms(result: Row, vip_level: str | None, reading: Reading | None = None) -> Mapping[str, Terms]:
     """The most cautious terms of each coin at `vip_level`; of all levels where that one has no such coin.
 

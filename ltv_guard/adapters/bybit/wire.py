@@ -25,7 +25,7 @@ from ltv_guard.adapters.bybit.fields import (
     whole,
 )
 from ltv_guard.adapters.bybit.oddities import Reading
-from ltv_guard.adapters.bybit.terms import Terms
+from ltv_guard.adapters.bybit.terms import Terms, usual_terms
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import (
     Collateral,
@@ -45,6 +45,7 @@ CODES = {direction: code for code, direction in DIRECTIONS.items()}
 OWED = ("totalDebt", "residualInterest", "residualPenaltyInterest")
 UNNAMED = "(no orderId)"
 LONGEST_CURSOR = 1024
+GUARDED_BY_USUAL_TERMS = "it is guarded by the usual ones: margin call at 0.87, liquidation at 0.95"
 STATUSES = {1: RowStatus.SUCCESS, 2: RowStatus.PROCESSING, 3: RowStatus.FAILED}
 
 
@@ -110,9 +111,11 @@ def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Re
     """Its id, LTV and collateral must be there; what else is odd is passed over."""
     identity(row, "orderId")
     held = coin(row, "collateralCurrency")
-    if held not in terms:
-        raise Nonsense(f"the exchange gives no collateral terms for {held}")
-    coin_terms = terms[held]
+    coin_terms = terms.get(held)
+    if coin_terms is None:
+        coin_terms = usual_terms(held)
+        why = f"the exchange gives no collateral terms for {held}"
+        reading.passes_over(str(row["orderId"]), why, GUARDED_BY_USUAL_TERMS)
     return Loan(
         key=key,
         ltv=decimal(row, "currentLTV"),

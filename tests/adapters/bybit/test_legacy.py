@@ -244,13 +244,15 @@ async def test_an_unknown_coin_has_the_terms_read_again(
     exchange: Exchange, legacy: LegacyLoans, time: Time
 ) -> None:
     exchange.answer(ORDERS, page([order(1), order(2, collateralCurrency="ETH")]))
-    book = await legacy.loans()
-    assert "no collateral terms for ETH" in book.set_aside[0].why
-    exchange.answer(TERMS, terms("BTC", "ETH"))
+    assert [loan.margin_call_ltv for loan in (await legacy.loans()).loans] == [Decimal("0.87")] * 2
+    (odd,) = legacy._client.oddities.current()
+    assert (odd.row, odd.why) == ("2", "the exchange gives no collateral terms for ETH")
+    exchange.answer(TERMS, terms("BTC", "ETH", call="0.80"))
     time.seconds += 30
-    assert len((await legacy.loans()).loans) == 1
+    assert (await legacy.loans()).loans[1].margin_call_ltv == Decimal("0.87")
     time.seconds += 30
-    assert len((await legacy.loans()).loans) == 2
+    assert (await legacy.loans()).loans[1].margin_call_ltv == Decimal("0.80")
+    assert legacy._client.oddities.current() == ()
 
 
 async def test_an_outage_of_the_terms_does_not_blind(
@@ -265,12 +267,22 @@ async def test_an_outage_of_the_terms_does_not_blind(
     assert len(exchange.requests(TERMS)) == 2
 
 
-async def test_without_any_terms_the_loans_are_unreadable(exchange: Exchange, legacy: LegacyLoans) -> None:
+@pytest.mark.parametrize(
+    "answer", [{"vipCoinList": None}, {}, {"vipCoinList": [{"vipLevel": "VIP0", "list": "?"}]}]
+)
+async def test_without_any_terms_the_loans_are_guarded_by_the_usual_ones(
+    exchange: Exchange, legacy: LegacyLoans, time: Time, answer: object
+) -> None:
     exchange.answer(ORDERS, page([order(1)]))
-    exchange.answer(TERMS, {"vipCoinList": None})
+    exchange.answer(TERMS, answer)
     for _ in range(2):
-        with pytest.raises(ExchangeUnavailable, match="terms make no sense"):
-            await legacy.loans()
+        (loan,) = (await legacy.loans()).loans
+        assert (loan.margin_call_ltv, loan.liquidation_ltv) == (Decimal("0.87"), Decimal("0.95"))
+    assert len(exchange.requests(TERMS)) == 1
+    assert [odd.endpoint for odd in legacy._client.oddities.current()].count(TERMS) == 1
+    exchange.answer(TERMS, terms("BTC", call="0.80"))
+    time.seconds += 60
+    assert (await legacy.loans()).loans[0].margin_call_ltv == Decimal("0.80")
 
 
 async def test_a_new_vip_level_has_the_terms_read_again(exchange: Exchange, legacy: LegacyLoans) -> None:

@@ -168,7 +168,8 @@ def the_other_order_is_read(found: LoanBook, usual: LoanBook, spoiled: Mutation)
         assert len(found.loans) + len(found.set_aside) == 2
 
 
-def terms_of_the_other_coin_are_read(found: LoanBook, usual: LoanBook, spoiled: Mutation) -> None:
+def orders_are_guarded_whatever_the_terms(found: LoanBook, usual: LoanBook, spoiled: Mutation) -> None:
+    assert len(found.loans) == 2
     if spoiled.path.count(0) > 1:
         assert found.loans == usual.loans
 
@@ -255,7 +256,7 @@ def readers() -> list[Reader]:
             "terms",
             f"{loan}/collateral-data",
             lambda it: loans_of(it.legacy),
-            terms_of_the_other_coin_are_read,
+            orders_are_guarded_whatever_the_terms,
         ),
         Reader("order history", f"{loan}/adjustment-history", lambda it: history_of(it.legacy), rows),
         Reader("maximum", f"{loan}/max-collateral-amount", maximum, nothing_more),

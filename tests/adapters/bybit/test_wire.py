@@ -155,7 +155,6 @@ def test_an_end_that_no_loan_can_have_is_none_and_the_order_is_guarded(ends: str
         ({"collateralAmount": "1e999999"}, "no number"),
         ({"collateralCurrency": "B\u0422C"}, "its collateralCurrency is"),
         ({"collateralAmount": "1e30"}, "its collateralAmount is absurd"),
-        ({"collateralCurrency": "DOGE"}, "no collateral terms for DOGE"),
     ],
 )
 def test_a_nonsense_order_is_set_aside_and_the_others_go_on(change: dict[str, Any], sentence: str) -> None:
@@ -199,6 +198,14 @@ def test_what_does_not_bear_on_adding_is_passed_over_and_the_order_is_guarded(
     if "expirationTime" not in change:
         assert not any(debt.repayable for debt in loan.debts)
     assert [item.row for item in reading.found] == [KEY.loan_id]
+
+
+def test_an_order_whose_coin_has_no_terms_is_guarded_by_the_usual_ones() -> None:
+    reading = Reading("orders")
+    (loan,), aside = parse_orders([{**ORDER, "collateralCurrency": "DOGE"}], TERMS, reading)
+    assert (loan.margin_call_ltv, loan.liquidation_ltv) == (Decimal("0.87"), Decimal("0.95"))
+    assert (loan.collateral[0].accuracy, aside) == (8, ())
+    assert "no collateral terms for DOGE" in reading.found[0].why
 
 
 def test_of_an_order_that_is_listed_twice_the_later_row_that_can_be_read_counts() -> None:
