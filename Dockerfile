@@ -16,7 +16,8 @@ COPY --from=build /wheels /tmp/wheels
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock \
  && pip install --no-cache-dir --no-deps /tmp/wheels/*.whl \
  && rm -rf /tmp/wheels /tmp/requirements.lock \
- && useradd --system --uid 10001 --home-dir /var/lib/ltv-guard --create-home guard
+ && useradd --system --uid 10001 --home-dir /var/lib/ltv-guard --create-home guard \
+ && chmod 700 /var/lib/ltv-guard
 USER guard
 ENV PYTHONUNBUFFERED=1 \
     XDG_STATE_HOME=/var/lib

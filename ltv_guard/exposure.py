@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from ltv_guard.settings import Settings
 from ltv_guard.shipped import shipped
 
-READABLE, WRITABLE = stat.S_IROTH, stat.S_IWOTH
+READABLE, WRITABLE, WRITABLE_BY_GROUP = stat.S_IROTH, stat.S_IWOTH, stat.S_IWGRP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +46,13 @@ def _found(settings: Settings) -> Iterator[Exposure]:
     url = make_url(settings.journal.url.get_secret_value())
     if url.drivername.startswith("sqlite") and url.database:
         folder = Path(url.database).parent
-        if _mode(folder) & WRITABLE:
+        if _mode(folder) & (WRITABLE | WRITABLE_BY_GROUP):
+            who = "everybody on this machine" if _mode(folder) & WRITABLE else "every member of its group"
             yield Exposure(
                 key="journal.url",
                 path=folder,
-                why="everybody on this machine may remove or replace the journal in this folder",
-                mend=f"chmod o-w {folder}, or set journal.url to a folder of its own",
+                why=f"{who} may remove or replace the journal in this folder",
+                mend=f"chmod 700 {folder}, or set journal.url to a folder of its own",
             )
 
 

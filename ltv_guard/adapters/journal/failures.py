@@ -73,7 +73,18 @@ def told(place: str, *drivers: type[Exception]) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        raise JournalUnavailable(_sentence(place, error)) from error
+        pattern, words = _sentence(place, error)
+        raise (JournalLocked if pattern is _LOCKED else JournalUnavailable)(words) from error
+
+
+class JournalLocked(JournalUnavailable):
+    """Somebody else holds a lock on it: who, the sentence does not know."""
+
+
+def locked(place: str, holder: str) -> JournalUnavailable:
+    return JournalUnavailable(
+        f"{place} is locked by {holder}: end that, if it is not meant to use the journal"
+    )
 
 
 def replaced(place: str) -> JournalUnavailable:
@@ -88,11 +99,12 @@ def corrupt(place: str) -> JournalUnavailable:
     return JournalUnavailable(_CORRUPT.format(place=place))
 
 
-def _sentence(place: str, error: Exception) -> str:
+def _sentence(place: str, error: Exception) -> tuple[str, str]:
     cause: BaseException = error
     if isinstance(error, DBAPIError) and error.orig is not None:
         cause = error.orig.__cause__ or error.orig
-    return _pattern(cause).format(place=place, why=_why(cause))
+    pattern = _pattern(cause)
+    return pattern, pattern.format(place=place, why=_why(cause))
 
 
 def _pattern(cause: BaseException) -> str:

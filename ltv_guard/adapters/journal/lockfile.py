@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+from ltv_guard.adapters.journal.files import holder_of, name_of
 from ltv_guard.core.errors import JournalUnavailable
 
 
@@ -19,10 +20,10 @@ class LockFile:
 
     @classmethod
     def take(cls, path: Path) -> Self:
-        """Raises JournalUnavailable where it cannot be held, OSError where the file cannot be made."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        """Raises JournalUnavailable where it cannot be held, and OSError where it cannot be written."""
+        descriptor = _opened(path)
         try:
-            _lock(descriptor, path.with_suffix(""))
+            _lock(descriptor, path)
             pid = f"{os.getpid()}\n".encode()
             os.pwrite(descriptor, pid, 0)
             os.ftruncate(descriptor, len(pid))
@@ -43,14 +44,41 @@ class LockFile:
         os.close(self._descriptor)
 
 
-def _lock(descriptor: int, journal: Path) -> None:
+def _opened(path: Path) -> int:
+    try:
+        # Others must not be able to open it: whoever can, can lock it, and keep this daemon from starting.
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if not path.exists():
+            raise  # of the folder, not of this file
+        raise JournalUnavailable(
+            f"the lock file {path} cannot be opened ({error.strerror}){_whose(path)}: give it to the user "
+            "that ltv-guard runs as, or remove it while no ltv-guard runs"
+        ) from error
+
+
+def _whose(path: Path) -> str:
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return ""
+    return f"; it belongs to the user {owner}, and this is {os.geteuid()}" if owner != os.geteuid() else ""
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    journal = path.with_suffix("")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = _holder(descriptor)
+        written, holder = _written(descriptor), holder_of([path])
+        if holder is not None and holder != written:
+            raise JournalUnavailable(
+                f"{name_of(holder)} holds the journal's lock file {path}: end that process first"
+            ) from error
+        known = f" (process {written})" if written is not None else ""
         raise JournalUnavailable(
-            f"another ltv-guard ({holder}) is using the journal {journal}: one daemon an account, "
-            f"so stop {holder} first"
+            f"another ltv-guard{known} is using the journal {journal}: one daemon guards an account, so stop "
+            "that one first"
         ) from error
     except OSError as error:
         raise JournalUnavailable(
@@ -59,6 +87,7 @@ def _lock(descriptor: int, journal: Path) -> None:
         ) from error
 
 
-def _holder(descriptor: int) -> str:
+def _written(descriptor: int) -> int | None:
+    """The process that has written its number there: the last daemon that took it."""
     pid = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-    return f"process {pid}" if pid.isdigit() else "that one"
+    return int(pid) if pid.isascii() and pid.isdigit() else None

@@ -7,7 +7,6 @@ The file must lie on a local disk: on a network filesystem neither SQLite's lock
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +16,8 @@ from sqlalchemy import Connection, delete, false, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ltv_guard.adapters.journal import queries, schema
-from ltv_guard.adapters.journal.failures import corrupt, missing, replaced, told
+from ltv_guard.adapters.journal.failures import JournalLocked, corrupt, locked, missing, replaced, told
+from ltv_guard.adapters.journal.files import SQLITES, JournalFiles, beside
 from ltv_guard.adapters.journal.lockfile import LockFile
 from ltv_guard.adapters.journal.seal import Seal
 from ltv_guard.adapters.journal.sqlite_engines import reading_engine, writing_engine
@@ -35,9 +35,9 @@ class SqliteStore:
         self.is_continuous = False
         self._path = path
         self._lock: LockFile | None = None
-        self._seal = Seal(_beside(path, ".seal"), path)
+        self._seal = Seal(beside(path, ".seal"), path)
         self._is_sealed = False
-        self._opened: os.stat_result | None = None
+        self._files = JournalFiles(path)
         self._writer = writing_engine(path, busy_timeout_s=busy_timeout_s)
         self._reader = reading_engine(path, busy_timeout_s=busy_timeout_s)
 
@@ -54,18 +54,28 @@ class SqliteStore:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        with told(self.place):
-            async with self._reader.begin() as connection:
-                yield connection
+        async with self._told(), self._reader.begin() as connection:
+            yield connection
 
     @asynccontextmanager
     async def writing(self, owner: Owner | None = None) -> AsyncIterator[AsyncConnection]:  # noqa: ARG002 - one lock for all
-        with told(self.place):
-            self._check_is_in_place()
+        async with self._told():
+            await asyncio.to_thread(self._check_are_in_place)
             async with self._writer.begin() as connection:
                 yield connection
             # What was committed to a file without a name is lost at the next start.
-            self._check_is_in_place()
+            await asyncio.to_thread(self._check_are_in_place)
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        try:
+            with told(self.place):
+                yield
+        except JournalLocked as error:
+            holder = await asyncio.to_thread(self._files.who_locks)
+            if holder is None:
+                raise
+            raise locked(self.place, holder) from error
 
     async def claim(self, owner: Owner) -> None:
         """The lock file is a claim on every owner."""
@@ -102,10 +112,12 @@ class SqliteStore:
         with told(self.place):
             if not create and not self._path.exists():
                 raise missing(self.place)
-            _make(self._path)
+            _check_can_be(self._path)
+            self._files.make()
             if daemon:
-                self._lock = LockFile.take(_beside(self._path, ".lock"))
-            self._opened = self._path.stat()
+                self._files.close_to_others()
+                self._lock = LockFile.take(beside(self._path, ".lock"))
+            self._files.remember("")
         async with self.reading() as connection:
             if (await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one() != "ok":
                 raise corrupt(self.place)
@@ -116,12 +128,13 @@ class SqliteStore:
             await self._upgrade(standing)
         if daemon:
             await self._check_continuity()
+            self._files.remember(*SQLITES)
 
     async def _upgrade(self, standing: schema.Standing) -> None:
         borrowed = None
         if standing is schema.Standing.OLDER and self._lock is None:
             # A daemon of an older version must not find its tables changed under it.
-            borrowed = LockFile.take(_beside(self._path, ".lock"))
+            borrowed = LockFile.take(beside(self._path, ".lock"))
         try:
             async with self.writing() as connection:
                 await connection.run_sync(self._upgrade_unless_done)
@@ -147,13 +160,13 @@ class SqliteStore:
             else:
                 self._seal.write(last)
 
-    def _check_is_in_place(self) -> None:
-        try:
-            in_place = self._opened is not None and os.path.samestat(self._path.stat(), self._opened)
-        except FileNotFoundError:
-            in_place = False
-        if not in_place or (self._lock is not None and not self._lock.is_in_place):
-            raise replaced(self.place)
+    def _check_are_in_place(self) -> None:
+        """Raises JournalUnavailable where a file was taken away: nobody else would see what is written."""
+        gone = self._files.first_that_is_gone()
+        if gone is None and self._lock is not None and not self._lock.is_in_place:
+            gone = beside(self._path, ".lock")
+        if gone is not None:
+            raise replaced(self.place if gone == self._path else f"the file {gone} of {self.place}")
 
 
 async def _last_sent(connection: AsyncConnection) -> str | None:
@@ -166,15 +179,8 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
 
 
-def _make(path: Path) -> None:
+def _check_can_be(path: Path) -> None:
     if not path.parent.is_dir():
         raise JournalUnavailable(f"the folder of the journal {path} does not exist: create it first")
     if path.exists() and not path.is_file():
         raise JournalUnavailable(f"the journal {path} is not a file: name one")
-    # Never opened once it exists: closing it again would drop the locks that SQLite holds for this process.
-    if not path.exists():
-        path.touch()
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
