@@ -114,7 +114,7 @@ async def test_nobody_else_can_open_a_file_of_the_journal_and_a_wide_folder_is_t
             status, second = await ran("run", "-c", world.config_file)
             assert (status, len(second.errors)) == (1, 1), second.output
             assert f"(process {daemon.process.pid})" in second.output
-            assert "one daemon guards an account" in second.output
+            assert f"one daemon an account, so stop process {daemon.process.pid} first" in second.output
 
 
 HOLDER = """

@@ -75,10 +75,10 @@ def _lock(descriptor: int, path: Path) -> None:
             raise JournalUnavailable(
                 f"{name_of(holder)} holds the journal's lock file {path}: end that process first"
             ) from error
-        known = f" (process {written})" if written is not None else ""
+        known, stop = ("", "it") if written is None else (f" (process {written})", f"process {written}")
         raise JournalUnavailable(
-            f"another ltv-guard{known} is using the journal {journal}: one daemon guards an account, so stop "
-            "that one first"
+            f"another ltv-guard{known} is using the journal {journal}: one daemon an account, "
+            f"so stop {stop} first"
         ) from error
     except OSError as error:
         raise JournalUnavailable(

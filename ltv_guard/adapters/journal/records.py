@@ -12,8 +12,11 @@ from ltv_guard.adapters.journal.tables import ALL_ACCOUNTS
 from ltv_guard.core.errors import JournalUnavailable
 from ltv_guard.core.intents import Intent, State
 from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.escaping import clean
 from ltv_guard.ports import Episode, Pause
 
+LONGEST_WORDS, LONGEST_ID = 2_000, 200  # characters
+BEYOND_ANY_CODE = 2**63
 RUNS_KEPT_MS = 24 * 3600 * 1000  # so long a run is remembered after it was last heard of
 
 
@@ -51,7 +54,7 @@ def row_of(intent: Intent) -> dict[str, Any]:
         "coin": intent.coin,
         "amount": _plain(intent.amount),
         "state": intent.state.value,
-        "reason": _storable(intent.reason),
+        "reason": storable(intent.reason),
         "coins_before": _plain(intent.coins_before),
         "ltv_before": _plain(intent.ltv_before),
         "observed_at_ms": intent.observed_at_ms,
@@ -61,9 +64,9 @@ def row_of(intent: Intent) -> dict[str, Any]:
         "rescue_of": intent.rescue_of,
         "signed_at_ms": intent.signed_at_ms,
         "recv_window_ms": intent.recv_window_ms,
-        "adjust_id": intent.adjust_id,
-        "ret_code": intent.ret_code,
-        "ret_msg": None if intent.ret_msg is None else _storable(intent.ret_msg),
+        "adjust_id": None if intent.adjust_id is None else storable(intent.adjust_id, LONGEST_ID),
+        "ret_code": _code(intent.ret_code),
+        "ret_msg": None if intent.ret_msg is None else storable(intent.ret_msg),
         "ltv_after": None if intent.ltv_after is None else _plain(intent.ltv_after),
     }
 
@@ -131,6 +134,15 @@ def _plain(number: Decimal) -> str:
     return format(number, "f")
 
 
-def _storable(words: str) -> str:
-    # The exchange's messages may hold what no database takes as text: NUL, halves of surrogate pairs.
-    return words.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+def storable(words: str, longest: int = LONGEST_WORDS) -> str:
+    """The words as any database takes them and anybody may read them: on one line, and of bounded length.
+
+    The exchange's messages may hold what no database takes as text: NUL, halves of surrogate pairs.
+    """
+    kept = clean(words[:longest])
+    return kept if len(words) <= longest and len(kept) <= longest else f"{kept[: longest - 1]}…"
+
+
+def _code(number: int | None) -> int | None:
+    """No database takes a number beyond 64 bits; no code of the exchange is one."""
+    return number if number is not None and abs(number) < BEYOND_ANY_CODE else None

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ltv_guard.adapters.journal import queries
 from ltv_guard.adapters.journal.records import (
+    LONGEST_ID,
     RUNS_KEPT_MS,
     Ban,
     Run,
@@ -21,6 +22,7 @@ from ltv_guard.adapters.journal.records import (
     episode_of,
     intent_of,
     pause_of,
+    storable,
     stored_account,
 )
 from ltv_guard.adapters.journal.store import Store
@@ -141,7 +143,9 @@ class SqlJournal:
             # An earlier pause goes first, and its acknowledgements with it: this one has not been seen.
             await connection.execute(queries.no_pause(account))
             await connection.execute(
-                insert(pauses).values(account=stored_account(account), reason=reason, since_ms=at_ms)
+                insert(pauses).values(
+                    account=stored_account(account), reason=storable(reason), since_ms=at_ms
+                )
             )
 
     async def resume(self, account: str | None) -> bool:
@@ -258,7 +262,7 @@ def _refused(intent: Intent, error: IntegrityError) -> GuardError:
 def _alive(run_id: str, at_ms: int) -> dict[str, Any]:
     return {
         "run_id": run_id,
-        "host": socket.gethostname(),
+        "host": storable(socket.gethostname(), LONGEST_ID),
         "pid": os.getpid(),
         "started_at_ms": at_ms,
         "alive_at_ms": at_ms,

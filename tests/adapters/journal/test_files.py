@@ -1,7 +1,5 @@
 """The files of a SQLite journal: made for one user, closed to others, and whoever locks them is named."""
 
-
-
 from __future__ import annotations
 
 import os

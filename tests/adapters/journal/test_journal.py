@@ -266,6 +266,32 @@ async def test_words_of_the_exchange_that_no_database_takes_are_still_recorded(
     assert "amount" in held.ret_msg
 
 
+FOREIGN = "bad\x00 \ud83d \x1b[31m \u202eamount\nnext \x7f"
+
+
+async def test_whatever_is_written_down_is_clean_text_of_bounded_length(
+    url: str, planned: Plan, sent: Send
+) -> None:
+    journal = await open_journal(url)
+    before = planned(reason=FOREIGN)
+    await journal.plan(before)
+    await journal.mark_sent(sent(before))
+    told = {"ret_code": 10**30, "ret_msg": FOREIGN * 100_000, "adjust_id": FOREIGN * 100}
+    await journal.record(sent(before), sent(before).to(State.ACCEPTED, LATE, **told))
+    await journal.pause("main", FOREIGN * 1_000, 1)
+    held = await journal.get_intent("one")
+    (pause,) = await journal.pauses()
+    await journal.close()
+    assert held is not None
+    for words in (held.reason, held.ret_msg, held.adjust_id, pause.reason):
+        assert words is not None
+        assert words.isprintable()
+        assert words.startswith("bad\\u0000 \\ud83d \\u001b[31m \\u202eamount\\u000anext")
+        assert len(words) <= 2_000
+    assert held.ret_code is None
+    assert held.state is State.ACCEPTED
+
+
 async def test_open_intents_are_those_of_the_owner(journal: Journal, planned: Plan, sent: Send) -> None:
     await closed(journal, planned("closed"))
     await journal.plan(planned("foreign", owner=Owner("testnet", "4712")))
