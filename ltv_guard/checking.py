@@ -56,8 +56,12 @@ async def _journal(settings: Settings) -> tuple[list[Finding], float]:
     found, mend = settings.journal.shown, ""
     if pauses:
         paused = "; ".join(f"{item.account or 'all accounts'}: {item.reason}" for item in pauses)
-        found, mend = f"paused ({paused})", "ltv-guard resume"
+        found, mend = f"paused ({paused})", "; ".join(map(_lifting, pauses))
     return [Finding(what="journal", good=True, found=found, mend=mend), *_daemons(runs, pauses)], banned_s
+
+
+def _lifting(pause: Pause) -> str:
+    return "ltv-guard resume" if pause.account is None else f"ltv-guard resume --account {pause.account}"
 
 
 def _daemons(runs: Sequence[Run], pauses: Sequence[Pause]) -> list[Finding]:

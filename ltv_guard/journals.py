@@ -16,6 +16,10 @@ from ltv_guard.settings import ConfigError, JournalSettings
 
 SILENT_S = 3 * BEAT_S  # a run that was not heard of for so long has ended
 ACKNOWLEDGE_S = SILENT_S + 1  # long enough for one that was killed to count no more
+OTHER_CLOCK_S = (
+    3.0  # what a daemon takes at most to take note, where its clock is so far behind as to seem dead
+)
+DAY_S = 86_400
 
 Say = Callable[[str], None]
 
@@ -56,27 +60,37 @@ async def pause(settings: JournalSettings, account: str | None, reason: str, say
     async with _standing_journal(settings) as journal:
         await journal.pause(account, writable(reason), now_ms())
         say(f"the pause of {account or 'all accounts'} is written to {settings.journal.shown}")
-        deadline = time.monotonic() + ACKNOWLEDGE_S
-        while True:
-            live = await live_runs(journal)
-            if not live:
-                say(
-                    "no daemon is running on this journal, so nothing was stopped; one that starts on it "
-                    "sends nothing. If a daemon is running, name its configuration with -c"
-                )
-                return False
-            if all(account in run.acknowledged for run in live):
-                say(f"the running daemon has acknowledged it ({_named(live)}): nothing is sent from now on")
-                return True
-            if time.monotonic() >= deadline:
-                break
-            await asyncio.sleep(0.1)
-        silent = [run for run in live if account not in run.acknowledged]
-        say(
-            f"a daemon has not acknowledged it ({_named(silent)}), so it is not certain that it sends "
-            "nothing: look at its log, or stop that process"
-        )
-        return False
+        return await _take_note(journal, account, say)
+
+
+async def _take_note(journal: SqlJournal, account: str | None, say: Say) -> bool:
+    """Waits until every living daemon has acknowledged the pause that was just written, and says which."""
+    began = time.monotonic()
+    while True:
+        waited_s = time.monotonic() - began
+        runs = [run for run in await journal.runs() if run.ended_at_ms is None]
+        live = [run for run in runs if _silent_for_s(run) < SILENT_S]
+        seen = [run for run in runs if account in run.acknowledged]
+        # Who has taken note of this pause lives, whatever the clock of its machine says.
+        if seen and all(account in run.acknowledged for run in live):
+            say(f"the running daemon has acknowledged it ({_named(seen)}): nothing is sent from now on")
+            return True
+        may_live = any(_silent_for_s(run) < DAY_S for run in runs)
+        if not live and (not may_live or waited_s >= OTHER_CLOCK_S):
+            say(
+                "no daemon is running on this journal, so nothing was stopped; one that starts on it "
+                "sends nothing. If a daemon is running, name its configuration with -c"
+            )
+            return False
+        if waited_s >= ACKNOWLEDGE_S:
+            break
+        await asyncio.sleep(0.1)
+    silent = [run for run in live if account not in run.acknowledged]
+    say(
+        f"a daemon has not acknowledged it ({_named(silent)}), so it is not certain that it sends "
+        "nothing: look at its log, or stop that process"
+    )
+    return False
 
 
 async def resume(settings: JournalSettings, account: str | None, say: Say) -> bool:
@@ -147,11 +161,11 @@ def writable(text: str) -> str:
 
 async def live_runs(journal: SqlJournal) -> list[Run]:
     """The daemons that were heard of lately: one that was killed counts for another 15 seconds."""
-    return [
-        run
-        for run in await journal.runs()
-        if run.ended_at_ms is None and now_ms() - run.alive_at_ms < SILENT_S * 1000
-    ]
+    return [run for run in await journal.runs() if run.ended_at_ms is None and _silent_for_s(run) < SILENT_S]
+
+
+def _silent_for_s(run: Run) -> float:
+    return (now_ms() - run.alive_at_ms) / 1000
 
 
 def now_ms() -> int:

@@ -49,6 +49,19 @@ async def test_a_pause_is_acknowledged_by_the_daemon_and_check_shows_it(open_a_w
             assert not world.exchange.writes
 
 
+async def test_a_daemon_whose_clock_is_far_behind_takes_note_of_a_pause_all_the_same(
+    open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It seems to be dead by its own words: what it has acknowledged since tells that it lives."""
+    said: list[str] = []
+    async with open_a_world() as world, world.guarded():
+        await world.until(lambda: bool(world.heard("cycle_finished")))
+        ahead = journals.now_ms() + 3_600_000
+        monkeypatch.setattr(journals, "now_ms", lambda: ahead)
+        assert await journals.pause(world.settings(), None, "look", said.append), said
+        assert f"process {os.getpid()}" in said[-1]
+
+
 async def test_check_says_that_a_daemon_has_not_acknowledged_a_pause(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         journal = await open_journal(world.journal_url, writer=False)
