@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
@@ -66,17 +66,17 @@ class _Examination:
     async def _wallets(self, books: list[LoanBook]) -> None:
         account = self._settings.accounts[self._name]
         loans = [loan for book in books for loan in book.loans]
-        coins = {item.coin for loan in loans for item in loan.collateral}
+        coins = {item.coin for loan in loans for item in loan.collateral if not item.unread}
         coins |= {debt.coin for loan in loans for debt in loan.debts}
         coins = coins or set(account.policy.collateral_preference)
         exchange = self._wiring.accounts[self._name]
         wallet = await self._read("Funding wallet", exchange.wallet(coins))
         if wallet is not None:
-            self._found("Funding wallet", _amounts(wallet))
+            self._found("Funding wallet", _amounts(wallet) + _unread(coins - wallet.keys()))
         if account.sources.unified_transfer.enabled:
             unified = await self._read("Unified account", exchange.unified(coins))
             if unified is not None:
-                self._found("Unified account", _amounts(unified))
+                self._found("Unified account", _amounts(unified) + _unread(coins - unified.keys()))
 
     async def _histories(self) -> None:
         account = self._settings.accounts[self._name]
@@ -91,7 +91,8 @@ class _Examination:
                 history = await self._read(_list_of(path.channel), path.history(since_ms))
                 if history is not None:
                     rows = _many(len(history.rows), "row")
-                    self._found(_list_of(path.channel), f"{rows} of the last day")
+                    odd = f", {len(history.doubtful)} not understood" if history.doubtful else ""
+                    self._found(_list_of(path.channel), f"{rows} of the last day{odd}")
                     await self._directions(path, history)
 
     async def _directions(self, path: WritePath, history: History) -> None:
@@ -148,6 +149,10 @@ def _remedy(error: GuardError) -> str:
 
 def _many(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _unread(coins: Collection[str]) -> str:
+    return f"; {', '.join(sorted(coins))} could not be read" if coins else ""
 
 
 def _amounts(wallet: Mapping[str, Decimal]) -> str:

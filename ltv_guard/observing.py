@@ -165,12 +165,13 @@ class Observer:
             await asyncio.gather(*(self.read_again(sight, loan.key) for loan in back))
 
     async def _read_wallet(self, sight: Sight, spare: Mapping[str, Decimal] | None) -> None:
-        """The Funding wallet; `spare`, an older reading of it, where it does not come at once."""
+        """The Funding wallet; `spare`, an older reading, for what does not come at once or is unread."""
         wait_s = None if spare is None else self._options.short_wait_s
         wallet = await self._read("wallet", self._account.wallet(sight.asked_coins), wait_s=wait_s)
         if wallet is not None:
             self._last_known.saw_wallet(wallet, sight.wallet_began or self._clock.now())
-            sight.wallet = wallet
+            unread = sight.unread_coins(wallet) & (spare or {}).keys()
+            sight.wallet = {**wallet, **{coin: (spare or {})[coin] for coin in unread}}
             if self._notices.ended("old wallet"):
                 log.info("wallet_fresh_again")
         elif spare is not None:

@@ -53,6 +53,23 @@ async def test_an_odd_row_of_the_wallet_costs_its_own_coin_only(
         await world.judge()
 
 
+@pytest.mark.case(5)
+async def test_in_an_emergency_the_last_balance_of_a_coin_that_cannot_be_read_counts(
+    open_a_world: OpenWorld,
+) -> None:
+    scenario = pool_of_two_coins(pool={"flexible": {"USDT": "30000"}, "collateral": {"BTC": "1", "ETH": "1"}})
+    config = merged(TWO_COINS, {"policy": {"collateral_preference": ["BTC"]}})
+    async with open_a_world(scenario, product=A_POOL, config=config) as world, world.guarded():
+        await world.until_settled_at_target()
+        world.fault(
+            "nonsense", endpoint="wallet", loan_id="BTC", field="transferBalance", value="", times=None
+        )
+        world.price(28000)
+        assert world.ltv() > D("0.8")
+        await world.until_settled_at_target()
+        await world.judge()
+
+
 @pytest.mark.case(6)
 async def test_a_list_of_orders_that_is_null_is_an_account_without_orders(open_a_world: OpenWorld) -> None:
     scenario = scenario_of(D(38000), A_POOL)
