@@ -10,6 +10,7 @@ from typing import TypeVar
 import structlog
 
 from ltv_guard.conditions import Conditions
+from ltv_guard.core.defects import Defect
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Channel, History, Kind, LoanKey, Product
@@ -84,6 +85,11 @@ class Observer:
                 book = await exchange.loans()
             except (ExchangeUnavailable, NeedsHuman) as error:
                 self._report.blind(exchange.product, error)
+                return
+            except Exception as error:  # noqa: BLE001 - it must not blind the other product as well
+                self._defects.tell(Defect(what="reading the loans", error=error))
+                ours = ExchangeUnavailable(f"an error of ltv-guard's own: {error!r}")
+                self._report.blind(exchange.product, ours)
                 return
             sight.books[exchange.product] = book
             sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))
@@ -232,7 +238,9 @@ class Observer:
         return min(oldest - DAY_MS, now_ms - horizon_ms)
 
     async def _read_history(self, channel: Channel, since_ms: int) -> History | None:
-        return await self._settler.read_history(self._paths[channel], channel, since_ms)
+        with self._defects.contained(f"reading the history of {channel.kind}"):
+            return await self._settler.read_history(self._paths[channel], channel, since_ms)
+        return None
 
     async def _read(self, what: str, reading: Awaitable[T], *, wait_s: float | None = None) -> T | None:
         """What was read; None, and said once, where it could not be, or not within `wait_s`."""
@@ -244,6 +252,9 @@ class Observer:
             return None
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._notices.once(what, "warning", "read_failed", what=what, why=str(error))
+            return None
+        except Exception as error:  # noqa: BLE001 - what can be done without this read is done
+            self._defects.tell(Defect(what=f"reading {what}", error=error))
             return None
         if self._notices.ended(what):
             log.info("read_works_again", what=what)
