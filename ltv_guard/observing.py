@@ -138,12 +138,17 @@ class Observer:
         An emergency waits a moment for the wallet and for prices, and then goes by what was last known.
         """
         spare = self._last_known.wallet(self._gatherer.intents) if emergency else None
-        orders_only = all(loan.totals is None for loan in sight.loans)
-        await asyncio.gather(
-            self._look_into_wallets(sight, spare),
-            self._look_at_prices(sight, wait_s=self._options.short_wait_s if orders_only else None),
-            self._read_histories(sight, self.own_channels(sight.books.keys()) - sight.asked, ()),
-        )
+        prices = asyncio.create_task(self._look_at_prices(sight))
+        try:
+            await asyncio.gather(
+                self._look_into_wallets(sight, spare),
+                self._read_histories(sight, self.own_channels(sight.books.keys()) - sight.asked, ()),
+            )
+            # Orders do without where they take longer than all else: an amount of collateral needs no price.
+            orders_only = all(loan.totals is None for loan in sight.loans)
+            await asyncio.wait({prices}, timeout=self._options.grace_s if orders_only else None)
+        finally:
+            prices.cancel()
         await self._read_again_if_old(sight)
 
     async def _look_into_wallets(self, sight: Sight, spare: Mapping[str, Decimal] | None) -> None:
@@ -156,9 +161,8 @@ class Observer:
             reads.append(self._read_unified(sight, coins))
         await asyncio.gather(*reads)
 
-    async def _look_at_prices(self, sight: Sight, *, wait_s: float | None) -> None:
-        """Orders do without where they take long: an amount of collateral needs no price."""
-        sight.prices = await self._read("prices", self._account.prices(), wait_s=wait_s)
+    async def _look_at_prices(self, sight: Sight) -> None:
+        sight.prices = await self._read("prices", self._account.prices())
 
     async def _read_again_if_old(self, sight: Sight) -> None:
         """A loan as it was before an adjustment that had been shown: another place may answer next."""
@@ -200,7 +204,7 @@ class Observer:
         A loan that can't be read again stays as it is; its first read is then all that is known.
         """
         reads = [self._look_twice_at(sight, key) for key in keys]
-        if prices:
+        if prices and sight.prices is not None:
             reads.append(self._read_prices_again(sight))
         await asyncio.gather(*reads)
 
@@ -210,7 +214,8 @@ class Observer:
             sight.before[key] = first
 
     async def _read_prices_again(self, sight: Sight) -> None:
-        sight.prices_again = await self._read("prices again", self._account.prices(again=True))
+        wait_s = self._options.short_wait_s
+        sight.prices_again = await self._read("prices again", self._account.prices(again=True), wait_s=wait_s)
 
     async def _read_histories(
         self, sight: Sight, channels: Collection[Channel], intents: Sequence[Intent]

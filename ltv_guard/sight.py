@@ -18,7 +18,8 @@ class GuardOptions:
     """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to.
 
     `transfers`: coins may be moved here from the Unified account. `short_wait_s`: how long an emergency waits
-    for wallet and prices, where there is something else to go by.
+    for the wallet, where there is something else to go by; `grace_s`: how much longer orders wait for prices
+    than for all else.
     """
 
     account: str
@@ -32,6 +33,7 @@ class GuardOptions:
     continuous: bool = True
     transfers: bool = False
     short_wait_s: float = 1.0
+    grace_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
