@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import NEEDY, ran, scenario_of, shown_first
+from e2e_world import NEEDY, command, ran, scenario_of, shown_first
 
 from ltv_guard.adapters.journal import open_journal
 
@@ -57,10 +57,10 @@ async def test_accounts_that_can_not_be_read_disable_no_kill_switch_but_confirm_
         await world.until(lambda: bool(world.heard("cycle_finished")))
         world.config["accounts"] = ["main"]
         world.configure({})
-        command = ("pause", "--reason", "stop", "-c", world.config_file)
-        status, named = await ran(*command, "--account", "main")
+        words_of_it = ("pause", "--reason", "stop", "-c", world.config_file)
+        status, named = await ran(*words_of_it, "--account", "main")
         assert (status, "leave --account out" in named.output) == (2, True), named.output
-        status, for_all = await ran(*command)
+        status, for_all = await ran(*words_of_it)
         assert status == 0, for_all.output
 
 
@@ -106,8 +106,8 @@ async def test_a_pause_of_another_journal_names_it_and_is_no_success(
 
 @pytest.mark.case(54)
 async def test_a_pause_that_no_living_daemon_can_see_is_no_success(open_a_world: OpenWorld) -> None:
-    async with open_a_world() as world, world.guarded():
-        await world.until(lambda: bool(world.heard("cycle_finished")))
+    async with open_a_world() as world, command("run", "-c", world.config_file) as daemon:
+        await world.until(lambda: bool(daemon.heard("cycle_finished")))
         for suffix in ("-wal", "-shm"):
             (world.folder / f"journal.db{suffix}").unlink()
         status, pause = await ran("pause", "--reason", "stop", "-c", world.config_file)
