@@ -11,7 +11,7 @@ import structlog
 from ltv_guard.core.decisions import Cause, Decision
 from ltv_guard.core.errors import GuardError, NeedsHuman
 from ltv_guard.core.key_end import LAST_NOTICE_MS
-from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment
+from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment, Product, SetAside
 from ltv_guard.core.maturity import maturity
 from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
@@ -49,6 +49,7 @@ class Reporter:
         self._causes: dict[str, str] = {}
         self._seen: dict[str, bool] = {}
         self._odd: set[tuple[str, ...]] = set()
+        self._aside: dict[Product, tuple[SetAside, ...]] = {}
 
     def finished(self, outcome: Outcome, withheld: str | None, duration_ms: int) -> None:
         """The heartbeat."""
@@ -173,13 +174,18 @@ class Reporter:
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
             )
         aside = {item.key for item in book.set_aside}
+        nameless = any(item.nameless for item in book.set_aside)  # it may be the one that is missing
         there = {loan.key for loan in book.loans}
         for key in there:
             if self._notices.ended(("aside", key)):
                 log.warning("loan_readable_again", **_named(key))
+        for item in self._aside.get(book.product, ()):
+            if item.key not in aside and self._notices.ended(("aside", item.key)) and item.nameless:
+                log.warning("loan_readable_again", **_named(item.key))
+        self._aside[book.product] = book.set_aside
         known = [key for key in self._memory.loans if key.product is book.product]
         for key in known:
-            if key in there or key in aside:
+            if key in there or key in aside or nameless:
                 self._memory.missed.pop(key, None)
                 continue
             self._memory.missed[key] = self._memory.missed.get(key, 0) + 1

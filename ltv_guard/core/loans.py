@@ -204,10 +204,14 @@ class Loan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
-    """A loan whose data makes no sense: not acted on, said loudly, the others go on."""
+    """A loan whose data makes no sense: not acted on, said loudly, the others go on.
+
+    `nameless`: it does not say which it is, so it may be any that is not listed.
+    """
 
     key: LoanKey
     why: str
+    nameless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

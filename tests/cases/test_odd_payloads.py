@@ -6,7 +6,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e_world import A_POOL, AN_ORDER, BOTH_PRODUCTS, USER, Tree, World, merged, scenario_of
+from e2e_world import (
+    A_POOL,
+    AN_ORDER,
+    BOTH_PRODUCTS,
+    USER,
+    Tree,
+    World,
+    also_an_order,
+    merged,
+    scenario_of,
+)
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -257,4 +267,24 @@ async def test_an_amount_of_any_size_is_added_to_the_step(open_a_world: OpenWorl
             await world.until_settled_at_target()
         (row,) = world.effects()
         assert row.amount.as_tuple().exponent == -8
+        await world.judge()
+
+
+@pytest.mark.case(52)
+async def test_an_order_whose_id_is_odd_is_not_told_as_gone_or_liquidated(open_a_world: OpenWorld) -> None:
+    scenario = also_an_order(scenario_of(), debt="39000")
+    async with open_a_world(scenario) as world, world.guarded():
+        await world.until(lambda: len(world.heard("cycle_finished")) > 1)
+        world.fault(
+            "nonsense", endpoint="orders", loan_id=AN_ORDER.loan_id, field="orderId", value="", times=None
+        )
+        await world.until(lambda: bool(world.heard("loan_set_aside")))
+        seen = len(world.heard("cycle_finished"))
+        await world.until(lambda: len(world.heard("cycle_finished")) > seen + 4)
+        assert not world.heard("loan_gone")
+        assert not world.heard("loan_liquidated")
+        world.exchange.clear_faults()
+        await world.until(lambda: len(world.heard("loan_readable_again")) == 1)
+        world.exchange.set_price("BTC", D(39000))
+        await world.until_settled_at_target()
         await world.judge()

@@ -84,7 +84,7 @@ def parse_orders(
         try:
             loans[key] = _parse_order(as_row(item), key, terms, reading)
         except ValueError as exc:
-            aside[key] = SetAside(key=key, why=str(exc))
+            aside[key] = SetAside(key=key, why=str(exc), nameless=key.loan_id == UNNAMED)
     return tuple(loans.values()), tuple(item for key, item in aside.items() if key not in loans)
 
 
