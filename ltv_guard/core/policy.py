@@ -10,7 +10,7 @@ from ltv_guard.core.defects import Defect, attempt
 from ltv_guard.core.needs import Need, need_of
 from ltv_guard.core.plausibility import Bearing
 from ltv_guard.core.purse import Purse
-from ltv_guard.core.releasing import decide_release
+from ltv_guard.core.releasing import Neighbours, decide_release
 from ltv_guard.core.repaying import decide_repayment
 from ltv_guard.core.rescuing import decide_beside_open_intents
 from ltv_guard.core.rules import Thresholds, thresholds
@@ -36,7 +36,8 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
         key=lambda facts: (facts.bearing is not Bearing.CONTRADICTED, facts.loan.danger),
         reverse=True,
     )
-    decided = [_decide_alone(facts, account, purse) for facts in by_danger]
+    neighbours = Neighbours(account)
+    decided = [_decide_alone(facts, neighbours, purse) for facts in by_danger]
     merged = attempt("merging transfers", lambda: pooled(decided))
     if isinstance(merged, Defect):
         defects.append(merged)
@@ -63,9 +64,9 @@ def _share_out(account: AccountFacts, purse: Purse) -> list[Defect]:
     return defects
 
 
-def _decide_alone(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
+def _decide_alone(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
     """A loan whose numbers can't be reckoned with does not stop the others."""
-    found = attempt("deciding", lambda: _decide(facts, account, purse))
+    found = attempt("deciding", lambda: _decide(facts, neighbours, purse))
     if not isinstance(found, Defect):
         return replace(found, bearing=facts.bearing)
     breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
@@ -73,7 +74,7 @@ def _decide_alone(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Deci
     return hold(facts, Cause.NONSENSE, why, breach=breach, defects=(found,))
 
 
-def _decide(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
+def _decide(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
     limits = thresholds(facts.policy, facts.loan)
     if not facts.policy.protect:
         return hold(
@@ -93,7 +94,7 @@ def _decide(facts: LoanFacts, account: AccountFacts, purse: Purse) -> Decision:
     if facts.hides_breach or (nothing and facts.bearing is Bearing.UNKNOWN):
         why = f"it shows an LTV of {facts.loan.ltv:f}, and its own amounts do not bear that out"
         return hold(facts, Cause.NOT_BORNE_OUT, why)
-    return decide_release(facts, limits, account)
+    return decide_release(facts, limits, neighbours)
 
 
 def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import cached_property
 
 from ltv_guard.core.decisions import AccountFacts, Cause, Decision, LoanFacts, hold
 from ltv_guard.core.loans import Collateral, Direction
@@ -14,13 +15,47 @@ from ltv_guard.core.urgency import in_rescue, is_resting
 from ltv_guard.core.yardstick import Yardstick
 
 
-def decide_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) -> Decision:
+class Neighbours:
+    """What the loans of an account keep each other from. Found out once, however many they are."""
+
+    def __init__(self, account: AccountFacts) -> None:
+        self.prices = account.prices
+        self._loans = account.loans
+
+    @cached_property
+    def is_one_open(self) -> bool:
+        return any(other.open_intents for other in self._loans)
+
+    @cached_property
+    def is_one_awaited(self) -> bool:
+        return any(other.awaits_row for other in self._loans)
+
+    @cached_property
+    def is_one_in_rescue(self) -> bool:
+        return any(
+            in_rescue(other, thresholds(other.policy, other.loan))
+            for other in self._loans
+            if other.policy.protect
+        )
+
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """Coins that secure a loan above its add target."""
+        needy = [
+            other.loan
+            for other in self._loans
+            if other.policy.protect and other.loan.ltv > thresholds(other.policy, other.loan).target
+        ]
+        return frozenset(held.coin for loan in needy for held in loan.collateral)
+
+
+def decide_release(facts: LoanFacts, limits: Thresholds, neighbours: Neighbours) -> Decision:
     loan = facts.loan
     if not facts.policy.reduce.enabled or loan.ltv <= 0 or loan.ltv >= limits.release_trigger:
         return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f} is within bounds")
-    yard = Yardstick(loan=loan, prices=account.prices)
+    yard = Yardstick(loan=loan, prices=neighbours.prices)
     if yard.is_blind:
-        why_not = _why_not_release(facts, account, None)
+        why_not = _why_not_release(facts, neighbours, None)
         cause = Cause.WALLET_UNREAD if why_not is None else Cause.RELEASE_WAITS
         return hold(facts, cause, f"LTV {loan.ltv:f} is low, but {why_not or 'prices could not be read'}")
     spare = yard.spare(limits.release_target)
@@ -28,7 +63,7 @@ def decide_release(facts: LoanFacts, limits: Thresholds, account: AccountFacts) 
     held, amount = _to_release(facts, yard, spare, least)
     if held is None or spare < least:
         return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f}: too little to release")
-    why_not = _why_not_release(facts, account, held.coin)
+    why_not = _why_not_release(facts, neighbours, held.coin)
     if why_not is not None:
         return hold(facts, Cause.RELEASE_WAITS, f"LTV {loan.ltv:f} is low, but {why_not}")
     if not facts.may_release:
@@ -61,39 +96,23 @@ def _to_release(
     return next(iter([*taken, *possible]), (None, Decimal(0)))
 
 
-def _why_not_release(facts: LoanFacts, account: AccountFacts, coin: str | None) -> str | None:
+def _why_not_release(facts: LoanFacts, neighbours: Neighbours, coin: str | None) -> str | None:
     rule = facts.policy.reduce
     added_by_hand = facts.foreign_add_ms is not None and facts.foreign_add_ms < rule.after_foreign_add_ms
     conditions = (
         (facts.low_for_ms < rule.after_ms, "not for long enough"),
         (is_resting(facts), "the last episode or release ended too recently"),
-        (any(other.open_intents for other in account.loans), "an adjustment of the account is open"),
-        (any(other.awaits_row for other in account.loans), "an add of the account is in no history yet"),
-        (_someone_is_in_rescue(account), "a loan of the account is being rescued"),
+        (neighbours.is_one_open, "an adjustment of the account is open"),
+        (neighbours.is_one_awaited, "an add of the account is in no history yet"),
+        (neighbours.is_one_in_rescue, "a loan of the account is being rescued"),
         (added_by_hand, "collateral was added by hand"),
         (coin in facts.unreleasable, facts.unreleasable.get(coin or "", "")),
         (
-            coin is not None and _needed_elsewhere(coin, account),
+            coin is not None and coin in neighbours.needed,
             f"another loan secured by {coin} is above its add target",
         ),
     )
     return next((why for holds, why in conditions if holds), None)
-
-
-def _someone_is_in_rescue(account: AccountFacts) -> bool:
-    return any(
-        in_rescue(other, thresholds(other.policy, other.loan))
-        for other in account.loans
-        if other.policy.protect
-    )
-
-
-def _needed_elsewhere(coin: str, account: AccountFacts) -> bool:
-    return any(
-        other.loan.ltv > thresholds(other.policy, other.loan).target
-        for other in account.loans
-        if other.policy.protect and other.loan.collateral_in(coin) is not None
-    )
 
 
 def within_maximum(decision: Decision, maximum: Decimal) -> Decision:
