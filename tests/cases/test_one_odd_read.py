@@ -74,11 +74,15 @@ async def test_an_ltv_that_its_amounts_contradict_again_and_again_moves_no_more_
 
 
 @pytest.mark.case(51)
-async def test_collateral_shown_ten_times_too_large_is_told_and_the_loan_is_saved_in_small_steps(
-    open_a_world: OpenWorld,
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("collateralAmount", "10"), ("collateralAmount", "0.000000001"), ("totalDebt", "300000")],
+)
+async def test_an_amount_shown_absurdly_is_told_and_the_loan_is_saved_in_small_steps(
+    open_a_world: OpenWorld, field: str, value: str
 ) -> None:
     async with open_a_world(scenario_of(BREACH), config={"policy": {"reduce": {"enabled": False}}}) as world:
-        world.fault("nonsense", endpoint="orders", field="collateralAmount", value="10", times=2)
+        world.fault("nonsense", endpoint="orders", field=field, value=value, times=2)
         async with world.guarded():
             await world.until_settled_at_target()
             assert world.heard("loan_contradicts_itself")
