@@ -1,6 +1,12 @@
-"""`python -m ltv_guard` is the command."""
+"""The command, also as `python -m ltv_guard`. Signals are heeded before what is slow to import."""
 
-from ltv_guard.cli import main
+from ltv_guard import early_signals
+
+early_signals.install()
+
+from ltv_guard.cli import main  # noqa: E402 - see above
+
+__all__ = ["main"]
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ import structlog
 
 from ltv_guard.daemon import Daemon
 from ltv_guard.daemon_threads import DaemonThreads
+from ltv_guard.early_signals import was_asked_to_reload
 from ltv_guard.guard import Guard
 from ltv_guard.heartbeat import banned_for_s
 from ltv_guard.journals import journal_to_read
@@ -47,6 +48,8 @@ async def run_daemon(
     if stop is None:
         stop = _stop_on_signals()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        if was_asked_to_reload():
+            asked.set()
     run = await open_run(settings, stop.is_set)
     daemon = Daemon(run.duties)
     reloads = Reloads(run, daemon, adopted=adopted)
