@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 D = Decimal
+SLOW = pytest.mark.slow  # the same again, with another value
 CALM_POOL = {"flexible": {"USDT": "27000"}, "collateral": {"BTC": "1"}}
 TWO_COINS = {"policy": {"collateral_preference": ["ETH", "BTC"], "reduce": {"enabled": False}}}
 
@@ -49,7 +50,7 @@ async def test_an_index_price_of_zero_gives_way_to_the_last_price(open_a_world: 
 
 
 @pytest.mark.case(5)
-@pytest.mark.parametrize("value", ["", None, "-1", "1e999999"])
+@pytest.mark.parametrize("value", ["", *(pytest.param(odd, marks=SLOW) for odd in (None, "-1", "1e999999"))])
 async def test_an_odd_row_of_the_wallet_costs_its_own_coin_only(
     open_a_world: OpenWorld, value: str | None
 ) -> None:
@@ -142,8 +143,8 @@ async def test_a_doubtful_row_that_could_be_ours_keeps_it_open_and_another_loan_
     "fault",
     [
         {"kind": "nonsense", "field": "vipCoinList", "value": None},
-        {"kind": "nonsense", "field": "marginCallLTV", "value": ""},
-        {"kind": "http_error", "status": 500},
+        pytest.param({"kind": "nonsense", "field": "marginCallLTV", "value": ""}, marks=SLOW),
+        pytest.param({"kind": "http_error", "status": 500}, marks=SLOW),
     ],
     ids=["null", "empty", "HTTP 500"],
 )
@@ -163,13 +164,13 @@ async def test_an_order_without_terms_is_guarded_by_the_usual_ones(
     "nonsense",
     [
         {"loan_id": "USDT", "field": "fixedTotalDebt", "value": ""},
-        {"loan_id": "pool", "field": "borrowList", "value": "?"},
+        pytest.param({"loan_id": "pool", "field": "borrowList", "value": "?"}, marks=SLOW, id="borrowList"),
         {"loan_id": "pool", "field": "supplyList", "value": [{"currency": "\u202e\x1b[2J", "amount": None}]},
-        {"loan_id": "pool", "field": "totalDebt", "value": "NaN"},
+        pytest.param({"loan_id": "pool", "field": "totalDebt", "value": "NaN"}, marks=SLOW, id="totalDebt"),
         {"loan_id": "pool", "field": "ltv", "remove": True},
         {"loan_id": "ETH", "field": "amount", "value": "-3"},
-        {"loan_id": "ETH", "field": "currency", "value": "\u0395TH"},
-        {"loan_id": "BTC", "field": "amountUSD", "value": ""},
+        pytest.param({"loan_id": "ETH", "field": "currency", "value": "\u0395TH"}, marks=SLOW, id="currency"),
+        pytest.param({"loan_id": "BTC", "field": "amountUSD", "value": ""}, marks=SLOW, id="amountUSD"),
     ],
     ids=lambda fault: fault["field"],
 )
