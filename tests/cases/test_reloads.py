@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from e2e_world import KEY, NEEDY, SECRET, USER, Command, World, command, scenario_of
+from reload_steps import hup, unreadable
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
 STEPS = {"policy": {"limits": {"max_add": {"BTC": "0.02"}}}}  # a rescue that takes a while
-
-
-async def hup(world: World, daemon: Command) -> dict[str, Any]:
-    """Sends SIGHUP, and returns what came of it."""
-    before = len(daemon.heard("config_refused")) + len(daemon.heard("config_reloaded"))
-
-    def answers() -> list[dict[str, Any]]:
-        return [event for event in daemon.events if event["event"] in {"config_refused", "config_reloaded"}]
-
-    daemon.process.send_signal(signal.SIGHUP)
-    await world.until(lambda: len(answers()) > before)
-    return answers()[-1]
 
 
 async def refused(world: World, daemon: Command, spoil: Callable[[], object]) -> str:
@@ -50,23 +35,6 @@ async def goes_on(world: World, daemon: Command) -> None:
     await world.until(lambda: len(world.effects()) > seen or world.is_at_target())
     daemon.process.terminate()
     assert await daemon.ends() == 0, daemon.output
-
-
-def unreadable(path: Path, kind: str) -> None:
-    path.unlink(missing_ok=True)
-    match kind:
-        case "fifo":
-            os.mkfifo(path)
-        case "folder":
-            path.mkdir()
-        case "dangling":
-            path.symlink_to(path.with_name("nothing"))
-        case "device":
-            path.symlink_to("/dev/zero")
-        case "socket":
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(str(path))
-            listener.close()
 
 
 @pytest.mark.case(4)
