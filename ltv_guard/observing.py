@@ -13,7 +13,7 @@ from ltv_guard.conditions import Conditions
 from ltv_guard.core.defects import Defect
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Channel, History, Kind, LoanKey, Product
+from ltv_guard.core.loans import Channel, History, Kind, Loan, LoanEnd, LoanKey, Moment, Product
 from ltv_guard.core.rules import Rulebook
 from ltv_guard.defects import Defects
 from ltv_guard.gathering import Gatherer
@@ -29,6 +29,8 @@ from ltv_guard.sight import GuardOptions, Sight
 READ_AGAIN = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
 
 T = TypeVar("T")
+
+END_WITHIN_S = 2.0  # by then a loan that is gone is told of, with what is known
 
 log = structlog.stdlib.get_logger()
 
@@ -66,6 +68,7 @@ class Observer:
         self._notices = notices
         self._last_known = last_known
         self._defects = defects
+        self._ends: set[asyncio.Task[None]] = set()
         self._history_reads = HistoryReads(
             self._read_history,
             clock,
@@ -75,6 +78,7 @@ class Observer:
 
     async def close(self) -> None:
         """Ends what is still being read for the next cycle."""
+        await asyncio.gather(*self._ends, return_exceptions=True)
         await self._history_reads.close()
 
     async def observe(self, sight: Sight) -> None:
@@ -95,11 +99,27 @@ class Observer:
             sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))
             with self._defects.contained("reporting the loans"):
                 self._report.recovered(exchange.product)
-                self._report.book(book)
+                for loan in self._report.book(book):
+                    self._ask_for_the_end(exchange, loan, book.began)
             with self._defects.contained("ends and terms of the loans"):
                 self._conditions.look(book, self._clock.now())
 
         await asyncio.gather(*(read(exchange) for exchange in self._products.values()))
+
+    def _ask_for_the_end(self, exchange: LoanExchange, loan: Loan, now: Moment) -> None:
+        """How a loan ended is told once the exchange has said it, or soon: no cycle waits for it."""
+        task = asyncio.create_task(self._tell_the_end(exchange, loan, now))
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+
+    async def _tell_the_end(self, exchange: LoanExchange, loan: Loan, now: Moment) -> None:
+        end: LoanEnd | None = None
+        try:
+            async with asyncio.timeout(END_WITHIN_S):
+                end = await exchange.end_of(loan)
+        except (ExchangeUnavailable, NeedsHuman, TimeoutError) as error:
+            log.debug("end_not_read", why=str(error))
+        self._report.gone(loan, now, end)
 
     async def read_again(self, sight: Sight, key: LoanKey) -> bool:
         """One loan by its id: all of many may take too long to read. False, and said, where it failed."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Channel, History, Loan, LoanBook, LoanKey, Moment, Owner, Product
+from ltv_guard.core.loans import Channel, History, Loan, LoanBook, LoanEnd, LoanKey, Moment, Owner, Product
 
 
 class Clock(Protocol):
@@ -87,6 +87,9 @@ class LoanExchange(WritePath, Protocol):
 
     async def loan(self, key: LoanKey) -> LoanBook:
         """That loan alone, in one request: nothing in it where it is not listed. Raises as `loans` does."""
+
+    async def end_of(self, loan: Loan) -> LoanEnd | None:
+        """How a loan that is no longer listed ended; None where that is not told. Raises as `loans`."""
 
     async def collateral_coins(self) -> Collection[str]:
         """Coins that its terms take as collateral. Raises ExchangeUnavailable."""

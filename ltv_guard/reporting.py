@@ -11,7 +11,7 @@ import structlog
 from ltv_guard.core.decisions import Cause, Decision
 from ltv_guard.core.errors import GuardError, NeedsHuman
 from ltv_guard.core.key_end import LAST_NOTICE_MS
-from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.loans import Additions, Loan, LoanBook, LoanEnd, LoanKey, Moment, Product, SetAside
 from ltv_guard.core.maturity import maturity
 from ltv_guard.core.rules import thresholds
 from ltv_guard.memory import Memory
@@ -167,8 +167,9 @@ class Reporter:
         elif self._notices.ended("pause"):
             log.warning("guard_resumed")
 
-    def book(self, book: LoanBook) -> None:
-        """Loans that make no sense, and loans that are no longer there."""
+    def book(self, book: LoanBook) -> list[Loan]:
+        """Loans that make no sense. Returns those that are believed to be gone: `gone` tells of them."""
+        gone: list[Loan] = []
         for item in book.set_aside:
             self._notices.grave(
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
@@ -190,10 +191,12 @@ class Reporter:
                 continue
             self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
             if self._memory.missed[key] >= GONE_AFTER:
-                self._gone(self._memory.loans.pop(key), book.began)
+                gone.append(self._memory.loans.pop(key))
+                self._forget(key)
         for loan in book.loans:
             self._memory.loans[loan.key] = loan
             self._additions(loan)
+        return gone
 
     def _additions(self, loan: Loan) -> None:
         """Whether the platform takes more collateral: its limits are of single coins, and this names none."""
@@ -204,15 +207,22 @@ class Reporter:
         elif self._notices.changed(topic, loan.additions):
             log.warning("collateral_limit", additions=loan.additions, **_named(loan.key))
 
-    def _gone(self, loan: Loan, now: Moment) -> None:
-        self._memory.missed.pop(loan.key, None)
+    def _forget(self, key: LoanKey) -> None:
+        self._memory.missed.pop(key, None)
         for topic in OF_A_LOAN:
-            self._notices.ended((topic, loan.key))
-        self._notices.ended(("less", ("short", loan.key)))
-        if (why := _why_liquidated(loan, now)) is not None:
-            log.critical("loan_liquidated", why=why, last_ltv=loan.ltv, **_named(loan.key))
+            self._notices.ended((topic, key))
+        self._notices.ended(("less", ("short", key)))
+
+    def gone(self, loan: Loan, now: Moment, end: LoanEnd | None) -> None:
+        """How it ended: in the exchange's word (`end`), or else as far as can be told."""
+        inferred = _why_liquidated(loan, now)
+        why = inferred if end is None else end.words
+        if end.liquidated if end is not None else inferred is not None:
+            log.critical(
+                "loan_liquidated", why=why, read=end is not None, last_ltv=loan.ltv, **_named(loan.key)
+            )
         else:
-            log.warning("loan_gone", last_ltv=loan.ltv, **_named(loan.key))
+            log.warning("loan_gone", why=why, last_ltv=loan.ltv, **_named(loan.key))
 
     def decisions(self, decisions: Sequence[Decision], withheld: str | None) -> None:
         for decision in decisions:

@@ -203,6 +203,14 @@ class Loan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoanEnd:
+    """How a loan that is no longer listed ended, in the exchange's own word."""
+
+    liquidated: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
     """A loan whose data makes no sense: not acted on, said loudly, the others go on.
 

@@ -126,6 +126,9 @@ class ModelLoans(ModelPath):
         book = await self.loans()
         return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key))
 
+    async def end_of(self, loan: Loan) -> None:
+        """The model's exchange does not tell."""
+
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         return self.world.maximum(loan.key)
 

@@ -15,6 +15,7 @@ from ltv_guard.adapters.bybit.wire import (
     adjustment_body,
     coins_of,
     order_key,
+    parse_end,
     parse_history_row,
     parse_maximum,
     parse_orders,
@@ -22,12 +23,13 @@ from ltv_guard.adapters.bybit.wire import (
 )
 from ltv_guard.adapters.bybit.writing import Desk, Endpoints
 from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanKey, Moment, Product
+from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Moment, Product
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"
 MAXIMUM = "/v5/crypto-loan/max-collateral-amount"
 TERMS = "/v5/crypto-loan/collateral-data"
+ENDED = "/v5/crypto-loan/borrow-history"
 ADJUST = "/v5/crypto-loan/adjust-ltv"
 
 HOUR_MS = 3_600_000
@@ -87,6 +89,14 @@ class LegacyLoans(Desk):
         terms = await self._terms.covering(coins_of(rows), self.vip_level) if rows else {}
         loans, set_aside = parse_orders(rows, terms, reading)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began, asked=asked)
+
+    async def end_of(self, loan: Loan) -> LoanEnd | None:
+        """What v5/crypto-loan/completed-loan-order says of it: repaid, or liquidated."""
+        result = await self._client.get(ENDED, {"orderId": loan.key.loan_id})
+        try:
+            return parse_end(result, loan.key.loan_id)
+        except Nonsense as exc:
+            raise ExchangeUnavailable(f"{ENDED}: the answer makes no sense: {exc}") from exc
 
     async def collateral_coins(self) -> Collection[str]:
         """Coins that the terms take as collateral."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
@@ -15,22 +16,27 @@ from ltv_guard.adapters.bybit.pool_wire import (
     PoolTerms,
     adjustment_body,
     owes_nothing,
+    parse_debt_accuracies,
     parse_history_row,
     parse_position,
     parse_tiers,
 )
 from ltv_guard.adapters.bybit.terms import parse_terms
-from ltv_guard.adapters.bybit.wire import parse_maximum
+from ltv_guard.adapters.bybit.wire import parse_last_repayment, parse_maximum
 from ltv_guard.adapters.bybit.writing import Desk, Endpoints
 from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanKey, Product, SetAside
+from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Product, SetAside
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"
 MAXIMUM = "/v5/crypto-loan-common/max-collateral-amount"
 TERMS = "/v5/crypto-loan-common/collateral-data"
+LOANABLE = "/v5/crypto-loan-common/loanable-data"
+REPAYMENTS = "/v5/crypto-loan-flexible/repayment-history"
 ADJUST = "/v5/crypto-loan-common/adjust-ltv"
 
+ENDED_WITHIN_MS = 3_600_000
+LOANABLE_WITHIN_S = 1.0
 TERMS_KEPT_MS = 3_600_000
 TERMS_RETRIED_MS = 60_000
 
@@ -89,6 +95,15 @@ class PoolLoans(Desk):
     async def loan(self, key: LoanKey) -> LoanBook:  # noqa: ARG002 - there is but one
         return await self.loans()
 
+    async def end_of(self, loan: Loan) -> LoanEnd | None:  # noqa: ARG002 - there is but one
+        """What the latest repayment within the hour says of it: by the user, by liquidation, or else."""
+        since_ms = self._client.clock.now().exchange_ms - ENDED_WITHIN_MS
+        result = await self._client.get(REPAYMENTS, {"limit": "20"})
+        try:
+            return parse_last_repayment(result, since_ms)
+        except Nonsense as exc:
+            raise ExchangeUnavailable(f"{REPAYMENTS}: the answer makes no sense: {exc}") from exc
+
     async def collateral_coins(self) -> Collection[str]:
         """Coins that the tiers take as collateral."""
         return (await self._current_terms()).tiers.keys()
@@ -130,6 +145,7 @@ class PoolLoans(Desk):
         return PoolTerms(
             tiers={**before, **tiers},
             accuracies=await self._read_accuracies(),
+            debt_accuracies=await self._read_debt_accuracies(),
             candidates=self._candidates,
             margin_call_ltv=self._margin_call_ltv,
             liquidation_ltv=self._liquidation_ltv,
@@ -143,3 +159,11 @@ class PoolLoans(Desk):
             self._due_ms = self._client.clock.now().monotonic_ms + TERMS_RETRIED_MS
             return self._terms.accuracies if self._terms is not None else {}
         return {name: item.accuracy for name, item in terms.items()}
+
+    async def _read_debt_accuracies(self) -> Mapping[str, int]:
+        """How fine a repayment may be (v5/new-crypto-loan/loan-coin). As collateral is, where that fails."""
+        try:
+            async with asyncio.timeout(LOANABLE_WITHIN_S):  # the pool must not wait for it
+                return parse_debt_accuracies(await self._client.get(LOANABLE, signed=False))
+        except (ExchangeUnavailable, NeedsHuman, Nonsense, TimeoutError):
+            return self._terms.debt_accuracies if self._terms is not None else {}

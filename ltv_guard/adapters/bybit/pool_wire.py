@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -28,6 +28,7 @@ from ltv_guard.adapters.bybit.fields import (
     whole,
 )
 from ltv_guard.adapters.bybit.oddities import Reading, row_named
+from ltv_guard.adapters.bybit.terms import MOST_DECIMALS
 from ltv_guard.adapters.bybit.wire import (
     CODES,
     STATUSES,
@@ -76,9 +77,24 @@ class PoolTerms:
 
     tiers: Mapping[str, tuple[Tier, ...]]
     accuracies: Mapping[str, int]
+    debt_accuracies: Mapping[str, int] = field(default_factory=dict)
     candidates: Sequence[str]
     margin_call_ltv: Decimal
     liquidation_ltv: Decimal
+
+
+def parse_debt_accuracies(result: Row) -> Mapping[str, int]:
+    """Decimals of flexible debts by coin (v5/new-crypto-loan/loan-coin); odd rows are left out."""
+    found: dict[str, int] = {}
+    for item in rows(result, "list"):
+        try:
+            row = as_row(item)
+            name, decimals = coin(row, "currency"), whole(row, "flexibleBorrowingAccuracy")
+        except Nonsense:
+            continue
+        if 0 <= decimals <= MOST_DECIMALS:
+            found[name] = min(decimals, found.get(name, decimals))
+    return found
 
 
 def adjustment_body(intent: Intent) -> bytes:
@@ -112,7 +128,7 @@ def parse_position(result: Row, terms: PoolTerms, reading: Reading | None = None
         return None
     reading = reading or Reading("position")
     ltv, totals = _sums(result, reading)
-    debts = _debts(result, terms.accuracies, reading)
+    debts = _debts(result, {**terms.accuracies, **terms.debt_accuracies}, reading)
     held = _held(result, terms, reading)
     known = {item.coin for item in held}
     absent = [name for name in terms.candidates if name not in known and name in terms.tiers]

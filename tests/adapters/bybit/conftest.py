@@ -31,6 +31,8 @@ PATHS = [
     "/v5/crypto-loan-flexible/repayment-history",
     "/v5/asset/transfer/inter-transfer",
     "/v5/asset/transfer/query-inter-transfer-list",
+    "/v5/crypto-loan-common/loanable-data",
+    "/v5/crypto-loan/borrow-history",
 ]
 
 
@@ -100,6 +102,7 @@ async def exchange() -> AsyncIterator[Exchange]:
     host, port = runner.addresses[0][:2]
     found.url = f"http://{host}:{port}"
     found.answer("/v5/market/time", {"timeSecond": "1700000000", "timeNano": "1700000000123456789"})
+    found.answer("/v5/crypto-loan-common/loanable-data", {"list": []})
     yield found
     await runner.cleanup()
 

@@ -25,6 +25,7 @@ ROOT = "/v5/crypto-loan-common"
 POSITION, HISTORY, TERMS = f"{ROOT}/position", f"{ROOT}/adjustment-history", f"{ROOT}/collateral-data"
 MAXIMUM, ADJUST = f"{ROOT}/max-collateral-amount", f"{ROOT}/adjust-ltv"
 LEGACY_TERMS = "/v5/crypto-loan/collateral-data"
+LOANABLE = "/v5/crypto-loan-common/loanable-data"
 
 NOW_MS = 1_700_000_000_000
 HOUR_S, DAY_MS = 3600, 86_400_000
@@ -91,7 +92,7 @@ def pool(exchange: Exchange, connect: Connect, time: Time) -> PoolLoans:
         return
 
     clock = ExchangeClock(monotonic=time, wall=lambda: NOW_MS / 1000 + time.seconds, sleep=at_once)
-    spacing = dict.fromkeys([POSITION, HISTORY, TERMS, MAXIMUM, ADJUST, LEGACY_TERMS], 1e-6)
+    spacing = dict.fromkeys([POSITION, HISTORY, TERMS, MAXIMUM, ADJUST, LEGACY_TERMS, LOANABLE], 1e-6)
     exchange.answer(POSITION, position())
     exchange.answer(TERMS, ratios("BTC", "USDT"))
     exchange.answer(LEGACY_TERMS, legacy_terms(BTC=6, USDT=4))
@@ -239,6 +240,26 @@ async def test_a_coin_that_the_old_product_does_not_know_has_eight_decimals(
 ) -> None:
     exchange.answer(LEGACY_TERMS, legacy_terms(BTC=6))
     assert [item.accuracy for item in (await only_loan(pool)).collateral] == [6, 8]
+
+
+@pytest.mark.parametrize(
+    "odd", [{}, "x", {"currency": "USDT", "flexibleBorrowingAccuracy": 99}, {"currency": 7}]
+)
+async def test_a_debt_is_as_fine_as_it_can_be_borrowed(
+    exchange: Exchange, pool: PoolLoans, odd: object
+) -> None:
+    exchange.answer(LEGACY_TERMS, legacy_terms(BTC=6, USDT=8))
+    documented = {"currency": "USDT", "flexibleBorrowingAccuracy": 4, "fixedBorrowingAccuracy": 6}
+    exchange.answer(LOANABLE, {"list": [odd, documented]})
+    assert {debt.coin: debt.accuracy for debt in (await only_loan(pool)).debts}["USDT"] == 4
+
+
+async def test_where_that_is_not_told_a_debt_is_as_fine_as_collateral(
+    exchange: Exchange, pool: PoolLoans
+) -> None:
+    exchange.answer(LEGACY_TERMS, legacy_terms(USDT=6))
+    exchange.answer(LOANABLE, web.Response(status=404))
+    assert {debt.coin: debt.accuracy for debt in (await only_loan(pool)).debts}["USDT"] == 6
 
 
 # History and maximum
