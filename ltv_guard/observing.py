@@ -99,8 +99,9 @@ class Observer:
             sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))
             with self._defects.contained("reporting the loans"):
                 self._report.recovered(exchange.product)
-                for loan in self._report.book(book):
-                    self._ask_for_the_end(exchange, loan, book.began)
+                self._report.book(
+                    book, on_gone=lambda loan: self._ask_for_the_end(exchange, loan, book.began)
+                )
             with self._defects.contained("ends and terms of the loans"):
                 self._conditions.look(book, self._clock.now())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -167,9 +167,8 @@ class Reporter:
         elif self._notices.ended("pause"):
             log.warning("guard_resumed")
 
-    def book(self, book: LoanBook) -> list[Loan]:
-        """Loans that make no sense. Returns those that are believed to be gone: `gone` tells of them."""
-        gone: list[Loan] = []
+    def book(self, book: LoanBook, on_gone: Callable[[Loan], None] | None = None) -> None:
+        """Loans that make no sense, and those that are no longer there: `on_gone`, or else `gone`, tells."""
         for item in book.set_aside:
             self._notices.grave(
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
@@ -191,12 +190,15 @@ class Reporter:
                 continue
             self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
             if self._memory.missed[key] >= GONE_AFTER:
-                gone.append(self._memory.loans.pop(key))
+                loan = self._memory.loans.pop(key)
                 self._forget(key)
+                if on_gone is None:
+                    self.gone(loan, book.began, None)
+                else:
+                    on_gone(loan)
         for loan in book.loans:
             self._memory.loans[loan.key] = loan
             self._additions(loan)
-        return gone
 
     def _additions(self, loan: Loan) -> None:
         """Whether the platform takes more collateral: its limits are of single coins, and this names none."""

@@ -53,7 +53,8 @@ async def test_an_order_that_was_repaid_at_a_high_ltv_is_no_liquidation(
 async def test_what_paid_a_pools_last_debt_is_told_by_name(
     open_a_world: OpenWorld, kind: int, words: str
 ) -> None:
-    async with open_a_world(scenario_of(CALM, A_POOL), config={"mode": "dry_run"}) as world:
+    scenario, config = scenario_of(CALM, A_POOL), {"mode": "dry_run"}
+    async with open_a_world(scenario, config=config, product=A_POOL) as world:
         world.fault("nonsense", endpoint="repayments", field="repayType", value=kind, times=None)
         async with world.guarded():
             await world.until(lambda: len(world.heard("cycle_finished")) >= 2)
