@@ -169,6 +169,10 @@ class Reporter:
 
     def book(self, book: LoanBook, on_gone: Callable[[Loan], None] | None = None) -> None:
         """Loans that make no sense, and those that are no longer there: `on_gone`, or else `gone`, tells."""
+
+        def tell(loan: Loan) -> None:
+            self.gone(loan, book.began, None)
+
         for item in book.set_aside:
             self._notices.grave(
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
@@ -190,12 +194,8 @@ class Reporter:
                 continue
             self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
             if self._memory.missed[key] >= GONE_AFTER:
-                loan = self._memory.loans.pop(key)
+                (on_gone or tell)(self._memory.loans.pop(key))
                 self._forget(key)
-                if on_gone is None:
-                    self.gone(loan, book.began, None)
-                else:
-                    on_gone(loan)
         for loan in book.loans:
             self._memory.loans[loan.key] = loan
             self._additions(loan)
