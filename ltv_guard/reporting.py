@@ -169,10 +169,6 @@ class Reporter:
 
     def book(self, book: LoanBook, on_gone: Callable[[Loan], None] | None = None) -> None:
         """Loans that make no sense, and those that are no longer there: `on_gone`, or else `gone`, tells."""
-
-        def tell(loan: Loan) -> None:
-            self.gone(loan, book.began, None)
-
         for item in book.set_aside:
             self._notices.grave(
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
@@ -191,14 +187,17 @@ class Reporter:
         for key in known:
             if key in there or key in aside or nameless:
                 self._memory.missed.pop(key, None)
-                continue
-            self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
-            if self._memory.missed[key] >= GONE_AFTER:
-                (on_gone or tell)(self._memory.loans.pop(key))
-                self._forget(key)
+            else:
+                self._missed(key, on_gone or (lambda loan: self.gone(loan, book.began, None)))
         for loan in book.loans:
             self._memory.loans[loan.key] = loan
             self._additions(loan)
+
+    def _missed(self, key: LoanKey, on_gone: Callable[[Loan], None]) -> None:
+        self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
+        if self._memory.missed[key] >= GONE_AFTER:
+            on_gone(self._memory.loans.pop(key))
+            self._forget(key)
 
     def _additions(self, loan: Loan) -> None:
         """Whether the platform takes more collateral: its limits are of single coins, and this names none."""
