@@ -134,6 +134,37 @@ async def test_a_journal_that_can_not_be_opened_is_refused_and_a_good_one_is_tak
         assert await daemon.ends() == 0, daemon.output
 
 
+FAILS_ONCE = """
+from ltv_guard.daemon import Daemon
+adopt, failed = Daemon.adopt, []
+async def adopt_once_failed(self, duties):
+    await adopt(self, duties)
+    if not failed:
+        failed.append(True)
+        raise RuntimeError("the new guards could not take over")
+Daemon.adopt = adopt_once_failed
+from ltv_guard.cli import main
+main()
+"""
+
+
+async def test_new_guards_that_fail_at_the_last_moment_give_way_to_the_old_ones(
+    open_a_world: OpenWorld,
+) -> None:
+    async with (
+        open_a_world(scenario_of(NEEDY["add"]), config=STEPS) as world,
+        command("run", "-c", world.config_file, program=("-c", FAILS_ONCE)) as daemon,
+    ):
+        await world.until(lambda: len(world.effects()) >= 1)
+        world.configure({"policy": {"limits": {"max_add": {"BTC": "0.03"}}}})
+        await hup(world, daemon)
+        await world.until(lambda: bool(daemon.heard("config_refused")))
+        assert "could not take over" in daemon.heard("config_refused")[0]["why"]
+        await goes_on(world, daemon)
+        assert max(row.amount for row in world.effects()) <= Decimal("0.0301")
+        await world.judge(nothing_open=False)
+
+
 async def test_a_new_key_of_the_same_user_takes_over_without_a_wait(open_a_world: OpenWorld) -> None:
     """The key that works is exchanged in the middle of a rescue: what the guard knew, it goes on to know."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
