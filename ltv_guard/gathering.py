@@ -28,6 +28,7 @@ from ltv_guard.ports import Episode
 from ltv_guard.sight import GuardOptions, Sight
 
 SLACK_MS = DAY_MS // 12
+MEASURED_BY = 4  # of the adjustments that landed lately: a coarse coin may have had a hundred
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 
@@ -238,24 +239,24 @@ class Gatherer:
 
         Exchanges answer from several places, and one of them may be a minute behind the others.
         """
-        echoing = self._memory.landed(loan.key, now)
-        rows = self._memory.rows(loan.key)
-        back = [
-            item
-            for item in self._memory.landed_lately(loan.key, now)
-            if item not in echoing and shows_before(loan, item, rows)
-        ]
+        echoing = {item.intent_id for item in self._memory.landed(loan.key, now)}
+        over = [item for item in self._memory.landed_lately(loan.key, now) if item.intent_id not in echoing]
+        # What was there before any of them was there before the first, or before the last ones.
+        measured_by = over if len(over) <= MEASURED_BY else [over[0], *over[1 - MEASURED_BY :]]
+        rows = self._memory.rows(loan.key) if over else ()
+        back = [item for item in measured_by if shows_before(loan, item, rows)]
         if back:
             self._memory.doubt_again(loan.key, back)
 
     def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], sight: Sight) -> Freshness:
         rows = self._memory.rows(loan.key)
+        every, landed = landed, _that_measure(landed)
         steady = [self._is_steady(loan, item, began) for item in landed]
         last = landed[-1]
         for item, is_steady in zip(landed, steady, strict=True):
             doubt = doubted_coins(loan, item, rows, steady=is_steady)
             if doubt is not None and doubt.is_old and is_steady and self._was_sold(loan, item):
-                self._memory.let_go(landed)
+                self._memory.let_go(every)
                 return FRESH
             if doubt is not None and item is not last:
                 return doubt
@@ -303,3 +304,8 @@ class Gatherer:
         if episode is not None and episode.closed_at_ms is not None:
             ends.append(episode.closed_at_ms)
         return now.exchange_ms - max(ends) if ends else None
+
+
+def _that_measure(landed: Sequence[Intent]) -> Sequence[Intent]:
+    """Those that tell old facts: what was there before any was there before the first, or the last ones."""
+    return landed if len(landed) <= MEASURED_BY else [landed[0], *landed[1 - MEASURED_BY :]]

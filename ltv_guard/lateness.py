@@ -22,6 +22,9 @@ class Lateness:
     _done: set[tuple[str, str]] = field(default_factory=set)
     _measured: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
+    def is_measured(self, endpoint: str, intent_id: str) -> bool:
+        return (endpoint, intent_id) in self._done
+
     def lacks(self, endpoint: str, intent_id: str, read_ms: int) -> None:
         """A complete read, begun at `read_ms`, does not show it."""
         if (endpoint, intent_id) not in self._done:

@@ -47,7 +47,7 @@ class Measurer:
         for loan in book.loans:
             for item in self._memory.under_way(loan.key, now):
                 landed_ms = self._memory.watch(item, now).since.exchange_ms
-                if read_ms < landed_ms:
+                if read_ms < landed_ms or lateness.is_measured(endpoint, item.intent_id):
                     continue
                 if shows_before(loan, item, self._memory.rows(loan.key)):
                     lateness.lacks(endpoint, item.intent_id, read_ms)

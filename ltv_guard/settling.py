@@ -272,14 +272,15 @@ class Settler:
             for row in history.rows
             if row.status is RowStatus.FAILED
         }
-        for item in self._memory.awaiting_rows():
+        awaiting = self._memory.awaiting_rows()
+        for item in awaiting:
             waited_ms = self._clock.now().exchange_ms - item.updated_at_ms
             if waited_ms >= PATIENCE_WITH_EXCHANGE_MS:
                 self._complain(
                     item, "its row in the history: releases and repayments wait for it, adds do not"
                 )
         for item in self._memory.intents.values():
-            if item.awaits_row and item not in self._memory.awaiting_rows():
+            if item.awaits_row and item not in awaiting:
                 self._notices.ended(("slow", item.intent_id))
                 if item.adjust_id in failed:
                     why = "its coins were in the loan, and the history says that it failed"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from itertools import accumulate
 
 from ltv_guard.core.intents import Intent
 from ltv_guard.core.loans import Collateral, Debt, Direction, HistoryRow, Loan, Moment
@@ -130,7 +131,7 @@ def _fit(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow
     plan itself: exchanges answer from several places, and not all of them are equally late.
     """
     bases, after = starting_points(last, _with_its_own(last, rows_since(last, rows)))
-    partial_sums = [sum((row.change for row in after[:count]), Decimal(0)) for count in range(len(after) + 1)]
+    partial_sums = list(accumulate((row.change for row in after), initial=Decimal(0)))
     off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
     off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
     if off_part is not None and off_part <= step and off_part < off_whole:
@@ -225,7 +226,9 @@ def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> Led |
         before, after = last.coins_before, owed
     else:
         after = loan.totals.debt_usd
-        before = after + last.amount * prices.get(last.coin, Decimal(0))
+        # Without its price the debt counts as if it were the pool's only one: it may not seem unmoved.
+        price = prices.get(last.coin) or (after / owed if owed > 0 else Decimal(0))
+        before = after + last.amount * price
     if before <= 0 or after <= 0 or last.ltv_before <= 0:
         return None
     return Led(moved=before / after, ltv=last.ltv_before * after / before)

@@ -75,6 +75,7 @@ class ModelPath:
         kind_down = {Kind.REPAYMENT: world.repayments_down, Kind.TRANSFER: world.transfers_down}
         if world.history_down or kind_down.get(self.channel.kind, False):
             raise ExchangeUnavailable("the history is down")
+        world.is_answered()
         rows = world.shown_rows(self.channel.product, self.channel.kind, since_ms)
         return History(rows=rows, began=world.now())
 
@@ -118,6 +119,7 @@ class ModelLoans(ModelPath):
         if world.orders_down or (world.pool_down and self.product is Product.CRYPTO_LOAN):
             raise ExchangeUnavailable("the order list is down")
         began = world.now()
+        world.is_answered()
         keys = [key for key in world.loans if key.product is self.product]
         loans = tuple(_loan(world, key) for key in keys if not world.view(key).gone)
         return LoanBook(product=self.product, loans=loans, began=began)
@@ -181,12 +183,14 @@ class ModelAccount:
     async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         if self.world.wallet_down:
             raise ExchangeUnavailable("the Funding wallet is down")
+        self.world.is_answered()
         shown = self.world.shown_wallet().funding
         return {coin: shown.get(coin, Decimal(0)) for coin in coins}
 
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         if self.world.unified_down:
             raise ExchangeUnavailable("the Unified account is down")
+        self.world.is_answered()
         shown = self.world.shown_wallet().unified
         return {coin: shown.get(coin, Decimal(0)) for coin in coins}
 

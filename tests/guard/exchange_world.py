@@ -135,11 +135,16 @@ class World:
     stale_wallet_ms: int = 0
     row_lag_ms: int = 0
     old_rows_ms: int = 0
+    replica_ms: int = 0  # so old is what every `replica_each`th read shows: another place answers it
+    replica_each: int = 0
     prices_off: Decimal = Decimal(1)
     answers: list[str] = field(default_factory=list)
     answers_to: dict[Kind, list[str]] = field(default_factory=dict)
     crash_at: str | None = None
     on_sent: Callable[[Intent], None] = lambda _: None
+    has_replicas: Callable[[], bool] = lambda: True
+    _reads: int = 0
+    _age_ms: int = 0
     _ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1000).__next__)
 
     def __post_init__(self) -> None:
@@ -360,10 +365,17 @@ class World:
 
     # What it shows
 
+    def is_answered(self) -> None:
+        """One read begins: some are answered by an old replica."""
+        self._reads += 1
+        is_old = self.replica_each and self._reads % self.replica_each == 0 and self.has_replicas()
+        self._age_ms = self.replica_ms if is_old else 0
+
     def view(self, key: LoanKey) -> View:
         return self._view_at(key, self.stale_ms)
 
     def _view_at(self, key: LoanKey, age_ms: int) -> View:
+        age_ms = max(age_ms, self._age_ms)
         past = [view for view in self.views[key] if view.at_ms <= self.true_ms - age_ms]
         return past[-1] if past else self.views[key][0]
 
@@ -376,16 +388,17 @@ class World:
         return view.ltv.quantize(Decimal(digits), ROUND_HALF_UP)
 
     def shown_wallet(self) -> WalletView:
-        if not self.stale_wallet_ms:
+        age_ms = max(self.stale_wallet_ms, self._age_ms)
+        if not age_ms:
             return WalletView(self.true_ms, dict(self.wallet), dict(self.unified))
-        past = [view for view in self.wallets if view.at_ms <= self.true_ms - self.stale_wallet_ms]
+        past = [view for view in self.wallets if view.at_ms <= self.true_ms - age_ms]
         return past[-1] if past else self.wallets[0]
 
     def shown_rows(self, product: Product, kind: Kind, since_ms: int) -> tuple[HistoryRow, ...]:
         return tuple(
             row.shown
             for row in self.rows
-            if row.visible_ms <= self.true_ms - self.old_rows_ms
+            if row.visible_ms <= self.true_ms - max(self.old_rows_ms, self._age_ms)
             and row.shown.at_ms >= since_ms
             and (row.shown.key.product, row.shown.direction.kind) == (product, kind)
         )

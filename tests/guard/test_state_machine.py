@@ -5,12 +5,17 @@ Only collateral is moved here; `test_state_machine_more_ways.py` has transfers a
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
-from exchange_model import a_world
+from exchange_model import POLICY, a_guard, a_world, with_limits
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
-from send_path import WRITES, Weather, events
+from send_path import REPLICAS, WRITES, Weather, events, odd_events
+
+from ltv_guard.guard import Guard
 
 ANSWERS = (
     *("ok", "ok", "lost_answer", "lost_request", "refused", "not_sent"),
@@ -27,10 +32,41 @@ WEATHER = st.builds(
 )
 
 
+ODD_WEATHER = st.builds(replace, WEATHER, replica=REPLICAS)
+COARSE = Decimal(20)  # coins that each loan holds, where the coin has few decimals and max_add is one coin
+
+
 class SendPath(events(WEATHER)):  # type: ignore[misc]
     @initialize(first=st.sampled_from(["0.30", "0.80"]), second=st.sampled_from(["0.35", "0.70"]))
     def begin(self, first: str, second: str) -> None:
         self.begin_with(a_world(first, pool=second, wallet="50"))
+
+
+class OddPath(odd_events(ODD_WEATHER)):  # type: ignore[misc]
+    """And: old replicas, coarse coins under small caps, a history that fails, a database that goes back."""
+
+    @initialize(
+        first=st.sampled_from(["0.30", "0.80"]),
+        second=st.sampled_from(["0.35", "0.70"]),
+        accuracy=st.sampled_from([8, 8, 8, 2, 0]),
+    )
+    def begin(self, first: str, second: str, accuracy: int) -> None:
+        self.accuracy = accuracy
+        if accuracy == 8:
+            self.begin_with(a_world(first, pool=second, wallet="50"))
+        else:
+            self.scale = COARSE
+            self.begin_with(a_world(first, pool=second, wallet="1000", held=str(COARSE), accuracy=accuracy))
+
+    def a_guard(self) -> Guard:
+        small = with_limits(POLICY, max_add={"BTC": Decimal(1)})
+        return a_guard(
+            self.world,
+            self.journal,
+            policy=POLICY if self.accuracy == 8 else small,
+            continuous=not self.went_back,
+            ids=self.new_id,
+        )
 
 
 TestSendPath = SendPath.TestCase
@@ -42,3 +78,11 @@ class TestManyLives(SendPath.TestCase):  # type: ignore[misc] # made by hypothes
     """The same for longer."""
 
     settings = settings(max_examples=300, stateful_step_count=12)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+class TestNight(OddPath.TestCase):  # type: ignore[misc] # made by hypothesis
+    """The same at random, for as long as a night allows."""
+
+    settings = settings(max_examples=2_000, stateful_step_count=12, derandomize=False)
