@@ -255,7 +255,7 @@ class Gatherer:
         last = landed[-1]
         for item, is_steady in zip(landed, steady, strict=True):
             doubt = doubted_coins(loan, item, rows, steady=is_steady)
-            if doubt is not None and doubt.is_old and is_steady and self._was_sold(loan, item):
+            if doubt is not None and doubt.is_old and self._was_sold(loan, item, began):
                 self._memory.let_go(every)
                 return FRESH
             if doubt is not None and item is not last:
@@ -263,12 +263,17 @@ class Gatherer:
         beside = self._memory.beside(last)
         return judge(loan, began, last, rows, sight.prices, steady=steady[-1], beside=beside)
 
-    def _was_sold(self, loan: Loan, item: Intent) -> bool:
+    def _was_sold(self, loan: Loan, item: Intent, began: Moment) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
 
-        Of a coarse coin that is no rare chance.
+        Of a coarse coin that is no rare chance. It has to be shown for longer than old facts can be.
         """
-        return item.direction is not Direction.REPAY and self._memory.owes_less(loan)
+        doubted_ms = self._memory.each_doubted_for_ms([item], began)
+        return (
+            item.direction is not Direction.REPAY
+            and doubted_ms > self.echo_ms
+            and self._memory.owes_less(loan)
+        )
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         coins, drift = shown_coins(item, loan)
