@@ -23,8 +23,8 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 
 PRAGMAS = ("journal_mode = wal", "synchronous = 2", "fullfsync = 1", "foreign_keys = 1")
 ROW = {

@@ -1,10 +1,10 @@
 """The command, also as `python -m ltv_guard`. Signals are heeded before what is slow to import."""
 
-from ltv_guard import early_signals
+from ltv_guard.service import early_signals
 
 early_signals.install()
 
-from ltv_guard.cli import main  # noqa: E402 - see above
+from ltv_guard.cli.main import main  # noqa: E402 - see above
 
 __all__ = ["main"]
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from e2e_world import Event, until
 
-from ltv_guard.daemon import Daemon, Duties
-from ltv_guard.guard import Guard
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.service.scheduler import Daemon, Duties
 
 
 class Defective:

@@ -16,7 +16,7 @@ import pytest
 import time_machine
 from e2e_world import NEEDY, Event, World, scenario_of
 
-from ltv_guard.daemon import _Every
+from ltv_guard.service.scheduler import _Every
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -15,9 +15,10 @@ import pytest
 from e2e_world import NEEDY, World, ran, scenario_of
 from sqlalchemy import text
 
-from ltv_guard import app, running
 from ltv_guard.adapters.journal import SqlJournal, open_journal
-from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.service import live_run as running
+from ltv_guard.service import run as app
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -124,7 +125,7 @@ async def test_a_full_disk_sends_nothing_and_is_gone_on_from_once_there_is_space
 async def test_a_journal_that_only_reads_is_told_while_nothing_has_to_be_done_yet(
     open_a_world: OpenWorld, opened: list[SqlJournal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltv_guard.heartbeat.BEAT_S", 0.2)
+    monkeypatch.setattr("ltv_guard.service.heartbeat.BEAT_S", 0.2)
     async with open_a_world() as world, guarded(world, status=1):
         await cycles(world, 1)
         async with opened[0]._store.writing() as connection:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import NEEDY, World, scenario_of
 
-from ltv_guard import app, checking, journals
 from ltv_guard.adapters.journal import lockfile, open_journal
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.tables import Finding
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.service import check as checking
+from ltv_guard.service import kill_switch as journals
+from ltv_guard.service import run as app
+from ltv_guard.service.findings import Finding
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

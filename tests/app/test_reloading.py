@@ -10,7 +10,7 @@ import pytest
 from e2e_world import NEEDY, command, scenario_of
 
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.reloading import changes
+from ltv_guard.service.reload import changes
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

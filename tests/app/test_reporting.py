@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import NEEDY, Event, scenario_of
 
-from ltv_guard import app, tables
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.tables import AccountPlan
+from ltv_guard.cli import tables
+from ltv_guard.service import run as app
+from ltv_guard.service.findings import AccountPlan
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -11,9 +11,9 @@ from e2e_world import NEEDY, ran, scenario_of
 from exchange_model import World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction
+from ltv_guard.guard.cycle import Guard
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -18,7 +18,7 @@ import pytest
 import structlog
 from e2e_world import NEEDY, World, command, scenario_of
 
-from ltv_guard import logs
+from ltv_guard.log import format as logs
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

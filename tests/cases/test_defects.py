@@ -21,15 +21,15 @@ def fails(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        "ltv_guard.reporting.Reporter.decisions",
-        "ltv_guard.reporting.Reporter.finished",
-        "ltv_guard.reporting.Reporter.book",
-        "ltv_guard.reporting.Reporter.doubts",
-        "ltv_guard.conditions.Conditions.look",
-        "ltv_guard.guard.Guard._keep_episodes",
-        "ltv_guard.core.adding.missing_coins",
-        "ltv_guard.core.policy.share_out",
-        "ltv_guard.contradictions.Contradictions.contradiction",
+        "ltv_guard.guard.reporter.Reporter.decisions",
+        "ltv_guard.guard.reporter.Reporter.finished",
+        "ltv_guard.guard.reporter.Reporter.book",
+        "ltv_guard.guard.reporter.Reporter.doubts",
+        "ltv_guard.guard.loan_watch.Conditions.look",
+        "ltv_guard.guard.cycle.Guard._keep_episodes",
+        "ltv_guard.core.decide.add.missing_coins",
+        "ltv_guard.core.decide.decide.share_out",
+        "ltv_guard.guard.contradictions.Contradictions.contradiction",
     ],
 )
 async def test_a_loan_in_breach_is_saved_whatever_goes_wrong_beside_it(
@@ -50,7 +50,7 @@ async def test_a_loan_in_breach_is_saved_whatever_goes_wrong_beside_it(
 async def test_where_adding_itself_goes_wrong_debt_is_repaid(
     open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltv_guard.core.policy.decide_add", fails)
+    monkeypatch.setattr("ltv_guard.core.decide.decide.decide_add", fails)
     scenario = scenario_of(BREACH)
     scenario["users"]["1"]["funding"] = {"BTC": "5", "USDT": "20000"}
     repays = {"policy": {"repay": {"enabled": True}}}

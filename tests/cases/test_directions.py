@@ -20,7 +20,7 @@ from e2e_world import (
     scenario_of,
 )
 
-from ltv_guard.checking import check
+from ltv_guard.service.check import check
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

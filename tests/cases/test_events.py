@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e_world import A_POOL, BOTH_PRODUCTS, LEGACY, NEEDY, USER, Event, Tree, World, merged, ran, scenario_of
 
-from ltv_guard import logs
+from ltv_guard.log import format as logs
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

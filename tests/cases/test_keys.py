@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import KEY, SECRET, USER, Tree, World, scenario_of
 
-from ltv_guard.checking import check
+from ltv_guard.service.check import check
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

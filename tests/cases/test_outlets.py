@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 # The daemon, with room for a few lines only, so that a test need not wait for thousands.
 CROWDED = """
-from ltv_guard import log_writer
+from ltv_guard.log import writer as log_writer
 log_writer.ROOM = {"debug": 5, "info": 10, "warning": 15, "error": 15, "critical": 20}
-from ltv_guard.cli import main
+from ltv_guard.cli.main import main
 main()
 """
 AT_DEBUG = {"logging": {"level": "DEBUG"}}

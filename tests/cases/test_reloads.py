@@ -135,7 +135,7 @@ async def test_a_journal_that_can_not_be_opened_is_refused_and_a_good_one_is_tak
 
 
 FAILS_ONCE = """
-from ltv_guard.daemon import Daemon
+from ltv_guard.service.scheduler import Daemon
 adopt, failed = Daemon.adopt, []
 async def adopt_once_failed(self, duties):
     await adopt(self, duties)
@@ -143,7 +143,7 @@ async def adopt_once_failed(self, duties):
         failed.append(True)
         raise RuntimeError("the new guards could not take over")
 Daemon.adopt = adopt_once_failed
-from ltv_guard.cli import main
+from ltv_guard.cli.main import main
 main()
 """
 

@@ -19,7 +19,7 @@ os.environ.pop("HOME")
 def nobody(*_):
     raise KeyError("uid not found")
 pwd.getpwuid = nobody
-from ltv_guard.cli import main
+from ltv_guard.cli.main import main
 main()
 """
 COMMANDS = [

@@ -8,8 +8,8 @@ import pytest
 from e2e_shown import words
 from e2e_world import NEEDY, command, ran, scenario_of
 
-from ltv_guard.escaping import as_json, clean
-from ltv_guard.terminal import console
+from ltv_guard.cli.terminal import console
+from ltv_guard.log.escaping import as_json, clean
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -112,7 +112,7 @@ async def test_a_stream_in_a_small_encoding_fails_no_command(open_a_world: OpenW
 
 
 async def test_plan_and_check_end_well_where_their_streams_are_closed(open_a_world: OpenWorld) -> None:
-    closed = "import os, sys; os.close(1); sys.stdout = None; from ltv_guard.cli import main; main()"
+    closed = "import os, sys; os.close(1); sys.stdout = None; from ltv_guard.cli.main import main; main()"
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
         for verb in ("plan", "journal"):
             async with command(verb, "-c", world.config_file, program=("-c", closed)) as running:

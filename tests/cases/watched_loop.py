@@ -55,8 +55,8 @@ class Stream:
 
 
 def watch() -> None:
-    from ltv_guard.daemon import Daemon  # noqa: PLC0415 - a program: what is imported early is not watched
-    from ltv_guard.guard import Guard  # noqa: PLC0415
+    from ltv_guard.guard.cycle import Guard  # noqa: PLC0415
+    from ltv_guard.service.scheduler import Daemon  # noqa: PLC0415 - a program: what is imported early is not watched
 
     cycle, decide, finish, run = Guard.cycle, Guard._decide, Daemon._finish, asyncio.events.Handle._run
     descriptors_write = os.write
@@ -100,7 +100,7 @@ def watch() -> None:
 
 if __name__ == "__main__":
     report = Path(sys.argv.pop(1))
-    from ltv_guard.cli import main
+    from ltv_guard.cli.main import main
 
     watch()
     try:

@@ -8,9 +8,11 @@ from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from ltv_guard.core.decisions import AccountFacts, Decision, LoanFacts
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import (
+from ltv_guard.core.amounts.fingerprint import marked
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import AccountFacts, Decision, LoanFacts
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import (
     Collateral,
     Debt,
     Direction,
@@ -23,9 +25,7 @@ from ltv_guard.core.loans import (
     Product,
     RowStatus,
 )
-from ltv_guard.core.marks import marked
-from ltv_guard.core.policy import decide
-from ltv_guard.core.rules import (
+from ltv_guard.core.model.policy import (
     AddRule,
     Limits,
     LoanPolicy,

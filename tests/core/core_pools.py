@@ -10,9 +10,10 @@ from typing import Any
 
 from core_builders import account, facts, policy
 
-from ltv_guard.core.decisions import AccountFacts, Decision, LoanFacts
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import (
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import AccountFacts, Decision, LoanFacts
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import (
     Additions,
     Collateral,
     Debt,
@@ -24,9 +25,8 @@ from ltv_guard.core.loans import (
     RowStatus,
     Totals,
 )
-from ltv_guard.core.policy import decide
-from ltv_guard.core.rules import LoanPolicy
-from ltv_guard.core.valuation import UNBOUNDED, Tier
+from ltv_guard.core.model.policy import LoanPolicy
+from ltv_guard.core.model.tiers import UNBOUNDED, Tier
 
 D = Decimal
 POOL = LoanKey(Product.CRYPTO_LOAN, "pool")

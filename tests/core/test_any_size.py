@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltv_guard import DIGITS
-from ltv_guard.core.marks import marked
-from ltv_guard.core.policy import decide
+from ltv_guard.core.amounts.fingerprint import marked
+from ltv_guard.core.decide.decide import decide
 
 D = Decimal
 SIZES = st.tuples(st.integers(min_value=1, max_value=10**30 - 1), st.integers(min_value=0, max_value=18)).map(

@@ -22,9 +22,9 @@ from core_builders import (
     row,
 )
 
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, DoubtfulRow, History, HistoryRow, LoanKey, Product
-from ltv_guard.core.settlement import Evidence, Patience, Verdict, Watch, settle
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, DoubtfulRow, History, HistoryRow, LoanKey, Product
+from ltv_guard.core.reconcile.settlement import Evidence, Patience, Verdict, Watch, settle
 
 PATIENCE = Patience(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"

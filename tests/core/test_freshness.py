@@ -11,9 +11,9 @@ from core_builders import ADD, REDUCE, REPAY, SENT, START, D, Number, intent, lo
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.freshness import implied_ltvs, judge
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, HistoryRow, RowStatus
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, HistoryRow, RowStatus
+from ltv_guard.core.reconcile.freshness import implied_ltvs, judge
 
 LANDED = SENT + 300
 ADDED = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id="own")

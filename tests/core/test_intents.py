@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from core_builders import REDUCE, D, intent
 
-from ltv_guard.core.errors import ImpossibleTransition
-from ltv_guard.core.intents import OPEN, SPENT, TRANSITIONS, State
-from ltv_guard.core.loans import Direction
+from ltv_guard.core.model.errors import ImpossibleTransition
+from ltv_guard.core.model.intents import OPEN, SPENT, TRANSITIONS, State
+from ltv_guard.core.model.loans import Direction
 
 # As "The life of one adjustment" draws it.
 LIFE = {

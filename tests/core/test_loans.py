@@ -3,7 +3,7 @@
 import pytest
 from core_builders import D, loan, moment
 
-from ltv_guard.core.loans import Collateral, Debt, Loan, Moment
+from ltv_guard.core.model.loans import Collateral, Debt, Loan, Moment
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from core_builders import D, Number
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.marks import BLOCKS, TOLERABLE, digits_for, marked, most_above
+from ltv_guard.core.amounts.fingerprint import BLOCKS, TOLERABLE, digits_for, marked, most_above
 
 ENDLESS = Decimal("Infinity")
 

@@ -8,7 +8,7 @@ from core_builders import loan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.maturity import Maturity, maturity
+from ltv_guard.core.model.maturity import Maturity, maturity
 
 HOUR, DAY = 3_600_000, 86_400_000
 END = 1_700_000_000_000

@@ -26,12 +26,12 @@ from core_pools import PRICES, Truth, at, pool_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decisions import Cause, Decision
-from ltv_guard.core.freshness import Freshness
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Additions, Debt, Direction, LoanKey, Product
-from ltv_guard.core.marks import coarsest, most_above
-from ltv_guard.core.policy import decide
+from ltv_guard.core.amounts.fingerprint import coarsest, most_above
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Additions, Debt, Direction, LoanKey, Product
+from ltv_guard.core.reconcile.freshness import Freshness
 
 OF_LOAN = {"held", "debt", "accuracy", "coin"}
 OF_POLICY = {"max_add", "least", "repays", "max_repay", "protect"}

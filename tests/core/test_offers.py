@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from core_pools import D, Truth, at, pool_account, pool_facts, pool_policy
 
-from ltv_guard.core.loans import Additions
-from ltv_guard.core.offers import Offer, best_of, most_lacked, offers
-from ltv_guard.core.purse import Purse
-from ltv_guard.core.yardstick import Yardstick
+from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.decide.budget import Purse
+from ltv_guard.core.decide.options import Offer, best_of, most_lacked, offers
+from ltv_guard.core.model.loans import Additions
 
 HELD = {"BTC": "1"}
 NEED = D(9000)  # counted: 10000 USDT, 0.2 BTC, 4 ETH

@@ -10,10 +10,10 @@ from core_pools import FLAT, PRICES, Truth, pool_account, pool_facts, pool_polic
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decisions import AccountFacts, Decision, EpisodeChange
-from ltv_guard.core.loans import Direction
-from ltv_guard.core.policy import decide
-from ltv_guard.core.releasing import within_maximum
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import AccountFacts, Decision, EpisodeChange
+from ltv_guard.core.decide.release import within_maximum
+from ltv_guard.core.model.loans import Direction
 
 QUOTED, POOL_QUOTED = D("0.0001"), D("0.000001")
 CYCLE_MS = 15_000

@@ -10,8 +10,9 @@ from core_builders import ADD, D, account, decide_one, facts, loan, policy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.loans import Collateral, Loan, LoanKey, Product, Totals
-from ltv_guard.core.plausibility import (
+from ltv_guard.core.model.loans import Collateral, Loan, LoanKey, Product, Totals
+from ltv_guard.core.model.tiers import Tier
+from ltv_guard.core.reconcile.plausibility import (
     Bearing,
     as_it_reckons,
     bearing,
@@ -21,7 +22,6 @@ from ltv_guard.core.plausibility import (
     may_release,
     parted,
 )
-from ltv_guard.core.valuation import Tier
 
 PRICES = {"BTC": D(50_000), "USDT": D(1)}
 EMERGENCY, TARGET, LOWEST = D("0.80"), D("0.65"), D("0.40")
@@ -160,7 +160,7 @@ def test_the_loan_that_contradicts_itself_has_its_turn_after_the_others() -> Non
     about = account(
         facts(odd, bearing=Bearing.CONTRADICTED, lifts=False), facts(other), wallet={"BTC": "0.21"}
     )
-    from ltv_guard.core.policy import decide  # noqa: PLC0415 - the one test that needs the account
+    from ltv_guard.core.decide.decide import decide  # noqa: PLC0415 - the one test that needs the account
 
     first, second = decide(about)
     assert (first.loan.key.loan_id, first.missing) == ("true", 0)

@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 from core_builders import intent, loan
 
-from ltv_guard.core.intents import State
-from ltv_guard.core.key_end import DAY_MS, due_notice
-from ltv_guard.core.loans import Direction, HistoryRow, LoanKey, Product, RowStatus
-from ltv_guard.core.polarity import Polarity, contradiction, polarity, polarity_of_all
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.key_end import DAY_MS, due_notice
+from ltv_guard.core.model.loans import Direction, HistoryRow, LoanKey, Product, RowStatus
+from ltv_guard.core.reconcile.polarity import Polarity, contradiction, polarity, polarity_of_all
 
 D = Decimal
 ADD, REDUCE = Direction.ADD, Direction.REDUCE

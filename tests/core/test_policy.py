@@ -21,11 +21,11 @@ from core_builders import (
     policy,
 )
 
-from ltv_guard.core.decisions import Cause, Decision, EpisodeChange, LoanFacts
-from ltv_guard.core.freshness import Freshness
-from ltv_guard.core.intents import State
-from ltv_guard.core.policy import decide
-from ltv_guard.core.releasing import within_maximum
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange, LoanFacts
+from ltv_guard.core.decide.release import within_maximum
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.reconcile.freshness import Freshness
 
 OF_LOAN = {"held", "coin", "accuracy", "margin_call", "liquidation", "loan_id"}
 OF_POLICY = {

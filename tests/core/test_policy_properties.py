@@ -9,13 +9,13 @@ from core_pools import FLAT, PRICES, at, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decisions import AccountFacts, LoanFacts
-from ltv_guard.core.freshness import Freshness
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.policy import decide
-from ltv_guard.core.releasing import within_maximum
-from ltv_guard.core.rules import thresholds
-from ltv_guard.core.sizing import ltv_after
+from ltv_guard.core.amounts.rounding import ltv_after
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import AccountFacts, LoanFacts
+from ltv_guard.core.decide.release import within_maximum
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.policy import thresholds
+from ltv_guard.core.reconcile.freshness import Freshness
 
 QUOTED = D("0.0001")
 COINS = ("BTC", "ETH")

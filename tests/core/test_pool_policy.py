@@ -28,12 +28,12 @@ from core_pools import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decisions import Cause, Decision, EpisodeChange
-from ltv_guard.core.freshness import Freshness, implied_ltvs, judge
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Additions, Direction, RowStatus
-from ltv_guard.core.policy import decide
-from ltv_guard.core.settlement import Evidence, Patience, Watch, settle, unexplained_change
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Additions, Direction, RowStatus
+from ltv_guard.core.reconcile.freshness import Freshness, implied_ltvs, judge
+from ltv_guard.core.reconcile.settlement import Evidence, Patience, Watch, settle, unexplained_change
 
 HELD = {"BTC": "1", "ETH": "10"}
 RICH = {"USDT": "1000000", "USDC": "1000000", "BTC": "50", "ETH": "1000"}

@@ -9,11 +9,13 @@ import pytest
 import ltv_guard.core
 
 PURE = {"__future__", "collections.abc", "dataclasses", "decimal", "functools", "enum", "itertools", "typing"}
+CORE = Path(ltv_guard.core.__file__).parent
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "compile", "globals", "id", "hash", "__import__"}
 CLOCKS_AND_CHANCE = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "random", "getcontext"}
-MODULES = sorted(Path(ltv_guard.core.__file__).parent.glob("*.py"))
+# Ports are in the core, for they are its words; what they name is awaited elsewhere.
+MODULES = sorted(set(CORE.rglob("*.py")) - {CORE / "ports.py"})
 
-with_each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+with_each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(CORE)))
 
 
 def nodes(path: Path) -> Iterator[ast.AST]:
@@ -21,7 +23,7 @@ def nodes(path: Path) -> Iterator[ast.AST]:
 
 
 def test_there_is_a_core_to_look_at() -> None:
-    assert {"policy", "settlement", "freshness", "marks"} <= {path.stem for path in MODULES}
+    assert {"decide", "settlement", "freshness", "fingerprint"} <= {path.stem for path in MODULES}
 
 
 @with_each_module

@@ -8,7 +8,7 @@ import pytest
 from core_builders import D
 from test_plausibility import a_pool
 
-from ltv_guard.core.quotes import FRESH_MS, STOOD_MS, Known, implied_prices, learnt, quoted
+from ltv_guard.core.decide.quotes import FRESH_MS, STOOD_MS, Known, implied_prices, learnt, quoted
 
 BTC = {"BTC": D(50_000)}
 ODD = {"BTC": D(500)}

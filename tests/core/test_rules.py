@@ -8,8 +8,8 @@ from core_builders import D, loan, policy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.loans import Collateral, Debt, Loan, LoanKey, Product
-from ltv_guard.core.rules import AddRule, LoanPolicy, Match, ReduceRule, Rulebook, thresholds
+from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Product
+from ltv_guard.core.model.policy import AddRule, LoanPolicy, Match, ReduceRule, Rulebook, thresholds
 
 EVERYONE, FIRST, SECOND = (LoanPolicy(name=name) for name in ("policy", "overrides[0]", "overrides[1]"))
 POOL = Loan(

@@ -8,8 +8,8 @@ import pytest
 from core_builders import ADD, REPAY, TRANSFER, D, account, decide_one, facts, loan, policy
 
 from ltv_guard.core import policy as deciding
-from ltv_guard.core.decisions import Cause, Decision
-from ltv_guard.core.policy import decide
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import Cause, Decision
 
 
 def feeding() -> Any:  # noqa: ANN401 - a policy
@@ -67,7 +67,7 @@ def test_a_defect_in_adding_goes_on_to_moving_and_to_repaying(monkeypatch: pytes
 
 @pytest.mark.parametrize("broken", ["_explained", "missing_coins", "most_lacked"])
 def test_a_defect_in_the_words_costs_the_words(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    monkeypatch.setattr(f"ltv_guard.core.adding.{broken}", fails)
+    monkeypatch.setattr(f"ltv_guard.core.decide.add.{broken}", fails)
     found = decide_one(facts(loan("0.78")), wallet={"BTC": "0.1"})
     assert (found.direction, found.amount) == (ADD, D("0.1"))
     assert len(found.defects) == 1

@@ -8,8 +8,8 @@ from core_builders import D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.loans import LoanKey, Product
-from ltv_guard.core.scarcity import SAVED, Claim, shares
+from ltv_guard.core.decide.allocation import SAVED, Claim, shares
+from ltv_guard.core.model.loans import LoanKey, Product
 
 LIQUIDATION = D("0.95")
 

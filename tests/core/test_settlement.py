@@ -27,9 +27,9 @@ from core_builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, HistoryRow, Loan, Moment, RowStatus
-from ltv_guard.core.settlement import (
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, HistoryRow, Loan, Moment, RowStatus
+from ltv_guard.core.reconcile.settlement import (
     Evidence,
     Patience,
     Verdict,

@@ -14,11 +14,11 @@ from core_pools import PRICES, Truth, at, pool_account, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decisions import AccountFacts, LoanFacts
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import LoanKey
-from ltv_guard.core.policy import decide
-from ltv_guard.core.rules import Thresholds, thresholds
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import AccountFacts, LoanFacts
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.policy import Thresholds, thresholds
 
 QUOTED, POOL_QUOTED, CENTS = D("0.0001"), D("0.000001"), 0.02
 CAPPED = (("0.9", "0", "50000"), ("0.5", "50000", "60000"))

@@ -7,8 +7,8 @@ from core_builders import D, Number
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.loans import Collateral
-from ltv_guard.core.sizing import ltv_after, to_add, to_release
+from ltv_guard.core.amounts.rounding import ltv_after, to_add, to_release
+from ltv_guard.core.model.loans import Collateral
 
 QUOTED = D("0.0001")
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from core_builders import loan
 
-from ltv_guard.core.loans import Product
-from ltv_guard.core.rules import Limits, LoanPolicy, Match, Rulebook, TransferRules, WalletRules
-from ltv_guard.core.unmatched import Known, coins_named, unmatched
+from ltv_guard.core.model.loans import Product
+from ltv_guard.core.model.policy import Limits, LoanPolicy, Match, Rulebook, TransferRules, WalletRules
+from ltv_guard.core.model.unmatched import Known, coins_named, unmatched
 
 ONE = Decimal(1)
 LOAN = loan()

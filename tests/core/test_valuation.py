@@ -10,10 +10,8 @@ from core_pools import D, cents, tiers, worth
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.valuation import (
-    UNBOUNDED,
+from ltv_guard.core.amounts.haircuts import (
     Holding,
-    Tier,
     Unit,
     coins_at_most,
     coins_toward,
@@ -24,6 +22,7 @@ from ltv_guard.core.valuation import (
     most_gain_usd,
     units_told,
 )
+from ltv_guard.core.model.tiers import UNBOUNDED, Tier
 
 NEARLY = D("1e-12")  # Decimals have 28 digits: divisions leave a trace
 

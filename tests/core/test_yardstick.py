@@ -10,8 +10,8 @@ from core_pools import PRICES, TARGET, D, Truth, at
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.sizing import to_add, to_release
-from ltv_guard.core.yardstick import Yardstick
+from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.amounts.rounding import to_add, to_release
 
 SOLID = [("0.9", "0", "50000"), ("0.8", "50000", "200000"), ("0.5", "200000", None)]
 HELD = {"BTC": "1", "USDT": "1000"}

@@ -50,6 +50,6 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     So would ten seconds before a coin that was refused is tried again.
     """
     monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 1.5)
-    monkeypatch.setattr("ltv_guard.standing.PROBE_MS", 500)
-    monkeypatch.setattr("ltv_guard.memory.FIRST_BACKOFF_MS", 500)
-    monkeypatch.setattr("ltv_guard.memory.LASTING_BACKOFF_MS", 1500)
+    monkeypatch.setattr("ltv_guard.guard.key_access.PROBE_MS", 500)
+    monkeypatch.setattr("ltv_guard.guard.memory.FIRST_BACKOFF_MS", 500)
+    monkeypatch.setattr("ltv_guard.guard.memory.LASTING_BACKOFF_MS", 1500)

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ltv_guard.adapters.bybit.writing import Desk
+from ltv_guard.adapters.bybit.write_endpoint import Desk
 from ltv_guard.adapters.journal import SqlJournal
-from ltv_guard.cli import main
+from ltv_guard.cli.main import main
 
 Method = Callable[..., Awaitable[Any]]
 JOURNALLED = ("plan", "mark_sent", "write_episode", "seal")

@@ -24,10 +24,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ltv_guard import app
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.sandbox import Exchange, Fault, Sandbox, parse_scenario
+from ltv_guard.service import run as app
 from ltv_guard.settings import Settings, load
 
 Event = dict[str, Any]

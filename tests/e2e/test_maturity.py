@@ -97,7 +97,7 @@ async def test_a_loan_that_was_repaid_is_told_of_no_more(open_a_world: OpenWorld
 async def test_an_overdue_loan_that_the_exchange_sold_was_liquidated_whatever_its_ltv(
     open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltv_guard.core.maturity.GRACE_MS", 5000)
+    monkeypatch.setattr("ltv_guard.core.model.maturity.GRACE_MS", 5000)
     async with open_a_world(ending_in("-1", overdue_grace="5s"), config=SOON) as world, world.guarded():
         await world.until(lambda: bool(world.heard("loan_liquidated")))
         assert ends(world) == [("loan_overdue", ORDER), ("loan_liquidated", ORDER)]
@@ -136,7 +136,7 @@ def no_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     """The terms, and the key's VIP level, are looked at again in no time."""
     monkeypatch.setattr("ltv_guard.adapters.bybit.legacy.TERMS_KEPT_MS", 300)
     monkeypatch.setattr("ltv_guard.adapters.bybit.legacy.TERMS_RETRIED_MS", 300)
-    monkeypatch.setattr("ltv_guard.standing.LOOK_AGAIN_MS", 300)
+    monkeypatch.setattr("ltv_guard.guard.key_access.LOOK_AGAIN_MS", 300)
 
 
 def margin_calls(world: World) -> list[tuple[str, Decimal, Decimal]]:

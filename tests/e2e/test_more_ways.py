@@ -32,13 +32,13 @@ from e2e_world import (
     until,
 )
 
-from ltv_guard import app
+from ltv_guard.cli.tables import plans_as_json
 from ltv_guard.sandbox import Fault, Sandbox
 from ltv_guard.sandbox.scenario import load_scenario
 from ltv_guard.sandbox.state import state_of
+from ltv_guard.service import run as app
 from ltv_guard.settings import load
-from ltv_guard.shipped import shipped
-from ltv_guard.tables import plans_as_json
+from ltv_guard.settings.shipped import shipped
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

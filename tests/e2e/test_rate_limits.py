@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import LEGACY, TARGETS, USER, World, scenario_of
 
-from ltv_guard import app
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.service import run as app
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

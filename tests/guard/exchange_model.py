@@ -14,9 +14,9 @@ from typing import Self
 from exchange_world import HAIRCUT, HELD, OWED, POOL, START_MS, WINDOW_MS, Truth, World
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.errors import ExchangeUnavailable, WriteNotSent, WriteOutcomeUnknown
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import (
+from ltv_guard.core.model.errors import ExchangeUnavailable, WriteNotSent, WriteOutcomeUnknown
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import (
     Channel,
     Collateral,
     Debt,
@@ -28,7 +28,7 @@ from ltv_guard.core.loans import (
     Product,
     Totals,
 )
-from ltv_guard.core.rules import (
+from ltv_guard.core.model.policy import (
     AddRule,
     Limits,
     LoanPolicy,
@@ -37,11 +37,11 @@ from ltv_guard.core.rules import (
     TransferRules,
     WalletRules,
 )
-from ltv_guard.core.settlement import Patience
-from ltv_guard.core.valuation import Tier
-from ltv_guard.guard import Guard
-from ltv_guard.ports import Identity, SignedAdjustment
-from ltv_guard.sight import GuardOptions
+from ltv_guard.core.model.tiers import Tier
+from ltv_guard.core.ports import Identity, SignedAdjustment
+from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.snapshot import GuardOptions
 
 __all__ = [
     "POLICY",

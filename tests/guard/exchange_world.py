@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
-from ltv_guard.core.errors import Remedy, WriteRejected
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import (
+from ltv_guard.core.model.errors import Remedy, WriteRejected
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import (
     Direction,
     HistoryRow,
     Kind,

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ltv_guard.adapters.journal.memory import Contents, MemoryJournal
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import IMPLAUSIBLE_LTV, Direction, Kind, LoanKey
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import IMPLAUSIBLE_LTV, Direction, Kind, LoanKey
+from ltv_guard.guard.cycle import Guard
 
 KEYS = (key_of(1), POOL)
 WRITES = ("plan", "mark_sent", "record", "write_episode")

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from exchange_model import START_MS, key_of
 
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.memory import Memory
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
+from ltv_guard.guard.memory import Memory
 
 ECHO_MS = 10_000
 

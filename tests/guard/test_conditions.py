@@ -13,17 +13,17 @@ import structlog
 from exchange_model import POLICY, POOL, START_MS, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.conditions import Conditions
-from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.loans import Collateral, Debt, Loan, LoanBook, LoanKey, Moment, Product, Totals
-from ltv_guard.core.rules import LoanPolicy, Match, Rulebook
-from ltv_guard.guard import Guard
-from ltv_guard.memory import Memory
-from ltv_guard.notices import Notices
-from ltv_guard.ports import Identity
-from ltv_guard.reporting import Reporter
-from ltv_guard.sight import GuardOptions
-from ltv_guard.standing import LOOK_AGAIN_MS, Standing
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanBook, LoanKey, Moment, Product, Totals
+from ltv_guard.core.model.policy import LoanPolicy, Match, Rulebook
+from ltv_guard.core.ports import Identity
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.key_access import LOOK_AGAIN_MS, Standing
+from ltv_guard.guard.loan_watch import Conditions
+from ltv_guard.guard.memory import Memory
+from ltv_guard.guard.reporter import Reporter
+from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.log.alert_repeater import Notices
 
 Event = MutableMapping[str, Any]
 

@@ -9,11 +9,11 @@ import structlog
 from exchange_model import POLICY, POOL, Crash, World, a_guard, a_world, key_of, with_limits
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Direction
-from ltv_guard.guard import Guard
-from ltv_guard.ports import Pause
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.ports import Pause
+from ltv_guard.guard.cycle import Guard
 
 ONE = key_of(1)
 TARGET = Decimal("0.65")

@@ -10,7 +10,7 @@ import structlog
 from exchange_model import POOL, ModelAccount, ModelLoans, ModelPath, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.loans import Product
+from ltv_guard.core.model.loans import Product
 
 
 async def fails(*_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - whatever it is asked

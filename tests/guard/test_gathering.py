@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from exchange_model import START_MS, key_of
 
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import (
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import (
     Channel,
     Collateral,
     Debt,
@@ -22,13 +22,13 @@ from ltv_guard.core.loans import (
     Owner,
     Product,
 )
-from ltv_guard.core.rules import Rulebook
-from ltv_guard.defects import Defects
-from ltv_guard.gathering import Gatherer
-from ltv_guard.last_known import LastKnown
-from ltv_guard.memory import Memory
-from ltv_guard.notices import Notices
-from ltv_guard.sight import GuardOptions, Sight
+from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.facts import Gatherer
+from ltv_guard.guard.last_known import LastKnown
+from ltv_guard.guard.memory import Memory
+from ltv_guard.guard.snapshot import GuardOptions, Sight
+from ltv_guard.log.alert_repeater import Notices
 
 ONE = key_of(1)
 FIRST, RESCUE = Decimal("0.06953211"), Decimal("0.09945102")

@@ -10,8 +10,8 @@ from exchange_model import World, a_guard, a_world
 from ways import ADD, PAYS, REPAY, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Direction, LoanKey
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Direction, LoanKey
 
 FALL = ("0.79", "0.78", "0.83", "0.76", "0.90")
 

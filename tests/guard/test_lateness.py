@@ -10,9 +10,9 @@ from exchange_model import World, a_guard, a_world
 from ways import ADD, ONE, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
-from ltv_guard.core.settlement import Patience
-from ltv_guard.lateness import GAP_MS, KEPT_MS, MOST_MS, Lateness
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.guard.lag import GAP_MS, KEPT_MS, MOST_MS, Lateness
 
 ASSUMED = Patience(processing_margin_ms=2_000, history_lag_ms=5_000)
 LANDED = 1_000_000

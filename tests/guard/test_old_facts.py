@@ -10,9 +10,9 @@ from exchange_model import World, a_guard, a_world
 from ways import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Direction, Kind, LoanKey
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey
+from ltv_guard.guard.cycle import Guard
 
 MINUTE = 30  # cycles of two seconds
 

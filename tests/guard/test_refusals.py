@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ltv_guard.core.loans import Direction, LoanKey, Moment, Product
-from ltv_guard.memory import LONGEST_BACKOFF_MS, Memory
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.guard.memory import LONGEST_BACKOFF_MS, Memory
 
 POOL = LoanKey(Product.CRYPTO_LOAN, "pool")
 ADD, REDUCE = Direction.ADD, Direction.REDUCE

@@ -26,10 +26,10 @@ from ways import (
 )
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Kind, LoanKey
-from ltv_guard.core.rules import RepayRule, WalletRules
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Kind, LoanKey
+from ltv_guard.core.model.policy import RepayRule, WalletRules
+from ltv_guard.guard.cycle import Guard
 
 INTEREST = Decimal("0.0001")  # an hour: much, to be seen
 OF_BOTH = pytest.mark.parametrize("key", [ONE, POOL], ids=["order", "pool"])

@@ -9,7 +9,7 @@ from exchange_model import MARGIN_MS, a_guard, a_world, key_of
 from exchange_world import WINDOW_MS
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
+from ltv_guard.core.model.intents import State
 
 
 async def test_an_add_in_flight_that_the_journal_has_lost_is_not_made_twice() -> None:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Direction
-from ltv_guard.core.rules import WalletRules
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.model.policy import WalletRules
+from ltv_guard.guard.cycle import Guard
 
 D = Decimal
 ONE, TWO = key_of(1), key_of(2)

@@ -8,7 +8,7 @@ import pytest
 from exchange_model import POLICY, POOL, World, a_guard, a_world, key_of, with_limits
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.loans import LoanKey
+from ltv_guard.core.model.loans import LoanKey
 
 D = Decimal
 WORSE, BETTER = key_of(1), key_of(2)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 from send_path import REPLICAS, WRITES, Weather, events, odd_events
 
-from ltv_guard.guard import Guard
+from ltv_guard.guard.cycle import Guard
 
 ANSWERS = (
     *("ok", "ok", "lost_answer", "lost_request", "refused", "not_sent"),

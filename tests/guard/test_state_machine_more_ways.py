@@ -18,10 +18,10 @@ from hypothesis.stateful import initialize, rule
 from send_path import KEYS, WRITES, Stretch, Weather, events
 from ways import PAYS
 
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Direction, Kind, LoanKey
-from ltv_guard.core.rules import RepayRule, TransferRules, WalletRules
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey
+from ltv_guard.core.model.policy import RepayRule, TransferRules, WalletRules
+from ltv_guard.guard.cycle import Guard
 
 USUAL = ("ok", "ok", "lost_answer", "lost_request", "refused", "refused_for_now", "not_sent")
 LATE = ("late:500", "late:3000", "late:4900", "late:5900")

@@ -29,10 +29,10 @@ from ways import (
 )
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Kind, LoanKey, Product
-from ltv_guard.core.rules import LoanPolicy, TransferRules, WalletRules
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Kind, LoanKey, Product
+from ltv_guard.core.model.policy import LoanPolicy, TransferRules, WalletRules
+from ltv_guard.guard.cycle import Guard
 
 LOST = ("lost_answer", "lost_request", "late:500", "late:4900")
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 from exchange_model import POLICY, Crash, World, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.intents import State
-from ltv_guard.core.loans import Direction, LoanKey
-from ltv_guard.core.rules import RepayRule, TransferRules
-from ltv_guard.guard import Guard
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Direction, LoanKey
+from ltv_guard.core.model.policy import RepayRule, TransferRules
+from ltv_guard.guard.cycle import Guard
 
 ONE, TWO = key_of(1), key_of(2)
 TARGET = Decimal("0.65")

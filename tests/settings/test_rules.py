@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from decimal import Decimal
 
-from ltv_guard.core.rules import RepayRule, TransferRules, WalletRules
+from ltv_guard.core.model.policy import RepayRule, TransferRules, WalletRules
+from ltv_guard.service.compose import rulebook_of
 from ltv_guard.settings import Match, Settings
-from ltv_guard.wiring import rulebook_of
 
 Load = Callable[..., Settings]
 Refusal = Callable[..., str]

@@ -37,7 +37,7 @@ from soak_scenario import (
 )
 
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.core.intents import Intent
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.sandbox import Exchange, Sandbox, parse_scenario
 from ltv_guard.sandbox.accounts import Loan
 from ltv_guard.sandbox.records import Adjustment, Liquidation

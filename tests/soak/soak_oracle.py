@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction
 from ltv_guard.sandbox.accounts import Loan
 from ltv_guard.sandbox.records import Adjustment
 from ltv_guard.sandbox.refusals import LEGACY, POOL

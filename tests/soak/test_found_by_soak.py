@@ -5,13 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ltv_guard.adapters.journal import MemoryJournal
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.core.settlement import Patience
-from ltv_guard.memory import Memory
-from ltv_guard.notices import Notices
-from ltv_guard.sending import Sender
-from ltv_guard.settling import Settler
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
+from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.guard.memory import Memory
+from ltv_guard.guard.reconciler import Settler
+from ltv_guard.guard.sender import Sender
+from ltv_guard.log.alert_repeater import Notices
 
 OWNER = Owner("testnet", "1")
 

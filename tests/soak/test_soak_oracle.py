@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 from soak_oracle import Books, Judgement, Sent, Targets, judge
 
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 from ltv_guard.sandbox.accounts import Loan
 from ltv_guard.sandbox.orders import Order
 from ltv_guard.sandbox.pool import Pool

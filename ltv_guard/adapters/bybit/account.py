@@ -23,9 +23,9 @@ from ltv_guard.adapters.bybit.fields import (
     whole,
 )
 from ltv_guard.adapters.bybit.oddities import Reading, row_named
-from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.ports import Identity
-from ltv_guard.utc import iso
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.ports import Identity
+from ltv_guard.log.utc import iso
 
 KEY = "/v5/user/query-api"
 WALLET = "/v5/asset/transfer/query-account-coins-balance"

@@ -15,7 +15,7 @@ from typing import Any
 
 from ltv_guard.adapters.bybit.codes import MEANINGS, UNLISTED, Meaning, Outcome
 from ltv_guard.adapters.bybit.fields import Nonsense, Row, clean, identity, json_number
-from ltv_guard.core.errors import (
+from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     NeedsHuman,
     Remedy,

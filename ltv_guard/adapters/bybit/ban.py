@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ltv_guard.core.errors import ExchangeBanned
+from ltv_guard.core.model.errors import ExchangeBanned
 
 BAN_S = 600.0
 

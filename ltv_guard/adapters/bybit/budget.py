@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ltv_guard.core.errors import ExchangeUnavailable
+from ltv_guard.core.model.errors import ExchangeUnavailable
 
 MOST_BYTES = 32 * 1024 * 1024
 MS = 1000

@@ -38,7 +38,7 @@ from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.signing import Credentials
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.wire import query_string
-from ltv_guard.core.errors import (
+from ltv_guard.core.model.errors import (
     ExchangeBanned,
     ExchangeUnavailable,
     Remedy,
@@ -46,7 +46,7 @@ from ltv_guard.core.errors import (
     WriteOutcomeUnknown,
     WriteRejected,
 )
-from ltv_guard.core.loans import Moment
+from ltv_guard.core.model.loans import Moment
 
 TIME = "/v5/market/time"
 TRIES = 3

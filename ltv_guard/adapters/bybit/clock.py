@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from ltv_guard.core.errors import ExchangeBanned, ExchangeUnavailable
-from ltv_guard.core.loans import Moment
+from ltv_guard.core.model.errors import ExchangeBanned, ExchangeUnavailable
+from ltv_guard.core.model.loans import Moment
 
 SAMPLES = 5
 LEAST_AGREEING = 3

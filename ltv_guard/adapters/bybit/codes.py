@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ltv_guard.core.errors import Remedy
+from ltv_guard.core.model.errors import Remedy
 
 
 class Outcome(StrEnum):

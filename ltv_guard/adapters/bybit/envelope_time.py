@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from ltv_guard.adapters.bybit.fields import Nonsense, json_number, moment
-from ltv_guard.core.loans import Moment
+from ltv_guard.core.model.loans import Moment
 
 APART_MS = 3000  # so far may an answer's time lie outside of the time that it took to come
 AT_THE_END = re.compile(rb'"time"\s*:\s*"?([0-9]{13})"?\s*\}\s*\Z')

@@ -21,9 +21,9 @@ from ltv_guard.adapters.bybit.wire import (
     parse_orders,
     parse_page,
 )
-from ltv_guard.adapters.bybit.writing import Desk, Endpoints
-from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Moment, Product
+from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Moment, Product
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"

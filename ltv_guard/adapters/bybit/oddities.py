@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ltv_guard.ports import Oddity
+from ltv_guard.core.ports import Oddity
 
 MOST_OF_A_LIST = 8  # so many are told apart; beyond, they are counted
 

@@ -12,8 +12,8 @@ from ltv_guard.adapters.bybit.doubts import RowNames, doubtful_row
 from ltv_guard.adapters.bybit.fields import Nonsense
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.wire import parse_page
-from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.core.loans import DoubtfulRow, History, HistoryRow
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.model.loans import DoubtfulRow, History, HistoryRow
 
 ROWS_PER_PAGE = 100
 MOST_PAGES = 200

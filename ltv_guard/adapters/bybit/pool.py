@@ -23,9 +23,9 @@ from ltv_guard.adapters.bybit.pool_wire import (
 )
 from ltv_guard.adapters.bybit.terms import parse_terms
 from ltv_guard.adapters.bybit.wire import parse_last_repayment, parse_maximum
-from ltv_guard.adapters.bybit.writing import Desk, Endpoints
-from ltv_guard.core.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Product, SetAside
+from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Product, SetAside
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"

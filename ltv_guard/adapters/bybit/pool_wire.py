@@ -38,8 +38,9 @@ from ltv_guard.adapters.bybit.wire import (
     repayment_names,
     repayment_row,
 )
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import (
+from ltv_guard.core.amounts.rounding import POOL_QUOTED_TO
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import (
     IMPLAUSIBLE_LTV,
     Additions,
     Collateral,
@@ -50,8 +51,7 @@ from ltv_guard.core.loans import (
     Product,
     Totals,
 )
-from ltv_guard.core.sizing import POOL_QUOTED_TO
-from ltv_guard.core.valuation import UNBOUNDED, Tier
+from ltv_guard.core.model.tiers import UNBOUNDED, Tier
 
 POOL = LoanKey(Product.CRYPTO_LOAN, "pool")
 ADJUSTMENT_ROW = RowNames(key=lambda _: POOL, direction=direction_of)

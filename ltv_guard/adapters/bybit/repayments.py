@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ltv_guard.adapters.bybit import pool_wire, wire
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.writing import Desk, Endpoints
-from ltv_guard.core.loans import Channel, Kind, Product
+from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.core.model.loans import Channel, Kind, Product
 
 # v5/crypto-loan/repay, v5/crypto-loan/repay-transaction
 OF_ORDERS = Endpoints(

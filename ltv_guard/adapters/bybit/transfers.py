@@ -13,9 +13,9 @@ from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.doubts import RowNames
 from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, coin, identity, moment, shown
 from ltv_guard.adapters.bybit.wire import plain
-from ltv_guard.adapters.bybit.writing import Desk, Endpoints
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Channel, Direction, HistoryRow, Kind, LoanKey, Product, RowStatus
+from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Channel, Direction, HistoryRow, Kind, LoanKey, Product, RowStatus
 
 TRANSFER = "/v5/asset/transfer/inter-transfer"
 TRANSFERS = "/v5/asset/transfer/query-inter-transfer-list"

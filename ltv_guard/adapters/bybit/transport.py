@@ -19,7 +19,7 @@ from yarl import URL
 from ltv_guard import __version__
 from ltv_guard.adapters.bybit.answers import BANNED, Answer, Passing
 from ltv_guard.adapters.bybit.fields import clean
-from ltv_guard.core.errors import WriteNotSent, WriteOutcomeUnknown
+from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
 
 LARGEST_READ = 8 * 1024 * 1024
 LARGEST_WRITE_ANSWER = 64 * 1024

@@ -26,8 +26,8 @@ from ltv_guard.adapters.bybit.fields import (
 )
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.terms import Terms, usual_terms
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import (
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import (
     Collateral,
     Debt,
     Direction,

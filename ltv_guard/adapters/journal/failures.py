@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ltv_guard.core.errors import JournalMissing, JournalUnavailable
+from ltv_guard.core.model.errors import JournalMissing, JournalUnavailable
 
 FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, EOFError, UnicodeError)
 

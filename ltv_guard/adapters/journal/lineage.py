@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ltv_guard.core.loans import Owner
+from ltv_guard.core.model.loans import Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

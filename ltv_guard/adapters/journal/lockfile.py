@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ltv_guard.adapters.journal.files import holder_of, name_of
-from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable
 
 
 class LockFile:

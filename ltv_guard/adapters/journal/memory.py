@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from ltv_guard.adapters.journal.records import RUNS_KEPT_MS, Ban, Run
-from ltv_guard.core.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
-from ltv_guard.core.intents import OPEN, Intent, State
-from ltv_guard.core.loans import LoanKey, Owner
-from ltv_guard.ports import Episode, Pause
+from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
+from ltv_guard.core.model.intents import OPEN, Intent, State
+from ltv_guard.core.model.loans import LoanKey, Owner
+from ltv_guard.core.ports import Episode, Pause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from ltv_guard.adapters.journal import queries
 from ltv_guard.adapters.journal.sql import SqlJournal
 from ltv_guard.adapters.journal.sqlite import SqliteStore
 from ltv_guard.adapters.journal.store import Store
-from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable
 
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
 _HIGHEST_PORT = 65535

@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ltv_guard.adapters.journal import queries, schema
 from ltv_guard.adapters.journal.failures import missing, told
 from ltv_guard.adapters.journal.lineage import Lineage, origin_of
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Owner
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Owner
 
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _LOCK_NOT_AVAILABLE = "55P03"

@@ -31,9 +31,9 @@ from ltv_guard.adapters.journal.tables import (
     runs,
     sent_counts,
 )
-from ltv_guard.core.intents import OPEN, Intent, State
-from ltv_guard.core.loans import Owner
-from ltv_guard.ports import Episode
+from ltv_guard.core.model.intents import OPEN, Intent, State
+from ltv_guard.core.model.loans import Owner
+from ltv_guard.core.ports import Episode
 
 MOST_ALIKE = 5  # intents that an abbreviation may mean, to be shown
 

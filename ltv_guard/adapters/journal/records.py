@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from ltv_guard.adapters.journal.tables import ALL_ACCOUNTS
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
-from ltv_guard.escaping import clean
-from ltv_guard.ports import Episode, Pause
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.ports import Episode, Pause
+from ltv_guard.log.escaping import clean
 
 LONGEST_WORDS, LONGEST_ID = 2_000, 200  # characters
 BEYOND_ANY_CODE = 2**63

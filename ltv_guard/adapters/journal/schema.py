@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from sqlalchemy import Connection, inspect
 
-from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable
 
 # Set before Alembic is imported: it tells of its plugins at once, and our log is an interface.
 logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -27,10 +27,10 @@ from ltv_guard.adapters.journal.records import (
 )
 from ltv_guard.adapters.journal.store import Store
 from ltv_guard.adapters.journal.tables import acknowledgements, bans, episodes, pauses, runs
-from ltv_guard.core.errors import AlreadyOpen, GuardError, ImpossibleTransition, JournalUnavailable
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Owner
-from ltv_guard.ports import Episode, Pause
+from ltv_guard.core.model.errors import AlreadyOpen, GuardError, ImpossibleTransition, JournalUnavailable
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Owner
+from ltv_guard.core.ports import Episode, Pause
 
 OF_A_TRANSFER = "selftransfer_"  # stands before our own id where the exchange lists transfers
 

@@ -22,9 +22,9 @@ from ltv_guard.adapters.journal.lockfile import LockFile
 from ltv_guard.adapters.journal.seal import Seal
 from ltv_guard.adapters.journal.sqlite_engines import reading_engine, writing_engine
 from ltv_guard.adapters.journal.tables import last_sent
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Owner
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Owner
 
 
 class SqliteStore:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable
 
 # What is set, and what must then be read back. FULL alone makes a commit in WAL mode survive a power cut.
 _WRITER_PRAGMAS: tuple[tuple[str, Any], ...] = (

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Owner
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Owner
 
 
 class Store(Protocol):

@@ -16,8 +16,8 @@ from sqlalchemy import (
     text,
 )
 
-from ltv_guard.core.intents import OPEN, State
-from ltv_guard.core.loans import Direction
+from ltv_guard.core.model.intents import OPEN, State
+from ltv_guard.core.model.loans import Direction
 
 ALL_ACCOUNTS = "*"  # no account can bear this name
 

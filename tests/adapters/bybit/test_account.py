@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ltv_guard.adapters.bybit import BybitAccount, ExchangeClock
-from ltv_guard.core.errors import ExchangeUnavailable
-from ltv_guard.ports import AccountExchange, Identity
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.ports import AccountExchange, Identity
 
 if TYPE_CHECKING:
     from conftest import Exchange, Parts

@@ -22,7 +22,7 @@ from ltv_guard.adapters.bybit.answers import (
     take_write,
 )
 from ltv_guard.adapters.bybit.codes import MEANINGS, Outcome
-from ltv_guard.core.errors import (
+from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     NeedsHuman,
     Remedy,

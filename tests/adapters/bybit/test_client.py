@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from ltv_guard.adapters.bybit import Ban, ExchangeClock, Limits
-from ltv_guard.core.errors import (
+from ltv_guard.core.model.errors import (
     ExchangeBanned,
     ExchangeUnavailable,
     WriteNotSent,

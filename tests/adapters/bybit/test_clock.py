@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltv_guard.adapters.bybit import ExchangeClock
-from ltv_guard.core.errors import ExchangeBanned, ExchangeUnavailable
+from ltv_guard.core.model.errors import ExchangeBanned, ExchangeUnavailable
 
 EXCHANGE_MS = 1_700_000_000_000
 

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from ltv_guard.adapters.bybit import ExchangeClock
 from ltv_guard.adapters.bybit.envelope_time import apart_ms, time_of
-from ltv_guard.core.errors import ExchangeUnavailable, WriteOutcomeUnknown
-from ltv_guard.core.loans import Moment
+from ltv_guard.core.model.errors import ExchangeUnavailable, WriteOutcomeUnknown
+from ltv_guard.core.model.loans import Moment
 
 if TYPE_CHECKING:
     from conftest import Exchange, Parts, Seen

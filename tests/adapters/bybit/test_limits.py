@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ltv_guard.adapters.bybit import Ban, Limits
-from ltv_guard.core.errors import ExchangeBanned
+from ltv_guard.core.model.errors import ExchangeBanned
 
 ADJUST = "/v5/crypto-loan/adjust-ltv"
 ORDERS = "/v5/crypto-loan/ongoing-orders"

@@ -48,14 +48,14 @@ from ltv_guard.adapters.bybit import (
     transfers,
 )
 from ltv_guard.adapters.bybit.answers import Answer
-from ltv_guard.core.errors import (
+from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     NeedsHuman,
     WriteNotSent,
     WriteOutcomeUnknown,
     WriteRejected,
 )
-from ltv_guard.core.loans import History, LoanBook, LoanKey, Product
+from ltv_guard.core.model.loans import History, LoanBook, LoanKey, Product
 
 if TYPE_CHECKING:
     from conftest import Parts

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from ltv_guard.adapters.bybit import ExchangeClock, Limits, PoolLoans
-from ltv_guard.core.errors import ExchangeUnavailable, Remedy, WriteRejected
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Collateral, Direction, Loan, LoanKey, Owner, Product, RowStatus
-from ltv_guard.ports import LoanExchange
+from ltv_guard.core.model.errors import ExchangeUnavailable, Remedy, WriteRejected
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Collateral, Direction, Loan, LoanKey, Owner, Product, RowStatus
+from ltv_guard.core.ports import LoanExchange
 
 if TYPE_CHECKING:
     from conftest import Exchange, Parts

@@ -12,11 +12,20 @@ from ltv_guard.adapters.bybit import ExchangeClock, repayments
 from ltv_guard.adapters.bybit.fields import Nonsense
 from ltv_guard.adapters.bybit.pool_wire import parse_repayment as parse_pool_repayment
 from ltv_guard.adapters.bybit.wire import parse_repayment
-from ltv_guard.adapters.bybit.writing import Desk
-from ltv_guard.core.errors import ExchangeUnavailable, Remedy, WriteOutcomeUnknown, WriteRejected
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Channel, Direction, HistoryRow, Kind, LoanKey, Owner, Product, RowStatus
-from ltv_guard.ports import WritePath
+from ltv_guard.adapters.bybit.write_endpoint import Desk
+from ltv_guard.core.model.errors import ExchangeUnavailable, Remedy, WriteOutcomeUnknown, WriteRejected
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import (
+    Channel,
+    Direction,
+    HistoryRow,
+    Kind,
+    LoanKey,
+    Owner,
+    Product,
+    RowStatus,
+)
+from ltv_guard.core.ports import WritePath
 
 if TYPE_CHECKING:
     from conftest import Exchange, Parts, Seen

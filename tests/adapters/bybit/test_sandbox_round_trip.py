@@ -22,10 +22,10 @@ from ltv_guard.adapters.bybit import (
     repayments,
     transfers,
 )
-from ltv_guard.core.errors import Remedy, WriteOutcomeUnknown, WriteRejected
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, HistoryRow, Loan, LoanKey, Owner, Product, RowStatus
-from ltv_guard.ports import WritePath
+from ltv_guard.core.model.errors import Remedy, WriteOutcomeUnknown, WriteRejected
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, HistoryRow, Loan, LoanKey, Owner, Product, RowStatus
+from ltv_guard.core.ports import WritePath
 from ltv_guard.sandbox import Exchange, Sandbox, parse_scenario
 
 D = Decimal

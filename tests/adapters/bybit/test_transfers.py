@@ -15,16 +15,25 @@ from aiohttp import web
 from ltv_guard.adapters.bybit import ExchangeClock, transfers
 from ltv_guard.adapters.bybit.fields import Nonsense
 from ltv_guard.adapters.bybit.transfers import own_id, parse_transfer, transfer_body
-from ltv_guard.adapters.bybit.writing import Desk
-from ltv_guard.core.errors import (
+from ltv_guard.adapters.bybit.write_endpoint import Desk
+from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     Remedy,
     WriteOutcomeUnknown,
     WriteRejected,
 )
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Channel, Direction, HistoryRow, Kind, LoanKey, Owner, Product, RowStatus
-from ltv_guard.ports import WritePath
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import (
+    Channel,
+    Direction,
+    HistoryRow,
+    Kind,
+    LoanKey,
+    Owner,
+    Product,
+    RowStatus,
+)
+from ltv_guard.core.ports import WritePath
 
 if TYPE_CHECKING:
     from conftest import Exchange, Parts, Seen

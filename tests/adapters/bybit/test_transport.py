@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from ltv_guard.adapters.bybit import answers, transport
 from ltv_guard.adapters.bybit.transport import Transport
-from ltv_guard.core.errors import ExchangeUnavailable, WriteNotSent, WriteOutcomeUnknown
+from ltv_guard.core.model.errors import ExchangeUnavailable, WriteNotSent, WriteOutcomeUnknown
 
 if TYPE_CHECKING:
     from conftest import Exchange

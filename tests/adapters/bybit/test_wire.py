@@ -17,8 +17,8 @@ from ltv_guard.adapters.bybit.wire import (
     plain,
     query_string,
 )
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Collateral, Debt, Direction, Loan, LoanKey, Owner, Product, RowStatus
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Collateral, Debt, Direction, Loan, LoanKey, Owner, Product, RowStatus
 
 ORDER = {
     "collateralAmount": "0.0964687",

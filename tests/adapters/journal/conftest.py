@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal, seal
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent, State
 
 Plan = Callable[..., Intent]
 Send = Callable[[Intent], Intent]
@@ -185,8 +185,8 @@ SENDER = """
 import asyncio, sys
 from decimal import Decimal
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 
 async def main(url, prefix):
     journal = await open_journal(url)

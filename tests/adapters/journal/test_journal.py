@@ -10,10 +10,10 @@ from decimal import Decimal
 import pytest
 
 from ltv_guard.adapters.journal import Ban, MemoryJournal, SqlJournal, open_journal
-from ltv_guard.core.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
-from ltv_guard.ports import Episode, Pause
+from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.ports import Episode, Pause
 
 Journal = MemoryJournal | SqlJournal
 Plan = Callable[..., Intent]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal
 from ltv_guard.adapters.journal.records import intent_of, row_of
-from ltv_guard.core.errors import GuardError
-from ltv_guard.core.intents import TRANSITIONS, Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.model.errors import GuardError
+from ltv_guard.core.model.intents import TRANSITIONS, Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 
 Journal = MemoryJournal | SqlJournal
 Plan = Callable[..., Intent]

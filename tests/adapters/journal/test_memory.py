@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from ltv_guard.adapters.journal import MemoryJournal
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import Intent
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent
 
 Plan = Callable[..., Intent]
 

@@ -16,10 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.adapters.journal.lockfile import LockFile
 from ltv_guard.adapters.journal.schema import VERSION_TABLE
-from ltv_guard.core.errors import AlreadyOpen, JournalUnavailable
-from ltv_guard.core.intents import Intent, State
-from ltv_guard.core.loans import Direction, LoanKey, Owner, Product
-from ltv_guard.ports import Episode, Pause
+from ltv_guard.core.model.errors import AlreadyOpen, JournalUnavailable
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.ports import Episode, Pause
 
 Begin = Callable[[str, str], Awaitable[None]]
 Plan = Callable[..., Intent]

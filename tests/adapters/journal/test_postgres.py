@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, select, text
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import Intent
-from ltv_guard.core.loans import Owner
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Owner
 
 Plan = Callable[..., Intent]
 Send = Callable[[Intent], Intent]

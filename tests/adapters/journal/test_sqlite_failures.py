@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import text
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal, schema, sqlite_engines
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.intents import Intent, State
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent, State
 
 Plan = Callable[..., Intent]
 Send = Callable[[Intent], Intent]

@@ -12,8 +12,8 @@ from sqlalchemy import make_url
 
 from ltv_guard.adapters.journal import open_journal, parse_url
 from ltv_guard.adapters.journal.postgres import PostgresStore
-from ltv_guard.core.errors import JournalUnavailable
-from ltv_guard.core.loans import Owner
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.loans import Owner
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 PROTOCOL_3 = 196608

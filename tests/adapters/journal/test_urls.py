@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ltv_guard.adapters.journal import open_journal, parse_url
-from ltv_guard.core.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable
 
 
 @pytest.mark.parametrize(

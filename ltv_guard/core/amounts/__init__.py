@@ -1,0 +1,1 @@
+"""Arithmetic of amounts: haircuts, LTV, rounding, fingerprints. Pure."""

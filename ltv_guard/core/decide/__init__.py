@@ -1,0 +1,1 @@
+"""From facts to decisions: whether, which way, how much, and why. Pure."""

@@ -1,0 +1,157 @@
+"""Should we, which way, how much, and why: one function from facts to decisions. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.decide.add import decide_add
+from ltv_guard.core.decide.budget import Purse
+from ltv_guard.core.decide.claims import share_out
+from ltv_guard.core.decide.decision import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts, hold
+from ltv_guard.core.decide.release import Neighbours, decide_release
+from ltv_guard.core.decide.repay import decide_repayment
+from ltv_guard.core.decide.rescue import decide_beside_open_intents
+from ltv_guard.core.decide.saveable import why_lost
+from ltv_guard.core.decide.shortfall import Need, need_of
+from ltv_guard.core.decide.transfer import decide_transfer, pooled
+from ltv_guard.core.decide.urgency import asks, in_rescue, is_breach, is_resting, will_ask
+from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.policy import Thresholds, thresholds
+from ltv_guard.core.reconcile.plausibility import Bearing
+
+# Each takes what the one before left undone, with its notes, and returns it acting or with one more note.
+HELP = {"transferring": decide_transfer, "repaying": decide_repayment}
+
+
+def decide(account: AccountFacts) -> tuple[Decision, ...]:
+    """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger.
+
+    A loan whose numbers contradict each other has its turn last: what is odd costs only itself.
+    """
+    purse = Purse(account)
+    defects = [] if purse.unread else _share_out(account, purse)
+    by_danger = sorted(
+        account.loans,
+        key=lambda facts: (facts.bearing is not Bearing.CONTRADICTED, facts.loan.danger),
+        reverse=True,
+    )
+    neighbours = Neighbours(account)
+    decided = [_decide_alone(facts, neighbours, purse) for facts in by_danger]
+    merged = attempt("merging transfers", lambda: pooled(decided))
+    if isinstance(merged, Defect):
+        defects.append(merged)
+        merged = tuple(decided)
+    if defects and merged:
+        first = merged[0]
+        merged = (replace(first, defects=(*first.defects, *defects)), *merged[1:])
+    return merged
+
+
+def _share_out(account: AccountFacts, purse: Purse) -> list[Defect]:
+    """Divides scarce coins. One loan's nonsense takes no share from the others; ours takes no help."""
+    asking, defects = [], []
+    for facts in account.loans:
+        found = attempt("asking", lambda facts=facts: asks(facts) or will_ask(facts))  # type: ignore[misc]
+        if isinstance(found, Defect):
+            defects.append(found)
+        elif found and facts.bearing is not Bearing.CONTRADICTED:
+            asking.append(facts)
+    shares = attempt("sharing out", lambda: share_out(asking, purse))
+    if isinstance(shares, Defect):
+        return [*defects, shares]
+    purse.divide(shares)
+    return defects
+
+
+def _decide_alone(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
+    """A loan whose numbers can't be reckoned with does not stop the others."""
+    found = attempt("deciding", lambda: _decide(facts, neighbours, purse))
+    if not isinstance(found, Defect):
+        return replace(found, bearing=facts.bearing)
+    breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
+    why = f"its numbers make no sense: {found.error!r}"
+    return hold(facts, Cause.NONSENSE, why, breach=breach, defects=(found,))
+
+
+def _decide(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
+    limits = thresholds(facts.policy, facts.loan)
+    if not facts.policy.protect:
+        return hold(
+            facts,
+            Cause.NOT_PROTECTED,
+            f"{facts.policy.name} says protect: false",
+            episode=EpisodeChange.CLOSES if facts.episode_open else None,
+        )
+    if facts.open_intents:
+        return decide_beside_open_intents(facts, limits, purse)
+    if not facts.freshness.fresh:
+        breach = is_breach(facts, limits)
+        return hold(facts, Cause.NOT_FRESH, f"waiting: {facts.freshness.why}", breach=breach)
+    if in_rescue(facts, limits):
+        return _protect(facts, limits, purse)
+    nothing = facts.loan.ltv == 0 and any(debt.amount > 0 for debt in facts.loan.debts)
+    if facts.hides_breach or (nothing and facts.bearing is Bearing.UNKNOWN):
+        why = f"it shows an LTV of {facts.loan.ltv:f}, and its own amounts do not bear that out"
+        return hold(facts, Cause.NOT_BORNE_OUT, why)
+    return decide_release(facts, limits, neighbours)
+
+
+def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
+    """Bring a loan in rescue to its target, as far as funds and limits go."""
+    loan = facts.loan
+    yard = Yardstick(loan=loan, prices=purse.prices)
+    need = need_of(facts, limits, yard)
+    if need.is_met:
+        return hold(
+            facts,
+            Cause.AT_TARGET,
+            f"LTV {loan.ltv:f} is at its target {limits.target:f}",
+            episode=EpisodeChange.CLOSES if facts.episode_open else None,
+        )
+    if not facts.episode_open and not need.emergency and is_resting(facts):
+        why = "the last episode or release ended too recently"
+        return hold(facts, Cause.COOLDOWN, why, breach=need.breach)
+    episode = None if facts.episode_open else EpisodeChange.OPENS
+    if purse.unread or yard.is_blind or (purse.is_old and not need.emergency):
+        return hold(
+            facts,
+            Cause.WALLET_UNREAD,
+            f"{need.reason}, and the wallet or prices could not be read",
+            breach=need.breach,
+            emergency=need.emergency,
+            episode=episode,
+        )
+    return replace(_help(need, purse), breach=need.breach, emergency=need.emergency, episode=episode)
+
+
+def _help(need: Need, purse: Purse) -> Decision:
+    """The first that can be done now: add, move coins here to add them next, repay.
+
+    An error of ours in one of them goes on to the next.
+    """
+    lost = attempt("whether it can be saved", lambda: why_lost(need, purse))
+    if isinstance(lost, Decision):
+        return lost
+    added = attempt("adding", lambda: decide_add(need, purse))
+    decision = _failed(_nothing(need), added) if isinstance(added, Defect) else added
+    for what, decide_help in HELP.items():
+        if decision.acts or decision.cause is Cause.TRANSFER:
+            break
+        before = decision
+        found = attempt(what, lambda: decide_help(need, purse, before))  # noqa: B023 - called at once
+        decision = _failed(before, found) if isinstance(found, Defect) else found
+    return decision if lost is None else replace(decision, defects=(*decision.defects, lost))
+
+
+def _nothing(need: Need) -> Decision:
+    return Decision(loan=need.loan, policy=need.facts.policy, cause=Cause.SHORT, reason=need.reason)
+
+
+def _failed(decision: Decision, defect: Defect) -> Decision:
+    return replace(
+        decision,
+        cause=Cause.SHORT,
+        held_back=(*decision.held_back, str(defect)),
+        defects=(*decision.defects, defect),
+    )

@@ -1,0 +1,149 @@
+"""What a coin is worth where prices lack, or part from what they were a moment ago. Pure.
+
+A pool's position implies prices of its own: what it says that a coin counts for, less the haircut. They need
+no ticker, and a ticker that parts from them is the odd one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.model.loans import Collateral, Loan
+from ltv_guard.core.model.tiers import Tier
+from ltv_guard.core.reconcile.plausibility import NEAR, parted
+
+LEAST_USD = Decimal(10)  # what counts for less is rounded too much to tell a price
+FRESH_MS = 600_000  # so long a price is worth comparing another with
+UNTOLD = Decimal("2.5")  # what a haircut may be that the terms do not tell
+STOOD_MS = 30_000  # a price that has parted and stays for so long is the price
+
+
+def implied_prices(loan: Loan) -> dict[str, Decimal]:
+    """USD per coin, as a pool's own position tells it; nothing of an order."""
+    if loan.totals is None:
+        return {}
+    found = {debt.coin: debt.amount for debt in loan.debts}
+    prices = {}
+    if len(found) == 1 and loan.totals.debt_usd >= LEAST_USD:
+        ((coin, owed),) = found.items()
+        if owed > 0:
+            prices[coin] = loan.totals.debt_usd / owed
+    for held in loan.collateral:
+        price = _implied_by(held)
+        if price is not None:
+            prices[held.coin] = price
+    return prices
+
+
+def _implied_by(held: Collateral) -> Decimal | None:
+    value = held.value_usd
+    if value is None or value < LEAST_USD or held.amount <= 0 or not held.tiers:
+        return None
+    readings = [price for price in (_by_coins(held, value), _by_usd(held, value)) if price is not None]
+    # A lower price asks for more coins: an add is not to be too small.
+    return min(readings, default=None)
+
+
+def _by_coins(held: Collateral, value: Decimal) -> Decimal | None:
+    """The price where the tiers' bounds are coins."""
+    counted = sum((part * ratio for part, ratio in _parts(held.tiers, held.amount)), Decimal(0))
+    return value / counted if counted > 0 else None
+
+
+def _by_usd(held: Collateral, value: Decimal) -> Decimal | None:
+    """The price where they are USD: up the tiers until so much counts. None where it never would."""
+    left, worth = value, Decimal(0)
+    for tier in held.tiers:
+        if tier.ratio <= 0:
+            break
+        room = (tier.upper - tier.lower) * tier.ratio
+        if left <= room:
+            return (tier.lower + left / tier.ratio) / held.amount
+        left -= room
+        worth = tier.upper
+    return worth / held.amount if worth > 0 and left <= value / 100 else None
+
+
+def _parts(tiers: tuple[Tier, ...], amount: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
+    for tier in tiers:
+        if amount > tier.lower:
+            yield min(amount, tier.upper) - tier.lower, tier.ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The last price of a coin that was believed, and since when another has stood in its place."""
+
+    price: Decimal
+    at_ms: int
+    other: Decimal | None = None
+    other_since_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotes:
+    """Prices to reckon with. Of `doubted` ones at most a part of the need is added at a time."""
+
+    prices: Mapping[str, Decimal]
+    doubted: frozenset[str] = frozenset()
+    parted: frozenset[str] = field(default=frozenset())
+
+
+def quoted(
+    read: Mapping[str, Decimal],
+    again: Mapping[str, Decimal] | None,
+    known: Mapping[str, Known],
+    implied: Mapping[str, Decimal],
+    now_ms: int,
+) -> Quotes:
+    """What the tickers say, held against the position, the last prices, and a second read if there was one.
+
+    `parted` are those that a second read has yet to bear out.
+    """
+    prices, doubted, unsure = {**read, **(again or {})}, set(), set()
+    for coin, price in implied.items():
+        last = known.get(coin)
+        if coin in prices and parted(prices[coin], price) <= NEAR:
+            continue
+        if coin in prices and last is not None and parted(prices[coin], last.price) <= NEAR:
+            # Ticker and last price agree: a haircut that the terms do not tell, or its numbers are odd.
+            if parted(prices[coin], price) > UNTOLD:
+                doubted.add(coin)
+            continue
+        prices[coin] = price
+    for coin in prices.keys() - implied.keys():
+        first, second = read.get(coin), None if again is None else again.get(coin)
+        last = known.get(coin)
+        recent = last is not None and now_ms - last.at_ms <= FRESH_MS
+        if last is not None and recent and parted(prices[coin], last.price) <= NEAR:
+            continue
+        if second is None or first is None:
+            unsure.add(coin)
+            doubted.add(coin)
+        elif parted(first, second) > NEAR:
+            prices[coin] = max(first, second)  # the one that asks for fewer coins
+            doubted.add(coin)
+        elif last is not None and recent and not _has_stood(last, second, now_ms):
+            doubted.add(coin)
+    return Quotes(prices=prices, doubted=frozenset(doubted), parted=frozenset(unsure))
+
+
+def _has_stood(last: Known, price: Decimal, now_ms: int) -> bool:
+    same = last.other is not None and parted(last.other, price) <= NEAR
+    return same and now_ms - last.other_since_ms >= STOOD_MS
+
+
+def learnt(known: Mapping[str, Known], quotes: Quotes, now_ms: int) -> dict[str, Known]:
+    """What is remembered of prices after a read: a doubted one does not take the last one's place."""
+    found = dict(known)
+    for coin, price in quotes.prices.items():
+        last = known.get(coin)
+        if coin not in quotes.doubted:
+            found[coin] = Known(price=price, at_ms=now_ms)
+        elif coin not in quotes.parted and last is not None:
+            same = last.other is not None and parted(last.other, price) <= NEAR
+            since = last.other_since_ms if same else now_ms
+            found[coin] = Known(price=last.price, at_ms=last.at_ms, other=price, other_since_ms=since)
+    return found

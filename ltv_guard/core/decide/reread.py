@@ -1,0 +1,28 @@
+"""Which loans are read again at once, before anything is done on what one read has shown. Pure."""
+
+from __future__ import annotations
+
+from ltv_guard.core.decide.decision import Cause, Decision, LoanFacts
+from ltv_guard.core.model.loans import Loan
+from ltv_guard.core.model.policy import thresholds
+from ltv_guard.core.reconcile.plausibility import Bearing
+
+
+def asks_for_another_read(facts: LoanFacts, decision: Decision) -> bool:
+    """Whether the loan is about to be treated on an LTV that its own amounts and prices do not bear out."""
+    if not facts.policy.protect:
+        return False
+    if facts.hides_breach or decision.cause is Cause.NOT_BORNE_OUT:
+        return True
+    if not (decision.breach or decision.acts):
+        return False
+    emergency = facts.loan.ltv >= thresholds(facts.policy, facts.loan).emergency
+    return facts.bearing is Bearing.CONTRADICTED or (emergency and not facts.lifts)
+
+
+def asks_for_other_prices(loan: Loan, decision: Decision, parted: frozenset[str]) -> bool:
+    """Whether a price that has nothing to bear it out may size an amount of this loan. Orders need none."""
+    if loan.totals is None or not (decision.breach or decision.acts):
+        return False
+    coins = {held.coin for held in decision.policy.candidates(loan)} | {debt.coin for debt in loan.debts}
+    return bool(coins & parted)

@@ -1,0 +1,92 @@
+"""Whether a loan can be saved at all with what may be given: one that can't takes nothing. Pure.
+
+What is given to it would be liquidated with it. The check is generous: refusals may end, tiers may be read
+the better way, and where something is not known for certain the loan counts as one that can be saved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from ltv_guard.core.amounts.ltv_model import shown
+from ltv_guard.core.decide.add import worded
+from ltv_guard.core.decide.allocation import SAVED
+from ltv_guard.core.decide.budget import Purse, tightest
+from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.decide.shortfall import Need
+from ltv_guard.core.model.loans import Collateral
+
+
+def why_lost(need: Need, purse: Purse) -> Decision | None:
+    """The decision to give it nothing; None where it can be saved, may be, or is fed all the same."""
+    loan, facts = need.loan, need.facts
+    line = SAVED * loan.liquidation_ltv
+    if facts.policy.limits.feed_lost or loan.ltv < line or not facts.lifts or not _is_all_known(need, purse):
+        return None
+    coins = facts.policy.candidates(loan)
+    gained = sum((need.yard.most_gain(held, _coins(need, held, purse)) for held in coins), Decimal(0))
+    reachable = need.yard.ltv_after(gained) * _left_of_debt(need, purse)
+    if reachable < line:
+        return None
+    lost = Decision(
+        loan=loan,
+        policy=facts.policy,
+        cause=Cause.LOST,
+        reason=f"{need.reason}, and it can't be saved",
+        reachable_ltv=shown(reachable),
+    )
+    return worded(lost, lambda: _explained(lost, need, coins, purse))
+
+
+def _explained(lost: Decision, need: Need, coins: list[Collateral], purse: Purse) -> Decision:
+    """What would have been needed, in the coin that is most wanted."""
+    note = f"all that may be given leaves it at {lost.reachable_ltv:f} (limits.feed_lost is false)"
+    if not coins:
+        return replace(lost, held_back=(note,))
+    held, line = coins[0], SAVED * need.loan.liquidation_ltv
+    least, whole = (need.yard.to_gain(held, need.yard.missing(ltv)) for ltv in (line, need.limits.target))
+    has = _coins(need, held, purse)
+    return replace(
+        lost,
+        coin=held.coin,
+        missing=max(Decimal(0), whole - has),
+        held_back=(note,),
+        reason=f"{lost.reason}: {note}; {least:f} {held.coin} would bring it below its liquidation LTV, "
+        f"{whole:f} {held.coin} to {need.limits.target:f}; there are {has:f}",
+    )
+
+
+def _is_all_known(need: Need, purse: Purse) -> bool:
+    """Whether nothing that is not known, or may yet come, could save it."""
+    if purse.is_old or (purse.transfers_allowed and purse.unified_unread):
+        return False
+    return not any(
+        purse.is_unread(held.coin)
+        or (purse.transfers_allowed and purse.is_unread_there(held.coin))
+        or purse.doubts_price_of(need.loan, held.coin)
+        or not need.yard.measures(held)
+        or purse.is_tied(held.coin)
+        or purse.on_the_way(held.coin) is not None
+        for held in need.facts.policy.candidates(need.loan)
+    )
+
+
+def _coins(need: Need, held: Collateral, purse: Purse) -> Decimal:
+    """Coins that may be added, with those that may be moved here before."""
+    coin = held.coin
+    here = tightest(purse.limits_on(coin, emergency=need.emergency))
+    share = purse.share_of(need.loan.key, coin)
+    here = here if share is None else min(here, share)
+    return here + (tightest(purse.limits_on_moving(coin)) if purse.transfers_allowed else Decimal(0))
+
+
+def _left_of_debt(need: Need, purse: Purse) -> Decimal:
+    """The share of its LTV that is left once all is repaid that may be."""
+    if not need.facts.policy.repay.enabled or need.loan.ltv <= 0:
+        return Decimal(1)
+    left = Decimal(1)
+    for debt in need.loan.debts:
+        most = min(debt.repayable, tightest(purse.limits_on_repaying(debt.coin, emergency=need.emergency)))
+        left *= need.yard.with_debt_less(debt.coin, most).loan.ltv / need.loan.ltv
+    return left

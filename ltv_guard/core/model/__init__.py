@@ -1,0 +1,1 @@
+"""What the rest of the core speaks of: loans, intents, policy, decisions, errors. Pure values."""

@@ -1,0 +1,335 @@
+"""Loans, their collateral, and what was seen of them when. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from ltv_guard.core.model.tiers import FLAT, Tier
+
+IMPLAUSIBLE_LTV = Decimal(5)
+
+
+class Product(StrEnum):
+    """The two loan products of the exchange. The Funding wallet is none: it is what transfers fill."""
+
+    CRYPTO_LOAN = "crypto_loan"
+    LEGACY = "crypto_loan_legacy"
+    FUNDING = "funding"
+
+
+class Kind(StrEnum):
+    """Kinds of writes: each has an endpoint of its own, and a list in which the exchange shows its end."""
+
+    ADJUSTMENT = "adjustment"
+    REPAYMENT = "repayment"
+    TRANSFER = "transfer"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Channel:
+    """One kind of write to one product."""
+
+    product: Product
+    kind: Kind
+
+
+class Direction(StrEnum):
+    """What a write does: to a loan's collateral, to its debt, or to the Funding wallet."""
+
+    ADD = "add"
+    REDUCE = "reduce"
+    REPAY = "repay"
+    TRANSFER = "transfer"
+
+    @property
+    def sign(self) -> int:
+        """+1 where what it acts on (collateral, debt, wallet) grows, -1 where it shrinks."""
+        return 1 if self in {Direction.ADD, Direction.TRANSFER} else -1
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self]
+
+
+KINDS = {
+    Direction.ADD: Kind.ADJUSTMENT,
+    Direction.REDUCE: Kind.ADJUSTMENT,
+    Direction.REPAY: Kind.REPAYMENT,
+    Direction.TRANSFER: Kind.TRANSFER,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One instant on two clocks: the exchange's (ms since 1970) and this machine's monotonic one (ms)."""
+
+    exchange_ms: int
+    monotonic_ms: int
+
+    def ms_since(self, earlier: Moment) -> int:
+        """Milliseconds since `earlier` that both clocks agree have passed: the smaller of the two spans."""
+        return min(self.exchange_ms - earlier.exchange_ms, self.monotonic_ms - earlier.monotonic_ms)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LoanKey:
+    """Names a loan within an exchange user: an order id, or `pool`."""
+
+    product: Product
+    loan_id: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Owner:
+    """Who holds a loan: never an account's name, which may change."""
+
+    environment: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collateral:
+    """One coin that secures a loan, or could. `accuracy` is the number of decimals the exchange takes.
+
+    In a pool it counts for `value_usd` after the haircut that its `tiers` make. `unread`: it is there, but
+    how much of it could not be read, so nothing of it is added or released; `amount` is 0 then. `closed`: its
+    own row says that the platform takes no more of it.
+    """
+
+    coin: str
+    amount: Decimal
+    accuracy: int
+    value_usd: Decimal | None = None
+    tiers: tuple[Tier, ...] = FLAT
+    unread: bool = False
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.amount.is_finite() or self.amount < 0:
+            raise ValueError(f"a collateral of {self.amount:f} {self.coin} is not plausible")
+
+    @property
+    def step(self) -> Decimal:
+        """The smallest amount of this coin that the exchange takes."""
+        return Decimal(1).scaleb(-self.accuracy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """What is owed in one coin: principal, interest and penalty.
+
+    `fixed` is the part of it that can't be repaid a little at a time: a pool's fixed loans. `unread`: the
+    whole could not be read, so nothing of it is repaid; `amount` is the part that could.
+    """
+
+    coin: str
+    amount: Decimal
+    fixed: Decimal = Decimal(0)
+    accuracy: int = 8
+    unread: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.amount.is_finite() or self.amount < 0:
+            raise ValueError(f"a debt of {self.amount:f} {self.coin} is not plausible")
+
+    @property
+    def repayable(self) -> Decimal:
+        return Decimal(0) if self.unread else max(Decimal(0), self.amount - self.fixed)
+
+
+class Additions(StrEnum):
+    """Whether the platform takes more collateral (`colRes`): a warning, its limits are of single coins."""
+
+    TAKEN = "taken"
+    NEARLY_FULL = "nearly full"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What a pool's LTV is made of: USD of debt, and of collateral after haircuts."""
+
+    debt_usd: Decimal
+    collateral_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loan:
+    """What has an LTV of its own. Values that no real loan can have do not construct (ValueError).
+
+    A legacy order has one collateral coin and no `totals`. A pool has many; those of amount 0 could be added.
+    """
+
+    key: LoanKey
+    ltv: Decimal
+    collateral: tuple[Collateral, ...]
+    debts: tuple[Debt, ...]
+    margin_call_ltv: Decimal
+    liquidation_ltv: Decimal
+    expires_at_ms: int | None = None
+    totals: Totals | None = None
+    additions: Additions = Additions.TAKEN
+
+    def __post_init__(self) -> None:
+        if not self.ltv.is_finite() or not 0 <= self.ltv < IMPLAUSIBLE_LTV:
+            raise ValueError(f"an LTV of {self.ltv:f} is not plausible")
+        if not any(item.amount > 0 or item.unread for item in self.collateral):
+            raise ValueError("it shows no collateral")
+        terms = (self.margin_call_ltv, self.liquidation_ltv)
+        if not all(term.is_finite() for term in terms) or self.liquidation_ltv >= IMPLAUSIBLE_LTV:
+            raise ValueError(
+                f"a margin call at {terms[0]:f} and liquidation at {terms[1]:f} are not plausible"
+            )
+        if not 0 < self.margin_call_ltv <= self.liquidation_ltv:
+            raise ValueError(
+                f"its margin call at {self.margin_call_ltv:f} and liquidation at {self.liquidation_ltv:f} "
+                "are out of order"
+            )
+
+    @property
+    def danger(self) -> Decimal:
+        """LTV as a share of the liquidation LTV: 1 is liquidated. The order of urgency."""
+        return self.ltv / self.liquidation_ltv
+
+    def collateral_in(self, coin: str) -> Collateral | None:
+        return next((item for item in self.collateral if item.coin == coin), None)
+
+    def debt_in(self, coin: str) -> Debt | None:
+        return next((item for item in self.debts if item.coin == coin), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanEnd:
+    """How a loan that is no longer listed ended, in the exchange's own word."""
+
+    liquidated: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A loan whose data makes no sense: not acted on, said loudly, the others go on.
+
+    `nameless`: it does not say which it is, so it may be any that is not listed.
+    """
+
+    key: LoanKey
+    why: str
+    nameless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanBook:
+    """One complete read of a product's loans. `began` is the instant before the first request left.
+
+    `asked`: the instant before the request of a loan's own page left, where that is another one.
+    """
+
+    product: Product
+    loans: tuple[Loan, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    began: Moment
+    asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
+
+    def loan(self, key: LoanKey) -> Loan | None:
+        return next((loan for loan in self.loans if loan.key == key), None)
+
+    def asked_at(self, key: LoanKey) -> Moment:
+        """What is shown of the loan is not older than this."""
+        return self.asked.get(key, self.began)
+
+    def with_loan(self, key: LoanKey, read: LoanBook) -> LoanBook:
+        """The same book, but for one loan: as it was `read` by itself."""
+        others = tuple(loan for loan in self.loans if loan.key != key)
+        aside = tuple(item for item in self.set_aside if item.key != key)
+        return replace(
+            self,
+            loans=others + read.loans,
+            set_aside=aside + read.set_aside,
+            asked={**self.asked, key: read.began},
+        )
+
+
+class RowStatus(StrEnum):
+    """How far an adjustment in the history has come. Legacy rows are always a success."""
+
+    SUCCESS = "success"
+    PROCESSING = "processing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """One adjustment (repayment, transfer) in the exchange's history: ours or made by the user's own hand.
+
+    `adjust_id` is what the exchange calls it: an adjustId, `repay-` and a repayId, or our own intent's id.
+    """
+
+    adjust_id: str
+    key: LoanKey
+    coin: str
+    direction: Direction
+    amount: Decimal
+    at_ms: int
+    ltv_before: Decimal | None
+    ltv_after: Decimal | None
+    status: RowStatus = RowStatus.SUCCESS
+
+    @property
+    def change(self) -> Decimal:
+        """Coins that this row moved into (+) or out of (-) what it acts on; 0 until it succeeded."""
+        return self.amount * self.direction.sign if self.status is RowStatus.SUCCESS else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulRow:
+    """A row of the history that is not understood: what could be read of it, and None for the rest.
+
+    `name` tells it apart from other rows: its id, or one made from all that it says. `why` is for people.
+    """
+
+    name: str
+    why: str
+    adjust_id: str | None = None
+    key: LoanKey | None = None
+    coin: str | None = None
+    direction: Direction | None = None
+    amount: Decimal | None = None
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A complete read of what one channel of an account shows, begun at `began`.
+
+    `is_old`: it lacked rows that an earlier read had. They are among its rows, but it proves no absence.
+    `doubtful` rows explain nothing, but nothing that one of them could be is absent.
+    """
+
+    rows: tuple[HistoryRow, ...]
+    began: Moment
+    is_old: bool = False
+    doubtful: tuple[DoubtfulRow, ...] = ()
+
+    def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
+        return tuple(row for row in self.rows if row.key == key)
+
+    def with_what_it_lost(self, earlier: History, since_ms: int) -> History:
+        """This read with the rows from `since_ms` on that `earlier` had, and that it lacks.
+
+        One that was understood, and is shown as a doubtful one now, is what it was.
+        """
+        ids = {row.adjust_id for row in self.rows}
+        missing = [row for row in earlier.rows if row.adjust_id not in ids and row.at_ms >= since_ms]
+        doubted = {row.name for row in self.doubtful}
+        known = {row.adjust_id for row in missing} & doubted
+        return replace(
+            self,
+            rows=(*self.rows, *missing),
+            doubtful=tuple(row for row in self.doubtful if row.name not in known),
+            is_old=len(missing) > len(known),
+        )

@@ -1,0 +1,174 @@
+"""What the guard needs of the world: Protocols, and the values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import (
+    Channel,
+    History,
+    Loan,
+    LoanBook,
+    LoanEnd,
+    LoanKey,
+    Moment,
+    Owner,
+    Product,
+)
+
+
+class Clock(Protocol):
+    """Time as the exchange tells it, carried forward by the monotonic clock: wall clock jumps don't show."""
+
+    def now(self) -> Moment: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who an API key belongs to, what it may do, and until when (v5/user/apikey-info); None: for ever.
+
+    `expires_at` is ISO 8601.
+    """
+
+    user_id: str
+    vip_level: str
+    read_only: bool
+    can_withdraw: bool
+    can_adjust: bool
+    can_transfer: bool = False
+    ip_bound: bool
+    expires_at: str | None = None
+    expires_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedAdjustment:
+    """A write that is ready to leave: signed once, for one intent, never again."""
+
+    intent_id: str
+    body: bytes
+    headers: Mapping[str, str]
+    signed_at_ms: int
+    recv_window_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oddity:
+    """Something that the exchange answered and no reader understands: passed over, for `why`; `follows`."""
+
+    endpoint: str
+    row: str
+    why: str
+    follows: str
+
+
+class WritePath(Protocol):
+    """One kind of write of an account, and the list in which the exchange shows what came of it."""
+
+    @property
+    def channel(self) -> Channel: ...
+
+    async def history(self, since_ms: int) -> History:
+        """Everything listed since `since_ms` (exchange time). Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def sign(self, intent: Intent) -> SignedAdjustment:
+        """Waits for the account's turn to write, then signs. Raises ExchangeUnavailable while banned."""
+
+    async def send(self, signed: SignedAdjustment) -> str:
+        """Sends once and returns the exchange's id of it.
+
+        Raises WriteNotSent, WriteRejected (its remedy may be HUMAN), WriteOutcomeUnknown.
+        """
+
+
+class LoanExchange(WritePath, Protocol):
+    """One loan product of one account, and the way to adjust its collateral."""
+
+    product: Product
+
+    async def loans(self) -> LoanBook:
+        """Every loan. Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def loan(self, key: LoanKey) -> LoanBook:
+        """That loan alone, in one request: nothing in it where it is not listed. Raises as `loans` does."""
+
+    async def end_of(self, loan: Loan) -> LoanEnd | None:
+        """How a loan that is no longer listed ended; None where that is not told. Raises as `loans`."""
+
+    async def collateral_coins(self) -> Collection[str]:
+        """Coins that its terms take as collateral. Raises ExchangeUnavailable."""
+
+    async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
+        """Coins that may be released at this moment. Raises ExchangeUnavailable, NeedsHuman."""
+
+
+class AccountExchange(Protocol):
+    """What is read of an account beside its loans."""
+
+    async def identify(self) -> Identity:
+        """Raises ExchangeUnavailable, NeedsHuman."""
+
+    async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+        """What can leave the Funding wallet, of each of `coins` whose balance could be read.
+
+        Raises ExchangeUnavailable, NeedsHuman.
+        """
+
+    async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+        """The same of the Unified account."""
+
+    async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
+        """USD per coin; `again`: not those of a moment ago. Raises ExchangeUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """A loan's rescue: from the moment its LTV reached the trigger until it was at its target."""
+
+    key: LoanKey
+    opened_at_ms: int
+    closed_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """The kill switch, pulled for one account or (None) for all."""
+
+    account: str | None
+    reason: str
+    since_ms: int
+
+
+class Journal(Protocol):
+    """What is written down. Every method raises JournalUnavailable; a write is durable when it returns."""
+
+    @property
+    def restorations(self) -> Sequence[str]:
+        """Why it may have lost what was written to it, each time that this was found while it was in use."""
+
+    async def open_intents(self, owner: Owner) -> tuple[Intent, ...]: ...
+
+    async def recent_intents(self, owner: Owner, since_ms: int) -> tuple[Intent, ...]:
+        """Intents of any state that were created or updated at or after `since_ms`."""
+
+    async def plan(self, intent: Intent) -> None:
+        """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: had one)."""
+
+    async def mark_sent(self, intent: Intent) -> bool:
+        """Writes `intent` (sent). False, and nothing is written, while a pause holds for its account."""
+
+    async def record(self, before: Intent, after: Intent) -> None:
+        """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
+
+    async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
+        """The latest episode of each loan, open or closed."""
+
+    async def write_episode(self, owner: Owner, episode: Episode) -> None: ...
+
+    async def pauses(self) -> tuple[Pause, ...]: ...

@@ -1,0 +1,1 @@
+"""How an intent ended, and whether what is shown includes it. Pure."""

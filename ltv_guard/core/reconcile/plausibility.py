@@ -1,0 +1,141 @@
+"""Whether a loan's own amounts and prices bear its LTV out, and what may be done where they don't. Pure.
+
+One number that is wrong must cost only itself: it lifts no limit, releases nothing, and makes no more leave
+than the ordinary caps allow. A crash parts quoted prices from the exchange's own, so near is near enough, and
+what lies between near and apart counts once a second read shows it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from enum import StrEnum
+
+from ltv_guard.core.model.loans import Loan
+from ltv_guard.core.reconcile.freshness import implied_ltvs
+
+NEAR = Decimal("1.10")  # quoted prices part by so much in an ordinary crash
+APART = Decimal("1.25")  # beyond it no crash explains what is shown
+STEPS = 10  # where two readings contradict each other, a step is at least this part of the greater
+
+
+class Bearing(StrEnum):
+    """How an LTV agrees with what the same read says of the loan's amounts, and with prices."""
+
+    BORNE_OUT = "borne_out"
+    DOUBTFUL = "doubtful"
+    CONTRADICTED = "contradicted"
+    UNKNOWN = "unknown"
+
+
+def own_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None) -> list[Decimal]:
+    """The LTVs that the loan's own numbers come to; none where they tell nothing.
+
+    An order: its debt over its collateral at market prices. A pool: its two totals, and what is owed over the
+    sum of what its coins count for.
+    """
+    totals = loan.totals
+    if totals is None:
+        return implied_ltvs(loan, prices, loan.collateral[0].coin)
+    counted = [item.value_usd for item in loan.collateral if item.amount > 0]
+    known = [value for value in counted if value is not None]
+    values = [totals.collateral_usd]
+    if len(known) == len(counted):
+        values.append(sum(known, Decimal(0)))
+    return [totals.debt_usd / value for value in values if value > 0 and totals.debt_usd > 0]
+
+
+def bearing(loan: Loan, prices: Mapping[str, Decimal] | None) -> Bearing:
+    """How the loan's LTV agrees with its own amounts and prices, the worst of them."""
+    own = own_ltvs(loan, prices)
+    if not own:
+        return Bearing.UNKNOWN
+    apart = max(parted(loan.ltv, ltv) for ltv in own)
+    if apart <= NEAR:
+        return Bearing.BORNE_OUT
+    return Bearing.DOUBTFUL if apart <= APART else Bearing.CONTRADICTED
+
+
+def parted(one: Decimal, other: Decimal) -> Decimal:
+    """The factor between the two: 1 where they are the same, infinite beside nothing."""
+    low, high = sorted((one, other))
+    if low <= 0:
+        return Decimal(1) if high == low else Decimal("Infinity")
+    return high / low
+
+
+def lifts_limits(
+    loan: Loan, before: Loan | None, prices: Mapping[str, Decimal] | None, emergency: Decimal
+) -> bool:
+    """Whether an emergency LTV is one: its own numbers say so as well, or the read `before` showed the same.
+
+    A second read can't bear out what the loan's own amounts contradict.
+    """
+    own = own_ltvs(loan, prices)
+    if own and all(emergency <= ltv <= loan.liquidation_ltv * APART for ltv in own):
+        return True
+    found = bearing(loan, prices)
+    if found is Bearing.BORNE_OUT:
+        return True
+    again = before is not None and parted(before.ltv, loan.ltv) <= NEAR
+    return again and found is not Bearing.CONTRADICTED
+
+
+def may_release(loan: Loan, before: Loan | None, prices: Mapping[str, Decimal] | None) -> bool:
+    """Whether a low LTV is believed so far that collateral may go. What is released too much is gone."""
+    own = own_ltvs(loan, prices)
+    if not own:
+        return loan.ltv > 0 and before is not None and parted(before.ltv, loan.ltv) <= NEAR
+    return max(own) <= loan.ltv * NEAR
+
+
+def hides_a_breach(loan: Loan, prices: Mapping[str, Decimal] | None, trigger: Decimal) -> bool:
+    """Whether an LTV below the trigger is contradicted by all else that is known of the loan.
+
+    In a pool two sums stand against one number. In an order an LTV of 0 alone is odd beyond doubt: its sums
+    may be as wrong as its LTV.
+    """
+    own = own_ltvs(loan, prices)
+    outvoted = len(own) > 1 if loan.totals is not None else loan.ltv == 0 and bool(own)
+    likely = all(trigger <= ltv <= loan.liquidation_ltv * APART for ltv in own)
+    return loan.ltv < trigger and outvoted and likely and bearing(loan, prices) is Bearing.CONTRADICTED
+
+
+def as_it_reckons(loan: Loan, prices: Mapping[str, Decimal] | None) -> Loan:
+    """The loan with the LTV that its own numbers come to, but never beyond its liquidation LTV."""
+    return replace(loan, ltv=min(max(own_ltvs(loan, prices)), loan.liquidation_ltv))
+
+
+def careful_need(
+    loan: Loan, prices: Mapping[str, Decimal] | None, *, target: Decimal, lowest: Decimal
+) -> Decimal:
+    """What to add in one step where LTV, amounts and prices contradict each other; 0 if it is there.
+
+    An LTV beyond liquidation is no living loan's, and counts as liquidation. What is missing is reckoned
+    twice, by the collateral that is shown and by the debt: one odd number spoils one of the two. The lesser
+    is taken, and a part of the greater at least, so that it goes on where the lesser is the odd one. On the
+    scale of the yardstick.
+    """
+    total = loan.collateral[0].amount if loan.totals is None else loan.totals.collateral_usd
+    ltv = min(loan.ltv, loan.liquidation_ltv)
+    if ltv <= target:
+        return Decimal(0)
+    by_collateral = total * (ltv / target - 1)
+    debt = _debt(loan, prices)
+    by_debt = by_collateral if debt is None else debt * (1 / target - 1 / ltv)
+    lesser, greater = sorted((by_collateral, by_debt))
+    step = max(lesser, greater / STEPS)
+    own = own_ltvs(loan, prices)
+    if loan.ltv >= loan.liquidation_ltv and own and max(own) < target:
+        # It would have been liquidated: the LTV is the odd one. Not so much that its amounts say: too low.
+        step = min(step, total * max(Decimal(0), max(own) / lowest - 1))
+    return step
+
+
+def _debt(loan: Loan, prices: Mapping[str, Decimal] | None) -> Decimal | None:
+    """What is owed, on the scale of the yardstick: coins of an order's collateral, or a pool's USD."""
+    if loan.totals is not None:
+        return loan.totals.debt_usd if loan.totals.debt_usd > 0 else None
+    own = own_ltvs(loan, prices)
+    return own[0] * loan.collateral[0].amount if own else None

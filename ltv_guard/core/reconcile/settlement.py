@@ -1,0 +1,346 @@
+"""How an intent ended, found out from the exchange's history and what the loan holds or owes. Pure.
+
+The question an unknown asks is "can an effect still land, or have landed unseen?". A request that was not
+processed within its receive window never will be (v5/guide#authentication), which makes that decidable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import combinations
+
+from ltv_guard.core.model.intents import SHOWN, Intent, State
+from ltv_guard.core.model.loans import Direction, DoubtfulRow, History, HistoryRow, Loan, Moment, RowStatus
+
+EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
+FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
+DEBT_DRIFT = Decimal("0.0005")  # of a debt: interest does not add this much while a repayment settles
+MOST_DRIFT = Decimal("0.25")  # of a repayment's amount: never so much that it could be there or not
+SURELY_SHOWN_MS = 60_000  # a row this much older than a read of the loan was in what the read showed
+BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combination
+RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for the exchange, in ms."""
+
+    processing_margin_ms: int = 2000
+    history_lag_ms: int = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What this process knows of an open intent: since when, and when the history first lacked it.
+
+    `since` is the moment it was sent, or the start of the process if it was sent by an earlier one.
+    """
+
+    since: Moment
+    first_missed: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one tick read: the product's history, and the loan (None: it is no longer listed)."""
+
+    history: History
+    loan: Loan | None
+    claimed: Collection[str]
+    siblings: Collection[Decimal] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The intent after a tick, and the watch to carry to the next one. `waiting` says what for."""
+
+    intent: Intent
+    watch: Watch
+    waiting: str | None = None
+
+
+def window_is_over(intent: Intent, watch: Watch, at: Moment, patience: Patience) -> bool:
+    """Whether both clocks say that no effect of the intent can begin any more at `at`."""
+    if intent.signed_at_ms is None or intent.recv_window_ms is None:
+        return False
+    span = intent.recv_window_ms + patience.processing_margin_ms
+    exchange_says_so = at.exchange_ms >= intent.signed_at_ms + span
+    we_say_so = at.monotonic_ms - watch.since.monotonic_ms >= span
+    return exchange_says_so and we_say_so
+
+
+def is_told_apart(intent: Intent, patience: Patience, now: Moment) -> bool:
+    """Whether its row and that of a new intent of the same amount can't be mixed up any more.
+
+    Its id is known, or there is no row of it, or what it may yet be found by is from before.
+    """
+    if intent.direction is Direction.TRANSFER or intent.adjust_id is not None:
+        return True
+    if intent.state in {State.REJECTED, State.WITHDRAWN}:
+        return True
+    if intent.is_open or intent.signed_at_ms is None:
+        return False
+    by_hand = intent.state is State.CONFIRMED
+    late_ms = RESOLVED_WITHIN_MS if by_hand else patience.processing_margin_ms
+    latest = intent.signed_at_ms + (intent.recv_window_ms or 0) + late_ms
+    return now.exchange_ms - EARLY_MS > latest
+
+
+def settle(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
+    """Where `intent` (accepted, unknown or absent) stands after reading `evidence`."""
+    if intent.state is State.ACCEPTED:
+        return _settle_accepted(intent, watch, evidence, now)
+    candidates = _candidates(intent, evidence, patience)
+    if len(candidates) == 1:
+        return _found(intent, watch, candidates[0], now)
+    if intent.state is not State.UNKNOWN:
+        return Verdict(intent=intent, watch=watch)
+    waiting = _why_undecided(intent, watch, evidence, patience)
+    if waiting is not None:
+        return Verdict(intent=intent, watch=watch, waiting=waiting)
+    if candidates:
+        return _ambiguous(intent, watch, evidence, patience, now)
+    return _missing(intent, watch, evidence, patience, now, State.ABSENT)
+
+
+def _settle_accepted(intent: Intent, watch: Watch, evidence: Evidence, now: Moment) -> Verdict:
+    own = (row for row in evidence.history.of(intent.key) if row.adjust_id == intent.adjust_id)
+    row = next(own, None)
+    if row is not None:
+        return _found(intent, watch, row, now)
+    doubts = (item for item in evidence.history.doubtful if item.adjust_id == intent.adjust_id)
+    doubt = next(doubts, None)
+    waiting = "accepted, and not in the history yet" if doubt is None else _told(doubt)
+    return Verdict(intent=intent, watch=watch, waiting=waiting)
+
+
+def _found(intent: Intent, watch: Watch, row: HistoryRow, now: Moment) -> Verdict:
+    if row.status is RowStatus.PROCESSING:
+        return Verdict(intent=intent, watch=watch, waiting="the exchange is still processing it")
+    if row.status is RowStatus.FAILED:
+        if intent.state is State.ABSENT:
+            return Verdict(intent=intent, watch=watch)
+        failed = intent.to(
+            State.REJECTED,
+            now.exchange_ms,
+            adjust_id=row.adjust_id,
+            ret_msg="the exchange's history says that it failed",
+        )
+        return Verdict(intent=failed, watch=watch)
+    confirmed = intent.to(State.CONFIRMED, now.exchange_ms, adjust_id=row.adjust_id, ltv_after=row.ltv_after)
+    return Verdict(intent=confirmed, watch=watch)
+
+
+def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[HistoryRow]:
+    """Rows that may be this intent's own: same loan, coin, direction, exact amount, in its time.
+
+    A transfer carries our own id: nothing else needs to be compared.
+    """
+    if intent.signed_at_ms is None or intent.recv_window_ms is None:
+        return []
+    if intent.direction is Direction.TRANSFER:
+        return [row for row in evidence.history.of(intent.key) if row.adjust_id == intent.intent_id]
+    earliest = intent.signed_at_ms - EARLY_MS
+    latest = intent.signed_at_ms + intent.recv_window_ms + patience.processing_margin_ms
+    return [
+        row
+        for row in evidence.history.of(intent.key)
+        if row.coin == intent.coin
+        and row.direction is intent.direction
+        and row.amount == intent.amount
+        and earliest <= row.at_ms <= latest
+        and row.adjust_id not in intent.seen_ids
+        and row.adjust_id not in evidence.claimed
+    ]
+
+
+def _why_undecided(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience) -> str | None:
+    """What keeps a history without the intent's row from proving anything; None: it does."""
+    if not window_is_over(intent, watch, evidence.history.began, patience):
+        return "its receive window is not over"
+    if evidence.history.is_old:
+        return "the history lacks rows that it had shown before"
+    doubt = doubtful_row_of(intent, evidence, patience)
+    return None if doubt is None else _told(doubt)
+
+
+def doubtful_row_of(intent: Intent, evidence: Evidence, patience: Patience) -> DoubtfulRow | None:
+    """A row that is not understood, and that may be this intent's own: nothing that was read says otherwise.
+
+    One that was there before the intent was planned is none of it.
+    """
+    known = intent.seen_ids | set(evidence.claimed)
+    return next(
+        (
+            row
+            for row in evidence.history.doubtful
+            if row.name not in known and _could_be(row, intent, patience)
+        ),
+        None,
+    )
+
+
+def _could_be(row: DoubtfulRow, intent: Intent, patience: Patience) -> bool:
+    if intent.direction is Direction.TRANSFER:
+        return row.adjust_id in {None, intent.intent_id}
+    signed_ms = intent.signed_at_ms or 0
+    latest = signed_ms + (intent.recv_window_ms or 0) + patience.processing_margin_ms
+    return (
+        row.key in {None, intent.key}
+        and row.coin in {None, intent.coin}
+        and row.direction in {None, intent.direction}
+        and row.amount in {None, intent.amount}
+        and (row.at_ms is None or signed_ms - EARLY_MS <= row.at_ms <= latest)
+    )
+
+
+def _told(row: DoubtfulRow) -> str:
+    return f"a row of the history that is not understood may be it: {row.why}"
+
+
+def _ambiguous(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
+    """Two rows that could be ours: it closes once every change is accounted for, or never will be."""
+    if unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings):
+        return _missing(intent, watch, evidence, patience, now, State.AMBIGUOUS)
+    return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
+
+
+def _missing(
+    intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment, end: State
+) -> Verdict:
+    """The window is over and the history lacks it: believed at the second look, `history_lag` later."""
+    began = evidence.history.began
+    if watch.first_missed is None:
+        watch = Watch(since=watch.since, first_missed=began)
+    lag_ms = patience.history_lag_ms
+    unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings)
+    if unexplained == intent.change:
+        return Verdict(intent=intent, watch=watch, waiting="collateral moved by its amount, its row is late")
+    if unexplained is None or unexplained != 0:
+        lag_ms *= FOREIGN_LAG_FACTOR
+    first = watch.first_missed or began
+    if began.ms_since(first) < lag_ms:
+        return Verdict(intent=intent, watch=watch, waiting="not in the history; looking once more")
+    return Verdict(intent=intent.to(end, now.exchange_ms), watch=watch)
+
+
+def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
+    """An accepted add whose coins are in the loan: as good as confirmed for adding more."""
+    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=SHOWN)
+
+
+def coins_are_in(
+    intent: Intent, rows: Iterable[HistoryRow], loan: Loan, siblings: Collection[Decimal] = ()
+) -> bool:
+    """Whether the loan holds exactly what an add brings, beside what is known, and nothing else explains it.
+
+    `siblings` are changes that other open intents of the loan may have made.
+    """
+    if intent.direction is not Direction.ADD:
+        return False
+    amount, step = shown_coins(intent, loan)
+    near = step if intent.amount > 2 * step else Decimal(0)
+    known = [row for row in rows if row.adjust_id != intent.adjust_id]
+    bases, after = starting_points(intent, rows_since(intent, known))
+    explained = sum((row.change for row in after), Decimal(0))
+    readings = [amount - base - explained for base in bases]
+    others = (Decimal(0), *siblings)
+    with_it = any(abs(value - intent.change - other) <= near for value in readings for other in others)
+    without = any(abs(value - other) <= near for value in readings for other in others)
+    return with_it and not without
+
+
+def row_of(intent: Intent) -> HistoryRow:
+    """The row that an intent which landed has in the history, which may lag, or can't be read."""
+    return HistoryRow(
+        adjust_id=intent.adjust_id or "",
+        key=intent.key,
+        coin=intent.coin,
+        direction=intent.direction,
+        amount=intent.amount,
+        at_ms=max(intent.observed_at_ms + 1, intent.signed_at_ms or 0),
+        ltv_before=None,
+        ltv_after=None,
+    )
+
+
+def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
+    """The loan's rows of the intent's kind and coin that its plan may not have known of, oldest first."""
+    earliest = intent.observed_at_ms - SURELY_SHOWN_MS
+    since = [
+        row
+        for row in rows
+        if row.key == intent.key
+        and row.direction.kind is intent.direction.kind
+        and row.coin == intent.coin
+        and row.adjust_id not in intent.seen_ids
+        and row.at_ms >= earliest
+    ]
+    return sorted(since, key=lambda row: (row.at_ms, row.adjust_id))
+
+
+def starting_points(
+    intent: Intent, since: Sequence[HistoryRow]
+) -> tuple[tuple[Decimal, ...], tuple[HistoryRow, ...]]:
+    """What the loan may have held before it all, the shown amount first, and the rows to count from there.
+
+    History lags, and a read takes its time: rows from before the signature may or may not be in
+    `coins_before` already. Either reading of them is possible; its own row came after.
+    """
+    read_by = max(intent.observed_at_ms, (intent.signed_at_ms or 0) - EARLY_MS - 1)
+    earlier = [row for row in since if row.at_ms <= read_by and row.adjust_id != intent.adjust_id]
+    around = earlier[-BOUNDARY_ROWS:]
+    bases = tuple(
+        intent.coins_before + sum((row.change for row in subset), Decimal(0))
+        for size in range(len(around) + 1)
+        for subset in combinations(around, size)
+    )
+    return bases, tuple(row for row in since if row not in earlier)
+
+
+def shown_coins(intent: Intent, loan: Loan) -> tuple[Decimal, Decimal]:
+    """What is shown of what the intent acts on: coins of collateral or of debt, and what is as good as equal.
+
+    One displayed digit for collateral. A debt moves by itself, with its interest.
+    """
+    if intent.direction is Direction.REPAY:
+        debt = loan.debt_in(intent.coin)
+        drift = min(intent.coins_before * DEBT_DRIFT, intent.amount * MOST_DRIFT)
+        return (debt.amount if debt else Decimal(0)), drift
+    held = loan.collateral_in(intent.coin)
+    return (held.amount, held.step) if held else (Decimal(0), Decimal(0))
+
+
+def _is_unread(intent: Intent, loan: Loan) -> bool:
+    """Whether the loan is shown, but not how much of what the intent acts on."""
+    debt, held = loan.debt_in(intent.coin), loan.collateral_in(intent.coin)
+    if intent.direction is Direction.REPAY:
+        return debt is not None and debt.unread
+    return held is not None and held.unread
+
+
+def unexplained_change(
+    intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None, siblings: Collection[Decimal] = ()
+) -> Decimal | None:
+    """Coins of collateral (debt) that moved since the plan and that no row of the history explains.
+
+    The intent's own change if that is what moved, alone or with one of `siblings`: changes that other open
+    intents of the loan may have made. None where it can't be known: the loan, or its amount, is not shown.
+    Nothing is left to be explained of a transfer: its row has our own id, or is none of it.
+    """
+    if intent.direction is Direction.TRANSFER:
+        return Decimal(0)
+    if loan is None or _is_unread(intent, loan):
+        return None
+    amount, step = shown_coins(intent, loan)
+    bases, after = starting_points(intent, rows_since(intent, rows))
+    explained = sum((row.change for row in after), Decimal(0))
+    readings = [amount - base - explained for base in bases]
+    own = (intent.change, *(intent.change + other for other in siblings))
+    if any(abs(value - change) <= min(step, abs(value)) for value in readings for change in own):
+        return intent.change
+    if any(abs(value) <= step for value in readings):
+        return Decimal(0)
+    return readings[0]

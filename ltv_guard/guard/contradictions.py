@@ -1,0 +1,77 @@
+"""What contradicts itself, or parts from what it was a moment ago: said once, in plain words. Logs only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import structlog
+
+from ltv_guard.core.amounts.ltv_model import shown
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.quotes import Known, Quotes
+from ltv_guard.core.model.loans import Loan, LoanKey
+from ltv_guard.core.reconcile.plausibility import NEAR, Bearing, own_ltvs, parted
+from ltv_guard.log.alert_repeater import Notices
+
+CONTRADICTED = (
+    "its LTV, its amounts and prices contradict each other: what is done for it stays within wallet.reserve, "
+    "wallet.max_add_24h and the cooldown, in small steps, and nothing of it is released"
+)
+PASSED = "one read showed it otherwise, and a second one at once did not: the second counts"
+
+log = structlog.stdlib.get_logger()
+
+
+class Contradictions:
+    """Says what was odd, and when it is over. Holds no knowledge but what was said before."""
+
+    def __init__(self, notices: Notices) -> None:
+        self._notices = notices
+
+    def read_again(self, before: Mapping[LoanKey, Loan], now: Sequence[Loan]) -> None:
+        """What a second read made of the first."""
+        for loan in now:
+            first = before.get(loan.key)
+            if first is not None and parted(first.ltv, loan.ltv) > NEAR:
+                log.warning("odd_read", why=PASSED, ltv=loan.ltv, odd_ltv=first.ltv, **_named(loan.key))
+
+    def contradiction(self, decision: Decision, prices: Mapping[str, Decimal] | None) -> None:
+        """A loan whose numbers contradict each other still after a second read."""
+        loan = decision.loan
+        topic = ("contradicted", loan.key)
+        if decision.bearing is Bearing.CONTRADICTED:
+            self._notices.grave(
+                topic,
+                "contradicted",
+                "loan_contradicts_itself",
+                why=CONTRADICTED,
+                ltv=loan.ltv,
+                own_ltvs=[format(shown(ltv), "f") for ltv in own_ltvs(loan, prices)],
+                **_named(loan.key),
+            )
+        elif decision.bearing is not Bearing.UNKNOWN and self._notices.ended(topic):
+            log.warning("loan_agrees_again", ltv=loan.ltv, **_named(loan.key))
+
+    def prices(self, quotes: Quotes, known: Mapping[str, Known]) -> None:
+        """Prices that have parted from the last ones, and that a second read showed as well."""
+        for coin, price in quotes.prices.items():
+            topic = ("price", coin)
+            if coin in quotes.doubted and coin not in quotes.parted:
+                last = known.get(coin)
+                why = "it parted from the last one: while that stands, what it sizes leaves in small steps"
+                self._notices.once(
+                    topic,
+                    "warning",
+                    "price_doubted",
+                    coin=coin,
+                    price=price,
+                    last_price=None if last is None else last.price,
+                    why=why,
+                )
+            elif coin not in quotes.doubted and self._notices.ended(topic):
+                log.info("price_believed_again", coin=coin, price=price)
+
+
+def _named(key: LoanKey) -> dict[str, str]:
+    return {"product": key.product.value, "loan_id": key.loan_id}

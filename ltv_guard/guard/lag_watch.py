@@ -1,0 +1,87 @@
+"""How late the exchange is: read off every adjustment, told, and used for the margins. Logs only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import structlog
+
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Channel, History, LoanBook, Product
+from ltv_guard.core.ports import Clock
+from ltv_guard.core.reconcile.freshness import shows_before
+from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.guard.memory import Memory
+from ltv_guard.log.alert_repeater import Notices
+
+log = structlog.stdlib.get_logger()
+
+
+class Measurer:
+    """Compares each read with what is known to have landed. `assumed` are the configured margins."""
+
+    def __init__(self, clock: Clock, memory: Memory, notices: Notices, assumed: Patience) -> None:
+        self._clock = clock
+        self._memory = memory
+        self._notices = notices
+        self._assumed = assumed
+
+    @property
+    def patience(self) -> Patience:
+        """How long to wait: as assumed, or longer where the exchange was seen to be slower."""
+        return self._memory.lateness.patience(self._assumed)
+
+    def measure(self, books: Mapping[Product, LoanBook], histories: Mapping[Channel, History]) -> None:
+        """What loans show of adjustments that were accepted, and histories of what the loans showed."""
+        for item in self._memory.awaiting_rows():
+            if item.channel in histories:
+                self.measure_row(item, histories[item.channel])
+        for book in books.values():
+            self._measure_loans(book)
+        self._tell()
+
+    def _measure_loans(self, book: LoanBook) -> None:
+        now, read_ms = self._clock.now(), book.began.exchange_ms
+        lateness, endpoint = self._memory.lateness, f"{book.product} loans"
+        for loan in book.loans:
+            for item in self._memory.under_way(loan.key, now):
+                landed_ms = self._memory.watch(item, now).since.exchange_ms
+                if read_ms < landed_ms or lateness.is_measured(endpoint, item.intent_id):
+                    continue
+                if shows_before(loan, item, self._memory.rows(loan.key)):
+                    lateness.lacks(endpoint, item.intent_id, read_ms)
+                else:
+                    lateness.shows(endpoint, item.intent_id, read_ms, landed_ms)
+
+    def measure_row(self, intent: Intent, history: History) -> None:
+        """What a complete history shows of an adjustment."""
+        endpoint, read_ms = (
+            f"{intent.channel.product} {intent.channel.kind} history",
+            history.began.exchange_ms,
+        )
+        own = next((row for row in history.rows if row.adjust_id == intent.adjust_id), None)
+        if own is not None:
+            landed_ms = max(own.at_ms, intent.signed_at_ms or 0)
+            self._memory.lateness.shows(endpoint, intent.intent_id, read_ms, landed_ms)
+        elif not history.is_old:
+            self._memory.lateness.lacks(endpoint, intent.intent_id, read_ms)
+
+    def _tell(self) -> None:
+        assumed_ms, used_ms = self._assumed.history_lag_ms, self.patience.history_lag_ms
+        if used_ms <= assumed_ms:
+            if self._notices.ended("lateness"):
+                log.info("exchange_as_assumed", assumed_s=_seconds(assumed_ms))
+        elif self._notices.changed("lateness", used_ms):
+            endpoint, measured_ms = self._memory.lateness.slowest()
+            log.warning(
+                "exchange_slower_than_assumed",
+                endpoint=endpoint,
+                measured_s=_seconds(measured_ms),
+                assumed_s=_seconds(assumed_ms),
+                used_s=_seconds(used_ms),
+            )
+
+
+def _seconds(ms: int) -> Decimal:
+    return Decimal(ms) / 1000

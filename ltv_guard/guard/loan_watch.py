@@ -1,0 +1,111 @@
+"""What the exchange asks of the loans beside their LTV: ends that come near, terms that change. Logs only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import structlog
+
+from ltv_guard.core.model.loans import Loan, LoanBook, LoanKey, Moment, Product
+from ltv_guard.core.model.maturity import Maturity, maturity
+from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.guard.memory import Memory
+from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.utc import iso
+
+Terms = tuple[Decimal, Decimal]  # margin-call LTV, liquidation LTV
+
+ONCE_IT_ENDS = (
+    "repay it in the exchange's app: from its end on three times the interest runs, and 48 h after it the "
+    "loan is liquidated, whatever its collateral"
+)
+SINCE_IT_ENDED = (
+    "three times the interest runs, and 48 h after its end the loan is liquidated; no collateral saves it, "
+    "only repaying does: repay it in the exchange's app"
+)
+
+log = structlog.stdlib.get_logger()
+
+
+class Conditions:
+    """Looks at each complete read of a product's loans. What it said is remembered until a restart."""
+
+    def __init__(self, rulebook: Rulebook, memory: Memory, notices: Notices) -> None:
+        self._rulebook = rulebook
+        self._memory = memory
+        self._notices = notices
+        self._told: dict[LoanKey, Maturity] = {}
+        self._terms: dict[tuple[Product, str | None], Terms] = {}
+
+    def look(self, book: LoanBook, now: Moment) -> None:
+        self._compare(book.loans)
+        for loan in book.loans:
+            found = maturity(loan, now.exchange_ms, self._rulebook.policy_for(loan).maturity_notice_ms)
+            if found is not None:
+                self._announce(loan, found)
+        self._forget_gone(book.product)
+
+    # Ends: also of loans that are not protected, for nobody else tells of them.
+
+    def _announce(self, loan: Loan, found: Maturity) -> None:
+        if found.is_overdue:
+            self._told.setdefault(loan.key, found)
+            self._notices.grave(
+                ("overdue", loan.key),
+                found.ends_at_ms,
+                "loan_overdue",
+                expires_at=iso(found.ends_at_ms),
+                liquidated_at=iso(found.liquidated_at_ms),
+                owed=_owed(loan),
+                what_follows=SINCE_IT_ENDED,
+                **_named(loan.key),
+            )
+        elif found.is_news_after(self._told.get(loan.key)):
+            self._told[loan.key] = found
+            log.warning(
+                "maturity_near",
+                expires_at=iso(found.ends_at_ms),
+                seconds_left=found.left_ms // 1000,
+                owed=_owed(loan),
+                what_follows=ONCE_IT_ENDS,
+                **_named(loan.key),
+            )
+
+    def _forget_gone(self, product: Product) -> None:
+        """Loans that are believed to be gone. One read without a loan does not make it so."""
+        known = self._memory.loans
+        for key in [key for key in self._told if key.product is product and key not in known]:
+            del self._told[key]
+            self._notices.ended(("overdue", key))
+
+    # Terms: the same for all orders with one collateral coin, and so told once for them.
+
+    def _compare(self, loans: Sequence[Loan]) -> None:
+        secured: dict[tuple[Product, str | None], list[Loan]] = {}
+        for loan in loans:
+            coin = loan.collateral[0].coin if loan.totals is None else None
+            secured.setdefault((loan.key.product, coin), []).append(loan)
+        for (product, coin), alike in secured.items():
+            found = (alike[0].margin_call_ltv, alike[0].liquidation_ltv)
+            before = self._terms.get((product, coin), found)
+            self._terms[product, coin] = found
+            if found != before:
+                log.warning(
+                    "terms_changed",
+                    product=product.value,
+                    coin=coin,
+                    loans=len(alike),
+                    margin_call_ltv=found[0],
+                    margin_call_ltv_before=before[0],
+                    liquidation_ltv=found[1],
+                    liquidation_ltv_before=before[1],
+                )
+
+
+def _owed(loan: Loan) -> dict[str, str]:
+    return {debt.coin: format(debt.amount, "f") for debt in loan.debts}
+
+
+def _named(key: LoanKey) -> dict[str, str]:
+    return {"product": key.product.value, "loan_id": key.loan_id}

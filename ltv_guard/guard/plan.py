@@ -1,0 +1,96 @@
+"""From a decision to the intent that is written down: its mark, and what was there before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.amounts.fingerprint import coarsest, marked
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner, Product
+from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.guard.memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an intent acts on: a loan's collateral or debt, or the Funding wallet. `before` is in coins."""
+
+    key: LoanKey
+    before: Decimal
+    accuracy: int
+
+
+def plan(  # noqa: PLR0913 - an intent is made from all of this
+    decision: Decision,
+    *,
+    owner: Owner,
+    account: str,
+    intent_id: str,
+    observed: Moment,
+    now: Moment,
+    memory: Memory,
+    patience: Patience,
+    seed: int,
+    wallet: Mapping[str, Decimal] | None = None,
+) -> Intent | None:
+    """The intent; None where the decision does nothing, or no amount that can be told apart is left.
+
+    A coarse coin under a small cap has few amounts: one whose last use is settled is taken again then.
+    """
+    subject = _subject(decision, wallet or {})
+    if subject is None or decision.direction is None or decision.coin is None:
+        return None
+    bounds = memory.bounds(Channel(subject.key.product, decision.direction.kind), decision.coin)
+    most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
+    doubted = memory.amounts_in_doubt(subject.key, decision.coin, decision.direction, patience, now)
+    doubted |= memory.refused_amounts(subject.key, decision.direction, decision.coin, now)
+    choices = (
+        marked(
+            min(decision.amount, most),
+            accuracy=subject.accuracy if bounds.decimals is None else min(bounds.decimals, subject.accuracy),
+            reference=max(subject.before, decision.amount),
+            ceiling=most,
+            taken=taken,
+            seed=seed,
+            upward=decision.direction is not Direction.REDUCE,
+        )
+        for taken in (memory.amounts_taken(subject.key) | doubted, doubted)
+    )
+    amount = next((choice for choice in choices if choice is not None), None)
+    if amount is None:
+        return None
+    return Intent(
+        intent_id=intent_id,
+        owner=owner,
+        account=account,
+        key=subject.key,
+        direction=decision.direction,
+        coin=decision.coin,
+        amount=amount,
+        state=State.PLANNED,
+        reason=decision.reason,
+        coins_before=subject.before,
+        ltv_before=decision.loan.ltv,
+        observed_at_ms=observed.exchange_ms,
+        seen_ids=memory.row_names(subject.key),
+        created_at_ms=now.exchange_ms,
+        updated_at_ms=now.exchange_ms,
+        rescue_of=decision.rescue_of,
+    )
+
+
+def _subject(decision: Decision, wallet: Mapping[str, Decimal]) -> Subject | None:
+    loan, coin = decision.loan, decision.coin or ""
+    held, debt = loan.collateral_in(coin), loan.debt_in(coin)
+    if decision.direction is Direction.REPAY:
+        accuracy = coarsest(debt.accuracy, debt.amount) if debt is not None else 0
+        return None if debt is None else Subject(loan.key, debt.amount, accuracy)
+    if held is None:
+        return None
+    if decision.direction is Direction.TRANSFER:
+        key = LoanKey(Product.FUNDING, coin)
+        return Subject(key, wallet.get(coin, Decimal(0)), held.accuracy)
+    return Subject(loan.key, held.amount, held.accuracy)

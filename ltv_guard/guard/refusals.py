@@ -1,0 +1,98 @@
+"""What follows from a refused write, or one that was answered with a code of no table. Sends nothing."""
+
+from __future__ import annotations
+
+import structlog
+
+from ltv_guard.core.model.errors import Remedy, WriteOutcomeUnknown, WriteRejected
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction, Moment
+from ltv_guard.guard.directions import Directions
+from ltv_guard.guard.key_access import Standing
+from ltv_guard.guard.memory import LONGEST_BACKOFF_MS, Memory
+
+HOUR_MS = 3_600_000
+# Nothing will change by the next cycle: the next coin has its turn.
+LASTING = frozenset(
+    {Remedy.COIN, Remedy.NOT_TAKEN, Remedy.NEVER, Remedy.HUMAN, Remedy.LARGER, Remedy.PRECISION}
+)
+RESTS_MS = {Remedy.NOT_TAKEN: HOUR_MS, Remedy.NEVER: LONGEST_BACKOFF_MS, Remedy.PRECISION: LONGEST_BACKOFF_MS}
+
+log = structlog.stdlib.get_logger()
+
+
+class Refusals:
+    """Remembers what was refused, and what that taught, so that the next try differs."""
+
+    def __init__(self, memory: Memory, standing: Standing, directions: Directions) -> None:
+        self._memory = memory
+        self._standing = standing
+        self._directions = directions
+
+    def heed(self, intent: Intent, error: WriteRejected | WriteOutcomeUnknown, now: Moment) -> None:
+        """`intent` as it stands after `error`."""
+        # A key that may not transfer may adjust all the same.
+        if error.remedy is Remedy.HUMAN and intent.direction is not Direction.TRANSFER:
+            self._standing.lose(str(error), mend=error.mend, code=error.code)
+        elif isinstance(error, WriteOutcomeUnknown):
+            if error.remedy is Remedy.COIN:
+                self._memory.suspects.add(intent.intent_id)
+        elif error.remedy is Remedy.MAXIMUM and intent.direction is Direction.ADD:
+            self._directions.refused_as_release(intent, str(error))
+            self._rest(intent, error, now)
+        elif not self._taught(intent, error.remedy):
+            self._rest(intent, error, now)
+
+    def _rest(self, intent: Intent, error: WriteRejected, now: Moment) -> None:
+        self._memory.refuse(
+            intent.key,
+            intent.direction,
+            intent.coin,
+            str(error),
+            now,
+            lasting=error.remedy in LASTING,
+            rest_ms=RESTS_MS.get(error.remedy, 0),
+        )
+
+    def found_absent(self, intent: Intent, now: Moment) -> None:
+        """It had no effect. Where a code of no table was the answer, that was a refusal of its coin."""
+        if intent.intent_id not in self._memory.suspects:
+            return
+        self._memory.suspects.discard(intent.intent_id)
+        why = f"the exchange answered with a code that is not known, and did nothing: {intent.ret_msg}"
+        self._memory.refuse(intent.key, intent.direction, intent.coin, why, now, lasting=True)
+        log.warning("coin_refused", coin=intent.coin, ret_code=intent.ret_code, why=why, **_loan_of(intent))
+
+    def _taught(self, intent: Intent, remedy: Remedy) -> bool:
+        """Whether the next try may be made at once, with an amount of another kind."""
+        bounds = self._memory.bounds(intent.channel, intent.coin)
+        match remedy:
+            case Remedy.PRECISION:
+                fewer = self._memory.coarser(intent, self._documented(intent))
+                bound = None if fewer is None else f"{fewer} decimals at most"
+            case Remedy.SMALLER:
+                bounds.most = min(intent.amount / 2, bounds.most or intent.amount)
+                bound = f"{bounds.most:f} at most"
+            case Remedy.LARGER if intent.direction is Direction.ADD:
+                bounds.least = max(intent.amount * 2, bounds.least or intent.amount)
+                bound = f"{bounds.least:f} at least"
+            case _:
+                bound = None
+        if bound is not None:
+            log.warning("amount_bounded", coin=intent.coin, next_amount=bound, **_loan_of(intent))
+        return bound is not None
+
+    def _documented(self, intent: Intent) -> int | None:
+        """Decimals that the exchange gives for the coin, where it gives any."""
+        loan = self._memory.loans.get(intent.key)
+        if loan is None:
+            return None
+        if intent.direction is Direction.REPAY:
+            debt = loan.debt_in(intent.coin)
+            return debt.accuracy if debt is not None else None
+        held = loan.collateral_in(intent.coin)
+        return held.accuracy if held is not None else None
+
+
+def _loan_of(intent: Intent) -> dict[str, object]:
+    return {"product": intent.key.product, "loan_id": intent.key.loan_id, "direction": intent.direction}

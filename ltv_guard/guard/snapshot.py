@@ -1,0 +1,110 @@
+"""What one cycle works with: how the account is guarded, what was seen, what came of it. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Channel, History, Loan, LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.ports import Episode
+from ltv_guard.core.reconcile.settlement import Patience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardOptions:
+    """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to.
+
+    `transfers`: coins may be moved here from the Unified account. `short_wait_s`: how long an emergency waits
+    for the wallet, where there is something else to go by; `grace_s`: how much longer orders wait for prices
+    than for all else.
+    """
+
+    account: str
+    environment: str
+    live: bool = False
+    poll_interval_ms: int = 15_000
+    max_snapshot_age_ms: int = 10_000
+    blind_after_cycles: int = 3
+    recv_window_ms: int = 5_000
+    patience: Patience = field(default_factory=Patience)
+    continuous: bool = True
+    transfers: bool = False
+    short_wait_s: float = 1.0
+    grace_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet.
+
+    `slow`: what it had read was too old to be acted on.
+    """
+
+    loans: int = 0
+    actions: int = 0
+    left_open: int = 0
+    blind: bool = False
+    slow: bool = False
+    why_blind: str = ""
+    decisions: tuple[Decision, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """A decision that was not acted on, for what it was made from was `age_ms` old by then."""
+
+    decision: Decision
+    age_ms: int
+
+
+@dataclass(slots=True)
+class Sight:
+    """What one cycle has read so far, and what it has written down since (`begun`, by intent id).
+
+    `before`: loans as they were before they were read again. `sweep_ms`: how long the slowest product's whole
+    read took.
+    """
+
+    books: dict[Product, LoanBook] = field(default_factory=dict)
+    histories: dict[Channel, History] = field(default_factory=dict)
+    asked: set[Channel] = field(default_factory=set)
+    open_intents: tuple[Intent, ...] = ()
+    episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
+    wallet: Mapping[str, Decimal] | None = None
+    wallet_began: Moment | None = None
+    wallet_is_old: bool = False
+    asked_coins: frozenset[str] = frozenset()
+    unified: Mapping[str, Decimal] | None = None
+    prices: Mapping[str, Decimal] | None = None
+    prices_again: Mapping[str, Decimal] | None = None
+    before: dict[LoanKey, Loan] = field(default_factory=dict)
+    withheld: str | None = None
+    begun: dict[str, Intent] = field(default_factory=dict)
+    sweep_ms: int = 0
+    too_old: list[TooOld] = field(default_factory=list)
+
+    @property
+    def open_now(self) -> tuple[Intent, ...]:
+        """What was open when the cycle had settled, and what it has begun since."""
+        return (*self.open_intents, *(item for item in self.begun.values() if item.is_open))
+
+    @property
+    def loans(self) -> tuple[Loan, ...]:
+        return tuple(loan for book in self.books.values() for loan in book.loans)
+
+    def asked_at(self, key: LoanKey) -> Moment:
+        """What is shown of the loan is not older than this."""
+        return self.books[key.product].asked_at(key)
+
+    def unread_coins(self, wallet: Mapping[str, Decimal] | None) -> frozenset[str]:
+        """Coins whose balance was asked for and could not be read, in a wallet whose others were."""
+        return frozenset() if wallet is None else self.asked_coins - wallet.keys()
+
+    @property
+    def began(self) -> Moment:
+        """The oldest of its reads: nothing in it is older than this."""
+        return min((book.began for book in self.books.values()), key=lambda moment: moment.monotonic_ms)

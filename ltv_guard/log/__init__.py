@@ -1,0 +1,1 @@
+"""Log lines: their format, and when one is repeated."""

@@ -1,0 +1,1 @@
+"""A running process: what it is made of, its pace, its signals."""

@@ -1,0 +1,41 @@
+"""What `check` and `plan` found, before it is printed. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ltv_guard.core.decide.decision import Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `check`: what was looked at, what was found, and what to mend if it is not good."""
+
+    what: str
+    good: bool
+    found: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An event that the daemon would log, about a loan or (without one) about the account."""
+
+    level: str
+    event: str
+    why: str
+    product: str | None = None
+    loan_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPlan:
+    """What `plan` found for one account. `withheld`: why nothing would be sent, if so."""
+
+    account: str
+    decisions: tuple[Decision, ...]
+    set_aside: tuple[tuple[str, str, str], ...] = ()
+    blind: bool = False
+    why_blind: str = ""
+    withheld: str | None = None
+    says: tuple[Said, ...] = ()

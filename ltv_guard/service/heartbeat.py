@@ -1,0 +1,78 @@
+"""A run's presence in the journal: that it lives, what pauses it has seen, and which host banned it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+from yarl import URL
+
+from ltv_guard.adapters.journal import MemoryJournal, SqlJournal
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.ports import Pause
+from ltv_guard.guard.cycle import Guard
+
+BEAT_S = 5.0  # how often a run writes that it is alive, where nothing else makes it write
+
+log = structlog.stdlib.get_logger()
+
+
+class Heartbeat:
+    """Written for `pause`, `check` and the next run. Times are wall time, ms, for other processes."""
+
+    def __init__(self, journal: SqlJournal, run_id: str) -> None:
+        self.guards: Mapping[str, Guard] = {}
+        self._journal = journal
+        self._run_id = run_id
+        self._seen: frozenset[Pause] = frozenset()
+        self._beaten = 0.0
+        self._sealed = journal.is_continuous
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        await self._journal.begin_run(self._run_id, _now_ms())
+
+    async def beat(self) -> None:
+        """Cheap where nothing changed: a read a call, a write every few seconds."""
+        pauses = frozenset(await self._journal.pauses())
+        if pauses != self._seen or time.monotonic() - self._beaten > BEAT_S:
+            await self._journal.acknowledge_pauses(self._run_id, _now_ms())
+            self._seen, self._beaten = pauses, time.monotonic()
+        if not self._sealed and self.guards and all(guard.trusts_journal for guard in self.guards.values()):
+            await self._journal.seal()
+            self._sealed = True
+
+    async def end(self) -> None:
+        await asyncio.gather(*self._writing, return_exceptions=True)
+        try:
+            await self._journal.end_run(self._run_id, _now_ms())
+        except JournalUnavailable as error:
+            log.critical("journal_unavailable", why=str(error))
+
+    def banned(self, host: str, seconds: float) -> None:
+        """Hears of a ban, and writes it down for the next run."""
+        log.critical("exchange_banned", host=host, seconds=round(seconds))
+        task = asyncio.ensure_future(self._remember_ban(host, seconds))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _remember_ban(self, host: str, seconds: float) -> None:
+        now_ms = _now_ms()
+        try:
+            await self._journal.remember_ban(host, now_ms + int(seconds * 1000), now_ms)
+        except JournalUnavailable as error:
+            log.critical("journal_unavailable", why=str(error))
+
+
+async def banned_for_s(journal: SqlJournal | MemoryJournal, rest_url: str) -> float:
+    """What is left of a ban by this host that an earlier run met: seconds, 0 where there is none."""
+    host = URL(rest_url).authority
+    left = [ban.until_ms - _now_ms() for ban in await journal.bans() if ban.host == host]
+    return max(0, *left, 0) / 1000
+
+
+def _now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)

@@ -1,0 +1,169 @@
+"""What a run holds open: journal, connections, guards. Others are made ready beside them, then take over."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from ltv_guard import __version__
+from ltv_guard.adapters.journal import SqlJournal, open_journal
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.service.compose import Frame, Wiring, begin, rewire
+from ltv_guard.service.exposure import exposures
+from ltv_guard.service.heartbeat import Heartbeat, banned_for_s
+from ltv_guard.service.scheduler import Duties
+from ltv_guard.settings import ConfigError, Settings
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Settings, and what was opened for them."""
+
+    settings: Settings
+    stopping: Callable[[], bool]
+    journal: SqlJournal
+    heartbeat: Heartbeat
+    wiring: Wiring
+
+    @property
+    def duties(self) -> Duties:
+        """What a daemon does for it."""
+        schedule = self.settings.schedule
+        return Duties(
+            guards=self.wiring.guards,
+            poll_s=float(schedule.poll_interval_s),
+            settle_s=float(schedule.settle_interval_s),
+            shutdown_s=float(schedule.shutdown_timeout_s),
+            measure_clock=self._skew_ms,
+            heartbeat=self.heartbeat.beat,
+            connections=self.wiring.connections,
+        )
+
+    async def _skew_ms(self) -> int:
+        """Exchange time minus this machine's. Raises ExchangeUnavailable where that can't be measured."""
+        measured = await self.wiring.any_client.measure_clock()
+        if not measured.believed:
+            raise ExchangeUnavailable("the exchange's answers disagree: going on with the offset from before")
+        return self.wiring.clock.wall_skew_ms
+
+    async def successor(self, settings: Settings) -> Run:
+        """A run with other settings, ready to take over, while this one goes on.
+
+        What has not changed is shared: an open journal above all, so that its lock is never let go.
+        Raises ConfigError, GuardError where it can't be begun with; nothing more is open then.
+        """
+        keeps = settings.journal.url == self.settings.journal.url
+        journal = self.journal if keeps else await _opened(settings)
+        heartbeat = self.heartbeat if keeps else Heartbeat(journal, uuid.uuid4().hex)
+        try:
+            wiring = await rewire(
+                self.wiring,
+                _frame(settings, journal, self.stopping),
+                keeps_journal=keeps,
+                banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
+                on_ban=heartbeat.banned,
+            )
+            if not keeps:
+                await heartbeat.begin()
+        except BaseException:
+            if not keeps:
+                await journal.close()
+            raise
+        return Run(
+            settings=settings,
+            stopping=self.stopping,
+            journal=journal,
+            heartbeat=heartbeat,
+            wiring=wiring,
+        )
+
+    async def greet(self) -> None:
+        """Its first word in the log. From now on beats and bans are its own."""
+        self.wiring.ban.on_ban = self.heartbeat.banned
+        self.heartbeat.guards = self.wiring.guards
+        log.info(
+            "daemon_started",
+            version=__version__,
+            mode=self.settings.mode,
+            environment=self.settings.exchange.environment,
+            exchange=self.settings.exchange.rest_url,
+            accounts=list(self.settings.accounts),
+            journal=self.settings.journal.shown,
+            continuous=self.journal.is_continuous,
+        )
+        for item in await asyncio.to_thread(exposures, self.settings):
+            log.warning(
+                "permissions_too_wide", key=item.key, path=str(item.path), why=item.why, account=item.account
+            )
+
+    async def close(self, *, but: Run | None = None) -> None:
+        """Lets go of everything, `but` for what another run holds too."""
+        await self.wiring.close(but=but.wiring if but is not None else None)
+        if but is None or but.journal is not self.journal:
+            await self.heartbeat.end()
+            await self.journal.close()
+
+
+async def open_run(settings: Settings, stopping: Callable[[], bool]) -> Run:
+    """The first run of a process. Raises ConfigError for one user twice, JournalUnavailable."""
+    journal = await _opened(settings)
+    heartbeat = Heartbeat(journal, uuid.uuid4().hex)
+    try:
+        wiring = begin(
+            _frame(settings, journal, stopping),
+            banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
+            on_ban=heartbeat.banned,
+        )
+    except BaseException:
+        await journal.close()
+        raise
+    run = Run(settings=settings, stopping=stopping, journal=journal, heartbeat=heartbeat, wiring=wiring)
+    try:
+        await run.greet()
+        await heartbeat.begin()
+        await _know_everyone(wiring)
+    except BaseException:
+        await run.close()
+        log.info("daemon_stopped")
+        raise
+    return run
+
+
+async def _opened(settings: Settings) -> SqlJournal:
+    return await open_journal(settings.journal.url.get_secret_value(), writer=True)
+
+
+def _frame(settings: Settings, journal: SqlJournal, stopping: Callable[[], bool]) -> Frame:
+    return Frame(
+        settings=settings,
+        journal=journal,
+        live=settings.mode == "live",
+        continuous=journal.is_continuous,
+        stopping=stopping,
+        own=journal.claim,
+    )
+
+
+async def _know_everyone(wiring: Wiring) -> None:
+    """Whose keys these are, as far as the exchange answers now. Raises ConfigError for one user twice."""
+    await all_of(guard.know_ourselves() for guard in wiring.guards.values())
+    if wiring.clash is not None:
+        raise ConfigError(wiring.clash)
+
+
+async def all_of(works: Iterable[Awaitable[T]]) -> list[T]:
+    """Lets every one of them end before the first that failed is raised: none runs on without its journal."""
+    ended = await asyncio.gather(*works, return_exceptions=True)
+    for item in ended:
+        if isinstance(item, BaseException):
+            raise item
+    return [item for item in ended if not isinstance(item, BaseException)]

@@ -1,0 +1,139 @@
+"""The composition root: opens what a run needs, runs it, closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+
+from ltv_guard.core.ports import Pause
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.snapshot import Outcome
+from ltv_guard.service.compose import Frame, wire
+from ltv_guard.service.early_signals import was_asked_to_reload
+from ltv_guard.service.findings import AccountPlan
+from ltv_guard.service.heartbeat import banned_for_s
+from ltv_guard.service.kill_switch import journal_to_read
+from ltv_guard.service.live_run import all_of, open_run
+from ltv_guard.service.rehearsal import Rehearsal
+from ltv_guard.service.reload import Reloads
+from ltv_guard.service.scheduler import Daemon
+from ltv_guard.service.threads import DaemonThreads
+from ltv_guard.settings import Settings
+
+DONE, FAILED = 0, 1
+PACE_S = 1.1  # between the last write under the old settings and the first under the new
+ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger()
+
+
+async def run_daemon(
+    settings: Settings,
+    stop: asyncio.Event | None = None,
+    adopted: Callable[[Settings], None] = lambda _: None,
+) -> int:
+    """Guards until SIGTERM, SIGINT or `stop`; SIGHUP has the configuration read again.
+
+    `adopted` hears of what it found. Status 1 if the journal was unusable at the end.
+    """
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    asked = asyncio.Event()
+    if stop is None:
+        stop = _stop_on_signals()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        if was_asked_to_reload():
+            asked.set()
+    run = await open_run(settings, stop.is_set)
+    daemon = Daemon(run.duties)
+    reloads = Reloads(run, daemon, adopted=adopted)
+    watching = asyncio.create_task(reloads.watch(asked))
+    try:
+        sound = await daemon.run(stop)
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+        await reloads.end()
+        log.info("daemon_stopped")
+    return DONE if sound else FAILED
+
+
+async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:
+    """One cycle of every account, and as many more as it takes to settle what it started.
+
+    Status 1 if a loan could not be read, or something is still open after two minutes or at a signal.
+    """
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    stop = stop or _stop_on_signals()
+    run = await open_run(settings, stop.is_set)
+    try:
+        guards = run.wiring.guards.values()
+        work = asyncio.create_task(all_of(_until_settled(guard, settings, stop) for guard in guards))
+        await _ended(work, stop, float(settings.schedule.shutdown_timeout_s))
+        if work.cancelled():
+            return FAILED
+        outcomes = await work
+    finally:
+        await run.close()
+        log.info("daemon_stopped")
+    return FAILED if any(outcome.blind or outcome.left_open for outcome in outcomes) else DONE
+
+
+async def _ended(work: asyncio.Task[Any], stop: asyncio.Event, shutdown_s: float) -> None:
+    """Waits for `work`; once `stop` is set, for so many seconds more, and then cancels it."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    _, late = await asyncio.wait({work}, timeout=shutdown_s)
+    for task in late:
+        task.cancel()
+        log.error("shutdown_timed_out", tasks=len(late))
+        await asyncio.wait({task})
+
+
+async def _until_settled(guard: Guard, settings: Settings, stop: asyncio.Event) -> Outcome:
+    deadline = time.monotonic() + ONCE_S
+    outcome = await guard.cycle()
+    while (outcome.left_open or guard.waits) and not stop.is_set() and time.monotonic() < deadline:
+        await asyncio.sleep(float(settings.schedule.settle_interval_s))
+        outcome = await guard.cycle()
+    await guard.drain()
+    return outcome
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def plan(settings: Settings) -> list[AccountPlan]:
+    """One read-only cycle of every account: decided on what the journal holds, nothing written anywhere."""
+    async with journal_to_read(settings) as journal:
+        banned_s = await banned_for_s(journal, settings.exchange.rest_url)
+        frame = Frame(settings=settings, journal=Rehearsal(journal), live=False)
+        async with wire(frame, banned_for_s=banned_s) as wiring:
+            pauses = await journal.pauses()
+            return [await _plan_of(name, guard, settings, pauses) for name, guard in wiring.guards.items()]
+
+
+async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence[Pause]) -> AccountPlan:
+    outcome = await guard.cycle()
+    pause = next((item for item in pauses if item.account in {None, name}), None)
+    withheld = f"mode is {settings.mode}" if settings.mode != "live" else None
+    return AccountPlan(
+        account=name,
+        decisions=outcome.decisions,
+        set_aside=tuple((item.key.product.value, item.key.loan_id, item.why) for item in outcome.set_aside),
+        blind=outcome.blind,
+        why_blind=outcome.why_blind,
+        withheld=f"paused: {pause.reason}" if pause is not None else withheld,
+    )

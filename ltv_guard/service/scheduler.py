@@ -1,0 +1,256 @@
+"""The daemon: APScheduler starts cycles, signals end them. One account that fails leaves the others be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.service import descriptors
+
+CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
+JUMP_LOOK_S = 1.0
+JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
+SKEW_MS = 1000
+CLOCK = "clock"
+LONGEST_CYCLE_S = 60.0  # so long a cycle under way may go on after a reload
+ALARM_AFTER = 2  # cycles that fail one after the other
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """What is done, and how often. Spans in seconds.
+
+    `connections` tell by name whether an account is the same as one of before.
+    """
+
+    guards: Mapping[str, Guard]
+    poll_s: float
+    settle_s: float
+    shutdown_s: float
+    measure_clock: Callable[[], Awaitable[int]]
+    heartbeat: Callable[[], Awaitable[None]]
+    connections: Mapping[str, Hashable] = field(default_factory=dict)
+
+
+class Daemon:
+    """Runs the cycles of its guards until it is told to stop. Its duties may change while it runs."""
+
+    def __init__(self, duties: Duties) -> None:
+        self._duties = duties
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._chores: dict[str, asyncio.Task[None]] = {}
+        self._without_journal: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        self._explained: set[str] = set()
+        self._notices = Notices(lambda: int(time.monotonic() * 1000))
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Until `stop` is set. Returns whether the journal was sound at the end."""
+        self._begin(self._duties.guards)
+        self._every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
+        self._every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
+        self._scheduler.start()
+        jumps = asyncio.create_task(self._notice_jumps())
+        try:
+            await stop.wait()
+        finally:
+            self._scheduler.shutdown(wait=False)
+            for idle in (jumps, self._chores.pop(CLOCK, jumps)):
+                idle.cancel()
+            await self._finish()
+        return not self._without_journal
+
+    async def adopt(self, duties: Duties) -> None:
+        """Other duties, from the next cycle of each account on. What is under way ends as it would have.
+
+        An account that is new, or has another key, begins once all that was under way has ended: it may be
+        one of before, under another name. Returns once no guard of before does anything any more.
+        """
+        before, self._duties = self._duties, duties
+        under_way = [task for task in self._running.values() if not task.done()]
+        same = {
+            name
+            for name, connection in duties.connections.items()
+            if name in before.connections and before.connections[name] == connection
+        }
+        self._end(before.guards)
+        self._begin(same)
+        self._without_journal -= {f"account {name}" for name in before.guards.keys() - duties.guards.keys()}
+        drains = [asyncio.ensure_future(guard.drain()) for guard in before.guards.values()]
+        _, late = await asyncio.wait([*under_way, *drains], timeout=LONGEST_CYCLE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        self._begin(duties.guards.keys() - same)
+
+    def _begin(self, names: Collection[str]) -> None:
+        for name in names:
+            self._every(self._duties.poll_s, self._poll, name)
+            self._every(self._duties.settle_s, self._settle, name)
+
+    def _end(self, names: Collection[str]) -> None:
+        for job in self._scheduler.get_jobs():
+            if job.args and job.args[0] in names and job.func in {self._poll, self._settle}:
+                job.remove()
+
+    def _every(self, seconds: float, job: Callable[..., Awaitable[None]], *args: object) -> None:
+        self._scheduler.add_job(job, _Every(seconds), args=args, next_run_time=datetime.now(UTC))
+
+    # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
+
+    async def _poll(self, name: str) -> None:
+        self._start(name)
+
+    async def _apart(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+        running = self._chores.get(name)
+        if running is None or running.done():
+            self._chores[name] = asyncio.create_task(self._do(name, chore))
+
+    async def _do(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await chore()
+        except Exception as error:  # noqa: BLE001 - told
+            self._failed(name, error, what=name)
+        else:
+            self._works(name, what=name)
+
+    async def _settle(self, name: str) -> None:
+        if name in self._duties.guards and self._duties.guards[name].busy:
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        running = self._running.get(name)
+        if name in self._duties.guards and (running is None or running.done()):
+            self._running[name] = asyncio.create_task(self._cycle(name))
+
+    async def _cycle(self, name: str) -> None:
+        try:
+            await self._duties.guards[name].cycle()
+        except JournalUnavailable as error:
+            self._journal_failed(f"account {name}", error)
+        except Exception as error:  # noqa: BLE001 - told
+            self._failed(f"account {name}", error, account=name)
+        else:
+            self._journal_works(f"account {name}")
+            self._works(f"account {name}", account=name)
+
+    def _failed(self, whose: str, error: Exception, **named: str) -> None:
+        """A defect is told with its traceback once; one that comes again at once guards nobody: an alarm."""
+        self._failures[whose] += 1
+        why = f"{type(error).__name__}: {error}"
+        if (place := _place_of(error)) not in self._explained:
+            self._explained.add(place)
+            log.error("cycle_failed", why=why, exc_info=error, **named)
+        if self._failures[whose] >= ALARM_AFTER:
+            self._notices.grave(
+                ("failing", whose), "failing", "cycle_failed", why=why, times=self._failures[whose], **named
+            )
+
+    def _works(self, whose: str, **named: str) -> None:
+        failed = self._failures.pop(whose, 0)
+        if self._notices.ended(("failing", whose)):
+            log.warning("cycle_works_again", times=failed, **named)
+
+    def _journal_failed(self, whose: str, error: JournalUnavailable) -> None:
+        self._without_journal.add(whose)
+        self._notices.grave("journal", str(error), "journal_unavailable", why=str(error))
+
+    def _journal_works(self, whose: str) -> None:
+        """Reads may work where writes don't: it is well once nobody is without it any more."""
+        self._without_journal.discard(whose)
+        if not self._without_journal and self._notices.ended("journal"):
+            log.warning("journal_available")
+
+    async def _look_at_clock(self) -> None:
+        try:
+            skew_ms = await self._duties.measure_clock()
+        except ExchangeUnavailable as error:
+            self._notices.once("clock", "warning", "clock_not_measured", why=str(error))
+            return
+        if abs(skew_ms) > SKEW_MS:
+            self._notices.once("skew", "warning", "clock_skewed", skew_ms=skew_ms)
+        elif self._notices.ended("skew"):
+            log.info("clock_agrees", skew_ms=skew_ms)
+        self._notices.ended("clock")
+
+    def _look_at_descriptors(self) -> None:
+        why = descriptors.why_none_left()
+        if why is not None:
+            self._notices.grave("descriptors", "none", "out_of_descriptors", why=why)
+        elif self._notices.ended("descriptors"):
+            log.warning("descriptors_available")
+
+    async def _beat(self) -> None:
+        self._look_at_descriptors()
+        try:
+            await self._duties.heartbeat()
+        except JournalUnavailable as error:
+            self._journal_failed("heartbeat", error)
+        else:
+            self._journal_works("heartbeat")
+
+    async def _notice_jumps(self) -> None:
+        """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour."""
+        offset = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(JUMP_LOOK_S)
+            before, offset = offset, time.time() - time.monotonic()
+            moved = offset - before
+            if abs(moved) < JUMP_S:
+                continue
+            log.warning("clock_jumped", seconds=round(moved))
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
+
+    async def _finish(self) -> None:
+        """No new sends (the guards were told); what is under way is awaited, and journalled."""
+        tasks = [task for task in (*self._running.values(), *self._chores.values()) if not task.done()]
+        drains = [asyncio.ensure_future(guard.drain()) for guard in self._duties.guards.values()]
+        pending = [*tasks, *drains]
+        if pending:
+            _, late = await asyncio.wait(pending, timeout=self._duties.shutdown_s)
+            for task in late:
+                task.cancel()
+            if late:
+                log.error("shutdown_timed_out", tasks=len(late))
+                await asyncio.gather(*late, return_exceptions=True)
+
+
+def _place_of(error: Exception) -> str:
+    """What tells one defect from another: its kind, and the line that raised it."""
+    frames = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+    return f"{type(error).__name__} {frames[-1:]}"
+
+
+class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+    """Fires every so many seconds. What was missed is skipped at once.
+
+    APScheduler's own counts through all that was missed, one by one: a clock set forward by years, as on a
+    machine that starts without the time, would stop everything.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._span = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        if previous is None:
+            return now
+        return previous + self._span if previous + self._span > now else now + self._span
