@@ -12,7 +12,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.quotes import Known, Quotes
 from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import NEAR, Bearing, own_ltvs, parted
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 CONTRADICTED = (
     "its LTV, its amounts and prices contradict each other: what is done for it stays within wallet.reserve, "
@@ -26,8 +26,8 @@ log = structlog.stdlib.get_logger()
 class Contradictions:
     """Says what was odd, and when it is over. Holds no knowledge but what was said before."""
 
-    def __init__(self, notices: Notices) -> None:
-        self._notices = notices
+    def __init__(self, alerts: AlertRepeater) -> None:
+        self._alerts = alerts
 
     def read_again(self, before: Mapping[LoanKey, Loan], now: Sequence[Loan]) -> None:
         """What a second read made of the first."""
@@ -41,7 +41,7 @@ class Contradictions:
         loan = decision.loan
         topic = ("contradicted", loan.key)
         if decision.bearing is Bearing.CONTRADICTED:
-            self._notices.grave(
+            self._alerts.grave(
                 topic,
                 "contradicted",
                 "loan_contradicts_itself",
@@ -50,7 +50,7 @@ class Contradictions:
                 own_ltvs=[format(shown(ltv), "f") for ltv in own_ltvs(loan, prices)],
                 **_named(loan.key),
             )
-        elif decision.bearing is not Bearing.UNKNOWN and self._notices.ended(topic):
+        elif decision.bearing is not Bearing.UNKNOWN and self._alerts.ended(topic):
             log.warning("loan_agrees_again", ltv=loan.ltv, **_named(loan.key))
 
     def prices(self, quotes: Quotes, known: Mapping[str, Known]) -> None:
@@ -60,7 +60,7 @@ class Contradictions:
             if coin in quotes.doubted and coin not in quotes.parted:
                 last = known.get(coin)
                 why = "it parted from the last one: while that stands, what it sizes leaves in small steps"
-                self._notices.once(
+                self._alerts.once(
                     topic,
                     "warning",
                     "price_doubted",
@@ -69,7 +69,7 @@ class Contradictions:
                     last_price=None if last is None else last.price,
                     why=why,
                 )
-            elif coin not in quotes.doubted and self._notices.ended(topic):
+            elif coin not in quotes.doubted and self._alerts.ended(topic):
                 log.info("price_believed_again", coin=coin, price=price)
 
 

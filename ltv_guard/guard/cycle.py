@@ -38,21 +38,21 @@ from ltv_guard.core.ports import (
 from ltv_guard.guard.contradictions import Contradictions
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.directions import Directions
-from ltv_guard.guard.facts import Gatherer
-from ltv_guard.guard.key_access import Standing
+from ltv_guard.guard.facts import FactBuilder
+from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.last_known import LastKnown
-from ltv_guard.guard.loan_watch import Conditions
+from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.plan import plan
-from ltv_guard.guard.reads import Observer
-from ltv_guard.guard.reconciler import Settler
+from ltv_guard.guard.reads import Reads
+from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.settings_match import Matcher
 from ltv_guard.guard.slowness import Slowness
-from ltv_guard.guard.snapshot import GuardOptions, Outcome, Sight, TooOld
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.guard.snapshot import CycleResult, GuardOptions, Snapshot, TooOld
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 WAITING = "the journal is new or restored: waiting for what an earlier one may have sent"
 LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adjustments
@@ -107,42 +107,42 @@ class Guard:
             self._take_over(after)
         self._waits = False
         self._lock = asyncio.Lock()
-        self._notices = Notices(lambda: clock.now().monotonic_ms)
-        self._defects = Defects(self._notices)
-        self._contradictions = Contradictions(self._notices)
-        self._gatherer = Gatherer(options, rulebook, self._memory, self._last_known, self._defects)
-        self._report = Reporter(options.account, options.blind_after_cycles, self._notices, self._memory)
-        self._slowness = Slowness(self._notices, longest_ms=options.max_snapshot_age_ms)
-        self._standing = Standing(options, account, clock, self._report, claim)
+        self._alerts = AlertRepeater(lambda: clock.now().monotonic_ms)
+        self._defects = Defects(self._alerts)
+        self._contradictions = Contradictions(self._alerts)
+        self._facts = FactBuilder(options, rulebook, self._memory, self._last_known, self._defects)
+        self._report = Reporter(options.account, options.blind_after_cycles, self._alerts, self._memory)
+        self._slowness = Slowness(self._alerts, longest_ms=options.max_snapshot_age_ms)
+        self._key_access = KeyAccess(options, account, clock, self._report, claim)
         self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
-        self._directions = Directions(self._memory, self._notices)
-        self._refusals = Refusals(self._memory, self._standing, self._directions)
-        self._settler = Settler(
+        self._directions = Directions(self._memory, self._alerts)
+        self._refusals = Refusals(self._memory, self._key_access, self._directions)
+        self._reconciler = Reconciler(
             journal,
             clock,
             self._memory,
-            self._notices,
+            self._alerts,
             self._sender,
-            options.patience,
+            options.timeouts,
             on_absent=self._refusals.found_absent,
         )
-        self._observer = Observer(
+        self._reads = Reads(
             options,
             account=account,
             products=self._products,
             paths=self._paths,
             clock=clock,
             rulebook=rulebook,
-            gatherer=self._gatherer,
-            settler=self._settler,
+            fact_builder=self._facts,
+            reconciler=self._reconciler,
             report=self._report,
-            conditions=Conditions(rulebook, self._memory, self._notices),
-            notices=self._notices,
+            conditions=LoanWatch(rulebook, self._memory, self._alerts),
+            alerts=self._alerts,
             last_known=self._last_known,
             defects=self._defects,
         )
 
-    async def cycle(self) -> Outcome:
+    async def cycle(self) -> CycleResult:
         """One cycle. Raises JournalUnavailable: nothing is sent without a journal."""
         async with self._lock:
             began = self._clock.now()
@@ -158,12 +158,12 @@ class Guard:
                     self._report.finished(outcome, withheld, self._clock.now().ms_since(began))
                 if not (outcome.left_open or self._stopping()):  # it must not hold up what is under way
                     with self._defects.contained("looking at the key"):
-                        await self._standing.look_again()
+                        await self._key_access.look_again()
                     with self._defects.contained("comparing the settings"):
                         await self._compare_settings(outcome)
             return outcome
 
-    async def _compare_settings(self, outcome: Outcome) -> None:
+    async def _compare_settings(self, outcome: CycleResult) -> None:
         """Once, when nothing presses: whether what the settings name exists at the exchange."""
         pressing = outcome.blind or any(decision.breach for decision in outcome.decisions)
         if self._matcher is not None and not pressing:
@@ -191,62 +191,62 @@ class Guard:
     async def drain(self) -> None:
         """Waits for what has left to be answered and journalled."""
         await self._sender.drain()
-        await self._observer.close()
+        await self._reads.close()
 
-    async def _cycle(self) -> tuple[Outcome, str | None]:
+    async def _cycle(self) -> tuple[CycleResult, str | None]:
         owner = await self.know_ourselves()
         if owner is None:
-            return Outcome(blind=True, why_blind=self._report.why_blind), None
-        sight = Sight()
-        await self._observer.observe(sight)
-        await self._settle(owner, sight)
-        decisions = await self._decide(sight)
+            return CycleResult(blind=True, why_blind=self._report.why_blind), None
+        snapshot = Snapshot()
+        await self._reads.observe(snapshot)
+        await self._settle(owner, snapshot)
+        decisions = await self._decide(snapshot)
         with self._defects.contained("holding the directions against the history"):
-            self._directions.look(sight)
-        sight.withheld = await self._withheld(sight)
+            self._directions.look(snapshot)
+        snapshot.withheld = await self._withheld(snapshot)
         if self.options.live:
             with self._defects.contained("keeping episodes"):
-                await self._keep_episodes(owner, sight, decisions)
-        self._tell(sight, decisions)
-        actions = await self._act(owner, sight, decisions) if sight.withheld is None else 0
-        return self._conclude(sight, decisions, actions), sight.withheld
+                await self._keep_episodes(owner, snapshot, decisions)
+        self._tell(snapshot, decisions)
+        actions = await self._act(owner, snapshot, decisions) if snapshot.withheld is None else 0
+        return self._conclude(snapshot, decisions, actions), snapshot.withheld
 
-    def _tell(self, sight: Sight, decisions: tuple[Decision, ...]) -> None:
+    def _tell(self, snapshot: Snapshot, decisions: tuple[Decision, ...]) -> None:
         """Words only: no error in them may cost a loan its help."""
         for decision in decisions:
             for defect in decision.defects:
                 self._defects.tell(defect)
             with self._defects.contained("reporting a decision"):
                 stopped = self._directions.why_not(decision.loan.key.product)
-                self._report.decisions([decision], sight.withheld or stopped)
+                self._report.decisions([decision], snapshot.withheld or stopped)
             with self._defects.contained("reporting a contradiction"):
-                self._contradictions.contradiction(decision, sight.prices_again or sight.prices)
+                self._contradictions.contradiction(decision, snapshot.prices_again or snapshot.prices)
         with self._defects.contained("reporting doubts"):
-            self._report.doubts(decisions, self._clock.now(), 2 * self._gatherer.echo_ms)
+            self._report.doubts(decisions, self._clock.now(), 2 * self._facts.echo_ms)
 
-    def _conclude(self, sight: Sight, decisions: tuple[Decision, ...], actions: int) -> Outcome:
+    def _conclude(self, snapshot: Snapshot, decisions: tuple[Decision, ...], actions: int) -> CycleResult:
         """What came of it, and how soon to look again."""
-        self._memory.forget_before(self._clock.now().exchange_ms - self._gatherer.horizon_ms)
+        self._memory.forget_before(self._clock.now().exchange_ms - self._facts.horizon_ms)
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
-        if sight.withheld is None:  # for coins that landed, for another try before debt is repaid
+        if snapshot.withheld is None:  # for coins that landed, for another try before debt is repaid
             waiting |= {Cause.TRANSFER, Cause.REPAY}
         self._waits = self.options.live and any(
             decision.breach and (decision.cause in waiting or (decision.acts and not self._trusted))
             for decision in decisions
         )
         # What is withheld is not sent sooner for looking more often; what waits for time alone may be.
-        held_up = sight.withheld is not None and self._is_lasting(sight.withheld)
-        self.busy = bool(sight.open_intents or actions) or (
+        held_up = snapshot.withheld is not None and self._is_lasting(snapshot.withheld)
+        self.busy = bool(snapshot.open_intents or actions) or (
             not held_up and any(d.needs_a_closer_look for d in decisions)
         )
-        return Outcome(
-            loans=len(sight.loans),
+        return CycleResult(
+            loans=len(snapshot.loans),
             actions=actions,
-            left_open=len(sight.open_intents) + actions,
-            blind=len(sight.books) < len(self._products),
-            slow=self._slowness.tell(sight),
+            left_open=len(snapshot.open_intents) + actions,
+            blind=len(snapshot.books) < len(self._products),
+            slow=self._slowness.tell(snapshot),
             why_blind=self._report.why_blind,
-            set_aside=tuple(item for book in sight.books.values() for item in book.set_aside),
+            set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=decisions,
         )
 
@@ -259,99 +259,101 @@ class Guard:
             return self._owner
         # Asked at the start as well, where no cycle has named the account yet.
         with structlog.contextvars.bound_contextvars(account=self.options.account):
-            owner = await self._standing.know()
+            owner = await self._key_access.know()
         if owner is not None:
-            since = self._clock.now().exchange_ms - self._gatherer.horizon_ms
+            since = self._clock.now().exchange_ms - self._facts.horizon_ms
             self._memory.remember(await self._journal.recent_intents(owner, since))
             self._owner = owner
         return self._owner
 
     # Settle: every open intent, before anything new is decided about its loan.
 
-    async def _settle(self, owner: Owner, sight: Sight) -> None:
+    async def _settle(self, owner: Owner, snapshot: Snapshot) -> None:
         intents = await self._journal.open_intents(owner)
         self._memory.remember(intents)
-        intents = await self._settler.take_over(intents)
-        await self._observer.read_what_settles(sight, intents, trusted=self._trusted)
-        sight.open_intents = intents  # after an error of ours in settling they stay open
+        intents = await self._reconciler.take_over(intents)
+        await self._reads.read_what_settles(snapshot, intents, trusted=self._trusted)
+        snapshot.open_intents = intents  # after an error of ours in settling they stay open
         with self._defects.contained("settling"):
-            sight.open_intents = await self._settler.settle(intents, sight.books, sight.histories)
-        sight.episodes = {item.key: item for item in await self._journal.episodes(owner)}
+            snapshot.open_intents = await self._reconciler.settle(intents, snapshot.books, snapshot.histories)
+        snapshot.episodes = {item.key: item for item in await self._journal.episodes(owner)}
 
     # Decide: the facts of every loan, then one pure function.
 
-    async def _decide(self, sight: Sight) -> tuple[Decision, ...]:
-        account, decisions = self._decisions(sight)
+    async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
+        account, decisions = self._decisions(snapshot)
         if any(decision.needs_a_closer_look for decision in decisions):
             emergency = any(is_at_emergency(facts) for facts in account.loans)
-            await self._observer.look_closer(sight, emergency=emergency)
+            await self._reads.look_closer(snapshot, emergency=emergency)
             with self._defects.contained("settling by what the coins show"):
-                wallet = None if sight.wallet_is_old else sight.wallet
-                sight.open_intents = await self._settler.settle_by_coins(
-                    sight.open_intents, sight.books, wallet
+                wallet = None if snapshot.wallet_is_old else snapshot.wallet
+                snapshot.open_intents = await self._reconciler.settle_by_coins(
+                    snapshot.open_intents, snapshot.books, wallet
                 )
-            account, decisions = self._decisions(sight)
-            if await self._read_again(sight, account, decisions):
-                account, decisions = self._decisions(sight)
+            account, decisions = self._decisions(snapshot)
+            if await self._read_again(snapshot, account, decisions):
+                account, decisions = self._decisions(snapshot)
             with self._defects.contained("remembering prices"):
-                self._learn_prices(sight)
+                self._learn_prices(snapshot)
         return decisions
 
-    def _decisions(self, sight: Sight) -> tuple[AccountFacts, tuple[Decision, ...]]:
-        account = self._gatherer.account(sight, self._clock.now())
+    def _decisions(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
+        account = self._facts.account(snapshot, self._clock.now())
         return account, decide(account)
 
-    async def _read_again(self, sight: Sight, account: AccountFacts, decisions: Sequence[Decision]) -> bool:
+    async def _read_again(
+        self, snapshot: Snapshot, account: AccountFacts, decisions: Sequence[Decision]
+    ) -> bool:
         """What one read alone says is read again before it is acted on, if it is out of the ordinary."""
         facts_of = {facts.loan.key: facts for facts in account.loans}
         odd = [item for item in decisions if asks_for_another_read(facts_of[item.loan.key], item)]
-        quotes = self._gatherer.quotes(sight, self._clock.now())
+        quotes = self._facts.quotes(snapshot, self._clock.now())
         parted = frozenset() if quotes is None else quotes.parted
         prices = any(asks_for_other_prices(item.loan, item, parted) for item in decisions)
         if not odd and not prices:
             return False
         keys = [item.loan.key for item in odd]
-        await self._observer.look_twice(sight, keys, prices=prices or bool(odd))
+        await self._reads.look_twice(snapshot, keys, prices=prices or bool(odd))
         with self._defects.contained("reporting what was read again"):
-            self._contradictions.read_again(sight.before, sight.loans)
+            self._contradictions.read_again(snapshot.before, snapshot.loans)
         return True
 
-    def _learn_prices(self, sight: Sight) -> None:
+    def _learn_prices(self, snapshot: Snapshot) -> None:
         now = self._clock.now()
-        quotes = self._gatherer.quotes(sight, now)
-        if quotes is not None and sight.prices is not None:
+        quotes = self._facts.quotes(snapshot, now)
+        if quotes is not None and snapshot.prices is not None:
             self._contradictions.prices(quotes, self._last_known.prices)
             self._last_known.saw_prices(quotes, now)
 
-    async def _keep_episodes(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> None:
+    async def _keep_episodes(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> None:
         now_ms = self._clock.now().exchange_ms
         for decision in decisions:
             key = decision.loan.key
             if decision.episode is EpisodeChange.OPENS:
                 await self._journal.write_episode(owner, Episode(key=key, opened_at_ms=now_ms))
             elif decision.episode is EpisodeChange.CLOSES:
-                opened = sight.episodes[key].opened_at_ms
+                opened = snapshot.episodes[key].opened_at_ms
                 await self._journal.write_episode(
                     owner, Episode(key=key, opened_at_ms=opened, closed_at_ms=now_ms)
                 )
 
     # Act: most urgent first, each on facts that are still fresh when it leaves.
 
-    async def _withheld(self, sight: Sight) -> str | None:
+    async def _withheld(self, snapshot: Snapshot) -> str | None:
         """Why nothing may be sent for this account now, if so."""
         pauses = await self._journal.pauses()
         self._heed_restorations()
         pause = next((item for item in pauses if item.account in {None, self.options.account}), None)
         with self._defects.contained("reporting a pause"):
             self._report.paused(pause)
-        human = await self._standing.why_not()
+        human = await self._key_access.why_not()
         if not self.options.live:
             return "dry_run"
         if pause is not None:
             return f"paused: {pause.reason}"
         if human is not None:
             return f"needs a human: {human}"
-        if not self._trusted and not self._window_has_passed(sight):
+        if not self._trusted and not self._window_has_passed(snapshot):
             return WAITING
         return None
 
@@ -363,21 +365,21 @@ class Guard:
             self._trusted, self._started_ms = False, self._clock.now().monotonic_ms
             log.critical("journal_restored", why=found[-1])
 
-    def _window_has_passed(self, sight: Sight) -> bool:
+    def _window_has_passed(self, snapshot: Snapshot) -> bool:
         """Whether all that another journal may have sent is visible by now, and has been read."""
-        patience = self.options.patience
-        over_ms = self._started_ms + self.options.recv_window_ms + patience.processing_margin_ms
+        timeouts = self.options.timeouts
+        over_ms = self._started_ms + self.options.recv_window_ms + timeouts.processing_margin_ms
         self._trusted = all(
-            channel in sight.histories and sight.histories[channel].began.monotonic_ms > over_ms
-            for channel in self._observer.own_channels(self._products)
+            channel in snapshot.histories and snapshot.histories[channel].began.monotonic_ms > over_ms
+            for channel in self._reads.own_channels(self._products)
         )
         if (
             self._trusted
         ):  # what a journal that was restored has lost is over by now, and never will be settled
-            self._memory.forget_open_but(sight.open_intents)
+            self._memory.forget_open_but(snapshot.open_intents)
         return self._trusted
 
-    async def _act(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
+    async def _act(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> int:
         """Each kind of write at its own pace: an order waits for no pool's turn, nor for a transfer's."""
         lanes: dict[tuple[Product, Kind], list[Decision]] = {}
         for decision in decisions:
@@ -385,19 +387,19 @@ class Guard:
             if decision.direction is not None and not stopped:
                 kind = decision.direction.kind
                 lanes.setdefault((decision.loan.key.product, kind), []).append(decision)
-        acting = (self._act_in_turn(owner, sight, lane) for lane in lanes.values())
+        acting = (self._act_in_turn(owner, snapshot, lane) for lane in lanes.values())
         done = await asyncio.gather(*acting, return_exceptions=True)
         failures = [item for item in done if isinstance(item, BaseException)]
         if failures:  # raised only now: the other product's adjustment was not to be cut off
             raise failures[0]
         return sum(item for item in done if isinstance(item, int))
 
-    async def _act_in_turn(self, owner: Owner, sight: Sight, decisions: Sequence[Decision]) -> int:
+    async def _act_in_turn(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> int:
         actions, began = 0, self._clock.now()
         # For no longer than the reading took, where that is slow: others may need help by then.
-        span_ms = max(LATEST_START * self.options.max_snapshot_age_ms, self._observer.age_ms(sight))
+        span_ms = max(LATEST_START * self.options.max_snapshot_age_ms, self._reads.age_ms(snapshot))
         for decision in decisions:
-            if self._stopping() or self._standing.is_lost:
+            if self._stopping() or self._key_access.is_lost:
                 break
             if actions and self._clock.now().ms_since(began) > span_ms:
                 break
@@ -405,46 +407,48 @@ class Guard:
             adjusts = decision.kind is Kind.ADJUSTMENT
             if actions and adjusts and not self._directions.allow_another(product, self._clock.now()):
                 break  # the first tells whether the exchange means what we mean; the next cycle goes on
-            current = await self._on_facts_of_now(sight, decision)
+            current = await self._on_facts_of_now(snapshot, decision)
             if current is not None:
-                done = await self._adjust(owner, sight, current)
+                done = await self._adjust(owner, snapshot, current)
                 actions += done
                 if done and adjusts:
                     self._directions.sent(product, self._clock.now())
         return actions
 
-    async def _on_facts_of_now(self, sight: Sight, decision: Decision) -> Decision | None:
+    async def _on_facts_of_now(self, snapshot: Snapshot, decision: Decision) -> Decision | None:
         """The decision, made anew where its loan was read a while ago; None where it no longer holds."""
         key, releases = decision.loan.key, decision.direction is Direction.REDUCE
-        is_old = self._observer.age_of_ms(sight, key) > READ_AGAIN * self.options.max_snapshot_age_ms
-        if is_old and not releases and await self._observer.read_again(sight, key):
-            anew = decide(self._gatherer.account(sight, self._clock.now()))
+        is_old = self._reads.age_of_ms(snapshot, key) > READ_AGAIN * self.options.max_snapshot_age_ms
+        if is_old and not releases and await self._reads.read_again(snapshot, key):
+            anew = decide(self._facts.account(snapshot, self._clock.now()))
             found = next((item for item in anew if item.loan.key == key), None)
             if found is None or found.kind is not decision.kind:
                 return None
-            self._report.decisions([found], sight.withheld)
+            self._report.decisions([found], snapshot.withheld)
             decision = found
-        return None if self._note_if_too_old(sight, decision) else decision
+        return None if self._note_if_too_old(snapshot, decision) else decision
 
-    def _facts_began(self, sight: Sight, decision: Decision) -> Moment:
+    def _facts_began(self, snapshot: Snapshot, decision: Decision) -> Moment:
         # A release is made on nothing old at all: a loan that was not looked at may need the coins.
-        return sight.began if decision.direction is Direction.REDUCE else sight.asked_at(decision.loan.key)
+        return (
+            snapshot.began if decision.direction is Direction.REDUCE else snapshot.asked_at(decision.loan.key)
+        )
 
-    async def _adjust(self, owner: Owner, sight: Sight, decision: Decision) -> int:
+    async def _adjust(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> int:
         """One adjustment, from decision to answer. A loan that fails here does not stop the others."""
         key = decision.loan.key
         with structlog.contextvars.bound_contextvars(product=key.product, loan_id=key.loan_id):
             try:
-                intent = await self._plan(owner, sight, decision)
+                intent = await self._plan(owner, snapshot, decision)
                 if intent is None:
                     return 0
-                shown = None if sight.wallet_is_old else sight.wallet
+                shown = None if snapshot.wallet_is_old else snapshot.wallet
                 if shown is not None and intent.coin in shown:
                     self._memory.wallet_before[intent.intent_id] = shown[intent.coin]
-                sight.begun[intent.intent_id] = intent
-                facts_began = self._facts_began(sight, decision)
+                snapshot.begun[intent.intent_id] = intent
+                facts_began = self._facts_began(snapshot, decision)
                 after, refusal = await self._sender.send(intent, self._paths[intent.channel], facts_began)
-                sight.begun[intent.intent_id] = after
+                snapshot.begun[intent.intent_id] = after
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
                 log.warning("adjustment_put_off", why=str(error))
                 return 0
@@ -460,14 +464,14 @@ class Guard:
             if after.is_open:
                 self._memory.watch(after, self._clock.now())
             elif after.state is State.WITHDRAWN:
-                self._note_if_too_old(sight, decision)
+                self._note_if_too_old(snapshot, decision)
                 return 0
             return 1
 
-    def _note_if_too_old(self, sight: Sight, decision: Decision) -> bool:
-        age_ms = self._clock.now().ms_since(self._facts_began(sight, decision))
+    def _note_if_too_old(self, snapshot: Snapshot, decision: Decision) -> bool:
+        age_ms = self._clock.now().ms_since(self._facts_began(snapshot, decision))
         if age_ms > self.options.max_snapshot_age_ms:
-            sight.too_old.append(TooOld(decision, age_ms))
+            snapshot.too_old.append(TooOld(decision, age_ms))
             return True
         return False
 
@@ -479,20 +483,20 @@ class Guard:
         why = f"an error of ours ({type(error).__name__})"
         self._memory.refuse(key, decision.direction, decision.coin, why, self._clock.now(), lasting=True)
 
-    async def _plan(self, owner: Owner, sight: Sight, decision: Decision) -> Intent | None:
+    async def _plan(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
         if decision.direction is Direction.REDUCE:
-            decision = await self._within_maximum(sight, decision)
+            decision = await self._within_maximum(snapshot, decision)
         intent = plan(
             decision,
             owner=owner,
             account=self.options.account,
             intent_id=self._new_id(),
-            observed=sight.asked_at(decision.loan.key),
+            observed=snapshot.asked_at(decision.loan.key),
             now=self._clock.now(),
             memory=self._memory,
-            patience=self.options.patience,
+            timeouts=self.options.timeouts,
             seed=self._seed(),
-            wallet=sight.wallet,
+            wallet=snapshot.wallet,
         )
         if decision.direction is not None:
             self._report.amount(decision, free=intent is not None)
@@ -502,11 +506,11 @@ class Guard:
                 self._memory.refuse(key, decision.direction, coin, why, self._clock.now())
         return intent
 
-    async def _within_maximum(self, sight: Sight, decision: Decision) -> Decision:
+    async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:
         """The release, no larger than the exchange allows at this moment."""
         loan, coin = decision.loan, decision.coin or ""
         exchange = self._products[loan.key.product]
-        history = sight.histories.get(exchange.channel)
+        history = snapshot.histories.get(exchange.channel)
         if history is None or self._clock.now().ms_since(history.began) > self.options.max_snapshot_age_ms:
             return replace(decision, direction=None)
         decision = within_maximum(decision, await exchange.max_reduction(loan, coin))

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 T = TypeVar("T")
 WHAT_TO_DO = "please report it, with this line; the loans are guarded all the same"
@@ -17,8 +17,8 @@ WHAT_TO_DO = "please report it, with this line; the loans are guarded all the sa
 class Defects:
     """Contains what must not reach the loans: words, reports, facts that can be done without."""
 
-    def __init__(self, notices: Notices) -> None:
-        self._notices = notices
+    def __init__(self, alerts: AlertRepeater) -> None:
+        self._alerts = alerts
         self._shown: set[tuple[str, str]] = set()
 
     @contextmanager
@@ -45,7 +45,7 @@ class Defects:
         kind = (defect.what, repr(error)[:200])
         first = kind not in self._shown
         self._shown.add(kind)
-        self._notices.grave(
+        self._alerts.grave(
             ("defect", *kind),
             kind,
             "defect",

@@ -8,8 +8,8 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, HistoryRow, Kind, Moment, Product
 from ltv_guard.core.reconcile.polarity import Polarity, contradiction, polarity_of_all
 from ltv_guard.guard.memory import Memory
-from ltv_guard.guard.snapshot import Sight
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 MEND = (
     "look at this adjustment in the exchange's app, and put right by hand what it did; then report it: the "
@@ -29,9 +29,9 @@ log = structlog.stdlib.get_logger()
 class Directions:
     """Whether adds add and releases release, for each product, by what the exchange's own history says."""
 
-    def __init__(self, memory: Memory, notices: Notices) -> None:
+    def __init__(self, memory: Memory, alerts: AlertRepeater) -> None:
         self._memory = memory
-        self._notices = notices
+        self._alerts = alerts
         self._proven: set[Product] = set()
         self._first_sent_ms: dict[Product, int] = {}
         self._wrong: dict[Product, str] = {}
@@ -70,24 +70,24 @@ class Directions:
                 "bears the directions out"
             )
 
-    def look(self, sight: Sight) -> None:
+    def look(self, snapshot: Snapshot) -> None:
         """At every history of adjustments that was read."""
-        for channel, history in sight.histories.items():
-            if channel.kind is Kind.ADJUSTMENT and channel.product in sight.books:
-                self._look_at(channel, history.rows, sight)
+        for channel, history in snapshot.histories.items():
+            if channel.kind is Kind.ADJUSTMENT and channel.product in snapshot.books:
+                self._look_at(channel, history.rows, snapshot)
         self.tell()
 
     def tell(self) -> None:
         for product, why in {**self._refused, **self._wrong}.items():
             mend = MEND if product in self._wrong else MEND_REFUSED
-            self._notices.grave(
+            self._alerts.grave(
                 ("direction", product), why, "needs_human", why=why, mend=mend, ret_code=None, product=product
             )
 
-    def _look_at(self, channel: Channel, rows: tuple[HistoryRow, ...], sight: Sight) -> None:
+    def _look_at(self, channel: Channel, rows: tuple[HistoryRow, ...], snapshot: Snapshot) -> None:
         product = channel.product
         ours = [item for item in self._memory.intents.values() if item.channel == channel]
-        found = contradiction(ours, rows, sight.books[product].loans)
+        found = contradiction(ours, rows, snapshot.books[product].loans)
         if found is not None:
             intent, row = found
             self._wrong[product] = (
@@ -102,5 +102,5 @@ class Directions:
             self._proven.add(product)
             was_wrong = self._refused.pop(product, None) is not None or was_wrong
         if was_wrong and product not in self._refused:
-            self._notices.ended(("direction", product))
+            self._alerts.ended(("direction", product))
             log.warning("human_not_needed", product=product, why="the directions are borne out after all")

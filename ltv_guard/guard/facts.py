@@ -25,14 +25,14 @@ from ltv_guard.core.reconcile.settlement import shown_coins, window_is_over
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.memory import DAY_MS, Memory
-from ltv_guard.guard.snapshot import GuardOptions, Sight
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 
 SLACK_MS = DAY_MS // 12
 MEASURED_BY = 4  # of the adjustments that landed lately: a coarse coin may have had a hundred
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 
-class Gatherer:
+class FactBuilder:
     """Gathers the facts of one account."""
 
     def __init__(
@@ -60,18 +60,18 @@ class Gatherer:
         policies = [self._rulebook.default, *(policy for _, policy in self._rulebook.overrides)]
         return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + SLACK_MS
 
-    def account(self, sight: Sight, now: Moment) -> AccountFacts:
-        read_at = sight.wallet_began or now
-        on_the_way = self._memory.on_the_way(sight.wallet, read_at, longest_ms=self.echo_ms)
-        quotes = self.quotes(sight, now)
+    def account(self, snapshot: Snapshot, now: Moment) -> AccountFacts:
+        read_at = snapshot.wallet_began or now
+        on_the_way = self._memory.on_the_way(snapshot.wallet, read_at, longest_ms=self.echo_ms)
+        quotes = self.quotes(snapshot, now)
         prices = None if quotes is None else quotes.prices
         return AccountFacts(
-            loans=tuple(self._loan(loan, sight, prices, now) for loan in sight.loans),
-            wallet=sight.wallet,
-            wallet_is_old=sight.wallet_is_old,
-            wallet_unread=sight.unread_coins(sight.wallet),
-            unified_unread=sight.unread_coins(sight.unified),
-            unified=sight.unified,
+            loans=tuple(self._loan(loan, snapshot, prices, now) for loan in snapshot.loans),
+            wallet=snapshot.wallet,
+            wallet_is_old=snapshot.wallet_is_old,
+            wallet_unread=snapshot.unread_coins(snapshot.wallet),
+            unified_unread=snapshot.unread_coins(snapshot.unified),
+            unified=snapshot.unified,
             prices=prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
             wallet_rules=self._rulebook.wallet,
@@ -87,36 +87,38 @@ class Gatherer:
             transferred_24h=self._memory.spent_24h(Direction.TRANSFER, now),
         )
 
-    def quotes(self, sight: Sight, now: Moment) -> Quotes | None:
+    def quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
         """What the coins of the loans are worth; None before prices were asked for, or where none tells."""
-        if sight.wallet_began is None:
+        if snapshot.wallet_began is None:
             return None
-        found = attempt("prices", lambda: self._quotes(sight, now))
+        found = attempt("prices", lambda: self._quotes(snapshot, now))
         if isinstance(found, Defect):
             self._defects.tell(found)
-            return None if sight.prices is None else Quotes(prices=sight.prices)
+            return None if snapshot.prices is None else Quotes(prices=snapshot.prices)
         return found
 
-    def _quotes(self, sight: Sight, now: Moment) -> Quotes | None:
+    def _quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
         implied: dict[str, Decimal] = {}
-        for loan in sight.loans:
+        for loan in snapshot.loans:
             implied |= implied_prices(loan)
-        if sight.prices is None:
+        if snapshot.prices is None:
             return Quotes(prices=implied) if implied else None
-        coins = {item.coin for loan in sight.loans for item in loan.collateral}
-        coins |= {item.coin for loan in sight.loans for item in loan.debts}
-        read = {coin: price for coin, price in sight.prices.items() if coin in coins}
-        again = sight.prices_again
+        coins = {item.coin for loan in snapshot.loans for item in loan.collateral}
+        coins |= {item.coin for loan in snapshot.loans for item in loan.debts}
+        read = {coin: price for coin, price in snapshot.prices.items() if coin in coins}
+        again = snapshot.prices_again
         again = None if again is None else {coin: price for coin, price in again.items() if coin in coins}
         return quoted(read, again, self._last_known.prices, implied, now.monotonic_ms)
 
-    def _loan(self, loan: Loan, sight: Sight, prices: Mapping[str, Decimal] | None, now: Moment) -> LoanFacts:
+    def _loan(
+        self, loan: Loan, snapshot: Snapshot, prices: Mapping[str, Decimal] | None, now: Moment
+    ) -> LoanFacts:
         """The facts of one loan. Those that can be done without are, where an error of ours is in them."""
-        found = attempt("the facts of a loan", lambda: self._facts(loan, sight, prices, now))
+        found = attempt("the facts of a loan", lambda: self._facts(loan, snapshot, prices, now))
         if not isinstance(found, Defect):
             return found
         self._defects.tell(found)
-        own = tuple(intent for intent in sight.open_now if intent.key == loan.key)
+        own = tuple(intent for intent in snapshot.open_now if intent.key == loan.key)
         return LoanFacts(
             loan=loan,
             policy=self._rulebook.policy_for(loan),
@@ -128,20 +130,20 @@ class Gatherer:
         )
 
     def _facts(
-        self, loan: Loan, sight: Sight, prices: Mapping[str, Decimal] | None, now: Moment
+        self, loan: Loan, snapshot: Snapshot, prices: Mapping[str, Decimal] | None, now: Moment
     ) -> LoanFacts:
         policy = self._rulebook.policy_for(loan)
         shown, trigger = loan, thresholds(policy, loan).trigger
         hidden = hides_a_breach(loan, prices, trigger)
-        before = sight.before.get(loan.key)
+        before = snapshot.before.get(loan.key)
         if hidden and before is not None and hides_a_breach(before, prices, trigger):
             loan = as_it_reckons(loan, prices)
             hidden = False
-        began = sight.asked_at(loan.key)
-        episode = sight.episodes.get(loan.key)
-        own = tuple(intent for intent in sight.open_now if intent.key == loan.key)
+        began = snapshot.asked_at(loan.key)
+        episode = snapshot.episodes.get(loan.key)
+        own = tuple(intent for intent in snapshot.open_now if intent.key == loan.key)
         window_over = all(self._is_overdue(intent, began, now) for intent in own)
-        fresh = self.freshness(loan, sight, now)
+        fresh = self.freshness(loan, snapshot, now)
         doubted_for_long = self._memory.doubted_for_ms(loan.key, now) > self.echo_ms
         return LoanFacts(
             loan=loan,
@@ -170,12 +172,12 @@ class Gatherer:
             at_least=self._memory.at_least(loan),
             passing=self._memory.passing(loan.key, Direction.ADD, now),
             kept=self._memory.refused(loan.key, Direction.REDUCE, now),
-            unpayable=self._unpayable(loan, sight, now),
+            unpayable=self._unpayable(loan, snapshot, now),
         )
 
-    def _unpayable(self, loan: Loan, sight: Sight, now: Moment) -> dict[str, str]:
+    def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> dict[str, str]:
         """What was repaid before has to be known, or it could be taken for ours."""
-        if Channel(loan.key.product, Kind.REPAYMENT) not in sight.histories:
+        if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
             return {debt.coin: "the list of repayments could not be read" for debt in loan.debts}
         return self._memory.refused(loan.key, Direction.REPAY, now)
 
@@ -190,7 +192,7 @@ class Gatherer:
     def _is_overdue(self, intent: Intent, at: Moment, now: Moment) -> bool:
         """Whether its window was over `at` that moment, and the exchange is not processing it."""
         watch = self._memory.watch(intent, now)
-        over = window_is_over(intent, watch, at, self._options.patience)
+        over = window_is_over(intent, watch, at, self._options.timeouts)
         return over and not self._is_processed(intent, now)
 
     def _is_processed(self, intent: Intent, now: Moment) -> bool:
@@ -202,15 +204,15 @@ class Gatherer:
         waited_ms = now.monotonic_ms - self._memory.watch(intent, now).since.monotonic_ms
         return said and waited_ms < LONGEST_PROCESSING_MS
 
-    def freshness(self, loan: Loan, sight: Sight, now: Moment) -> Freshness:
+    def freshness(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Freshness:
         """Whether what is shown of the loan includes all that landed lately: an add, and its rescue."""
         self._look_back(loan, now)
         landed = self._memory.landed(loan.key, now)
         if not landed:
             self._memory.believed(loan)
             return FRESH
-        began = sight.asked_at(loan.key)
-        found = self._judge(loan, began, landed, sight)
+        began = snapshot.asked_at(loan.key)
+        found = self._judge(loan, began, landed, snapshot)
         # Fresh for long enough without a break: what was shown since is no echo of before.
         for item in landed:
             self._memory.saw(item, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
@@ -230,9 +232,9 @@ class Gatherer:
         steady = all(self._is_steady(loan, item, began) for item in landed)
         return emergency and steady and bool(self._memory.without_rows(landed, now, 2 * self.echo_ms))
 
-    def is_shown_as_before(self, loan: Loan, sight: Sight, now: Moment) -> bool:
+    def is_shown_as_before(self, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
         """Whether it is shown as it was before an adjustment that had been shown already."""
-        return self.freshness(loan, sight, now).is_old and loan.key in self._memory.shown_as_before
+        return self.freshness(loan, snapshot, now).is_old and loan.key in self._memory.shown_as_before
 
     def _look_back(self, loan: Loan, now: Moment) -> None:
         """Exactly what was there before an adjustment is old, though what was shown since was fresh.
@@ -248,7 +250,7 @@ class Gatherer:
         if back:
             self._memory.doubt_again(loan.key, back)
 
-    def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], sight: Sight) -> Freshness:
+    def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], snapshot: Snapshot) -> Freshness:
         rows = self._memory.rows(loan.key)
         every, landed = landed, _that_measure(landed)
         steady = [self._is_steady(loan, item, began) for item in landed]
@@ -261,7 +263,7 @@ class Gatherer:
             if doubt is not None and item is not last:
                 return doubt
         beside = self._memory.beside(last)
-        return judge(loan, began, last, rows, sight.prices, steady=steady[-1], beside=beside)
+        return judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside)
 
     def _was_sold(self, loan: Loan, item: Intent, began: Moment) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
@@ -298,7 +300,7 @@ class Gatherer:
     @property
     def echo_ms(self) -> int:
         """How long facts from before an adjustment may go on being shown."""
-        return 2 * self._memory.lateness.patience(self._options.patience).history_lag_ms
+        return 2 * self._memory.lateness.timeouts(self._options.timeouts).history_lag_ms
 
     def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:
         ends = [

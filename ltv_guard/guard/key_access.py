@@ -30,7 +30,7 @@ class _Lost:
     code: int | None
 
 
-class Standing:
+class KeyAccess:
     """Asks the exchange about the key. `claim` hears whose it is, and may refuse it (NeedsHuman)."""
 
     def __init__(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 
 GAP_MS = 3_000  # a read that first shows it this long after the last that lacked it tells no more than that
 MOST_MS = 30_000  # the widest margin that a measurement makes: it also leaves loans alone for longer
@@ -50,7 +50,7 @@ class Lateness:
         lag, endpoint = max(lags, default=(0, ""))
         return endpoint, lag
 
-    def patience(self, assumed: Patience) -> Patience:
+    def timeouts(self, assumed: SettlementTimeouts) -> SettlementTimeouts:
         """The margins to settle with: a quarter more than the widest lag, within the bound."""
         measured_ms = min(MOST_MS, self.slowest()[1] * 5 // 4)
         return replace(assumed, history_lag_ms=max(assumed.history_lag_ms, measured_ms))

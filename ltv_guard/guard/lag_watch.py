@@ -11,9 +11,9 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, History, LoanBook, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.freshness import shows_before
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.memory import Memory
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 log = structlog.stdlib.get_logger()
 
@@ -21,16 +21,18 @@ log = structlog.stdlib.get_logger()
 class Measurer:
     """Compares each read with what is known to have landed. `assumed` are the configured margins."""
 
-    def __init__(self, clock: Clock, memory: Memory, notices: Notices, assumed: Patience) -> None:
+    def __init__(
+        self, clock: Clock, memory: Memory, alerts: AlertRepeater, assumed: SettlementTimeouts
+    ) -> None:
         self._clock = clock
         self._memory = memory
-        self._notices = notices
+        self._alerts = alerts
         self._assumed = assumed
 
     @property
-    def patience(self) -> Patience:
+    def timeouts(self) -> SettlementTimeouts:
         """How long to wait: as assumed, or longer where the exchange was seen to be slower."""
-        return self._memory.lateness.patience(self._assumed)
+        return self._memory.lateness.timeouts(self._assumed)
 
     def measure(self, books: Mapping[Product, LoanBook], histories: Mapping[Channel, History]) -> None:
         """What loans show of adjustments that were accepted, and histories of what the loans showed."""
@@ -68,11 +70,11 @@ class Measurer:
             self._memory.lateness.lacks(endpoint, intent.intent_id, read_ms)
 
     def _tell(self) -> None:
-        assumed_ms, used_ms = self._assumed.history_lag_ms, self.patience.history_lag_ms
+        assumed_ms, used_ms = self._assumed.history_lag_ms, self.timeouts.history_lag_ms
         if used_ms <= assumed_ms:
-            if self._notices.ended("lateness"):
+            if self._alerts.ended("lateness"):
                 log.info("exchange_as_assumed", assumed_s=_seconds(assumed_ms))
-        elif self._notices.changed("lateness", used_ms):
+        elif self._alerts.changed("lateness", used_ms):
             endpoint, measured_ms = self._memory.lateness.slowest()
             log.warning(
                 "exchange_slower_than_assumed",

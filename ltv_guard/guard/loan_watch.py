@@ -11,7 +11,7 @@ from ltv_guard.core.model.loans import Loan, LoanBook, LoanKey, Moment, Product
 from ltv_guard.core.model.maturity import Maturity, maturity
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.guard.memory import Memory
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
 Terms = tuple[Decimal, Decimal]  # margin-call LTV, liquidation LTV
@@ -28,13 +28,13 @@ SINCE_IT_ENDED = (
 log = structlog.stdlib.get_logger()
 
 
-class Conditions:
+class LoanWatch:
     """Looks at each complete read of a product's loans. What it said is remembered until a restart."""
 
-    def __init__(self, rulebook: Rulebook, memory: Memory, notices: Notices) -> None:
+    def __init__(self, rulebook: Rulebook, memory: Memory, alerts: AlertRepeater) -> None:
         self._rulebook = rulebook
         self._memory = memory
-        self._notices = notices
+        self._alerts = alerts
         self._told: dict[LoanKey, Maturity] = {}
         self._terms: dict[tuple[Product, str | None], Terms] = {}
 
@@ -51,7 +51,7 @@ class Conditions:
     def _announce(self, loan: Loan, found: Maturity) -> None:
         if found.is_overdue:
             self._told.setdefault(loan.key, found)
-            self._notices.grave(
+            self._alerts.grave(
                 ("overdue", loan.key),
                 found.ends_at_ms,
                 "loan_overdue",
@@ -77,7 +77,7 @@ class Conditions:
         known = self._memory.loans
         for key in [key for key in self._told if key.product is product and key not in known]:
             del self._told[key]
-            self._notices.ended(("overdue", key))
+            self._alerts.ended(("overdue", key))
 
     # Terms: the same for all orders with one collateral coin, and so told once for them.
 

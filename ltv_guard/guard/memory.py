@@ -22,8 +22,8 @@ from ltv_guard.core.reconcile.settlement import (
     DEBT_DRIFT,
     EARLY_MS,
     RESOLVED_WITHIN_MS,
-    Patience,
-    Watch,
+    InFlightWatch,
+    SettlementTimeouts,
     is_told_apart,
     row_of,
 )
@@ -75,7 +75,7 @@ class Memory:
     """Mutable, owned by one guard, touched by one cycle at a time."""
 
     intents: dict[str, Intent] = field(default_factory=dict)
-    watches: dict[str, Watch] = field(default_factory=dict)
+    watches: dict[str, InFlightWatch] = field(default_factory=dict)
     histories: dict[Channel, History] = field(default_factory=dict)
     history_old_since: dict[Channel, int] = field(default_factory=dict)
     loans: dict[LoanKey, Loan] = field(default_factory=dict)
@@ -125,9 +125,9 @@ class Memory:
             self._doubted_since.pop(key, None)
             self._fresh_since.pop(key, None)
 
-    def watch(self, intent: Intent, now: Moment) -> Watch:
+    def watch(self, intent: Intent, now: Moment) -> InFlightWatch:
         """The watch of an open intent; one that was sent by an earlier process is watched from now."""
-        return self.watches.setdefault(intent.intent_id, Watch(since=now))
+        return self.watches.setdefault(intent.intent_id, InFlightWatch(since=now))
 
     def claimed(self, product: Product) -> set[str]:
         """History ids that belong to an intent of ours."""
@@ -317,14 +317,14 @@ class Memory:
         return ours | {row.amount for row in self.rows(key)}
 
     def amounts_in_doubt(
-        self, key: LoanKey, coin: str, direction: Direction, patience: Patience, now: Moment
+        self, key: LoanKey, coin: str, direction: Direction, timeouts: SettlementTimeouts, now: Moment
     ) -> set[Decimal]:
         """Those of them that it must differ from: an intent of that amount could be taken for it."""
         return {
             item.amount
             for item in self.intents.values()
             if (item.key, item.coin, item.direction) == (key, coin, direction)
-            and not is_told_apart(item, patience, now)
+            and not is_told_apart(item, timeouts, now)
         }
 
     def refused_amounts(self, key: LoanKey, direction: Direction, coin: str, now: Moment) -> set[Decimal]:

@@ -1,4 +1,4 @@
-"""From a decision to the intent that is written down: its mark, and what was there before. Pure."""
+"""From a decision to the intent that is written down: its fingerprint, and what was there before. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ltv_guard.core.amounts.fingerprint import coarsest, marked
+from ltv_guard.core.amounts.fingerprint import coarsest, with_fingerprint
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.memory import Memory
 
 
@@ -32,7 +32,7 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
     observed: Moment,
     now: Moment,
     memory: Memory,
-    patience: Patience,
+    timeouts: SettlementTimeouts,
     seed: int,
     wallet: Mapping[str, Decimal] | None = None,
 ) -> Intent | None:
@@ -45,10 +45,10 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
         return None
     bounds = memory.bounds(Channel(subject.key.product, decision.direction.kind), decision.coin)
     most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
-    doubted = memory.amounts_in_doubt(subject.key, decision.coin, decision.direction, patience, now)
+    doubted = memory.amounts_in_doubt(subject.key, decision.coin, decision.direction, timeouts, now)
     doubted |= memory.refused_amounts(subject.key, decision.direction, decision.coin, now)
     choices = (
-        marked(
+        with_fingerprint(
             min(decision.amount, most),
             accuracy=subject.accuracy if bounds.decimals is None else min(bounds.decimals, subject.accuracy),
             reference=max(subject.before, decision.amount),

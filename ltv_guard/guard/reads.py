@@ -16,15 +16,15 @@ from ltv_guard.core.model.loans import Channel, History, Kind, Loan, LoanEnd, Lo
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import AccountExchange, Clock, LoanExchange, WritePath
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.facts import Gatherer
+from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.history_reads import HistoryReads
 from ltv_guard.guard.last_known import LastKnown
-from ltv_guard.guard.loan_watch import Conditions
+from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.memory import DAY_MS
-from ltv_guard.guard.reconciler import Settler
+from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.reporter import Reporter
-from ltv_guard.guard.snapshot import GuardOptions, Sight
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 READ_AGAIN = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
 
@@ -35,8 +35,8 @@ END_WITHIN_S = 2.0  # by then a loan that is gone is told of, with what is known
 log = structlog.stdlib.get_logger()
 
 
-class Observer:
-    """Reads for one account. What can't be read is said once, and leaves the rest of the sight as it is."""
+class Reads:
+    """Reads for one account. What can't be read is said once; the rest of the snapshot stays."""
 
     def __init__(  # noqa: PLR0913 - it is handed everything that it may ask
         self,
@@ -47,11 +47,11 @@ class Observer:
         paths: Mapping[Channel, WritePath],
         clock: Clock,
         rulebook: Rulebook,
-        gatherer: Gatherer,
-        settler: Settler,
+        fact_builder: FactBuilder,
+        reconciler: Reconciler,
         report: Reporter,
-        conditions: Conditions,
-        notices: Notices,
+        conditions: LoanWatch,
+        alerts: AlertRepeater,
         last_known: LastKnown,
         defects: Defects,
     ) -> None:
@@ -61,11 +61,11 @@ class Observer:
         self._paths = paths
         self._clock = clock
         self._rulebook = rulebook
-        self._gatherer = gatherer
-        self._settler = settler
+        self._facts = fact_builder
+        self._reconciler = reconciler
         self._report = report
-        self._conditions = conditions
-        self._notices = notices
+        self._loan_watch = conditions
+        self._alerts = alerts
         self._last_known = last_known
         self._defects = defects
         self._ends: set[asyncio.Task[None]] = set()
@@ -81,7 +81,7 @@ class Observer:
         await asyncio.gather(*self._ends, return_exceptions=True)
         await self._history_reads.close()
 
-    async def observe(self, sight: Sight) -> None:
+    async def observe(self, snapshot: Snapshot) -> None:
         """The loans: each product by itself, so that one which fails does not blind the other."""
 
         async def read(exchange: LoanExchange) -> None:
@@ -95,15 +95,15 @@ class Observer:
                 ours = ExchangeUnavailable(f"an error of ltv-guard's own: {error!r}")
                 self._report.blind(exchange.product, ours)
                 return
-            sight.books[exchange.product] = book
-            sight.sweep_ms = max(sight.sweep_ms, self._clock.now().ms_since(book.began))
+            snapshot.books[exchange.product] = book
+            snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
             with self._defects.contained("reporting the loans"):
                 self._report.recovered(exchange.product)
                 self._report.book(
                     book, on_gone=lambda loan: self._ask_for_the_end(exchange, loan, book.began)
                 )
             with self._defects.contained("ends and terms of the loans"):
-                self._conditions.look(book, self._clock.now())
+                self._loan_watch.look(book, self._clock.now())
 
         await asyncio.gather(*(read(exchange) for exchange in self._products.values()))
 
@@ -122,93 +122,97 @@ class Observer:
             log.debug("end_not_read", why=str(error))
         self._report.gone(loan, now, end)
 
-    async def read_again(self, sight: Sight, key: LoanKey) -> bool:
+    async def read_again(self, snapshot: Snapshot, key: LoanKey) -> bool:
         """One loan by its id: all of many may take too long to read. False, and said, where it failed."""
         book = await self._read("loan", self._products[key.product].loan(key))
         if book is not None:
-            sight.books[key.product] = sight.books[key.product].with_loan(key, book)
+            snapshot.books[key.product] = snapshot.books[key.product].with_loan(key, book)
         return book is not None
 
-    def age_ms(self, sight: Sight) -> int:
+    def age_ms(self, snapshot: Snapshot) -> int:
         """Of the oldest that was read of the loans."""
-        return self._clock.now().ms_since(sight.began)
+        return self._clock.now().ms_since(snapshot.began)
 
-    def age_of_ms(self, sight: Sight, key: LoanKey) -> int:
+    def age_of_ms(self, snapshot: Snapshot, key: LoanKey) -> int:
         """Of what was read of one loan."""
-        return self._clock.now().ms_since(sight.asked_at(key))
+        return self._clock.now().ms_since(snapshot.asked_at(key))
 
     def own_channels(self, products: Collection[Product]) -> set[Channel]:
         """Where our own adjustments of these products, and what else may be done to them, would show."""
         kinds = {Kind.ADJUSTMENT} | ({Kind.REPAYMENT} if self._rulebook.repays else set())
         return {Channel(product, kind) for product in products for kind in kinds} & self._paths.keys()
 
-    async def read_what_settles(self, sight: Sight, intents: Sequence[Intent], *, trusted: bool) -> None:
+    async def read_what_settles(
+        self, snapshot: Snapshot, intents: Sequence[Intent], *, trusted: bool
+    ) -> None:
         """The histories that something open, or just ended, is judged by; all where the journal is new."""
         now = self._clock.now()
         own = self.own_channels(self._products.keys())
         needed = [
             channel
             for channel in self._paths
-            if self._settler.needs_history(channel, intents, now) or (channel in own and not trusted)
+            if self._reconciler.needs_history(channel, intents, now) or (channel in own and not trusted)
         ]
-        await self._read_histories(sight, needed, intents)
+        await self._read_histories(snapshot, needed, intents)
 
-    async def look_closer(self, sight: Sight, *, emergency: bool) -> None:
+    async def look_closer(self, snapshot: Snapshot, *, emergency: bool) -> None:
         """Something may have to be done: what a quiet cycle does without. All of it at once.
 
         An emergency waits a moment for the wallet and for prices, and then goes by what was last known.
         """
-        spare = self._last_known.wallet(self._gatherer.intents) if emergency else None
-        prices = asyncio.create_task(self._look_at_prices(sight))
+        spare = self._last_known.wallet(self._facts.intents) if emergency else None
+        prices = asyncio.create_task(self._look_at_prices(snapshot))
         try:
             await asyncio.gather(
-                self._look_into_wallets(sight, spare),
-                self._read_histories(sight, self.own_channels(sight.books.keys()) - sight.asked, ()),
+                self._look_into_wallets(snapshot, spare),
+                self._read_histories(snapshot, self.own_channels(snapshot.books.keys()) - snapshot.asked, ()),
             )
             # Orders do without where they take longer than all else: an amount of collateral needs no price.
-            orders_only = all(loan.totals is None for loan in sight.loans)
+            orders_only = all(loan.totals is None for loan in snapshot.loans)
             await asyncio.wait({prices}, timeout=self._options.grace_s if orders_only else None)
         finally:
             prices.cancel()
-        await self._read_again_if_old(sight)
+        await self._read_again_if_old(snapshot)
 
-    async def _look_into_wallets(self, sight: Sight, spare: Mapping[str, Decimal] | None) -> None:
-        coins = {item.coin for loan in sight.loans for item in loan.collateral if not item.unread}
-        owed = {debt.coin for loan in sight.loans for debt in loan.debts} if self._rulebook.repays else set()
-        sight.wallet_began = self._clock.now()
-        sight.asked_coins = frozenset(coins | owed)
-        reads = [self._read_wallet(sight, spare)]
+    async def _look_into_wallets(self, snapshot: Snapshot, spare: Mapping[str, Decimal] | None) -> None:
+        coins = {item.coin for loan in snapshot.loans for item in loan.collateral if not item.unread}
+        owed = (
+            {debt.coin for loan in snapshot.loans for debt in loan.debts} if self._rulebook.repays else set()
+        )
+        snapshot.wallet_began = self._clock.now()
+        snapshot.asked_coins = frozenset(coins | owed)
+        reads = [self._read_wallet(snapshot, spare)]
         if self._rulebook.transfers.enabled:
-            reads.append(self._read_unified(sight, coins))
+            reads.append(self._read_unified(snapshot, coins))
         await asyncio.gather(*reads)
 
-    async def _look_at_prices(self, sight: Sight) -> None:
-        sight.prices = await self._read("prices", self._account.prices())
+    async def _look_at_prices(self, snapshot: Snapshot) -> None:
+        snapshot.prices = await self._read("prices", self._account.prices())
 
-    async def _read_again_if_old(self, sight: Sight) -> None:
+    async def _read_again_if_old(self, snapshot: Snapshot) -> None:
         """A loan as it was before an adjustment that had been shown: another place may answer next."""
         for _ in range(READ_AGAIN):
             now = self._clock.now()
-            back = [loan for loan in sight.loans if self._gatherer.is_shown_as_before(loan, sight, now)]
+            back = [loan for loan in snapshot.loans if self._facts.is_shown_as_before(loan, snapshot, now)]
             if not back:
                 return
             self._report.shown_as_before(back)
-            await asyncio.gather(*(self.read_again(sight, loan.key) for loan in back))
+            await asyncio.gather(*(self.read_again(snapshot, loan.key) for loan in back))
 
-    async def _read_wallet(self, sight: Sight, spare: Mapping[str, Decimal] | None) -> None:
+    async def _read_wallet(self, snapshot: Snapshot, spare: Mapping[str, Decimal] | None) -> None:
         """The Funding wallet; `spare`, an older reading, for what does not come at once or is unread."""
         wait_s = None if spare is None else self._options.short_wait_s
-        wallet = await self._read("wallet", self._account.wallet(sight.asked_coins), wait_s=wait_s)
+        wallet = await self._read("wallet", self._account.wallet(snapshot.asked_coins), wait_s=wait_s)
         if wallet is not None:
-            self._last_known.saw_wallet(wallet, sight.wallet_began or self._clock.now())
-            unread = sight.unread_coins(wallet) & (spare or {}).keys()
-            sight.wallet = {**wallet, **{coin: (spare or {})[coin] for coin in unread}}
-            if self._notices.ended("old wallet"):
+            self._last_known.saw_wallet(wallet, snapshot.wallet_began or self._clock.now())
+            unread = snapshot.unread_coins(wallet) & (spare or {}).keys()
+            snapshot.wallet = {**wallet, **{coin: (spare or {})[coin] for coin in unread}}
+            if self._alerts.ended("old wallet"):
                 log.info("wallet_fresh_again")
         elif spare is not None:
-            sight.wallet, sight.wallet_is_old = spare, True
+            snapshot.wallet, snapshot.wallet_is_old = spare, True
             age_ms = self._last_known.wallet_age_ms(self._clock.now()) or 0
-            self._notices.once(
+            self._alerts.once(
                 "old wallet",
                 "warning",
                 "wallet_not_fresh",
@@ -216,34 +220,36 @@ class Observer:
                 seconds=age_ms // 1000,
             )
 
-    async def _read_unified(self, sight: Sight, coins: Collection[str]) -> None:
-        sight.unified = await self._read("unified", self._account.unified(coins))
+    async def _read_unified(self, snapshot: Snapshot, coins: Collection[str]) -> None:
+        snapshot.unified = await self._read("unified", self._account.unified(coins))
 
-    async def look_twice(self, sight: Sight, keys: Collection[LoanKey], *, prices: bool) -> None:
+    async def look_twice(self, snapshot: Snapshot, keys: Collection[LoanKey], *, prices: bool) -> None:
         """One more look at loans and prices before something odd is acted on: a round trip, not a poll.
 
         A loan that can't be read again stays as it is; its first read is then all that is known.
         """
-        reads = [self._look_twice_at(sight, key) for key in keys]
-        if prices and sight.prices is not None:
-            reads.append(self._read_prices_again(sight))
+        reads = [self._look_twice_at(snapshot, key) for key in keys]
+        if prices and snapshot.prices is not None:
+            reads.append(self._read_prices_again(snapshot))
         await asyncio.gather(*reads)
 
-    async def _look_twice_at(self, sight: Sight, key: LoanKey) -> None:
-        first = next((loan for loan in sight.loans if loan.key == key), None)
-        if await self.read_again(sight, key) and first is not None:
-            sight.before[key] = first
+    async def _look_twice_at(self, snapshot: Snapshot, key: LoanKey) -> None:
+        first = next((loan for loan in snapshot.loans if loan.key == key), None)
+        if await self.read_again(snapshot, key) and first is not None:
+            snapshot.before[key] = first
 
-    async def _read_prices_again(self, sight: Sight) -> None:
+    async def _read_prices_again(self, snapshot: Snapshot) -> None:
         wait_s = self._options.short_wait_s
-        sight.prices_again = await self._read("prices again", self._account.prices(again=True), wait_s=wait_s)
+        snapshot.prices_again = await self._read(
+            "prices again", self._account.prices(again=True), wait_s=wait_s
+        )
 
     async def _read_histories(
-        self, sight: Sight, channels: Collection[Channel], intents: Sequence[Intent]
+        self, snapshot: Snapshot, channels: Collection[Channel], intents: Sequence[Intent]
     ) -> None:
         """Those that are to be had soon: the others are read on, beside what this cycle does."""
-        sight.asked |= set(channels)
-        sight.histories |= await self._history_reads.ask(
+        snapshot.asked |= set(channels)
+        snapshot.histories |= await self._history_reads.ask(
             {channel: self._reaches_back_to(channel, intents) for channel in channels}
         )
         for channel in channels:
@@ -251,8 +257,8 @@ class Observer:
             what = {"product": channel.product, "kind": channel.kind}
             if channel in self._history_reads.under_way():
                 why = "it is still being read: what it decides waits for it, nothing else does"
-                self._notices.once(topic, "warning", "history_slow", **what, why=why)
-            elif channel in sight.histories and self._notices.ended(topic):
+                self._alerts.once(topic, "warning", "history_slow", **what, why=why)
+            elif channel in snapshot.histories and self._alerts.ended(topic):
                 log.info("history_in_time", **what)
 
     def _reaches_back_to(self, channel: Channel, intents: Sequence[Intent]) -> int:
@@ -260,12 +266,12 @@ class Observer:
         own = (item.created_at_ms for item in intents if item.channel == channel)
         oldest = min(own, default=now_ms)
         # Of transfers only our own matter, and those are known by their ids.
-        horizon_ms = DAY_MS if channel.kind is Kind.TRANSFER else self._gatherer.horizon_ms
+        horizon_ms = DAY_MS if channel.kind is Kind.TRANSFER else self._facts.horizon_ms
         return min(oldest - DAY_MS, now_ms - horizon_ms)
 
     async def _read_history(self, channel: Channel, since_ms: int) -> History | None:
         with self._defects.contained(f"reading the history of {channel.kind}"):
-            return await self._settler.read_history(self._paths[channel], channel, since_ms)
+            return await self._reconciler.read_history(self._paths[channel], channel, since_ms)
         return None
 
     async def _read(self, what: str, reading: Awaitable[T], *, wait_s: float | None = None) -> T | None:
@@ -274,14 +280,14 @@ class Observer:
             async with asyncio.timeout(wait_s):
                 found = await reading
         except TimeoutError:
-            self._notices.once(what, "warning", "read_failed", what=what, why=f"no answer within {wait_s} s")
+            self._alerts.once(what, "warning", "read_failed", what=what, why=f"no answer within {wait_s} s")
             return None
         except (ExchangeUnavailable, NeedsHuman) as error:
-            self._notices.once(what, "warning", "read_failed", what=what, why=str(error))
+            self._alerts.once(what, "warning", "read_failed", what=what, why=str(error))
             return None
         except Exception as error:  # noqa: BLE001 - what can be done without this read is done
             self._defects.tell(Defect(what=f"reading {what}", error=error))
             return None
-        if self._notices.ended(what):
+        if self._alerts.ended(what):
             log.info("read_works_again", what=what)
         return found

@@ -15,7 +15,7 @@ from ltv_guard.core.reconcile.settlement import (
     EARLY_MS,
     FOREIGN_LAG_FACTOR,
     Evidence,
-    Patience,
+    SettlementTimeouts,
     Verdict,
     coins_are_in,
     confirmed_by_coins,
@@ -25,7 +25,7 @@ from ltv_guard.core.reconcile.settlement import (
 from ltv_guard.guard.lag_watch import Measurer
 from ltv_guard.guard.memory import DAY_MS, SETTLING_DOWN_MS, Memory
 from ltv_guard.guard.sender import Sender, withdrawn
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 ABSENT_LOOK_MS = 60_000  # how often the history is read again for the row of an absent intent
 PATIENCE_WITH_EXCHANGE_MS = 60_000  # an intent open for longer than this is worth an alert
@@ -45,7 +45,7 @@ EVENTS = {
 RESOLVABLE = OPEN | {State.ABSENT, State.AMBIGUOUS}
 
 
-class Settler:
+class Reconciler:
     """Finds out, from the exchange, how intents ended."""
 
     def __init__(
@@ -53,9 +53,9 @@ class Settler:
         journal: Journal,
         clock: Clock,
         memory: Memory,
-        notices: Notices,
+        alerts: AlertRepeater,
         sender: Sender,
-        patience: Patience,
+        timeouts: SettlementTimeouts,
         *,
         on_absent: Callable[[Intent, Moment], None],
     ) -> None:
@@ -63,15 +63,15 @@ class Settler:
         self._journal = journal
         self._clock = clock
         self._memory = memory
-        self._notices = notices
+        self._alerts = alerts
         self._sender = sender
-        self._measurer = Measurer(clock, memory, notices, patience)
+        self._measurer = Measurer(clock, memory, alerts, timeouts)
         self._on_absent = on_absent
         self._looked_ms: int | None = None
 
     @property
-    def _patience(self) -> Patience:
-        return self._measurer.patience
+    def _timeouts(self) -> SettlementTimeouts:
+        return self._measurer.timeouts
 
     async def take_over(self, intents: Sequence[Intent]) -> tuple[Intent, ...]:
         """What an earlier process, or a journal that failed in the middle, left: nothing is assumed of it.
@@ -114,7 +114,7 @@ class Settler:
             after = held.get(before.intent_id, before)
             if after.state is not before.state:
                 self._memory.remember([after])
-                self._notices.ended(("slow", after.intent_id))
+                self._alerts.ended(("slow", after.intent_id))
                 log.warning(
                     "adjustment_resolved",
                     intent_id=after.intent_id,
@@ -137,9 +137,9 @@ class Settler:
         try:
             history = await path.history(since_ms)
         except (ExchangeUnavailable, NeedsHuman) as error:
-            self._notices.once(topic, "warning", "history_unavailable", **what, why=str(error))
+            self._alerts.once(topic, "warning", "history_unavailable", **what, why=str(error))
             return None
-        if self._notices.ended(topic):
+        if self._alerts.ended(topic):
             log.info("history_available", **what)
         history = self._with_what_it_lost(channel, history, since_ms)
         self._memory.histories[channel] = history
@@ -156,10 +156,10 @@ class Settler:
             self._memory.history_old_since[channel] = since
             lost = len(whole.rows) - len(history.rows)
             why = "the history lacks rows that it had shown before: it proves nothing until they are back"
-            self._notices.once(topic, "warning", "history_shown_as_before", **what, rows=lost, why=why)
+            self._alerts.once(topic, "warning", "history_shown_as_before", **what, rows=lost, why=why)
             return whole
         self._memory.history_old_since.pop(channel, None)
-        if self._notices.ended(topic):
+        if self._alerts.ended(topic):
             log.info("history_shown_as_it_is", **what)
         return history if whole.is_old else whole
 
@@ -239,17 +239,17 @@ class Settler:
         coins, _ = shown_coins(intent, loan)
         what = (intent.key, intent.direction.kind, intent.coin)
         lasts_ms = self._memory.shown_for_ms(what, coins, began)
-        return self._memory.has_left(intent, wallet) or lasts_ms > 2 * self._patience.history_lag_ms
+        return self._memory.has_left(intent, wallet) or lasts_ms > 2 * self._timeouts.history_lag_ms
 
     def _compare_with_journal(self, histories: Mapping[Channel, History]) -> None:
         """A row that the journal says was seen is there: or this is not the exchange it was kept for."""
         now = self._clock.now()
         for channel, history in histories.items():
             self._memory.note_rows(channel, history)
-        lag_ms = self._patience.history_lag_ms
+        lag_ms = self._timeouts.history_lag_ms
         missing = self._memory.without_rows(self._memory.intents.values(), now, FOREIGN_LAG_FACTOR * lag_ms)
         for item in missing:
-            self._notices.grave(
+            self._alerts.grave(
                 ("misfit", item.key),
                 item.intent_id,
                 "journal_does_not_fit",
@@ -261,7 +261,7 @@ class Settler:
             )
         misfits = {item.key for item in missing}
         for key in {item.key for item in self._memory.intents.values()} - misfits:
-            if self._notices.ended(("misfit", key)):
+            if self._alerts.ended(("misfit", key)):
                 log.warning("journal_fits_again", product=key.product, loan_id=key.loan_id)
 
     def _hear_of_awaited_rows(self, histories: Mapping[Channel, History]) -> None:
@@ -281,10 +281,10 @@ class Settler:
                 )
         for item in self._memory.intents.values():
             if item.awaits_row and item not in awaiting:
-                self._notices.ended(("slow", item.intent_id))
+                self._alerts.ended(("slow", item.intent_id))
                 if item.adjust_id in failed:
                     why = "its coins were in the loan, and the history says that it failed"
-                    self._notices.grave(
+                    self._alerts.grave(
                         ("failed", item.intent_id),
                         why,
                         "adjustment_contradicted",
@@ -301,7 +301,7 @@ class Settler:
             claimed=self._memory.claimed(intent.key.product),
             siblings=self._memory.sibling_changes(intent),
         )
-        verdict = settle(intent, self._memory.watch(intent, now), evidence, self._patience, now)
+        verdict = settle(intent, self._memory.watch(intent, now), evidence, self._timeouts, now)
         blind = book is None and intent.direction is not Direction.TRANSFER
         if blind and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
             # A row that is there proves itself; that none is there takes a look at the loan too.
@@ -334,7 +334,7 @@ class Settler:
             ret_msg=after.ret_msg,
             **_loan_of(after),
         )
-        self._notices.ended(("slow", after.intent_id))
+        self._alerts.ended(("slow", after.intent_id))
 
     def _is_too_old(self, intent: Intent) -> bool:
         return self._clock.now().exchange_ms - intent.created_at_ms > HISTORY_KEPT_MS
@@ -352,7 +352,7 @@ class Settler:
         self._complain(intent, verdict.waiting)
 
     def _complain(self, intent: Intent, waiting_for: str | None) -> None:
-        self._notices.grave(
+        self._alerts.grave(
             ("slow", intent.intent_id),
             waiting_for,
             "adjustment_unsettled",

@@ -8,7 +8,7 @@ from ltv_guard.core.model.errors import Remedy, WriteOutcomeUnknown, WriteReject
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.guard.directions import Directions
-from ltv_guard.guard.key_access import Standing
+from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.memory import LONGEST_BACKOFF_MS, Memory
 
 HOUR_MS = 3_600_000
@@ -24,16 +24,16 @@ log = structlog.stdlib.get_logger()
 class Refusals:
     """Remembers what was refused, and what that taught, so that the next try differs."""
 
-    def __init__(self, memory: Memory, standing: Standing, directions: Directions) -> None:
+    def __init__(self, memory: Memory, key_access: KeyAccess, directions: Directions) -> None:
         self._memory = memory
-        self._standing = standing
+        self._key_access = key_access
         self._directions = directions
 
     def heed(self, intent: Intent, error: WriteRejected | WriteOutcomeUnknown, now: Moment) -> None:
         """`intent` as it stands after `error`."""
         # A key that may not transfer may adjust all the same.
         if error.remedy is Remedy.HUMAN and intent.direction is not Direction.TRANSFER:
-            self._standing.lose(str(error), mend=error.mend, code=error.code)
+            self._key_access.lose(str(error), mend=error.mend, code=error.code)
         elif isinstance(error, WriteOutcomeUnknown):
             if error.remedy is Remedy.COIN:
                 self._memory.suspects.add(intent.intent_id)

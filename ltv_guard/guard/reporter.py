@@ -16,8 +16,8 @@ from ltv_guard.core.model.maturity import maturity
 from ltv_guard.core.model.policy import thresholds
 from ltv_guard.core.ports import Identity, Oddity, Pause
 from ltv_guard.guard.memory import Memory
-from ltv_guard.guard.snapshot import Outcome
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
 GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
@@ -40,10 +40,10 @@ log = structlog.stdlib.get_logger()
 class Reporter:
     """Turns what happened into events. Holds no knowledge but what was said before."""
 
-    def __init__(self, account: str, blind_after: int, notices: Notices, memory: Memory) -> None:
+    def __init__(self, account: str, blind_after: int, alerts: AlertRepeater, memory: Memory) -> None:
         self._account = account
         self._blind_after = blind_after
-        self._notices = notices
+        self._alerts = alerts
         self._memory = memory
         self._failures: dict[str, int] = {}
         self._causes: dict[str, str] = {}
@@ -51,7 +51,7 @@ class Reporter:
         self._odd: set[tuple[str, ...]] = set()
         self._aside: dict[Product, tuple[SetAside, ...]] = {}
 
-    def finished(self, outcome: Outcome, withheld: str | None, duration_ms: int) -> None:
+    def finished(self, outcome: CycleResult, withheld: str | None, duration_ms: int) -> None:
         """The heartbeat."""
         worst = max((decision.loan.ltv for decision in outcome.decisions), default=None)
         level = log.warning if outcome.blind else log.info
@@ -65,7 +65,7 @@ class Reporter:
             open_intents=outcome.left_open,
         )
 
-    def _word_for(self, outcome: Outcome, withheld: str | None) -> str:
+    def _word_for(self, outcome: CycleResult, withheld: str | None) -> str:
         if outcome.blind:
             return "partial" if any(self._seen.values()) else "blind"
         if withheld is None:
@@ -82,16 +82,14 @@ class Reporter:
         why, mend = str(error), error.mend or None
         self._seen[what] = False
         if isinstance(error, NeedsHuman):
-            self._notices.grave(
-                ("refused", what), why, "needs_human", why=why, mend=mend, ret_code=error.code
-            )
+            self._alerts.grave(("refused", what), why, "needs_human", why=why, mend=mend, ret_code=error.code)
         self._failures[what] = self._failures.get(what, 0) + 1
         self._causes[what] = why
         cycles = self._failures[what]
         if cycles == 1:
             log.warning("read_failed", what=what, why=why, mend=mend)
         if cycles >= self._blind_after:
-            self._notices.grave(
+            self._alerts.grave(
                 ("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why, mend=mend
             )
 
@@ -99,10 +97,10 @@ class Reporter:
         """A read went well: the end of a fault, if there was one, is told once."""
         self._seen[what] = what != ACCOUNT
         self._causes.pop(what, None)
-        if self._notices.ended(("refused", what)):
+        if self._alerts.ended(("refused", what)):
             log.warning("human_not_needed", why=f"the exchange lets {what} be read again")
         failed = self._failures.pop(what, 0)
-        if self._notices.ended(("blind", what)):
+        if self._alerts.ended(("blind", what)):
             log.warning("guard_recovered", what=what)
         elif failed:
             log.info("read_works_again", what=what, failed=failed)
@@ -124,7 +122,7 @@ class Reporter:
         """That the key ends: once at each distance, and again and again on its last day."""
         topic = "key_end"
         if ends_at_ms is None or notice_ms is None:
-            if self._notices.ended(topic):
+            if self._alerts.ended(topic):
                 log.warning("key_renewed", expires_at=None if ends_at_ms is None else iso(ends_at_ms))
             return
         state = (ends_at_ms, notice_ms)
@@ -134,14 +132,14 @@ class Reporter:
             "mend": "make a new key for the same user, write it into the key's files, and send SIGHUP",
         }
         if notice_ms <= LAST_NOTICE_MS:
-            self._notices.grave(topic, state, "key_expires", **told)
-        elif self._notices.changed(topic, state):
+            self._alerts.grave(topic, state, "key_expires", **told)
+        elif self._alerts.changed(topic, state):
             log.warning("key_expires", **told)
 
     def human(self, why: str | None, mend: str = "", code: int | None = None) -> None:
         if why is not None:
-            self._notices.grave("human", why, "needs_human", why=why, mend=mend or None, ret_code=code)
-        elif self._notices.ended("human"):
+            self._alerts.grave("human", why, "needs_human", why=why, mend=mend or None, ret_code=code)
+        elif self._alerts.ended("human"):
             log.warning("human_not_needed", why="the key answers well again")
 
     def oddities(self, found: Iterable[Oddity]) -> None:
@@ -150,37 +148,37 @@ class Reporter:
         for item in found:
             topic: tuple[str, ...] = ("odd", item.endpoint, item.row, item.follows)
             there.add(topic)
-            if self._notices.changed(topic, item.follows):
+            if self._alerts.changed(topic, item.follows):
                 log.warning(
                     "answer_odd", endpoint=item.endpoint, row=item.row, why=item.why, follows=item.follows
                 )
         for topic in self._odd - there:
-            self._notices.ended(topic)
+            self._alerts.ended(topic)
             log.info("answer_sound_again", endpoint=topic[1], row=topic[2])
         self._odd = there
 
     def paused(self, pause: Pause | None) -> None:
         if pause is not None:
-            self._notices.once(
+            self._alerts.once(
                 "pause", "warning", "guard_paused", why=pause.reason, scope=pause.account or "all"
             )
-        elif self._notices.ended("pause"):
+        elif self._alerts.ended("pause"):
             log.warning("guard_resumed")
 
     def book(self, book: LoanBook, on_gone: Callable[[Loan], None] | None = None) -> None:
         """Loans that make no sense, and those that are no longer there: `on_gone`, or else `gone`, tells."""
         for item in book.set_aside:
-            self._notices.grave(
+            self._alerts.grave(
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
             )
         aside = {item.key for item in book.set_aside}
         nameless = any(item.nameless for item in book.set_aside)  # it may be the one that is missing
         there = {loan.key for loan in book.loans}
         for key in there:
-            if self._notices.ended(("aside", key)):
+            if self._alerts.ended(("aside", key)):
                 log.warning("loan_readable_again", **_named(key))
         for item in self._aside.get(book.product, ()):
-            if item.key not in aside and self._notices.ended(("aside", item.key)) and item.nameless:
+            if item.key not in aside and self._alerts.ended(("aside", item.key)) and item.nameless:
                 log.warning("loan_readable_again", **_named(item.key))
         self._aside[book.product] = book.set_aside
         known = [key for key in self._memory.loans if key.product is book.product]
@@ -203,16 +201,16 @@ class Reporter:
         """Whether the platform takes more collateral: its limits are of single coins, and this names none."""
         topic = ("additions", loan.key)
         if loan.additions is Additions.TAKEN:
-            if self._notices.ended(topic):
+            if self._alerts.ended(topic):
                 log.info("collateral_taken_again", **_named(loan.key))
-        elif self._notices.changed(topic, loan.additions):
+        elif self._alerts.changed(topic, loan.additions):
             log.warning("collateral_limit", additions=loan.additions, **_named(loan.key))
 
     def _forget(self, key: LoanKey) -> None:
         self._memory.missed.pop(key, None)
         for topic in OF_A_LOAN:
-            self._notices.ended((topic, key))
-        self._notices.ended(("less", ("short", key)))
+            self._alerts.ended((topic, key))
+        self._alerts.ended(("less", ("short", key)))
 
     def gone(self, loan: Loan, now: Moment, end: LoanEnd | None) -> None:
         """How it ended: in the exchange's word (`end`), or else as far as can be told."""
@@ -232,7 +230,7 @@ class Reporter:
 
     def _decision(self, decision: Decision, withheld: str | None) -> None:
         key = decision.loan.key
-        news = self._notices.changed(("decision", key), (decision.cause, decision.direction, withheld))
+        news = self._alerts.changed(("decision", key), (decision.cause, decision.direction, withheld))
         level = log.info if news else log.debug
         if news and decision.emergency:
             level = log.warning
@@ -258,7 +256,7 @@ class Reporter:
             topic = ("doubted", key)
             doubted_ms = self._memory.doubted_for_ms(key, now)
             if decision.cause is Cause.NOT_FRESH and doubted_ms > longest_ms:
-                self._notices.grave(
+                self._alerts.grave(
                     topic,
                     decision.reason,
                     "loan_not_believed",
@@ -267,36 +265,36 @@ class Reporter:
                     ltv=decision.loan.ltv,
                     **_named(key),
                 )
-            elif decision.cause is not Cause.NOT_FRESH and self._notices.ended(topic):
+            elif decision.cause is not Cause.NOT_FRESH and self._alerts.ended(topic):
                 log.warning("loan_believed_again", **_named(key))
-            if key not in self._memory.shown_as_before and self._notices.ended(("old", key)):
+            if key not in self._memory.shown_as_before and self._alerts.ended(("old", key)):
                 log.info("loan_shown_as_it_is", **_named(key))
 
     def amount(self, decision: Decision, *, free: bool) -> None:
         """An amount that the history could not tell from that of an open intent is not sent: said once."""
         topic = ("amount", decision.loan.key)
         if free:
-            self._notices.ended(topic)
+            self._alerts.ended(topic)
             return
         why = (
             f"every amount up to {decision.ceiling:f} {decision.coin} is in use by an adjustment that is not "
             "settled yet, and the history could not tell the two apart: waiting for that one"
         )
-        self._notices.once(topic, "warning", "adjustment_put_off", why=why)
+        self._alerts.once(topic, "warning", "adjustment_put_off", why=why)
 
     def shown_as_before(self, loans: Collection[Loan]) -> None:
         """The exchange shows loans as they were before an adjustment that it had shown already."""
         why = "it is shown as it was before an adjustment that had been shown already: it is read again"
         for loan in loans:
             topic = ("old", loan.key)
-            self._notices.once(topic, "warning", "loan_shown_as_before", why=why, **_named(loan.key))
+            self._alerts.once(topic, "warning", "loan_shown_as_before", why=why, **_named(loan.key))
 
     def _pulled_in(self, decision: Decision) -> None:
         limits = thresholds(decision.policy, decision.loan)
         topic = ("pulled_in", decision.loan.key)
         if not limits.pulled_in:
-            self._notices.ended(topic)
-        elif self._notices.changed(topic, (limits.trigger, limits.emergency)):
+            self._alerts.ended(topic)
+        elif self._alerts.changed(topic, (limits.trigger, limits.emergency)):
             log.warning(
                 "threshold_pulled_in",
                 trigger=limits.trigger,
@@ -319,19 +317,19 @@ class Reporter:
             details["why"] = decision.reason
         state = tuple(map(_without_amount, decision.held_back))
         if decision.cause in {Cause.SHORT, Cause.LOST}:
-            self._notices.grave(topic, state, "protection_short", **details)
+            self._alerts.grave(topic, state, "protection_short", **details)
         elif decision.missing > 0:
-            if self._notices.changed(("less", topic), state):
+            if self._alerts.changed(("less", topic), state):
                 log.warning("protection_short", **details)
         elif decision.cause in CALM:
-            self._notices.ended(topic)
-            self._notices.ended(("less", topic))
+            self._alerts.ended(topic)
+            self._alerts.ended(("less", topic))
 
     def _unanswered(self, decision: Decision, withheld: str | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
         topic = ("unanswered", decision.loan.key)
         if decision.cause is Cause.NONSENSE:
-            self._notices.grave(topic, decision.cause, "loan_set_aside", why=decision.reason)
+            self._alerts.grave(topic, decision.cause, "loan_set_aside", why=decision.reason)
             return
         why = withheld if decision.acts else None
         if not decision.acts and decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}:
@@ -340,11 +338,11 @@ class Reporter:
             why = withheld
         if decision.breach and why is not None:
             cause = (decision.cause, why.split(":")[0])
-            self._notices.grave(
+            self._alerts.grave(
                 topic, cause, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=decision.reason
             )
         else:
-            self._notices.ended(topic)
+            self._alerts.ended(topic)
 
 
 def _why_liquidated(loan: Loan, now: Moment) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from ltv_guard.guard.snapshot import Sight
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 TOPIC = "slow"
 MOST_NAMED = 10  # loans in one event
@@ -25,26 +25,28 @@ log = structlog.stdlib.get_logger()
 class Slowness:
     """`longest_ms` is how old facts may be when an adjustment leaves."""
 
-    def __init__(self, notices: Notices, *, longest_ms: int) -> None:
-        self._notices = notices
+    def __init__(self, alerts: AlertRepeater, *, longest_ms: int) -> None:
+        self._alerts = alerts
         self._longest_ms = longest_ms
 
-    def tell(self, sight: Sight) -> bool:
+    def tell(self, snapshot: Snapshot) -> bool:
         """Whether it was; CRITICAL, and again, where a breach stands unanswered for it."""
-        breaches = [item for item in sight.too_old if item.decision.breach]
+        breaches = [item for item in snapshot.too_old if item.decision.breach]
         details = {
             "what": "loans",
-            "age_ms": max([sight.sweep_ms, *(item.age_ms for item in sight.too_old)]),
+            "age_ms": max([snapshot.sweep_ms, *(item.age_ms for item in snapshot.too_old)]),
             "longest_ms": self._longest_ms,
-            "loan_ids": [item.decision.loan.key.loan_id for item in (breaches or sight.too_old)[:MOST_NAMED]],
+            "loan_ids": [
+                item.decision.loan.key.loan_id for item in (breaches or snapshot.too_old)[:MOST_NAMED]
+            ],
         }
         if breaches:
-            self._notices.grave(TOPIC, "unanswered", "guard_slow", why=UNANSWERED, **details)
-        elif sight.too_old or sight.sweep_ms > self._longest_ms:
-            why = BY_ID if sight.sweep_ms > self._longest_ms else PUT_OFF
-            self._notices.once(TOPIC, "warning", "guard_slow", why=why, **details)
+            self._alerts.grave(TOPIC, "unanswered", "guard_slow", why=UNANSWERED, **details)
+        elif snapshot.too_old or snapshot.sweep_ms > self._longest_ms:
+            why = BY_ID if snapshot.sweep_ms > self._longest_ms else PUT_OFF
+            self._alerts.once(TOPIC, "warning", "guard_slow", why=why, **details)
         else:
-            if self._notices.ended(TOPIC):
+            if self._alerts.ended(TOPIC):
                 log.info("guard_in_time")
             return False
         return True

@@ -10,7 +10,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, History, Loan, LoanBook, LoanKey, Moment, Product, SetAside
 from ltv_guard.core.ports import Episode
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class GuardOptions:
     max_snapshot_age_ms: int = 10_000
     blind_after_cycles: int = 3
     recv_window_ms: int = 5_000
-    patience: Patience = field(default_factory=Patience)
+    timeouts: SettlementTimeouts = field(default_factory=SettlementTimeouts)
     continuous: bool = True
     transfers: bool = False
     short_wait_s: float = 1.0
@@ -37,7 +37,7 @@ class GuardOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CycleResult:
     """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet.
 
     `slow`: what it had read was too old to be acted on.
@@ -62,7 +62,7 @@ class TooOld:
 
 
 @dataclass(slots=True)
-class Sight:
+class Snapshot:
     """What one cycle has read so far, and what it has written down since (`begun`, by intent id).
 
     `before`: loans as they were before they were read again. `sweep_ms`: how long the slowest product's whole

@@ -13,7 +13,7 @@ LONGEST_REPEAT_MS = 1_800_000
 log = structlog.stdlib.get_logger()
 
 
-class Notices:
+class AlertRepeater:
     """Remembers what was said about each topic. `monotonic_ms` is the clock that repeats are timed by."""
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:

@@ -27,7 +27,7 @@ from ltv_guard.core.model.policy import (
     WalletRules,
 )
 from ltv_guard.core.ports import Identity, Journal, LoanExchange, WritePath
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
 from ltv_guard.guard.snapshot import GuardOptions
@@ -46,7 +46,7 @@ class Wiring:
     live: bool = False
     address: bybit.AddressLimit = field(default_factory=bybit.AddressLimit)
     connections: dict[str, Hashable] = field(default_factory=dict)
-    limits: dict[str, bybit.Limits] = field(default_factory=dict)
+    limits: dict[str, bybit.RequestLimits] = field(default_factory=dict)
     clients: dict[str, bybit.BybitClient] = field(default_factory=dict)
     accounts: dict[str, bybit.BybitAccount] = field(default_factory=dict)
     guards: dict[str, Guard] = field(default_factory=dict)
@@ -188,11 +188,11 @@ def _connect(
     name: str,
     credentials: bybit.Credentials,
     *,
-    limits: bybit.Limits | None = None,
+    limits: bybit.RequestLimits | None = None,
 ) -> None:
     """`limits` are those of the same user before: its paces go on."""
     wiring.connections[name] = _connection(settings, settings.accounts[name])
-    wiring.limits[name] = limits or bybit.Limits()
+    wiring.limits[name] = limits or bybit.RequestLimits()
     wiring.clients[name] = bybit.BybitClient(
         settings.exchange.rest_url,
         credentials,
@@ -332,7 +332,7 @@ def _options(settings: Settings, name: str, *, live: bool, continuous: bool) -> 
         max_snapshot_age_ms=int(settings.schedule.max_snapshot_age_s * MS),
         blind_after_cycles=settings.schedule.blind_after_cycles,
         recv_window_ms=settings.exchange.recv_window_ms,
-        patience=Patience(
+        timeouts=SettlementTimeouts(
             processing_margin_ms=int(settings.settlement.processing_margin_s * MS),
             history_lag_ms=int(settings.settlement.history_lag_s * MS),
         ),

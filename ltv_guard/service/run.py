@@ -12,7 +12,7 @@ import structlog
 
 from ltv_guard.core.ports import Pause
 from ltv_guard.guard.cycle import Guard
-from ltv_guard.guard.snapshot import Outcome
+from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.service.compose import Frame, wire
 from ltv_guard.service.early_signals import was_asked_to_reload
 from ltv_guard.service.findings import AccountPlan
@@ -97,7 +97,7 @@ async def _ended(work: asyncio.Task[Any], stop: asyncio.Event, shutdown_s: float
         await asyncio.wait({task})
 
 
-async def _until_settled(guard: Guard, settings: Settings, stop: asyncio.Event) -> Outcome:
+async def _until_settled(guard: Guard, settings: Settings, stop: asyncio.Event) -> CycleResult:
     deadline = time.monotonic() + ONCE_S
     outcome = await guard.cycle()
     while (outcome.left_open or guard.waits) and not stop.is_set() and time.monotonic() < deadline:

@@ -16,7 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.guard.cycle import Guard
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service import descriptors
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
@@ -56,7 +56,7 @@ class Daemon:
         self._without_journal: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._explained: set[str] = set()
-        self._notices = Notices(lambda: int(time.monotonic() * 1000))
+        self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -160,42 +160,42 @@ class Daemon:
             self._explained.add(place)
             log.error("cycle_failed", why=why, exc_info=error, **named)
         if self._failures[whose] >= ALARM_AFTER:
-            self._notices.grave(
+            self._alerts.grave(
                 ("failing", whose), "failing", "cycle_failed", why=why, times=self._failures[whose], **named
             )
 
     def _works(self, whose: str, **named: str) -> None:
         failed = self._failures.pop(whose, 0)
-        if self._notices.ended(("failing", whose)):
+        if self._alerts.ended(("failing", whose)):
             log.warning("cycle_works_again", times=failed, **named)
 
     def _journal_failed(self, whose: str, error: JournalUnavailable) -> None:
         self._without_journal.add(whose)
-        self._notices.grave("journal", str(error), "journal_unavailable", why=str(error))
+        self._alerts.grave("journal", str(error), "journal_unavailable", why=str(error))
 
     def _journal_works(self, whose: str) -> None:
         """Reads may work where writes don't: it is well once nobody is without it any more."""
         self._without_journal.discard(whose)
-        if not self._without_journal and self._notices.ended("journal"):
+        if not self._without_journal and self._alerts.ended("journal"):
             log.warning("journal_available")
 
     async def _look_at_clock(self) -> None:
         try:
             skew_ms = await self._duties.measure_clock()
         except ExchangeUnavailable as error:
-            self._notices.once("clock", "warning", "clock_not_measured", why=str(error))
+            self._alerts.once("clock", "warning", "clock_not_measured", why=str(error))
             return
         if abs(skew_ms) > SKEW_MS:
-            self._notices.once("skew", "warning", "clock_skewed", skew_ms=skew_ms)
-        elif self._notices.ended("skew"):
+            self._alerts.once("skew", "warning", "clock_skewed", skew_ms=skew_ms)
+        elif self._alerts.ended("skew"):
             log.info("clock_agrees", skew_ms=skew_ms)
-        self._notices.ended("clock")
+        self._alerts.ended("clock")
 
     def _look_at_descriptors(self) -> None:
         why = descriptors.why_none_left()
         if why is not None:
-            self._notices.grave("descriptors", "none", "out_of_descriptors", why=why)
-        elif self._notices.ended("descriptors"):
+            self._alerts.grave("descriptors", "none", "out_of_descriptors", why=why)
+        elif self._alerts.ended("descriptors"):
             log.warning("descriptors_available")
 
     async def _beat(self) -> None:

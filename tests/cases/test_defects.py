@@ -25,7 +25,7 @@ def fails(*_: object, **__: object) -> None:
         "ltv_guard.guard.reporter.Reporter.finished",
         "ltv_guard.guard.reporter.Reporter.book",
         "ltv_guard.guard.reporter.Reporter.doubts",
-        "ltv_guard.guard.loan_watch.Conditions.look",
+        "ltv_guard.guard.loan_watch.LoanWatch.look",
         "ltv_guard.guard.cycle.Guard._keep_episodes",
         "ltv_guard.core.decide.add.missing_coins",
         "ltv_guard.core.decide.decide.share_out",

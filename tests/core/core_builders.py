@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from ltv_guard.core.amounts.fingerprint import marked
+from ltv_guard.core.amounts.fingerprint import with_fingerprint
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import AccountFacts, Decision, LoanFacts
 from ltv_guard.core.model.intents import Intent, State
@@ -170,7 +170,7 @@ def marked_amount(decision: Decision, seed: int) -> Decimal:
     """The amount as the guard sends it; 0 where no mark is free."""
     held = decision.loan.collateral_in(decision.coin or "")
     assert held is not None
-    amount = marked(
+    amount = with_fingerprint(
         decision.amount,
         accuracy=held.accuracy,
         reference=max(held.amount, decision.amount),

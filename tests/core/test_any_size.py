@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltv_guard import DIGITS
-from ltv_guard.core.amounts.fingerprint import marked
+from ltv_guard.core.amounts.fingerprint import with_fingerprint
 from ltv_guard.core.decide.decide import decide
 
 D = Decimal
@@ -35,7 +35,7 @@ def test_an_add_lands_at_its_target_to_the_step_whatever_the_size(
     needed = Fraction(amount) * (Fraction(ltv + 1, 10_000) / Fraction(65, 100) - 1)
     steps = ceil(needed * 10**accuracy)
     assert decision.amount == D(steps).scaleb(-accuracy)
-    found = marked(
+    found = with_fingerprint(
         decision.amount,
         accuracy=accuracy,
         reference=max(amount, decision.amount),
@@ -54,7 +54,9 @@ def test_an_add_lands_at_its_target_to_the_step_whatever_the_size(
 def test_every_mark_of_a_huge_amount_is_an_amount_of_its_own() -> None:
     amount = D("13000000000000000000000.12345678")
     found = {
-        marked(amount, accuracy=8, reference=amount, ceiling=amount * 2, taken=(), seed=seed, upward=True)
+        with_fingerprint(
+            amount, accuracy=8, reference=amount, ceiling=amount * 2, taken=(), seed=seed, upward=True
+        )
         for seed in range(500)
     }
     assert len(found) == 500

@@ -24,9 +24,9 @@ from core_builders import (
 
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, DoubtfulRow, History, HistoryRow, LoanKey, Product
-from ltv_guard.core.reconcile.settlement import Evidence, Patience, Verdict, Watch, settle
+from ltv_guard.core.reconcile.settlement import Evidence, InFlightWatch, SettlementTimeouts, Verdict, settle
 
-PATIENCE = Patience(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"
 
 
@@ -36,7 +36,7 @@ def doubtful(**known: Any) -> DoubtfulRow:  # noqa: ANN401 - any of its fields
 
 def ends(about: Intent, doubt: DoubtfulRow, *rows: HistoryRow) -> Verdict:
     """Two looks, long after the window, at a loan whose collateral has not moved."""
-    watch = Watch(since=moment(SENT))
+    watch = InFlightWatch(since=moment(SENT))
     for at in (WINDOW_OVER, WINDOW_OVER + 10 * LAG):
         history = History(rows=rows, doubtful=(doubt,), began=moment(at))
         evidence = Evidence(history=history, loan=loan(), claimed=())

@@ -7,7 +7,7 @@ from core_builders import D, Number
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.amounts.fingerprint import BLOCKS, TOLERABLE, digits_for, marked, most_above
+from ltv_guard.core.amounts.fingerprint import BLOCKS, TOLERABLE, digits_for, most_above, with_fingerprint
 
 ENDLESS = Decimal("Infinity")
 
@@ -22,7 +22,7 @@ def mark(
     seed: int = 0,
     upward: bool = True,
 ) -> Decimal | None:
-    return marked(
+    return with_fingerprint(
         D(amount),
         accuracy=accuracy,
         reference=D(reference),
@@ -107,7 +107,7 @@ def test_an_upward_mark_stays_within_the_room_that_is_set_aside_for_it(
     step = D(1).scaleb(-accuracy)
     amount, reference = steps * step, reference_steps * step
     room = most_above(accuracy, reference)
-    found = marked(
+    found = with_fingerprint(
         amount,
         accuracy=accuracy,
         reference=reference,
@@ -153,7 +153,7 @@ def test_a_mark_is_free_within_the_ceiling_on_the_step_and_cheap(
     reference = amount / of
     ceiling = ENDLESS if room is None else amount * room
     used = {amount + n * step for n in taken}
-    found = marked(
+    found = with_fingerprint(
         amount,
         accuracy=accuracy,
         reference=reference,

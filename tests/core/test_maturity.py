@@ -104,9 +104,9 @@ def test_an_end_that_moved_away_once_it_was_past_is_told_of_again() -> None:
 def test_every_distance_is_told_once_and_never_after_a_nearer_one(
     distances_ms: tuple[int, ...], moments_ms: list[int]
 ) -> None:
-    notices = [notice for _, notice in told(moments_ms, distances_ms)]
-    assert all(earlier > later for earlier, later in pairwise(notices))
-    assert set(notices) <= set(distances_ms)
+    alerts = [notice for _, notice in told(moments_ms, distances_ms)]
+    assert all(earlier > later for earlier, later in pairwise(alerts))
+    assert set(alerts) <= set(distances_ms)
 
 
 @given(distances, moments)

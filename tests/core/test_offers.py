@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from core_pools import D, Truth, at, pool_account, pool_facts, pool_policy
 
-from ltv_guard.core.amounts.ltv_model import Yardstick
-from ltv_guard.core.decide.budget import Purse
-from ltv_guard.core.decide.options import Offer, best_of, most_lacked, offers
+from ltv_guard.core.amounts.ltv_model import LtvModel
+from ltv_guard.core.decide.budget import FundsBudget
+from ltv_guard.core.decide.options import TopUpOption, best_of, most_lacked, top_up_options
 from ltv_guard.core.model.loans import Additions
 
 HELD = {"BTC": "1"}
@@ -27,13 +27,15 @@ def offered(
     prices: Mapping[str, Decimal] | None = None,
     max_add: Mapping[str, str] | None = None,
     **of_account: Any,  # noqa: ANN401 - arguments of account()
-) -> dict[str, Offer]:
+) -> dict[str, TopUpOption]:
     truth = truth or at("0.76", HELD)
     about = pool_facts(truth, pool_policy(max_add=max_add), refused=dict(refused or {}))
     usd = truth.prices if prices is None else prices
-    purse = Purse(pool_account(about, wallet=wallet, prices=usd, **of_account))
-    yard = Yardstick(loan=about.loan, prices=usd)
-    return {offer.held.coin: offer for offer in offers(about, yard, NEED, purse, emergency=emergency)}
+    budget = FundsBudget(pool_account(about, wallet=wallet, prices=usd, **of_account))
+    model = LtvModel(loan=about.loan, prices=usd)
+    return {
+        option.held.coin: option for option in top_up_options(about, model, NEED, budget, emergency=emergency)
+    }
 
 
 def test_every_preferred_coin_is_offered_in_the_operators_order() -> None:
@@ -76,9 +78,9 @@ def test_every_preferred_coin_is_offered_in_the_operators_order() -> None:
     ],
 )
 def test_what_holds_a_coin_back_is_named(changes: dict[str, Any], amount: str, held_back: str) -> None:
-    offer = offered(**changes)["USDT"]
-    assert offer.amount == D(amount)
-    assert offer.held_back == (held_back,)
+    option = offered(**changes)["USDT"]
+    assert option.amount == D(amount)
+    assert option.held_back == (held_back,)
 
 
 def test_in_an_emergency_reserve_and_daily_cap_hold_nothing_back() -> None:
@@ -88,8 +90,8 @@ def test_in_an_emergency_reserve_and_daily_cap_hold_nothing_back() -> None:
 
 
 def test_a_cap_on_one_adjustment_does_not_shorten_the_reach_of_an_episode() -> None:
-    offer = offered({"USDT": "20000"}, max_add={"USDT": "7000"})["USDT"]
-    assert (offer.gain, offer.reach) == (D(6300), NEED)
+    option = offered({"USDT": "20000"}, max_add={"USDT": "7000"})["USDT"]
+    assert (option.gain, option.reach) == (D(6300), NEED)
     assert offered({"USDT": "8000"})["USDT"].reach == D(7200)
 
 
@@ -118,17 +120,17 @@ def test_a_coin_without_price_or_terms_is_named_and_the_others_are_offered() -> 
 def test_only_so_many_coins_are_offered_as_count() -> None:
     """Beyond its last tier a coin counts for nothing: what is there is not thrown after it."""
     steps = {"USDT": [("0.9", "0", "6000")]}
-    offer = offered({"USDT": "50000"}, at("0.76", {"BTC": "1", "USDT": "1000"}, steps=steps))["USDT"]
-    assert offer.needed == D("Infinity")
-    assert offer.amount == D(5000)
-    assert offer.held_back == ("what counts as collateral leaves 5000 USDT",)
-    assert (offer.is_enough, offer.takes_more, offer.reach) == (False, False, D(4500))
+    option = offered({"USDT": "50000"}, at("0.76", {"BTC": "1", "USDT": "1000"}, steps=steps))["USDT"]
+    assert option.needed == D("Infinity")
+    assert option.amount == D(5000)
+    assert option.held_back == ("what counts as collateral leaves 5000 USDT",)
+    assert (option.is_enough, option.takes_more, option.reach) == (False, False, D(4500))
 
 
 def test_a_full_coin_offers_nothing() -> None:
     steps = {"USDT": [("0.9", "0", "6000")]}
-    offer = offered({"USDT": "50000"}, at("0.76", {"BTC": "1", "USDT": "6000"}, steps=steps))["USDT"]
-    assert (offer.amount, offer.gain, offer.reach) == (0, 0, 0)
+    option = offered({"USDT": "50000"}, at("0.76", {"BTC": "1", "USDT": "6000"}, steps=steps))["USDT"]
+    assert (option.amount, option.gain, option.reach) == (0, 0, 0)
 
 
 def test_what_is_lacking_is_named_in_a_coin_that_would_help() -> None:

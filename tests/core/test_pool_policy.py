@@ -33,7 +33,13 @@ from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Additions, Direction, RowStatus
 from ltv_guard.core.reconcile.freshness import Freshness, implied_ltvs, judge
-from ltv_guard.core.reconcile.settlement import Evidence, Patience, Watch, settle, unexplained_change
+from ltv_guard.core.reconcile.settlement import (
+    Evidence,
+    InFlightWatch,
+    SettlementTimeouts,
+    settle,
+    unexplained_change,
+)
 
 HELD = {"BTC": "1", "ETH": "10"}
 RICH = {"USDT": "1000000", "USDC": "1000000", "BTC": "50", "ETH": "1000"}
@@ -42,11 +48,11 @@ STEEP = [("0.9", "0", "50000"), ("0.7", "50000", "60000"), ("0.5", "60000", None
 COARSE = [("0.9", "0", "11"), ("0.7", "11", "13"), ("0.5", "13", None)]  # in coins
 
 
-def after(truth: Truth, decision: Decision, *, marked: bool = False) -> Decimal:
+def after(truth: Truth, decision: Decision, *, with_fingerprint: bool = False) -> Decimal:
     """The true LTV once the decision is carried out, its amount with the largest mark or without."""
     assert decision.coin is not None
     sign = 1 if decision.direction is Direction.ADD else -1
-    amount = decision.ceiling if marked else decision.amount
+    amount = decision.ceiling if with_fingerprint else decision.amount
     return truth.plus(decision.coin, sign * amount).ltv
 
 
@@ -59,8 +65,8 @@ def test_an_unhindered_add_leaves_the_pool_just_below_its_target(coin: str, ltv:
     truth = at(ltv, HELD)
     decision = decide_pool(truth, RICH, pool_policy([coin]))
     assert (decision.direction, decision.coin, decision.missing) == (Direction.ADD, coin, 0)
-    for marked in (False, True):
-        assert TARGET - WITHIN <= after(truth, decision, marked=marked) <= TARGET
+    for with_fingerprint in (False, True):
+        assert TARGET - WITHIN <= after(truth, decision, with_fingerprint=with_fingerprint) <= TARGET
 
 
 @pytest.mark.parametrize(
@@ -82,8 +88,8 @@ def test_an_add_that_crosses_tiers_leaves_the_pool_just_below_its_target(
     truth = at("0.79", held, unit=unit, steps=dict.fromkeys(PREFERENCE, steps))
     decision = decide_pool(truth, RICH, pool_policy([coin]))
     assert decision.direction is Direction.ADD
-    for marked in (False, True):
-        assert TARGET - WITHIN <= after(truth, decision, marked=marked) <= TARGET
+    for with_fingerprint in (False, True):
+        assert TARGET - WITHIN <= after(truth, decision, with_fingerprint=with_fingerprint) <= TARGET
 
 
 AMOUNTS = st.decimals(D("0.05"), D(30), places=6)
@@ -300,7 +306,9 @@ def settled(status: RowStatus) -> Intent:
     sent = replace(pool_intent(before.shown(), "USDT", "1000"), state=State.ACCEPTED)
     row = pool_row(before.shown(), before.plus("USDT", D(1000)).shown(), sent, status=status)
     evidence = Evidence(history=history(row, began=moment(SENT + 500)), loan=before.shown(), claimed=())
-    return settle(sent, Watch(since=moment(SENT)), evidence, Patience(), moment(SENT + 600)).intent
+    return settle(
+        sent, InFlightWatch(since=moment(SENT)), evidence, SettlementTimeouts(), moment(SENT + 600)
+    ).intent
 
 
 def test_the_status_in_the_history_says_how_an_accepted_adjustment_stands() -> None:
@@ -344,7 +352,7 @@ def test_a_release_never_brings_the_pool_above_its_target(
     )
     decision = decide_pool(truth, {})
     if decision.acts:
-        assert after(truth, decision, marked=True) <= D("0.55")
+        assert after(truth, decision, with_fingerprint=True) <= D("0.55")
 
 
 def test_dust_of_the_last_choice_does_not_keep_the_others_from_being_released() -> None:

@@ -31,9 +31,9 @@ from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, HistoryRow, Loan, Moment, RowStatus
 from ltv_guard.core.reconcile.settlement import (
     Evidence,
-    Patience,
+    InFlightWatch,
+    SettlementTimeouts,
     Verdict,
-    Watch,
     coins_are_in,
     is_told_apart,
     rows_since,
@@ -42,9 +42,9 @@ from ltv_guard.core.reconcile.settlement import (
     window_is_over,
 )
 
-PATIENCE = Patience(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"
-WATCHED = Watch(since=moment(SENT))
+WATCHED = InFlightWatch(since=moment(SENT))
 LONG_LAG = 4 * LAG
 
 
@@ -56,7 +56,7 @@ def look(
     gone: bool = False,
     claimed: tuple[str, ...] = (),
     siblings: tuple[Decimal, ...] = (),
-    watch: Watch = WATCHED,
+    watch: InFlightWatch = WATCHED,
 ) -> Verdict:
     """One tick: a history that began at `at`, and a loan that holds 1 BTC unless told otherwise."""
     began = at if isinstance(at, Moment) else moment(at)
@@ -159,7 +159,7 @@ def test_a_row_that_was_there_before_the_plan_is_not_its_own() -> None:
     ],
 )
 def test_the_window_is_over_when_both_clocks_say_so(exchange_ms: int, monotonic_ms: int, over: bool) -> None:  # noqa: FBT001
-    watch = Watch(since=moment(SENT, 777))
+    watch = InFlightWatch(since=moment(SENT, 777))
     at = moment(SENT + exchange_ms, 777 + monotonic_ms)
     assert window_is_over(intent(), watch, at, PATIENCE) is over
 
@@ -170,7 +170,7 @@ def test_a_window_that_was_never_opened_is_never_over() -> None:
 
 
 def test_after_a_restart_the_monotonic_window_begins_anew() -> None:
-    restarted = Watch(since=moment(SENT + 60_000, 0))
+    restarted = InFlightWatch(since=moment(SENT + 60_000, 0))
     at = moment(SENT + 60_000 + WINDOW, WINDOW)
     assert not window_is_over(intent(), restarted, at, PATIENCE)
 
@@ -407,7 +407,7 @@ def test_an_intent_is_never_given_up_before_both_clocks_and_two_reads_say_so(
     path: list[tuple[int, int, list[HistoryRow], Decimal]],
     direction: Direction,
 ) -> None:
-    current, watch = intent(direction=direction), Watch(since=moment(SENT, 0))
+    current, watch = intent(direction=direction), InFlightWatch(since=moment(SENT, 0))
     exchange_ms, monotonic_ms = SENT, 0
     over_at: list[Moment] = []
     for exchange_step, monotonic_step, rows, held in path:

@@ -10,41 +10,41 @@ from core_pools import PRICES, TARGET, D, Truth, at
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.amounts.rounding import to_add, to_release
 
 SOLID = [("0.9", "0", "50000"), ("0.8", "50000", "200000"), ("0.5", "200000", None)]
 HELD = {"BTC": "1", "USDT": "1000"}
 
 
-def yard(truth: Truth) -> Yardstick:
-    return Yardstick(loan=truth.shown(), prices=truth.prices)
+def model(truth: Truth) -> LtvModel:
+    return LtvModel(loan=truth.shown(), prices=truth.prices)
 
 
 def test_an_order_is_measured_in_its_coin_and_needs_no_price() -> None:
     order = loan("0.80", held="2")
-    measure = Yardstick(loan=order)
+    measure = LtvModel(loan=order)
     held = order.collateral[0]
     assert not measure.is_blind
     assert measure.to_gain(held, measure.missing(TARGET)) == to_add(held, order.ltv, TARGET)
     low = loan("0.30", held="2")
-    spare = Yardstick(loan=low).spare(D("0.55"))
-    assert Yardstick(loan=low).to_lose(low.collateral[0], spare) == to_release(
+    spare = LtvModel(loan=low).spare(D("0.55"))
+    assert LtvModel(loan=low).to_lose(low.collateral[0], spare) == to_release(
         low.collateral[0], low.ltv, D("0.55")
     )
 
 
 def test_a_pool_is_blind_without_prices() -> None:
     shown = at("0.70", HELD).shown()
-    assert Yardstick(loan=shown).is_blind
-    assert not Yardstick(loan=shown, prices={}).is_blind
+    assert LtvModel(loan=shown).is_blind
+    assert not LtvModel(loan=shown, prices={}).is_blind
 
 
 @pytest.mark.parametrize("coin", ["BTC", "ETH", "USDT"])
 @pytest.mark.parametrize("unit", ["usd", "coins"])
 def test_what_is_missing_brings_the_pool_to_its_target_and_hardly_below(coin: str, unit: str) -> None:
     truth = at("0.80", HELD, steps={"BTC": SOLID, "ETH": SOLID}, unit=unit)
-    measure = yard(truth)
+    measure = model(truth)
     coins = measure.to_gain(truth.shown().collateral_in(coin), measure.missing(TARGET))  # type: ignore[arg-type]
     after = truth.plus(coin, coins).ltv
     assert after <= TARGET
@@ -55,7 +55,7 @@ def test_what_is_missing_brings_the_pool_to_its_target_and_hardly_below(coin: st
 @pytest.mark.parametrize("coin", ["BTC", "USDT"])
 def test_what_is_spare_brings_the_pool_up_to_its_target_and_hardly_below(coin: str) -> None:
     truth = at("0.50", {"BTC": "1", "USDT": "20000"}, steps={"BTC": SOLID})
-    measure = yard(truth)
+    measure = model(truth)
     coins = measure.to_lose(truth.shown().collateral_in(coin), measure.spare(D("0.55")))  # type: ignore[arg-type]
     after = truth.plus(coin, -coins).ltv
     assert D("0.55") - D("0.00001") < after <= D("0.55")
@@ -65,7 +65,7 @@ def test_what_is_spare_brings_the_pool_up_to_its_target_and_hardly_below(coin: s
 def test_the_cents_that_are_added_for_rounding_are_little_to_small_pools(usd: str) -> None:
     """Its totals are quoted in cents: what that may hide is added. Ten USD are the least that this serves."""
     truth = at("0.80", {"USDT": usd})
-    measure = yard(truth)
+    measure = model(truth)
     coins = measure.to_gain(truth.shown().collateral_in("USDT"), measure.missing(TARGET))  # type: ignore[arg-type]
     assert TARGET - D("0.002") <= truth.plus("USDT", coins).ltv <= TARGET
 
@@ -77,7 +77,7 @@ def test_the_cents_that_are_added_for_rounding_are_little_to_small_pools(usd: st
 )
 def test_what_is_missing_is_enough_whatever_rounding_hides(usdt: Decimal, btc: Decimal, ltv: Decimal) -> None:
     truth = at(str(ltv), {"USDT": str(usdt), "BTC": str(btc)}, steps={"BTC": SOLID})
-    measure = yard(truth)
+    measure = model(truth)
     for coin in ("USDT", "BTC", "ETH"):
         held = truth.shown().collateral_in(coin)
         assert held is not None
@@ -87,7 +87,7 @@ def test_what_is_missing_is_enough_whatever_rounding_hides(usdt: Decimal, btc: D
 @given(st.decimals(D("0.05"), D("0.54"), places=6), st.sampled_from(["usd", "coins"]))
 def test_a_release_never_goes_beyond_its_target(ltv: Decimal, unit: str) -> None:
     truth = at(str(ltv), {"BTC": "3", "USDT": "30000"}, steps={"BTC": SOLID}, unit=unit)
-    measure = yard(truth)
+    measure = model(truth)
     for coin in ("BTC", "USDT"):
         held = truth.shown().collateral_in(coin)
         assert held is not None
@@ -98,7 +98,7 @@ def test_a_release_never_goes_beyond_its_target(ltv: Decimal, unit: str) -> None
 
 def test_room_above_a_floor_is_what_can_be_added_without_falling_below_it() -> None:
     truth = at("0.82", HELD)
-    measure = yard(truth)
+    measure = model(truth)
     held = truth.shown().collateral_in("BTC")
     assert held is not None
     assert truth.plus("BTC", measure.at_most(held, measure.room_above(D("0.40")))).ltv > D("0.40")
@@ -106,7 +106,7 @@ def test_room_above_a_floor_is_what_can_be_added_without_falling_below_it() -> N
 
 def test_a_loan_with_a_change_is_as_the_exchange_will_show_it() -> None:
     truth = at("0.70", {"BTC": "1.5", "USDT": "1000"}, steps={"BTC": SOLID})
-    changed, shown = yard(truth).with_change("BTC", D("-0.6")), truth.plus("BTC", D("-0.6")).shown()
+    changed, shown = model(truth).with_change("BTC", D("-0.6")), truth.plus("BTC", D("-0.6")).shown()
     assert changed.ltv.quantize(D("0.0001")) == shown.ltv.quantize(D("0.0001"))
     assert changed.totals is not None
     assert shown.totals is not None
@@ -120,7 +120,7 @@ def test_a_coin_without_a_price_can_do_nothing_and_harms_no_other(price: Decimal
     prices = {coin: usd for coin, usd in PRICES.items() if coin != "ETH"} | (
         {} if price is None else {"ETH": price}
     )
-    measure = Yardstick(loan=truth.shown(), prices=prices)
+    measure = LtvModel(loan=truth.shown(), prices=prices)
     eth, btc = truth.shown().collateral_in("ETH"), truth.shown().collateral_in("BTC")
     assert eth is not None
     assert btc is not None

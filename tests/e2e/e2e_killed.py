@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ltv_guard.adapters.bybit.write_endpoint import Desk
+from ltv_guard.adapters.bybit.write_endpoint import WriteEndpoint
 from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.cli.main import main
 
@@ -41,7 +41,7 @@ def arm(when: str, step: str) -> None:
     name, _, state = step.partition(":")
     if name not in {*JOURNALLED, "record", "send"} or when not in {"before", "after"}:
         raise SystemExit(f"no such step: {when} {step}")
-    for owner in (Desk,) if name == "send" else (SqlJournal,):
+    for owner in (WriteEndpoint,) if name == "send" else (SqlJournal,):
         setattr(owner, name, deadly(getattr(owner, name), when, state or None))
 
 

@@ -39,7 +39,7 @@ from ltv_guard.core.model.policy import (
 )
 from ltv_guard.core.model.tiers import Tier
 from ltv_guard.core.ports import Identity, SignedAdjustment
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import GuardOptions
 
@@ -276,7 +276,7 @@ def a_guard(
             live=live,
             continuous=continuous,
             poll_interval_ms=15_000,
-            patience=Patience(processing_margin_ms=MARGIN_MS, history_lag_ms=5_000),
+            timeouts=SettlementTimeouts(processing_margin_ms=MARGIN_MS, history_lag_ms=5_000),
         ),
         account=ModelAccount(world),
         products=[ModelLoans(world, product) for product in products],

@@ -18,12 +18,12 @@ from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanBook, LoanKey
 from ltv_guard.core.model.policy import LoanPolicy, Match, Rulebook
 from ltv_guard.core.ports import Identity
 from ltv_guard.guard.cycle import Guard
-from ltv_guard.guard.key_access import LOOK_AGAIN_MS, Standing
-from ltv_guard.guard.loan_watch import Conditions
+from ltv_guard.guard.key_access import LOOK_AGAIN_MS, KeyAccess
+from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 Event = MutableMapping[str, Any]
 
@@ -38,7 +38,7 @@ def events() -> Iterator[list[Event]]:
 
 
 @dataclass
-class Watch:
+class InFlightWatch:
     """A guard's eyes without the guard: it is shown loans at a time of ours, from `START_MS` on."""
 
     policy: LoanPolicy = TWO
@@ -47,10 +47,10 @@ class Watch:
     memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
-        self.notices = Notices(lambda: self.at_ms)
-        self.report = Reporter("main", 3, self.notices, self.memory)
-        self.conditions = Conditions(
-            Rulebook(default=self.policy, overrides=self.overrides), self.memory, self.notices
+        self.alerts = AlertRepeater(lambda: self.at_ms)
+        self.report = Reporter("main", 3, self.alerts, self.memory)
+        self.conditions = LoanWatch(
+            Rulebook(default=self.policy, overrides=self.overrides), self.memory, self.alerts
         )
 
     @property
@@ -99,7 +99,7 @@ def heard(events: list[Event], name: str) -> list[Event]:
 
 
 def test_an_end_is_told_once_at_each_distance(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     for hour in range(10 * 24):
         watch.sees(order(ends=10 * DAY), at=hour * HOUR)
     told = heard(events, "maturity_near")
@@ -108,7 +108,7 @@ def test_an_end_is_told_once_at_each_distance(events: list[Event]) -> None:
 
 
 def test_what_is_told_of_an_end_is_complete(events: list[Event]) -> None:
-    Watch().sees(order(ends=DAY - 500), at=0)
+    InFlightWatch().sees(order(ends=DAY - 500), at=0)
     (told,) = heard(events, "maturity_near")
     assert told.pop("what_follows").startswith("repay it in the exchange's app: ")
     assert told == {
@@ -124,30 +124,30 @@ def test_what_is_told_of_an_end_is_complete(events: list[Event]) -> None:
 
 def test_a_start_within_a_window_tells_the_nearest_notice_and_no_passed_one(events: list[Event]) -> None:
     for _ in range(2):  # the second is a restart
-        Watch().sees(order(ends=HOUR), at=0)
+        InFlightWatch().sees(order(ends=HOUR), at=0)
     assert [event["seconds_left"] for event in heard(events, "maturity_near")] == [3600, 3600]
 
 
 def test_a_small_amount_is_told_in_plain_notation(events: list[Event]) -> None:
-    Watch().sees(order(ends=HOUR, debts=(Debt(coin="BTC", amount=Decimal("1E-8")),)), at=0)
+    InFlightWatch().sees(order(ends=HOUR, debts=(Debt(coin="BTC", amount=Decimal("1E-8")),)), at=0)
     assert heard(events, "maturity_near")[0]["owed"] == {"BTC": "0.00000001"}
 
 
 @pytest.mark.parametrize("loan", [order(), pool()], ids=["a flexible order", "a pool"])
 def test_a_loan_without_an_end_is_not_told_of(loan: Loan, events: list[Event]) -> None:
-    Watch().sees(loan, product=loan.key.product)
+    InFlightWatch().sees(loan, product=loan.key.product)
     assert events == []
 
 
 def test_a_loan_that_is_not_protected_is_told_of_too(events: list[Event]) -> None:
-    watch = Watch(overrides=((Match(order_id="1"), replace(TWO, protect=False)),))
+    watch = InFlightWatch(overrides=((Match(order_id="1"), replace(TWO, protect=False)),))
     watch.sees(order(ends=HOUR))
     watch.sees(order(ends=-HOUR))
     assert [event["event"] for event in events] == ["maturity_near", "loan_overdue"]
 
 
 def test_an_override_has_distances_of_its_own(events: list[Event]) -> None:
-    watch = Watch(overrides=((Match(order_id="2"), LoanPolicy(maturity_notice_ms=(HOUR,))),))
+    watch = InFlightWatch(overrides=((Match(order_id="2"), LoanPolicy(maturity_notice_ms=(HOUR,))),))
     watch.sees(order(1, ends=2 * HOUR), order(2, ends=2 * HOUR), at=0)
     assert [event["loan_id"] for event in heard(events, "maturity_near")] == ["1"]
     watch.sees(order(1, ends=2 * HOUR), order(2, ends=2 * HOUR), at=HOUR)
@@ -155,19 +155,19 @@ def test_an_override_has_distances_of_its_own(events: list[Event]) -> None:
 
 
 def test_a_loan_that_one_read_lacks_is_not_told_of_anew(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     for loans in [(order(ends=HOUR),), (), (order(ends=HOUR),), (order(ends=HOUR),)]:
         watch.sees(*loans)
     assert len(heard(events, "maturity_near")) == 1
 
 
 def test_a_loan_that_is_gone_is_forgotten(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     for loans in [(order(1, ends=HOUR), order(2, ends=-HOUR)), (), ()]:
         watch.sees(*loans)
     assert len(heard(events, "loan_gone")) == 2
     assert not watch.conditions._told
-    assert not watch.notices.ended(("overdue", key_of(2)))
+    assert not watch.alerts.ended(("overdue", key_of(2)))
     before = len(events)
     watch.sees(at=3 * HOUR)
     assert len(events) == before
@@ -177,7 +177,7 @@ def test_a_loan_that_is_gone_is_forgotten(events: list[Event]) -> None:
 
 
 def test_an_overdue_loan_is_critical_and_repeated_with_growing_pauses(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     minutes = []
     for minute in range(95):
         before = len(heard(events, "loan_overdue"))
@@ -188,7 +188,7 @@ def test_an_overdue_loan_is_critical_and_repeated_with_growing_pauses(events: li
 
 
 def test_what_is_told_of_an_overdue_loan_is_complete(events: list[Event]) -> None:
-    Watch().sees(order(ends=0), at=HOUR)
+    InFlightWatch().sees(order(ends=0), at=HOUR)
     (told,) = heard(events, "loan_overdue")
     sentence = told.pop("what_follows")
     for part in ("three times the interest", "48 h", "no collateral saves it", "only repaying does"):
@@ -205,7 +205,7 @@ def test_what_is_told_of_an_overdue_loan_is_complete(events: list[Event]) -> Non
 
 
 def test_an_overdue_loan_is_told_of_without_any_distance(events: list[Event]) -> None:
-    watch = Watch(policy=LoanPolicy(maturity_notice_ms=()))
+    watch = InFlightWatch(policy=LoanPolicy(maturity_notice_ms=()))
     watch.sees(order(ends=HOUR), at=0)
     assert events == []
     watch.sees(order(ends=HOUR), at=HOUR)
@@ -213,7 +213,7 @@ def test_an_overdue_loan_is_told_of_without_any_distance(events: list[Event]) ->
 
 
 def test_an_overdue_loan_that_is_extended_is_overdue_no_longer(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     watch.sees(order(ends=0), at=HOUR)
     watch.sees(order(ends=2 * DAY), at=2 * HOUR)
     watch.sees(order(ends=2 * DAY), at=3 * HOUR)
@@ -221,7 +221,7 @@ def test_an_overdue_loan_that_is_extended_is_overdue_no_longer(events: list[Even
 
 
 def test_a_clock_that_is_set_back_across_the_end_tells_nothing_anew(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     for at in (HOUR - 500, HOUR, HOUR - 500, HOUR):
         watch.sees(order(ends=HOUR), at=at)
     assert [event["event"] for event in events] == ["maturity_near", "loan_overdue"]
@@ -233,7 +233,7 @@ def test_a_clock_that_is_set_back_across_the_end_tells_nothing_anew(events: list
 def test_an_overdue_loan_that_vanishes_after_two_days_was_liquidated(
     hours: int, event: str, events: list[Event]
 ) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     watch.sees(order(ends=0), at=HOUR)
     for _ in range(2):
         watch.sees(at=hours * HOUR)
@@ -247,7 +247,7 @@ def test_an_overdue_loan_that_vanishes_after_two_days_was_liquidated(
 
 
 def test_a_change_of_terms_is_told_once_for_all_orders_of_a_coin(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     watch.sees(order(1), order(2), order(3, coin="ETH"))
     for _ in range(3):
         watch.sees(order(1, call="0.80"), order(2, call="0.80"), order(3, coin="ETH"))
@@ -267,7 +267,7 @@ def test_a_change_of_terms_is_told_once_for_all_orders_of_a_coin(events: list[Ev
 
 
 def test_every_change_of_terms_is_told(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     for loan in (
         order(call="0.87"),
         order(call="0.80"),
@@ -288,14 +288,14 @@ def test_every_change_of_terms_is_told(events: list[Event]) -> None:
 
 
 def test_the_same_terms_written_otherwise_are_no_change(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     watch.sees(order(call="0.80"))
     watch.sees(order(call="0.8"))
     assert events == []
 
 
 def test_a_pools_terms_are_its_own(events: list[Event]) -> None:
-    watch = Watch()
+    watch = InFlightWatch()
     watch.sees(order())
     watch.sees(pool("0.85"), product=Product.CRYPTO_LOAN)
     assert events == []
@@ -390,7 +390,7 @@ class Key:
 
 
 async def test_the_key_is_asked_again_each_hour_and_a_failure_costs_nothing() -> None:
-    watch, key, levels = Watch(), Key(), list[str]()
+    watch, key, levels = InFlightWatch(), Key(), list[str]()
 
     async def claim(identity: Identity) -> None:
         levels.append(identity.vip_level)
@@ -400,22 +400,22 @@ async def test_the_key_is_asked_again_each_hour_and_a_failure_costs_nothing() ->
             return watch.now
 
     options = GuardOptions(account="main", environment="testnet")
-    standing = Standing(options, key, Clock(), watch.report, claim)  # type: ignore[arg-type]
-    assert await standing.know() is not None
+    key_access = KeyAccess(options, key, Clock(), watch.report, claim)  # type: ignore[arg-type]
+    assert await key_access.know() is not None
     key.level = "VIP1"
     for _ in range(3):
-        await standing.look_again()
+        await key_access.look_again()
     assert levels == ["VIP0"]
     watch.at_ms += LOOK_AGAIN_MS
     for _ in range(3):
-        await standing.look_again()
+        await key_access.look_again()
     assert (levels, key.asked) == (["VIP0", "VIP1"], 2)
     for failure in (ExchangeUnavailable("down"), NeedsHuman("10003")):
         key.fails = failure
         watch.at_ms += LOOK_AGAIN_MS
-        await standing.look_again()
+        await key_access.look_again()
     assert (len(levels), key.asked) == (2, 4)
-    assert not standing.is_lost
+    assert not key_access.is_lost
 
 
 async def test_the_key_is_not_asked_while_something_is_under_way() -> None:
@@ -428,7 +428,7 @@ async def test_the_key_is_not_asked_while_something_is_under_way() -> None:
     async def look_again() -> None:
         asked.append(world.monotonic_ms)
 
-    guard._standing.look_again = look_again  # type: ignore[method-assign]
+    guard._key_access.look_again = look_again  # type: ignore[method-assign]
     world.history_down = True
     for _ in range(3):
         world.advance(2_000)

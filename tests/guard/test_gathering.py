@@ -24,11 +24,11 @@ from ltv_guard.core.model.loans import (
 )
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.facts import Gatherer
+from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.memory import Memory
-from ltv_guard.guard.snapshot import GuardOptions, Sight
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 ONE = key_of(1)
 FIRST, RESCUE = Decimal("0.06953211"), Decimal("0.09945102")
@@ -94,10 +94,10 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
         margin_call_ltv=Decimal("0.87"),
         liquidation_ltv=Decimal("0.95"),
     )
-    sight = Sight(
+    snapshot = Snapshot(
         books={Product.LEGACY: LoanBook(product=Product.LEGACY, loans=(loan,), began=now)},
         prices={"BTC": Decimal(50_000), "USDT": Decimal(1)},
     )
     options = GuardOptions(account="main", environment="testnet")
-    gatherer = Gatherer(options, Rulebook(), memory, LastKnown(), Defects(Notices(lambda: 0)))
-    assert gatherer.freshness(loan, sight, now).fresh is fresh
+    fact_builder = FactBuilder(options, Rulebook(), memory, LastKnown(), Defects(AlertRepeater(lambda: 0)))
+    assert fact_builder.freshness(loan, snapshot, now).fresh is fresh

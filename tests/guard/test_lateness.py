@@ -11,10 +11,10 @@ from ways import ADD, ONE, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.lag import GAP_MS, KEPT_MS, MOST_MS, Lateness
 
-ASSUMED = Patience(processing_margin_ms=2_000, history_lag_ms=5_000)
+ASSUMED = SettlementTimeouts(processing_margin_ms=2_000, history_lag_ms=5_000)
 LANDED = 1_000_000
 
 
@@ -47,7 +47,7 @@ def test_margins_are_a_quarter_wider_than_the_widest_lag_and_never_narrower_than
     lag: int, used: int
 ) -> None:
     found = measured(lag - 500, shown_ms=lag) if lag else Lateness()
-    assert found.patience(ASSUMED).history_lag_ms == used
+    assert found.timeouts(ASSUMED).history_lag_ms == used
 
 
 def test_an_old_read_later_on_is_no_lag_and_a_lag_of_yesterday_is_forgotten() -> None:

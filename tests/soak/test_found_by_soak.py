@@ -7,16 +7,16 @@ from decimal import Decimal
 from ltv_guard.adapters.journal import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.core.reconcile.settlement import Patience
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.memory import Memory
-from ltv_guard.guard.reconciler import Settler
+from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.sender import Sender
-from ltv_guard.log.alert_repeater import Notices
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 OWNER = Owner("testnet", "1")
 
 
-class Standing:
+class KeyAccess:
     """A clock that shows one moment."""
 
     def now(self) -> Moment:
@@ -48,7 +48,7 @@ def an_add(intent_id: str, amount: str, *, rescue_of: str | None = None) -> Inte
 
 
 async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -> None:
-    journal, clock = MemoryJournal(), Standing()
+    journal, clock = MemoryJournal(), KeyAccess()
     first = an_add("first", "0.1")
     sent = first.to(State.SENT, 2, signed_at_ms=2, recv_window_ms=1000)
     await journal.plan(first)
@@ -56,8 +56,8 @@ async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -
     await journal.record(sent, sent.to(State.UNKNOWN, 3))
     await journal.plan(an_add("killed", "0.2", rescue_of="first"))
     sender = Sender(journal, clock, max_age_ms=1000, stopping=lambda: False)
-    settler = Settler(journal, clock, Memory(), Notices(lambda: 0), sender, Patience())
+    reconciler = Reconciler(journal, clock, Memory(), AlertRepeater(lambda: 0), sender, SettlementTimeouts())
 
-    await settler.take_over(await journal.open_intents(OWNER))
+    await reconciler.take_over(await journal.open_intents(OWNER))
 
     await journal.plan(an_add("again", "0.3", rescue_of="first"))

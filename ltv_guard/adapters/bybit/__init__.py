@@ -5,7 +5,7 @@ from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
 from ltv_guard.adapters.bybit.legacy import LegacyLoans
-from ltv_guard.adapters.bybit.limits import AddressLimit, Limits
+from ltv_guard.adapters.bybit.limits import AddressLimit, RequestLimits
 from ltv_guard.adapters.bybit.pool import PoolLoans
 from ltv_guard.adapters.bybit.repayments import repayments
 from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, RsaSigner, Signer
@@ -20,9 +20,9 @@ __all__ = [
     "ExchangeClock",
     "HmacSigner",
     "LegacyLoans",
-    "Limits",
     "Measurement",
     "PoolLoans",
+    "RequestLimits",
     "RsaSigner",
     "Signer",
     "repayments",

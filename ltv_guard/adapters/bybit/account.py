@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import (
-    Nonsense,
+    MalformedPayload,
     Row,
     amount,
     as_row,
@@ -62,7 +62,7 @@ class BybitAccount:
         reading = Reading(KEY)
         try:
             identity = parse_identity(result, reading, now_ms=self._client.clock.now().exchange_ms)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{KEY}: the answer makes no sense: {exc}") from exc
         self._client.oddities.note(KEY, reading.found)
         return identity
@@ -89,7 +89,7 @@ class BybitAccount:
             result = await self._client.get(WALLET, {"accountType": wallet, "coin": ",".join(batch)})
             try:
                 found |= parse_wallet(result, batch, reading, may_owe=may_owe)
-            except Nonsense as exc:
+            except MalformedPayload as exc:
                 raise ExchangeUnavailable(f"{WALLET}: the answer makes no sense: {exc}") from exc
         self._client.oddities.note(reading.endpoint, reading.found)
         if wanted and not found:
@@ -109,7 +109,7 @@ class BybitAccount:
                 reading = Reading(TICKERS)
                 try:
                     self._prices = parse_prices(result, reading)
-                except Nonsense as exc:
+                except MalformedPayload as exc:
                     raise ExchangeUnavailable(f"{TICKERS}: the answer makes no sense: {exc}") from exc
                 self._client.oddities.note(TICKERS, reading.found)
                 self._priced_at_ms = now_ms
@@ -121,7 +121,7 @@ class BybitAccount:
 
 
 def parse_identity(result: Row, reading: Reading | None = None, *, now_ms: int | None = None) -> Identity:
-    """Whose key it is must be there. Raises Nonsense."""
+    """Whose key it is must be there. Raises MalformedPayload."""
     reading = reading or Reading("key")
     user_id = identity(result, "userID")
     permissions = _permissions(result, reading)
@@ -156,7 +156,7 @@ def _permissions(result: Row, reading: Reading) -> Row | None:
 def _is_read_only(result: Row, reading: Reading) -> bool:
     try:
         return whole(result, "readOnly") != 0
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         reading.passes_over("readOnly", exc, TAKEN_TO_BE_ALLOWED)
         return False
 
@@ -193,7 +193,7 @@ def _ends_at_ms(result: Row, now_ms: int | None) -> int | None:
 def parse_wallet(
     result: Row, coins: Collection[str], reading: Reading | None = None, *, may_owe: bool = False
 ) -> dict[str, Decimal]:
-    """What can leave a wallet, of each of `coins` that can be read. Raises Nonsense where it is no list.
+    """What can leave a wallet, of each of `coins` that can be read. Raises MalformedPayload for no list.
 
     One that `may_owe` shows a coin that it has borrowed as less than none. A coin that is not listed is none,
     unless a row is there that may be that coin's.
@@ -206,7 +206,7 @@ def parse_wallet(
         try:
             row = as_row(item)
             name = coin(row, "coin")
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             nameless = True
             reading.passes_over(row_named(item, "coin"), exc, UNREAD)
             continue
@@ -215,7 +215,7 @@ def parse_wallet(
             continue
         try:
             leaves = _leaves(row, reading, may_owe=may_owe)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             unread.add(name)
             reading.passes_over(name, exc, UNREAD)
             continue
@@ -233,7 +233,7 @@ def _leaves(row: Row, reading: Reading, *, may_owe: bool) -> Decimal:
     free = read(row, "transferBalance")
     try:
         free = min(free, read(row, "walletBalance"))
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         reading.passes_over(str(row["coin"]), exc, "what can be transferred of it counts")
     return max(Decimal(0), free)
 
@@ -246,7 +246,7 @@ def parse_prices(result: Row, reading: Reading | None = None) -> Mapping[str, De
         try:
             row = as_row(item)
             symbol = identity(row, "symbol")
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             reading.passes_over(row_named(item, "symbol"), exc, UNPRICED)
             continue
         if not symbol.endswith(QUOTE) or len(symbol) == len(QUOTE):

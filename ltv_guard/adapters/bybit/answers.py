@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from ltv_guard.adapters.bybit.codes import MEANINGS, UNLISTED, Meaning, Outcome
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, clean, identity, json_number
+from ltv_guard.adapters.bybit.codes import MEANINGS, UNLISTED, Meaning, WriteOutcome
+from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, clean, identity, json_number
 from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     NeedsHuman,
@@ -32,11 +32,11 @@ MEND_URL = "check exchange.base_url, and what stands between this machine and th
 MEND_KEY = "check the key and its secret, exchange.environment, and whether the key still exists"
 
 
-class Passing(ExchangeUnavailable):
+class TransientError(ExchangeUnavailable):
     """A fault of the moment: the same read may succeed at once."""
 
 
-class Limited(Passing):
+class Limited(TransientError):
     """Too many requests: wait for the reset first. `whole_address`: it is not this user's endpoint alone."""
 
     def __init__(self, message: str, *, whole_address: bool = False) -> None:
@@ -44,7 +44,7 @@ class Limited(Passing):
         self.whole_address = whole_address
 
 
-class ClockRefused(Passing):
+class ClockRefused(TransientError):
     """Our timestamp was outside the window: measure the clock first."""
 
 
@@ -95,13 +95,13 @@ class Envelope:
 
 
 def open_envelope(body: bytes, *, exact: bool = False) -> Envelope:
-    """Raises Nonsense, saying what is wrong with the body. Numbers become int or Decimal, never float.
+    """Numbers become int or Decimal, never float. Raises MalformedPayload, saying what is wrong.
 
     `exact`: letters that no text can hold (a lone surrogate, broken UTF-8) spoil the whole. Without it they
     spoil the field that they stand in: one odd name must not cost the whole page.
     """
     if not body.strip():
-        raise Nonsense("the answer is empty")
+        raise MalformedPayload("the answer is empty")
     try:
         text = body.decode("utf-8-sig", errors="strict" if exact else "replace")
         # NaN is not JSON, yet some servers write it: one bad field must not cost the whole page.
@@ -111,30 +111,30 @@ def open_envelope(body: bytes, *, exact: bool = False) -> Envelope:
         if exact:
             json.dumps(payload, ensure_ascii=False, default=str).encode()
     except UnicodeError:
-        raise Nonsense("the answer holds letters that no text can hold") from None
+        raise MalformedPayload("the answer holds letters that no text can hold") from None
     except (ValueError, RecursionError, ArithmeticError):
-        raise Nonsense("the answer is not JSON") from None
+        raise MalformedPayload("the answer is not JSON") from None
     if not isinstance(payload, dict):
-        raise Nonsense("the answer is JSON, but no object")
+        raise MalformedPayload("the answer is JSON, but no object")
     code = payload.get("retCode")
     if isinstance(code, bool) or not isinstance(code, int) or code not in CODES:
-        raise Nonsense("the answer has no retCode that is a whole number of ordinary size")
+        raise MalformedPayload("the answer has no retCode that is a whole number of ordinary size")
     return Envelope(code=code, message=_clean(payload.get("retMsg")), result=payload.get("result"))
 
 
 def take_read(answer: Answer, endpoint: str) -> Row:
-    """The result of a GET. Raises ExchangeUnavailable (Passing where another try may help), NeedsHuman."""
+    """The result of a GET. Raises ExchangeUnavailable (TransientError: try again), NeedsHuman."""
     if answer.status == LIMITED:
         raise Limited(f"{endpoint}: too many requests (HTTP {answer.status})")
     if answer.status >= SERVER_ERROR:
-        raise Passing(f"{endpoint}: HTTP {answer.status}", mend=MEND_EXCHANGE)
+        raise TransientError(f"{endpoint}: HTTP {answer.status}", mend=MEND_EXCHANGE)
     try:
         envelope = open_envelope(answer.body)
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         if answer.status == UNAUTHORIZED:
             raise NeedsHuman(f"{endpoint}: {KEY_REFUSED} (HTTP {answer.status})", mend=MEND_KEY) from None
         # A proxy's 404 or a redirect will be the same in a second; a garbled 200 need not.
-        kind = Passing if answer.status == OK else ExchangeUnavailable
+        kind = TransientError if answer.status == OK else ExchangeUnavailable
         mend = "" if answer.status == OK else MEND_URL
         raise kind(f"{endpoint}: {exc} (HTTP {answer.status})", mend=mend) from None
     if envelope.code != 0:
@@ -142,7 +142,7 @@ def take_read(answer: Answer, endpoint: str) -> Row:
     if answer.status != OK:
         raise ExchangeUnavailable(f"{endpoint}: HTTP {answer.status}", mend=MEND_URL)
     if not isinstance(envelope.result, dict):
-        raise Passing(f"{endpoint}: the answer has no result")
+        raise TransientError(f"{endpoint}: the answer has no result")
     return envelope.result
 
 
@@ -152,9 +152,9 @@ def _refusal_of_read(envelope: Envelope, endpoint: str) -> Exception:
         return NeedsHuman(words, code=envelope.code, mend=meaning.mend)
     if meaning.remedy is Remedy.CLOCK:
         return ClockRefused(words)
-    if meaning.outcome is Outcome.LIMITED:
+    if meaning.outcome is WriteOutcome.LIMITED:
         return Limited(words, whole_address=meaning.whole_address)
-    return Passing(words) if meaning.outcome is Outcome.UNKNOWN else ExchangeUnavailable(words)
+    return TransientError(words) if meaning.outcome is WriteOutcome.UNKNOWN else ExchangeUnavailable(words)
 
 
 def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId") -> str:
@@ -165,7 +165,7 @@ def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId") -> str
         raise WriteOutcomeUnknown(f"{endpoint}: HTTP {answer.status}")
     try:
         envelope = open_envelope(answer.body, exact=True)
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         if answer.status == UNAUTHORIZED:
             raise WriteOutcomeUnknown(
                 f"{endpoint}: {KEY_REFUSED} (HTTP {answer.status})", remedy=Remedy.HUMAN, mend=MEND_KEY
@@ -178,7 +178,7 @@ def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId") -> str
     result = envelope.result if isinstance(envelope.result, dict) else {}
     try:
         written_id = identity(result, id_field)
-    except Nonsense:
+    except MalformedPayload:
         raise WriteOutcomeUnknown(f"{endpoint}: retCode 0, but no {id_field}") from None
     if result.get("status") == "FAILED":
         raise WriteFailed(f"{endpoint}: the exchange answers that it failed", written_id=written_id)
@@ -192,9 +192,9 @@ def _may_refuse(status: int) -> bool:
 
 def _refusal_of_write(envelope: Envelope, endpoint: str) -> Exception:
     words, meaning, code = envelope.told(endpoint), envelope.meaning, envelope.code
-    if meaning.outcome is Outcome.REJECTED and meaning.remedy is not None:
+    if meaning.outcome is WriteOutcome.REJECTED and meaning.remedy is not None:
         return WriteRejected(words, code=code, remedy=meaning.remedy, mend=meaning.mend)
-    if meaning.outcome is Outcome.LIMITED:
+    if meaning.outcome is WriteOutcome.LIMITED:
         return WriteLimited(words, code=code, whole_address=meaning.whole_address)
     return WriteOutcomeUnknown(words, code=code, remedy=meaning.remedy)
 

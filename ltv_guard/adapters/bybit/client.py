@@ -23,7 +23,7 @@ from ltv_guard.adapters.bybit.answers import (
     Answer,
     ClockRefused,
     Limited,
-    Passing,
+    TransientError,
     WriteLimited,
     take_read,
     take_write,
@@ -32,8 +32,8 @@ from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
 from ltv_guard.adapters.bybit.envelope_time import apart_ms
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, whole
-from ltv_guard.adapters.bybit.limits import AddressLimit, Limits
+from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, whole
+from ltv_guard.adapters.bybit.limits import AddressLimit, RequestLimits
 from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.signing import Credentials
 from ltv_guard.adapters.bybit.transport import Transport
@@ -74,7 +74,7 @@ class BybitClient:
         *,
         clock: ExchangeClock,
         ban: Ban,
-        limits: Limits | None = None,
+        limits: RequestLimits | None = None,
         address: AddressLimit | None = None,
         recv_window_ms: int = 5000,
         request_timeout_s: float = 4.0,
@@ -83,7 +83,7 @@ class BybitClient:
         self.ban = ban
         self.oddities = Oddities()
         self._credentials = credentials
-        self._limits = limits or Limits()
+        self._limits = limits or RequestLimits()
         self._address = address or AddressLimit()
         self._recv_window_ms = recv_window_ms
         self._transport = Transport(rest_url, request_timeout_s=request_timeout_s)
@@ -113,7 +113,7 @@ class BybitClient:
     def _retrying(self) -> AsyncRetrying:
         """One for each call: tenacity's holds the state of the call that it serves."""
         return AsyncRetrying(
-            retry=retry_if_exception_type(Passing),
+            retry=retry_if_exception_type(TransientError),
             stop=stop_after_attempt(TRIES) | stop_after_delay(self._tries_within_s) | _ClockTwice(),
             wait=wait_exponential(FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S),
             sleep=self.clock.sleep,
@@ -133,7 +133,7 @@ class BybitClient:
         if budget is not None:
             budget.spend(len(answer.body))
         if judged and (why := self._why_of_another_time(answer, sent)) is not None:
-            raise Passing(f"{path}: {why}")
+            raise TransientError(f"{path}: {why}")
         return self._result(path, answer)
 
     def _why_of_another_time(self, answer: Answer, sent: Moment) -> str | None:
@@ -205,8 +205,8 @@ class BybitClient:
         answer = await self._transport.get(TIME, "", {})
         try:
             return whole(self._result(TIME, answer), "timeNano") // 1_000_000
-        except Nonsense as exc:
-            raise Passing(f"{TIME}: {exc}") from exc
+        except MalformedPayload as exc:
+            raise TransientError(f"{TIME}: {exc}") from exc
 
     async def measure_clock(self) -> Measurement:
         """Raises ExchangeUnavailable."""

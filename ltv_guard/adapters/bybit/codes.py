@@ -13,7 +13,7 @@ from enum import StrEnum
 from ltv_guard.core.model.errors import Remedy
 
 
-class Outcome(StrEnum):
+class WriteOutcome(StrEnum):
     """What a code leaves of a write."""
 
     UNKNOWN = "unknown"
@@ -28,7 +28,7 @@ class Meaning:
     `mend` is what a person does about it. `whole_address`: the limit is that of this machine's address.
     """
 
-    outcome: Outcome
+    outcome: WriteOutcome
     words: str
     remedy: Remedy | None = None
     mend: str = ""
@@ -36,15 +36,15 @@ class Meaning:
 
 
 def _unknown(words: str) -> Meaning:
-    return Meaning(Outcome.UNKNOWN, words)
+    return Meaning(WriteOutcome.UNKNOWN, words)
 
 
 def _refused(remedy: Remedy, words: str) -> Meaning:
-    return Meaning(Outcome.REJECTED, words, remedy)
+    return Meaning(WriteOutcome.REJECTED, words, remedy)
 
 
 def _human(words: str, mend: str) -> Meaning:
-    return Meaning(Outcome.REJECTED, words, Remedy.HUMAN, mend)
+    return Meaning(WriteOutcome.REJECTED, words, Remedy.HUMAN, mend)
 
 
 _DUPLICATE = _unknown("a duplicate request: an earlier one may have landed")
@@ -84,8 +84,8 @@ MEANINGS: Mapping[int, Meaning] = {
     131214: _unknown("the transferId exists: an earlier one may have landed"),
     131230: _AGAIN,
     # Too many requests: not carried out as far as known.
-    10006: Meaning(Outcome.LIMITED, "too many requests of this user"),
-    10018: Meaning(Outcome.LIMITED, "too many requests from this address", whole_address=True),
+    10006: Meaning(WriteOutcome.LIMITED, "too many requests of this user"),
+    10018: Meaning(WriteOutcome.LIMITED, "too many requests from this address", whole_address=True),
     # The clock.
     10002: _TIMESTAMP,
     -1: _TIMESTAMP,
@@ -192,4 +192,4 @@ MEANINGS: Mapping[int, Meaning] = {
     148031: _refused(Remedy.LIQUIDATION, "the loan is being liquidated"),
 }
 # If it turns out to have had no effect, it was a refusal of that coin: the next one has its turn.
-UNLISTED = Meaning(Outcome.UNKNOWN, "a code that is not known", Remedy.COIN)
+UNLISTED = Meaning(WriteOutcome.UNKNOWN, "a code that is not known", Remedy.COIN)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, T, amount, coin, identity, moment, readable
+from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, T, amount, coin, identity, moment, readable
 from ltv_guard.core.model.loans import Direction, DoubtfulRow, LoanKey
 
 
@@ -48,7 +48,7 @@ def doubtful_row(item: object, why: str, names: RowNames) -> DoubtfulRow:
 def _made(make: Callable[[Row], T], row: Row) -> T | None:
     try:
         return make(row)
-    except Nonsense:
+    except MalformedPayload:
         return None
 
 

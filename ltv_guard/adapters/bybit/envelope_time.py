@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from ltv_guard.adapters.bybit.fields import Nonsense, json_number, moment
+from ltv_guard.adapters.bybit.fields import MalformedPayload, json_number, moment
 from ltv_guard.core.model.loans import Moment
 
 APART_MS = 3000  # so far may an answer's time lie outside of the time that it took to come
@@ -44,5 +44,5 @@ def apart_ms(body: bytes, sent: Moment, came: Moment) -> int:
 def _plausible(payload: object) -> int | None:
     try:
         return moment(payload, "time") if isinstance(payload, Mapping) else None
-    except Nonsense:
+    except MalformedPayload:
         return None

@@ -1,4 +1,4 @@
-"""Fields of the exchange's JSON, read strictly: whatever is not plainly right is Nonsense. Pure."""
+"""Fields of the exchange's JSON, read strictly: whatever is not plainly right is MalformedPayload. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MOMENTS_MS = range(1_262_304_000_000, 4_102_444_800_000)  # 2010 to 2100
 LONGEST_NUMBER = 40
 
 
-class Nonsense(ValueError):
+class MalformedPayload(ValueError):
     """A payload that no healthy exchange sends; says which field, and why."""
 
 
 def field(row: Row, name: str) -> object:
     value = row.get(name)
     if value is None:
-        raise Nonsense(f"its {name} is missing")
+        raise MalformedPayload(f"its {name} is missing")
     return value
 
 
@@ -35,12 +35,12 @@ def decimal(row: Row, name: str) -> Decimal:
     """A finite number, from a string or a JSON number; never through a float."""
     value = field(row, name)
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise Nonsense(f"its {name} is no number but {shown(value)}")
+        raise MalformedPayload(f"its {name} is no number but {shown(value)}")
     if NUMBER.fullmatch(str(value)) is None:
-        raise Nonsense(f"its {name} is no number but {shown(value)}")
+        raise MalformedPayload(f"its {name} is no number but {shown(value)}")
     found = Decimal(value)
     if abs(found) >= MOST_COINS:
-        raise Nonsense(f"its {name} is absurd: {shown(value)}")
+        raise MalformedPayload(f"its {name} is absurd: {shown(value)}")
     return found
 
 
@@ -48,14 +48,14 @@ def amount(row: Row, name: str) -> Decimal:
     """A number that is not negative."""
     value = decimal(row, name)
     if value < 0:
-        raise Nonsense(f"its {name} is negative: {shown(value)}")
+        raise MalformedPayload(f"its {name} is negative: {shown(value)}")
     return value
 
 
 def whole(row: Row, name: str) -> int:
     value = decimal(row, name)
     if value != value.to_integral_value():
-        raise Nonsense(f"its {name} is no whole number but {shown(value)}")
+        raise MalformedPayload(f"its {name} is no whole number but {shown(value)}")
     return int(value)
 
 
@@ -63,7 +63,7 @@ def moment(row: Row, name: str) -> int:
     """An instant in ms since 1970, at which this exchange could have done something."""
     value = whole(row, name)
     if value not in MOMENTS_MS:
-        raise Nonsense(f"its {name} is no time that can be: {value}")
+        raise MalformedPayload(f"its {name} is no time that can be: {value}")
     return value
 
 
@@ -79,9 +79,9 @@ def coin(row: Row, name: str) -> str:
 def _matching(row: Row, name: str, pattern: re.Pattern[str]) -> str:
     value = field(row, name)
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Nonsense(f"its {name} is {shown(value)}")
+        raise MalformedPayload(f"its {name} is {shown(value)}")
     if pattern.fullmatch(str(value)) is None:
-        raise Nonsense(f"its {name} is {shown(value)}")
+        raise MalformedPayload(f"its {name} is {shown(value)}")
     return str(value)
 
 
@@ -94,13 +94,13 @@ def filled_rows(result: Row, name: str) -> list[object]:
     """A list that is never empty, so that null is none."""
     value = field(result, name)
     if not isinstance(value, list):
-        raise Nonsense(f"its {name} is no list but {shown(value)}")
+        raise MalformedPayload(f"its {name} is no list but {shown(value)}")
     return value
 
 
 def as_row(value: object) -> Row:
     if not isinstance(value, Mapping):
-        raise Nonsense(f"it is no object but {shown(value)}")
+        raise MalformedPayload(f"it is no object but {shown(value)}")
     return value
 
 
@@ -108,7 +108,7 @@ def readable(row: Row, name: str, read: Callable[[Row, str], T]) -> T | None:
     """The field, or None where it can't be read."""
     try:
         return read(row, name)
-    except Nonsense:
+    except MalformedPayload:
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.paging import pages
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
@@ -21,7 +21,7 @@ from ltv_guard.adapters.bybit.wire import (
     parse_orders,
     parse_page,
 )
-from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Moment, Product
 
@@ -49,7 +49,7 @@ ADJUSTMENTS = Endpoints(
 )
 
 
-class LegacyLoans(Desk):
+class LegacyLoans(WriteEndpoint):
     """Implements ports.LoanExchange."""
 
     product = Product.LEGACY
@@ -78,7 +78,7 @@ class LegacyLoans(Desk):
         result = await self._client.get(ORDERS, {"orderId": key.loan_id})
         try:
             rows, _ = parse_page(result)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{ORDERS}: the page makes no sense: {exc}") from exc
         # An exchange that does not know the filter would answer with others.
         return await self._book([row for row in rows if order_key(row) == key], began, {}, Reading(ORDERS))
@@ -95,7 +95,7 @@ class LegacyLoans(Desk):
         result = await self._client.get(ENDED, {"orderId": loan.key.loan_id})
         try:
             return parse_end(result, loan.key.loan_id)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{ENDED}: the answer makes no sense: {exc}") from exc
 
     async def collateral_coins(self) -> Collection[str]:
@@ -109,7 +109,7 @@ class LegacyLoans(Desk):
         result = await self._client.get(MAXIMUM, {"orderId": loan.key.loan_id})
         try:
             return parse_maximum(result)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
 
 
@@ -155,7 +155,7 @@ class _TermsCache:
         reading = Reading(TERMS)
         try:
             terms = parse_terms(result, vip_level, reading)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
         self._client.oddities.note(TERMS, reading.found)
         return terms

@@ -91,7 +91,7 @@ class AddressLimit:
             await self._sleep(left)
 
 
-class Limits:
+class RequestLimits:
     """The paces of one API user: every endpoint has its own, so that reads never starve writes."""
 
     def __init__(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.doubts import RowNames, doubtful_row
-from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.wire import parse_page
 from ltv_guard.core.model.errors import ExchangeUnavailable
@@ -47,7 +47,7 @@ async def pages(
             raise budget.too_slow() from None
         try:
             rows, cursor = parse_page(result)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{path}: the page makes no sense: {exc}") from exc
         yield rows
         if not cursor or not rows or (full_pages and len(rows) < rows_per_page):
@@ -134,7 +134,7 @@ class _Listing:
     def _read(self, item: object) -> HistoryRow | None:
         try:
             return self.parse(item)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             row = doubtful_row(item, str(exc), self.names)
             self.doubtful[row.name] = row
             return None

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.legacy import TERMS as LEGACY_TERMS
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.pool_wire import (
@@ -23,7 +23,7 @@ from ltv_guard.adapters.bybit.pool_wire import (
 )
 from ltv_guard.adapters.bybit.terms import parse_terms
 from ltv_guard.adapters.bybit.wire import parse_last_repayment, parse_maximum
-from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Product, SetAside
 
@@ -52,7 +52,7 @@ ADJUSTMENTS = Endpoints(
 )
 
 
-class PoolLoans(Desk):
+class PoolLoans(WriteEndpoint):
     """Implements ports.LoanExchange for the one loan that a pool is.
 
     `candidates` are the coins that may be added, held or not; the thresholds are the operator's, for no
@@ -101,7 +101,7 @@ class PoolLoans(Desk):
         result = await self._client.get(REPAYMENTS, {"limit": "20"})
         try:
             return parse_last_repayment(result, since_ms)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{REPAYMENTS}: the answer makes no sense: {exc}") from exc
 
     async def collateral_coins(self) -> Collection[str]:
@@ -115,7 +115,7 @@ class PoolLoans(Desk):
         result = await self._client.get(MAXIMUM, {"currency": coin})
         try:
             return parse_maximum(result)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
 
     async def _current_terms(self) -> PoolTerms:
@@ -137,7 +137,7 @@ class PoolLoans(Desk):
         reading = Reading(TERMS)
         try:
             tiers = parse_tiers(result, reading)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
         self._client.oddities.note(TERMS, reading.found)
         # A coin that is suddenly missing keeps its tiers: without them nothing of it could be added.
@@ -155,7 +155,7 @@ class PoolLoans(Desk):
         """The pool's own terms tell none, those of the old product do. It must not need that product."""
         try:
             terms = parse_terms(await self._client.get(LEGACY_TERMS, signed=False), None)
-        except (ExchangeUnavailable, NeedsHuman, Nonsense):
+        except (ExchangeUnavailable, NeedsHuman, MalformedPayload):
             self._due_ms = self._client.clock.now().monotonic_ms + TERMS_RETRIED_MS
             return self._terms.accuracies if self._terms is not None else {}
         return {name: item.accuracy for name, item in terms.items()}
@@ -165,5 +165,5 @@ class PoolLoans(Desk):
         try:
             async with asyncio.timeout(LOANABLE_WITHIN_S):  # the pool must not wait for it
                 return parse_debt_accuracies(await self._client.get(LOANABLE, signed=False))
-        except (ExchangeUnavailable, NeedsHuman, Nonsense, TimeoutError):
+        except (ExchangeUnavailable, NeedsHuman, MalformedPayload, TimeoutError):
             return self._terms.debt_accuracies if self._terms is not None else {}

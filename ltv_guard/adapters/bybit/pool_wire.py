@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from ltv_guard.adapters.bybit.doubts import RowNames
 from ltv_guard.adapters.bybit.fields import (
-    Nonsense,
+    MalformedPayload,
     Row,
     amount,
     as_row,
@@ -90,7 +90,7 @@ def parse_debt_accuracies(result: Row) -> Mapping[str, int]:
         try:
             row = as_row(item)
             name, decimals = coin(row, "currency"), whole(row, "flexibleBorrowingAccuracy")
-        except Nonsense:
+        except MalformedPayload:
             continue
         if 0 <= decimals <= MOST_DECIMALS:
             found[name] = min(decimals, found.get(name, decimals))
@@ -114,12 +114,12 @@ def repayment_body(intent: Intent) -> bytes:
 
 
 def parse_repayment(item: object) -> HistoryRow:
-    """A row of v5/new-crypto-loan/flexible/repay-orders, whoever repaid. Raises Nonsense."""
+    """A row of v5/new-crypto-loan/flexible/repay-orders, whoever repaid. Raises MalformedPayload."""
     return repayment_row(as_row(item), POOL)
 
 
 def parse_position(result: Row, terms: PoolTerms, reading: Reading | None = None) -> Loan | None:
-    """The pool; None where nothing is owed. Raises Nonsense, or ValueError for what no loan can be.
+    """The pool; None where nothing is owed. Raises MalformedPayload, or ValueError for what no loan can be.
 
     It takes two of LTV, debt and collateral as sums. A coin whose amount is odd is not added to, and a debt
     that is odd is not repaid: the exchange gives the LTV.
@@ -165,11 +165,11 @@ def _sums(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
     for name in ("ltv", "totalDebt", "totalCollateral"):
         try:
             found[name] = amount(result, name)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             odd.append(exc)
             found[name] = None
     if (found["ltv"] or 0) >= IMPLAUSIBLE_LTV:
-        odd.append(Nonsense(f"its ltv is {found['ltv']}, which no loan can have"))
+        odd.append(MalformedPayload(f"its ltv is {found['ltv']}, which no loan can have"))
         found["ltv"] = None
     ltv, debt, counted = found["ltv"], found["totalDebt"], found["totalCollateral"]
     if len(odd) > 1:
@@ -181,7 +181,7 @@ def _sums(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
     elif counted is None and debt is not None and ltv:
         counted = debt / ltv
     if ltv is None or debt is None or counted is None:
-        raise odd[0] if odd else Nonsense("its sums make no LTV")
+        raise odd[0] if odd else MalformedPayload("its sums make no LTV")
     for problem in odd:
         reading.passes_over("pool", problem, "it is reckoned from the pool's other two sums")
     return ltv, Totals(debt_usd=debt, collateral_usd=counted)
@@ -190,7 +190,7 @@ def _sums(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
 def _debts(result: Row, accuracies: Mapping[str, int], reading: Reading) -> list[Debt]:
     try:
         listed = rows(result, "borrowList")
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         reading.passes_over("pool", exc, "it is guarded, and nothing of it is repaid")
         return []
     found: dict[str, Debt] = {}
@@ -209,7 +209,7 @@ def _debt(item: object, accuracies: Mapping[str, int], reading: Reading) -> Debt
     try:
         row = as_row(item)
         name = coin(row, "loanCurrency")
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         reading.passes_over(row_named(item, "loanCurrency"), exc, NOT_REPAID)
         return None
     flexible, fixed = (readable(row, part, amount) for part in ("flexibleTotalDebt", "fixedTotalDebt"))
@@ -233,13 +233,13 @@ def _held(result: Row, terms: PoolTerms, reading: Reading) -> list[Collateral]:
         try:
             row = as_row(item)
             name = coin(row, "currency")
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             reading.passes_over(row_named(item, "currency"), exc, NOT_ADDED_TO)
             found[UNNAMED] = _unread(UNNAMED)
             continue
         try:
             held = _collateral(row, name, terms, reading)
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             reading.passes_over(name, exc, NOT_ADDED_TO)
             held = _unread(name)
         if found.setdefault(name, held) != held:
@@ -300,7 +300,7 @@ def _tiers(items: Iterable[object]) -> tuple[Tier, ...]:
     ]
     tiers.sort(key=lambda tier: tier.lower)
     if not tiers or any(one.upper != two.lower for one, two in pairwise(tiers)):
-        raise Nonsense("its tiers do not follow one another")
+        raise MalformedPayload("its tiers do not follow one another")
     return tuple(tiers)
 
 
@@ -315,12 +315,12 @@ def _upper(row: Row) -> Decimal:
 def parse_history_row(item: object) -> HistoryRow:
     """A row of v5/new-crypto-loan/ltv-adjust-history, whose status says how far it has come.
 
-    Raises Nonsense: a row that can't be read can't be left out, since absence is what the history proves.
+    Raises MalformedPayload: a row that can't be read can't be left out, for the history proves absence.
     """
     row = as_row(item)
     status = STATUSES.get(whole(row, "status"))
     if status is None:
-        raise Nonsense(f"its status is {shown(row['status'])}, which is none that is known")
+        raise MalformedPayload(f"its status is {shown(row['status'])}, which is none that is known")
     return HistoryRow(
         adjust_id=identity(row, "adjustId"),
         key=POOL,
@@ -337,5 +337,5 @@ def parse_history_row(item: object) -> HistoryRow:
 def _optional(row: Row, name: str) -> Decimal | None:
     try:
         return amount(row, name)
-    except Nonsense:
+    except MalformedPayload:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ltv_guard.adapters.bybit import pool_wire, wire
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.loans import Channel, Kind, Product
 
 # v5/crypto-loan/repay, v5/crypto-loan/repay-transaction
@@ -31,5 +31,5 @@ OF_A_POOL = Endpoints(
 )
 
 
-def repayments(client: BybitClient, product: Product) -> Desk:
-    return Desk(client, OF_ORDERS if product is Product.LEGACY else OF_A_POOL)
+def repayments(client: BybitClient, product: Product) -> WriteEndpoint:
+    return WriteEndpoint(client, OF_ORDERS if product is Product.LEGACY else OF_A_POOL)

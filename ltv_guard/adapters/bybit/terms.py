@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, coin, filled_rows, whole
+from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, amount, as_row, coin, filled_rows, whole
 from ltv_guard.adapters.bybit.oddities import Reading, row_named
 
 MOST_DECIMALS = 18
@@ -36,7 +36,7 @@ def parse_terms(result: Row, vip_level: str | None, reading: Reading | None = No
     """The most cautious terms of each coin at `vip_level`; of all levels where that one has no such coin.
 
     A row that makes no sense is passed over: its coin's loans are then set aside, unless another row serves.
-    Raises Nonsense where the payload as a whole is unreadable.
+    Raises MalformedPayload where the payload as a whole is unreadable.
     """
     reading = reading or Reading("terms")
     own: dict[str, list[Terms]] = {}
@@ -46,7 +46,7 @@ def parse_terms(result: Row, vip_level: str | None, reading: Reading | None = No
         try:
             tier = as_row(group)
             listed = filled_rows(tier, "list")
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             reading.passes_over(row_named(group, "vipLevel"), exc, NOT_KNOWN)
             continue
         level = _plain(str(tier.get("vipLevel", "")))
@@ -61,7 +61,7 @@ def _readable(items: Iterable[object], reading: Reading) -> Iterable[Terms]:
     for item in items:
         try:
             yield _parse_row(as_row(item))
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             reading.passes_over(row_named(item, "currency"), exc, NOT_KNOWN)
 
 
@@ -73,9 +73,9 @@ def _parse_row(row: Row) -> Terms:
         liquidation_ltv=amount(row, "liquidationLTV"),
     )
     if not 0 <= terms.accuracy <= MOST_DECIMALS:
-        raise Nonsense(f"its collateralAccuracy is {terms.accuracy}")
+        raise MalformedPayload(f"its collateralAccuracy is {terms.accuracy}")
     if not 0 < terms.margin_call_ltv <= terms.liquidation_ltv <= 1:
-        raise Nonsense("its marginCallLTV and liquidationLTV are out of order")
+        raise MalformedPayload("its marginCallLTV and liquidationLTV are out of order")
     return terms
 
 

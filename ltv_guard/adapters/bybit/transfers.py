@@ -11,9 +11,18 @@ from uuid import UUID
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.doubts import RowNames
-from ltv_guard.adapters.bybit.fields import Nonsense, Row, amount, as_row, coin, identity, moment, shown
+from ltv_guard.adapters.bybit.fields import (
+    MalformedPayload,
+    Row,
+    amount,
+    as_row,
+    coin,
+    identity,
+    moment,
+    shown,
+)
 from ltv_guard.adapters.bybit.wire import plain
-from ltv_guard.adapters.bybit.write_endpoint import Desk, Endpoints
+from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Direction, HistoryRow, Kind, LoanKey, Product, RowStatus
 
@@ -33,9 +42,9 @@ STATUSES = {
 }
 
 
-def transfers(client: BybitClient) -> Desk:
+def transfers(client: BybitClient) -> WriteEndpoint:
     """Moves coins to Funding (v5/asset/transfer/create-inter-transfer)."""
-    return Desk(
+    return WriteEndpoint(
         client,
         Endpoints(
             channel=Channel(Product.FUNDING, Kind.TRANSFER),
@@ -70,14 +79,14 @@ def transfer_body(intent: Intent) -> bytes:
 def parse_transfer(item: object) -> HistoryRow | None:
     """A row of v5/asset/transfer/inter-transfer-list; None for one that goes another way.
 
-    Raises Nonsense: a row that can't be read can't be left out, since absence is what the list proves.
+    Raises MalformedPayload: a row that can't be read can't be left out, for the list proves absence.
     """
     row = as_row(item)
     if (identity(row, "fromAccountType"), identity(row, "toAccountType")) != (FROM, TO):
         return None
     status = STATUSES.get(identity(row, "status"))
     if status is None:
-        raise Nonsense(f"its status is {shown(row['status'])}, which is none that is known")
+        raise MalformedPayload(f"its status is {shown(row['status'])}, which is none that is known")
     name = coin(row, "coin")
     return HistoryRow(
         adjust_id=own_id(identity(row, "transferId")),

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ltv_guard import __version__
-from ltv_guard.adapters.bybit.answers import BANNED, Answer, Passing
+from ltv_guard.adapters.bybit.answers import BANNED, Answer, TransientError
 from ltv_guard.adapters.bybit.fields import clean
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
 
@@ -49,9 +49,9 @@ class Transport:
     async def get(
         self, path: str, query: str, headers: Mapping[str, str], *, largest: int | None = None
     ) -> Answer:
-        """At most `largest` bytes of an answer. Raises Passing for whatever keeps one from arriving."""
+        """At most `largest` bytes of an answer. Raises TransientError where none arrives."""
         if self._closed:
-            raise Passing(f"{path}: the connection to the exchange is closed")
+            raise TransientError(f"{path}: the connection to the exchange is closed")
         try:
             if self._reads is None:
                 self._reads = self._session(aiohttp.TCPConnector(ttl_dns_cache=DNS_KEPT_S))
@@ -61,7 +61,7 @@ class Transport:
                 most = LARGEST_READ if largest is None else min(largest, LARGEST_READ)
                 return await _read(response, most)
         except Exception as exc:  # whatever it is (no thread to look a name up): it costs this read, no more
-            raise Passing(f"{path}: {_words(exc)}", mend=_mend(exc)) from exc
+            raise TransientError(f"{path}: {_words(exc)}", mend=_mend(exc)) from exc
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Sends `body` once, over a connection of its own.

@@ -1,6 +1,6 @@
 """What goes over the wire for legacy loans: queries and bodies out, payloads in. Pure.
 
-Wire dictionaries end here: what makes no sense becomes a SetAside or Nonsense, never a wrong number.
+Wire dictionaries end here: what makes no sense becomes a SetAside or MalformedPayload, never a wrong number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from ltv_guard.adapters.bybit.doubts import RowNames
 from ltv_guard.adapters.bybit.fields import (
-    Nonsense,
+    MalformedPayload,
     Row,
     amount,
     as_row,
@@ -107,7 +107,7 @@ def coins_of(items: Iterable[object]) -> set[str]:
     for item in items:
         try:
             found.add(coin(as_row(item), "collateralCurrency"))
-        except Nonsense:
+        except MalformedPayload:
             continue
     return found
 
@@ -116,7 +116,7 @@ def order_key(item: object) -> LoanKey:
     """Whose row it is; a name for all of those that bear none."""
     try:
         return LoanKey(Product.LEGACY, identity(as_row(item), "orderId"))
-    except Nonsense:
+    except MalformedPayload:
         return LoanKey(Product.LEGACY, UNNAMED)
 
 
@@ -148,11 +148,11 @@ def _owed(row: Row, terms: Mapping[str, Terms], reading: Reading) -> tuple[Debt,
     for name in OWED:
         try:
             parts.append(amount(row, name))
-        except Nonsense as exc:
+        except MalformedPayload as exc:
             odd.append(str(exc))
     try:
         owed = coin(row, "loanCurrency")
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         reading.passes_over(str(row["orderId"]), exc, "it is guarded, and nothing of it is repaid")
         return ()
     if odd:
@@ -174,7 +174,7 @@ def _expiry(row: Row, reading: Reading) -> int | None:
         return None
     try:
         return moment(row, "expirationTime")
-    except Nonsense as exc:
+    except MalformedPayload as exc:
         reading.passes_over(str(row["orderId"]), exc, "it is guarded, and its end is not announced")
         return None
 
@@ -182,7 +182,7 @@ def _expiry(row: Row, reading: Reading) -> int | None:
 def parse_history_row(item: object) -> HistoryRow:
     """A row of v5/crypto-loan/ltv-adjust-history. It has no status: what is listed has succeeded.
 
-    Raises Nonsense: a row that can't be read can't be left out, since absence is what the history proves.
+    Raises MalformedPayload: a row that can't be read can't be left out, for the history proves absence.
     """
     row = as_row(item)
     return HistoryRow(
@@ -204,7 +204,7 @@ def order_of(row: Row) -> LoanKey:
 def direction_of(row: Row) -> Direction:
     direction = DIRECTIONS.get(identity(row, "direction"))
     if direction is None:
-        raise Nonsense(f"its direction is {shown(row['direction'])}, neither 0 nor 1")
+        raise MalformedPayload(f"its direction is {shown(row['direction'])}, neither 0 nor 1")
     return direction
 
 
@@ -214,7 +214,7 @@ ADJUSTMENT_ROW = RowNames(key=order_of, direction=direction_of)
 def _optional(row: Row, name: str) -> Decimal | None:
     try:
         return amount(row, name)
-    except Nonsense:
+    except MalformedPayload:
         return None
 
 
@@ -225,7 +225,7 @@ def repayment_body(intent: Intent) -> bytes:
 
 
 def parse_repayment(item: object) -> HistoryRow:
-    """A row of v5/crypto-loan/repay-transaction, by the user or by liquidation. Raises Nonsense."""
+    """A row of v5/crypto-loan/repay-transaction, by the user or by liquidation. Raises MalformedPayload."""
     return repayment_row(as_row(item), order_of(as_row(item)))
 
 
@@ -233,7 +233,7 @@ def repayment_row(row: Row, key: LoanKey) -> HistoryRow:
     """What both products tell of a repayment. Its id is told apart from an adjustment's."""
     status = STATUSES.get(whole(row, "repayStatus"))
     if status is None:
-        raise Nonsense(f"its repayStatus is {shown(row['repayStatus'])}, which is none that is known")
+        raise MalformedPayload(f"its repayStatus is {shown(row['repayStatus'])}, which is none that is known")
     return HistoryRow(
         adjust_id=repayment_id(identity(row, "repayId")),
         key=key,
@@ -302,10 +302,10 @@ def _cursor(result: Row) -> str:
     if cursor is None:
         return ""
     if isinstance(cursor, bool) or not isinstance(cursor, str | int):
-        raise Nonsense("its nextPageCursor is no string")
+        raise MalformedPayload("its nextPageCursor is no string")
     text = str(cursor)
     if len(text.encode(errors="replace")) > LONGEST_CURSOR:
-        raise Nonsense(f"its nextPageCursor is longer than {LONGEST_CURSOR} bytes")
+        raise MalformedPayload(f"its nextPageCursor is longer than {LONGEST_CURSOR} bytes")
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise Nonsense("its nextPageCursor is no text")
+        raise MalformedPayload("its nextPageCursor is no text")
     return text

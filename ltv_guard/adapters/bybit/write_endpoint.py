@@ -40,7 +40,7 @@ class Endpoints:
     full_pages: bool = False
 
 
-class Desk:
+class WriteEndpoint:
     """Implements ports.WritePath for what `endpoints` names."""
 
     def __init__(self, client: BybitClient, endpoints: Endpoints) -> None:

@@ -164,18 +164,18 @@ class PostgresStore:
                 )
 
     def _check_is_there(self, connection: Connection) -> None:
-        if schema.standing(connection, self.place) is schema.Standing.EMPTY:
+        if schema.standing(connection, self.place) is schema.SchemaState.EMPTY:
             raise missing(self.place)
 
     def _upgrade(self, connection: Connection) -> None:
         standing = schema.standing(connection, self.place)
-        if standing is schema.Standing.OLDER and connection.execute(_OTHERS).scalar_one():
+        if standing is schema.SchemaState.OLDER and connection.execute(_OTHERS).scalar_one():
             # A daemon of an older version must not find its tables changed under it.
             raise JournalUnavailable(
                 f"another ltv-guard is using {self.place}, whose schema is an older version's: "
                 "stop every daemon on it first, then bring it up to date"
             )
-        if standing is not schema.Standing.CURRENT:
+        if standing is not schema.SchemaState.CURRENT:
             schema.upgrade(connection)
 
 

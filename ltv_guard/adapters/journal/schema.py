@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory  # noqa: E402
 VERSION_TABLE = "journal_version"
 
 
-class Standing(Enum):
+class SchemaState(Enum):
     """How a database's schema stands to this program's."""
 
     EMPTY = auto()
@@ -28,7 +28,7 @@ class Standing(Enum):
     CURRENT = auto()
 
 
-def standing(connection: Connection, place: str) -> Standing:
+def standing(connection: Connection, place: str) -> SchemaState:
     """Raises JournalUnavailable where the schema is newer than this program, or not a journal's."""
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     revision = context.get_current_revision()
@@ -37,15 +37,15 @@ def standing(connection: Connection, place: str) -> Standing:
             raise JournalUnavailable(
                 f"{place} holds tables that are not a journal's: give the journal its own"
             )
-        return Standing.EMPTY
+        return SchemaState.EMPTY
     scripts = ScriptDirectory.from_config(_config())
     if revision == scripts.get_current_head():
-        return Standing.CURRENT
+        return SchemaState.CURRENT
     if revision not in {script.revision for script in scripts.walk_revisions()}:
         raise JournalUnavailable(
             f"{place} was written by a newer ltv-guard (schema {revision}): upgrade ltv-guard to use it"
         )
-    return Standing.OLDER
+    return SchemaState.OLDER
 
 
 def upgrade(connection: Connection) -> None:

@@ -122,17 +122,17 @@ class SqliteStore:
             if (await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one() != "ok":
                 raise corrupt(self.place)
             standing = await connection.run_sync(schema.standing, self.place)
-        if standing is schema.Standing.EMPTY and not create:
+        if standing is schema.SchemaState.EMPTY and not create:
             raise missing(self.place)
-        if standing is not schema.Standing.CURRENT:
+        if standing is not schema.SchemaState.CURRENT:
             await self._upgrade(standing)
         if daemon:
             await self._check_continuity()
             self._files.remember(*SQLITES)
 
-    async def _upgrade(self, standing: schema.Standing) -> None:
+    async def _upgrade(self, standing: schema.SchemaState) -> None:
         borrowed = None
-        if standing is schema.Standing.OLDER and self._lock is None:
+        if standing is schema.SchemaState.OLDER and self._lock is None:
             # A daemon of an older version must not find its tables changed under it.
             borrowed = LockFile.take(beside(self._path, ".lock"))
         try:
@@ -143,7 +143,7 @@ class SqliteStore:
                 borrowed.release()
 
     def _upgrade_unless_done(self, connection: Connection) -> None:
-        if schema.standing(connection, self.place) is not schema.Standing.CURRENT:
+        if schema.standing(connection, self.place) is not schema.SchemaState.CURRENT:
             schema.upgrade(connection)
 
     async def _check_continuity(self) -> None:

@@ -1,6 +1,6 @@
-"""The mark: an amount's last digits, chosen so that no other of the loan has the same. Pure.
+"""The fingerprint: an amount's last digits, chosen so that no other of the loan has the same. Pure.
 
-The exchange takes no idempotency key. The mark is what tells our row in its history from everyone else's.
+The exchange takes no idempotency key. The fingerprint tells our row in its history from all others.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from collections.abc import Collection, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 MOST_DIGITS = 3
-TOLERABLE = Decimal("0.0002")  # of the amount's reference (the loan's collateral): what a mark may cost
-BLOCKS = 3  # so many runs of marks are tried where earlier ones are taken
+TOLERABLE = Decimal(
+    "0.0002"
+)  # of the amount's reference (the loan's collateral): what a fingerprint may cost
+BLOCKS = 3  # so many runs of fingerprints are tried where earlier ones are taken
 
 
 def digits_for(accuracy: int, reference: Decimal) -> int:
-    """How many digits of a coin with `accuracy` decimals a mark may use: three, or fewer for coarse coins.
+    """How many digits of a coin with `accuracy` decimals a fingerprint may use, three at most.
 
     None at all where even one would cost too much: then only what is taken is stepped over.
     """
@@ -25,7 +27,7 @@ def digits_for(accuracy: int, reference: Decimal) -> int:
 
 
 def coarsest(accuracy: int, reference: Decimal) -> int:
-    """Decimals that leave room for a whole mark and no more; `accuracy` where it has no such room.
+    """Decimals that leave room for a whole fingerprint and no more; `accuracy` where it has no such room.
 
     For amounts whose accuracy the exchange does not tell: a coarse one is taken where a fine one may not be.
     """
@@ -34,11 +36,11 @@ def coarsest(accuracy: int, reference: Decimal) -> int:
 
 
 def most_above(accuracy: int, reference: Decimal) -> Decimal:
-    """Coins by which an upward mark exceeds its amount at most, unless a whole run of marks is taken."""
+    """Coins by which an upward fingerprint exceeds its amount at most, unless a run of them is taken."""
     return 2 * Decimal(1).scaleb(digits_for(accuracy, reference) - accuracy)
 
 
-def marked(
+def with_fingerprint(
     amount: Decimal,
     *,
     accuracy: int,
@@ -48,24 +50,28 @@ def marked(
     seed: int,
     upward: bool,
 ) -> Decimal | None:
-    """`amount` with a mark: upward where there is room below `ceiling`, downward otherwise.
+    """`amount` with a fingerprint: upward where there is room below `ceiling`, downward otherwise.
 
-    `taken` are the amounts the mark has to differ from, `seed` picks which mark is tried first.
+    `taken` are the amounts the fingerprint has to differ from, `seed` picks which fingerprint is tried first.
     None where no positive amount within the ceiling is free.
     """
     step = Decimal(1).scaleb(-accuracy)
     span = 10 ** digits_for(accuracy, reference)
     grid = step * span
-    marks = [step * n for n in _order(span, seed)]
+    fingerprints = [step * n for n in _order(span, seed)]
     wanted = min(amount, ceiling)
     above = _onto_grid(amount, grid, ROUND_CEILING)
     below = _onto_grid(wanted, grid, ROUND_FLOOR)
     if upward:
-        candidates = (above + grid * block + mark for block in range(BLOCKS) for mark in marks)
+        candidates = (
+            above + grid * block + fingerprint for block in range(BLOCKS) for fingerprint in fingerprints
+        )
         found = _first_free(candidates, taken, ceiling)
         if found is not None:
             return found
-    candidates = (below - grid * block + mark for block in range(BLOCKS) for mark in marks)
+    candidates = (
+        below - grid * block + fingerprint for block in range(BLOCKS) for fingerprint in fingerprints
+    )
     return _first_free(candidates, taken, wanted)
 
 
@@ -74,7 +80,7 @@ def _onto_grid(amount: Decimal, grid: Decimal, rounding: str) -> Decimal:
 
 
 def _order(span: int, seed: int) -> list[int]:
-    """Every mark but the round one, from a place that the seed chooses; no mark where there is no room."""
+    """Every fingerprint but the round one, from where the seed says; none where there is no room."""
     if span == 1:
         return [0]
     count = span - 1

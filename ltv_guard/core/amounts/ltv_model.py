@@ -31,7 +31,7 @@ CENTS = Decimal("0.02")  # a pool's totals are quoted in cents, each rounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Yardstick:
+class LtvModel:
     """Measures one loan. `prices` are USD per coin; an order does without."""
 
     loan: Loan
@@ -142,7 +142,7 @@ class Yardstick:
         price = (self.prices or {}).get(debt.coin, Decimal(0))
         return (totals.debt_usd * share + self._rounding()) / price if price > 0 else UNBOUNDED
 
-    def with_debt_less(self, coin: str, coins: Decimal) -> Yardstick:
+    def with_debt_less(self, coin: str, coins: Decimal) -> LtvModel:
         """The same loan once so much of the debt in `coin` is repaid; as it is where nothing is owed in it.
 
         Where it has no price, as if all were owed in that coin: the most that it can come to.

@@ -6,30 +6,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from ltv_guard.core.amounts.ltv_model import Yardstick, shown
-from ltv_guard.core.decide.budget import Purse
+from ltv_guard.core.amounts.ltv_model import LtvModel, shown
+from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.decision import Cause, Decision
-from ltv_guard.core.decide.options import Offer, best_of, most_lacked, offers
-from ltv_guard.core.decide.shortfall import Need
+from ltv_guard.core.decide.options import TopUpOption, best_of, most_lacked, top_up_options
+from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import Direction
 from ltv_guard.core.reconcile.plausibility import STEPS
 
 
-def decide_add(need: Need, purse: Purse) -> Decision:
+def decide_add(need: Shortfall, budget: FundsBudget) -> Decision:
     """The best that can be added now, or (SHORT) why nothing can. What is said of it costs nothing of it."""
-    every = offers(need.facts, need.yard, need.value, purse, emergency=need.emergency)
+    every = top_up_options(need.facts, need.model, need.value, budget, emergency=need.emergency)
     best = best_of(every)
     decision = Decision(
         loan=need.loan,
         policy=need.facts.policy,
         cause=Cause.SHORT,
         reason=need.reason,
-        held_back=tuple(note for offer in every for note in offer.held_back),
-        defects=tuple(offer.defect for offer in every if offer.defect is not None),
+        held_back=tuple(note for option in every for note in option.held_back),
+        defects=tuple(option.defect for option in every if option.defect is not None),
     )
     if best is not None and _is_worth_a_call(best, need):
-        purse.take(best.held.coin, best.ceiling)
+        budget.take(best.held.coin, best.ceiling)
         decision = replace(
             decision,
             cause=Cause.BREACH,
@@ -49,16 +49,18 @@ def worded(decision: Decision, explained: Callable[[], Decision]) -> Decision:
     return found
 
 
-def _is_worth_a_call(best: Offer, need: Need) -> bool:
+def _is_worth_a_call(best: TopUpOption, need: Shortfall) -> bool:
     least = need.least / STEPS if best.is_a_step else need.least
     return best.gain >= least and best.amount >= best.held.step
 
 
-def _explained(decision: Decision, need: Need, every: Sequence[Offer], best: Offer | None) -> Decision:
-    yard = need.yard
+def _explained(
+    decision: Decision, need: Shortfall, every: Sequence[TopUpOption], best: TopUpOption | None
+) -> Decision:
+    model = need.model
     # What is too little for an adjustment of its own is no help.
-    funds = sum((offer.reach for offer in every if offer.reach >= need.least), Decimal(0))
-    decision = replace(decision, reachable_ltv=shown(yard.ltv_after(min(need.value, funds))))
+    funds = sum((option.reach for option in every if option.reach >= need.least), Decimal(0))
+    decision = replace(decision, reachable_ltv=shown(model.ltv_after(min(need.value, funds))))
     if best is None:
         return replace(decision, reason=f"{need.reason}, but no coin can be added")
     lacking = most_lacked(every) if funds < need.value else best
@@ -67,19 +69,19 @@ def _explained(decision: Decision, need: Need, every: Sequence[Offer], best: Off
         why = "; ".join(decision.held_back) or "nothing to add"
         decision = replace(decision, coin=lacking.held.coin)
         reason = f"{reason}, but {why}"
-    missing = missing_coins(yard, lacking, need.value - funds)
+    missing = missing_coins(model, lacking, need.value - funds)
     return replace(decision, missing=missing, reason=reason)
 
 
-def missing_coins(yard: Yardstick, offer: Offer, short: Decimal) -> Decimal:
-    """Coins lacking beyond what the offer brings; 0 if nothing is short, infinite if no amount would do."""
+def missing_coins(model: LtvModel, option: TopUpOption, short: Decimal) -> Decimal:
+    """Coins lacking beyond what the option brings; 0 if nothing is short, infinite if no amount would do."""
     if short <= 0:
         return Decimal(0)
-    needed = yard.to_gain(offer.held, offer.reach + short)
-    return needed - yard.to_gain(offer.held, offer.reach) if needed.is_finite() else needed
+    needed = model.to_gain(option.held, option.reach + short)
+    return needed - model.to_gain(option.held, option.reach) if needed.is_finite() else needed
 
 
-def _what_is_needed(offer: Offer) -> str:
-    if offer.needed.is_finite():
-        return f"{offer.needed:f} {offer.held.coin} bring it"
-    return f"no amount of {offer.held.coin} by itself brings it"
+def _what_is_needed(option: TopUpOption) -> str:
+    if option.needed.is_finite():
+        return f"{option.needed:f} {option.held.coin} bring it"
+    return f"no amount of {option.held.coin} by itself brings it"

@@ -13,7 +13,7 @@ Limit = tuple[Decimal, str]
 FUNDING = "the Funding wallet"
 
 
-class Purse:
+class FundsBudget:
     """What the wallets still have to give within one decision. What is open is spent already."""
 
     def __init__(self, account: AccountFacts) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.decide.add import decide_add
-from ltv_guard.core.decide.budget import Purse
+from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.claims import share_out
 from ltv_guard.core.decide.decision import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts, hold
 from ltv_guard.core.decide.release import Neighbours, decide_release
 from ltv_guard.core.decide.repay import decide_repayment
 from ltv_guard.core.decide.rescue import decide_beside_open_intents
 from ltv_guard.core.decide.saveable import why_lost
-from ltv_guard.core.decide.shortfall import Need, need_of
+from ltv_guard.core.decide.shortfall import Shortfall, need_of
 from ltv_guard.core.decide.transfer import decide_transfer, pooled
 from ltv_guard.core.decide.urgency import asks, in_rescue, is_breach, is_resting, will_ask
 from ltv_guard.core.model.defects import Defect, attempt
@@ -29,15 +29,15 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
 
     A loan whose numbers contradict each other has its turn last: what is odd costs only itself.
     """
-    purse = Purse(account)
-    defects = [] if purse.unread else _share_out(account, purse)
+    budget = FundsBudget(account)
+    defects = [] if budget.unread else _share_out(account, budget)
     by_danger = sorted(
         account.loans,
         key=lambda facts: (facts.bearing is not Bearing.CONTRADICTED, facts.loan.danger),
         reverse=True,
     )
     neighbours = Neighbours(account)
-    decided = [_decide_alone(facts, neighbours, purse) for facts in by_danger]
+    decided = [_decide_alone(facts, neighbours, budget) for facts in by_danger]
     merged = attempt("merging transfers", lambda: pooled(decided))
     if isinstance(merged, Defect):
         defects.append(merged)
@@ -48,7 +48,7 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
     return merged
 
 
-def _share_out(account: AccountFacts, purse: Purse) -> list[Defect]:
+def _share_out(account: AccountFacts, budget: FundsBudget) -> list[Defect]:
     """Divides scarce coins. One loan's nonsense takes no share from the others; ours takes no help."""
     asking, defects = [], []
     for facts in account.loans:
@@ -57,16 +57,16 @@ def _share_out(account: AccountFacts, purse: Purse) -> list[Defect]:
             defects.append(found)
         elif found and facts.bearing is not Bearing.CONTRADICTED:
             asking.append(facts)
-    shares = attempt("sharing out", lambda: share_out(asking, purse))
+    shares = attempt("sharing out", lambda: share_out(asking, budget))
     if isinstance(shares, Defect):
         return [*defects, shares]
-    purse.divide(shares)
+    budget.divide(shares)
     return defects
 
 
-def _decide_alone(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
+def _decide_alone(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget) -> Decision:
     """A loan whose numbers can't be reckoned with does not stop the others."""
-    found = attempt("deciding", lambda: _decide(facts, neighbours, purse))
+    found = attempt("deciding", lambda: _decide(facts, neighbours, budget))
     if not isinstance(found, Defect):
         return replace(found, bearing=facts.bearing)
     breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
@@ -74,7 +74,7 @@ def _decide_alone(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Dec
     return hold(facts, Cause.NONSENSE, why, breach=breach, defects=(found,))
 
 
-def _decide(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
+def _decide(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget) -> Decision:
     limits = thresholds(facts.policy, facts.loan)
     if not facts.policy.protect:
         return hold(
@@ -84,12 +84,12 @@ def _decide(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
             episode=EpisodeChange.CLOSES if facts.episode_open else None,
         )
     if facts.open_intents:
-        return decide_beside_open_intents(facts, limits, purse)
+        return decide_beside_open_intents(facts, limits, budget)
     if not facts.freshness.fresh:
         breach = is_breach(facts, limits)
         return hold(facts, Cause.NOT_FRESH, f"waiting: {facts.freshness.why}", breach=breach)
     if in_rescue(facts, limits):
-        return _protect(facts, limits, purse)
+        return _protect(facts, limits, budget)
     nothing = facts.loan.ltv == 0 and any(debt.amount > 0 for debt in facts.loan.debts)
     if facts.hides_breach or (nothing and facts.bearing is Bearing.UNKNOWN):
         why = f"it shows an LTV of {facts.loan.ltv:f}, and its own amounts do not bear that out"
@@ -97,11 +97,11 @@ def _decide(facts: LoanFacts, neighbours: Neighbours, purse: Purse) -> Decision:
     return decide_release(facts, limits, neighbours)
 
 
-def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
+def _protect(facts: LoanFacts, limits: Thresholds, budget: FundsBudget) -> Decision:
     """Bring a loan in rescue to its target, as far as funds and limits go."""
     loan = facts.loan
-    yard = Yardstick(loan=loan, prices=purse.prices)
-    need = need_of(facts, limits, yard)
+    model = LtvModel(loan=loan, prices=budget.prices)
+    need = need_of(facts, limits, model)
     if need.is_met:
         return hold(
             facts,
@@ -113,7 +113,7 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
         why = "the last episode or release ended too recently"
         return hold(facts, Cause.COOLDOWN, why, breach=need.breach)
     episode = None if facts.episode_open else EpisodeChange.OPENS
-    if purse.unread or yard.is_blind or (purse.is_old and not need.emergency):
+    if budget.unread or model.is_blind or (budget.is_old and not need.emergency):
         return hold(
             facts,
             Cause.WALLET_UNREAD,
@@ -122,29 +122,29 @@ def _protect(facts: LoanFacts, limits: Thresholds, purse: Purse) -> Decision:
             emergency=need.emergency,
             episode=episode,
         )
-    return replace(_help(need, purse), breach=need.breach, emergency=need.emergency, episode=episode)
+    return replace(_help(need, budget), breach=need.breach, emergency=need.emergency, episode=episode)
 
 
-def _help(need: Need, purse: Purse) -> Decision:
+def _help(need: Shortfall, budget: FundsBudget) -> Decision:
     """The first that can be done now: add, move coins here to add them next, repay.
 
     An error of ours in one of them goes on to the next.
     """
-    lost = attempt("whether it can be saved", lambda: why_lost(need, purse))
+    lost = attempt("whether it can be saved", lambda: why_lost(need, budget))
     if isinstance(lost, Decision):
         return lost
-    added = attempt("adding", lambda: decide_add(need, purse))
+    added = attempt("adding", lambda: decide_add(need, budget))
     decision = _failed(_nothing(need), added) if isinstance(added, Defect) else added
     for what, decide_help in HELP.items():
         if decision.acts or decision.cause is Cause.TRANSFER:
             break
         before = decision
-        found = attempt(what, lambda: decide_help(need, purse, before))  # noqa: B023 - called at once
+        found = attempt(what, lambda: decide_help(need, budget, before))  # noqa: B023 - called at once
         decision = _failed(before, found) if isinstance(found, Defect) else found
     return decision if lost is None else replace(decision, defects=(*decision.defects, lost))
 
 
-def _nothing(need: Need) -> Decision:
+def _nothing(need: Shortfall) -> Decision:
     return Decision(loan=need.loan, policy=need.facts.policy, cause=Cause.SHORT, reason=need.reason)
 
 

@@ -129,10 +129,10 @@ class AccountFacts:
 class Decision:
     """What to do about one loan: `direction` None is nothing. `reason` is a sentence for people.
 
-    `coin` is a collateral coin, or (repay) what is owed. `amount` is before the mark and `ceiling` what it
-    may not exceed with it. `held_back` names what kept it smaller or from being made; `reachable_ltv` is
-    where the funds at hand can bring the loan. `missing` coins would be needed beyond them. `defects` are
-    errors of ours on the way to it.
+    `coin` is a collateral coin, or (repay) what is owed. `amount` is before the fingerprint, and `ceiling`
+    what it may not exceed with it. `held_back` names what kept it smaller or from being made;
+    `reachable_ltv` is where the funds at hand can bring the loan. `missing` coins are needed beyond them.
+    `defects` are errors of ours on the way to it.
     """
 
     loan: Loan

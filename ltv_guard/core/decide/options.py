@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.amounts.fingerprint import most_above
-from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
-from ltv_guard.core.decide.budget import Purse
+from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.decision import UNLIMITED, LoanFacts
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import Collateral
@@ -20,10 +20,10 @@ CLOSED = "the exchange shows that the platform takes no more of it (colRes 2)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class TopUpOption:
     """One coin: `needed` of it brings the loan to its target by itself, `amount` can be added now.
 
-    With its mark that is at most `ceiling`; it gains `gain`. Over the whole episode it can bring `reach`.
+    With its fingerprint that is at most `ceiling`; it gains `gain`. Over the episode it can bring `reach`.
     `takes_more`: with more of the coin in the wallet it could bring more. `is_a_step`: no more of it than a
     part of the need, for its price is in doubt. `defect`: an error of ours, which costs this coin only.
     """
@@ -48,40 +48,48 @@ class Offer:
         return self.amount >= self.held.step and self.gain >= least
 
 
-def offers(facts: LoanFacts, yard: Yardstick, need: Decimal, purse: Purse, *, emergency: bool) -> list[Offer]:
-    """An offer of each coin that the operator would add, most wanted first.
+def top_up_options(
+    facts: LoanFacts, model: LtvModel, need: Decimal, budget: FundsBudget, *, emergency: bool
+) -> list[TopUpOption]:
+    """An option for each coin that the operator would add, most wanted first.
 
     A coin that was refused within a minute, or whose own row says that the platform takes no more of it, has
     its turn once no other coin helps.
     """
     every = [
-        _offer_or_defect(facts, yard, held, need, purse, emergency=emergency)
+        _option_or_defect(facts, model, held, need, budget, emergency=emergency)
         for held in facts.policy.candidates(facts.loan)
     ]
-    shunned = {offer.held.coin: CLOSED for offer in every if offer.held.closed} | dict(facts.shunned)
-    least = min(need, yard.total * facts.policy.limits.min_adjustment_ratio)
-    if not any(offer.helps(least) for offer in every if offer.held.coin not in shunned):
+    shunned = {option.held.coin: CLOSED for option in every if option.held.closed} | dict(facts.shunned)
+    least = min(need, model.total * facts.policy.limits.min_adjustment_ratio)
+    if not any(option.helps(least) for option in every if option.held.coin not in shunned):
         return every
     return [
-        _nothing(offer.held, yard, need, shunned[offer.held.coin])
-        if offer.held.coin in shunned and offer.amount > 0
-        else offer
-        for offer in every
+        _nothing(option.held, model, need, shunned[option.held.coin])
+        if option.held.coin in shunned and option.amount > 0
+        else option
+        for option in every
     ]
 
 
-def _offer_or_defect(
-    facts: LoanFacts, yard: Yardstick, held: Collateral, need: Decimal, purse: Purse, *, emergency: bool
-) -> Offer:
-    """The coin's offer; of no use, with the defect, where an error of ours is in it."""
+def _option_or_defect(
+    facts: LoanFacts,
+    model: LtvModel,
+    held: Collateral,
+    need: Decimal,
+    budget: FundsBudget,
+    *,
+    emergency: bool,
+) -> TopUpOption:
+    """The coin's option; of no use, with the defect, where an error of ours is in it."""
     found = attempt(
         f"reckoning with {held.coin}",
-        lambda: _offer(facts, yard, held, need, purse, emergency=emergency),
+        lambda: _option(facts, model, held, need, budget, emergency=emergency),
     )
     if not isinstance(found, Defect):
         return found
     zero = Decimal(0)
-    return Offer(
+    return TopUpOption(
         held=held,
         needed=UNLIMITED,
         amount=zero,
@@ -94,35 +102,35 @@ def _offer_or_defect(
     )
 
 
-def best_of(every: Sequence[Offer]) -> Offer | None:
+def best_of(every: Sequence[TopUpOption]) -> TopUpOption | None:
     """The most wanted coin that is enough by itself, or else the one that brings most. None without any."""
-    enough = next((offer for offer in every if offer.is_enough), None)
-    return enough or max(every, key=lambda offer: offer.gain, default=None)
+    enough = next((option for option in every if option.is_enough), None)
+    return enough or max(every, key=lambda option: option.gain, default=None)
 
 
-def most_lacked(every: Sequence[Offer]) -> Offer:
+def most_lacked(every: Sequence[TopUpOption]) -> TopUpOption:
     """The most wanted coin of which more would help; where none would, the most wanted of all."""
-    return next((offer for offer in every if offer.takes_more), every[0])
+    return next((option for option in every if option.takes_more), every[0])
 
 
 def _needed(
-    facts: LoanFacts, yard: Yardstick, held: Collateral, need: Decimal, least: Decimal
+    facts: LoanFacts, model: LtvModel, held: Collateral, need: Decimal, least: Decimal
 ) -> tuple[Decimal, Decimal]:
     """Coins that bring the loan to its target, and as many of them as ever count.
 
     No fewer than the exchange takes (`least`), as far as that leaves the LTV above the release trigger.
     """
-    needed, useful = yard.to_gain(held, need), yard.toward(held, need)
+    needed, useful = model.to_gain(held, need), model.toward(held, need)
     if needed >= least:
         return needed, useful
-    room = yard.room_above(thresholds(facts.policy, facts.loan).release_trigger)
-    return (least, least) if least <= yard.at_most(held, room) else (needed, useful)
+    room = model.room_above(thresholds(facts.policy, facts.loan).release_trigger)
+    return (least, least) if least <= model.at_most(held, room) else (needed, useful)
 
 
-def _nothing(held: Collateral, yard: Yardstick, need: Decimal, note: str) -> Offer:
-    return Offer(
+def _nothing(held: Collateral, model: LtvModel, need: Decimal, note: str) -> TopUpOption:
+    return TopUpOption(
         held=held,
-        needed=yard.to_gain(held, need),
+        needed=model.to_gain(held, need),
         amount=Decimal(0),
         ceiling=Decimal(0),
         gain=Decimal(0),
@@ -132,24 +140,30 @@ def _nothing(held: Collateral, yard: Yardstick, need: Decimal, note: str) -> Off
     )
 
 
-def _offer(
-    facts: LoanFacts, yard: Yardstick, held: Collateral, need: Decimal, purse: Purse, *, emergency: bool
-) -> Offer:
+def _option(
+    facts: LoanFacts,
+    model: LtvModel,
+    held: Collateral,
+    need: Decimal,
+    budget: FundsBudget,
+    *,
+    emergency: bool,
+) -> TopUpOption:
     coin = held.coin
     if coin in facts.refused:
-        return _nothing(held, yard, need, facts.refused[coin])
-    if not yard.measures(held):
-        return _nothing(held, yard, need, f"{coin} has no price or no terms as collateral")
+        return _nothing(held, model, need, facts.refused[coin])
+    if not model.measures(held):
+        return _nothing(held, model, need, f"{coin} has no price or no terms as collateral")
     least = facts.at_least.get(coin, Decimal(0))
-    needed, useful = _needed(facts, yard, held, need, least)
+    needed, useful = _needed(facts, model, held, need, least)
     funds = UNLIMITED
     held_back = []
     step = UNLIMITED
-    if purse.doubts_price_of(facts.loan, coin):
+    if budget.doubts_price_of(facts.loan, coin):
         step = whole_steps_up(useful / STEPS, held.step)
         held_back.append(f"the price of {coin} is in doubt, so at most {step:f} {coin} at a time")
-    share = purse.share_of(facts.loan.key, coin)
-    limits = purse.limits_on(coin, emergency=emergency)
+    share = budget.share_of(facts.loan.key, coin)
+    limits = budget.limits_on(coin, emergency=emergency)
     if share is not None:
         limits.append((share, "its share of scarce funds"))
     for limit, name in limits:
@@ -164,15 +178,15 @@ def _offer(
         held_back.append(f"max_add allows {cap:f} {coin} at a time")
     amount = whole_steps(min(needed, funds, cap, step), held.step)
     if amount < least:
-        return _nothing(held, yard, need, f"the exchange takes no less than {least:f} {coin}")
+        return _nothing(held, model, need, f"the exchange takes no less than {least:f} {coin}")
     ceiling = min(funds, cap, amount + most_above(held.accuracy, max(held.amount, amount)))
-    return Offer(
+    return TopUpOption(
         held=held,
         needed=needed,
         amount=amount,
         ceiling=ceiling,
-        gain=yard.gain(held, amount),
-        reach=min(need, yard.gain(held, min(needed, funds))) if funds < needed else need,
+        gain=model.gain(held, amount),
+        reach=min(need, model.gain(held, min(needed, funds))) if funds < needed else need,
         held_back=tuple(held_back),
         takes_more=needed.is_finite(),
         is_a_step=amount == step,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property
 
-from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.amounts.rounding import whole_steps
 from ltv_guard.core.decide.decision import AccountFacts, Cause, Decision, LoanFacts, hold
 from ltv_guard.core.decide.urgency import in_rescue, is_resting
@@ -53,14 +53,14 @@ def decide_release(facts: LoanFacts, limits: Thresholds, neighbours: Neighbours)
     loan = facts.loan
     if not facts.policy.reduce.enabled or loan.ltv <= 0 or loan.ltv >= limits.release_trigger:
         return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f} is within bounds")
-    yard = Yardstick(loan=loan, prices=neighbours.prices)
-    if yard.is_blind:
+    model = LtvModel(loan=loan, prices=neighbours.prices)
+    if model.is_blind:
         why_not = _why_not_release(facts, neighbours, None)
         cause = Cause.WALLET_UNREAD if why_not is None else Cause.RELEASE_WAITS
         return hold(facts, cause, f"LTV {loan.ltv:f} is low, but {why_not or 'prices could not be read'}")
-    spare = yard.spare(limits.release_target)
-    least = yard.total * facts.policy.limits.min_adjustment_ratio
-    held, amount = _to_release(facts, yard, spare, least)
+    spare = model.spare(limits.release_target)
+    least = model.total * facts.policy.limits.min_adjustment_ratio
+    held, amount = _to_release(facts, model, spare, least)
     if held is None or spare < least:
         return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f}: too little to release")
     why_not = _why_not_release(facts, neighbours, held.coin)
@@ -85,12 +85,14 @@ def decide_release(facts: LoanFacts, limits: Thresholds, neighbours: Neighbours)
 
 
 def _to_release(
-    facts: LoanFacts, yard: Yardstick, spare: Decimal, least: Decimal
+    facts: LoanFacts, model: LtvModel, spare: Decimal, least: Decimal
 ) -> tuple[Collateral | None, Decimal]:
     """The coin to release, least wanted first, and how much of it. One that brings too little is left."""
-    coins = [(held, yard.to_lose(held, spare)) for held in reversed(facts.policy.candidates(facts.loan))]
+    coins = [(held, model.to_lose(held, spare)) for held in reversed(facts.policy.candidates(facts.loan))]
     possible = [
-        (held, amount) for held, amount in coins if amount >= held.step and -yard.gain(held, -amount) >= least
+        (held, amount)
+        for held, amount in coins
+        if amount >= held.step and -model.gain(held, -amount) >= least
     ]
     taken = [(held, amount) for held, amount in possible if held.coin not in facts.unreleasable]
     return next(iter([*taken, *possible]), (None, Decimal(0)))

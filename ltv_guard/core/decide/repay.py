@@ -10,9 +10,9 @@ from ltv_guard.core.amounts.fingerprint import coarsest, most_above
 from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
 from ltv_guard.core.decide.add import worded
-from ltv_guard.core.decide.budget import Purse, tightest
+from ltv_guard.core.decide.budget import FundsBudget, tightest
 from ltv_guard.core.decide.decision import Cause, Decision
-from ltv_guard.core.decide.shortfall import Need
+from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import Debt, Direction
 from ltv_guard.core.reconcile.plausibility import STEPS
@@ -22,7 +22,7 @@ from ltv_guard.core.reconcile.plausibility import STEPS
 class Payment:
     """One debt: repaying `needed` brings the loan to its target, `amount` can be repaid.
 
-    With its mark that is at most `ceiling`; it lowers the LTV by `gain`.
+    With its fingerprint that is at most `ceiling`; it lowers the LTV by `gain`.
     """
 
     debt: Debt
@@ -33,7 +33,7 @@ class Payment:
     held_back: tuple[str, ...]
 
 
-def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
+def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> Decision:
     """The most useful repayment; `short` with a note of what holds it back if there is none.
 
     What is paid back is gone: not while it is to be seen in a moment whether collateral helps after all.
@@ -45,17 +45,17 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
         note = "repaying: the history does not show the last add yet"
         return replace(short, held_back=(*short.held_back, note))
     coins = _would_help(need)
-    passing = [coin for coin in coins if coin in need.facts.passing or purse.may_move_soon(coin)]
+    passing = [coin for coin in coins if coin in need.facts.passing or budget.may_move_soon(coin)]
     if passing:
         return replace(short, cause=Cause.REPAY, reason=f"{short.reason}: once more before debt is repaid")
-    maybe = _maybe_there(coins, purse)
+    maybe = _maybe_there(coins, budget)
     if maybe is not None and not need.emergency:
         return replace(short, held_back=(*short.held_back, f"repaying: {maybe}"))
     payments, defects = [], []
     for debt in need.loan.debts:
         item = attempt(
             f"reckoning with a debt in {debt.coin}",
-            lambda debt=debt: _payment(need, debt, purse),  # type: ignore[misc]
+            lambda debt=debt: _payment(need, debt, budget),  # type: ignore[misc]
         )
         if isinstance(item, Defect):
             defects.append(item)
@@ -72,7 +72,7 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
     if best is None:
         return replace(short, held_back=(*short.held_back, *notes))
     coin = best.debt.coin
-    purse.take_to_repay(coin, best.ceiling)
+    budget.take_to_repay(coin, best.ceiling)
     decision = replace(
         short,
         cause=Cause.REPAY,
@@ -95,43 +95,43 @@ def decide_repayment(need: Need, purse: Purse, short: Decision) -> Decision:
     )
 
 
-def _maybe_there(coins: Sequence[str], purse: Purse) -> str | None:
+def _maybe_there(coins: Sequence[str], budget: FundsBudget) -> str | None:
     """Why there may be a coin to be added after all; None: there is none."""
     for coin in coins:
-        if purse.is_tied(coin):
+        if budget.is_tied(coin):
             return f"an open intent may leave {coin} to be added"
-        if purse.is_unread(coin):
+        if budget.is_unread(coin):
             return f"the Funding wallet's {coin} could not be read, and may be there to be added"
     return None
 
 
-def _would_help(need: Need) -> list[str]:
+def _would_help(need: Shortfall) -> list[str]:
     """The coins that could be added if they were there and taken."""
     return [held.coin for held in need.facts.policy.candidates(need.loan)]
 
 
-def _payment(need: Need, debt: Debt, purse: Purse) -> Payment:
+def _payment(need: Shortfall, debt: Debt, budget: FundsBudget) -> Payment:
     coin = debt.coin
     accuracy = coarsest(debt.accuracy, debt.amount)
     step = Decimal(1).scaleb(-accuracy)
     if debt.unread:
         return _nothing(debt, f"what is owed in {coin} could not be read")
-    exact = need.yard.to_repay(debt, need.limits.target)
+    exact = need.model.to_repay(debt, need.limits.target)
     if coin in need.facts.unpayable or not exact.is_finite():
         why = need.facts.unpayable.get(coin, f"{coin} has no price")
         return _nothing(debt, why)
     needed = whole_steps_up(exact, step)
     limits = [
-        *purse.limits_on_repaying(coin, emergency=need.emergency),
+        *budget.limits_on_repaying(coin, emergency=need.emergency),
         (need.facts.policy.repay.max_repay.get(coin, Decimal("Infinity")), "repay.max_repay"),
         (debt.repayable, "what is owed in flexible loans"),
     ]
-    if purse.doubts_price_of(need.loan, coin):
+    if budget.doubts_price_of(need.loan, coin):
         limits.append((whole_steps_up(needed / STEPS, step), f"the price of {coin}, which is in doubt,"))
     most = tightest(limits)
     amount = whole_steps(min(needed, most), step)
     ceiling = min(whole_steps(most, step), amount + most_above(accuracy, debt.amount))
-    after = need.yard.with_debt_less(coin, amount).loan.ltv
+    after = need.model.with_debt_less(coin, amount).loan.ltv
     return Payment(
         debt=debt,
         needed=needed,

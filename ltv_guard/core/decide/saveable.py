@@ -12,21 +12,21 @@ from decimal import Decimal
 from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.decide.add import worded
 from ltv_guard.core.decide.allocation import SAVED
-from ltv_guard.core.decide.budget import Purse, tightest
+from ltv_guard.core.decide.budget import FundsBudget, tightest
 from ltv_guard.core.decide.decision import Cause, Decision
-from ltv_guard.core.decide.shortfall import Need
+from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.loans import Collateral
 
 
-def why_lost(need: Need, purse: Purse) -> Decision | None:
+def why_lost(need: Shortfall, budget: FundsBudget) -> Decision | None:
     """The decision to give it nothing; None where it can be saved, may be, or is fed all the same."""
     loan, facts = need.loan, need.facts
     line = SAVED * loan.liquidation_ltv
-    if facts.policy.limits.feed_lost or loan.ltv < line or not facts.lifts or not _is_all_known(need, purse):
+    if facts.policy.limits.feed_lost or loan.ltv < line or not facts.lifts or not _is_all_known(need, budget):
         return None
     coins = facts.policy.candidates(loan)
-    gained = sum((need.yard.most_gain(held, _coins(need, held, purse)) for held in coins), Decimal(0))
-    reachable = need.yard.ltv_after(gained) * _left_of_debt(need, purse)
+    gained = sum((need.model.most_gain(held, _coins(need, held, budget)) for held in coins), Decimal(0))
+    reachable = need.model.ltv_after(gained) * _left_of_debt(need, budget)
     if reachable < line:
         return None
     lost = Decision(
@@ -36,17 +36,17 @@ def why_lost(need: Need, purse: Purse) -> Decision | None:
         reason=f"{need.reason}, and it can't be saved",
         reachable_ltv=shown(reachable),
     )
-    return worded(lost, lambda: _explained(lost, need, coins, purse))
+    return worded(lost, lambda: _explained(lost, need, coins, budget))
 
 
-def _explained(lost: Decision, need: Need, coins: list[Collateral], purse: Purse) -> Decision:
+def _explained(lost: Decision, need: Shortfall, coins: list[Collateral], budget: FundsBudget) -> Decision:
     """What would have been needed, in the coin that is most wanted."""
     note = f"all that may be given leaves it at {lost.reachable_ltv:f} (limits.feed_lost is false)"
     if not coins:
         return replace(lost, held_back=(note,))
     held, line = coins[0], SAVED * need.loan.liquidation_ltv
-    least, whole = (need.yard.to_gain(held, need.yard.missing(ltv)) for ltv in (line, need.limits.target))
-    has = _coins(need, held, purse)
+    least, whole = (need.model.to_gain(held, need.model.missing(ltv)) for ltv in (line, need.limits.target))
+    has = _coins(need, held, budget)
     return replace(
         lost,
         coin=held.coin,
@@ -57,36 +57,36 @@ def _explained(lost: Decision, need: Need, coins: list[Collateral], purse: Purse
     )
 
 
-def _is_all_known(need: Need, purse: Purse) -> bool:
+def _is_all_known(need: Shortfall, budget: FundsBudget) -> bool:
     """Whether nothing that is not known, or may yet come, could save it."""
-    if purse.is_old or (purse.transfers_allowed and purse.unified_unread):
+    if budget.is_old or (budget.transfers_allowed and budget.unified_unread):
         return False
     return not any(
-        purse.is_unread(held.coin)
-        or (purse.transfers_allowed and purse.is_unread_there(held.coin))
-        or purse.doubts_price_of(need.loan, held.coin)
-        or not need.yard.measures(held)
-        or purse.is_tied(held.coin)
-        or purse.on_the_way(held.coin) is not None
+        budget.is_unread(held.coin)
+        or (budget.transfers_allowed and budget.is_unread_there(held.coin))
+        or budget.doubts_price_of(need.loan, held.coin)
+        or not need.model.measures(held)
+        or budget.is_tied(held.coin)
+        or budget.on_the_way(held.coin) is not None
         for held in need.facts.policy.candidates(need.loan)
     )
 
 
-def _coins(need: Need, held: Collateral, purse: Purse) -> Decimal:
+def _coins(need: Shortfall, held: Collateral, budget: FundsBudget) -> Decimal:
     """Coins that may be added, with those that may be moved here before."""
     coin = held.coin
-    here = tightest(purse.limits_on(coin, emergency=need.emergency))
-    share = purse.share_of(need.loan.key, coin)
+    here = tightest(budget.limits_on(coin, emergency=need.emergency))
+    share = budget.share_of(need.loan.key, coin)
     here = here if share is None else min(here, share)
-    return here + (tightest(purse.limits_on_moving(coin)) if purse.transfers_allowed else Decimal(0))
+    return here + (tightest(budget.limits_on_moving(coin)) if budget.transfers_allowed else Decimal(0))
 
 
-def _left_of_debt(need: Need, purse: Purse) -> Decimal:
+def _left_of_debt(need: Shortfall, budget: FundsBudget) -> Decimal:
     """The share of its LTV that is left once all is repaid that may be."""
     if not need.facts.policy.repay.enabled or need.loan.ltv <= 0:
         return Decimal(1)
     left = Decimal(1)
     for debt in need.loan.debts:
-        most = min(debt.repayable, tightest(purse.limits_on_repaying(debt.coin, emergency=need.emergency)))
-        left *= need.yard.with_debt_less(debt.coin, most).loan.ltv / need.loan.ltv
+        most = min(debt.repayable, tightest(budget.limits_on_repaying(debt.coin, emergency=need.emergency)))
+        left *= need.model.with_debt_less(debt.coin, most).loan.ltv / need.loan.ltv
     return left

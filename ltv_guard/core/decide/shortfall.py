@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ltv_guard.core.amounts.ltv_model import Yardstick
+from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.decide.decision import LoanFacts
 from ltv_guard.core.decide.urgency import is_breach, is_emergency
 from ltv_guard.core.model.loans import Loan
@@ -14,12 +14,12 @@ from ltv_guard.core.reconcile.plausibility import Bearing, careful_need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
-    """One loan in rescue. `value` is what has to be added, on the yardstick's scale; 0 at the target."""
+class Shortfall:
+    """One loan in rescue. `value` is what has to be added, on the LTV model's scale; 0 at the target."""
 
     facts: LoanFacts
     limits: Thresholds
-    yard: Yardstick
+    model: LtvModel
     value: Decimal
 
     @property
@@ -38,7 +38,7 @@ class Need:
     @property
     def least(self) -> Decimal:
         """The least that is worth a call. What ends a breach always is."""
-        least = self.yard.total * self.facts.policy.limits.min_adjustment_ratio
+        least = self.model.total * self.facts.policy.limits.min_adjustment_ratio
         return min(least, self.value) if self.breach else least
 
     @property
@@ -51,10 +51,10 @@ class Need:
         return f"{urgency}LTV {self.loan.ltv:f} against a trigger of {self.limits.trigger:f}"
 
 
-def need_of(facts: LoanFacts, limits: Thresholds, yard: Yardstick) -> Need:
+def need_of(facts: LoanFacts, limits: Thresholds, model: LtvModel) -> Shortfall:
     """What the loan needs; carefully, where its LTV, amounts and prices contradict each other."""
-    value = yard.missing(limits.target)
+    value = model.missing(limits.target)
     if facts.bearing is Bearing.CONTRADICTED:
-        careful = careful_need(yard.loan, yard.prices, target=limits.target, lowest=limits.release_trigger)
-        value = min(value, careful) if yard.loan.ltv >= yard.loan.liquidation_ltv else careful
-    return Need(facts=facts, limits=limits, yard=yard, value=value)
+        careful = careful_need(model.loan, model.prices, target=limits.target, lowest=limits.release_trigger)
+        value = min(value, careful) if model.loan.ltv >= model.loan.liquidation_ltv else careful
+    return Shortfall(facts=facts, limits=limits, model=model, value=value)

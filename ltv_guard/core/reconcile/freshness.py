@@ -88,9 +88,9 @@ def doubted_coins(loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, stead
     what = "debt" if last.direction is Direction.REPAY else "collateral"
     shown, step = shown_coins(last, loan)
     shows = _fit(shown, step or _digit_of(last), last, rows)
-    if shows is Fit.PART:
+    if shows is BalanceMatch.PART:
         return Freshness(fresh=False, why=f"it shows the {what} from before the last change", is_old=True)
-    if shows is Fit.NEITHER and not steady:
+    if shows is BalanceMatch.NEITHER and not steady:
         return Freshness(fresh=False, why=f"its {what} changed, and no row of the history tells how")
     return None
 
@@ -114,7 +114,7 @@ def _digit_of(last: Intent) -> Decimal:
     return Decimal(1).scaleb(min(0, int(exponent)))
 
 
-class Fit(Enum):
+class BalanceMatch(Enum):
     """What an amount is left by: all that the history tells of, a part of it, or something else."""
 
     WHOLE = "whole"
@@ -122,7 +122,7 @@ class Fit(Enum):
     NEITHER = "neither"
 
 
-def _fit(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Fit:
+def _fit(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> BalanceMatch:
     """Whether `amount` is what the loan held after all of the rows since the plan, or after some.
 
     Rows that are older than the read the plan was made from may already be in `coins_before`: history
@@ -135,8 +135,8 @@ def _fit(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow
     off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
     off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
     if off_part is not None and off_part <= step and off_part < off_whole:
-        return Fit.PART
-    return Fit.WHOLE if off_whole <= step else Fit.NEITHER
+        return BalanceMatch.PART
+    return BalanceMatch.WHOLE if off_whole <= step else BalanceMatch.NEITHER
 
 
 def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
@@ -152,7 +152,7 @@ def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Led:
+class ExpectedLtv:
     """Where an adjustment leads: the factor by which collateral over debt grew, and the LTV after it.
 
     `least` is the nearest to 1 of the factors that it is made of.
@@ -175,18 +175,18 @@ def _is_told_apart(loan: Loan, one: Intent, other: Intent) -> bool:
     return loan.totals is not None or one.channel != other.channel
 
 
-def _led_by_both(first: Intent, one: Led, other: Led | None) -> Led:
+def _led_by_both(first: Intent, one: ExpectedLtv, other: ExpectedLtv | None) -> ExpectedLtv:
     """Where an adjustment and its rescue lead together, from what was there before `first` of them."""
     if other is None or first.ltv_before <= 0:
         return one
     moved = one.moved * other.moved
     least = min(one.moved, other.moved, key=lambda factor: abs(factor - 1))
-    return Led(moved=moved, ltv=first.ltv_before / moved, least=least)
+    return ExpectedLtv(moved=moved, ltv=first.ltv_before / moved, least=least)
 
 
 def _led_to(
     loan: Loan, last: Intent, rows: Sequence[HistoryRow], prices: Mapping[str, Decimal]
-) -> Led | None:
+) -> ExpectedLtv | None:
     """None where it is not known.
 
     LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
@@ -201,15 +201,15 @@ def _led_to(
         if amount <= 0 or last.coins_before <= 0 or last.ltv_before <= 0:
             return None
         moved = amount / last.coins_before
-        return Led(moved=moved, ltv=last.ltv_before / moved)
+        return ExpectedLtv(moved=moved, ltv=last.ltv_before / moved)
     own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
     if before and after:
-        return Led(moved=before / after, ltv=after)
+        return ExpectedLtv(moved=before / after, ltv=after)
     return _led_by_value(loan, last, loan.totals.collateral_usd) if last.awaits_row else None
 
 
-def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> Led | None:
+def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> ExpectedLtv | None:
     """Where a pool was led by what its coins are shown to count for, where no row tells of it yet."""
     held = loan.collateral_in(last.coin)
     if held is None or held.amount <= 0 or not held.value_usd or last.ltv_before <= 0:
@@ -217,10 +217,10 @@ def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> Led | None:
     before = counted - held.value_usd * last.change / held.amount
     if before <= 0 or counted <= 0:
         return None
-    return Led(moved=counted / before, ltv=last.ltv_before * before / counted)
+    return ExpectedLtv(moved=counted / before, ltv=last.ltv_before * before / counted)
 
 
-def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> Led | None:
+def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> ExpectedLtv | None:
     owed, _ = shown_coins(last, loan)
     if loan.totals is None:
         before, after = last.coins_before, owed
@@ -231,10 +231,10 @@ def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> Led |
         before = after + last.amount * price
     if before <= 0 or after <= 0 or last.ltv_before <= 0:
         return None
-    return Led(moved=before / after, ltv=last.ltv_before * after / before)
+    return ExpectedLtv(moved=before / after, ltv=last.ltv_before * after / before)
 
 
-def _follows(loan: Loan, led: Led, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
+def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
     """Whether the LTV belongs to this collateral: where the adjustment leads, or as prices imply."""
     if abs(led.moved - 1) <= NOISE:
         return True

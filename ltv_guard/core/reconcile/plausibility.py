@@ -115,7 +115,7 @@ def careful_need(
     An LTV beyond liquidation is no living loan's, and counts as liquidation. What is missing is reckoned
     twice, by the collateral that is shown and by the debt: one odd number spoils one of the two. The lesser
     is taken, and a part of the greater at least, so that it goes on where the lesser is the odd one. On the
-    scale of the yardstick.
+    scale of the LTV model.
     """
     total = loan.collateral[0].amount if loan.totals is None else loan.totals.collateral_usd
     ltv = min(loan.ltv, loan.liquidation_ltv)
@@ -134,7 +134,7 @@ def careful_need(
 
 
 def _debt(loan: Loan, prices: Mapping[str, Decimal] | None) -> Decimal | None:
-    """What is owed, on the scale of the yardstick: coins of an order's collateral, or a pool's USD."""
+    """What is owed, on the scale of the LTV model: coins of an order's collateral, or a pool's USD."""
     if loan.totals is not None:
         return loan.totals.debt_usd if loan.totals.debt_usd > 0 else None
     own = own_ltvs(loan, prices)

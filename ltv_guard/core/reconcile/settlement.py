@@ -24,7 +24,7 @@ RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may hav
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class SettlementTimeouts:
     """How long to wait for the exchange, in ms."""
 
     processing_margin_ms: int = 2000
@@ -32,7 +32,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class InFlightWatch:
     """What this process knows of an open intent: since when, and when the history first lacked it.
 
     `since` is the moment it was sent, or the start of the process if it was sent by an earlier one.
@@ -57,21 +57,21 @@ class Verdict:
     """The intent after a tick, and the watch to carry to the next one. `waiting` says what for."""
 
     intent: Intent
-    watch: Watch
+    watch: InFlightWatch
     waiting: str | None = None
 
 
-def window_is_over(intent: Intent, watch: Watch, at: Moment, patience: Patience) -> bool:
+def window_is_over(intent: Intent, watch: InFlightWatch, at: Moment, timeouts: SettlementTimeouts) -> bool:
     """Whether both clocks say that no effect of the intent can begin any more at `at`."""
     if intent.signed_at_ms is None or intent.recv_window_ms is None:
         return False
-    span = intent.recv_window_ms + patience.processing_margin_ms
+    span = intent.recv_window_ms + timeouts.processing_margin_ms
     exchange_says_so = at.exchange_ms >= intent.signed_at_ms + span
     we_say_so = at.monotonic_ms - watch.since.monotonic_ms >= span
     return exchange_says_so and we_say_so
 
 
-def is_told_apart(intent: Intent, patience: Patience, now: Moment) -> bool:
+def is_told_apart(intent: Intent, timeouts: SettlementTimeouts, now: Moment) -> bool:
     """Whether its row and that of a new intent of the same amount can't be mixed up any more.
 
     Its id is known, or there is no row of it, or what it may yet be found by is from before.
@@ -83,29 +83,31 @@ def is_told_apart(intent: Intent, patience: Patience, now: Moment) -> bool:
     if intent.is_open or intent.signed_at_ms is None:
         return False
     by_hand = intent.state is State.CONFIRMED
-    late_ms = RESOLVED_WITHIN_MS if by_hand else patience.processing_margin_ms
+    late_ms = RESOLVED_WITHIN_MS if by_hand else timeouts.processing_margin_ms
     latest = intent.signed_at_ms + (intent.recv_window_ms or 0) + late_ms
     return now.exchange_ms - EARLY_MS > latest
 
 
-def settle(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
+def settle(
+    intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
+) -> Verdict:
     """Where `intent` (accepted, unknown or absent) stands after reading `evidence`."""
     if intent.state is State.ACCEPTED:
         return _settle_accepted(intent, watch, evidence, now)
-    candidates = _candidates(intent, evidence, patience)
+    candidates = _candidates(intent, evidence, timeouts)
     if len(candidates) == 1:
         return _found(intent, watch, candidates[0], now)
     if intent.state is not State.UNKNOWN:
         return Verdict(intent=intent, watch=watch)
-    waiting = _why_undecided(intent, watch, evidence, patience)
+    waiting = _why_undecided(intent, watch, evidence, timeouts)
     if waiting is not None:
         return Verdict(intent=intent, watch=watch, waiting=waiting)
     if candidates:
-        return _ambiguous(intent, watch, evidence, patience, now)
-    return _missing(intent, watch, evidence, patience, now, State.ABSENT)
+        return _ambiguous(intent, watch, evidence, timeouts, now)
+    return _missing(intent, watch, evidence, timeouts, now, State.ABSENT)
 
 
-def _settle_accepted(intent: Intent, watch: Watch, evidence: Evidence, now: Moment) -> Verdict:
+def _settle_accepted(intent: Intent, watch: InFlightWatch, evidence: Evidence, now: Moment) -> Verdict:
     own = (row for row in evidence.history.of(intent.key) if row.adjust_id == intent.adjust_id)
     row = next(own, None)
     if row is not None:
@@ -116,7 +118,7 @@ def _settle_accepted(intent: Intent, watch: Watch, evidence: Evidence, now: Mome
     return Verdict(intent=intent, watch=watch, waiting=waiting)
 
 
-def _found(intent: Intent, watch: Watch, row: HistoryRow, now: Moment) -> Verdict:
+def _found(intent: Intent, watch: InFlightWatch, row: HistoryRow, now: Moment) -> Verdict:
     if row.status is RowStatus.PROCESSING:
         return Verdict(intent=intent, watch=watch, waiting="the exchange is still processing it")
     if row.status is RowStatus.FAILED:
@@ -133,7 +135,7 @@ def _found(intent: Intent, watch: Watch, row: HistoryRow, now: Moment) -> Verdic
     return Verdict(intent=confirmed, watch=watch)
 
 
-def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[HistoryRow]:
+def _candidates(intent: Intent, evidence: Evidence, timeouts: SettlementTimeouts) -> list[HistoryRow]:
     """Rows that may be this intent's own: same loan, coin, direction, exact amount, in its time.
 
     A transfer carries our own id: nothing else needs to be compared.
@@ -143,7 +145,7 @@ def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[
     if intent.direction is Direction.TRANSFER:
         return [row for row in evidence.history.of(intent.key) if row.adjust_id == intent.intent_id]
     earliest = intent.signed_at_ms - EARLY_MS
-    latest = intent.signed_at_ms + intent.recv_window_ms + patience.processing_margin_ms
+    latest = intent.signed_at_ms + intent.recv_window_ms + timeouts.processing_margin_ms
     return [
         row
         for row in evidence.history.of(intent.key)
@@ -156,17 +158,19 @@ def _candidates(intent: Intent, evidence: Evidence, patience: Patience) -> list[
     ]
 
 
-def _why_undecided(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience) -> str | None:
+def _why_undecided(
+    intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts
+) -> str | None:
     """What keeps a history without the intent's row from proving anything; None: it does."""
-    if not window_is_over(intent, watch, evidence.history.began, patience):
+    if not window_is_over(intent, watch, evidence.history.began, timeouts):
         return "its receive window is not over"
     if evidence.history.is_old:
         return "the history lacks rows that it had shown before"
-    doubt = doubtful_row_of(intent, evidence, patience)
+    doubt = doubtful_row_of(intent, evidence, timeouts)
     return None if doubt is None else _told(doubt)
 
 
-def doubtful_row_of(intent: Intent, evidence: Evidence, patience: Patience) -> DoubtfulRow | None:
+def doubtful_row_of(intent: Intent, evidence: Evidence, timeouts: SettlementTimeouts) -> DoubtfulRow | None:
     """A row that is not understood, and that may be this intent's own: nothing that was read says otherwise.
 
     One that was there before the intent was planned is none of it.
@@ -176,17 +180,17 @@ def doubtful_row_of(intent: Intent, evidence: Evidence, patience: Patience) -> D
         (
             row
             for row in evidence.history.doubtful
-            if row.name not in known and _could_be(row, intent, patience)
+            if row.name not in known and _could_be(row, intent, timeouts)
         ),
         None,
     )
 
 
-def _could_be(row: DoubtfulRow, intent: Intent, patience: Patience) -> bool:
+def _could_be(row: DoubtfulRow, intent: Intent, timeouts: SettlementTimeouts) -> bool:
     if intent.direction is Direction.TRANSFER:
         return row.adjust_id in {None, intent.intent_id}
     signed_ms = intent.signed_at_ms or 0
-    latest = signed_ms + (intent.recv_window_ms or 0) + patience.processing_margin_ms
+    latest = signed_ms + (intent.recv_window_ms or 0) + timeouts.processing_margin_ms
     return (
         row.key in {None, intent.key}
         and row.coin in {None, intent.coin}
@@ -200,21 +204,28 @@ def _told(row: DoubtfulRow) -> str:
     return f"a row of the history that is not understood may be it: {row.why}"
 
 
-def _ambiguous(intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment) -> Verdict:
+def _ambiguous(
+    intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
+) -> Verdict:
     """Two rows that could be ours: it closes once every change is accounted for, or never will be."""
     if unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings):
-        return _missing(intent, watch, evidence, patience, now, State.AMBIGUOUS)
+        return _missing(intent, watch, evidence, timeouts, now, State.AMBIGUOUS)
     return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
 
 
 def _missing(
-    intent: Intent, watch: Watch, evidence: Evidence, patience: Patience, now: Moment, end: State
+    intent: Intent,
+    watch: InFlightWatch,
+    evidence: Evidence,
+    timeouts: SettlementTimeouts,
+    now: Moment,
+    end: State,
 ) -> Verdict:
     """The window is over and the history lacks it: believed at the second look, `history_lag` later."""
     began = evidence.history.began
     if watch.first_missed is None:
-        watch = Watch(since=watch.since, first_missed=began)
-    lag_ms = patience.history_lag_ms
+        watch = InFlightWatch(since=watch.since, first_missed=began)
+    lag_ms = timeouts.history_lag_ms
     unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings)
     if unexplained == intent.change:
         return Verdict(intent=intent, watch=watch, waiting="collateral moved by its amount, its row is late")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from ltv_guard.adapters.bybit import Ban, BybitClient, Credentials, ExchangeClock, HmacSigner, Limits
+from ltv_guard.adapters.bybit import Ban, BybitClient, Credentials, ExchangeClock, HmacSigner, RequestLimits
 
 Handler = Callable[["Seen"], Awaitable[web.StreamResponse] | web.StreamResponse]
 
@@ -134,7 +134,7 @@ class Parts:
     client: BybitClient
     clock: ExchangeClock
     ban: Ban
-    limits: Limits
+    limits: RequestLimits
     holding: Skipping
 
 
@@ -148,13 +148,13 @@ async def connect() -> AsyncIterator[Callable[..., Parts]]:
         *,
         clock: ExchangeClock | None = None,
         ban: Ban | None = None,
-        limits: Limits | None = None,
+        limits: RequestLimits | None = None,
         request_timeout_s: float = 4.0,
     ) -> Parts:
         clock = clock or ExchangeClock(sleep=at_once)
         ban = ban or Ban("127.0.0.1")
         holding = Skipping()
-        limits = limits or Limits(
+        limits = limits or RequestLimits(
             spacing_s=dict.fromkeys(PATHS, 1e-6), monotonic=holding, sleep=holding.sleep
         )
         credentials = Credentials(api_key="key", signer=HmacSigner("secret"))

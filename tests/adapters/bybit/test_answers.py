@@ -16,12 +16,12 @@ from ltv_guard.adapters.bybit.answers import (
     Answer,
     ClockRefused,
     Limited,
-    Passing,
+    TransientError,
     WriteLimited,
     take_read,
     take_write,
 )
-from ltv_guard.adapters.bybit.codes import MEANINGS, Outcome
+from ltv_guard.adapters.bybit.codes import MEANINGS, WriteOutcome
 from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     NeedsHuman,
@@ -117,7 +117,7 @@ def test_the_table_is_whole() -> None:
     assert len(listed) == len(set(listed))
     assert sorted(MEANINGS) == sorted(listed)
     for code, meaning in MEANINGS.items():
-        assert (meaning.remedy is not None) == (meaning.outcome is Outcome.REJECTED), code
+        assert (meaning.remedy is not None) == (meaning.outcome is WriteOutcome.REJECTED), code
         assert meaning.words
         assert bool(meaning.mend) == (meaning.remedy is Remedy.HUMAN), code
 
@@ -274,7 +274,7 @@ async def test_a_read_that_was_refused_is_not_tried_again(
 ) -> None:
     with pytest.raises(ExchangeUnavailable) as caught:
         await read(parts, mocked, payload=coded(code))
-    assert not isinstance(caught.value, Passing)
+    assert not isinstance(caught.value, TransientError)
     assert requests_of(mocked, "GET", MAXIMUM) == 1
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from ltv_guard.adapters.bybit import Ban, ExchangeClock, Limits
+from ltv_guard.adapters.bybit import Ban, ExchangeClock, RequestLimits
 from ltv_guard.core.model.errors import (
     ExchangeBanned,
     ExchangeUnavailable,
@@ -171,7 +171,7 @@ async def test_a_ban_that_begins_while_a_write_waits_its_turn_keeps_it_unsigned(
 ) -> None:
     ban = Ban("127.0.0.1")
 
-    class Waiting(Limits):
+    class Waiting(RequestLimits):
         async def turn(self, path: str) -> None:
             ban.begin()
 

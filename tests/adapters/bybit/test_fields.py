@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ltv_guard.adapters.bybit.answers import open_envelope
-from ltv_guard.adapters.bybit.fields import Nonsense, clean, decimal, json_number, moment, shown
+from ltv_guard.adapters.bybit.fields import MalformedPayload, clean, decimal, json_number, moment, shown
 from ltv_guard.adapters.bybit.oddities import MOST_OF_A_LIST, Oddities, Reading, row_named
 
 
@@ -31,14 +31,14 @@ def test_one_absurd_number_costs_its_own_field_and_not_the_answer() -> None:
     result = open_envelope(body.encode()).result
     assert isinstance(result, dict)
     for name in ("a", "b"):
-        with pytest.raises(Nonsense):
+        with pytest.raises(MalformedPayload):
             decimal(result, name)
     assert decimal(result, "c") == 2
 
 
 @pytest.mark.parametrize("value", [0, -1, "1e15", "4102444800000", "1262303999999", "x", True, None, 1.5])
 def test_a_time_that_can_not_be_is_none(value: object) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         moment({"t": value}, "t")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ltv_guard.adapters.bybit import Ban, Limits
+from ltv_guard.adapters.bybit import Ban, RequestLimits
 from ltv_guard.core.model.errors import ExchangeBanned
 
 ADJUST = "/v5/crypto-loan/adjust-ltv"
@@ -40,7 +40,7 @@ def most_in_a_second(times: Sequence[float]) -> int:
 )
 def test_no_second_ever_holds_more_than_the_limit(run_virtually: Run, path: str, limit: int) -> None:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         times: list[float] = []
 
         async def one() -> None:
@@ -57,7 +57,7 @@ def test_no_second_ever_holds_more_than_the_limit(run_virtually: Run, path: str,
 
 def test_no_minute_ever_holds_more_reads_of_the_transfers_than_sixty(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         times = []
         for _ in range(200):
             await limits.turn("/v5/asset/transfer/query-inter-transfer-list")
@@ -72,7 +72,7 @@ def test_no_minute_ever_holds_more_reads_of_the_transfers_than_sixty(run_virtual
 
 def test_a_repayment_does_not_wait_for_an_adjustments_turn(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         started = now()
         for path in (ADJUST, "/v5/crypto-loan/repay", "/v5/asset/transfer/inter-transfer"):
             await limits.turn(path)
@@ -83,7 +83,7 @@ def test_a_repayment_does_not_wait_for_an_adjustments_turn(run_virtually: Run) -
 
 def test_turns_come_in_the_order_they_were_asked_for(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         order: list[float] = []
 
         async def one(number: int) -> None:
@@ -98,7 +98,7 @@ def test_turns_come_in_the_order_they_were_asked_for(run_virtually: Run) -> None
 
 def test_reads_never_starve_a_write(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         limits.refuse(ORDERS, {}, NOW_MS)
         reads = [asyncio.create_task(limits.turn(ORDERS)) for _ in range(100)]
         started = now()
@@ -110,9 +110,9 @@ def test_reads_never_starve_a_write(run_virtually: Run) -> None:
     assert run_virtually(main)[0] < 0.001
 
 
-def waited(run: Run, obey: Callable[[Limits], None]) -> float:
+def waited(run: Run, obey: Callable[[RequestLimits], None]) -> float:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         obey(limits)
         started = now()
         await limits.turn(ADJUST)
@@ -170,7 +170,7 @@ def test_nothing_left_waits_for_the_reset_where_that_is_sane(
 
 def test_a_hold_that_begins_while_others_queue_holds_them_too(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         times: list[float] = []
 
         async def one() -> None:
@@ -192,7 +192,7 @@ def test_a_hold_that_begins_while_others_queue_holds_them_too(run_virtually: Run
 
 def test_a_cancelled_turn_does_not_block_the_next(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
-        limits = Limits(monotonic=now)
+        limits = RequestLimits(monotonic=now)
         await limits.turn(ADJUST)
         task = asyncio.create_task(limits.turn(ADJUST))
         await asyncio.sleep(0.1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from ltv_guard.adapters.bybit import ExchangeClock, Limits, PoolLoans
+from ltv_guard.adapters.bybit import ExchangeClock, PoolLoans, RequestLimits
 from ltv_guard.core.model.errors import ExchangeUnavailable, Remedy, WriteRejected
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Collateral, Direction, Loan, LoanKey, Owner, Product, RowStatus
@@ -97,7 +97,7 @@ def pool(exchange: Exchange, connect: Connect, time: Time) -> PoolLoans:
     exchange.answer(TERMS, ratios("BTC", "USDT"))
     exchange.answer(LEGACY_TERMS, legacy_terms(BTC=6, USDT=4))
     return PoolLoans(
-        connect(exchange.url, clock=clock, limits=Limits(spacing_s=spacing)).client,
+        connect(exchange.url, clock=clock, limits=RequestLimits(spacing_s=spacing)).client,
         candidates=("USDT", "BTC"),
         margin_call_ltv=D("0.84"),
         liquidation_ltv=D("0.91"),

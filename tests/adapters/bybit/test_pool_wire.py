@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.pool_wire import (
     POOL,
@@ -282,7 +282,7 @@ def test_a_pool_whose_coins_cannot_be_read_is_set_aside(name: str, value: object
 
 @pytest.mark.parametrize("twice", [("ltv", "totalDebt"), ("totalDebt", "totalCollateral")])
 def test_a_pool_that_shows_one_sum_only_is_set_aside(twice: tuple[str, str]) -> None:
-    with pytest.raises(Nonsense, match="its"):
+    with pytest.raises(MalformedPayload, match="its"):
         parse_position(position(**dict.fromkeys(twice, "?")), terms())
 
 
@@ -381,7 +381,7 @@ def test_a_group_of_tiers_that_makes_no_sense_costs_its_own_coins_only(rows: obj
     "payload", [{}, {"collateralRatioConfigList": None}, {"collateralRatioConfigList": {}}]
 )
 def test_terms_that_are_unreadable_as_a_whole_are_nonsense(payload: dict[str, Any]) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         parse_tiers(payload)
 
 
@@ -444,13 +444,13 @@ def test_a_row_that_makes_no_sense_is_refused(name: str, value: object) -> None:
         del row[name]
     else:
         row[name] = value
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         parse_history_row(row)
 
 
 @pytest.mark.parametrize("change", [{"status": 4}, {"status": 0}, {"direction": 2}])
 def test_a_status_or_direction_that_nobody_knows_is_refused(change: dict[str, int]) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         parse_history_row(ROW | change)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ltv_guard.adapters.bybit import ExchangeClock, repayments
-from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.pool_wire import parse_repayment as parse_pool_repayment
 from ltv_guard.adapters.bybit.wire import parse_repayment
-from ltv_guard.adapters.bybit.write_endpoint import Desk
+from ltv_guard.adapters.bybit.write_endpoint import WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, Remedy, WriteOutcomeUnknown, WriteRejected
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import (
@@ -98,7 +98,7 @@ def page(*items: object, cursor: str = "") -> dict[str, object]:
 
 
 @pytest.fixture
-def desk(exchange: Exchange, connect: Connect) -> Callable[[Product], Desk]:
+def desk(exchange: Exchange, connect: Connect) -> Callable[[Product], WriteEndpoint]:
     async def at_once(_: float) -> None:
         return
 
@@ -107,7 +107,7 @@ def desk(exchange: Exchange, connect: Connect) -> Callable[[Product], Desk]:
     return lambda product: repayments(client, product)
 
 
-MakeDesk = Callable[[Product], Desk]
+MakeDesk = Callable[[Product], WriteEndpoint]
 
 
 @BOTH
@@ -256,13 +256,13 @@ WRONG: list[object] = [None, "", [], {}, True, "NaN", "1e999", "x y"]
     ids=str,
 )
 def test_a_row_that_makes_no_sense_is_refused(product: Product, name: str, value: object) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         PARSERS[product](ROWS[product] | {name: value})
 
 
 @pytest.mark.parametrize("row", [None, [], 7, {name: ROW[name] for name in ROW if name != "orderId"}])
 def test_an_orders_row_without_its_order_is_refused(row: object) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         parse_repayment(row)
 
 

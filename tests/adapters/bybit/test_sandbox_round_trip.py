@@ -17,8 +17,8 @@ from ltv_guard.adapters.bybit import (
     ExchangeClock,
     HmacSigner,
     LegacyLoans,
-    Limits,
     PoolLoans,
+    RequestLimits,
     repayments,
     transfers,
 )
@@ -68,7 +68,7 @@ async def exchange() -> AsyncIterator[Exchange]:
 async def client(exchange: Exchange) -> AsyncIterator[BybitClient]:
     credentials = Credentials(api_key="key", signer=HmacSigner("secret"))
     async with BybitClient(
-        exchange.url, credentials, clock=ExchangeClock(), ban=Ban("127.0.0.1"), limits=Limits()
+        exchange.url, credentials, clock=ExchangeClock(), ban=Ban("127.0.0.1"), limits=RequestLimits()
     ) as client:
         yield client
 
@@ -221,7 +221,7 @@ async def test_more_than_the_unified_account_lets_go_is_refused(
 
 async def test_sixty_transfers_take_two_pages(exchange: Exchange, intent: MakeIntent) -> None:
     credentials = Credentials(api_key="key", signer=HmacSigner("secret"))
-    swift = Limits(
+    swift = RequestLimits(
         spacing_s={
             "/v5/asset/transfer/inter-transfer": 1e-6,
             "/v5/asset/transfer/query-inter-transfer-list": 1e-6,

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from ltv_guard.adapters.bybit import ExchangeClock, transfers
-from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.transfers import own_id, parse_transfer, transfer_body
-from ltv_guard.adapters.bybit.write_endpoint import Desk
+from ltv_guard.adapters.bybit.write_endpoint import WriteEndpoint
 from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     Remedy,
@@ -87,7 +87,7 @@ def page(*items: object, cursor: str = "") -> dict[str, object]:
 
 
 @pytest.fixture
-def desk(exchange: Exchange, connect: Connect) -> Desk:
+def desk(exchange: Exchange, connect: Connect) -> WriteEndpoint:
     async def at_once(_: float) -> None:
         return
 
@@ -95,7 +95,7 @@ def desk(exchange: Exchange, connect: Connect) -> Desk:
     return transfers(connect(exchange.url, clock=clock).client)
 
 
-def test_it_is_what_the_guard_asks_for(desk: Desk) -> None:
+def test_it_is_what_the_guard_asks_for(desk: WriteEndpoint) -> None:
     port: WritePath = desk
     assert port.channel == Channel(Product.FUNDING, Kind.TRANSFER)
 
@@ -110,7 +110,9 @@ def test_the_body_has_five_strings_a_uuid_and_a_plain_amount() -> None:
     )
 
 
-async def test_what_is_signed_is_what_is_sent_and_our_id_comes_back(exchange: Exchange, desk: Desk) -> None:
+async def test_what_is_signed_is_what_is_sent_and_our_id_comes_back(
+    exchange: Exchange, desk: WriteEndpoint
+) -> None:
     exchange.answer(TRANSFER, {"transferId": UUID_TEXT, "status": "SUCCESS"})
     signed = await desk.sign(intent())
     assert await desk.send(signed) == OWN
@@ -121,26 +123,30 @@ async def test_what_is_signed_is_what_is_sent_and_our_id_comes_back(exchange: Ex
 
 
 @pytest.mark.parametrize("shown", [UUID_TEXT, UUID_TEXT.upper(), OWN])
-async def test_our_id_is_ours_however_it_is_written(exchange: Exchange, desk: Desk, shown: str) -> None:
+async def test_our_id_is_ours_however_it_is_written(
+    exchange: Exchange, desk: WriteEndpoint, shown: str
+) -> None:
     exchange.answer(TRANSFER, {"transferId": shown})
     assert await desk.send(await desk.sign(intent())) == OWN
 
 
 @pytest.mark.parametrize("status", ["SUCCESS", "PENDING", "STATUS_UNKNOWN", "", None, 7])
 async def test_the_answers_status_decides_nothing_the_list_does(
-    exchange: Exchange, desk: Desk, status: object
+    exchange: Exchange, desk: WriteEndpoint, status: object
 ) -> None:
     exchange.answer(TRANSFER, {"transferId": UUID_TEXT, "status": status})
     assert await desk.send(await desk.sign(intent())) == OWN
 
 
-async def test_a_failure_in_the_answer_is_an_end(exchange: Exchange, desk: Desk) -> None:
+async def test_a_failure_in_the_answer_is_an_end(exchange: Exchange, desk: WriteEndpoint) -> None:
     exchange.answer(TRANSFER, {"transferId": UUID_TEXT, "status": "FAILED"})
     with pytest.raises(WriteRejected, match="failed"):
         await desk.send(await desk.sign(intent()))
 
 
-async def test_a_failure_of_anothers_transfer_is_no_end_of_ours(exchange: Exchange, desk: Desk) -> None:
+async def test_a_failure_of_anothers_transfer_is_no_end_of_ours(
+    exchange: Exchange, desk: WriteEndpoint
+) -> None:
     exchange.answer(TRANSFER, {"transferId": ANOTHER, "status": "FAILED"})
     with pytest.raises(WriteOutcomeUnknown, match="not ours"):
         await desk.send(await desk.sign(intent()))
@@ -148,7 +154,7 @@ async def test_a_failure_of_anothers_transfer_is_no_end_of_ours(exchange: Exchan
 
 @pytest.mark.parametrize("shown", [ANOTHER, "11111111-2222-4333-8444-555555555555", "7"])
 async def test_an_id_that_is_not_ours_leaves_the_outcome_unknown(
-    exchange: Exchange, desk: Desk, shown: str
+    exchange: Exchange, desk: WriteEndpoint, shown: str
 ) -> None:
     exchange.answer(TRANSFER, {"transferId": shown, "status": "SUCCESS"})
     with pytest.raises(WriteOutcomeUnknown, match="not ours"):
@@ -156,14 +162,16 @@ async def test_an_id_that_is_not_ours_leaves_the_outcome_unknown(
 
 
 @pytest.mark.parametrize("result", [{}, {"transferId": ""}, {"transferId": None}, {"adjustId": OWN}, []])
-async def test_without_an_id_the_outcome_is_unknown(exchange: Exchange, desk: Desk, result: object) -> None:
+async def test_without_an_id_the_outcome_is_unknown(
+    exchange: Exchange, desk: WriteEndpoint, result: object
+) -> None:
     exchange.answer(TRANSFER, result)
     with pytest.raises(WriteOutcomeUnknown, match="no transferId"):
         await desk.send(await desk.sign(intent()))
     assert len(exchange.requests(TRANSFER)) == 1
 
 
-async def test_an_id_that_was_used_may_have_been_used_by_us(exchange: Exchange, desk: Desk) -> None:
+async def test_an_id_that_was_used_may_have_been_used_by_us(exchange: Exchange, desk: WriteEndpoint) -> None:
     exchange.answer(TRANSFER, 131214)
     with pytest.raises(WriteOutcomeUnknown, match="may have landed"):
         await desk.send(await desk.sign(intent()))
@@ -180,14 +188,16 @@ async def test_an_id_that_was_used_may_have_been_used_by_us(exchange: Exchange, 
         (10005, Remedy.HUMAN),
     ],
 )
-async def test_a_refusal_names_its_remedy(exchange: Exchange, desk: Desk, code: int, remedy: Remedy) -> None:
+async def test_a_refusal_names_its_remedy(
+    exchange: Exchange, desk: WriteEndpoint, code: int, remedy: Remedy
+) -> None:
     exchange.answer(TRANSFER, code)
     with pytest.raises(WriteRejected) as refused:
         await desk.send(await desk.sign(intent()))
     assert refused.value.remedy is remedy
 
 
-async def test_a_lacking_permission_is_named(exchange: Exchange, desk: Desk) -> None:
+async def test_a_lacking_permission_is_named(exchange: Exchange, desk: WriteEndpoint) -> None:
     exchange.answer(TRANSFER, 10005)
     with pytest.raises(WriteRejected, match="Account Transfer"):
         await desk.send(await desk.sign(intent()))
@@ -275,13 +285,13 @@ WRONG: list[object] = [None, "", [], {}, True, "x y"]
     ids=str,
 )
 def test_a_row_that_makes_no_sense_is_refused(name: str, value: object) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         parse_transfer(ROW | {name: value})
 
 
 @pytest.mark.parametrize("row", [None, [], "SUCCESS", 7])
 def test_what_is_no_row_is_refused(row: object) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         parse_transfer(row)
 
 
@@ -290,7 +300,7 @@ def listed(number: int, at_ms: int, **changes: object) -> dict[str, object]:
 
 
 async def test_the_list_is_read_by_pages_of_fifty_from_the_time_that_matters_on(
-    exchange: Exchange, desk: Desk
+    exchange: Exchange, desk: WriteEndpoint
 ) -> None:
     """The exchange shows a week of the past, from `startTime` on. Reads are few: no empty pages."""
     first = [listed(number, NOW_MS - number) for number in range(50)]
@@ -304,13 +314,13 @@ async def test_the_list_is_read_by_pages_of_fifty_from_the_time_that_matters_on(
     ]
 
 
-async def test_pages_full_of_others_are_read_past(exchange: Exchange, desk: Desk) -> None:
+async def test_pages_full_of_others_are_read_past(exchange: Exchange, desk: WriteEndpoint) -> None:
     others = [listed(number, NOW_MS, fromAccountType="FUND", toAccountType="UNIFIED") for number in range(50)]
     exchange.answer(LIST, page(*others, cursor="a"), page(listed(50, NOW_MS - 1)))
     assert [row.adjust_id for row in (await desk.history(DAY_AGO_MS)).rows] == [UUID(int=50).hex]
 
 
-async def test_a_longer_past_is_read_week_by_week(exchange: Exchange, desk: Desk) -> None:
+async def test_a_longer_past_is_read_week_by_week(exchange: Exchange, desk: WriteEndpoint) -> None:
     """What a daemon left open, that then stood still for longer than the list shows, is found."""
 
     def week(seen: Seen) -> web.Response:
@@ -330,7 +340,7 @@ async def test_a_longer_past_is_read_week_by_week(exchange: Exchange, desk: Desk
 
 @pytest.mark.parametrize("ahead_ms", [0, 1, DAY_MS])
 async def test_a_clock_that_went_back_still_has_the_list_read(
-    exchange: Exchange, desk: Desk, ahead_ms: int
+    exchange: Exchange, desk: WriteEndpoint, ahead_ms: int
 ) -> None:
     exchange.answer(LIST, page())
     assert (await desk.history(NOW_MS + ahead_ms)).rows == ()
@@ -347,7 +357,7 @@ async def test_a_clock_that_went_back_still_has_the_list_read(
     ids=["no list", "a cursor that comes again", "no answer"],
 )
 async def test_a_list_that_makes_no_sense_proves_nothing(
-    exchange: Exchange, desk: Desk, answers: list[object]
+    exchange: Exchange, desk: WriteEndpoint, answers: list[object]
 ) -> None:
     exchange.answer(LIST, *answers)
     with pytest.raises(ExchangeUnavailable):
@@ -355,7 +365,7 @@ async def test_a_list_that_makes_no_sense_proves_nothing(
 
 
 async def test_a_row_that_makes_no_sense_is_doubted_and_the_others_are_read(
-    exchange: Exchange, desk: Desk
+    exchange: Exchange, desk: WriteEndpoint
 ) -> None:
     now = str(NOW_MS)
     strange = [
@@ -372,7 +382,7 @@ async def test_a_row_that_makes_no_sense_is_doubted_and_the_others_are_read(
     assert (other.adjust_id, nameless.adjust_id) == (UUID(int=7).hex, None)
 
 
-async def test_two_intents_never_have_one_uuid(exchange: Exchange, desk: Desk) -> None:
+async def test_two_intents_never_have_one_uuid(exchange: Exchange, desk: WriteEndpoint) -> None:
     def echo(seen: Seen) -> web.Response:
         return web.json_response({"retCode": 0, "result": json.loads(seen.body)})
 

@@ -90,7 +90,7 @@ async def test_a_refused_connection_is_not_sent(body: bytes) -> None:
     async with speaking_to(f"http://127.0.0.1:{free_port()}") as wire:
         with pytest.raises(WriteNotSent, match="no connection was made"):
             await wire.post(ADJUST, body, {})
-        with pytest.raises(answers.Passing, match="ClientConnectorError"):
+        with pytest.raises(answers.TransientError, match="ClientConnectorError"):
             await wire.get(TIME, "", {})
 
 
@@ -264,7 +264,7 @@ async def test_an_answer_of_absurd_size_is_not_swallowed(
     exchange.answer(ADJUST, huge, bomb)
     async with speaking_to(exchange.url) as wire:
         for _ in range(2):
-            with pytest.raises(answers.Passing, match="larger than 100000 bytes"):
+            with pytest.raises(answers.TransientError, match="larger than 100000 bytes"):
                 await wire.get(TIME, "", {})
             with pytest.raises(WriteOutcomeUnknown, match="larger than 65536 bytes"):
                 await wire.post(ADJUST, body, {})

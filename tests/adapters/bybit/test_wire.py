@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ltv_guard.adapters.bybit.answers import open_envelope
-from ltv_guard.adapters.bybit.fields import Nonsense
+from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
 from ltv_guard.adapters.bybit.wire import (
@@ -235,15 +235,15 @@ def test_ltvs_of_the_history_may_be_missing_but_nothing_else() -> None:
     row = parse_history_row({**ROW, "preLTV": "", "afterLTV": None})
     assert (row.ltv_before, row.ltv_after) == (None, None)
     for name in ("adjustId", "adjustTime", "amount", "collateralCurrency", "direction", "orderId"):
-        with pytest.raises(Nonsense):
+        with pytest.raises(MalformedPayload):
             parse_history_row({**ROW, name: None})
-    with pytest.raises(Nonsense, match="direction"):
+    with pytest.raises(MalformedPayload, match="direction"):
         parse_history_row({**ROW, "direction": 2})
 
 
 def test_the_maximum_reduction_is_read_and_never_negative() -> None:
     assert parse_maximum({"maxCollateralAmount": "0.00210611"}) == Decimal("0.00210611")
-    with pytest.raises(Nonsense):
+    with pytest.raises(MalformedPayload):
         parse_maximum({"maxCollateralAmount": "-1"})
 
 
@@ -267,7 +267,7 @@ def test_a_page_needs_a_list_and_its_cursor_may_be_missing() -> None:
         {"list": [], "nextPageCursor": "\u20ac" * 342},
         {"list": [], "nextPageCursor": "\ud800"},
     ):
-        with pytest.raises(Nonsense):
+        with pytest.raises(MalformedPayload):
             parse_page(broken)
 
 

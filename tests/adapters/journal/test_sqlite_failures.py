@@ -215,7 +215,7 @@ async def test_an_older_schema_is_not_changed_under_a_daemon_that_uses_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = await open_journal(f"sqlite:///{path}")
-    monkeypatch.setattr(schema, "standing", lambda *_: schema.Standing.OLDER)
+    monkeypatch.setattr(schema, "standing", lambda *_: schema.SchemaState.OLDER)
     assert "is using the journal" in await refusal(path, writer=False)
     await daemon.close()
     command = await open_journal(f"sqlite:///{path}", writer=False)
