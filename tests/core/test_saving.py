@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from core_builders import ADD, REPAY, TRANSFER, D, account, decide_one, facts, loan, policy
 
-from ltv_guard.core import policy as deciding
+from ltv_guard.core.decide import decide as deciding
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import Cause, Decision
 
