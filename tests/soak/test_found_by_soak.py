@@ -16,7 +16,7 @@ from ltv_guard.log.alert_repeater import AlertRepeater
 OWNER = Owner("testnet", "1")
 
 
-class KeyAccess:
+class StandingClock:
     """A clock that shows one moment."""
 
     def now(self) -> Moment:
@@ -48,7 +48,7 @@ def an_add(intent_id: str, amount: str, *, rescue_of: str | None = None) -> Inte
 
 
 async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -> None:
-    journal, clock = MemoryJournal(), KeyAccess()
+    journal, clock = MemoryJournal(), StandingClock()
     first = an_add("first", "0.1")
     sent = first.to(State.SENT, 2, signed_at_ms=2, recv_window_ms=1000)
     await journal.plan(first)
@@ -56,7 +56,15 @@ async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -
     await journal.record(sent, sent.to(State.UNKNOWN, 3))
     await journal.plan(an_add("killed", "0.2", rescue_of="first"))
     sender = Sender(journal, clock, max_age_ms=1000, stopping=lambda: False)
-    reconciler = Reconciler(journal, clock, Memory(), AlertRepeater(lambda: 0), sender, SettlementTimeouts())
+    reconciler = Reconciler(
+        journal,
+        clock,
+        Memory(),
+        AlertRepeater(lambda: 0),
+        sender,
+        SettlementTimeouts(),
+        on_absent=lambda _intent, _now: None,
+    )
 
     await reconciler.take_over(await journal.open_intents(OWNER))
 
