@@ -1,12 +1,5 @@
 """Gives each case the world of the end-to-end tests: the real daemon against a sandbox, on real sockets."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "adapters" / "journal"))
-
 from e2e_fixtures import OpenWorld, events, open_a_world, product, short_pauses
 from journal_postgres import postgres_server, postgres_url
 

@@ -1,11 +1,6 @@
-"""Makes `core_builders` importable from the tests beside it, and hypothesis the same on every run."""
-
-import sys
-from pathlib import Path
+"""Makes hypothesis the same on every run."""
 
 from hypothesis import HealthCheck, settings
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile(
     "core",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from core_builders import ADD, D, account, decide_one, facts, loan, policy
 from hypothesis import given
 from hypothesis import strategies as st
+from shown_loans import a_pool, an_order
 
-from ltv_guard.core.model.loans import Collateral, Loan, LoanKey, Product, Totals
-from ltv_guard.core.model.tiers import Tier
 from ltv_guard.core.reconcile.plausibility import (
     Bearing,
     as_it_reckons,
@@ -27,24 +25,6 @@ PRICES = {"BTC": D(50_000), "USDT": D(1)}
 EMERGENCY, TARGET, LOWEST = D("0.80"), D("0.65"), D("0.40")
 ltvs = st.decimals("0.05", "0.94", places=4)
 factors = st.one_of(st.decimals("0.000001", "0.7", places=6), st.decimals("1.5", "1000", places=2))
-
-
-def an_order(ltv: Decimal, shown: Decimal | None = None, *, held: int = 1) -> Loan:
-    """An order whose amounts say `ltv`, and that shows `shown`."""
-    return loan(ltv if shown is None else shown, held=held, debt=ltv * 50_000 * held)
-
-
-def a_pool(ltv: Decimal, shown: Decimal | None = None, *, usd: int = 45_000) -> Loan:
-    value = D(usd)
-    held = Collateral(
-        coin="BTC", amount=D(1), accuracy=8, value_usd=value, tiers=(Tier(ratio=D("0.9"), lower=D(0)),)
-    )
-    return replace(
-        an_order(ltv, shown),
-        key=LoanKey(Product.CRYPTO_LOAN, "pool"),
-        collateral=(held,),
-        totals=Totals(debt_usd=ltv * value, collateral_usd=value),
-    )
 
 
 @pytest.mark.parametrize("make", [an_order, a_pool])

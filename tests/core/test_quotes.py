@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from core_builders import D
-from test_plausibility import a_pool
+from shown_loans import a_pool
 
 from ltv_guard.core.decide.quotes import FRESH_MS, STOOD_MS, Known, implied_prices, learnt, quoted
 

@@ -1,9 +1,4 @@
-"""Makes `e2e_world` importable from the tests beside it, and gives each test a world of its own."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
+"""Gives each test a world of its own: the real daemon against a sandbox."""
 
 from e2e_fixtures import OpenWorld, events, open_a_world, product, short_pauses
 

@@ -6,9 +6,7 @@ starts are in this process, for the time that it saves: of the first one nothing
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,13 +20,13 @@ from e2e_world import (
     World,
     command,
     crossed,
+    is_killed,
     scenario_of,
 )
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
-KILLED = Path(__file__).parent / "e2e_killed.py"
 WHEN = ["before", "after"]
 
 
@@ -158,11 +156,6 @@ async def test_killed_before_a_new_journal_is_trusted_it_waits_again(
         await is_killed(world, "before", "seal")
         await goes_on_by_itself(world, direction)
         await was_kept_whole(world, direction)
-
-
-async def is_killed(world: World, when: str, step: str) -> None:
-    async with command(when, step, "run", "-c", world.config_file, program=(KILLED,)) as daemon:
-        assert await daemon.ends() == -signal.SIGKILL, daemon.output
 
 
 async def goes_on_by_itself(world: World, direction: str, *, refused: bool = False) -> None:

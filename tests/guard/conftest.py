@@ -1,12 +1,7 @@
-"""Makes `exchange_model` importable from the tests beside it, and hypothesis the same on every run."""
-
-import sys
-from pathlib import Path
+"""Makes hypothesis the same on every run, and tells the worst loss of protection that the machines saw."""
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile(
     "guard", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True

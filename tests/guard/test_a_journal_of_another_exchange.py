@@ -7,7 +7,7 @@ import itertools
 import pytest
 import structlog
 from exchange_model import World, a_guard, a_world
-from ways import ADD, cycles, landed
+from transfers_and_repayments import ADD, cycles, landed
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 

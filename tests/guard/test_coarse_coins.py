@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import POLICY, a_guard, a_world, with_limits
-from ways import ONE, cycles
+from transfers_and_repayments import ONE, cycles
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import a_guard, a_world
-from ways import ONE, cycles, landed
+from transfers_and_repayments import ONE, cycles, landed
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 

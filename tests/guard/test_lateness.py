@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import World, a_guard, a_world
-from ways import ADD, ONE, cycles, landed, states
+from transfers_and_repayments import ADD, ONE, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from exchange_model import POLICY, ModelPath, World, a_guard, a_world
-from ways import MOVES, ONE
+from transfers_and_repayments import MOVES, ONE
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State

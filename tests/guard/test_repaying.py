@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import POLICY, POOL, Crash, World, a_guard, a_world
-from ways import (
+from transfers_and_repayments import (
     ADD,
     CRASHES,
     MOVES,

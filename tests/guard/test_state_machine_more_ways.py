@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 from send_path import KEYS, WRITES, Stretch, Weather, events
-from ways import PAYS
+from transfers_and_repayments import PAYS
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import POLICY, POOL, Crash, World, a_guard, a_world, with_limits
-from ways import (
+from transfers_and_repayments import (
     ADD,
     CRASHES,
     MOVES,

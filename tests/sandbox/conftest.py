@@ -1,14 +1,9 @@
-"""Makes `sandbox_world` importable from the tests beside it, and serves its scenario."""
+"""Serves the scenario of `sandbox_world`."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from sandbox_world import Client, Serve, build
 
 from ltv_guard.sandbox import Exchange, Sandbox

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_postgres import execute, postgres_server, postgres_url
+from journal_tables import begun_at
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from journal_postgres import execute, postgres_server, postgres_url
-from journal_tables import begun_at
 
 __all__ = ["postgres_server", "postgres_url"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from journal_postgres import Snapshot, execute, name_of
-from test_postgres import end_every_session
+from journal_postgres import Snapshot, end_every_session, execute, name_of
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.adapters.journal.lineage import Lineage, Origin

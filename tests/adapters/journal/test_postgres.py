@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 import pytest
+from journal_postgres import end_every_session
 from sqlalchemy import func, select, text
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
@@ -32,15 +33,6 @@ async def elsewhere(postgres_url: str, journal: SqlJournal) -> AsyncIterator[Sql
     elsewhere = await open_journal(postgres_url)
     yield elsewhere
     await elsewhere.close()
-
-
-async def end_every_session(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    await connection.close()
 
 
 async def test_a_user_is_guarded_by_one_daemon(

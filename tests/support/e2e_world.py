@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ TARGETS = {"add": Decimal("0.65"), "reduce": Decimal("0.55")}
 # Prices at which the loan of user 1 (30000 USD to a whole BTC) asks for an adjustment, and for none.
 NEEDY = {"add": Decimal(38000), "reduce": Decimal(100000)}
 CALM = Decimal(52000)
+KILLED = Path(__file__).with_name("e2e_killed.py")
 SLACK = Decimal("0.003")  # marks and roundings
 
 
@@ -591,3 +593,9 @@ async def ran(*arguments: object, environ: Mapping[str, str] | None = None) -> t
     """Runs a command to its end."""
     async with command(*arguments, environ=environ) as running:
         return await running.ends(), running
+
+
+async def is_killed(world: World, when: str, step: str) -> None:
+    """`run` in a process that the kernel kills at one step (see e2e_killed.py)."""
+    async with command(when, step, "run", "-c", world.config_file, program=(KILLED,)) as daemon:
+        assert await daemon.ends() == -signal.SIGKILL, daemon.output

@@ -27,6 +27,7 @@ from e2e_world import (
     Tree,
     World,
     crossed,
+    is_killed,
     judge_ledger,
     scenario_of,
     until,
@@ -345,8 +346,6 @@ def kills(product: Product, means: Means, step: str, when: str) -> bool:
 async def test_killed_at_any_step_it_neither_repeats_nor_forgets(
     open_a_world: OpenWorld, product: Product, means: Means, step: str, when: str
 ) -> None:
-    from test_crash_matrix import is_killed  # noqa: PLC0415
-
     async with open_a_world(needy(product, means.wallets), config=means.config) as world:
         await is_killed(world, when, step)
         async with world.guarded():

@@ -74,3 +74,12 @@ class Snapshot:
         await connection.execute(f"ALTER DATABASE {self._name} RENAME TO {self._name}_lost")
         await connection.execute(f"ALTER DATABASE {self._copy} RENAME TO {self._name}")
         await connection.close()
+
+
+async def end_every_session(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await connection.close()
