@@ -17,6 +17,7 @@ from e2e_world import (
     Tree,
     World,
     also_an_order,
+    crossed,
     scenario_of,
 )
 
@@ -42,7 +43,7 @@ async def cycles(world: World, count: int) -> None:
     await world.until(lambda: len(world.heard("cycle_finished")) >= seen + count)
 
 
-@pytest.mark.parametrize("product", PRODUCTS, ids=str)
+@pytest.mark.parametrize("product", crossed(PRODUCTS, stays=lambda product: product is A_POOL))
 async def test_the_first_adjustment_that_did_the_opposite_is_the_last(
     open_a_world: OpenWorld, product: Product
 ) -> None:
@@ -64,7 +65,7 @@ async def test_the_first_adjustment_that_did_the_opposite_is_the_last(
             assert len(world.adjustments_sent()) == 1
 
 
-@pytest.mark.parametrize("product", PRODUCTS, ids=str)
+@pytest.mark.parametrize("product", crossed(PRODUCTS, stays=lambda product: product is AN_ORDER))
 async def test_adds_that_are_refused_as_releases_end_until_a_row_bears_the_directions_out(
     open_a_world: OpenWorld, product: Product
 ) -> None:

@@ -142,6 +142,7 @@ async def test_another_program_that_locks_the_lock_file_is_named(open_a_world: O
         assert f"holds the journal's lock file {lock}" in refused.output
 
 
+@pytest.mark.slow
 @pytest.mark.case(42)
 async def test_another_program_that_locks_the_database_is_named(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world, command("run", "-c", world.config_file) as daemon:

@@ -149,6 +149,7 @@ async def test_a_full_disk_holds_up_nothing(open_a_world: OpenWorld) -> None:
     assert errors.count(b"No space left on device") == 1
 
 
+@pytest.mark.slow
 async def test_a_closed_terminal_holds_up_nothing(open_a_world: OpenWorld) -> None:
     reading, writing = pty.openpty()
     async with open_a_world(config=AT_DEBUG) as world, daemon_on(world, writing) as process:
@@ -169,6 +170,7 @@ async def test_a_terminal_that_was_halted_holds_up_nothing(open_a_world: OpenWor
     os.close(reading)
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_holds_up_nothing(open_a_world: OpenWorld) -> None:
     """1 KiB a second."""
     reading, writing = full_pipe()

@@ -108,6 +108,7 @@ async def test_what_is_no_file_or_a_bomb_is_refused_while_the_rescue_goes_on(ope
         await world.judge(nothing_open=False)
 
 
+@pytest.mark.slow
 async def test_a_journal_that_can_not_be_opened_is_refused_and_a_good_one_is_taken(
     open_a_world: OpenWorld,
 ) -> None:
@@ -165,6 +166,7 @@ async def test_new_guards_that_fail_at_the_last_moment_give_way_to_the_old_ones(
         await world.judge(nothing_open=False)
 
 
+@pytest.mark.slow
 async def test_a_new_key_of_the_same_user_takes_over_without_a_wait(open_a_world: OpenWorld) -> None:
     """The key that works is exchanged in the middle of a rescue: what the guard knew, it goes on to know."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -82,6 +82,7 @@ async def test_a_breach_that_slowness_leaves_unanswered_is_critical_and_no_cycle
         await world.judge()
 
 
+@pytest.mark.slow
 @pytest.mark.case(49)
 async def test_a_release_waits_for_facts_that_are_fresh_as_a_whole(open_a_world: OpenWorld) -> None:
     async with open_a_world(many_orders(210), config=TENTH) as world, world.guarded():

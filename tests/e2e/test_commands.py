@@ -38,6 +38,7 @@ def scenario_file(folder: Path, scenario: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.mark.slow
 async def test_it_adds_on_the_way_down_releases_on_the_way_up_and_ends_on_a_signal(
     open_a_world: OpenWorld,
 ) -> None:
