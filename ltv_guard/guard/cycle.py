@@ -373,9 +373,7 @@ class Guard:
             channel in snapshot.histories and snapshot.histories[channel].began.monotonic_ms > over_ms
             for channel in self._reads.own_channels(self._products)
         )
-        if (
-            self._trusted
-        ):  # what a journal that was restored has lost is over by now, and never will be settled
+        if self._trusted:  # what a restored journal has lost is over by now, and never will be settled
             self._memory.forget_open_but(snapshot.open_intents)
         return self._trusted
 
@@ -424,7 +422,8 @@ class Guard:
             found = next((item for item in anew if item.loan.key == key), None)
             if found is None or found.kind is not decision.kind:
                 return None
-            self._report.decisions([found], snapshot.withheld)
+            with self._defects.contained("reporting a decision"):
+                self._report.decisions([found], snapshot.withheld)
             decision = found
         return None if self._note_if_too_old(snapshot, decision) else decision
 
@@ -499,7 +498,8 @@ class Guard:
             wallet=snapshot.wallet,
         )
         if decision.direction is not None:
-            self._report.amount(decision, free=intent is not None)
+            with self._defects.contained("reporting an amount"):
+                self._report.amount(decision, free=intent is not None)
             if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
                 why = "every amount of it is in use by an adjustment that is not settled"
                 key, coin = decision.loan.key, decision.coin or ""
@@ -514,7 +514,8 @@ class Guard:
         if history is None or self._clock.now().ms_since(history.began) > self.options.max_snapshot_age_ms:
             return replace(decision, direction=None)
         decision = within_maximum(decision, await exchange.max_reduction(loan, coin))
-        self._report.decisions([decision], None)
+        with self._defects.contained("reporting a decision"):
+            self._report.decisions([decision], None)
         if not decision.acts:
             self._memory.refuse(
                 loan.key, Direction.REDUCE, coin, decision.reason, self._clock.now(), lasting=True

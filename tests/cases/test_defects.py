@@ -24,6 +24,7 @@ def fails(*_: object, **__: object) -> None:
         "ltv_guard.guard.reporter.Reporter.decisions",
         "ltv_guard.guard.reporter.Reporter.finished",
         "ltv_guard.guard.reporter.Reporter.book",
+        "ltv_guard.guard.reporter.Reporter.amount",
         "ltv_guard.guard.reporter.Reporter.doubts",
         "ltv_guard.guard.loan_watch.LoanWatch.look",
         "ltv_guard.guard.cycle.Guard._keep_episodes",
