@@ -2,7 +2,7 @@ PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 BENCH ?= --record
 
-.PHONY: help setup check format lint types layers test slow nightly soak bench demo lock
+.PHONY: help setup check format lint types layers test slow nightly soak bench demo docs lock
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench: ## Measure side by side, about an hour on a quiet machine; adds to benchm
 
 demo: ## A loan that survives a crash, in half a minute
 	$(BIN)ltv-guard demo
+
+docs: ## Write the tables of events that the documentation shows
+	$(PYTHON) -m ltv_guard.log.event_tables
 
 lock: ## Pin what the image installs (needs uv)
 	uv pip compile pyproject.toml --extra postgres --python-version 3.13 --python-platform x86_64-manylinux_2_28 \

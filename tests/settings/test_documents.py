@@ -127,3 +127,53 @@ def test_what_is_not_honoured_yet_is_a_key() -> None:
             field = fields_of(model)[key]
             assert Marker.RESOLVED not in field.metadata
             model = plain(kind_of(field))
+
+
+PAGES = sorted(
+    page
+    for page in ROOT.rglob("*.md")
+    if not any(part.startswith(".venv") for part in page.relative_to(ROOT).parts)
+)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", re.DOTALL)
+
+
+def without_code(text: str) -> str:
+    return re.sub(
+        r"```.*?```|`[^`\n]*`", lambda code: "x" if "\n" not in code[0] else "", text, flags=re.DOTALL
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them: of each heading its words in small letters, with dashes between them."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        found.add(re.sub(r"[^\w\- ]", "", shown).strip().replace(" ", "-"))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(without_code(page.read_text())):
+        path, _, anchor = link.partition("#")
+        if ":" in path:
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/first_run.md"])
+def test_the_configuration_of_the_first_run_loads(page: str, tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```yaml\n(mode: dry_run.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    (tmp_path / "config.yaml").write_text(shown)
+    (tmp_path / "secrets").mkdir()
+    for name in ("bybit_api_key", "bybit_api_secret"):
+        (tmp_path / "secrets" / name).write_text(name)
+
+    assert load(tmp_path / "config.yaml", environ={}).mode == "dry_run"

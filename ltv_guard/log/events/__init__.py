@@ -1,0 +1,46 @@
+"""The catalogue: every event that is logged, what it carries, what it means and what to do. Data only.
+
+docs/events.md is made from it (`make docs`), and a test holds the code to it.
+"""
+
+from __future__ import annotations
+
+from ltv_guard.log.events.account import ACCOUNT
+from ltv_guard.log.events.adjustments import ADJUSTMENTS
+from ltv_guard.log.events.daemon import DAEMON
+from ltv_guard.log.events.decisions import DECISIONS
+from ltv_guard.log.events.event import Event, Field, Kind, Level, Told
+from ltv_guard.log.events.exchange import EXCHANGE
+from ltv_guard.log.events.fields import COMMON, FIELDS
+from ltv_guard.log.events.journal import JOURNAL
+from ltv_guard.log.events.lags import LAGS
+from ltv_guard.log.events.loans import LOANS
+
+__all__ = ["CATALOGUE", "COMMON", "FIELDS", "FOREMOST", "THEMES", "Event", "Field", "Kind", "Level", "Told"]
+
+THEMES = {
+    "The daemon": DAEMON,
+    "Decisions": DECISIONS,
+    "Adjustments": ADJUSTMENTS,
+    "Loans": LOANS,
+    "Reads and the exchange": EXCHANGE,
+    "Histories, lags and clocks": LAGS,
+    "Key and kill switch": ACCOUNT,
+    "Journal": JOURNAL,
+}
+
+CATALOGUE = {event.name: event for events in THEMES.values() for event in events}
+
+# The ten that whoever is on duty knows by heart; the README shows them.
+FOREMOST = (
+    ("breach_unanswered", Level.CRITICAL),
+    ("protection_short", Level.CRITICAL),
+    ("guard_blind", Level.CRITICAL),
+    ("needs_human", Level.CRITICAL),
+    ("journal_unavailable", Level.CRITICAL),
+    ("loan_set_aside", Level.CRITICAL),
+    ("adjustment_unsettled", Level.CRITICAL),
+    ("exchange_banned", Level.CRITICAL),
+    ("loan_overdue", Level.CRITICAL),
+    ("cycle_finished", Level.INFO),
+)

@@ -1,0 +1,156 @@
+"""Events of the process, its configuration and its cycles. Data only."""
+
+from __future__ import annotations
+
+from ltv_guard.log.events.event import critical, debug, error, event, info, warning
+
+DAEMON = (
+    event(
+        "cycle_failed",
+        critical(
+            "A bug that came again at once, `times` by now: the account is not guarded. "
+            "`cycle_works_again` ends it.",
+            "Report it, and watch the loans by hand.",
+        ),
+        error(
+            "A bug, with its traceback (once for each place). The next cycle of that account runs.",
+            "Report it.",
+        ),
+        fields=("why", "times", "exception"),
+    ),
+    event(
+        "cycle_works_again",
+        warning(
+            "The end of a CRITICAL `cycle_failed`.",
+        ),
+        fields=("times",),
+    ),
+    event(
+        "defect",
+        critical(
+            "An error of ours, contained: `what` it was in, `why`, and its traceback the first time. "
+            "It cost what it was in (words, one coin, one kind of help), and the guard went on to the "
+            "next.",
+            "Report it with the traceback. Look whether `cycle_finished` goes on.",
+        ),
+        fields=("what", "why", "what_to_do", "exception"),
+    ),
+    event(
+        "out_of_descriptors",
+        critical(
+            "This process (or the machine) has no file descriptor left, so that no connection can be "
+            "made and nothing sent. `why` names the limit. At its start the daemon raises its own "
+            "limit as far as the system lets it.",
+            "Raise `LimitNOFILE` (`ulimit -n`, Docker's `--ulimit nofile`), or find what else uses "
+            "them. It goes on by itself (`descriptors_available`).",
+        ),
+        fields=("why",),
+    ),
+    event(
+        "descriptors_available",
+        warning(
+            "The end of `out_of_descriptors`.",
+        ),
+    ),
+    event(
+        "config_refused",
+        error(
+            "After a SIGHUP: the configuration can't be used, or what is new in it (a key, a host, a "
+            "journal) does not work; `why` says what. The old one stays in force, and never stopped.",
+            "Mend it, and send SIGHUP again.",
+        ),
+        fields=("why", "kept", "exception"),
+    ),
+    event(
+        "config_reloaded",
+        warning(
+            "After a SIGHUP: the configuration is good. `changed` says what differs, a line a key; "
+            "empty: nothing does, and nothing happens. `why` tells what of before could not be "
+            "closed.",
+        ),
+        fields=("changed", "why"),
+    ),
+    event(
+        "shutdown_timed_out",
+        error(
+            "The stop did not wait long enough for the request in flight.",
+            "Nothing: the next start settles it. If it repeats, raise `shutdown_timeout_s` and the "
+            "container's stop timeout.",
+        ),
+        fields=("tasks",),
+    ),
+    event(
+        "log_lines_dropped",
+        warning(
+            "Nobody took log lines fast enough (or the disk was full): `count` were dropped, debug "
+            "and info first. Guarding went on.",
+            "What reads the log? [The journal](operations.md#the-journal), *full disk*.",
+        ),
+        fields=("count",),
+    ),
+    event(
+        "log_line_unreadable",
+        error(
+            "One log line could not be put into JSON, and is lost. `why` is the kind of error.",
+            "Report it.",
+        ),
+        fields=("why",),
+    ),
+    event(
+        "setting_matches_nothing",
+        warning(
+            "Told after a start, when nothing presses: `key` is a limit on a coin that the exchange "
+            "does not have, or an override for a loan that it does not show (`why`). It protects "
+            "nothing. With several `account`s, it matches in none of them.",
+            "Mend the name, or take it out.",
+        ),
+        fields=("key", "why"),
+    ),
+    event(
+        "settings_not_compared",
+        debug(
+            "What of the configuration matches nothing could not be looked up.",
+            "Nothing: it is tried again.",
+        ),
+        fields=("why",),
+    ),
+    event(
+        "permissions_too_wide",
+        warning(
+            "Told at each start: everybody on this machine may read or change the secret, or change "
+            "the configuration or the journal's folder (its group, too) (`key`, `path`, `why`).",
+            "`chmod` as `ltv-guard check` says. In Kubernetes give the secret's volume `defaultMode: "
+            "0400` and an `fsGroup`.",
+        ),
+        fields=("key", "path", "why"),
+    ),
+    event(
+        "cycle_finished",
+        warning(
+            "The heartbeat of a cycle that could not see (`outcome`: `blind`), or saw one product and "
+            "not the other (`partial`).",
+            "See `guard_blind`.",
+        ),
+        info(
+            "The heartbeat, after each cycle. `outcome` is one word: `ok`; `slow` (what was read was "
+            "too old to be acted on, or all of it took too long to read: see `guard_slow`); "
+            "`dry_run`, `paused`, `needs_human`, or `waiting` (a journal that is new or restored).",
+            "Alert when it stays away.",
+        ),
+        fields=("loans", "worst_ltv", "actions", "duration_ms", "outcome", "open_intents"),
+    ),
+    event(
+        "daemon_started",
+        info(
+            "At the start, and after a reload. `continuous: false` means that it waits once before it sends.",
+        ),
+        fields=("version", "mode", "environment", "exchange", "accounts", "journal", "continuous"),
+    ),
+    event(
+        "daemon_stopped",
+        info(
+            "At its end, and in a reload.",
+            "Nothing, if you did it.",
+        ),
+    ),
+)
