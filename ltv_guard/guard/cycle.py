@@ -42,7 +42,6 @@ from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.loan_watch import LoanWatch
-from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.plan import plan
 from ltv_guard.guard.reads import Reads
 from ltv_guard.guard.reconciler import Reconciler
@@ -52,6 +51,7 @@ from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.settings_match import Matcher
 from ltv_guard.guard.slowness import Slowness
 from ltv_guard.guard.snapshot import CycleResult, GuardOptions, Snapshot, TooOld
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 WAITING = "the journal is new or restored: waiting for what an earlier one may have sent"
@@ -262,7 +262,7 @@ class Guard:
             owner = await self._key_access.know()
         if owner is not None:
             since = self._clock.now().exchange_ms - self._facts.horizon_ms
-            self._memory.remember(await self._journal.recent_intents(owner, since))
+            self._memory.intents.remember(await self._journal.recent_intents(owner, since))
             self._owner = owner
         return self._owner
 
@@ -270,7 +270,7 @@ class Guard:
 
     async def _settle(self, owner: Owner, snapshot: Snapshot) -> None:
         intents = await self._journal.open_intents(owner)
-        self._memory.remember(intents)
+        self._memory.intents.remember(intents)
         intents = await self._reconciler.take_over(intents)
         await self._reads.read_what_settles(snapshot, intents, trusted=self._trusted)
         snapshot.open_intents = intents  # after an error of ours in settling they stay open
@@ -442,8 +442,7 @@ class Guard:
                 if intent is None:
                     return 0
                 shown = None if snapshot.wallet_is_old else snapshot.wallet
-                if shown is not None and intent.coin in shown:
-                    self._memory.wallet_before[intent.intent_id] = shown[intent.coin]
+                self._memory.wallet.note_before(intent, shown)
                 snapshot.begun[intent.intent_id] = intent
                 facts_began = self._facts_began(snapshot, decision)
                 after, refusal = await self._sender.send(intent, self._paths[intent.channel], facts_began)
@@ -457,11 +456,11 @@ class Guard:
                 self._defects.tell(Defect(what=f"sending: {decision.direction}", error=error))
                 self._refuse_for_defect(decision, error)
                 return 0
-            self._memory.remember([after])
+            self._memory.intents.remember([after])
             if isinstance(refusal, WriteRejected | WriteOutcomeUnknown):
                 self._refusals.heed(after, refusal, self._clock.now())
             if after.is_open:
-                self._memory.watch(after, self._clock.now())
+                self._memory.intents.watch(after, self._clock.now())
             elif after.state is State.WITHDRAWN:
                 self._note_if_too_old(snapshot, decision)
                 return 0
@@ -480,7 +479,9 @@ class Guard:
         transfer = decision.direction is Direction.TRANSFER
         key = LoanKey(Product.FUNDING, decision.coin) if transfer else decision.loan.key
         why = f"an error of ours ({type(error).__name__})"
-        self._memory.refuse(key, decision.direction, decision.coin, why, self._clock.now(), lasting=True)
+        self._memory.refusals.refuse(
+            key, decision.direction, decision.coin, why, self._clock.now(), lasting=True
+        )
 
     async def _plan(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
         if decision.direction is Direction.REDUCE:
@@ -503,7 +504,7 @@ class Guard:
             if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
                 why = "every amount of it is in use by an adjustment that is not settled"
                 key, coin = decision.loan.key, decision.coin or ""
-                self._memory.refuse(key, decision.direction, coin, why, self._clock.now())
+                self._memory.refusals.refuse(key, decision.direction, coin, why, self._clock.now())
         return intent
 
     async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:
@@ -517,7 +518,7 @@ class Guard:
         with self._defects.contained("reporting a decision"):
             self._report.decisions([decision], None)
         if not decision.acts:
-            self._memory.refuse(
+            self._memory.refusals.refuse(
                 loan.key, Direction.REDUCE, coin, decision.reason, self._clock.now(), lasting=True
             )
         return decision

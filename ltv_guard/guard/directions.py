@@ -7,8 +7,8 @@ import structlog
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, HistoryRow, Kind, Moment, Product
 from ltv_guard.core.reconcile.polarity import Polarity, contradiction, polarity_of_all
-from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 MEND = (
@@ -86,7 +86,7 @@ class Directions:
 
     def _look_at(self, channel: Channel, rows: tuple[HistoryRow, ...], snapshot: Snapshot) -> None:
         product = channel.product
-        ours = [item for item in self._memory.intents.values() if item.channel == channel]
+        ours = self._memory.intents.of(channel)
         found = contradiction(ours, rows, snapshot.books[product].loans)
         if found is not None:
             intent, row = found

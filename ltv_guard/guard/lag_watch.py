@@ -12,7 +12,7 @@ from ltv_guard.core.model.loans import Channel, History, LoanBook, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.freshness import shows_before
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-from ltv_guard.guard.memory import Memory
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 log = structlog.stdlib.get_logger()
@@ -36,7 +36,7 @@ class Measurer:
 
     def measure(self, books: Mapping[Product, LoanBook], histories: Mapping[Channel, History]) -> None:
         """What loans show of adjustments that were accepted, and histories of what the loans showed."""
-        for item in self._memory.awaiting_rows():
+        for item in self._memory.rows.awaited():
             if item.channel in histories:
                 self.measure_row(item, histories[item.channel])
         for book in books.values():
@@ -47,11 +47,11 @@ class Measurer:
         now, read_ms = self._clock.now(), book.began.exchange_ms
         lateness, endpoint = self._memory.lateness, f"{book.product} loans"
         for loan in book.loans:
-            for item in self._memory.under_way(loan.key, now):
-                landed_ms = self._memory.watch(item, now).since.exchange_ms
+            for item in self._memory.freshness.under_way(loan.key, now):
+                landed_ms = self._memory.intents.watch(item, now).since.exchange_ms
                 if read_ms < landed_ms or lateness.is_measured(endpoint, item.intent_id):
                     continue
-                if shows_before(loan, item, self._memory.rows(loan.key)):
+                if shows_before(loan, item, self._memory.rows.of(loan.key)):
                     lateness.lacks(endpoint, item.intent_id, read_ms)
                 else:
                     lateness.shows(endpoint, item.intent_id, read_ms, landed_ms)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from ltv_guard.core.decide.quotes import Known, Quotes, learnt
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Moment
-from ltv_guard.guard.memory import LANDED
+from ltv_guard.guard.state.intent_book import LANDED
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-from ltv_guard.guard.memory import Memory
+from ltv_guard.guard.state.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
     subject = _subject(decision, wallet or {})
     if subject is None or decision.direction is None or decision.coin is None:
         return None
-    bounds = memory.bounds(Channel(subject.key.product, decision.direction.kind), decision.coin)
+    bounds = memory.bounds.of(Channel(subject.key.product, decision.direction.kind), decision.coin)
     most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
-    doubted = memory.amounts_in_doubt(subject.key, decision.coin, decision.direction, timeouts, now)
-    doubted |= memory.refused_amounts(subject.key, decision.direction, decision.coin, now)
+    doubted = memory.intents.amounts_in_doubt(subject.key, decision.coin, decision.direction, timeouts, now)
+    doubted |= memory.intents.refused_amounts(subject.key, decision.direction, decision.coin, now)
     choices = (
         with_fingerprint(
             min(decision.amount, most),
@@ -57,7 +57,7 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
             seed=seed,
             upward=decision.direction is not Direction.REDUCE,
         )
-        for taken in (memory.amounts_taken(subject.key) | doubted, doubted)
+        for taken in (memory.rows.amounts(subject.key) | doubted, doubted)
     )
     amount = next((choice for choice in choices if choice is not None), None)
     if amount is None:
@@ -75,7 +75,7 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
         coins_before=subject.before,
         ltv_before=decision.loan.ltv,
         observed_at_ms=observed.exchange_ms,
-        seen_ids=memory.row_names(subject.key),
+        seen_ids=memory.rows.names(subject.key),
         created_at_ms=now.exchange_ms,
         updated_at_ms=now.exchange_ms,
         rescue_of=decision.rescue_of,

@@ -20,10 +20,10 @@ from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.history_reads import HistoryReads
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.loan_watch import LoanWatch
-from ltv_guard.guard.memory import DAY_MS
 from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.guard.state.intent_book import DAY_MS
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 READ_AGAIN = 2  # so often within a cycle, where a loan is shown as it was before an adjustment

@@ -12,7 +12,6 @@ from ltv_guard.core.model.intents import OPEN, Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, History, Loan, LoanBook, Moment, Product, RowStatus
 from ltv_guard.core.ports import Clock, Journal, WritePath
 from ltv_guard.core.reconcile.settlement import (
-    EARLY_MS,
     FOREIGN_LAG_FACTOR,
     Evidence,
     SettlementTimeouts,
@@ -23,8 +22,9 @@ from ltv_guard.core.reconcile.settlement import (
     shown_coins,
 )
 from ltv_guard.guard.lag_watch import Measurer
-from ltv_guard.guard.memory import DAY_MS, SETTLING_DOWN_MS, Memory
 from ltv_guard.guard.sender import Sender, withdrawn
+from ltv_guard.guard.state.intent_book import DAY_MS
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 ABSENT_LOOK_MS = 60_000  # how often the history is read again for the row of an absent intent
@@ -97,7 +97,7 @@ class Reconciler:
         """What a person said of intents by `journal resolve`, in another process, is remembered here too."""
         doubted = [
             item
-            for item in self._memory.intents.values()
+            for item in self._memory.intents.every
             if item.intent_id not in open_ids
             and not self._sender.in_flight(item)
             and item.state in RESOLVABLE
@@ -113,7 +113,7 @@ class Reconciler:
         for before in doubted:
             after = held.get(before.intent_id, before)
             if after.state is not before.state:
-                self._memory.remember([after])
+                self._memory.intents.remember([after])
                 self._alerts.ended(("slow", after.intent_id))
                 log.warning(
                     "adjustment_resolved",
@@ -125,7 +125,7 @@ class Reconciler:
 
     async def _move(self, intent: Intent, after: Intent, event: str) -> Intent:
         await self._journal.record(intent, after)
-        self._memory.remember([after])
+        self._memory.intents.remember([after])
         log.warning(event, intent_id=intent.intent_id, why=after.ret_msg, **_loan_of(intent))
         return after
 
@@ -141,39 +141,30 @@ class Reconciler:
             return None
         if self._alerts.ended(topic):
             log.info("history_available", **what)
-        history = self._with_what_it_lost(channel, history, since_ms)
-        self._memory.histories[channel] = history
-        return history
+        kept = self._memory.shelf.put(channel, history, since_ms)
+        self._tell_if_old(channel, kept, lost=len(kept.rows) - len(history.rows))
+        return kept
 
-    def _with_what_it_lost(self, channel: Channel, history: History, since_ms: int) -> History:
-        """A history that lacks what it had shown is from an old replica; after ten minutes it is believed."""
+    def _tell_if_old(self, channel: Channel, history: History, lost: int) -> None:
         topic = ("history lost rows", channel)
         what = {"product": channel.product, "kind": channel.kind}
-        earlier = self._memory.histories.get(channel)
-        whole = history if earlier is None else history.with_what_it_lost(earlier, since_ms + EARLY_MS)
-        since = self._memory.history_old_since.get(channel, history.began.monotonic_ms)
-        if whole.is_old and history.began.monotonic_ms - since < SETTLING_DOWN_MS:
-            self._memory.history_old_since[channel] = since
-            lost = len(whole.rows) - len(history.rows)
+        if history.is_old:
             why = "the history lacks rows that it had shown before: it proves nothing until they are back"
             self._alerts.once(topic, "warning", "history_shown_as_before", **what, rows=lost, why=why)
-            return whole
-        self._memory.history_old_since.pop(channel, None)
-        if self._alerts.ended(topic):
+        elif self._alerts.ended(topic):
             log.info("history_shown_as_it_is", **what)
-        return history if whole.is_old else whole
 
     def needs_history(self, channel: Channel, intents: Sequence[Intent], now: Moment) -> bool:
         """Whether something open, or recently ended, can only be judged by the history."""
         if any(intent.channel == channel and not self._is_too_old(intent) for intent in intents):
             return True
-        if self._memory.has_landed_in(channel, now):
+        if self._memory.freshness.has_landed_in(channel, now):
             return True
-        if any(item.channel == channel for item in self._memory.awaiting_rows()):
+        if any(item.channel == channel for item in self._memory.rows.awaited()):
             return True
-        last = self._memory.histories.get(channel)
+        last = self._memory.shelf.histories.get(channel)
         look_again = last is None or now.ms_since(last.began) > ABSENT_LOOK_MS
-        return look_again and bool(self._memory.absent(channel, now))
+        return look_again and bool(self._memory.intents.absent(channel, now))
 
     async def settle(
         self,
@@ -200,7 +191,7 @@ class Reconciler:
                 self._complain_if_slow(verdict)
                 still_open.append(verdict.intent)
         for channel, history in histories.items():
-            for intent in self._memory.absent(channel, self._clock.now()):
+            for intent in self._memory.intents.absent(channel, self._clock.now()):
                 await self._judge(intent, books.get(channel.product), history)
         return tuple(still_open)
 
@@ -223,9 +214,9 @@ class Reconciler:
                 continue
             after = confirmed_by_coins(intent, self._clock.now())
             await self._journal.record(intent, after)
-            self._memory.remember([after])
+            self._memory.intents.remember([after])
             self._announce(intent, after)
-            self._memory.taken(intent)
+            self._memory.refusals.taken(intent)
         return tuple(still_open)
 
     def _are_its_coins_in(
@@ -233,21 +224,23 @@ class Reconciler:
     ) -> bool:
         if intent.state is not State.ACCEPTED:
             return False
-        rows, siblings = self._memory.rows(intent.key), self._memory.sibling_changes(intent)
+        rows, siblings = self._memory.rows.of(intent.key), self._memory.intents.sibling_changes(intent)
         if not coins_are_in(intent, rows, loan, siblings):
             return False
         coins, _ = shown_coins(intent, loan)
         what = (intent.key, intent.direction.kind, intent.coin)
-        lasts_ms = self._memory.shown_for_ms(what, coins, began)
-        return self._memory.has_left(intent, wallet) or lasts_ms > 2 * self._timeouts.history_lag_ms
+        lasts_ms = self._memory.freshness.shown_for_ms(what, coins, began)
+        return self._memory.wallet.has_left(intent, wallet) or lasts_ms > 2 * self._timeouts.history_lag_ms
 
     def _compare_with_journal(self, histories: Mapping[Channel, History]) -> None:
         """A row that the journal says was seen is there: or this is not the exchange it was kept for."""
         now = self._clock.now()
         for channel, history in histories.items():
-            self._memory.note_rows(channel, history)
+            self._memory.shelf.note_rows(channel, history)
         lag_ms = self._timeouts.history_lag_ms
-        missing = self._memory.without_rows(self._memory.intents.values(), now, FOREIGN_LAG_FACTOR * lag_ms)
+        missing = self._memory.shelf.without_rows(
+            self._memory.intents.every, now.monotonic_ms, FOREIGN_LAG_FACTOR * lag_ms
+        )
         for item in missing:
             self._alerts.grave(
                 ("misfit", item.key),
@@ -260,7 +253,7 @@ class Reconciler:
                 **_loan_of(item),
             )
         misfits = {item.key for item in missing}
-        for key in {item.key for item in self._memory.intents.values()} - misfits:
+        for key in {item.key for item in self._memory.intents.every} - misfits:
             if self._alerts.ended(("misfit", key)):
                 log.warning("journal_fits_again", product=key.product, loan_id=key.loan_id)
 
@@ -272,14 +265,14 @@ class Reconciler:
             for row in history.rows
             if row.status is RowStatus.FAILED
         }
-        awaiting = self._memory.awaiting_rows()
+        awaiting = self._memory.rows.awaited()
         for item in awaiting:
             waited_ms = self._clock.now().exchange_ms - item.updated_at_ms
             if waited_ms >= PATIENCE_WITH_EXCHANGE_MS:
                 self._complain(
                     item, "its row in the history: releases and repayments wait for it, adds do not"
                 )
-        for item in self._memory.intents.values():
+        for item in self._memory.intents.every:
             if item.awaits_row and item not in awaiting:
                 self._alerts.ended(("slow", item.intent_id))
                 if item.adjust_id in failed:
@@ -298,26 +291,26 @@ class Reconciler:
         evidence = Evidence(
             history=history,
             loan=book.loan(intent.key) if book is not None else None,
-            claimed=self._memory.claimed(intent.key.product),
-            siblings=self._memory.sibling_changes(intent),
+            claimed=self._memory.rows.claimed(intent.key.product),
+            siblings=self._memory.intents.sibling_changes(intent),
         )
-        verdict = settle(intent, self._memory.watch(intent, now), evidence, self._timeouts, now)
+        verdict = settle(intent, self._memory.intents.watch(intent, now), evidence, self._timeouts, now)
         blind = book is None and intent.direction is not Direction.TRANSFER
         if blind and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
             # A row that is there proves itself; that none is there takes a look at the loan too.
             return Verdict(intent=intent, watch=verdict.watch, waiting="the loans could not be read")
-        self._memory.watches[intent.intent_id] = verdict.watch
+        self._memory.intents.keep_watch(intent, verdict.watch)
         if verdict.intent.state is not intent.state:
             await self._journal.record(intent, verdict.intent)
-            self._memory.remember([verdict.intent])
+            self._memory.intents.remember([verdict.intent])
             self._announce(intent, verdict.intent)
             if verdict.intent.state is State.CONFIRMED:
-                self._memory.taken(intent)
+                self._memory.refusals.taken(intent)
             if verdict.intent.state is State.ABSENT:
                 self._on_absent(verdict.intent, now)
             if verdict.intent.state is State.REJECTED:
                 why = verdict.intent.ret_msg or ""
-                self._memory.refuse(intent.key, intent.direction, intent.coin, why, now)
+                self._memory.refusals.refuse(intent.key, intent.direction, intent.coin, why, now)
         return verdict
 
     def _announce(self, before: Intent, after: Intent) -> None:

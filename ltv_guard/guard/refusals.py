@@ -9,7 +9,8 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.key_access import KeyAccess
-from ltv_guard.guard.memory import LONGEST_BACKOFF_MS, Memory
+from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS
 
 HOUR_MS = 3_600_000
 # Nothing will change by the next cycle: the next coin has its turn.
@@ -36,7 +37,7 @@ class Refusals:
             self._key_access.lose(str(error), mend=error.mend, code=error.code)
         elif isinstance(error, WriteOutcomeUnknown):
             if error.remedy is Remedy.COIN:
-                self._memory.suspects.add(intent.intent_id)
+                self._memory.refusals.suspect(intent)
         elif error.remedy is Remedy.MAXIMUM and intent.direction is Direction.ADD:
             self._directions.refused_as_release(intent, str(error))
             self._rest(intent, error, now)
@@ -44,7 +45,7 @@ class Refusals:
             self._rest(intent, error, now)
 
     def _rest(self, intent: Intent, error: WriteRejected, now: Moment) -> None:
-        self._memory.refuse(
+        self._memory.refusals.refuse(
             intent.key,
             intent.direction,
             intent.coin,
@@ -56,19 +57,18 @@ class Refusals:
 
     def found_absent(self, intent: Intent, now: Moment) -> None:
         """It had no effect. Where a code of no table was the answer, that was a refusal of its coin."""
-        if intent.intent_id not in self._memory.suspects:
+        if not self._memory.refusals.was_suspect(intent):
             return
-        self._memory.suspects.discard(intent.intent_id)
         why = f"the exchange answered with a code that is not known, and did nothing: {intent.ret_msg}"
-        self._memory.refuse(intent.key, intent.direction, intent.coin, why, now, lasting=True)
+        self._memory.refusals.refuse(intent.key, intent.direction, intent.coin, why, now, lasting=True)
         log.warning("coin_refused", coin=intent.coin, ret_code=intent.ret_code, why=why, **_loan_of(intent))
 
     def _taught(self, intent: Intent, remedy: Remedy) -> bool:
         """Whether the next try may be made at once, with an amount of another kind."""
-        bounds = self._memory.bounds(intent.channel, intent.coin)
+        bounds = self._memory.bounds.of(intent.channel, intent.coin)
         match remedy:
             case Remedy.PRECISION:
-                fewer = self._memory.coarser(intent, self._documented(intent))
+                fewer = self._memory.bounds.coarser(intent, self._documented(intent))
                 bound = None if fewer is None else f"{fewer} decimals at most"
             case Remedy.SMALLER:
                 bounds.most = min(intent.amount / 2, bounds.most or intent.amount)
@@ -84,7 +84,7 @@ class Refusals:
 
     def _documented(self, intent: Intent) -> int | None:
         """Decimals that the exchange gives for the coin, where it gives any."""
-        loan = self._memory.loans.get(intent.key)
+        loan = self._memory.loans.loan(intent.key)
         if loan is None:
             return None
         if intent.direction is Direction.REPAY:

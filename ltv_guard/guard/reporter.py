@@ -15,12 +15,11 @@ from ltv_guard.core.model.loans import Additions, Loan, LoanBook, LoanEnd, LoanK
 from ltv_guard.core.model.maturity import maturity
 from ltv_guard.core.model.policy import thresholds
 from ltv_guard.core.ports import Identity, Oddity, Pause
-from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
-GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
 NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanishes from there was liquidated
 
 # Nothing is wrong with the loan: what was said of its protection is over.
@@ -172,7 +171,6 @@ class Reporter:
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
             )
         aside = {item.key for item in book.set_aside}
-        nameless = any(item.nameless for item in book.set_aside)  # it may be the one that is missing
         there = {loan.key for loan in book.loans}
         for key in there:
             if self._alerts.ended(("aside", key)):
@@ -181,21 +179,12 @@ class Reporter:
             if item.key not in aside and self._alerts.ended(("aside", item.key)) and item.nameless:
                 log.warning("loan_readable_again", **_named(item.key))
         self._aside[book.product] = book.set_aside
-        known = [key for key in self._memory.loans if key.product is book.product]
-        for key in known:
-            if key in there or key in aside or nameless:
-                self._memory.missed.pop(key, None)
-            else:
-                self._missed(key, on_gone or (lambda loan: self.gone(loan, book.began, None)))
+        on_gone = on_gone or (lambda loan: self.gone(loan, book.began, None))
+        for loan in self._memory.loans.saw(book):
+            on_gone(loan)
+            self._forget(loan.key)
         for loan in book.loans:
-            self._memory.loans[loan.key] = loan
             self._additions(loan)
-
-    def _missed(self, key: LoanKey, on_gone: Callable[[Loan], None]) -> None:
-        self._memory.missed[key] = self._memory.missed.get(key, 0) + 1
-        if self._memory.missed[key] >= GONE_AFTER:
-            on_gone(self._memory.loans.pop(key))
-            self._forget(key)
 
     def _additions(self, loan: Loan) -> None:
         """Whether the platform takes more collateral: its limits are of single coins, and this names none."""
@@ -207,7 +196,6 @@ class Reporter:
             log.warning("collateral_limit", additions=loan.additions, **_named(loan.key))
 
     def _forget(self, key: LoanKey) -> None:
-        self._memory.missed.pop(key, None)
         for topic in OF_A_LOAN:
             self._alerts.ended((topic, key))
         self._alerts.ended(("less", ("short", key)))
@@ -254,7 +242,7 @@ class Reporter:
         for decision in decisions:
             key = decision.loan.key
             topic = ("doubted", key)
-            doubted_ms = self._memory.doubted_for_ms(key, now)
+            doubted_ms = self._memory.freshness.doubted_for_ms(key, now)
             if decision.cause is Cause.NOT_FRESH and doubted_ms > longest_ms:
                 self._alerts.grave(
                     topic,
@@ -267,7 +255,7 @@ class Reporter:
                 )
             elif decision.cause is not Cause.NOT_FRESH and self._alerts.ended(topic):
                 log.warning("loan_believed_again", **_named(key))
-            if key not in self._memory.shown_as_before and self._alerts.ended(("old", key)):
+            if not self._memory.freshness.is_shown_as_before(key) and self._alerts.ended(("old", key)):
                 log.info("loan_shown_as_it_is", **_named(key))
 
     def amount(self, decision: Decision, *, free: bool) -> None:

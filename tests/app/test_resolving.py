@@ -34,7 +34,7 @@ def only(journal: MemoryJournal) -> Intent:
 
 
 def remembered(guard: Guard) -> dict[str, State]:
-    return {intent.intent_id: intent.state for intent in guard._memory.intents.values()}
+    return {intent.intent_id: intent.state for intent in guard._memory.intents.every}
 
 
 async def an_unknown_add(answer: str) -> tuple[World, MemoryJournal, Guard]:
@@ -63,11 +63,11 @@ async def test_what_a_person_resolved_is_what_the_guard_remembers(answer: str, w
 
 async def test_what_was_resolved_as_absent_no_longer_counts_in_the_daily_cap() -> None:
     world, journal, guard = await an_unknown_add("lost_request")
-    assert guard._memory.spent_24h(Direction.ADD, world.now())
+    assert guard._memory.intents.spent_24h(Direction.ADD, world.now())
     await journal.resolve(only(journal).intent_id, State.ABSENT, world.now().exchange_ms)
     world.orders_down = True
     await guard.cycle()
-    assert not guard._memory.spent_24h(Direction.ADD, world.now())
+    assert not guard._memory.intents.spent_24h(Direction.ADD, world.now())
 
 
 @pytest.mark.parametrize("late_by_ms", [0, -3_600_000], ids=["a clock that agrees", "an hour slow"])
@@ -110,8 +110,8 @@ async def test_after_a_restart_as_well() -> None:
     guard = a_guard(world, journal)
     await guard.cycle()
     exchange = guard._products[ONE.product]
-    guard._memory.histories |= {exchange.channel: await exchange.history(0)}
-    assert guard._memory.foreign_add_ms(ONE, world.now()) is None
+    guard._memory.shelf.histories |= {exchange.channel: await exchange.history(0)}
+    assert guard._memory.rows.foreign_add_ms(ONE, world.now()) is None
 
 
 async def test_the_same_amount_by_hand_an_hour_later_is_a_hand() -> None:
@@ -122,8 +122,8 @@ async def test_the_same_amount_by_hand_an_hour_later_is_a_hand() -> None:
     assert world.move(ONE, Direction.ADD, only(journal).amount, None)
     await guard.cycle()
     exchange = guard._products[ONE.product]
-    guard._memory.histories |= {exchange.channel: await exchange.history(0)}
-    assert guard._memory.foreign_add_ms(ONE, world.now()) == 0
+    guard._memory.shelf.histories |= {exchange.channel: await exchange.history(0)}
+    assert guard._memory.rows.foreign_add_ms(ONE, world.now()) == 0
 
 
 async def test_an_intent_older_than_the_exchanges_history_goes_to_a_human() -> None:

@@ -10,7 +10,7 @@ from exchange_model import START_MS, key_of
 
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.guard.memory import Memory
+from ltv_guard.guard.state.memory import Memory
 
 ECHO_MS = 10_000
 
@@ -47,10 +47,10 @@ def are_on_their_way(
 ) -> list[bool]:
     """At each of several reads of the wallet."""
     memory = Memory()
-    memory.remember([intent("moved", Direction.TRANSFER, "0.09", state=state), *others])
+    memory.intents.remember([intent("moved", Direction.TRANSFER, "0.09", state=state), *others])
     reads = [Moment(exchange_ms=START_MS + ms, monotonic_ms=ms) for ms in after_ms]
     shown = {"BTC": Decimal(wallet)}
-    return ["BTC" in memory.on_the_way(shown, read, longest_ms=ECHO_MS) for read in reads]
+    return ["BTC" in memory.wallet.on_the_way(shown, read, longest_ms=ECHO_MS) for read in reads]
 
 
 LATER = intent("later", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.ACCEPTED)

@@ -20,9 +20,9 @@ from ltv_guard.core.ports import Identity
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.key_access import LOOK_AGAIN_MS, KeyAccess
 from ltv_guard.guard.loan_watch import LoanWatch
-from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 Event = MutableMapping[str, Any]

@@ -26,8 +26,8 @@ from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.last_known import LastKnown
-from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 ONE = key_of(1)
@@ -80,9 +80,11 @@ def row(name: str, amount: Decimal, at_ms: int) -> HistoryRow:
 def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: bool) -> None:  # noqa: FBT001
     """Found by the soak: the add landed after its rescue, and a read showed the rescue alone."""
     memory = Memory()
-    memory.remember([landed("add", FIRST, START_MS), landed("rescue", RESCUE, START_MS + 3_000, "add")])
+    memory.intents.remember(
+        [landed("add", FIRST, START_MS), landed("rescue", RESCUE, START_MS + 3_000, "add")]
+    )
     now = Moment(exchange_ms=START_MS + 7_500, monotonic_ms=7_500)
-    memory.histories[Channel(Product.LEGACY, Kind.ADJUSTMENT)] = History(
+    memory.shelf.histories[Channel(Product.LEGACY, Kind.ADJUSTMENT)] = History(
         rows=(row("add", FIRST, START_MS), row("rescue", RESCUE, START_MS + 3_000)), began=now
     )
     total = BEFORE + FIRST + RESCUE

@@ -12,7 +12,7 @@ from transfers_and_repayments import MOVES, ONE
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, History, Kind, LoanKey, Owner, Product
-from ltv_guard.guard.memory import DAY_MS
+from ltv_guard.guard.state.intent_book import DAY_MS
 
 MONTH_MS = 30 * DAY_MS
 KEYS = {Direction.ADD: ONE, Direction.REPAY: ONE, Direction.TRANSFER: LoanKey(Product.FUNDING, "BTC")}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
-from ltv_guard.guard.memory import LONGEST_BACKOFF_MS, Memory
+from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS
 
 POOL = LoanKey(Product.CRYPTO_LOAN, "pool")
 ADD, REDUCE = Direction.ADD, Direction.REDUCE
@@ -16,14 +17,14 @@ def at(ms: int) -> Moment:
 
 def until_ms(memory: Memory, now_ms: int, *, lasting: bool = True) -> int:
     """How long a refusal at that moment lasts."""
-    return memory.refuse(POOL, ADD, "USDT", "no more", at(now_ms), lasting=lasting).until_ms - now_ms
+    return memory.refusals.refuse(POOL, ADD, "USDT", "no more", at(now_ms), lasting=lasting).until_ms - now_ms
 
 
 def test_a_coin_that_the_platform_refuses_misses_the_next_cycle() -> None:
     memory = Memory()
     until_ms(memory, 0)
-    assert memory.refused(POOL, ADD, at(2 * SETTLE_INTERVAL_MS)) == {"USDT": "no more"}
-    assert memory.refused(POOL, ADD, at(60_000)) == {}
+    assert memory.refusals.refused(POOL, ADD, at(2 * SETTLE_INTERVAL_MS)) == {"USDT": "no more"}
+    assert memory.refusals.refused(POOL, ADD, at(60_000)) == {}
 
 
 def test_what_is_refused_again_and_again_waits_longer_and_longer_up_to_a_minute() -> None:
@@ -47,7 +48,7 @@ def test_what_was_refused_long_ago_does_not_make_today_wait() -> None:
 
 def test_a_refusal_is_one_coins_one_loans_and_one_directions() -> None:
     memory = Memory()
-    memory.refuse(POOL, REDUCE, "USDT", "not now", at(0))
-    assert memory.refused(POOL, REDUCE, at(1)) == {"USDT": "not now"}
-    assert memory.refused(POOL, ADD, at(1)) == {}
-    assert memory.refused(LoanKey(Product.LEGACY, "1"), REDUCE, at(1)) == {}
+    memory.refusals.refuse(POOL, REDUCE, "USDT", "not now", at(0))
+    assert memory.refusals.refused(POOL, REDUCE, at(1)) == {"USDT": "not now"}
+    assert memory.refusals.refused(POOL, ADD, at(1)) == {}
+    assert memory.refusals.refused(LoanKey(Product.LEGACY, "1"), REDUCE, at(1)) == {}

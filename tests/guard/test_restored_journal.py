@@ -27,7 +27,7 @@ async def test_an_add_in_flight_that_the_journal_has_lost_is_not_made_twice() ->
     assert len(world.sent) == len(world.applied) == 1
     assert world.ltv(key_of(1)) <= Decimal("0.65")
     assert [item["log_level"] for item in events if item["event"] == "journal_restored"] == ["critical"]
-    assert not any(item.is_open for item in guard._memory.intents.values())
+    assert not any(item.is_open for item in guard._memory.intents.every)
 
 
 async def test_what_was_lost_and_never_landed_is_made_good_after_the_wait() -> None:

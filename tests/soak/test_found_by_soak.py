@@ -8,9 +8,9 @@ from ltv_guard.adapters.journal import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-from ltv_guard.guard.memory import Memory
 from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.sender import Sender
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 OWNER = Owner("testnet", "1")

@@ -51,5 +51,5 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 1.5)
     monkeypatch.setattr("ltv_guard.guard.key_access.PROBE_MS", 500)
-    monkeypatch.setattr("ltv_guard.guard.memory.FIRST_BACKOFF_MS", 500)
-    monkeypatch.setattr("ltv_guard.guard.memory.LASTING_BACKOFF_MS", 1500)
+    monkeypatch.setattr("ltv_guard.guard.state.refusal_backoff.FIRST_BACKOFF_MS", 500)
+    monkeypatch.setattr("ltv_guard.guard.state.refusal_backoff.LASTING_BACKOFF_MS", 1500)

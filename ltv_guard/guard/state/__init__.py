@@ -1,0 +1,1 @@
+"""What an account's guard remembers between cycles, one tracker a job. No I/O."""

@@ -1,0 +1,51 @@
+"""What the exchange's refusals have taught of the amounts that it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Channel, Kind, Loan
+
+FEWER_DECIMALS = (4, 2)  # where the exchange takes no finer amounts, and does not say how fine
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What the exchange's refusals have taught of the amounts that it takes of a coin."""
+
+    decimals: int | None = None
+    least: Decimal | None = None
+    most: Decimal | None = None
+
+
+NO_BOUNDS = Bounds()
+
+
+@dataclass(slots=True)
+class AmountBounds:
+    """Mutable, owned by one guard. Amounts are in coins."""
+
+    _bounds: dict[tuple[Channel, str], Bounds] = field(default_factory=dict)
+
+    def of(self, channel: Channel, coin: str) -> Bounds:
+        return self._bounds.setdefault((channel, coin), Bounds())
+
+    def at_least(self, loan: Loan) -> dict[str, Decimal]:
+        """Coin -> less of it was refused as below the exchange's minimum for adding."""
+        channel = Channel(loan.key.product, Kind.ADJUSTMENT)
+        found = {
+            held.coin: self._bounds.get((channel, held.coin), NO_BOUNDS).least for held in loan.collateral
+        }
+        return {coin: least for coin, least in found.items() if least is not None}
+
+    def coarser(self, intent: Intent, documented: int | None) -> int | None:
+        """Notes that its amount was too fine. How many decimals the next may have; None: no fewer will do."""
+        exponent = intent.amount.normalize().as_tuple().exponent
+        decimals = -exponent if isinstance(exponent, int) else 0
+        known = FEWER_DECIMALS if documented is None else (documented, *FEWER_DECIMALS)
+        fewer = max((item for item in known if item < decimals), default=None)
+        if fewer is not None:
+            self.of(intent.channel, intent.coin).decimals = fewer
+        return fewer

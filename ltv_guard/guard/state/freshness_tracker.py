@@ -1,0 +1,133 @@
+"""What was shown of the loans after our adjustments: since when it is fresh, doubted, or the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment
+from ltv_guard.core.reconcile.settlement import DEBT_DRIFT
+from ltv_guard.guard.state.intent_book import IntentBook, landed_lately
+
+
+@dataclass(slots=True)
+class FreshnessTracker:
+    """Mutable, owned by one guard. Times of day are exchange time, lengths of time monotonic, both ms.
+
+    The echoes of an adjustment are over once facts were fresh for long enough; one is *let go* where what is
+    shown can't be measured by it any more.
+    """
+
+    _book: IntentBook
+    _fresh_since: dict[str, int] = field(default_factory=dict)
+    _doubted_since: dict[str, int] = field(default_factory=dict)
+    _echoes_over: set[str] = field(default_factory=set)
+    _let_go: set[str] = field(default_factory=set)
+    _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
+    _shown_as_before: set[LoanKey] = field(default_factory=set)
+    _owed: dict[LoanKey, dict[str, Decimal]] = field(default_factory=dict)
+
+    def forget(self, intent_ids: Collection[str]) -> None:
+        self._echoes_over.difference_update(intent_ids)
+        self._let_go.difference_update(intent_ids)
+        for intent_id in intent_ids:
+            self._fresh_since.pop(intent_id, None)
+            self._doubted_since.pop(intent_id, None)
+
+    # Which adjustments what is shown is held against.
+
+    def landed(self, key: LoanKey, now: Moment) -> list[Intent]:
+        """The loan's adjustments that landed and whose time before may still be shown, the latest last."""
+        return [item for item in self.landed_lately(key, now) if item.intent_id not in self._echoes_over]
+
+    def landed_lately(self, key: LoanKey, now: Moment) -> list[Intent]:
+        """All that landed within ten minutes: old facts may turn up for as long, though fresh ones did."""
+        found = [
+            item
+            for item in self._book.every
+            if item.key == key and not self.is_let_go(item) and landed_lately(item, now)
+        ]
+        return sorted(found, key=lambda item: item.signed_at_ms or 0)
+
+    def under_way(self, key: LoanKey, now: Moment) -> list[Intent]:
+        """The loan's adjustments that were accepted or landed lately: the loan shows them, or will."""
+        accepted = (item for item in self._book.every if item.key == key and _is_accepted(item))
+        return [*self.landed_lately(key, now), *accepted]
+
+    def has_landed_in(self, channel: Channel, now: Moment) -> bool:
+        """Whether an adjustment of that kind landed whose time before may still be shown."""
+        return any(
+            item.intent_id not in self._echoes_over and landed_lately(item, now)
+            for item in self._book.of(channel)
+        )
+
+    def let_go(self, intents: Iterable[Intent]) -> None:
+        """What is shown can't be measured by these any more."""
+        self._let_go |= {item.intent_id for item in intents}
+
+    def is_let_go(self, intent: Intent) -> bool:
+        return intent.intent_id in self._let_go
+
+    # Whether what was shown was believed.
+
+    def saw(self, last: Intent, *, fresh: bool, at: Moment, long_enough_ms: int) -> None:
+        """Notes a read of the loan after `last`; once they were fresh for long enough, none is doubted."""
+        if not fresh:
+            self._fresh_since.pop(last.intent_id, None)
+            self._doubted_since.setdefault(last.intent_id, at.monotonic_ms)
+            return
+        self._doubted_since.pop(last.intent_id, None)
+        since = self._fresh_since.setdefault(last.intent_id, at.monotonic_ms)
+        if at.monotonic_ms - since >= long_enough_ms:
+            self._fresh_since.pop(last.intent_id)
+            self._echoes_over.add(last.intent_id)
+
+    def believed(self, loan: Loan) -> None:
+        """What is shown of it now is as fresh as can be told."""
+        self._shown_as_before.discard(loan.key)
+        self._owed[loan.key] = {debt.coin: debt.amount for debt in loan.debts}
+
+    def doubt_again(self, key: LoanKey, intents: Iterable[Intent]) -> None:
+        """The loan was shown as it was before them, after fresh facts were: their echoes are not over."""
+        self._echoes_over -= {item.intent_id for item in intents}
+        self._shown_as_before.add(key)
+
+    def is_shown_as_before(self, key: LoanKey) -> bool:
+        """Whether it is shown as it was before an adjustment that had been shown already."""
+        return key in self._shown_as_before
+
+    def doubted_for_ms(self, key: LoanKey, now: Moment) -> int:
+        """How long what is shown of the loan has not been believed without a break."""
+        since = [self._doubted_since.get(item.intent_id) for item in self.landed(key, now)]
+        known = [item for item in since if item is not None]
+        return now.monotonic_ms - min(known) if known else 0
+
+    def each_doubted_for_ms(self, landed: Iterable[Intent], now: Moment) -> int:
+        """How long each of `landed` has been doubted at least: the latest begins the wait anew."""
+        since = [self._doubted_since.get(item.intent_id, now.monotonic_ms) for item in landed]
+        return now.monotonic_ms - max(since, default=now.monotonic_ms)
+
+    # What was shown.
+
+    def shown_for_ms(
+        self, what: Hashable, amount: Decimal, at: Moment, *, within: Decimal = Decimal(0)
+    ) -> int:
+        """How long the same amount of something (a loan's coin), or nearly, was shown without a break."""
+        since = self._shown.get(what)
+        if since is None or abs(since[0] - amount) > within:
+            since = self._shown[what] = (amount, at.monotonic_ms)
+        return at.monotonic_ms - since[1]
+
+    def owes_less(self, loan: Loan) -> bool:
+        """Whether less is owed than when the loan was last believed, by more than interest moves."""
+        now = {debt.coin: debt.amount for debt in loan.debts}
+        return any(
+            now.get(coin, Decimal(0)) < amount * (1 - DEBT_DRIFT)
+            for coin, amount in self._owed.get(loan.key, {}).items()
+        )
+
+
+def _is_accepted(item: Intent) -> bool:
+    return item.state is State.ACCEPTED and item.direction is not Direction.TRANSFER

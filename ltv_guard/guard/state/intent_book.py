@@ -1,0 +1,150 @@
+"""The intents that a guard remembers, and how long each has been watched. It alone holds intents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.model.intents import SPENT, Intent, State
+from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment
+from ltv_guard.core.reconcile.settlement import InFlightWatch, SettlementTimeouts, is_told_apart
+
+IN_VAIN = frozenset({State.REJECTED, State.ABSENT})
+LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
+DAY_MS = 86_400_000
+SAME_BODY_MS = 60_000  # what was refused is not asked for again before that
+SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked for freshness
+
+
+@dataclass(slots=True)
+class IntentBook:
+    """Mutable, owned by one guard, touched by one cycle at a time."""
+
+    _intents: dict[str, Intent] = field(default_factory=dict)
+    _watches: dict[str, InFlightWatch] = field(default_factory=dict)
+
+    @property
+    def every(self) -> Collection[Intent]:
+        """All that are remembered."""
+        return self._intents.values()
+
+    def remember(self, intents: Iterable[Intent]) -> None:
+        for intent in intents:
+            self._intents[intent.intent_id] = intent
+
+    def forget_open_but(self, held: Iterable[Intent]) -> None:
+        """Drops what is open and is not among those that the journal holds."""
+        ids = {item.intent_id for item in held}
+        self._forget({item.intent_id for item in self.every if item.is_open} - ids)
+
+    def forget_before(self, exchange_ms: int) -> frozenset[str]:
+        """Drops what ended before `exchange_ms`. Returns the ids."""
+        old = frozenset(
+            item.intent_id for item in self.every if not item.is_open and item.updated_at_ms < exchange_ms
+        )
+        self._forget(old)
+        return old
+
+    def _forget(self, ids: Iterable[str]) -> None:
+        for intent_id in ids:
+            del self._intents[intent_id]
+            self._watches.pop(intent_id, None)
+
+    # Watches.
+
+    def watch(self, intent: Intent, now: Moment) -> InFlightWatch:
+        """The watch of an open intent; one that was sent by an earlier process is watched from now."""
+        return self._watches.setdefault(intent.intent_id, InFlightWatch(since=now))
+
+    def keep_watch(self, intent: Intent, watch: InFlightWatch) -> None:
+        self._watches[intent.intent_id] = watch
+
+    # Which there are.
+
+    def of(self, channel: Channel) -> list[Intent]:
+        return [item for item in self.every if item.channel == channel]
+
+    def absent(self, channel: Channel, now: Moment) -> list[Intent]:
+        """Intents given up as absent within a day: their row may still turn up."""
+        return [
+            item
+            for item in self.of(channel)
+            if item.state is State.ABSENT and now.exchange_ms - item.updated_at_ms < DAY_MS
+        ]
+
+    def has_rescue(self, first: Intent) -> bool:
+        """Whether the one rescue of this intent was sent."""
+        return any(item.rescue_of == first.intent_id for item in self.every)
+
+    def beside(self, last: Intent) -> Intent | None:
+        """The rescue of `last`, or what it is the rescue of, if that landed too."""
+        found = (
+            item
+            for item in self.every
+            if item.state in LANDED and (item.intent_id == last.rescue_of or item.rescue_of == last.intent_id)
+        )
+        return next(found, None)
+
+    def sibling_changes(self, intent: Intent) -> tuple[Decimal, ...]:
+        """What other open intents of the same loan and coin may have moved: a rescue, and what it rescues."""
+        return tuple(
+            item.change
+            for item in self.every
+            if item.is_open
+            and item.intent_id != intent.intent_id
+            and (item.key, item.coin, item.channel) == (intent.key, intent.coin, intent.channel)
+        )
+
+    # What they took, and what a new one must differ from.
+
+    def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
+        """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.
+
+        An intent's day begins when its end was known: until then it may still land.
+        """
+        spent: dict[str, Decimal] = {}
+        for item in self.every:
+            recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
+            if recent and item.direction is direction and item.state in SPENT:
+                spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
+        return spent
+
+    def amounts_in_doubt(
+        self, key: LoanKey, coin: str, direction: Direction, timeouts: SettlementTimeouts, now: Moment
+    ) -> set[Decimal]:
+        """Amounts that a new one must differ from: an intent of that amount could be taken for it."""
+        return {
+            item.amount
+            for item in self.every
+            if (item.key, item.coin, item.direction) == (key, coin, direction)
+            and not is_told_apart(item, timeouts, now)
+        }
+
+    def refused_amounts(self, key: LoanKey, direction: Direction, coin: str, now: Moment) -> set[Decimal]:
+        """Amounts that were sent in vain within a minute: the same body is not sent again so soon."""
+        return {
+            item.amount
+            for item in self.every
+            if (item.key, item.direction, item.coin) == (key, direction, coin)
+            and item.state in IN_VAIN
+            and now.exchange_ms - item.updated_at_ms < SAME_BODY_MS
+        }
+
+    def last_release_ms(self, key: LoanKey) -> int | None:
+        """Exchange time at which the loan's last release was known to have landed; None: none is known."""
+        ends = (
+            item.updated_at_ms
+            for item in self.every
+            if item.key == key and item.direction is Direction.REDUCE and item.state is State.CONFIRMED
+        )
+        return max(ends, default=None)
+
+
+def landed_lately(item: Intent, now: Moment) -> bool:
+    """Whether it landed, or may have, so short a time ago that facts from before it may be shown."""
+    return (
+        item.state in LANDED
+        and item.direction is not Direction.TRANSFER
+        and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
+    )

@@ -1,0 +1,45 @@
+"""The trackers of one account, together: a guard that follows another takes them over as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.guard.lag import Lateness
+from ltv_guard.guard.state.amount_bounds import AmountBounds
+from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
+from ltv_guard.guard.state.history_shelf import HistoryShelf
+from ltv_guard.guard.state.intent_book import IntentBook
+from ltv_guard.guard.state.loan_registry import LoanRegistry
+from ltv_guard.guard.state.low_ltv_timer import LowLtvTimer
+from ltv_guard.guard.state.refusal_backoff import RefusalBackoff
+from ltv_guard.guard.state.rows import Rows
+from ltv_guard.guard.state.wallet_tracker import WalletTracker
+
+
+class Memory:
+    """A restart loses it without harm: it only waits longer. Touched by one cycle at a time."""
+
+    def __init__(self) -> None:
+        self.intents = IntentBook()
+        self.shelf = HistoryShelf(self.intents)
+        self.freshness = FreshnessTracker(self.intents)
+        self.rows = Rows(self.intents, self.shelf, self.freshness)
+        self.wallet = WalletTracker(self.intents)
+        self.refusals = RefusalBackoff()
+        self.bounds = AmountBounds()
+        self.low_ltv = LowLtvTimer()
+        self.loans = LoanRegistry()
+        self.lateness = Lateness()
+
+    def forget_before(self, exchange_ms: int) -> None:
+        """Drops what ended before `exchange_ms`, and what was noted of it: memory stays flat over days."""
+        gone = self.intents.forget_before(exchange_ms)
+        for tracker in (self.freshness, self.shelf, self.wallet, self.refusals):
+            tracker.forget(gone)
+        for intent_id in gone:
+            self.lateness.forget(intent_id)
+
+    def forget_open_but(self, held: Iterable[Intent]) -> None:
+        """Drops what is open and is not among those that the journal holds."""
+        self.intents.forget_open_but(held)

@@ -1,0 +1,125 @@
+"""What the exchange refused, and until when it is not asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.guard.state.intent_book import SAME_BODY_MS
+
+FIRST_BACKOFF_MS = 2_000
+LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
+PASSING_MS = 8_000  # so long after the first, at the second try or third, a refusal is none of the moment
+LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The exchange refused to take (give) a loan's coin: not tried again before `until_ms` (monotonic).
+
+    It has done so without a break since `since_ms`, last at `at_ms`; `lasting`: for a cause that will not
+    pass by itself.
+    """
+
+    why: str
+    count: int
+    since_ms: int
+    at_ms: int
+    until_ms: int
+    lasting: bool
+
+
+@dataclass(slots=True)
+class RefusalBackoff:
+    """Mutable, owned by one guard. A suspect is an intent that was answered with a code of no table."""
+
+    _refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
+    _suspects: set[str] = field(default_factory=set)
+
+    def forget(self, intent_ids: Collection[str]) -> None:
+        self._suspects.difference_update(intent_ids)
+
+    def refuse(
+        self,
+        key: LoanKey,
+        direction: Direction,
+        coin: str,
+        why: str,
+        now: Moment,
+        *,
+        lasting: bool = False,
+        rest_ms: int = 0,
+    ) -> Refusal:
+        """Notes a refusal; each one that follows at once doubles the wait. It is `rest_ms` at least."""
+        last = self._refusals.get((key, direction, coin))
+        again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
+        count = last.count + 1 if last is not None and again else 1
+        first = LASTING_BACKOFF_MS if lasting else FIRST_BACKOFF_MS
+        wait = max(min(first * 2 ** (count - 1), LONGEST_BACKOFF_MS), rest_ms)
+        refusal = Refusal(
+            why=why,
+            count=count,
+            since_ms=last.since_ms if last is not None and again else now.monotonic_ms,
+            at_ms=now.monotonic_ms,
+            until_ms=now.monotonic_ms + wait,
+            lasting=lasting,
+        )
+        self._refusals[key, direction, coin] = refusal
+        return refusal
+
+    def taken(self, intent: Intent) -> None:
+        """The exchange took it: the next refusal is the first again."""
+        self._refusals.pop((intent.key, intent.direction, intent.coin), None)
+
+    def suspect(self, intent: Intent) -> None:
+        """Should it turn out to be without effect, the answer was a refusal of its coin."""
+        self._suspects.add(intent.intent_id)
+
+    def was_suspect(self, intent: Intent) -> bool:
+        """Whether it was one; it is none from now on."""
+        if intent.intent_id not in self._suspects:
+            return False
+        self._suspects.discard(intent.intent_id)
+        return True
+
+    # What holds at the moment.
+
+    def refused(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
+        """Coin -> why the exchange will not take (give) it for this loan for now."""
+        return {
+            coin: item.why
+            for (loan, way, coin), item in self._refusals.items()
+            if (loan, way) == (key, direction) and now.monotonic_ms < item.until_ms
+        }
+
+    def unmovable(self, now: Moment) -> dict[str, str]:
+        """Coin -> why the exchange refused its last transfer."""
+        return {
+            coin: item.why
+            for (key, way, coin), item in self._refusals.items()
+            if way is Direction.TRANSFER
+            and key == LoanKey(Product.FUNDING, coin)
+            and now.monotonic_ms < item.until_ms
+        }
+
+    def shunned(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
+        """Coin -> why it was refused within a minute: tried again where no other coin helps."""
+        return {
+            coin: item.why
+            for (loan, way, coin), item in self._refusals.items()
+            if (loan, way) == (key, direction) and now.monotonic_ms < item.at_ms + SAME_BODY_MS
+        }
+
+    def passing(self, key: LoanKey | None, direction: Direction, now: Moment) -> frozenset[str]:
+        """Coins refused for this loan (None: any) that the exchange may take (give, move) at the next try."""
+        return frozenset(
+            coin
+            for (loan, way, coin), item in self._refusals.items()
+            if way is direction
+            and key in {None, loan}
+            and now.monotonic_ms < item.until_ms
+            and not item.lasting
+            and now.monotonic_ms - item.since_ms < PASSING_MS
+        )

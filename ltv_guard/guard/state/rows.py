@@ -1,0 +1,86 @@
+"""What the histories show of a loan, with what is known to be in it. Only reads the other trackers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, HistoryRow, LoanKey, Moment, Product
+from ltv_guard.core.reconcile.settlement import EARLY_MS, RESOLVED_WITHIN_MS, row_of
+from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
+from ltv_guard.guard.state.history_shelf import HistoryShelf
+from ltv_guard.guard.state.intent_book import IntentBook
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of the last histories, and whose they are."""
+
+    _book: IntentBook
+    _shelf: HistoryShelf
+    _freshness: FreshnessTracker
+
+    def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
+        """What the histories show of the loan, of every kind; and adds that are known to be in it."""
+        histories = self._shelf.histories
+        found = [history for channel, history in histories.items() if channel.product is key.product]
+        shown = tuple(row for history in found for row in history.of(key))
+        awaited = [item for item in self.awaited() if item.key == key]
+        return (*shown, *(row_of(item) for item in awaited if not self._freshness.is_let_go(item)))
+
+    def awaited(self) -> list[Intent]:
+        """Adds that the loan's coins have confirmed, and whose rows no history has shown."""
+        awaiting = [item for item in self._book.every if item.awaits_row]
+        if not awaiting:
+            return []
+        histories = self._shelf.histories
+        shown = {(c.product, row.adjust_id) for c, history in histories.items() for row in history.rows}
+        return [item for item in awaiting if (item.key.product, item.adjust_id) not in shown]
+
+    def names(self, key: LoanKey) -> frozenset[str]:
+        """What tells the rows apart that are there, understood or not: none is that of a new intent."""
+        doubtful = (
+            row.name
+            for channel, history in self._shelf.histories.items()
+            if channel.product is key.product
+            for row in history.doubtful
+        )
+        return frozenset(row.adjust_id for row in self.of(key)) | frozenset(doubtful)
+
+    def amounts(self, key: LoanKey) -> set[Decimal]:
+        """Amounts that a new adjustment of the loan had better differ from: all that are remembered of it."""
+        ours = {item.amount for item in self._book.every if item.key == key}
+        return ours | {row.amount for row in self.of(key)}
+
+    def claimed(self, product: Product) -> set[str]:
+        """History ids that belong to an intent of ours."""
+        ours = [item for item in self._book.every if item.key.product is product]
+        ids = {item.adjust_id for item in ours if item.adjust_id is not None}
+        for item in ours:
+            if item.state is State.CONFIRMED and item.adjust_id is None:
+                ids |= self._row_of_resolved(item, ids)
+        return ids
+
+    def _row_of_resolved(self, intent: Intent, taken: set[str]) -> set[str]:
+        """The row of an intent that a person resolved as confirmed, and so without its id."""
+        latest = (intent.signed_at_ms or 0) + (intent.recv_window_ms or 0) + RESOLVED_WITHIN_MS
+        fitting = [
+            row
+            for row in self.of(intent.key)
+            if (row.coin, row.direction, row.amount) == (intent.coin, intent.direction, intent.amount)
+            and (intent.signed_at_ms or latest) - EARLY_MS <= row.at_ms <= latest
+            and row.adjust_id not in intent.seen_ids | taken
+        ]
+        first = min(fitting, key=lambda row: row.at_ms, default=None)
+        return set() if first is None else {first.adjust_id}
+
+    def foreign_add_ms(self, key: LoanKey, now: Moment) -> int | None:
+        """How long ago the user added collateral by hand; None: not within what the history shows."""
+        claimed = self.claimed(key.product)
+        times = [
+            row.at_ms
+            for row in self.of(key)
+            if row.direction is Direction.ADD and row.adjust_id not in claimed
+        ]
+        return max(0, now.exchange_ms - max(times)) if times else None
