@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ltv_guard.log.escaping import clean
 
+WIDE, NARROW = 160, 80  # from the first on a loan fits on a line; below the second every column has to fold
 PLAIN_WIDTH = 100  # where there is neither a terminal nor COLUMNS to fit
 LEAST_WIDTH, MOST_WIDTH = 20, 1000
 

@@ -315,7 +315,9 @@ def _credentials(account: Account) -> bybit.Credentials:
     found = account.credentials
     signer: bybit.Signer
     if found.rsa_private_key is not None:
-        signer = bybit.RsaSigner.from_pem(found.rsa_private_key.get_secret_value())
+        from ltv_guard.adapters.bybit.rsa_signing import RsaSigner  # noqa: PLC0415 - slow to import
+
+        signer = RsaSigner.from_pem(found.rsa_private_key.get_secret_value())
     else:
         signer = bybit.HmacSigner(found.api_secret.get_secret_value() if found.api_secret else "")
     return bybit.Credentials(api_key=found.api_key.get_secret_value(), signer=signer)

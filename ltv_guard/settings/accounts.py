@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, SecretStr, field_validator
 
 from .errors import ConfigError
 from .keys import Tree, merge, variable_name
-from .secret_files import absolute, read_secret
+from .secret_files import QUOTES, absolute, read_secret
 from .sections import Match, Policy, Section, Sources, Wallet, each_once
 from .values import File, Marker, OptionalSecret, Patch, Product, Secret
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
-_LONGEST_RSA_BITS = 8192
-_QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 _SECRETS = ("api_secret", "rsa_private_key")
 
 
@@ -160,7 +155,9 @@ def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
     if kind == "rsa_private_key":
         # an env file has no place for line breaks
         pem = value if "\n" in value else value.replace("\\n", "\n")
-        _check_rsa(key, pem)
+        from .rsa_key import check_rsa  # noqa: PLC0415 - slow to import, and only for accounts with such a key
+
+        check_rsa(key, pem)
         return pem
     if flaw := _flaw(value):
         raise ConfigError(f"{key} {flaw}")
@@ -174,36 +171,11 @@ def _flaw(value: str) -> str | None:
         "begins with a byte-order mark: save it as text in UTF-8 without one": value.startswith("\ufeff"),
         "holds more than one line: it must hold the value alone": "\n" in inner or "\r" in inner,
         "begins or ends with a blank: take it off": value != inner,
-        "is in quotes: take them off": value[0] in _QUOTES or value[-1] in _QUOTES,
+        "is in quotes: take them off": value[0] in QUOTES or value[-1] in QUOTES,
         "holds an =: it must hold the value alone, without its name": "=" in value,
         "holds a space or another character that no API key has": not re.fullmatch(r"[!-~]+", value),
     }
     return next((flaw for flaw, holds in flaws.items() if holds), None)
-
-
-def _check_rsa(key: str, pem: str) -> None:
-    usable, bits = False, 0
-    try:
-        # Checking the numbers of an absurdly long key would take minutes: how long it is comes first.
-        found = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
-        bits = found.key_size if isinstance(found, RSAPrivateKey) else 0
-        if 0 < bits <= _LONGEST_RSA_BITS:
-            usable = isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        pass
-    if bits > _LONGEST_RSA_BITS:
-        raise ConfigError(f"{key} is an RSA key of {bits} bits: {_LONGEST_RSA_BITS} at most are possible")
-    if not usable:
-        raise ConfigError(f"{key} is not an RSA private key in PEM without a passphrase{_why_no_key(pem)}")
-
-
-def _why_no_key(pem: str) -> str:
-    text = pem.strip()
-    if "PUBLIC KEY" in text:
-        return ": it is the public key, which belongs to the exchange"
-    if "ENCRYPTED" in text:
-        return ": it is encrypted"
-    return ": it is in quotes, take them off" if text[:1] in _QUOTES else ""
 
 
 def _variable(name: str, kind: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from .errors import ConfigError
 from .files import read_file
 
+QUOTES = "'\"`\u2018\u2019\u201c\u201d"  # around a value they are a slip
 _MOST_BYTES = 16 * 1024
 
 # an API key or a secret, pasted where a path belongs, must not be printed as a path that does not exist

@@ -8,7 +8,7 @@ import pytest
 from e2e_world import NEEDY, Event, scenario_of
 
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.cli import tables
+from ltv_guard.cli.plan_table import print_plans
 from ltv_guard.service import run as app
 from ltv_guard.service.findings import AccountPlan
 
@@ -100,10 +100,10 @@ async def test_the_end_of_blindness_is_told_once(open_a_world: OpenWorld) -> Non
 
 
 def test_a_blind_plan_does_not_say_that_there_are_no_loans(capsys: pytest.CaptureFixture[str]) -> None:
-    tables.print_plans([AccountPlan(account="main", decisions=(), blind=True, why_blind="HTTP 500")])
+    print_plans([AccountPlan(account="main", decisions=(), blind=True, why_blind="HTTP 500")])
     assert "No loans" not in capsys.readouterr().out
     aside = (("crypto_loan_legacy", "1", "its LTV is NaN"),)
-    tables.print_plans([AccountPlan(account="main", decisions=(), set_aside=aside)])
+    print_plans([AccountPlan(account="main", decisions=(), set_aside=aside)])
     assert "No loans" not in capsys.readouterr().out
-    tables.print_plans([AccountPlan(account="main", decisions=())])
+    print_plans([AccountPlan(account="main", decisions=())])
     assert "No loans" in capsys.readouterr().out

@@ -33,7 +33,7 @@ from e2e_world import (
     until,
 )
 
-from ltv_guard.cli.tables import plans_as_json
+from ltv_guard.cli.plan_table import plans_as_json
 from ltv_guard.sandbox import Fault, Sandbox
 from ltv_guard.sandbox.scenario import load_scenario
 from ltv_guard.sandbox.state import state_of

@@ -8,7 +8,7 @@ from ltv_guard.adapters.bybit.legacy import LegacyLoans
 from ltv_guard.adapters.bybit.limits import AddressLimit, RequestLimits
 from ltv_guard.adapters.bybit.pool import PoolLoans
 from ltv_guard.adapters.bybit.repayments import repayments
-from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, RsaSigner, Signer
+from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, Signer
 from ltv_guard.adapters.bybit.transfers import transfers
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Measurement",
     "PoolLoans",
     "RequestLimits",
-    "RsaSigner",
     "Signer",
     "repayments",
     "transfers",

@@ -58,6 +58,7 @@ class PostgresStore:
             async with store.writing() as connection:
                 await store._check_durability(connection)
                 await connection.execute(select(func.pg_advisory_xact_lock(_number("schema"))))
+                await schema.prepare(connection)
                 if not create:
                     await connection.run_sync(store._check_is_there)
                 await connection.run_sync(store._upgrade)

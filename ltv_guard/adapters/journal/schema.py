@@ -1,23 +1,16 @@
-"""The journal's schema: which revision a database has, and the way to the newest, by Alembic."""
+"""The journal's schema: whether a database has the newest; where it has not, `migrating` knows the way."""
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from enum import Enum, auto
+from importlib import import_module
 
-from sqlalchemy import Connection, inspect
-
-from ltv_guard.core.model.errors import JournalUnavailable
-
-# Set before Alembic is imported: it tells of its plugins at once, and our log is an interface.
-logging.getLogger("alembic").setLevel(logging.WARNING)
-
-from alembic import command  # noqa: E402
-from alembic.config import Config  # noqa: E402
-from alembic.runtime.migration import MigrationContext  # noqa: E402
-from alembic.script import ScriptDirectory  # noqa: E402
+from sqlalchemy import ColumnClause, Connection, column, inspect, select, table
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 VERSION_TABLE = "journal_version"
+NEWEST = "0003"
 
 
 class SchemaState(Enum):
@@ -28,35 +21,31 @@ class SchemaState(Enum):
     CURRENT = auto()
 
 
+async def prepare(connection: AsyncConnection) -> None:
+    """To be awaited first: where the schema is not the newest, Alembic is imported, in a thread."""
+    if not await connection.run_sync(_is_newest):
+        await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.migrating")
+
+
 def standing(connection: Connection, place: str) -> SchemaState:
     """Raises JournalUnavailable where the schema is newer than this program, or not a journal's."""
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    revision = context.get_current_revision()
-    if revision is None:
-        if inspect(connection).has_table("intents"):
-            raise JournalUnavailable(
-                f"{place} holds tables that are not a journal's: give the journal its own"
-            )
-        return SchemaState.EMPTY
-    scripts = ScriptDirectory.from_config(_config())
-    if revision == scripts.get_current_head():
+    if _is_newest(connection):
         return SchemaState.CURRENT
-    if revision not in {script.revision for script in scripts.walk_revisions()}:
-        raise JournalUnavailable(
-            f"{place} was written by a newer ltv-guard (schema {revision}): upgrade ltv-guard to use it"
-        )
-    return SchemaState.OLDER
+    from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
+
+    return migrating.standing(connection, place)
 
 
 def upgrade(connection: Connection) -> None:
     """Brings the schema to the newest revision, within the connection's transaction."""
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
+
+    migrating.upgrade(connection)
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "ltv_guard.adapters.journal:migrations")
-    config.set_main_option("path_separator", "os")
-    return config
+def _is_newest(connection: Connection) -> bool:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return False
+    version: ColumnClause[str] = column("version_num")
+    versions = connection.execute(select(version).select_from(table(VERSION_TABLE)))
+    return versions.scalars().all() == [NEWEST]

@@ -121,6 +121,7 @@ class SqliteStore:
         async with self.reading() as connection:
             if (await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one() != "ok":
                 raise corrupt(self.place)
+            await schema.prepare(connection)
             standing = await connection.run_sync(schema.standing, self.place)
         if standing is schema.SchemaState.EMPTY and not create:
             raise missing(self.place)

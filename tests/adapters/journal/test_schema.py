@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, inspect, text
 
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.adapters.journal.schema import VERSION_TABLE
+from ltv_guard.adapters.journal.migrating import _config
+from ltv_guard.adapters.journal.schema import NEWEST, VERSION_TABLE
 from ltv_guard.adapters.journal.tables import metadata
 
 
@@ -31,6 +33,10 @@ async def test_migrations_end_at_the_schema_in_the_code(
         await connection.run_sync(made_anew)
         assert migrated == await connection.run_sync(described)
     await journal.close()
+
+
+def test_the_newest_schema_is_the_one_that_migrations_end_at() -> None:
+    assert ScriptDirectory.from_config(_config()).get_current_head() == NEWEST
 
 
 async def test_opening_again_changes_nothing(url: str) -> None:

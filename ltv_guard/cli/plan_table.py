@@ -1,4 +1,4 @@
-"""What commands print, for people (tables) and for programs (JSON). Touches the terminal."""
+"""What a rehearsal would do, for people (a table) and for programs (JSON). Touches the terminal."""
 
 from __future__ import annotations
 
@@ -9,36 +9,15 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ltv_guard.cli.terminal import add_row, console, stacked, table_of
+from ltv_guard.cli.terminal import NARROW, WIDE, add_row, console, stacked, table_of
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.policy import thresholds
 from ltv_guard.log.escaping import clean
 from ltv_guard.log.utc import iso
-from ltv_guard.service.findings import AccountPlan, Finding, Said
-
-WIDE, NARROW = 160, 80  # from the first on a loan fits on a line; below the second every column has to fold
+from ltv_guard.service.findings import AccountPlan, Said
 
 FALL = "fall to trigger\n/ margin call\n/ liquidation"
-
-
-def print_findings(findings: Iterable[Finding]) -> None:
-    """A line a finding where there is room for it; otherwise what to mend stands below what was found."""
-    terminal = console()
-    wide = terminal.width >= WIDE
-    table = table_of("", "what", *(("found", "what to mend") if wide else ("found, and what to mend",)))
-    for item in findings:
-        mark = Text("ok", "green") if item.good and not item.mend else Text("!", "yellow")
-        mark = mark if item.good else Text("no", "red")
-        found, mend = Text(clean(item.found)), Text(clean(item.mend))
-        if wide:
-            add_row(table, mark, item.what, found, mend)
-        else:
-            add_row(
-                table, mark, item.what, stacked([found, Text("-> ").append(mend)]) if item.mend else found
-            )
-    terminal.print(table)
 
 
 def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
@@ -196,71 +175,3 @@ def _short_name(row: dict[str, Any]) -> str:
 def _end(expires_at: str | None) -> list[str]:
     """To the minute: `it ends 2026-11-20 08:00 UTC`."""
     return [] if expires_at is None else [f"it ends {expires_at[:16].replace('T', ' ')} UTC"]
-
-
-def _loan_name(row: dict[str, Any]) -> str:
-    return f"{row['product']} {row['loan_id']}"
-
-
-def intent_as_json(intent: Intent) -> dict[str, Any]:
-    """An intent as `journal --json` prints it: amounts as strings, times in ISO UTC."""
-    return {
-        "intent_id": intent.intent_id,
-        "account": intent.account,
-        "environment": intent.owner.environment,
-        "user_id": intent.owner.user_id,
-        "product": intent.key.product.value,
-        "loan_id": intent.key.loan_id,
-        "direction": intent.direction.value,
-        "coin": intent.coin,
-        "amount": format(intent.amount, "f"),
-        "state": intent.state.value,
-        "reason": intent.reason,
-        "rescue_of": intent.rescue_of,
-        "adjust_id": intent.adjust_id,
-        "ret_code": intent.ret_code,
-        "ret_msg": intent.ret_msg,
-        "ltv_before": format(intent.ltv_before, "f"),
-        "ltv_after": None if intent.ltv_after is None else format(intent.ltv_after, "f"),
-        "created_at": iso(intent.created_at_ms),
-        "updated_at": iso(intent.updated_at_ms),
-    }
-
-
-def print_intents(intents: Sequence[Intent], journal: str) -> None:
-    """A line an intent where there is room for it; otherwise what belongs together is stacked."""
-    terminal = console()
-    if not intents:
-        terminal.print(clean(f"{journal} holds no intents."), soft_wrap=True)
-        return
-    cells = map(_intent_cells, map(intent_as_json, intents))
-    terminal.print(_intents_in_lines(cells) if terminal.width >= WIDE else _intents_in_stacks(cells))
-
-
-def _intent_cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """Created, account, loan, adjustment, state, LTV, intent, note."""
-    return (
-        row["created_at"],
-        row["account"],
-        _loan_name(row),
-        f"{row['direction']} {row['amount']} {row['coin']}",
-        row["state"],
-        f"{row['ltv_before']} -> {row['ltv_after'] or '?'}",
-        row["intent_id"],
-        row["ret_msg"] or "",
-    )
-
-
-def _intents_in_lines(cells: Iterable[tuple[str, ...]]) -> Table:
-    table = table_of("created", "account", "loan", "adjustment", "state", "LTV", "intent", "note")
-    for row in cells:
-        add_row(table, *row)
-    return table
-
-
-def _intents_in_stacks(cells: Iterable[tuple[str, ...]]) -> Table:
-    table = table_of("created\naccount\nloan", "adjustment\nstate\nLTV", "intent\nnote")
-    for created, account, loan, adjustment, state, ltv, intent, note in cells:
-        columns = (created, account, loan), (adjustment, state, ltv), (intent, note)
-        add_row(table, *map(stacked, columns), end_section=True)
-    return table

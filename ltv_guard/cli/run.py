@@ -1,0 +1,34 @@
+"""`ltv-guard run`: the daemon, or one cycle."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from ltv_guard import settings
+from ltv_guard.cli.exit_status import exits
+from ltv_guard.cli.options import config_option
+from ltv_guard.log import format as logs
+from ltv_guard.service import run as app
+from ltv_guard.service.descriptors import raise_limit
+
+
+@click.command("run")
+@config_option
+@click.option("--once", is_flag=True, help="One cycle, and settle what it started; for cron.")
+@exits
+def command(config: Path | None, *, once: bool) -> int:
+    """Watch the loans, and adjust them."""
+    loaded = settings.load(config)
+    _log(loaded)
+    raise_limit()
+    try:
+        return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded, adopted=_log))
+    finally:
+        logs.flush()
+
+
+def _log(loaded: settings.Settings) -> None:
+    logs.configure_daemon(style=loaded.logging.format, level=loaded.logging.level)

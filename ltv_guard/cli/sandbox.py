@@ -1,0 +1,34 @@
+"""`ltv-guard sandbox`: the simulated exchange, served."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+
+from ltv_guard import sandbox
+from ltv_guard.cli.exit_status import DONE, exits
+from ltv_guard.cli.options import config_option
+from ltv_guard.cli.scenario import played, scenario_file
+
+
+@click.command("sandbox")
+@config_option
+@click.option("--scenario", help="A file, or the name of one that ships.", default="calm", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@exits
+def command(config: Path | None, scenario: str, port: int, host: str) -> int:  # noqa: ARG001
+    """Serve a simulated exchange on this machine."""
+
+    async def work() -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        file = scenario_file(scenario)
+        await played(sandbox.run(file, host, port, stop, lambda line: click.echo(line, err=True)))
+        return DONE
+
+    return asyncio.run(work())

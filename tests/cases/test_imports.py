@@ -1,0 +1,68 @@
+"""What a command does not need it does not import: help comes at once, and a killed daemon is back sooner."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e_world import World
+
+from ltv_guard.cli.main import COMMANDS, command_of
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+# The program, and in its last line what it has imported by its end.
+IMPORTED = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), flush=True))
+from ltv_guard.__main__ import main
+main()
+"""
+SLOW = {
+    *("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncpg", "asyncio", "cryptography", "pydantic"),
+    *("pydantic_settings", "rich", "sqlalchemy", "structlog", "tenacity", "yaml"),
+}
+# By the daemon, with an HMAC key and a journal whose schema is current. (structlog imports rich by itself.)
+UNNEEDED = {"alembic", "asyncpg", "cryptography", "mako", "ltv_guard.sandbox", "ltv_guard.cli.terminal"}
+
+
+async def imported_by(*words: str) -> set[str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", IMPORTED, *words),
+        stdout=asyncio.subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output
+    found: list[str] = json.loads(output.splitlines()[-1])
+    return set(found)
+
+
+async def once(world: World) -> set[str]:
+    return await imported_by("run", "--once", "-c", str(world.config_file))
+
+
+def packages(modules: Iterable[str]) -> set[str]:
+    return {module.split(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+async def test_help_imports_nothing_that_is_slow(words: tuple[str, ...]) -> None:
+    assert packages(await imported_by(*words)) & SLOW == set()
+
+
+async def test_a_daemon_imports_nothing_that_it_does_not_need(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        await once(world)  # which makes the journal
+        assert await once(world) & UNNEEDED == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
+    assert command_of(name).get_short_help_str(limit=200) == COMMANDS[name]
+    assert command_of(name).name == name
