@@ -12,6 +12,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment, RowStatus
 from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.ports import Episode
+from ltv_guard.core.reconcile.balance_match import planned_since
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness, doubted_coins, judge, shows_before
 from ltv_guard.core.reconcile.plausibility import (
     Bearing,
@@ -241,15 +242,12 @@ class FactBuilder:
         Exchanges answer from several places, and one of them may be a minute behind the others.
         """
         echoing = {item.intent_id for item in self._memory.freshness.landed(loan.key, now)}
-        over = [
-            item
-            for item in self._memory.freshness.landed_lately(loan.key, now)
-            if item.intent_id not in echoing
-        ]
+        lately = self._memory.freshness.landed_lately(loan.key, now)
+        over = [item for item in lately if item.intent_id not in echoing]
         # What was there before any of them was there before the first, or before the last ones.
         measured_by = over if len(over) <= MEASURED_BY else [over[0], *over[1 - MEASURED_BY :]]
         rows = self._memory.rows.of(loan.key) if over else ()
-        back = [item for item in measured_by if shows_before(loan, item, rows)]
+        back = [item for item in measured_by if shows_before(loan, item, rows, planned_since(item, lately))]
         if back:
             self._memory.freshness.doubt_again(loan.key, back)
 
@@ -259,7 +257,7 @@ class FactBuilder:
         steady = [self._is_steady(loan, item, began) for item in landed]
         last = landed[-1]
         for item, is_steady in zip(landed, steady, strict=True):
-            doubt = doubted_coins(loan, item, rows, steady=is_steady)
+            doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, every))
             if doubt is not None and doubt.is_old and self._was_sold(loan, item, began):
                 self._memory.freshness.let_go(every)
                 return FRESH

@@ -10,6 +10,7 @@ import structlog
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, History, LoanBook, Product
 from ltv_guard.core.ports import Clock
+from ltv_guard.core.reconcile.balance_match import planned_since
 from ltv_guard.core.reconcile.freshness import shows_before
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.state.memory import Memory
@@ -47,11 +48,13 @@ class Measurer:
         now, read_ms = self._clock.now(), book.began.exchange_ms
         lateness, endpoint = self._memory.lateness, f"{book.product} loans"
         for loan in book.loans:
-            for item in self._memory.freshness.under_way(loan.key, now):
+            under_way = self._memory.freshness.under_way(loan.key, now)
+            for item in under_way:
                 landed_ms = self._memory.intents.watch(item, now).since.exchange_ms
                 if read_ms < landed_ms or lateness.is_measured(endpoint, item.intent_id):
                     continue
-                if shows_before(loan, item, self._memory.rows.of(loan.key)):
+                later = planned_since(item, under_way)
+                if shows_before(loan, item, self._memory.rows.of(loan.key), later):
                     lateness.lacks(endpoint, item.intent_id, read_ms)
                 else:
                     lateness.shows(endpoint, item.intent_id, read_ms, landed_ms)

@@ -4,10 +4,12 @@ The loan held 10 BTC at an LTV of 0.75 when an add of 1.54 was planned: it shoul
 Or it held 10 BTC at 0.33 when a release of 4 was planned: it should show 6 BTC at 0.55.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from core_builders import ADD, REDUCE, REPAY, SENT, START, D, Number, intent, loan, moment, row
+from core_pools import POOL, at
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -277,6 +279,24 @@ def test_after_a_small_add_a_spread_of_prices_makes_a_doubt_that_need_not_last(
     prices = {"BTC": price_for("0.76", held) * D("1.02"), "USDT": D(1)}
     found = judge(loan("0.76", held=held, debt=DEBT), moment(SENT + 1000), small, [], prices)
     assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
+
+
+@pytest.mark.parametrize(("ltv", "fresh"), [("0.79", False), ("0.75", True)])
+def test_without_prices_an_old_ltv_of_a_pool_after_a_repayment_is_old(ltv: str, *, fresh: bool) -> None:
+    """Without its price what was repaid must not count for nothing: the LTV would not have had to move."""
+    paid = at("0.75", {"BTC": "1"})
+    shown = replace(paid.shown(), ltv=D(ltv))
+    before = paid.debt_usd * D("0.79") / D("0.75")
+    last = intent(
+        State.CONFIRMED,
+        direction=REPAY,
+        coin="USDT",
+        amount=before - paid.debt_usd,
+        before=before,
+        ltv_before="0.79",
+        adjust_id="own",
+    )
+    assert judge(shown, moment(SENT + 1000), replace(last, key=POOL), [], None).fresh is fresh
 
 
 @pytest.mark.parametrize(("repaid", "harmless"), [("870", True), ("880", False)])

@@ -36,3 +36,20 @@ async def test_an_amount_that_is_not_settled_is_not_sent_again_and_the_wait_is_s
     world.history_down = False
     await cycles(guard, world, 60)
     assert world.ltv(ONE) <= Decimal("0.652")
+
+
+@pytest.mark.parametrize("accuracy", [0, 2])
+async def test_after_a_partial_liquidation_each_add_follows_the_one_before_at_once(accuracy: int) -> None:
+    """What was sold has no row: measured by the adds of before, it would be a riddle anew after each."""
+    world, journal = a_world("0.82", held="20", wallet="500", accuracy=accuracy), MemoryJournal()
+    guard = a_guard(world, journal, policy=SMALL)
+    await cycles(guard, world, 3)
+    world.liquidate_part(ONE, Decimal("0.04"))
+    world.price = world.price * world.ltv(ONE) / Decimal("0.90")
+    world.note()
+    await cycles(guard, world, 7)  # so long what was sold may be an old fact
+    before = len(world.applied)
+    await cycles(guard, world, 7)
+    assert len(world.applied) >= before + 3
+    await cycles(guard, world, 60)
+    assert world.ltv(ONE) < Decimal("0.75")

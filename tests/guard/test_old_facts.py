@@ -133,3 +133,25 @@ async def test_a_liquidation_of_just_as_many_coins_is_no_old_fact() -> None:
     fall_to(world, ONE, "0.82")
     await cycles(guard, world, 20)
     assert world.ltv(ONE) < 0.7
+
+
+async def test_less_debt_beside_the_coins_of_before_is_no_liquidation_so_soon_after_an_add() -> None:
+    """The user repaid a part just before the add landed: old facts show as few coins, and owe less."""
+    world = a_world("0.79")
+    guard = a_guard(world, MemoryJournal())
+    await cycles(guard, world, MINUTE)
+    fall_to(world, ONE, "0.85")
+    world.answers = ["late:1000"]
+    await guard.cycle()
+    world.advance(500)
+    world.repay_part(ONE, Decimal("0.01"))
+    world.advance(500)
+    old_ms = world.true_ms - 300
+    for _ in range(6):
+        world.stale_ms = world.true_ms - old_ms
+        await guard.cycle()
+        world.advance(1_000)
+    assert landed(world) == [ADD, ADD]
+    world.stale_ms = 0
+    await cycles(guard, world, MINUTE)
+    assert landed(world) == [ADD, ADD]

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
-from itertools import accumulate
 
 from ltv_guard.core.amounts.haircuts import Holding, Unit, counted_usd
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Collateral, Debt, Direction, HistoryRow, Loan, Moment
-from ltv_guard.core.reconcile.settlement import row_of, rows_since, shown_coins, starting_points
+from ltv_guard.core.reconcile.balance_match import BalanceMatch, digit_of, match, with_believed_change
+from ltv_guard.core.reconcile.settlement import shown_coins
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
@@ -83,11 +82,17 @@ def judge(
     )
 
 
-def doubted_coins(loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, steady: bool) -> Freshness | None:
-    """Why the coins (of collateral, or owed) are not believed after `last`, which landed; None: they are."""
+def doubted_coins(
+    loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, steady: bool, later: Intent | None = None
+) -> Freshness | None:
+    """Why the coins (of collateral, or owed) are not believed after `last`, which landed; None: they are.
+
+    `later`: what was planned since, of the same coin, on facts that were believed (`planned_since`).
+    """
     what = "debt" if last.direction is Direction.REPAY else "collateral"
     shown, step = shown_coins(last, loan)
-    shows = _fit(shown, step or _digit_of(last), last, rows)
+    step = step or digit_of(last)
+    shows = match(shown, step, last, with_believed_change(last, later, step, rows))
     if shows is BalanceMatch.PART:
         return Freshness(fresh=False, why=f"it shows the {what} from before the last change", is_old=True)
     if shows is BalanceMatch.NEITHER and not steady:
@@ -95,60 +100,17 @@ def doubted_coins(loan: Loan, last: Intent, rows: Sequence[HistoryRow], *, stead
     return None
 
 
-def shows_before(loan: Loan, last: Intent, rows: Sequence[HistoryRow]) -> bool:
+def shows_before(loan: Loan, last: Intent, rows: Sequence[HistoryRow], later: Intent | None = None) -> bool:
     """Whether the loan is shown exactly as it was before `last`, which landed.
 
     A debt is only told to within its interest, and may be borrowed anew: its LTV has to be the old one, too.
     """
-    doubt = doubted_coins(loan, last, rows, steady=True)
+    doubt = doubted_coins(loan, last, rows, steady=True, later=later)
     if doubt is None or not doubt.is_old:
         return False
     if last.direction is not Direction.REPAY:
         return True
     return last.ltv_before > 0 and abs(loan.ltv / last.ltv_before - 1) <= NOISE
-
-
-def _digit_of(last: Intent) -> Decimal:
-    """A coin that is not shown is none of it: not added yet, or released. The amount's own digits tell."""
-    exponent = last.amount.as_tuple().exponent
-    return Decimal(1).scaleb(min(0, int(exponent)))
-
-
-class BalanceMatch(Enum):
-    """What an amount is left by: all that the history tells of, a part of it, or something else."""
-
-    WHOLE = "whole"
-    PART = "part"
-    NEITHER = "neither"
-
-
-def _fit(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> BalanceMatch:
-    """Whether `amount` is what the loan held after all of the rows since the plan, or after some.
-
-    Rows that are older than the read the plan was made from may already be in `coins_before`: history
-    lags. Either reading of them is accepted; the row of `last` itself came after, whatever its time says.
-    An amount that fits no reading was changed by somebody else (a partial liquidation), or is older than the
-    plan itself: exchanges answer from several places, and not all of them are equally late.
-    """
-    bases, after = starting_points(last, _with_its_own(last, rows_since(last, rows)))
-    partial_sums = list(accumulate((row.change for row in after), initial=Decimal(0)))
-    off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
-    off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
-    if off_part is not None and off_part <= step and off_part < off_whole:
-        return BalanceMatch.PART
-    return BalanceMatch.WHOLE if off_whole <= step else BalanceMatch.NEITHER
-
-
-def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
-    """The rows with that of `last`, which landed, though the history may lag or could not be read."""
-    if last.adjust_id is None:
-        known = any(row.amount == last.amount and row.direction is last.direction for row in since)
-    else:
-        known = any(row.adjust_id == last.adjust_id for row in since)
-    if known:
-        return since
-    own = row_of(last)
-    return sorted([*since, own], key=lambda row: row.at_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -252,15 +252,20 @@ def coins_are_in(
     if intent.direction is not Direction.ADD:
         return False
     amount, step = shown_coins(intent, loan)
-    near = step if intent.amount > 2 * step else Decimal(0)
+    close = near(step, intent)
     known = [row for row in rows if row.adjust_id != intent.adjust_id]
     bases, after = starting_points(intent, rows_since(intent, known))
     explained = sum((row.change for row in after), Decimal(0))
     readings = [amount - base - explained for base in bases]
     others = (Decimal(0), *siblings)
-    with_it = any(abs(value - intent.change - other) <= near for value in readings for other in others)
-    without = any(abs(value - other) <= near for value in readings for other in others)
+    with_it = any(abs(value - intent.change - other) <= close for value in readings for other in others)
+    without = any(abs(value - other) <= close for value in readings for other in others)
     return with_it and not without
+
+
+def near(step: Decimal, intent: Intent) -> Decimal:
+    """How far apart amounts are as good as equal: a step, but not where an intent moves no more than two."""
+    return step if intent.amount > 2 * step else Decimal(0)
 
 
 def row_of(intent: Intent) -> HistoryRow:
@@ -350,8 +355,9 @@ def unexplained_change(
     explained = sum((row.change for row in after), Decimal(0))
     readings = [amount - base - explained for base in bases]
     own = (intent.change, *(intent.change + other for other in siblings))
-    if any(abs(value - change) <= min(step, abs(value)) for value in readings for change in own):
+    close = near(step, intent)
+    if any(abs(value - change) <= min(close, abs(value)) for value in readings for change in own):
         return intent.change
-    if any(abs(value) <= step for value in readings):
+    if any(abs(value) <= close for value in readings):
         return Decimal(0)
     return readings[0]

@@ -1,0 +1,112 @@
+"""Which of the changes that are known of a loan an amount already includes: all, a part, or neither. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from enum import Enum
+from itertools import accumulate
+
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction, HistoryRow
+from ltv_guard.core.reconcile.settlement import near, row_of, rows_since, starting_points
+
+
+class BalanceMatch(Enum):
+    """What an amount is left by: all that the history tells of, a part of it, or something else."""
+
+    WHOLE = "whole"
+    PART = "part"
+    NEITHER = "neither"
+
+
+def match(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> BalanceMatch:
+    """Whether `amount` is what the loan held after all of the rows since the plan, or after some.
+
+    Rows that are older than the read the plan was made from may already be in `coins_before`: history
+    lags. Either reading of them is accepted; the row of `last` itself came after, whatever its time says.
+    An amount that fits no reading was changed by somebody else (a partial liquidation), or is older than the
+    plan itself: exchanges answer from several places, and not all of them are equally late.
+    """
+    close = near(step, last)
+    bases, after = starting_points(last, _with_its_own(last, rows_since(last, rows)))
+    partial_sums = list(accumulate((row.change for row in after), initial=Decimal(0)))
+    off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
+    off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
+    if off_part is not None and off_part <= close and off_part < off_whole:
+        return BalanceMatch.PART
+    return BalanceMatch.WHOLE if off_whole <= close else BalanceMatch.NEITHER
+
+
+def digit_of(last: Intent) -> Decimal:
+    """A coin that is not shown is none of it: not added yet, or released. The amount's own digits tell."""
+    exponent = last.amount.as_tuple().exponent
+    return Decimal(1).scaleb(min(0, int(exponent)))
+
+
+def planned_since(last: Intent, landed: Iterable[Intent]) -> Intent | None:
+    """The latest of `landed`, of the same coin, that was planned once it was known that `last` had landed.
+
+    What it was planned on had been believed. A rescue is planned on what is not.
+    """
+    found = (
+        item
+        for item in landed
+        if (item.channel, item.coin) == (last.channel, last.coin)
+        and item.intent_id != last.intent_id
+        and item.rescue_of is None
+        and item.created_at_ms >= last.updated_at_ms
+    )
+    return max(found, key=lambda item: item.created_at_ms, default=None)
+
+
+def with_believed_change(
+    last: Intent, later: Intent | None, step: Decimal, rows: Sequence[HistoryRow]
+) -> Sequence[HistoryRow]:
+    """The rows, and one for what moved between `last` and the plan of `later` and no row tells of.
+
+    A partial liquidation has no row. What it left was believed when `later` was planned on it: measured
+    without it, all that is shown since would look like something else, or by chance like what was before.
+    """
+    if later is None:
+        return rows
+    shown = (row for row in rows if row.adjust_id == later.adjust_id)
+    own = next(shown, None) or row_of(later)
+    others = [row for row in rows if row.adjust_id != own.adjust_id]
+    known = [row for row in others if row.at_ms <= later.observed_at_ms or row.adjust_id in later.seen_ids]
+    # Rows from about the time of the plan may be in what it was made from, or not.
+    offs = [_off(later.coins_before, last, of) for of in (known, [r for r in others if r.at_ms < own.at_ms])]
+    if any(abs(off) <= near(step, last) for off in offs):
+        return rows
+    other_way = Direction.ADD if last.direction is Direction.REDUCE else Direction.REDUCE
+    direction = Direction.REPAY if last.direction is Direction.REPAY else other_way
+    change = HistoryRow(
+        adjust_id=f"!{later.intent_id}",  # it sorts before the row of `later`, of the same ms
+        key=last.key,
+        coin=last.coin,
+        direction=direction,
+        amount=offs[0] * direction.sign,
+        at_ms=own.at_ms,
+        ltv_before=None,
+        ltv_after=None,
+    )
+    return [*rows, change]
+
+
+def _off(amount: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Decimal:
+    """How far `amount` is from what the loan held after all of the rows: the nearest of their readings."""
+    bases, after = starting_points(last, _with_its_own(last, rows_since(last, rows)))
+    whole = sum((row.change for row in after), Decimal(0))
+    return min((amount - base - whole for base in bases), key=abs)
+
+
+def _with_its_own(last: Intent, since: list[HistoryRow]) -> list[HistoryRow]:
+    """The rows with that of `last`, which landed, though the history may lag or could not be read."""
+    if last.adjust_id is None:
+        known = any(row.amount == last.amount and row.direction is last.direction for row in since)
+    else:
+        known = any(row.adjust_id == last.adjust_id for row in since)
+    if known:
+        return since
+    own = row_of(last)
+    return sorted([*since, own], key=lambda row: row.at_ms)
