@@ -101,7 +101,7 @@ class Guard:
         self._started_ms = clock.now().monotonic_ms
         self._trusted = options.continuous
         self._restorations = len(journal.restorations)
-        self._memory = Memory()
+        self._memory = Memory(journal)
         self._last_known = LastKnown()
         if after is not None:
             self._take_over(after)
@@ -111,14 +111,23 @@ class Guard:
         self._defects = Defects(self._alerts)
         self._contradictions = Contradictions(self._alerts)
         self._facts = FactBuilder(options, rulebook, self._memory, self._last_known, self._defects)
-        self._report = Reporter(options.account, options.blind_after_cycles, self._alerts, self._memory)
+        self._report = Reporter(
+            options.account, options.blind_after_cycles, self._alerts, self._memory.freshness
+        )
         self._slowness = Slowness(self._alerts, longest_ms=options.max_snapshot_age_ms)
         self._key_access = KeyAccess(options, account, clock, self._report, claim)
-        self._sender = Sender(journal, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping)
-        self._directions = Directions(self._memory, self._alerts)
-        self._refusals = Refusals(self._memory, self._key_access, self._directions)
+        self._sender = Sender(
+            self._memory.intents, clock, max_age_ms=options.max_snapshot_age_ms, stopping=stopping
+        )
+        self._directions = Directions(self._memory.intents, self._alerts)
+        self._refusals = Refusals(
+            self._memory.refusals,
+            self._memory.bounds,
+            self._memory.loans,
+            self._key_access,
+            self._directions,
+        )
         self._reconciler = Reconciler(
-            journal,
             clock,
             self._memory,
             self._alerts,
@@ -136,7 +145,8 @@ class Guard:
             fact_builder=self._facts,
             reconciler=self._reconciler,
             report=self._report,
-            conditions=LoanWatch(rulebook, self._memory, self._alerts),
+            loans=self._memory.loans,
+            conditions=LoanWatch(rulebook, self._memory.loans, self._alerts),
             alerts=self._alerts,
             last_known=self._last_known,
             defects=self._defects,
@@ -171,6 +181,9 @@ class Guard:
             await self._matcher.look_once(loans, [item.key for item in outcome.set_aside])
 
     def _take_over(self, before: Guard) -> None:
+        if before._journal is not self._journal:
+            msg = "a guard follows another only with its journal: what is remembered is written to that"
+            raise ValueError(msg)
         self._owner = before._owner
         self._started_ms = before._started_ms
         self._trusted = before._trusted
@@ -262,16 +275,14 @@ class Guard:
             owner = await self._key_access.know()
         if owner is not None:
             since = self._clock.now().exchange_ms - self._facts.horizon_ms
-            self._memory.intents.remember(await self._journal.recent_intents(owner, since))
+            await self._memory.intents.recall(owner, since)
             self._owner = owner
         return self._owner
 
     # Settle: every open intent, before anything new is decided about its loan.
 
     async def _settle(self, owner: Owner, snapshot: Snapshot) -> None:
-        intents = await self._journal.open_intents(owner)
-        self._memory.intents.remember(intents)
-        intents = await self._reconciler.take_over(intents)
+        intents = await self._reconciler.take_over(await self._memory.intents.recall_open(owner))
         await self._reads.read_what_settles(snapshot, intents, trusted=self._trusted)
         snapshot.open_intents = intents  # after an error of ours in settling they stay open
         with self._defects.contained("settling"):
@@ -374,7 +385,7 @@ class Guard:
             for channel in self._reads.own_channels(self._products)
         )
         if self._trusted:  # what a restored journal has lost is over by now, and never will be settled
-            self._memory.forget_open_but(snapshot.open_intents)
+            self._memory.intents.forget_open_but(snapshot.open_intents)
         return self._trusted
 
     async def _act(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> int:
@@ -456,7 +467,6 @@ class Guard:
                 self._defects.tell(Defect(what=f"sending: {decision.direction}", error=error))
                 self._refuse_for_defect(decision, error)
                 return 0
-            self._memory.intents.remember([after])
             if isinstance(refusal, WriteRejected | WriteOutcomeUnknown):
                 self._refusals.heed(after, refusal, self._clock.now())
             if after.is_open:

@@ -8,7 +8,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, HistoryRow, Kind, Moment, Product
 from ltv_guard.core.reconcile.polarity import Polarity, contradiction, polarity_of_all
 from ltv_guard.guard.snapshot import Snapshot
-from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 MEND = (
@@ -29,8 +29,8 @@ log = structlog.stdlib.get_logger()
 class Directions:
     """Whether adds add and releases release, for each product, by what the exchange's own history says."""
 
-    def __init__(self, memory: Memory, alerts: AlertRepeater) -> None:
-        self._memory = memory
+    def __init__(self, intents: IntentBook, alerts: AlertRepeater) -> None:
+        self._intents = intents
         self._alerts = alerts
         self._proven: set[Product] = set()
         self._first_sent_ms: dict[Product, int] = {}
@@ -86,7 +86,7 @@ class Directions:
 
     def _look_at(self, channel: Channel, rows: tuple[HistoryRow, ...], snapshot: Snapshot) -> None:
         product = channel.product
-        ours = self._memory.intents.of(channel)
+        ours = self._intents.of(channel)
         found = contradiction(ours, rows, snapshot.books[product].loans)
         if found is not None:
             intent, row = found

@@ -10,7 +10,7 @@ import structlog
 from ltv_guard.core.model.loans import Loan, LoanBook, LoanKey, Moment, Product
 from ltv_guard.core.model.maturity import Maturity, maturity
 from ltv_guard.core.model.policy import Rulebook
-from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
@@ -31,9 +31,9 @@ log = structlog.stdlib.get_logger()
 class LoanWatch:
     """Looks at each complete read of a product's loans. What it said is remembered until a restart."""
 
-    def __init__(self, rulebook: Rulebook, memory: Memory, alerts: AlertRepeater) -> None:
+    def __init__(self, rulebook: Rulebook, loans: LoanRegistry, alerts: AlertRepeater) -> None:
         self._rulebook = rulebook
-        self._memory = memory
+        self._loans = loans
         self._alerts = alerts
         self._told: dict[LoanKey, Maturity] = {}
         self._terms: dict[tuple[Product, str | None], Terms] = {}
@@ -74,7 +74,7 @@ class LoanWatch:
 
     def _forget_gone(self, product: Product) -> None:
         """Loans that are believed to be gone. One read without a loan does not make it so."""
-        known = self._memory.loans.keys
+        known = self._loans.keys
         for key in [key for key in self._told if key.product is product and key not in known]:
             del self._told[key]
             self._alerts.ended(("overdue", key))

@@ -24,6 +24,7 @@ from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.intent_book import DAY_MS
+from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 READ_AGAIN = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
@@ -50,6 +51,7 @@ class Reads:
         fact_builder: FactBuilder,
         reconciler: Reconciler,
         report: Reporter,
+        loans: LoanRegistry,
         conditions: LoanWatch,
         alerts: AlertRepeater,
         last_known: LastKnown,
@@ -64,6 +66,7 @@ class Reads:
         self._facts = fact_builder
         self._reconciler = reconciler
         self._report = report
+        self._loans = loans
         self._loan_watch = conditions
         self._alerts = alerts
         self._last_known = last_known
@@ -99,9 +102,10 @@ class Reads:
             snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
             with self._defects.contained("reporting the loans"):
                 self._report.recovered(exchange.product)
-                self._report.book(
-                    book, on_gone=lambda loan: self._ask_for_the_end(exchange, loan, book.began)
-                )
+                gone = self._loans.saw(book)
+                for loan in gone:
+                    self._ask_for_the_end(exchange, loan, book.began)
+                self._report.book(book, gone)
             with self._defects.contained("ends and terms of the loans"):
                 self._loan_watch.look(book, self._clock.now())
 

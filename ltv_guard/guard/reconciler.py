@@ -10,7 +10,7 @@ import structlog
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.intents import OPEN, Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, History, Loan, LoanBook, Moment, Product, RowStatus
-from ltv_guard.core.ports import Clock, Journal, WritePath
+from ltv_guard.core.ports import Clock, WritePath
 from ltv_guard.core.reconcile.settlement import (
     FOREIGN_LAG_FACTOR,
     Evidence,
@@ -50,7 +50,6 @@ class Reconciler:
 
     def __init__(
         self,
-        journal: Journal,
         clock: Clock,
         memory: Memory,
         alerts: AlertRepeater,
@@ -60,7 +59,6 @@ class Reconciler:
         on_absent: Callable[[Intent, Moment], None],
     ) -> None:
         """`on_absent` hears of each intent that turned out to be without effect."""
-        self._journal = journal
         self._clock = clock
         self._memory = memory
         self._alerts = alerts
@@ -109,7 +107,7 @@ class Reconciler:
         self._looked_ms = now_ms
         # By when they were created: the clock of whoever resolved them may be wrong.
         since = min(item.created_at_ms for item in doubted)
-        held = {item.intent_id: item for item in await self._journal.recent_intents(doubted[0].owner, since)}
+        held = await self._memory.intents.written(doubted[0].owner, since)
         for before in doubted:
             after = held.get(before.intent_id, before)
             if after.state is not before.state:
@@ -124,8 +122,7 @@ class Reconciler:
                 )
 
     async def _move(self, intent: Intent, after: Intent, event: str) -> Intent:
-        await self._journal.record(intent, after)
-        self._memory.intents.remember([after])
+        await self._memory.intents.record(intent, after)
         log.warning(event, intent_id=intent.intent_id, why=after.ret_msg, **_loan_of(intent))
         return after
 
@@ -213,8 +210,7 @@ class Reconciler:
                 still_open.append(intent)
                 continue
             after = confirmed_by_coins(intent, self._clock.now())
-            await self._journal.record(intent, after)
-            self._memory.intents.remember([after])
+            await self._memory.intents.record(intent, after)
             self._announce(intent, after)
             self._memory.refusals.taken(intent)
         return tuple(still_open)
@@ -301,8 +297,7 @@ class Reconciler:
             return Verdict(intent=intent, watch=verdict.watch, waiting="the loans could not be read")
         self._memory.intents.keep_watch(intent, verdict.watch)
         if verdict.intent.state is not intent.state:
-            await self._journal.record(intent, verdict.intent)
-            self._memory.intents.remember([verdict.intent])
+            await self._memory.intents.record(intent, verdict.intent)
             self._announce(intent, verdict.intent)
             if verdict.intent.state is State.CONFIRMED:
                 self._memory.refusals.taken(intent)

@@ -9,8 +9,9 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.key_access import KeyAccess
-from ltv_guard.guard.state.memory import Memory
-from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS
+from ltv_guard.guard.state.amount_bounds import AmountBounds
+from ltv_guard.guard.state.loan_registry import LoanRegistry
+from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS, RefusalBackoff
 
 HOUR_MS = 3_600_000
 # Nothing will change by the next cycle: the next coin has its turn.
@@ -25,8 +26,17 @@ log = structlog.stdlib.get_logger()
 class Refusals:
     """Remembers what was refused, and what that taught, so that the next try differs."""
 
-    def __init__(self, memory: Memory, key_access: KeyAccess, directions: Directions) -> None:
-        self._memory = memory
+    def __init__(
+        self,
+        backoff: RefusalBackoff,
+        bounds: AmountBounds,
+        loans: LoanRegistry,
+        key_access: KeyAccess,
+        directions: Directions,
+    ) -> None:
+        self._backoff = backoff
+        self._bounds = bounds
+        self._loans = loans
         self._key_access = key_access
         self._directions = directions
 
@@ -37,7 +47,7 @@ class Refusals:
             self._key_access.lose(str(error), mend=error.mend, code=error.code)
         elif isinstance(error, WriteOutcomeUnknown):
             if error.remedy is Remedy.COIN:
-                self._memory.refusals.suspect(intent)
+                self._backoff.suspect(intent)
         elif error.remedy is Remedy.MAXIMUM and intent.direction is Direction.ADD:
             self._directions.refused_as_release(intent, str(error))
             self._rest(intent, error, now)
@@ -45,7 +55,7 @@ class Refusals:
             self._rest(intent, error, now)
 
     def _rest(self, intent: Intent, error: WriteRejected, now: Moment) -> None:
-        self._memory.refusals.refuse(
+        self._backoff.refuse(
             intent.key,
             intent.direction,
             intent.coin,
@@ -57,18 +67,18 @@ class Refusals:
 
     def found_absent(self, intent: Intent, now: Moment) -> None:
         """It had no effect. Where a code of no table was the answer, that was a refusal of its coin."""
-        if not self._memory.refusals.was_suspect(intent):
+        if not self._backoff.was_suspect(intent):
             return
         why = f"the exchange answered with a code that is not known, and did nothing: {intent.ret_msg}"
-        self._memory.refusals.refuse(intent.key, intent.direction, intent.coin, why, now, lasting=True)
+        self._backoff.refuse(intent.key, intent.direction, intent.coin, why, now, lasting=True)
         log.warning("coin_refused", coin=intent.coin, ret_code=intent.ret_code, why=why, **_loan_of(intent))
 
     def _taught(self, intent: Intent, remedy: Remedy) -> bool:
         """Whether the next try may be made at once, with an amount of another kind."""
-        bounds = self._memory.bounds.of(intent.channel, intent.coin)
+        bounds = self._bounds.of(intent.channel, intent.coin)
         match remedy:
             case Remedy.PRECISION:
-                fewer = self._memory.bounds.coarser(intent, self._documented(intent))
+                fewer = self._bounds.coarser(intent, self._documented(intent))
                 bound = None if fewer is None else f"{fewer} decimals at most"
             case Remedy.SMALLER:
                 bounds.most = min(intent.amount / 2, bounds.most or intent.amount)
@@ -84,7 +94,7 @@ class Refusals:
 
     def _documented(self, intent: Intent) -> int | None:
         """Decimals that the exchange gives for the coin, where it gives any."""
-        loan = self._memory.loans.loan(intent.key)
+        loan = self._loans.loan(intent.key)
         if loan is None:
             return None
         if intent.direction is Direction.REPAY:

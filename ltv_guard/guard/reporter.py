@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from ltv_guard.core.model.maturity import maturity
 from ltv_guard.core.model.policy import thresholds
 from ltv_guard.core.ports import Identity, Oddity, Pause
 from ltv_guard.guard.snapshot import CycleResult
-from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
@@ -39,11 +39,13 @@ log = structlog.stdlib.get_logger()
 class Reporter:
     """Turns what happened into events. Holds no knowledge but what was said before."""
 
-    def __init__(self, account: str, blind_after: int, alerts: AlertRepeater, memory: Memory) -> None:
+    def __init__(
+        self, account: str, blind_after: int, alerts: AlertRepeater, freshness: FreshnessTracker
+    ) -> None:
         self._account = account
         self._blind_after = blind_after
         self._alerts = alerts
-        self._memory = memory
+        self._freshness = freshness
         self._failures: dict[str, int] = {}
         self._causes: dict[str, str] = {}
         self._seen: dict[str, bool] = {}
@@ -164,8 +166,8 @@ class Reporter:
         elif self._alerts.ended("pause"):
             log.warning("guard_resumed")
 
-    def book(self, book: LoanBook, on_gone: Callable[[Loan], None] | None = None) -> None:
-        """Loans that make no sense, and those that are no longer there: `on_gone`, or else `gone`, tells."""
+    def book(self, book: LoanBook, gone: Iterable[Loan] = ()) -> None:
+        """Loans that make no sense, and limits. Of what is `gone` nothing more is told but its end."""
         for item in book.set_aside:
             self._alerts.grave(
                 ("aside", item.key), item.why, "loan_set_aside", why=item.why, **_named(item.key)
@@ -179,9 +181,7 @@ class Reporter:
             if item.key not in aside and self._alerts.ended(("aside", item.key)) and item.nameless:
                 log.warning("loan_readable_again", **_named(item.key))
         self._aside[book.product] = book.set_aside
-        on_gone = on_gone or (lambda loan: self.gone(loan, book.began, None))
-        for loan in self._memory.loans.saw(book):
-            on_gone(loan)
+        for loan in gone:
             self._forget(loan.key)
         for loan in book.loans:
             self._additions(loan)
@@ -242,7 +242,7 @@ class Reporter:
         for decision in decisions:
             key = decision.loan.key
             topic = ("doubted", key)
-            doubted_ms = self._memory.freshness.doubted_for_ms(key, now)
+            doubted_ms = self._freshness.doubted_for_ms(key, now)
             if decision.cause is Cause.NOT_FRESH and doubted_ms > longest_ms:
                 self._alerts.grave(
                     topic,
@@ -255,7 +255,7 @@ class Reporter:
                 )
             elif decision.cause is not Cause.NOT_FRESH and self._alerts.ended(topic):
                 log.warning("loan_believed_again", **_named(key))
-            if not self._memory.freshness.is_shown_as_before(key) and self._alerts.ended(("old", key)):
+            if not self._freshness.is_shown_as_before(key) and self._alerts.ended(("old", key)):
                 log.info("loan_shown_as_it_is", **_named(key))
 
     def amount(self, decision: Decision, *, free: bool) -> None:

@@ -1,4 +1,4 @@
-"""Write down, then send: the only way an adjustment leaves. Touches the journal and the exchange."""
+"""Write down, then send: the only way an adjustment leaves. Touches the intent book and the exchange."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from ltv_guard.core.model.errors import (
 )
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Moment
-from ltv_guard.core.ports import Clock, Journal, SignedAdjustment, WritePath
+from ltv_guard.core.ports import Clock, SignedAdjustment, WritePath
+from ltv_guard.guard.state.intent_book import IntentBook
 
 log = structlog.stdlib.get_logger()
 
@@ -31,9 +32,9 @@ class Sender:
     """
 
     def __init__(
-        self, journal: Journal, clock: Clock, *, max_age_ms: int, stopping: Callable[[], bool]
+        self, intents: IntentBook, clock: Clock, *, max_age_ms: int, stopping: Callable[[], bool]
     ) -> None:
-        self._journal = journal
+        self._intents = intents
         self._clock = clock
         self._max_age_ms = max_age_ms
         self._stopping = stopping
@@ -53,7 +54,7 @@ class Sender:
 
         Raises JournalUnavailable or AlreadyOpen before anything left.
         """
-        await self._journal.plan(intent)
+        await self._intents.plan(intent)
         log.info("adjustment_planned", **_facts_of(intent))
         try:
             signed = await exchange.sign(intent)
@@ -78,7 +79,7 @@ class Sender:
             signed_at_ms=signed.signed_at_ms,
             recv_window_ms=signed.recv_window_ms,
         )
-        if not await self._journal.mark_sent(sent):
+        if not await self._intents.mark_sent(sent):
             return await self._withdraw(intent, "paused"), None
         log.info("adjustment_sent", **_facts_of(sent))
         if sent.rescue_of is not None:
@@ -88,7 +89,7 @@ class Sender:
         except (WriteNotSent, WriteRejected, WriteOutcomeUnknown) as error:
             return await self._conclude(sent, error), error
         accepted = sent.to(State.ACCEPTED, self._clock.now().exchange_ms, adjust_id=adjust_id)
-        await self._journal.record(sent, accepted)
+        await self._intents.record(sent, accepted)
         log.info("adjustment_accepted", intent_id=sent.intent_id, adjust_id=adjust_id)
         return accepted, None
 
@@ -103,7 +104,7 @@ class Sender:
                 return await self._withdraw(sent, f"not sent: {error}")
             case WriteRejected():
                 after = sent.to(State.REJECTED, now_ms, **words)
-                await self._journal.record(sent, after)
+                await self._intents.record(sent, after)
                 grave = {Remedy.HUMAN, Remedy.LIQUIDATION}
                 # A key that may not transfer may adjust all the same: what is short cries by itself.
                 moves = sent.direction is Direction.TRANSFER
@@ -111,7 +112,7 @@ class Sender:
                 level("adjustment_rejected", intent_id=sent.intent_id, remedy=error.remedy, **words)
             case WriteOutcomeUnknown():
                 after = sent.to(State.UNKNOWN, now_ms, **words)
-                await self._journal.record(sent, after)
+                await self._intents.record(sent, after)
                 log.warning("adjustment_unknown", intent_id=sent.intent_id, **words)
             case _:
                 assert_never(error)
@@ -119,7 +120,7 @@ class Sender:
 
     async def _withdraw(self, intent: Intent, why: str) -> Intent:
         after = withdrawn(intent, self._clock.now().exchange_ms, why)
-        await self._journal.record(intent, after)
+        await self._intents.record(intent, after)
         log.warning("adjustment_withdrawn", intent_id=intent.intent_id, why=why)
         return after
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from exchange_model import START_MS, key_of
 
+from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.guard.state.memory import Memory
@@ -46,7 +47,7 @@ def are_on_their_way(
     wallet: str, *others: Intent, after_ms: tuple[int, ...], state: State = State.CONFIRMED
 ) -> list[bool]:
     """At each of several reads of the wallet."""
-    memory = Memory()
+    memory = Memory(MemoryJournal())
     memory.intents.remember([intent("moved", Direction.TRANSFER, "0.09", state=state), *others])
     reads = [Moment(exchange_ms=START_MS + ms, monotonic_ms=ms) for ms in after_ms]
     shown = {"BTC": Decimal(wallet)}

@@ -22,6 +22,7 @@ from ltv_guard.guard.key_access import LOOK_AGAIN_MS, KeyAccess
 from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -44,13 +45,13 @@ class InFlightWatch:
     policy: LoanPolicy = TWO
     overrides: tuple[tuple[Match, LoanPolicy], ...] = ()
     at_ms: int = 0
-    memory: Memory = field(default_factory=Memory)
+    loans: LoanRegistry = field(default_factory=LoanRegistry)
 
     def __post_init__(self) -> None:
         self.alerts = AlertRepeater(lambda: self.at_ms)
-        self.report = Reporter("main", 3, self.alerts, self.memory)
+        self.report = Reporter("main", 3, self.alerts, Memory(MemoryJournal()).freshness)
         self.conditions = LoanWatch(
-            Rulebook(default=self.policy, overrides=self.overrides), self.memory, self.alerts
+            Rulebook(default=self.policy, overrides=self.overrides), self.loans, self.alerts
         )
 
     @property
@@ -61,7 +62,10 @@ class InFlightWatch:
         """One complete read of a product's loans; without `at`, a second after the last."""
         self.at_ms = self.at_ms + 1000 if at is None else at
         book = LoanBook(product=product, loans=loans, began=self.now)
-        self.report.book(book)
+        gone = self.loans.saw(book)
+        self.report.book(book, gone)
+        for loan in gone:
+            self.report.gone(loan, self.now, None)
         self.conditions.look(book, self.now)
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from exchange_model import START_MS, key_of
 
+from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import (
     Channel,
@@ -79,7 +80,7 @@ def row(name: str, amount: Decimal, at_ms: int) -> HistoryRow:
 )
 def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: bool) -> None:  # noqa: FBT001
     """Found by the soak: the add landed after its rescue, and a read showed the rescue alone."""
-    memory = Memory()
+    memory = Memory(MemoryJournal())
     memory.intents.remember(
         [landed("add", FIRST, START_MS), landed("rescue", RESCUE, START_MS + 3_000, "add")]
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
-from ltv_guard.guard.state.memory import Memory
-from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS
+from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS, RefusalBackoff
 
 POOL = LoanKey(Product.CRYPTO_LOAN, "pool")
 ADD, REDUCE = Direction.ADD, Direction.REDUCE
@@ -15,40 +14,40 @@ def at(ms: int) -> Moment:
     return Moment(exchange_ms=ms, monotonic_ms=ms)
 
 
-def until_ms(memory: Memory, now_ms: int, *, lasting: bool = True) -> int:
+def until_ms(backoff: RefusalBackoff, now_ms: int, *, lasting: bool = True) -> int:
     """How long a refusal at that moment lasts."""
-    return memory.refusals.refuse(POOL, ADD, "USDT", "no more", at(now_ms), lasting=lasting).until_ms - now_ms
+    return backoff.refuse(POOL, ADD, "USDT", "no more", at(now_ms), lasting=lasting).until_ms - now_ms
 
 
 def test_a_coin_that_the_platform_refuses_misses_the_next_cycle() -> None:
-    memory = Memory()
-    until_ms(memory, 0)
-    assert memory.refusals.refused(POOL, ADD, at(2 * SETTLE_INTERVAL_MS)) == {"USDT": "no more"}
-    assert memory.refusals.refused(POOL, ADD, at(60_000)) == {}
+    backoff = RefusalBackoff()
+    until_ms(backoff, 0)
+    assert backoff.refused(POOL, ADD, at(2 * SETTLE_INTERVAL_MS)) == {"USDT": "no more"}
+    assert backoff.refused(POOL, ADD, at(60_000)) == {}
 
 
 def test_what_is_refused_again_and_again_waits_longer_and_longer_up_to_a_minute() -> None:
-    memory, now, waits = Memory(), 0, []
+    backoff, now, waits = RefusalBackoff(), 0, []
     for _ in range(8):
-        waits.append(until_ms(memory, now))
+        waits.append(until_ms(backoff, now))
         now += waits[-1] + SETTLE_INTERVAL_MS
     assert waits == [10_000, 20_000, 40_000, 60_000, 60_000, 60_000, 60_000, 60_000]
 
 
 def test_a_refusal_of_the_moment_is_tried_again_soon() -> None:
-    assert until_ms(Memory(), 0, lasting=False) == 2_000
+    assert until_ms(RefusalBackoff(), 0, lasting=False) == 2_000
 
 
 def test_what_was_refused_long_ago_does_not_make_today_wait() -> None:
-    memory = Memory()
+    backoff = RefusalBackoff()
     for _ in range(6):
-        last = until_ms(memory, 0)
-    assert until_ms(memory, last + LONGEST_BACKOFF_MS) == 10_000
+        last = until_ms(backoff, 0)
+    assert until_ms(backoff, last + LONGEST_BACKOFF_MS) == 10_000
 
 
 def test_a_refusal_is_one_coins_one_loans_and_one_directions() -> None:
-    memory = Memory()
-    memory.refusals.refuse(POOL, REDUCE, "USDT", "not now", at(0))
-    assert memory.refusals.refused(POOL, REDUCE, at(1)) == {"USDT": "not now"}
-    assert memory.refusals.refused(POOL, ADD, at(1)) == {}
-    assert memory.refusals.refused(LoanKey(Product.LEGACY, "1"), REDUCE, at(1)) == {}
+    backoff = RefusalBackoff()
+    backoff.refuse(POOL, REDUCE, "USDT", "not now", at(0))
+    assert backoff.refused(POOL, REDUCE, at(1)) == {"USDT": "not now"}
+    assert backoff.refused(POOL, ADD, at(1)) == {}
+    assert backoff.refused(LoanKey(Product.LEGACY, "1"), REDUCE, at(1)) == {}

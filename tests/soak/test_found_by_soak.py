@@ -55,11 +55,11 @@ async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -
     await journal.mark_sent(sent)
     await journal.record(sent, sent.to(State.UNKNOWN, 3))
     await journal.plan(an_add("killed", "0.2", rescue_of="first"))
-    sender = Sender(journal, clock, max_age_ms=1000, stopping=lambda: False)
+    memory = Memory(journal)
+    sender = Sender(memory.intents, clock, max_age_ms=1000, stopping=lambda: False)
     reconciler = Reconciler(
-        journal,
         clock,
-        Memory(),
+        memory,
         AlertRepeater(lambda: 0),
         sender,
         SettlementTimeouts(),

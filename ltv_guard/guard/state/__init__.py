@@ -1,1 +1,1 @@
-"""What an account's guard remembers between cycles, one tracker a job. No I/O."""
+"""What an account's guard remembers between cycles, one tracker a job. Only the intent book does any I/O."""

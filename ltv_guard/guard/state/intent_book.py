@@ -1,4 +1,4 @@
-"""The intents that a guard remembers, and how long each has been watched. It alone holds intents."""
+"""The intents of one account. It alone writes them: to the journal, and then to memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.model.intents import SPENT, Intent, State
-from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment
+from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner
+from ltv_guard.core.ports import Journal
 from ltv_guard.core.reconcile.settlement import InFlightWatch, SettlementTimeouts, is_told_apart
 
 IN_VAIN = frozenset({State.REJECTED, State.ABSENT})
@@ -19,8 +20,12 @@ SETTLING_DOWN_MS = 600_000  # so long after an adjustment its loan is checked fo
 
 @dataclass(slots=True)
 class IntentBook:
-    """Mutable, owned by one guard, touched by one cycle at a time."""
+    """Mutable, owned by one guard, touched by one cycle at a time.
 
+    Whatever asks the journal raises JournalUnavailable; nothing is remembered then.
+    """
+
+    _journal: Journal
     _intents: dict[str, Intent] = field(default_factory=dict)
     _watches: dict[str, InFlightWatch] = field(default_factory=dict)
 
@@ -28,6 +33,41 @@ class IntentBook:
     def every(self) -> Collection[Intent]:
         """All that are remembered."""
         return self._intents.values()
+
+    # To the journal and to memory together.
+
+    async def plan(self, intent: Intent) -> None:
+        """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: had one)."""
+        await self._journal.plan(intent)
+        self.remember([intent])
+
+    async def mark_sent(self, intent: Intent) -> bool:
+        """Writes `intent` (sent). False, and nothing is written, while a pause holds for its account."""
+        written = await self._journal.mark_sent(intent)
+        if written:
+            self.remember([intent])
+        return written
+
+    async def record(self, before: Intent, after: Intent) -> None:
+        """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
+        await self._journal.record(before, after)
+        self.remember([after])
+
+    async def recall(self, owner: Owner, since_ms: int) -> None:
+        """What was written at or after `since_ms` (exchange time), by this process or an earlier one."""
+        self.remember(await self._journal.recent_intents(owner, since_ms))
+
+    async def recall_open(self, owner: Owner) -> tuple[Intent, ...]:
+        """What is open by the journal's word, remembered."""
+        intents = await self._journal.open_intents(owner)
+        self.remember(intents)
+        return intents
+
+    async def written(self, owner: Owner, since_ms: int) -> dict[str, Intent]:
+        """Id -> what the journal holds from `since_ms` on. Remembers nothing."""
+        return {item.intent_id: item for item in await self._journal.recent_intents(owner, since_ms)}
+
+    # Memory alone.
 
     def remember(self, intents: Iterable[Intent]) -> None:
         for intent in intents:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.ports import Journal
 from ltv_guard.guard.lag import Lateness
 from ltv_guard.guard.state.amount_bounds import AmountBounds
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
@@ -20,8 +18,8 @@ from ltv_guard.guard.state.wallet_tracker import WalletTracker
 class Memory:
     """A restart loses it without harm: it only waits longer. Touched by one cycle at a time."""
 
-    def __init__(self) -> None:
-        self.intents = IntentBook()
+    def __init__(self, journal: Journal) -> None:
+        self.intents = IntentBook(journal)
         self.shelf = HistoryShelf(self.intents)
         self.freshness = FreshnessTracker(self.intents)
         self.rows = Rows(self.intents, self.shelf, self.freshness)
@@ -39,7 +37,3 @@ class Memory:
             tracker.forget(gone)
         for intent_id in gone:
             self.lateness.forget(intent_id)
-
-    def forget_open_but(self, held: Iterable[Intent]) -> None:
-        """Drops what is open and is not among those that the journal holds."""
-        self.intents.forget_open_but(held)
