@@ -11,8 +11,8 @@ from ltv_guard.core.model.loans import Channel, History, Kind, LoanBook
 from ltv_guard.core.ports import LoanExchange, WritePath
 from ltv_guard.core.reconcile.polarity import Polarity, polarity_of_all
 from ltv_guard.guard.state.intent_book import DAY_MS
-from ltv_guard.service.compose import Wiring
 from ltv_guard.service.findings import Finding
+from ltv_guard.service.wiring import Wiring
 from ltv_guard.settings import Settings
 
 T = TypeVar("T")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service import descriptors
+from ltv_guard.service.failures import Failures
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
 JUMP_LOOK_S = 1.0
@@ -25,7 +24,6 @@ JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between 
 SKEW_MS = 1000
 CLOCK = "clock"
 LONGEST_CYCLE_S = 60.0  # so long a cycle under way may go on after a reload
-ALARM_AFTER = 2  # cycles that fail one after the other
 
 log = structlog.stdlib.get_logger()
 
@@ -53,10 +51,8 @@ class Daemon:
         self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
-        self._without_journal: set[str] = set()
-        self._failures: Counter[str] = Counter()
-        self._explained: set[str] = set()
         self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
+        self._failures = Failures(self._alerts)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -76,7 +72,7 @@ class Daemon:
             for idle in (jumps, self._chores.pop(CLOCK, jumps)):
                 idle.cancel()
             await self._finish()
-        return not self._without_journal
+        return self._failures.journal_is_sound
 
     async def adopt(self, duties: Duties) -> None:
         """Other duties, from the next cycle of each account on. What is under way ends as it would have.
@@ -93,7 +89,7 @@ class Daemon:
         }
         self._end(before.guards)
         self._begin(same)
-        self._without_journal -= {f"account {name}" for name in before.guards.keys() - duties.guards.keys()}
+        self._failures.forget(f"account {name}" for name in before.guards.keys() - duties.guards.keys())
         drains = [asyncio.ensure_future(guard.drain()) for guard in before.guards.values()]
         _, late = await asyncio.wait([*under_way, *drains], timeout=LONGEST_CYCLE_S)
         for task in late:
@@ -128,9 +124,9 @@ class Daemon:
         try:
             await chore()
         except Exception as error:  # noqa: BLE001 - told
-            self._failed(name, error, what=name)
+            self._failures.failed(name, error, what=name)
         else:
-            self._works(name, what=name)
+            self._failures.works(name, what=name)
 
     async def _settle(self, name: str) -> None:
         if name in self._duties.guards and self._duties.guards[name].busy:
@@ -145,39 +141,12 @@ class Daemon:
         try:
             await self._duties.guards[name].cycle()
         except JournalUnavailable as error:
-            self._journal_failed(f"account {name}", error)
+            self._failures.journal_failed(f"account {name}", error)
         except Exception as error:  # noqa: BLE001 - told
-            self._failed(f"account {name}", error, account=name)
+            self._failures.failed(f"account {name}", error, account=name)
         else:
-            self._journal_works(f"account {name}")
-            self._works(f"account {name}", account=name)
-
-    def _failed(self, whose: str, error: Exception, **named: str) -> None:
-        """A defect is told with its traceback once; one that comes again at once guards nobody: an alarm."""
-        self._failures[whose] += 1
-        why = f"{type(error).__name__}: {error}"
-        if (place := _place_of(error)) not in self._explained:
-            self._explained.add(place)
-            log.error("cycle_failed", why=why, exc_info=error, **named)
-        if self._failures[whose] >= ALARM_AFTER:
-            self._alerts.grave(
-                ("failing", whose), "failing", "cycle_failed", why=why, times=self._failures[whose], **named
-            )
-
-    def _works(self, whose: str, **named: str) -> None:
-        failed = self._failures.pop(whose, 0)
-        if self._alerts.ended(("failing", whose)):
-            log.warning("cycle_works_again", times=failed, **named)
-
-    def _journal_failed(self, whose: str, error: JournalUnavailable) -> None:
-        self._without_journal.add(whose)
-        self._alerts.grave("journal", str(error), "journal_unavailable", why=str(error))
-
-    def _journal_works(self, whose: str) -> None:
-        """Reads may work where writes don't: it is well once nobody is without it any more."""
-        self._without_journal.discard(whose)
-        if not self._without_journal and self._alerts.ended("journal"):
-            log.warning("journal_available")
+            self._failures.journal_works(f"account {name}")
+            self._failures.works(f"account {name}", account=name)
 
     async def _look_at_clock(self) -> None:
         try:
@@ -203,9 +172,9 @@ class Daemon:
         try:
             await self._duties.heartbeat()
         except JournalUnavailable as error:
-            self._journal_failed("heartbeat", error)
+            self._failures.journal_failed("heartbeat", error)
         else:
-            self._journal_works("heartbeat")
+            self._failures.journal_works("heartbeat")
 
     async def _notice_jumps(self) -> None:
         """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour."""
@@ -232,12 +201,6 @@ class Daemon:
             if late:
                 log.error("shutdown_timed_out", tasks=len(late))
                 await asyncio.gather(*late, return_exceptions=True)
-
-
-def _place_of(error: Exception) -> str:
-    """What tells one defect from another: its kind, and the line that raised it."""
-    frames = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
-    return f"{type(error).__name__} {frames[-1:]}"
 
 
 class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler has no types

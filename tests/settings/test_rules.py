@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from ltv_guard.core.model.policy import RepayRule, TransferRules, WalletRules
-from ltv_guard.service.compose import rulebook_of
+from ltv_guard.service.rules import rulebook_of
 from ltv_guard.settings import Match, Settings
 
 Load = Callable[..., Settings]

@@ -1,0 +1,67 @@
+"""What a daemon tells of cycles and chores that fail, and of a journal that can't be used."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+
+import structlog
+
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+ALARM_AFTER = 2  # cycles that fail one after the other
+
+log = structlog.stdlib.get_logger()
+
+
+class Failures:
+    """Of accounts and chores, by `whose`: such as `account main`."""
+
+    def __init__(self, alerts: AlertRepeater) -> None:
+        self._alerts = alerts
+        self._times: Counter[str] = Counter()
+        self._explained: set[str] = set()
+        self._without_journal: set[str] = set()
+
+    @property
+    def journal_is_sound(self) -> bool:
+        return not self._without_journal
+
+    def forget(self, accounts: Iterable[str]) -> None:
+        """They are guarded no more: whether they could use the journal does not matter."""
+        self._without_journal.difference_update(accounts)
+
+    def failed(self, whose: str, error: Exception, **named: str) -> None:
+        """A defect is told with its traceback once; one that comes again at once guards nobody: an alarm."""
+        self._times[whose] += 1
+        why = f"{type(error).__name__}: {error}"
+        if (place := _place_of(error)) not in self._explained:
+            self._explained.add(place)
+            log.error("cycle_failed", why=why, exc_info=error, **named)
+        if self._times[whose] >= ALARM_AFTER:
+            self._alerts.grave(
+                ("failing", whose), "failing", "cycle_failed", why=why, times=self._times[whose], **named
+            )
+
+    def works(self, whose: str, **named: str) -> None:
+        failed = self._times.pop(whose, 0)
+        if self._alerts.ended(("failing", whose)):
+            log.warning("cycle_works_again", times=failed, **named)
+
+    def journal_failed(self, whose: str, error: JournalUnavailable) -> None:
+        self._without_journal.add(whose)
+        self._alerts.grave("journal", str(error), "journal_unavailable", why=str(error))
+
+    def journal_works(self, whose: str) -> None:
+        """Reads may work where writes don't: it is well once nobody is without it any more."""
+        self._without_journal.discard(whose)
+        if not self._without_journal and self._alerts.ended("journal"):
+            log.warning("journal_available")
+
+
+def _place_of(error: Exception) -> str:
+    """What tells one defect from another: its kind, and the line that raised it."""
+    frames = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+    return f"{type(error).__name__} {frames[-1:]}"

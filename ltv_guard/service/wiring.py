@@ -1,0 +1,75 @@
+"""What a run works with: a connection and a guard an account, and whose key each account has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+from ltv_guard.adapters import bybit
+from ltv_guard.core.model.errors import NeedsHuman
+from ltv_guard.core.model.loans import Owner
+from ltv_guard.core.ports import Identity, LoanExchange, WritePath
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.settings_match import Matcher
+
+
+@dataclass(slots=True)
+class Wiring:
+    """What a run works with: one guard an account, and what they share."""
+
+    clock: bybit.ExchangeClock
+    ban: bybit.Ban
+    environment: str
+    live: bool = False
+    address: bybit.AddressLimit = field(default_factory=bybit.AddressLimit)
+    connections: dict[str, Hashable] = field(default_factory=dict)
+    limits: dict[str, bybit.RequestLimits] = field(default_factory=dict)
+    clients: dict[str, bybit.BybitClient] = field(default_factory=dict)
+    accounts: dict[str, bybit.BybitAccount] = field(default_factory=dict)
+    guards: dict[str, Guard] = field(default_factory=dict)
+    products: dict[str, list[LoanExchange]] = field(default_factory=dict)
+    others: dict[str, list[WritePath]] = field(default_factory=dict)
+    matchers: dict[str, Matcher] = field(default_factory=dict)
+    known_products: dict[str, dict[Hashable, LoanExchange]] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    identities: dict[str, Identity] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    clash: str | None = None
+
+    @property
+    def any_client(self) -> bybit.BybitClient:
+        """For what belongs to the host and not to an account: its clock."""
+        return next(iter(self.clients.values()))
+
+    async def close(self, *, but: Wiring | None = None) -> None:
+        """Closes the connections, `but` for those that another holds too."""
+        kept = list(but.clients.values()) if but is not None else []
+        for client in self.clients.values():
+            if client not in kept:
+                await client.close()
+
+
+@dataclass(slots=True)
+class Claim:
+    """Notes whose key an account's is: two accounts of one user would each adjust the same loans."""
+
+    wiring: Wiring
+    environment: str
+    account: str
+    products: Sequence[LoanExchange]
+    own: Callable[[Owner], Awaitable[None]] | None
+
+    async def __call__(self, identity: Identity) -> None:
+        other = self.wiring.owners.setdefault(identity.user_id, self.account)
+        if other != self.account:
+            self.wiring.clash = (
+                f"accounts.{other} and accounts.{self.account} have keys of the same user "
+                f"{identity.user_id}: keep one of the two"
+            )
+            raise NeedsHuman(self.wiring.clash)
+        self.wiring.identities[self.account] = identity
+        for exchange in self.products:
+            if isinstance(exchange, bybit.LegacyLoans):
+                exchange.vip_level = identity.vip_level
+        if self.own is not None:
+            await self.own(Owner(self.environment, identity.user_id))
