@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from importlib import import_module
 from pathlib import Path
 
 from sqlalchemy import URL, make_url
@@ -86,6 +88,8 @@ async def _store(url: URL, *, writer: bool, create: bool, busy_timeout_s: float)
         path = Path(url.database or "")
         return await SqliteStore.open(path, daemon=writer, create=create, busy_timeout_s=busy_timeout_s)
     try:
+        # First in a thread: a reload comes here too, while loans are guarded.
+        await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.postgres")
         from ltv_guard.adapters.journal.postgres import PostgresStore  # noqa: PLC0415 - its driver is an extra
     except ImportError:
         raise JournalUnavailable(
