@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from exchange_model import POLICY, a_guard, a_world, with_limits
 from transfers_and_repayments import ONE, cycles
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.intents import State
 
 SMALL = with_limits(POLICY, max_add={"BTC": Decimal(1)})
 
@@ -53,3 +55,29 @@ async def test_after_a_partial_liquidation_each_add_follows_the_one_before_at_on
     assert len(world.applied) >= before + 3
     await cycles(guard, world, 60)
     assert world.ltv(ONE) < Decimal("0.75")
+
+
+@pytest.mark.parametrize("accuracy", [0, 2])
+async def test_a_journal_that_went_back_to_an_unknown_add_of_one_coin_repeats_none_of_them(
+    accuracy: int,
+) -> None:
+    """Each of the coins since has a row of the same amount, and some are within the unknown's window."""
+    world, journal = a_world("0.82", held="20", wallet="500", accuracy=accuracy), MemoryJournal()
+    numbers = itertools.count(1)
+    ids = lambda: f"i{next(numbers)}"  # noqa: E731 - never the same again, as in life
+    guard = a_guard(world, journal, policy=SMALL, ids=ids)
+    world.answers = ["lost_answer"]
+    world.row_lag_ms = 500
+    await guard.cycle()
+    backup = journal.snapshot()
+    assert [item.state for item in backup.intents.values()] == [State.UNKNOWN]
+    await cycles(guard, world, 6, ms=1_000)
+    assert len(world.applied) > 2
+    journal = MemoryJournal.restored(backup)
+    guard = a_guard(world, journal, policy=SMALL, ids=ids, continuous=False)
+    await cycles(guard, world, 60)
+    given_up = [item for item in journal.snapshot().intents.values() if item.state is State.ABSENT]
+    assert not {item.intent_id for item in given_up} & set(world.applied)
+    added = world.loans[ONE].collateral - 20
+    assert world.ltv(ONE) < Decimal("0.75")
+    assert added <= Decimal(20) * (Decimal("0.82") / Decimal("0.65") - 1) + 1

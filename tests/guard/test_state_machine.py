@@ -55,7 +55,7 @@ class OddPath(odd_events(ODD_WEATHER)):  # type: ignore[misc]
         if accuracy == 8:
             self.begin_with(a_world(first, pool=second, wallet="50"))
         else:
-            self.scale = COARSE
+            self.scale, self.a_coin_at_a_time = COARSE, True
             self.begin_with(a_world(first, pool=second, wallet="1000", held=str(COARSE), accuracy=accuracy))
 
     def a_guard(self) -> Guard:

@@ -65,6 +65,7 @@ class Life(RuleBasedStateMachine):
     starts: int
     rescued: set[str]
     scale = Decimal(1)
+    a_coin_at_a_time = False
     failed = False
     # A journal that went back can't tell old facts about an add that it does not know of; nor can any guard
     # tell which of two states that others have made is the older one.
@@ -113,12 +114,17 @@ class Life(RuleBasedStateMachine):
             self.advance(ms)
 
     def advance(self, ms: int) -> None:
-        """Time passes; how long a loan has stood above its trigger, though help was possible, is measured."""
+        """Time passes; how long a loan has stood above its trigger, though help was possible, is measured.
+
+        Where a cap leaves it one coin at a time, each that lands is help: the time without any is measured.
+        """
         world = self.world
         world.advance(ms)
         down = (world.orders_down, world.pool_down, world.wallet_down, world.replica_each, world.answers)
         for key in self.funded():
             helpless = any(down) or world.pending or world.ltv(key) < TRIGGER
+            helped = self.a_coin_at_a_time and world.last_own_effect_ms(key) >= world.true_ms - ms
+            helpless = helpless or helped
             self.above_ms[key] = 0 if helpless else self.above_ms.get(key, 0) + ms
             WORST[type(self).__name__] = max(WORST.get(type(self).__name__, 0), self.above_ms[key])
 
