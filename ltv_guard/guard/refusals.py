@@ -18,7 +18,7 @@ HOUR_MS = 3_600_000
 LASTING = frozenset(
     {Remedy.COIN, Remedy.NOT_TAKEN, Remedy.NEVER, Remedy.HUMAN, Remedy.LARGER, Remedy.PRECISION}
 )
-RESTS_MS = {Remedy.NOT_TAKEN: HOUR_MS, Remedy.NEVER: LONGEST_BACKOFF_MS, Remedy.PRECISION: LONGEST_BACKOFF_MS}
+RESTS_MS = {Remedy.NOT_TAKEN: HOUR_MS, Remedy.PRECISION: LONGEST_BACKOFF_MS}
 
 log = structlog.stdlib.get_logger()
 

@@ -40,7 +40,8 @@ class _Examination:
         for exchange in self._wiring.products[self._name]:
             coins = await self._read(f"terms, {exchange.product}", exchange.collateral_coins())
             if coins is not None:
-                self._found(f"terms, {exchange.product}", f"{_many(len(coins), 'coin')} can be collateral")
+                found = f"{_many(len(coins), 'coin')} can be collateral"
+                self._found(f"terms, {exchange.product}", found, good=len(coins) > 0)
         await self._wallets([book for book in books if book is not None])
         await self._histories()
         prices = await self._read("prices", self._wiring.accounts[self._name].prices())

@@ -154,6 +154,8 @@ OF_AN_ORDER = [
     *variations(refused(177015, "platform"), refused(177016, "over the limit")),
 ]
 
+# Codes after which the next try differs by more than its fingerprint (too fine, not taken at all, too large)
+# have tests of their own: tests/cases/test_answers.py.
 OF_A_POOL = [
     *coded(148019, "busy"),
     *variations(
@@ -161,9 +163,6 @@ OF_A_POOL = [
         *coded(148034, "a conflict"),
         *coded(148035, "a conflict"),
         *coded(148036, "a conflict"),
-        refused(148003, "precision"),
-        refused(148004, "no collateral"),
-        refused(148005, "precision"),
         refused(148006, "platform"),
         refused(148013, "no such loan"),
         refused(148023, "no such loan"),
@@ -171,7 +170,6 @@ OF_A_POOL = [
         refused(148029, "balance or maximum"),
         refused(148031, "being liquidated"),
         refused(148037, "balance or maximum"),
-        refused(148047, "platform"),
     ),
     telling(refused(148012, "balance")),
     refused(148009, "over the maximum"),

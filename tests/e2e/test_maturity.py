@@ -102,7 +102,7 @@ async def test_an_overdue_loan_that_the_exchange_sold_was_liquidated_whatever_it
         await world.until(lambda: bool(world.heard("loan_liquidated")))
         assert ends(world) == [("loan_overdue", ORDER), ("loan_liquidated", ORDER)]
         told = world.heard("loan_liquidated")[0]
-        assert (told["level"], told["why"]) == ("critical", "its end was 48 h ago or more")
+        assert (told["level"], told["why"]) == ("critical", "the exchange lists it as liquidated")
         assert [item.reason for item in world.exchange.ledger.liquidations] == ["overdue"]
 
 
