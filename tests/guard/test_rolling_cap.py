@@ -178,6 +178,7 @@ Happening = tuple[Decimal, list[str], str, bool, int]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @given(EVENTS)
 @settings(max_examples=60)
 def test_whatever_happens_no_more_than_the_cap_moves_in_any_day(happenings: list[Happening]) -> None:

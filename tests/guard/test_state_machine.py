@@ -73,7 +73,8 @@ TestSendPath = SendPath.TestCase
 TestSendPath.settings = settings(max_examples=50, stateful_step_count=12)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
 class TestManyLives(SendPath.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same for longer."""
 

@@ -193,7 +193,8 @@ TestMoreWays = MoreWays.TestCase
 TestMoreWays.settings = settings(max_examples=25, stateful_step_count=12)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
 class TestManyLives(MoreWays.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same for longer."""
 
