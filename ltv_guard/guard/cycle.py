@@ -39,6 +39,8 @@ from ltv_guard.guard.contradictions import Contradictions
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.facts import FactBuilder
+from ltv_guard.guard.freshness_judge import FreshnessJudge
+from ltv_guard.guard.history_reads import horizon_ms
 from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.loan_watch import LoanWatch
@@ -110,7 +112,11 @@ class Guard:
         self._alerts = AlertRepeater(lambda: clock.now().monotonic_ms)
         self._defects = Defects(self._alerts)
         self._contradictions = Contradictions(self._alerts)
-        self._facts = FactBuilder(options, rulebook, self._memory, self._last_known, self._defects)
+        self._horizon_ms = horizon_ms(rulebook)
+        self._freshness = FreshnessJudge(rulebook, self._memory, options.timeouts)
+        self._facts = FactBuilder(
+            options, rulebook, self._memory, self._freshness, self._last_known, self._defects
+        )
         self._report = Reporter(
             options.account, options.blind_after_cycles, self._alerts, self._memory.freshness
         )
@@ -142,7 +148,8 @@ class Guard:
             paths=self._paths,
             clock=clock,
             rulebook=rulebook,
-            fact_builder=self._facts,
+            intents=self._memory.intents,
+            freshness=self._freshness,
             reconciler=self._reconciler,
             report=self._report,
             loans=self._memory.loans,
@@ -235,11 +242,11 @@ class Guard:
             with self._defects.contained("reporting a contradiction"):
                 self._contradictions.contradiction(decision, snapshot.prices_again or snapshot.prices)
         with self._defects.contained("reporting doubts"):
-            self._report.doubts(decisions, self._clock.now(), 2 * self._facts.echo_ms)
+            self._report.doubts(decisions, self._clock.now(), 2 * self._freshness.echo_ms)
 
     def _conclude(self, snapshot: Snapshot, decisions: tuple[Decision, ...], actions: int) -> CycleResult:
         """What came of it, and how soon to look again."""
-        self._memory.forget_before(self._clock.now().exchange_ms - self._facts.horizon_ms)
+        self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms)
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
         if snapshot.withheld is None:  # for coins that landed, for another try before debt is repaid
             waiting |= {Cause.TRANSFER, Cause.REPAY}
@@ -274,7 +281,7 @@ class Guard:
         with structlog.contextvars.bound_contextvars(account=self.options.account):
             owner = await self._key_access.know()
         if owner is not None:
-            since = self._clock.now().exchange_ms - self._facts.horizon_ms
+            since = self._clock.now().exchange_ms - self._horizon_ms
             await self._memory.intents.recall(owner, since)
             self._owner = owner
         return self._owner

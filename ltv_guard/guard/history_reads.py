@@ -11,7 +11,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from ltv_guard.core.model.loans import Channel, History
+from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock
+from ltv_guard.guard.state.intent_book import DAY_MS
+
+SLACK_MS = DAY_MS // 12
+
+
+def horizon_ms(rulebook: Rulebook) -> int:
+    """How far back the history matters: a day, or as long as an add by hand keeps a release waiting."""
+    policies = [rulebook.default, *(policy for _, policy in rulebook.overrides)]
+    return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + SLACK_MS
 
 
 @dataclass(frozen=True, slots=True)

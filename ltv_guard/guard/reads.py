@@ -16,14 +16,14 @@ from ltv_guard.core.model.loans import Channel, History, Kind, Loan, LoanEnd, Lo
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import AccountExchange, Clock, LoanExchange, WritePath
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.facts import FactBuilder
-from ltv_guard.guard.history_reads import HistoryReads
+from ltv_guard.guard.freshness_judge import FreshnessJudge
+from ltv_guard.guard.history_reads import HistoryReads, horizon_ms
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
-from ltv_guard.guard.state.intent_book import DAY_MS
+from ltv_guard.guard.state.intent_book import DAY_MS, IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -48,7 +48,8 @@ class Reads:
         paths: Mapping[Channel, WritePath],
         clock: Clock,
         rulebook: Rulebook,
-        fact_builder: FactBuilder,
+        intents: IntentBook,
+        freshness: FreshnessJudge,
         reconciler: Reconciler,
         report: Reporter,
         loans: LoanRegistry,
@@ -63,7 +64,8 @@ class Reads:
         self._paths = paths
         self._clock = clock
         self._rulebook = rulebook
-        self._facts = fact_builder
+        self._intents = intents
+        self._freshness = freshness
         self._reconciler = reconciler
         self._report = report
         self._loans = loans
@@ -164,7 +166,7 @@ class Reads:
 
         An emergency waits a moment for the wallet and for prices, and then goes by what was last known.
         """
-        spare = self._last_known.wallet(self._facts.intents) if emergency else None
+        spare = self._last_known.wallet(self._intents.every) if emergency else None
         prices = asyncio.create_task(self._look_at_prices(snapshot))
         try:
             await asyncio.gather(
@@ -197,7 +199,9 @@ class Reads:
         """A loan as it was before an adjustment that had been shown: another place may answer next."""
         for _ in range(READ_AGAIN):
             now = self._clock.now()
-            back = [loan for loan in snapshot.loans if self._facts.is_shown_as_before(loan, snapshot, now)]
+            back = [
+                loan for loan in snapshot.loans if self._freshness.is_shown_as_before(loan, snapshot, now)
+            ]
             if not back:
                 return
             self._report.shown_as_before(back)
@@ -270,8 +274,8 @@ class Reads:
         own = (item.created_at_ms for item in intents if item.channel == channel)
         oldest = min(own, default=now_ms)
         # Of transfers only our own matter, and those are known by their ids.
-        horizon_ms = DAY_MS if channel.kind is Kind.TRANSFER else self._facts.horizon_ms
-        return min(oldest - DAY_MS, now_ms - horizon_ms)
+        back_ms = DAY_MS if channel.kind is Kind.TRANSFER else horizon_ms(self._rulebook)
+        return min(oldest - DAY_MS, now_ms - back_ms)
 
     async def _read_history(self, channel: Channel, since_ms: int) -> History | None:
         with self._defects.contained(f"reading the history of {channel.kind}"):

@@ -24,12 +24,10 @@ from ltv_guard.core.model.loans import (
     Product,
 )
 from ltv_guard.core.model.policy import Rulebook
-from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.facts import FactBuilder
-from ltv_guard.guard.last_known import LastKnown
-from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
+from ltv_guard.guard.freshness_judge import FreshnessJudge
+from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
-from ltv_guard.log.alert_repeater import AlertRepeater
 
 ONE = key_of(1)
 FIRST, RESCUE = Decimal("0.06953211"), Decimal("0.09945102")
@@ -101,6 +99,5 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
         books={Product.LEGACY: LoanBook(product=Product.LEGACY, loans=(loan,), began=now)},
         prices={"BTC": Decimal(50_000), "USDT": Decimal(1)},
     )
-    options = GuardOptions(account="main", environment="testnet")
-    fact_builder = FactBuilder(options, Rulebook(), memory, LastKnown(), Defects(AlertRepeater(lambda: 0)))
-    assert fact_builder.freshness(loan, snapshot, now).fresh is fresh
+    freshness = FreshnessJudge(Rulebook(), memory, SettlementTimeouts())
+    assert freshness.judge(loan, snapshot, now).fresh is fresh
