@@ -1,0 +1,88 @@
+"""The trackers that no other test holds: the intent book writes, the loan registry tells what is gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from core_builders import START, intent, key, loan
+from exchange_model import a_guard, a_world
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.state.intent_book import IntentBook
+from ltv_guard.guard.state.loan_registry import LoanRegistry
+
+PLANNED = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
+SENT = PLANNED.to(State.SENT, START + 200, signed_at_ms=START, recv_window_ms=5_000)
+
+
+async def test_each_step_of_an_intent_is_in_the_journal_and_in_memory() -> None:
+    journal = MemoryJournal()
+    book = IntentBook(journal)
+    await book.plan(PLANNED)
+    assert list(book.every) == [PLANNED] == [await journal.get_intent("i1")]
+    assert await book.mark_sent(SENT)
+    assert list(book.every) == [SENT] == [await journal.get_intent("i1")]
+    unknown = SENT.to(State.UNKNOWN, START + 300)
+    await book.record(SENT, unknown)
+    assert list(book.every) == [unknown] == [await journal.get_intent("i1")]
+
+
+async def test_what_the_journal_does_not_take_is_not_remembered() -> None:
+    journal = MemoryJournal()
+    book = IntentBook(journal)
+    await book.plan(PLANNED)
+    await journal.pause(None, "test", START)
+    assert not await book.mark_sent(SENT)
+    with pytest.raises(JournalUnavailable):
+        await book.record(SENT, SENT.to(State.UNKNOWN, START + 300))
+    with pytest.raises(JournalUnavailable):
+        await book.plan(PLANNED)
+    assert list(book.every) == [PLANNED]
+
+
+def test_a_guard_that_follows_another_shares_its_journal() -> None:
+    before = a_guard(a_world("0.60"), MemoryJournal())
+    with pytest.raises(ValueError, match="only with its journal"):
+        Guard._take_over(a_guard(a_world("0.60"), MemoryJournal()), before)
+
+
+def a_book(*ids: str, aside: tuple[SetAside, ...] = ()) -> LoanBook:
+    loans = tuple(replace(loan("0.60"), key=key(each)) for each in ids)
+    began = Moment(exchange_ms=START, monotonic_ms=0)
+    return LoanBook(product=key("1").product, loans=loans, began=began, set_aside=aside)
+
+
+def gone(registry: LoanRegistry, *ids: str, aside: tuple[SetAside, ...] = ()) -> list[LoanKey]:
+    return [item.key for item in registry.saw(a_book(*ids, aside=aside))]
+
+
+def test_a_loan_is_gone_once_two_reads_in_a_row_lack_it() -> None:
+    registry = LoanRegistry()
+    assert gone(registry, "1", "2") == []
+    assert gone(registry, "1") == gone(registry, "1", "2") == gone(registry, "1") == []
+    assert gone(registry, "1") == [key("2")]
+    assert registry.keys == {key("1")}
+    assert registry.loan(key("2")) is None
+
+
+@pytest.mark.parametrize("nameless", [False, True])
+def test_a_loan_that_may_be_among_what_was_set_aside_is_not_gone(nameless: bool) -> None:  # noqa: FBT001
+    registry = LoanRegistry()
+    gone(registry, "1", "2")
+    aside = SetAside(key=key("?" if nameless else "2"), why="odd", nameless=nameless)
+    assert [gone(registry, "1", aside=(aside,)) for _ in range(3)] == [[], [], []]
+
+
+def test_a_read_of_one_product_tells_nothing_of_the_other() -> None:
+    registry = LoanRegistry()
+    gone(registry, "1")
+    other = next(
+        product for product in (Product.LEGACY, Product.CRYPTO_LOAN) if product is not key("1").product
+    )
+    nothing = LoanBook(product=other, loans=(), began=Moment(exchange_ms=START, monotonic_ms=0))
+    assert [registry.saw(nothing) for _ in range(3)] == [[], [], []]
