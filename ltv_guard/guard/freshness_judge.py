@@ -80,15 +80,17 @@ class FreshnessJudge:
             if shows_before(loan, item, rows, planned_since(item, lately))
         ]
         if back:
-            self._seen.doubt_again(loan.key, back)
+            # Of before one of them is of before all that followed it, too.
+            self._seen.doubt_again(loan.key, over[over.index(back[0]) :])
 
     def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], snapshot: Snapshot) -> Freshness:
         rows = self._rows.of(loan.key)
+        lately = self._freshness.landed_lately(loan.key, began)
         every, landed = landed, _that_measure(landed)
         steady = [self._is_steady(loan, item, began) for item in landed]
         last = landed[-1]
         for item, is_steady in zip(landed, steady, strict=True):
-            doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, every))
+            doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, lately))
             if doubt is not None and doubt.is_old and self._was_sold(loan, item, began):
                 self._seen.let_go(every)
                 return FRESH

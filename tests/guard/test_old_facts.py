@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import World, a_guard, a_world
+from exchange_model import START_MS, World, a_guard, a_world
 from transfers_and_repayments import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
@@ -155,3 +155,20 @@ async def test_less_debt_beside_the_coins_of_before_is_no_liquidation_so_soon_af
     world.stale_ms = 0
     await cycles(guard, world, MINUTE)
     assert landed(world) == [ADD, ADD]
+
+
+async def test_old_facts_of_before_a_partial_liquidation_leave_no_riddle_behind() -> None:
+    """An old replica shows the loan as it was before the first add; then it is shown as it is again."""
+    world = a_world("0.79")
+    guard = a_guard(world, MemoryJournal())
+    await cycles(guard, world, MINUTE)
+    world.liquidate_part(ONE, Decimal("0.04"))
+    fall_to(world, ONE, "0.79")
+    await cycles(guard, world, MINUTE)
+    assert landed(world) == [ADD, ADD]
+    world.stale_ms = world.true_ms - START_MS
+    await cycles(guard, world, 3)
+    world.stale_ms = 0
+    fall_to(world, ONE, "0.80")
+    await cycles(guard, world, 2)
+    assert landed(world) == [ADD, ADD, ADD]
