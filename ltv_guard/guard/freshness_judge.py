@@ -85,7 +85,7 @@ class FreshnessJudge:
 
     def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], snapshot: Snapshot) -> Freshness:
         rows = self._rows.of(loan.key)
-        lately = self._freshness.landed_lately(loan.key, began)
+        lately = self._seen.landed_lately(loan.key, began)
         every, landed = landed, _that_measure(landed)
         steady = [self._is_steady(loan, item, began) for item in landed]
         last = landed[-1]
