@@ -70,7 +70,9 @@ FIELDS = {
     "mend": Field(kind=Kind.TEXT, means="what to do"),
     "missing": Field(kind=Kind.DECIMAL, means="what is lacking, in coins"),
     "mode": Field(kind=Kind.TEXT, means="`live` or `dry_run`"),
-    "next_amount": Field(kind=Kind.DECIMAL, means="the amount that is tried next, in coins"),
+    "next_amount": Field(
+        kind=Kind.TEXT, means="what the next amount may be: at most or at least so many coins or decimals"
+    ),
     "odd_ltv": Field(kind=Kind.DECIMAL, means="the LTV that a second read did not bear out"),
     "open_intents": Field(kind=Kind.INTEGER, means="how many adjustments are not settled"),
     "outcome": Field(kind=Kind.TEXT, means="how the cycle ended, in one word"),
