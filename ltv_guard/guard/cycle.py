@@ -472,7 +472,7 @@ class Guard:
                 raise
             except Exception as error:  # noqa: BLE001 - the next coin, or kind of help, has its turn
                 self._defects.tell(Defect(what=f"sending: {decision.direction}", error=error))
-                self._refuse_for_defect(decision, error)
+                self._rest(decision, f"an error of ours ({type(error).__name__})", lasting=True)
                 return 0
             if isinstance(refusal, WriteRejected | WriteOutcomeUnknown):
                 self._refusals.heed(after, refusal, self._clock.now())
@@ -490,15 +490,14 @@ class Guard:
             return True
         return False
 
-    def _refuse_for_defect(self, decision: Decision, error: Exception) -> None:
+    def _rest(self, decision: Decision, why: str, *, lasting: bool) -> None:
+        """Leaves the coin of what could not be done alone for a while: a transfer's is the wallet's."""
         if decision.direction is None or decision.coin is None:
             return
         transfer = decision.direction is Direction.TRANSFER
         key = LoanKey(Product.FUNDING, decision.coin) if transfer else decision.loan.key
-        why = f"an error of ours ({type(error).__name__})"
-        self._memory.refusals.refuse(
-            key, decision.direction, decision.coin, why, self._clock.now(), lasting=True
-        )
+        now = self._clock.now()
+        self._memory.refusals.refuse(key, decision.direction, decision.coin, why, now, lasting=lasting)
 
     async def _plan(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
         if decision.direction is Direction.REDUCE:
@@ -520,8 +519,7 @@ class Guard:
                 self._report.amount(decision, free=intent is not None)
             if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
                 why = "every amount of it is in use by an adjustment that is not settled"
-                key, coin = decision.loan.key, decision.coin or ""
-                self._memory.refusals.refuse(key, decision.direction, coin, why, self._clock.now())
+                self._rest(decision, why, lasting=False)
         return intent
 
     async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:
