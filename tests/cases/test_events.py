@@ -67,6 +67,12 @@ NIGHTS: dict[str, tuple[Tree, Tree, list[Tree], Any]] = {
         [{"kind": "ret_code", "endpoint": "adjust", "code": 148012, "message": "no"}],
         saved,
     ),
+    "it is too fine": (
+        fixed(ENDS),
+        {},
+        [{"kind": "ret_code", "endpoint": "adjust", "code": 177004, "message": "no"}],
+        saved,
+    ),
     "there is little": (fixed(ENDS), {"wallet": {"reserve": {"BTC": "4.99999998"}}}, [], short),
     "nothing can be read": (
         fixed(ENDS),
@@ -132,7 +138,7 @@ async def test_a_field_has_one_type_in_all_events_of_many_nights(
     several = {field: found for field, found in kinds.items() if len(found.keys() - {"list"}) > 1}
     assert not several
     assert not unlisted
-    assert {"decision_made", "protection_short", "loan_overdue", "maturity_near"} <= {
+    assert {"decision_made", "protection_short", "loan_overdue", "maturity_near", "amount_bounded"} <= {
         event["event"] for event in told
     }
 
