@@ -33,6 +33,7 @@ WEATHER = st.builds(
 
 
 ODD_WEATHER = st.builds(replace, WEATHER, replica=REPLICAS)
+PLENTY = "100000"  # BTC: prices may fall two dozen times, and each need can be met
 COARSE = Decimal(20)  # coins that each loan holds, where the coin has few decimals and max_add is one coin
 
 
@@ -53,10 +54,10 @@ class OddPath(odd_events(ODD_WEATHER)):  # type: ignore[misc]
     def begin(self, first: str, second: str, accuracy: int) -> None:
         self.accuracy = accuracy
         if accuracy == 8:
-            self.begin_with(a_world(first, pool=second, wallet="50"))
+            self.begin_with(a_world(first, pool=second, wallet=PLENTY))
         else:
             self.scale, self.a_coin_at_a_time = COARSE, True
-            self.begin_with(a_world(first, pool=second, wallet="1000", held=str(COARSE), accuracy=accuracy))
+            self.begin_with(a_world(first, pool=second, wallet=PLENTY, held=str(COARSE), accuracy=accuracy))
 
     def a_guard(self) -> Guard:
         small = with_limits(POLICY, max_add={"BTC": Decimal(1)})
