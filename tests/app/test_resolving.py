@@ -163,6 +163,7 @@ async def test_one_of_five_months_is_still_settled_from_the_history() -> None:
     assert only(journal).state is State.CONFIRMED
 
 
+@pytest.mark.slow
 async def test_journal_resolve_frees_the_loan_of_a_running_daemon(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY["add"])) as world:
         world.fault("close_before", endpoint="adjust")

@@ -237,6 +237,7 @@ async def test_what_needs_a_human_is_said_with_its_remedy_and_sending_resumes(
 # Limits
 
 
+@pytest.mark.slow
 @pytest.mark.case(14)
 async def test_the_limit_of_the_address_holds_every_request(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(NEEDY)) as world, world.guarded():

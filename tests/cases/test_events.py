@@ -110,6 +110,7 @@ def as_logged(event: Event) -> Event:
     return dict(json.loads(json.dumps(plain)))
 
 
+@pytest.mark.slow
 @pytest.mark.case(33, 20)
 async def test_a_field_has_one_type_in_all_events_of_many_nights(
     open_a_world: OpenWorld, events: list[Event]

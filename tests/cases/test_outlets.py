@@ -131,6 +131,7 @@ async def test_what_was_dropped_is_told_once_the_log_flows_again(open_a_world: O
     assert told["level"] == "warning"
 
 
+@pytest.mark.slow
 @pytest.mark.case(1)
 async def test_standard_error_in_the_same_full_pipe_holds_up_nothing(open_a_world: OpenWorld) -> None:
     reading, writing = full_pipe()
@@ -159,6 +160,7 @@ async def test_a_closed_terminal_holds_up_nothing(open_a_world: OpenWorld) -> No
         await saved_and_ended(world, process, "a closed terminal")
 
 
+@pytest.mark.slow
 @pytest.mark.case(1)
 async def test_a_terminal_that_was_halted_holds_up_nothing(open_a_world: OpenWorld) -> None:
     reading, writing = pty.openpty()

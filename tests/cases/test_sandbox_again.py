@@ -41,6 +41,7 @@ async def saved(folder: Path, scenario: Tree) -> Command:
         return once
 
 
+@pytest.mark.slow
 @pytest.mark.case(24)
 async def test_a_second_sandbox_with_the_journal_of_the_first_is_guarded_like_the_first(
     tmp_path: Path,

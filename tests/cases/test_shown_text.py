@@ -41,6 +41,7 @@ async def test_the_reason_of_a_pause_is_shown_as_it_is_and_steers_nothing(open_a
         assert is_harmless(again.output)
 
 
+@pytest.mark.slow
 @pytest.mark.case(48)
 async def test_what_the_exchange_says_is_escaped_in_the_journal_in_check_and_in_errors(
     open_a_world: OpenWorld,

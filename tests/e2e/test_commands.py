@@ -156,6 +156,7 @@ async def test_the_journal_lists_intents_newest_first(open_a_world: OpenWorld) -
         assert (second["amount"], second["adjust_id"]) == (format(row.amount, "f"), str(row.adjust_id))
 
 
+@pytest.mark.slow
 async def test_a_pause_holds_a_live_daemon_until_it_is_lifted(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world, world.guarded():
         await world.until(lambda: bool(world.heard("cycle_finished")))

@@ -69,6 +69,7 @@ async def test_an_add_that_stays_unknown_gets_one_rescue_and_not_two(
         assert sum(intent.rescue_of is not None for intent in await world.intents()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", crossed(PRODUCTS, stays=lambda product: product is AN_ORDER))
 async def test_a_rescue_that_is_lost_as_well_gets_no_third(open_a_world: OpenWorld, product: Product) -> None:
     async with open_a_world(scenario_of(NEEDY["add"], product)) as world:
