@@ -423,12 +423,15 @@ class Guard:
             adjusts = decision.kind is Kind.ADJUSTMENT
             if actions and adjusts and not self._directions.allow_another(product, self._clock.now()):
                 break  # the first tells whether the exchange means what we mean; the next cycle goes on
-            current = await self._on_facts_of_now(snapshot, decision)
+            current: Decision | None = decision  # sent only where its facts are not too old
+            with self._defects.contained("deciding on facts of now"):
+                current = await self._on_facts_of_now(snapshot, decision)
             if current is not None:
                 done = await self._adjust(owner, snapshot, current)
                 actions += done
                 if done and adjusts:
-                    self._directions.sent(product, self._clock.now())
+                    with self._defects.contained("noting what was sent"):
+                        self._directions.sent(product, self._clock.now())
         return actions
 
     async def _on_facts_of_now(self, snapshot: Snapshot, decision: Decision) -> Decision | None:
