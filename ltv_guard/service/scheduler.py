@@ -65,14 +65,17 @@ class Daemon:
         self._every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
         self._scheduler.start()
         jumps = asyncio.create_task(self._notice_jumps())
+        sound = True
         try:
             await stop.wait()
+            # A last cycle that a stop kept from writing tells nothing of the journal.
+            sound = self._failures.journal_is_sound
         finally:
             self._scheduler.shutdown(wait=False)
             for idle in (jumps, self._chores.pop(CLOCK, jumps)):
                 idle.cancel()
             await self._finish()
-        return self._failures.journal_is_sound
+        return sound and self._failures.journal_is_sound
 
     async def adopt(self, duties: Duties) -> None:
         """Other duties, from the next cycle of each account on. What is under way ends as it would have.
