@@ -12,6 +12,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.quotes import Known, Quotes
 from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import NEAR, Bearing, own_ltvs, parted
+from ltv_guard.guard.loan_fields import named
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 CONTRADICTED = (
@@ -34,7 +35,7 @@ class Contradictions:
         for loan in now:
             first = before.get(loan.key)
             if first is not None and parted(first.ltv, loan.ltv) > NEAR:
-                log.warning("odd_read", why=PASSED, ltv=loan.ltv, odd_ltv=first.ltv, **_named(loan.key))
+                log.warning("odd_read", why=PASSED, ltv=loan.ltv, odd_ltv=first.ltv, **named(loan.key))
 
     def contradiction(self, decision: Decision, prices: Mapping[str, Decimal] | None) -> None:
         """A loan whose numbers contradict each other still after a second read."""
@@ -48,10 +49,10 @@ class Contradictions:
                 why=CONTRADICTED,
                 ltv=loan.ltv,
                 own_ltvs=[format(shown(ltv), "f") for ltv in own_ltvs(loan, prices)],
-                **_named(loan.key),
+                **named(loan.key),
             )
         elif decision.bearing is not Bearing.UNKNOWN and self._alerts.ended(topic):
-            log.warning("loan_agrees_again", ltv=loan.ltv, **_named(loan.key))
+            log.warning("loan_agrees_again", ltv=loan.ltv, **named(loan.key))
 
     def prices(self, quotes: Quotes, known: Mapping[str, Known]) -> None:
         """Prices that have parted from the last ones, and that a second read showed as well."""
@@ -71,7 +72,3 @@ class Contradictions:
                 )
             elif coin not in quotes.doubted and self._alerts.ended(topic):
                 log.info("price_believed_again", coin=coin, price=price)
-
-
-def _named(key: LoanKey) -> dict[str, str]:
-    return {"product": key.product.value, "loan_id": key.loan_id}

@@ -117,9 +117,7 @@ class Guard:
         self._facts = FactBuilder(
             options, rulebook, self._memory, self._freshness, self._last_known, self._defects
         )
-        self._report = Reporter(
-            options.account, options.blind_after_cycles, self._alerts, self._memory.freshness
-        )
+        self._report = Reporter(options.blind_after_cycles, self._alerts, self._memory.freshness)
         self._slowness = Slowness(self._alerts, longest_ms=options.max_snapshot_age_ms)
         self._key_access = KeyAccess(options, account, clock, self._report, claim)
         self._sender = Sender(
@@ -238,11 +236,11 @@ class Guard:
                 self._defects.tell(defect)
             with self._defects.contained("reporting a decision"):
                 stopped = self._directions.why_not(decision.loan.key.product)
-                self._report.decisions([decision], snapshot.withheld or stopped)
+                self._report.decisions.tell([decision], snapshot.withheld or stopped)
             with self._defects.contained("reporting a contradiction"):
                 self._contradictions.contradiction(decision, snapshot.prices_again or snapshot.prices)
         with self._defects.contained("reporting doubts"):
-            self._report.doubts(decisions, self._clock.now(), 2 * self._freshness.echo_ms)
+            self._report.decisions.doubts(decisions, self._clock.now(), 2 * self._freshness.echo_ms)
 
     def _conclude(self, snapshot: Snapshot, decisions: tuple[Decision, ...], actions: int) -> CycleResult:
         """What came of it, and how soon to look again."""
@@ -444,7 +442,7 @@ class Guard:
             if found is None or found.kind is not decision.kind:
                 return None
             with self._defects.contained("reporting a decision"):
-                self._report.decisions([found], snapshot.withheld)
+                self._report.decisions.tell([found], snapshot.withheld)
             decision = found
         return None if self._note_if_too_old(snapshot, decision) else decision
 
@@ -519,7 +517,7 @@ class Guard:
         )
         if decision.direction is not None:
             with self._defects.contained("reporting an amount"):
-                self._report.amount(decision, free=intent is not None)
+                self._report.decisions.amount(decision, free=intent is not None)
             if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
                 why = "every amount of it is in use by an adjustment that is not settled"
                 self._rest(decision, why, lasting=False)
@@ -534,7 +532,7 @@ class Guard:
             return replace(decision, direction=None)
         decision = within_maximum(decision, await exchange.max_reduction(loan, coin))
         with self._defects.contained("reporting a decision"):
-            self._report.decisions([decision], None)
+            self._report.decisions.tell([decision], None)
         if not decision.acts:
             self._memory.refusals.refuse(
                 loan.key, Direction.REDUCE, coin, decision.reason, self._clock.now(), lasting=True

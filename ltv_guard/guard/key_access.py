@@ -67,7 +67,7 @@ class KeyAccess:
         self._report.recovered("account")
         self._ends_at_ms = identity.expires_at_ms
         self._tell_end()
-        self._report.key(identity, live=self._options.live, transfers=self._options.transfers)
+        self._report.key.rights(identity, live=self._options.live, transfers=self._options.transfers)
         if self._options.live and not identity.can_adjust:
             self.lose("the key may not adjust loans: give it 'Spot trade', read-write")
         return Owner(self._options.environment, identity.user_id)
@@ -90,12 +90,12 @@ class KeyAccess:
     def _tell_end(self) -> None:
         """Whether the key ends soon, as far as is known. A key that is bound to an address may end too."""
         now_ms = self._clock.now().exchange_ms
-        self._report.key_end(self._ends_at_ms, due_notice(self._ends_at_ms, now_ms), now_ms)
+        self._report.key.end(self._ends_at_ms, due_notice(self._ends_at_ms, now_ms), now_ms)
 
     def lose(self, why: str, *, mend: str = "", code: int | None = None) -> None:
         """The exchange refuses this key: stop writing for the account, and go on watching."""
         self._lost = _Lost(asked_ms=self._clock.now().monotonic_ms, why=why, mend=mend, code=code)
-        self._report.human(why, mend, code)
+        self._report.key.human(why, mend, code)
 
     async def why_not(self) -> str | None:
         """The cause while it lasts. Each minute the key is tried; writing resumes once it answers well."""
@@ -106,9 +106,9 @@ class KeyAccess:
         if now_ms - lost.asked_ms >= PROBE_MS:
             self._lost = lost = None if await self._answers_well() else replace(lost, asked_ms=now_ms)
         if lost is None:
-            self._report.human(None)
+            self._report.key.human(None)
             return None
-        self._report.human(lost.why, lost.mend, lost.code)
+        self._report.key.human(lost.why, lost.mend, lost.code)
         return lost.why
 
     async def _answers_well(self) -> bool:

@@ -10,6 +10,7 @@ import structlog
 from ltv_guard.core.model.loans import Loan, LoanBook, LoanKey, Moment, Product
 from ltv_guard.core.model.maturity import Maturity, maturity
 from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
@@ -59,7 +60,7 @@ class LoanWatch:
                 liquidated_at=iso(found.liquidated_at_ms),
                 owed=_owed(loan),
                 what_follows=SINCE_IT_ENDED,
-                **_named(loan.key),
+                **named(loan.key),
             )
         elif found.is_news_after(self._told.get(loan.key)):
             self._told[loan.key] = found
@@ -69,7 +70,7 @@ class LoanWatch:
                 seconds_left=found.left_ms // 1000,
                 owed=_owed(loan),
                 what_follows=ONCE_IT_ENDS,
-                **_named(loan.key),
+                **named(loan.key),
             )
 
     def _forget_gone(self, product: Product) -> None:
@@ -105,7 +106,3 @@ class LoanWatch:
 
 def _owed(loan: Loan) -> dict[str, str]:
     return {debt.coin: format(debt.amount, "f") for debt in loan.debts}
-
-
-def _named(key: LoanKey) -> dict[str, str]:
-    return {"product": key.product.value, "loan_id": key.loan_id}

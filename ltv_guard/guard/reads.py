@@ -107,7 +107,7 @@ class Reads:
                 gone = self._loans.saw(book)
                 for loan in gone:
                     self._ask_for_the_end(exchange, loan, book.began)
-                self._report.book(book, gone)
+                self._report.loans.book(book, gone)
             with self._defects.contained("ends and terms of the loans"):
                 self._loan_watch.look(book, self._clock.now())
 
@@ -126,7 +126,7 @@ class Reads:
                 end = await exchange.end_of(loan)
         except (ExchangeUnavailable, NeedsHuman, TimeoutError) as error:
             log.debug("end_not_read", why=str(error))
-        self._report.gone(loan, now, end)
+        self._report.loans.gone(loan, now, end)
 
     async def read_again(self, snapshot: Snapshot, key: LoanKey) -> bool:
         """One loan by its id: all of many may take too long to read. False, and said, where it failed."""
@@ -204,7 +204,7 @@ class Reads:
             ]
             if not back:
                 return
-            self._report.shown_as_before(back)
+            self._report.loans.shown_as_before(back)
             await asyncio.gather(*(self.read_again(snapshot, loan.key) for loan in back))
 
     async def _read_wallet(self, snapshot: Snapshot, spare: Mapping[str, Decimal] | None) -> None:

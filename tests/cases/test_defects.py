@@ -21,11 +21,11 @@ def fails(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        "ltv_guard.guard.reporter.Reporter.decisions",
+        "ltv_guard.guard.decision_reporter.DecisionReporter.tell",
         "ltv_guard.guard.reporter.Reporter.finished",
-        "ltv_guard.guard.reporter.Reporter.book",
-        "ltv_guard.guard.reporter.Reporter.amount",
-        "ltv_guard.guard.reporter.Reporter.doubts",
+        "ltv_guard.guard.loan_reporter.LoanReporter.book",
+        "ltv_guard.guard.decision_reporter.DecisionReporter.amount",
+        "ltv_guard.guard.decision_reporter.DecisionReporter.doubts",
         "ltv_guard.guard.loan_watch.LoanWatch.look",
         "ltv_guard.guard.cycle.Guard._keep_episodes",
         "ltv_guard.guard.cycle.Guard._on_facts_of_now",

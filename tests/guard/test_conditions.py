@@ -49,7 +49,7 @@ class InFlightWatch:
 
     def __post_init__(self) -> None:
         self.alerts = AlertRepeater(lambda: self.at_ms)
-        self.report = Reporter("main", 3, self.alerts, Memory(MemoryJournal()).freshness)
+        self.report = Reporter(3, self.alerts, Memory(MemoryJournal()).freshness)
         self.conditions = LoanWatch(
             Rulebook(default=self.policy, overrides=self.overrides), self.loans, self.alerts
         )
@@ -63,9 +63,9 @@ class InFlightWatch:
         self.at_ms = self.at_ms + 1000 if at is None else at
         book = LoanBook(product=product, loans=loans, began=self.now)
         gone = self.loans.saw(book)
-        self.report.book(book, gone)
+        self.report.loans.book(book, gone)
         for loan in gone:
-            self.report.gone(loan, self.now, None)
+            self.report.loans.gone(loan, self.now, None)
         self.conditions.look(book, self.now)
 
 

@@ -1,0 +1,148 @@
+"""The events of decisions: what was decided, what holds it back, and a breach without help. Logs only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.model.loans import Moment
+from ltv_guard.core.model.policy import thresholds
+from ltv_guard.guard.loan_fields import named
+from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+# Nothing is wrong with the loan: what was said of its protection is over.
+CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
+
+log = structlog.stdlib.get_logger()
+
+
+class DecisionReporter:
+    """Says what is news of a cycle's decisions. Holds nothing itself."""
+
+    def __init__(self, alerts: AlertRepeater, freshness: FreshnessTracker) -> None:
+        self._alerts = alerts
+        self._freshness = freshness
+
+    def tell(self, decisions: Sequence[Decision], withheld: str | None) -> None:
+        for decision in decisions:
+            with structlog.contextvars.bound_contextvars(**named(decision.loan.key)):
+                self._decision(decision, withheld)
+
+    def _decision(self, decision: Decision, withheld: str | None) -> None:
+        key = decision.loan.key
+        news = self._alerts.changed(("decision", key), (decision.cause, decision.direction, withheld))
+        level = log.info if news else log.debug
+        if news and decision.emergency:
+            level = log.warning
+        level(
+            "decision_made",
+            action=decision.direction or "hold",
+            cause=decision.cause,
+            reason=decision.reason,
+            ltv=decision.loan.ltv,
+            amount=decision.amount if decision.acts else None,
+            coin=decision.coin,
+            held_back=list(decision.held_back) or None,
+            rule=decision.policy.name,
+        )
+        self._pulled_in(decision)
+        self._short(decision)
+        self._unanswered(decision, withheld)
+
+    def _pulled_in(self, decision: Decision) -> None:
+        limits = thresholds(decision.policy, decision.loan)
+        topic = ("pulled_in", decision.loan.key)
+        if not limits.pulled_in:
+            self._alerts.ended(topic)
+        elif self._alerts.changed(topic, (limits.trigger, limits.emergency)):
+            log.warning(
+                "threshold_pulled_in",
+                trigger=limits.trigger,
+                target=limits.target,
+                emergency=limits.emergency,
+                margin_call_ltv=decision.loan.margin_call_ltv,
+            )
+
+    def _short(self, decision: Decision) -> None:
+        """Funds, caps or the exchange leave the loan above its target, or would."""
+        topic = ("short", decision.loan.key)
+        details: dict[str, Any] = {
+            "coin": decision.coin,
+            "missing": decision.missing if decision.missing.is_finite() else None,
+            "held_back": list(decision.held_back),
+            "reachable_ltv": decision.reachable_ltv,
+            "ltv": decision.loan.ltv,
+        }
+        if decision.cause is Cause.LOST:
+            details["why"] = decision.reason
+        state = tuple(map(_without_amount, decision.held_back))
+        if decision.cause in {Cause.SHORT, Cause.LOST}:
+            self._alerts.grave(topic, state, "protection_short", **details)
+        elif decision.missing > 0:
+            if self._alerts.changed(("less", topic), state):
+                log.warning("protection_short", **details)
+        elif decision.cause in CALM:
+            self._alerts.ended(topic)
+            self._alerts.ended(("less", topic))
+
+    def _unanswered(self, decision: Decision, withheld: str | None) -> None:
+        """A breach that nothing is done about: said at once, and again with growing pauses."""
+        topic = ("unanswered", decision.loan.key)
+        if decision.cause is Cause.NONSENSE:
+            self._alerts.grave(topic, decision.cause, "loan_set_aside", why=decision.reason)
+            return
+        why = withheld if decision.acts else None
+        if not decision.acts and decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}:
+            why = decision.reason
+        if decision.breach and withheld is not None:
+            why = withheld
+        if decision.breach and why is not None:
+            cause = (decision.cause, why.split(":")[0])
+            self._alerts.grave(
+                topic, cause, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=decision.reason
+            )
+        else:
+            self._alerts.ended(topic)
+
+    def doubts(self, decisions: Sequence[Decision], now: Moment, longest_ms: int) -> None:
+        """A loan whose facts have not become believable: it is not acted on, so somebody has to look."""
+        for decision in decisions:
+            key = decision.loan.key
+            topic = ("doubted", key)
+            doubted_ms = self._freshness.doubted_for_ms(key, now)
+            if decision.cause is Cause.NOT_FRESH and doubted_ms > longest_ms:
+                self._alerts.grave(
+                    topic,
+                    decision.reason,
+                    "loan_not_believed",
+                    why=decision.reason,
+                    seconds=doubted_ms // 1000,
+                    ltv=decision.loan.ltv,
+                    **named(key),
+                )
+            elif decision.cause is not Cause.NOT_FRESH and self._alerts.ended(topic):
+                log.warning("loan_believed_again", **named(key))
+            if not self._freshness.is_shown_as_before(key) and self._alerts.ended(("old", key)):
+                log.info("loan_shown_as_it_is", **named(key))
+
+    def amount(self, decision: Decision, *, free: bool) -> None:
+        """An amount that the history could not tell from that of an open intent is not sent: said once."""
+        topic = ("amount", decision.loan.key)
+        if free:
+            self._alerts.ended(topic)
+            return
+        why = (
+            f"every amount up to {decision.ceiling:f} {decision.coin} is in use by an adjustment that is not "
+            "settled yet, and the history could not tell the two apart: waiting for that one"
+        )
+        self._alerts.once(topic, "warning", "adjustment_put_off", why=why)
+
+
+def _without_amount(note: str) -> str:
+    """What holds back, for telling whether it is news: how much is left changes all the time."""
+    name, leaves, amount = note.partition(" leaves ")
+    return f"{name} of {amount.split()[-1]}" if leaves else note
