@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ltv_guard.cli.terminal import NARROW, WIDE, add_row, console, stacked, table_of
+from ltv_guard.cli.withheld_words import in_words
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.policy import thresholds
@@ -76,7 +77,7 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "held_back": list(decision.held_back),
         "reachable_ltv": None if decision.reachable_ltv is None else format(decision.reachable_ltv, "f"),
         "rule": decision.policy.name,
-        "withheld": plan.withheld,
+        "withheld": None if plan.withheld is None else in_words(plan.withheld),
         "says": _says(plan, loan.key.product.value, loan.key.loan_id),
     }
 
@@ -103,8 +104,9 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
     else:
         terminal.print("No loans.")
     for plan in plans:
-        if plan.withheld:
-            terminal.print(clean(f"{plan.account}: nothing would be sent: {plan.withheld}"))
+        if plan.withheld is not None:
+            words = in_words(plan.withheld)
+            terminal.print(clean(f"{plan.account}: nothing would be sent: {words}"))
     if any(plan.says for plan in plans):
         terminal.print("The daemon would say:")
     for plan in plans:

@@ -25,6 +25,7 @@ from ltv_guard.core.model.errors import (
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey, Moment, Owner, Product
 from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import (
     AccountExchange,
     Clock,
@@ -56,7 +57,6 @@ from ltv_guard.guard.snapshot import CycleResult, GuardOptions, Snapshot, TooOld
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
-WAITING = "the journal is new or restored: waiting for what an earlier one may have sent"
 LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adjustments
 READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
 
@@ -211,7 +211,7 @@ class Guard:
         await self._sender.drain()
         await self._reads.close()
 
-    async def _cycle(self) -> tuple[CycleResult, str | None]:
+    async def _cycle(self) -> tuple[CycleResult, Withheld | None]:
         owner = await self.know_ourselves()
         if owner is None:
             return CycleResult(blind=True, why_blind=self._report.why_blind), None
@@ -253,7 +253,7 @@ class Guard:
             for decision in decisions
         )
         # What is withheld is not sent sooner for looking more often; what waits for time alone may be.
-        held_up = snapshot.withheld is not None and self._is_lasting(snapshot.withheld)
+        held_up = snapshot.withheld is not None and not snapshot.withheld.ends_by_itself
         self.busy = bool(snapshot.open_intents or actions) or (
             not held_up and any(d.needs_a_closer_look for d in decisions)
         )
@@ -267,9 +267,6 @@ class Guard:
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=decisions,
         )
-
-    def _is_lasting(self, withheld: str) -> bool:
-        return withheld != WAITING
 
     async def know_ourselves(self) -> Owner | None:
         """Whose key this is: intents belong to the exchange's user. None while the exchange does not say."""
@@ -355,7 +352,7 @@ class Guard:
 
     # Act: most urgent first, each on facts that are still fresh when it leaves.
 
-    async def _withheld(self, snapshot: Snapshot) -> str | None:
+    async def _withheld(self, snapshot: Snapshot) -> Withheld | None:
         """Why nothing may be sent for this account now, if so."""
         pauses = await self._journal.pauses()
         self._heed_restorations()
@@ -364,13 +361,13 @@ class Guard:
             self._report.paused(pause)
         human = await self._key_access.why_not()
         if not self.options.live:
-            return "dry_run"
+            return Withheld(kind=Why.DRY_RUN)
         if pause is not None:
-            return f"paused: {pause.reason}"
+            return Withheld(kind=Why.PAUSED, detail=pause.reason)
         if human is not None:
-            return f"needs a human: {human}"
+            return Withheld(kind=Why.NEEDS_HUMAN, detail=human)
         if not self._trusted and not self._window_has_passed(snapshot):
-            return WAITING
+            return Withheld(kind=Why.WAITING)
         return None
 
     def _heed_restorations(self) -> None:

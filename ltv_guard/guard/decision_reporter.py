@@ -10,6 +10,7 @@ import structlog
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.model.loans import Moment
 from ltv_guard.core.model.policy import thresholds
+from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -27,12 +28,12 @@ class DecisionReporter:
         self._alerts = alerts
         self._freshness = freshness
 
-    def tell(self, decisions: Sequence[Decision], withheld: str | None) -> None:
+    def tell(self, decisions: Sequence[Decision], withheld: Withheld | None) -> None:
         for decision in decisions:
             with structlog.contextvars.bound_contextvars(**named(decision.loan.key)):
                 self._decision(decision, withheld)
 
-    def _decision(self, decision: Decision, withheld: str | None) -> None:
+    def _decision(self, decision: Decision, withheld: Withheld | None) -> None:
         key = decision.loan.key
         news = self._alerts.changed(("decision", key), (decision.cause, decision.direction, withheld))
         level = log.info if news else log.debug
@@ -89,24 +90,21 @@ class DecisionReporter:
             self._alerts.ended(topic)
             self._alerts.ended(("less", topic))
 
-    def _unanswered(self, decision: Decision, withheld: str | None) -> None:
+    def _unanswered(self, decision: Decision, withheld: Withheld | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
         topic = ("unanswered", decision.loan.key)
         if decision.cause is Cause.NONSENSE:
             self._alerts.grave(topic, decision.cause, "loan_set_aside", why=decision.reason)
             return
-        why = withheld if decision.acts else None
-        if not decision.acts and decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}:
-            why = decision.reason
-        if decision.breach and withheld is not None:
-            why = withheld
-        if decision.breach and why is not None:
-            cause = (decision.cause, why.split(":")[0])
-            self._alerts.grave(
-                topic, cause, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=decision.reason
-            )
-        else:
+        helpless = decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}
+        if not decision.breach or (withheld is None and (decision.acts or not helpless)):
             self._alerts.ended(topic)
+            return
+        why = decision.reason if withheld is None else words_of(withheld)
+        state = (decision.cause, why if withheld is None else withheld.kind)
+        self._alerts.grave(
+            topic, state, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=decision.reason
+        )
 
     def doubts(self, decisions: Sequence[Decision], now: Moment, longest_ms: int) -> None:
         """A loan whose facts have not become believable: it is not acted on, so somebody has to look."""
@@ -140,6 +138,19 @@ class DecisionReporter:
             "settled yet, and the history could not tell the two apart: waiting for that one"
         )
         self._alerts.once(topic, "warning", "adjustment_put_off", why=why)
+
+
+def words_of(withheld: Withheld) -> str:
+    """Why nothing is sent, as a sentence."""
+    match withheld.kind:
+        case Why.DRY_RUN:
+            return "dry_run"
+        case Why.PAUSED:
+            return f"paused: {withheld.detail}"
+        case Why.NEEDS_HUMAN:
+            return f"needs a human: {withheld.detail}"
+        case Why.WAITING:
+            return "the journal is new or restored: waiting for what an earlier one may have sent"
 
 
 def _without_amount(note: str) -> str:

@@ -6,6 +6,7 @@ import structlog
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, HistoryRow, Kind, Moment, Product
+from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.polarity import Polarity, contradiction, polarity_of_all
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
@@ -49,10 +50,10 @@ class Directions:
         first_ms = self._first_sent_ms.get(product, now.monotonic_ms)
         return product in self._proven or now.monotonic_ms - first_ms >= PROOF_MS
 
-    def why_not(self, product: Product) -> str | None:
+    def why_not(self, product: Product) -> Withheld | None:
         """Why nothing may be written for this product, if so."""
         why = self._wrong.get(product) or self._refused.get(product)
-        return None if why is None else f"needs a human: {why}"
+        return None if why is None else Withheld(kind=Why.NEEDS_HUMAN, detail=why)
 
     def refused_as_release(self, intent: Intent, why: str) -> None:
         """An add was refused as too large a release. Twice is grave, where no row bears the directions out.

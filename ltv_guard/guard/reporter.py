@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import structlog
 
 from ltv_guard.core.model.errors import GuardError, NeedsHuman
+from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Oddity, Pause
 from ltv_guard.guard.decision_reporter import DecisionReporter
 from ltv_guard.guard.key_reporter import KeyReporter
@@ -16,8 +17,6 @@ from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
-# The beginnings of why nothing may be sent, as one word each.
-WORDS = {"needs a human": "needs_human", "the journal is new or restored": "waiting"}
 
 log = structlog.stdlib.get_logger()
 
@@ -39,7 +38,7 @@ class Reporter:
         self._seen: dict[str, bool] = {}
         self._odd: set[tuple[str, ...]] = set()
 
-    def finished(self, outcome: CycleResult, withheld: str | None, duration_ms: int) -> None:
+    def finished(self, outcome: CycleResult, withheld: Withheld | None, duration_ms: int) -> None:
         """The heartbeat."""
         worst = max((decision.loan.ltv for decision in outcome.decisions), default=None)
         level = log.warning if outcome.blind else log.info
@@ -53,13 +52,12 @@ class Reporter:
             open_intents=outcome.left_open,
         )
 
-    def _word_for(self, outcome: CycleResult, withheld: str | None) -> str:
+    def _word_for(self, outcome: CycleResult, withheld: Withheld | None) -> str:
         if outcome.blind:
             return "partial" if any(self._seen.values()) else "blind"
         if withheld is None:
             return "slow" if outcome.slow else "ok"
-        begun = withheld.split(":")[0]
-        return WORDS.get(begun, begun)
+        return withheld.kind
 
     @property
     def why_blind(self) -> str:

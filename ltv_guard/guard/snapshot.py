@@ -9,6 +9,7 @@ from decimal import Decimal
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, History, Loan, LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 
@@ -82,7 +83,7 @@ class Snapshot:
     prices: Mapping[str, Decimal] | None = None
     prices_again: Mapping[str, Decimal] | None = None
     before: dict[LoanKey, Loan] = field(default_factory=dict)
-    withheld: str | None = None
+    withheld: Withheld | None = None
     begun: dict[str, Intent] = field(default_factory=dict)
     sweep_ms: int = 0
     too_old: list[TooOld] = field(default_factory=list)

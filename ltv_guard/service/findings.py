@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.withheld import Withheld
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,5 +38,5 @@ class AccountPlan:
     set_aside: tuple[tuple[str, str, str], ...] = ()
     blind: bool = False
     why_blind: str = ""
-    withheld: str | None = None
+    withheld: Withheld | None = None
     says: tuple[Said, ...] = ()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import Pause
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
@@ -128,12 +129,12 @@ async def plan(settings: Settings) -> list[AccountPlan]:
 async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence[Pause]) -> AccountPlan:
     outcome = await guard.cycle()
     pause = next((item for item in pauses if item.account in {None, name}), None)
-    withheld = f"mode is {settings.mode}" if settings.mode != "live" else None
+    withheld = None if settings.mode == "live" else Withheld(kind=Why.DRY_RUN)
     return AccountPlan(
         account=name,
         decisions=outcome.decisions,
         set_aside=tuple((item.key.product.value, item.key.loan_id, item.why) for item in outcome.set_aside),
         blind=outcome.blind,
         why_blind=outcome.why_blind,
-        withheld=f"paused: {pause.reason}" if pause is not None else withheld,
+        withheld=withheld if pause is None else Withheld(kind=Why.PAUSED, detail=pause.reason),
     )

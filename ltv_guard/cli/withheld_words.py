@@ -1,0 +1,13 @@
+"""Why nothing would be sent, as `plan` says it."""
+
+from __future__ import annotations
+
+from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.guard.decision_reporter import words_of
+
+DRY_RUN = words_of(Withheld(kind=Why.DRY_RUN))  # what a rehearsal, which is one, says of every breach
+
+
+def in_words(withheld: Withheld) -> str:
+    """A sentence: the daemon's own, but for the mode."""
+    return "mode is dry_run" if withheld.kind is Why.DRY_RUN else words_of(withheld)
