@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import (
-    Channel,
-    History,
-    Loan,
-    LoanBook,
-    LoanEnd,
-    LoanKey,
-    Moment,
-    Owner,
-    Product,
-)
+from ltv_guard.core.model.loan_book import LoanBook, LoanEnd
+from ltv_guard.core.model.loans import Channel, Loan, LoanKey, Moment, Owner, Product
 
 
 class Clock(Protocol):

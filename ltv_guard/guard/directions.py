@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import structlog
 
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, HistoryRow, Kind, Moment, Product
+from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.polarity import Polarity, contradiction, polarity_of_all
 from ltv_guard.guard.snapshot import Snapshot

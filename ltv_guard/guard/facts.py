@@ -8,8 +8,9 @@ from decimal import Decimal
 from ltv_guard.core.decide.decision import AccountFacts, LoanFacts
 from ltv_guard.core.decide.quotes import Quotes, implied_prices, quoted
 from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment, RowStatus
+from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.freshness import Freshness

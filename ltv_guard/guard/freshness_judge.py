@@ -9,8 +9,9 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.balance_match import planned_since
+from ltv_guard.core.reconcile.coin_changes import shown_coins
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness, doubted_coins, judge, shows_before
-from ltv_guard.core.reconcile.settlement import SettlementTimeouts, shown_coins
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 

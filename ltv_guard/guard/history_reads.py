@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from ltv_guard.core.model.loans import Channel, History
+from ltv_guard.core.model.history import History
+from ltv_guard.core.model.loans import Channel
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.state.intent_book import DAY_MS

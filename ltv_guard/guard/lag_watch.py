@@ -7,8 +7,10 @@ from decimal import Decimal
 
 import structlog
 
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, History, LoanBook, Product
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Channel, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.balance_match import planned_since
 from ltv_guard.core.reconcile.freshness import shows_before

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import structlog
 
-from ltv_guard.core.model.loans import Additions, Loan, LoanBook, LoanEnd, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
+from ltv_guard.core.model.loans import Additions, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.maturity import maturity
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.log.alert_repeater import AlertRepeater

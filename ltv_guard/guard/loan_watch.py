@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import structlog
 
-from ltv_guard.core.model.loans import Loan, LoanBook, LoanKey, Moment, Product
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.maturity import Maturity, maturity
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.guard.loan_fields import named

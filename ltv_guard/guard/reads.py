@@ -11,8 +11,10 @@ import structlog
 
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, History, Kind, Loan, LoanEnd, LoanKey, Moment, Product
+from ltv_guard.core.model.loan_book import LoanEnd
+from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import AccountExchange, Clock, LoanExchange, WritePath
 from ltv_guard.guard.defects import Defects

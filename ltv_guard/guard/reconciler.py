@@ -8,18 +8,19 @@ from decimal import Decimal
 import structlog
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.model.history import History, RowStatus
 from ltv_guard.core.model.intents import OPEN, Intent, State
-from ltv_guard.core.model.loans import Channel, Direction, History, Loan, LoanBook, Moment, Product, RowStatus
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Channel, Direction, Loan, Moment, Product
 from ltv_guard.core.ports import Clock, WritePath
+from ltv_guard.core.reconcile.coin_changes import coins_are_in, shown_coins
 from ltv_guard.core.reconcile.settlement import (
     FOREIGN_LAG_FACTOR,
     Evidence,
     SettlementTimeouts,
     Verdict,
-    coins_are_in,
     confirmed_by_coins,
     settle,
-    shown_coins,
 )
 from ltv_guard.guard.lag_watch import Measurer
 from ltv_guard.guard.sender import Sender, withdrawn

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, History, Loan, LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.model.loan_book import LoanBook, SetAside
+from ltv_guard.core.model.loans import Channel, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts

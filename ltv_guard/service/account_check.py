@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import TypeVar
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, GuardError, NeedsHuman
-from ltv_guard.core.model.loans import Channel, History, Kind, LoanBook
+from ltv_guard.core.model.history import History
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Channel, Kind
 from ltv_guard.core.ports import LoanExchange, WritePath
 from ltv_guard.core.reconcile.polarity import Polarity, polarity_of_all
 from ltv_guard.guard.state.intent_book import DAY_MS

@@ -12,11 +12,11 @@ from decimal import Decimal
 import pytest
 from core_builders import REDUCE, REPAY, SENT, START, D, intent, loan, row
 
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import HistoryRow
 from ltv_guard.core.reconcile.balance_match import planned_since
+from ltv_guard.core.reconcile.coin_changes import unexplained_change
 from ltv_guard.core.reconcile.freshness import Freshness, doubted_coins, shows_before
-from ltv_guard.core.reconcile.settlement import unexplained_change
 
 MINUTE = 60_000
 FIRST = intent(State.CONFIRMED, intent_id="first", amount="1", before="20", adjust_id="r1")

@@ -22,8 +22,9 @@ from core_builders import (
     row,
 )
 
+from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, DoubtfulRow, History, HistoryRow, LoanKey, Product
+from ltv_guard.core.model.loans import Direction, LoanKey, Product
 from ltv_guard.core.reconcile.settlement import Evidence, InFlightWatch, SettlementTimeouts, Verdict, settle
 
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)

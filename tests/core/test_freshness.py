@@ -13,9 +13,11 @@ from core_pools import POOL, at
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ltv_guard.core.amounts.implied_ltv import implied_ltvs
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, HistoryRow, RowStatus
-from ltv_guard.core.reconcile.freshness import implied_ltvs, judge
+from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.reconcile.freshness import judge
 
 LANDED = SENT + 300
 ADDED = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id="own")

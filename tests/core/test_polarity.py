@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 from core_builders import intent, loan
 
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.key_end import DAY_MS, due_notice
-from ltv_guard.core.model.loans import Direction, HistoryRow, LoanKey, Product, RowStatus
+from ltv_guard.core.model.loans import Direction, LoanKey, Product
 from ltv_guard.core.reconcile.polarity import Polarity, contradiction, polarity, polarity_of_all
 
 D = Decimal

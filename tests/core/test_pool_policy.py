@@ -28,18 +28,15 @@ from core_pools import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ltv_guard.core.amounts.implied_ltv import implied_ltvs
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange
+from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Additions, Direction, RowStatus
-from ltv_guard.core.reconcile.freshness import Freshness, implied_ltvs, judge
-from ltv_guard.core.reconcile.settlement import (
-    Evidence,
-    InFlightWatch,
-    SettlementTimeouts,
-    settle,
-    unexplained_change,
-)
+from ltv_guard.core.model.loans import Additions, Direction
+from ltv_guard.core.reconcile.coin_changes import unexplained_change
+from ltv_guard.core.reconcile.freshness import Freshness, judge
+from ltv_guard.core.reconcile.settlement import Evidence, InFlightWatch, SettlementTimeouts, settle
 
 HELD = {"BTC": "1", "ETH": "10"}
 RICH = {"USDT": "1000000", "USDC": "1000000", "BTC": "50", "ETH": "1000"}

@@ -27,18 +27,17 @@ from core_builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, HistoryRow, Loan, Moment, RowStatus
+from ltv_guard.core.model.loans import Direction, Loan, Moment
+from ltv_guard.core.reconcile.coin_changes import coins_are_in, rows_since, unexplained_change
 from ltv_guard.core.reconcile.settlement import (
     Evidence,
     InFlightWatch,
     SettlementTimeouts,
     Verdict,
-    coins_are_in,
     is_told_apart,
-    rows_since,
     settle,
-    unexplained_change,
     window_is_over,
 )
 

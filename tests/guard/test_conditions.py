@@ -14,7 +14,8 @@ from exchange_model import POLICY, POOL, START_MS, World, a_guard, a_world, key_
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanBook, LoanKey, Moment, Product, Totals
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Moment, Product, Totals
 from ltv_guard.core.model.policy import LoanPolicy, Match, Rulebook
 from ltv_guard.core.ports import Identity
 from ltv_guard.guard.cycle import Guard

@@ -8,17 +8,16 @@ import pytest
 from exchange_model import START_MS, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.history import History, HistoryRow
 from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import (
     Channel,
     Collateral,
     Debt,
     Direction,
-    History,
-    HistoryRow,
     Kind,
     Loan,
-    LoanBook,
     Moment,
     Owner,
     Product,

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from exchange_model import World, a_world
 
-from ltv_guard.core.model.loans import Channel, History, Kind, Product
+from ltv_guard.core.model.history import History
+from ltv_guard.core.model.loans import Channel, Kind, Product
 from ltv_guard.guard.history_reads import HistoryReads
 
 CHANNEL = Channel(Product.LEGACY, Kind.ADJUSTMENT)

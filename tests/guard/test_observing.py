@@ -10,8 +10,9 @@ from exchange_model import POLICY, ModelPath, World, a_guard, a_world
 from transfers_and_repayments import MOVES, ONE
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, History, Kind, LoanKey, Owner, Product
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey, Owner, Product
 from ltv_guard.guard.state.intent_book import DAY_MS
 
 MONTH_MS = 30 * DAY_MS

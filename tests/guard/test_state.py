@@ -11,7 +11,8 @@ from exchange_model import a_guard, a_world
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loans import LoanBook, LoanKey, Moment, Product, SetAside
+from ltv_guard.core.model.loan_book import LoanBook, SetAside
+from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry

@@ -12,19 +12,9 @@ from core_builders import account, facts, policy
 
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import AccountFacts, Decision, LoanFacts
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import (
-    Additions,
-    Collateral,
-    Debt,
-    Direction,
-    HistoryRow,
-    Loan,
-    LoanKey,
-    Product,
-    RowStatus,
-    Totals,
-)
+from ltv_guard.core.model.loans import Additions, Collateral, Debt, Direction, Loan, LoanKey, Product, Totals
 from ltv_guard.core.model.policy import LoanPolicy
 from ltv_guard.core.model.tiers import UNBOUNDED, Tier
 

@@ -15,19 +15,10 @@ from exchange_world import HAIRCUT, HELD, OWED, POOL, START_MS, WINDOW_MS, Truth
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import ExchangeUnavailable, WriteNotSent, WriteOutcomeUnknown
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import (
-    Channel,
-    Collateral,
-    Debt,
-    History,
-    Kind,
-    Loan,
-    LoanBook,
-    LoanKey,
-    Product,
-    Totals,
-)
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Channel, Collateral, Debt, Kind, Loan, LoanKey, Product, Totals
 from ltv_guard.core.model.policy import (
     AddRule,
     Limits,

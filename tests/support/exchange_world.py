@@ -11,16 +11,9 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from ltv_guard.core.model.errors import Remedy, WriteRejected
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import (
-    Direction,
-    HistoryRow,
-    Kind,
-    LoanKey,
-    Moment,
-    Product,
-    RowStatus,
-)
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey, Moment, Product
 
 START_MS = 1_700_000_000_000
 WINDOW_MS = 5_000

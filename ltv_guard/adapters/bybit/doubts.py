@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, T, amount, coin, identity, moment, readable
-from ltv_guard.core.model.loans import Direction, DoubtfulRow, LoanKey
+from ltv_guard.core.model.history import DoubtfulRow
+from ltv_guard.core.model.loans import Direction, LoanKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

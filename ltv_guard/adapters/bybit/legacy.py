@@ -23,7 +23,8 @@ from ltv_guard.adapters.bybit.wire import (
 )
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
-from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Moment, Product
+from ltv_guard.core.model.loan_book import LoanBook, LoanEnd
+from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"

@@ -13,7 +13,7 @@ from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.wire import parse_page
 from ltv_guard.core.model.errors import ExchangeUnavailable
-from ltv_guard.core.model.loans import DoubtfulRow, History, HistoryRow
+from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow
 
 ROWS_PER_PAGE = 100
 MOST_PAGES = 200

@@ -25,7 +25,8 @@ from ltv_guard.adapters.bybit.terms import parse_terms
 from ltv_guard.adapters.bybit.wire import parse_last_repayment, parse_maximum
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanBook, LoanEnd, LoanKey, Product, SetAside
+from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
+from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Product
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"

@@ -39,13 +39,13 @@ from ltv_guard.adapters.bybit.wire import (
     repayment_row,
 )
 from ltv_guard.core.amounts.rounding import POOL_QUOTED_TO
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import (
     IMPLAUSIBLE_LTV,
     Additions,
     Collateral,
     Debt,
-    HistoryRow,
     Loan,
     LoanKey,
     Product,

@@ -23,8 +23,9 @@ from ltv_guard.adapters.bybit.fields import (
 )
 from ltv_guard.adapters.bybit.wire import plain
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, Direction, HistoryRow, Kind, LoanKey, Product, RowStatus
+from ltv_guard.core.model.loans import Channel, Direction, Kind, LoanKey, Product
 
 TRANSFER = "/v5/asset/transfer/inter-transfer"
 TRANSFERS = "/v5/asset/transfer/query-inter-transfer-list"

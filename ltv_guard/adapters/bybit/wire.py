@@ -26,19 +26,10 @@ from ltv_guard.adapters.bybit.fields import (
 )
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.terms import Terms, usual_terms
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import (
-    Collateral,
-    Debt,
-    Direction,
-    HistoryRow,
-    Loan,
-    LoanEnd,
-    LoanKey,
-    Product,
-    RowStatus,
-    SetAside,
-)
+from ltv_guard.core.model.loan_book import LoanEnd, SetAside
+from ltv_guard.core.model.loans import Collateral, Debt, Direction, Loan, LoanKey, Product
 
 DIRECTIONS = {"0": Direction.ADD, "1": Direction.REDUCE}
 USUAL_ACCURACY = 8

@@ -10,8 +10,9 @@ from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.doubts import RowNames
 from ltv_guard.adapters.bybit.paging import ROWS_PER_PAGE, read_history
 from ltv_guard.core.model.errors import WriteOutcomeUnknown
+from ltv_guard.core.model.history import History, HistoryRow
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, History, HistoryRow
+from ltv_guard.core.model.loans import Channel
 from ltv_guard.core.ports import SignedAdjustment
 
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 from enum import Enum
 from itertools import accumulate
 
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, HistoryRow
-from ltv_guard.core.reconcile.settlement import near, row_of, rows_since, starting_points
+from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.reconcile.coin_changes import near, row_of, rows_since, starting_points
 
 
 class BalanceMatch(Enum):

@@ -12,8 +12,8 @@ from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
+from ltv_guard.core.amounts.implied_ltv import implied_ltvs
 from ltv_guard.core.model.loans import Loan
-from ltv_guard.core.reconcile.freshness import implied_ltvs
 
 NEAR = Decimal("1.10")  # quoted prices part by so much in an ordinary crash
 APART = Decimal("1.25")  # beyond it no crash explains what is shown

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, HistoryRow, Kind, Loan, RowStatus
+from ltv_guard.core.model.loans import Direction, Kind, Loan
 
 TELLING = Decimal("0.02")  # of the LTV: prices may move it by as much while an adjustment is carried out
 

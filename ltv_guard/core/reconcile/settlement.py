@@ -6,20 +6,19 @@ processed within its receive window never will be (v5/guide#authentication), whi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import combinations
 
+from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow, RowStatus
 from ltv_guard.core.model.intents import SHOWN, Intent, State
-from ltv_guard.core.model.loans import Direction, DoubtfulRow, History, HistoryRow, Loan, Moment, RowStatus
+from ltv_guard.core.model.loans import Direction, Loan, Moment
+from ltv_guard.core.reconcile.coin_changes import (
+    EARLY_MS,
+    unexplained_change,
+)
 
-EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
 FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
-DEBT_DRIFT = Decimal("0.0005")  # of a debt: interest does not add this much while a repayment settles
-MOST_DRIFT = Decimal("0.25")  # of a repayment's amount: never so much that it could be there or not
-SURELY_SHOWN_MS = 60_000  # a row this much older than a read of the loan was in what the read showed
-BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combination
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 
 
@@ -240,124 +239,3 @@ def _missing(
 def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
     """An accepted add whose coins are in the loan: as good as confirmed for adding more."""
     return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=SHOWN)
-
-
-def coins_are_in(
-    intent: Intent, rows: Iterable[HistoryRow], loan: Loan, siblings: Collection[Decimal] = ()
-) -> bool:
-    """Whether the loan holds exactly what an add brings, beside what is known, and nothing else explains it.
-
-    `siblings` are changes that other open intents of the loan may have made.
-    """
-    if intent.direction is not Direction.ADD:
-        return False
-    amount, step = shown_coins(intent, loan)
-    close = near(step, intent)
-    known = [row for row in rows if row.adjust_id != intent.adjust_id]
-    bases, after = starting_points(intent, rows_since(intent, known))
-    explained = sum((row.change for row in after), Decimal(0))
-    readings = [amount - base - explained for base in bases]
-    others = (Decimal(0), *siblings)
-    with_it = any(abs(value - intent.change - other) <= close for value in readings for other in others)
-    without = any(abs(value - other) <= close for value in readings for other in others)
-    return with_it and not without
-
-
-def near(step: Decimal, intent: Intent) -> Decimal:
-    """How far apart amounts are as good as equal: a step, but not where an intent moves no more than two."""
-    return step if intent.amount > 2 * step else Decimal(0)
-
-
-def row_of(intent: Intent) -> HistoryRow:
-    """The row that an intent which landed has in the history, which may lag, or can't be read."""
-    return HistoryRow(
-        adjust_id=intent.adjust_id or "",
-        key=intent.key,
-        coin=intent.coin,
-        direction=intent.direction,
-        amount=intent.amount,
-        at_ms=max(intent.observed_at_ms + 1, intent.signed_at_ms or 0),
-        ltv_before=None,
-        ltv_after=None,
-    )
-
-
-def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
-    """The loan's rows of the intent's kind and coin that its plan may not have known of, oldest first."""
-    earliest = intent.observed_at_ms - SURELY_SHOWN_MS
-    since = [
-        row
-        for row in rows
-        if row.key == intent.key
-        and row.direction.kind is intent.direction.kind
-        and row.coin == intent.coin
-        and row.adjust_id not in intent.seen_ids
-        and row.at_ms >= earliest
-    ]
-    return sorted(since, key=lambda row: (row.at_ms, row.adjust_id))
-
-
-def starting_points(
-    intent: Intent, since: Sequence[HistoryRow]
-) -> tuple[tuple[Decimal, ...], tuple[HistoryRow, ...]]:
-    """What the loan may have held before it all, the shown amount first, and the rows to count from there.
-
-    History lags, and a read takes its time: rows from before the signature may or may not be in
-    `coins_before` already. Either reading of them is possible; its own row came after.
-    """
-    read_by = max(intent.observed_at_ms, (intent.signed_at_ms or 0) - EARLY_MS - 1)
-    earlier = [row for row in since if row.at_ms <= read_by and row.adjust_id != intent.adjust_id]
-    around = earlier[-BOUNDARY_ROWS:]
-    bases = tuple(
-        intent.coins_before + sum((row.change for row in subset), Decimal(0))
-        for size in range(len(around) + 1)
-        for subset in combinations(around, size)
-    )
-    return bases, tuple(row for row in since if row not in earlier)
-
-
-def shown_coins(intent: Intent, loan: Loan) -> tuple[Decimal, Decimal]:
-    """What is shown of what the intent acts on: coins of collateral or of debt, and what is as good as equal.
-
-    One displayed digit for collateral. A debt moves by itself, with its interest.
-    """
-    if intent.direction is Direction.REPAY:
-        debt = loan.debt_in(intent.coin)
-        drift = min(intent.coins_before * DEBT_DRIFT, intent.amount * MOST_DRIFT)
-        return (debt.amount if debt else Decimal(0)), drift
-    held = loan.collateral_in(intent.coin)
-    return (held.amount, held.step) if held else (Decimal(0), Decimal(0))
-
-
-def _is_unread(intent: Intent, loan: Loan) -> bool:
-    """Whether the loan is shown, but not how much of what the intent acts on."""
-    debt, held = loan.debt_in(intent.coin), loan.collateral_in(intent.coin)
-    if intent.direction is Direction.REPAY:
-        return debt is not None and debt.unread
-    return held is not None and held.unread
-
-
-def unexplained_change(
-    intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None, siblings: Collection[Decimal] = ()
-) -> Decimal | None:
-    """Coins of collateral (debt) that moved since the plan and that no row of the history explains.
-
-    The intent's own change if that is what moved, alone or with one of `siblings`: changes that other open
-    intents of the loan may have made. None where it can't be known: the loan, or its amount, is not shown.
-    Nothing is left to be explained of a transfer: its row has our own id, or is none of it.
-    """
-    if intent.direction is Direction.TRANSFER:
-        return Decimal(0)
-    if loan is None or _is_unread(intent, loan):
-        return None
-    amount, step = shown_coins(intent, loan)
-    bases, after = starting_points(intent, rows_since(intent, rows))
-    explained = sum((row.change for row in after), Decimal(0))
-    readings = [amount - base - explained for base in bases]
-    own = (intent.change, *(intent.change + other for other in siblings))
-    close = near(step, intent)
-    if any(abs(value - change) <= min(close, abs(value)) for value in readings for change in own):
-        return intent.change
-    if any(abs(value) <= close for value in readings):
-        return Decimal(0)
-    return readings[0]

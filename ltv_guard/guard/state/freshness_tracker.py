@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment
-from ltv_guard.core.reconcile.settlement import DEBT_DRIFT
+from ltv_guard.core.reconcile.coin_changes import DEBT_DRIFT
 from ltv_guard.guard.state.intent_book import IntentBook, landed_lately
 
 

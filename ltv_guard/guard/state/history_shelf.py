@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Channel, History
-from ltv_guard.core.reconcile.settlement import EARLY_MS
+from ltv_guard.core.model.loans import Channel
+from ltv_guard.core.reconcile.coin_changes import EARLY_MS
 from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS, IntentBook, landed_lately
 
 

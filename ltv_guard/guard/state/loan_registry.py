@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from ltv_guard.core.model.loans import Loan, LoanBook, LoanKey
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Loan, LoanKey
 
 GONE_AFTER = 2  # complete reads without a loan until it is believed to be gone
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, HistoryRow, LoanKey, Moment, Product
-from ltv_guard.core.reconcile.settlement import EARLY_MS, RESOLVED_WITHIN_MS, row_of
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.core.reconcile.coin_changes import EARLY_MS, row_of
+from ltv_guard.core.reconcile.settlement import RESOLVED_WITHIN_MS
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.guard.state.history_shelf import HistoryShelf
 from ltv_guard.guard.state.intent_book import IntentBook

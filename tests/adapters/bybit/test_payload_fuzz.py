@@ -50,7 +50,9 @@ from ltv_guard.core.model.errors import (
     WriteOutcomeUnknown,
     WriteRejected,
 )
-from ltv_guard.core.model.loans import History, LoanBook, LoanKey, Product
+from ltv_guard.core.model.history import History
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import LoanKey, Product
 
 if TYPE_CHECKING:
     from conftest import Parts

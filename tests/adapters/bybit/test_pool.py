@@ -12,8 +12,9 @@ from aiohttp import web
 
 from ltv_guard.adapters.bybit import ExchangeClock, PoolLoans, RequestLimits
 from ltv_guard.core.model.errors import ExchangeUnavailable, Remedy, WriteRejected
+from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Collateral, Direction, Loan, LoanKey, Owner, Product, RowStatus
+from ltv_guard.core.model.loans import Collateral, Direction, Loan, LoanKey, Owner, Product
 from ltv_guard.core.ports import LoanExchange
 
 if TYPE_CHECKING:

@@ -20,17 +20,9 @@ from ltv_guard.adapters.bybit.pool_wire import (
     parse_position,
     parse_tiers,
 )
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import (
-    Additions,
-    Collateral,
-    Debt,
-    Direction,
-    HistoryRow,
-    Owner,
-    RowStatus,
-    Totals,
-)
+from ltv_guard.core.model.loans import Additions, Collateral, Debt, Direction, Owner, Totals
 from ltv_guard.core.model.policy import LoanPolicy
 from ltv_guard.core.model.tiers import FLAT, UNBOUNDED, Tier
 

@@ -14,17 +14,9 @@ from ltv_guard.adapters.bybit.pool_wire import parse_repayment as parse_pool_rep
 from ltv_guard.adapters.bybit.wire import parse_repayment
 from ltv_guard.adapters.bybit.write_endpoint import WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, Remedy, WriteOutcomeUnknown, WriteRejected
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import (
-    Channel,
-    Direction,
-    HistoryRow,
-    Kind,
-    LoanKey,
-    Owner,
-    Product,
-    RowStatus,
-)
+from ltv_guard.core.model.loans import Channel, Direction, Kind, LoanKey, Owner, Product
 from ltv_guard.core.ports import WritePath
 
 if TYPE_CHECKING:

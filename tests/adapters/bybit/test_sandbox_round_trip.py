@@ -23,8 +23,9 @@ from ltv_guard.adapters.bybit import (
     transfers,
 )
 from ltv_guard.core.model.errors import Remedy, WriteOutcomeUnknown, WriteRejected
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, HistoryRow, Loan, LoanKey, Owner, Product, RowStatus
+from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Owner, Product
 from ltv_guard.core.ports import WritePath
 from ltv_guard.sandbox import Exchange, Sandbox, parse_scenario
 

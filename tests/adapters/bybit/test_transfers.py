@@ -22,17 +22,9 @@ from ltv_guard.core.model.errors import (
     WriteOutcomeUnknown,
     WriteRejected,
 )
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import (
-    Channel,
-    Direction,
-    HistoryRow,
-    Kind,
-    LoanKey,
-    Owner,
-    Product,
-    RowStatus,
-)
+from ltv_guard.core.model.loans import Channel, Direction, Kind, LoanKey, Owner, Product
 from ltv_guard.core.ports import WritePath
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from ltv_guard.adapters.bybit.wire import (
     plain,
     query_string,
 )
+from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Collateral, Debt, Direction, Loan, LoanKey, Owner, Product, RowStatus
+from ltv_guard.core.model.loans import Collateral, Debt, Direction, Loan, LoanKey, Owner, Product
 
 ORDER = {
     "collateralAmount": "0.0964687",

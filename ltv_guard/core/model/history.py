@@ -1,0 +1,90 @@
+"""What the exchange lists of writes: adjustments, repayments, transfers, ours and others'. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment
+
+
+class RowStatus(StrEnum):
+    """How far an adjustment in the history has come. Legacy rows are always a success."""
+
+    SUCCESS = "success"
+    PROCESSING = "processing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """One adjustment (repayment, transfer) in the exchange's history: ours or made by the user's own hand.
+
+    `adjust_id` is what the exchange calls it: an adjustId, `repay-` and a repayId, or our own intent's id.
+    """
+
+    adjust_id: str
+    key: LoanKey
+    coin: str
+    direction: Direction
+    amount: Decimal
+    at_ms: int
+    ltv_before: Decimal | None
+    ltv_after: Decimal | None
+    status: RowStatus = RowStatus.SUCCESS
+
+    @property
+    def change(self) -> Decimal:
+        """Coins that this row moved into (+) or out of (-) what it acts on; 0 until it succeeded."""
+        return self.amount * self.direction.sign if self.status is RowStatus.SUCCESS else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulRow:
+    """A row of the history that is not understood: what could be read of it, and None for the rest.
+
+    `name` tells it apart from other rows: its id, or one made from all that it says. `why` is for people.
+    """
+
+    name: str
+    why: str
+    adjust_id: str | None = None
+    key: LoanKey | None = None
+    coin: str | None = None
+    direction: Direction | None = None
+    amount: Decimal | None = None
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A complete read of what one channel of an account shows, begun at `began`.
+
+    `is_old`: it lacked rows that an earlier read had. They are among its rows, but it proves no absence.
+    `doubtful` rows explain nothing, but nothing that one of them could be is absent.
+    """
+
+    rows: tuple[HistoryRow, ...]
+    began: Moment
+    is_old: bool = False
+    doubtful: tuple[DoubtfulRow, ...] = ()
+
+    def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
+        return tuple(row for row in self.rows if row.key == key)
+
+    def with_what_it_lost(self, earlier: History, since_ms: int) -> History:
+        """This read with the rows from `since_ms` on that `earlier` had, and that it lacks.
+
+        One that was understood, and is shown as a doubtful one now, is what it was.
+        """
+        ids = {row.adjust_id for row in self.rows}
+        missing = [row for row in earlier.rows if row.adjust_id not in ids and row.at_ms >= since_ms]
+        doubted = {row.name for row in self.doubtful}
+        known = {row.adjust_id for row in missing} & doubted
+        return replace(
+            self,
+            rows=(*self.rows, *missing),
+            doubtful=tuple(row for row in self.doubtful if row.name not in known),
+            is_old=len(missing) > len(known),
+        )

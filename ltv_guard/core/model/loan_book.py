@@ -1,0 +1,60 @@
+"""One read of a product's loans: those that are understood, and those that are not. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ltv_guard.core.model.loans import Loan, LoanKey, Moment, Product
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A loan whose data makes no sense: not acted on, said loudly, the others go on.
+
+    `nameless`: it does not say which it is, so it may be any that is not listed.
+    """
+
+    key: LoanKey
+    why: str
+    nameless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanBook:
+    """One complete read of a product's loans. `began` is the instant before the first request left.
+
+    `asked`: the instant before the request of a loan's own page left, where that is another one.
+    """
+
+    product: Product
+    loans: tuple[Loan, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    began: Moment
+    asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
+
+    def loan(self, key: LoanKey) -> Loan | None:
+        return next((loan for loan in self.loans if loan.key == key), None)
+
+    def asked_at(self, key: LoanKey) -> Moment:
+        """What is shown of the loan is not older than this."""
+        return self.asked.get(key, self.began)
+
+    def with_loan(self, key: LoanKey, read: LoanBook) -> LoanBook:
+        """The same book, but for one loan: as it was `read` by itself."""
+        others = tuple(loan for loan in self.loans if loan.key != key)
+        aside = tuple(item for item in self.set_aside if item.key != key)
+        return replace(
+            self,
+            loans=others + read.loans,
+            set_aside=aside + read.set_aside,
+            asked={**self.asked, key: read.began},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanEnd:
+    """How a loan that is no longer listed ended, in the exchange's own word."""
+
+    liquidated: bool
+    words: str

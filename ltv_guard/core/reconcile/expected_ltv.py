@@ -1,0 +1,88 @@
+"""Where an adjustment leads: the LTV that belongs to what is shown once it has landed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.model.history import HistoryRow
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction, Loan
+from ltv_guard.core.reconcile.coin_changes import shown_coins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedLtv:
+    """Where an adjustment leads: the factor by which collateral over debt grew, and the LTV after it.
+
+    `least` is the nearest to 1 of the factors that it is made of.
+    """
+
+    moved: Decimal
+    ltv: Decimal
+    least: Decimal | None = None
+
+    @property
+    def half(self) -> Decimal:
+        """Half of what the least of it moved: an LTV this far off may lack it."""
+        return abs((self.least or self.moved) - 1) / 2
+
+
+def expected_ltv(
+    loan: Loan, last: Intent, rows: Sequence[HistoryRow], prices: Mapping[str, Decimal]
+) -> ExpectedLtv | None:
+    """None where it is not known.
+
+    LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
+    a pool count for, the exchange tells in the adjustment's own row: LTV before and after. Without that row,
+    after a restart whose history can't be read, the journal's own LTVs say nearly the same. A repayment
+    lowers the LTV as the debt: that of an order is one coin's, that of a pool takes the coin's price.
+    """
+    if last.direction is Direction.REPAY:
+        return _repaid_to(loan, last, prices)
+    if loan.totals is None:
+        amount, _ = shown_coins(last, loan)
+        if amount <= 0 or last.coins_before <= 0 or last.ltv_before <= 0:
+            return None
+        moved = amount / last.coins_before
+        return ExpectedLtv(moved=moved, ltv=last.ltv_before / moved)
+    own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
+    before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
+    if before and after:
+        return ExpectedLtv(moved=before / after, ltv=after)
+    return _led_by_value(loan, last, loan.totals.collateral_usd) if last.awaits_row else None
+
+
+def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> ExpectedLtv | None:
+    """Where a pool was led by what its coins are shown to count for, where no row tells of it yet."""
+    held = loan.collateral_in(last.coin)
+    if held is None or held.amount <= 0 or not held.value_usd or last.ltv_before <= 0:
+        return None
+    before = counted - held.value_usd * last.change / held.amount
+    if before <= 0 or counted <= 0:
+        return None
+    return ExpectedLtv(moved=counted / before, ltv=last.ltv_before * before / counted)
+
+
+def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> ExpectedLtv | None:
+    owed, _ = shown_coins(last, loan)
+    if loan.totals is None:
+        before, after = last.coins_before, owed
+    else:
+        after = loan.totals.debt_usd
+        # Without its price the debt counts as if it were the pool's only one: it may not seem unmoved.
+        price = prices.get(last.coin) or (after / owed if owed > 0 else Decimal(0))
+        before = after + last.amount * price
+    if before <= 0 or after <= 0 or last.ltv_before <= 0:
+        return None
+    return ExpectedLtv(moved=before / after, ltv=last.ltv_before * after / before)
+
+
+def expected_of_both(first: Intent, one: ExpectedLtv, other: ExpectedLtv | None) -> ExpectedLtv:
+    """Where an adjustment and its rescue lead together, from what was there before `first` of them."""
+    if other is None or first.ltv_before <= 0:
+        return one
+    moved = one.moved * other.moved
+    least = min(one.moved, other.moved, key=lambda factor: abs(factor - 1))
+    return ExpectedLtv(moved=moved, ltv=first.ltv_before / moved, least=least)
