@@ -89,7 +89,6 @@ class Guard:
         after: Guard | None = None,
     ) -> None:
         self.options = options
-        self.busy = False
         self._products = {exchange.product: exchange for exchange in products}
         self._paths = {path.channel: path for path in (*products, *others)}
         self._journal = journal
@@ -107,7 +106,6 @@ class Guard:
         self._last_known = LastKnown()
         if after is not None:
             self._take_over(after)
-        self._waits = False
         self._lock = asyncio.Lock()
         self._alerts = AlertRepeater(lambda: clock.now().monotonic_ms)
         self._defects = Defects(self._alerts)
@@ -196,16 +194,6 @@ class Guard:
         self._memory = before._memory
         self._last_known = before._last_known
 
-    @property
-    def trusts_journal(self) -> bool:
-        """Whether nothing can have been sent that the journal does not know of."""
-        return self._trusted
-
-    @property
-    def waits(self) -> bool:
-        """Whether there is something to do that only time holds up: a new journal, facts not fresh yet."""
-        return self._waits
-
     async def drain(self) -> None:
         """Waits for what has left to be answered and journalled."""
         await self._sender.drain()
@@ -214,7 +202,8 @@ class Guard:
     async def _cycle(self) -> tuple[CycleResult, Withheld | None]:
         owner = await self.know_ourselves()
         if owner is None:
-            return CycleResult(blind=True, why_blind=self._report.why_blind), None
+            result = CycleResult(blind=True, why_blind=self._report.why_blind, trusts_journal=self._trusted)
+            return result, None
         snapshot = Snapshot()
         await self._reads.observe(snapshot)
         await self._settle(owner, snapshot)
@@ -248,13 +237,13 @@ class Guard:
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
         if snapshot.withheld is None:  # for coins that landed, for another try before debt is repaid
             waiting |= {Cause.TRANSFER, Cause.REPAY}
-        self._waits = self.options.live and any(
+        waits = self.options.live and any(
             decision.breach and (decision.cause in waiting or (decision.acts and not self._trusted))
             for decision in decisions
         )
         # What is withheld is not sent sooner for looking more often; what waits for time alone may be.
         held_up = snapshot.withheld is not None and not snapshot.withheld.ends_by_itself
-        self.busy = bool(snapshot.open_intents or actions) or (
+        busy = bool(snapshot.open_intents or actions) or (
             not held_up and any(d.needs_a_closer_look for d in decisions)
         )
         return CycleResult(
@@ -263,6 +252,9 @@ class Guard:
             left_open=len(snapshot.open_intents) + actions,
             blind=len(snapshot.books) < len(self._products),
             slow=self._slowness.tell(snapshot),
+            busy=busy,
+            waits=waits,
+            trusts_journal=self._trusted,
             why_blind=self._report.why_blind,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=decisions,

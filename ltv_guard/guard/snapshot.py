@@ -43,7 +43,9 @@ class GuardOptions:
 class CycleResult:
     """What a cycle came to: `blind` could not read the loans; `left_open` intents are not settled yet.
 
-    `slow`: what it had read was too old to be acted on.
+    `slow`: what it had read was too old to be acted on. `busy`: looking again soon is worth while. `waits`:
+    there is something to do that only time holds up (a new journal, facts that are not fresh yet).
+    `trusts_journal`: nothing can have been sent that the journal does not know of.
     """
 
     loans: int = 0
@@ -51,6 +53,9 @@ class CycleResult:
     left_open: int = 0
     blind: bool = False
     slow: bool = False
+    busy: bool = False
+    waits: bool = False
+    trusts_journal: bool = False
     why_blind: str = ""
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -13,7 +12,6 @@ from yarl import URL
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.ports import Pause
-from ltv_guard.guard.cycle import Guard
 
 BEAT_S = 5.0  # how often a run writes that it is alive, where nothing else makes it write
 
@@ -24,7 +22,6 @@ class Heartbeat:
     """Written for `pause`, `check` and the next run. Times are wall time, ms, for other processes."""
 
     def __init__(self, journal: SqlJournal, run_id: str) -> None:
-        self.guards: Mapping[str, Guard] = {}
         self._journal = journal
         self._run_id = run_id
         self._seen: frozenset[Pause] = frozenset()
@@ -35,13 +32,16 @@ class Heartbeat:
     async def begin(self) -> None:
         await self._journal.begin_run(self._run_id, _now_ms())
 
-    async def beat(self) -> None:
-        """Cheap where nothing changed: a read a call, a write every few seconds."""
+    async def beat(self, trusted: bool) -> None:  # noqa: FBT001 - the one thing that it is told
+        """Cheap where nothing changed: a read a call, a write every few seconds.
+
+        `trusted`: nothing can have been sent that the journal does not know of, so it is sealed.
+        """
         pauses = frozenset(await self._journal.pauses())
         if pauses != self._seen or time.monotonic() - self._beaten > BEAT_S:
             await self._journal.acknowledge_pauses(self._run_id, _now_ms())
             self._seen, self._beaten = pauses, time.monotonic()
-        if not self._sealed and self.guards and all(guard.trusts_journal for guard in self.guards.values()):
+        if trusted and not self._sealed:
             await self._journal.seal()
             self._sealed = True
 

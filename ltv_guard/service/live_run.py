@@ -90,7 +90,6 @@ class Run:
     async def greet(self) -> None:
         """Its first word in the log. From now on beats and bans are its own."""
         self.wiring.ban.on_ban = self.heartbeat.banned
-        self.heartbeat.guards = self.wiring.guards
         log.info(
             "daemon_started",
             version=__version__,

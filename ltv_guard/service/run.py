@@ -101,7 +101,7 @@ async def _ended(work: asyncio.Task[Any], stop: asyncio.Event, shutdown_s: float
 async def _until_settled(guard: Guard, settings: Settings, stop: asyncio.Event) -> CycleResult:
     deadline = time.monotonic() + ONCE_S
     outcome = await guard.cycle()
-    while (outcome.left_open or guard.waits) and not stop.is_set() and time.monotonic() < deadline:
+    while (outcome.left_open or outcome.waits) and not stop.is_set() and time.monotonic() < deadline:
         await asyncio.sleep(float(settings.schedule.settle_interval_s))
         outcome = await guard.cycle()
     await guard.drain()

@@ -14,6 +14,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service import descriptors
 from ltv_guard.service.failures import Failures
@@ -32,7 +33,8 @@ log = structlog.stdlib.get_logger()
 class Duties:
     """What is done, and how often. Spans in seconds.
 
-    `connections` tell by name whether an account is the same as one of before.
+    `connections` tell by name whether an account is the same as one of before. `heartbeat` is told whether
+    every guard trusts its journal.
     """
 
     guards: Mapping[str, Guard]
@@ -40,7 +42,7 @@ class Duties:
     settle_s: float
     shutdown_s: float
     measure_clock: Callable[[], Awaitable[int]]
-    heartbeat: Callable[[], Awaitable[None]]
+    heartbeat: Callable[[bool], Awaitable[None]]
     connections: Mapping[str, Hashable] = field(default_factory=dict)
 
 
@@ -51,6 +53,7 @@ class Daemon:
         self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
+        self._results: dict[str, CycleResult] = {}
         self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
         self._failures = Failures(self._alerts)
         self._scheduler = AsyncIOScheduler(
@@ -84,6 +87,7 @@ class Daemon:
         one of before, under another name. Returns once no guard of before does anything any more.
         """
         before, self._duties = self._duties, duties
+        self._results.clear()
         under_way = [task for task in self._running.values() if not task.done()]
         same = {
             name
@@ -132,7 +136,7 @@ class Daemon:
             self._failures.works(name, what=name)
 
     async def _settle(self, name: str) -> None:
-        if name in self._duties.guards and self._duties.guards[name].busy:
+        if name in self._results and self._results[name].busy:
             self._start(name)
 
     def _start(self, name: str) -> None:
@@ -141,8 +145,9 @@ class Daemon:
             self._running[name] = asyncio.create_task(self._cycle(name))
 
     async def _cycle(self, name: str) -> None:
+        guard = self._duties.guards[name]
         try:
-            await self._duties.guards[name].cycle()
+            result = await guard.cycle()
         except JournalUnavailable as error:
             self._failures.journal_failed(f"account {name}", error)
         except Exception as error:  # noqa: BLE001 - told
@@ -150,6 +155,8 @@ class Daemon:
         else:
             self._failures.journal_works(f"account {name}")
             self._failures.works(f"account {name}", account=name)
+            if self._duties.guards.get(name) is guard:
+                self._results[name] = result
 
     async def _look_at_clock(self) -> None:
         try:
@@ -172,8 +179,10 @@ class Daemon:
 
     async def _beat(self) -> None:
         self._look_at_descriptors()
+        results = [self._results.get(name) for name in self._duties.guards]
+        trusted = bool(results) and all(item is not None and item.trusts_journal for item in results)
         try:
-            await self._duties.heartbeat()
+            await self._duties.heartbeat(trusted)
         except JournalUnavailable as error:
             self._failures.journal_failed("heartbeat", error)
         else:

@@ -8,28 +8,28 @@ from typing import Any, cast
 from e2e_world import Event, until
 
 from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.service.scheduler import Daemon, Duties
 
 
 class Defective:
     """A guard whose first cycles fail."""
 
-    busy = False
-
     def __init__(self, failing: int) -> None:
         self.cycles = 0
         self._failing = failing
 
-    async def cycle(self) -> None:
+    async def cycle(self) -> CycleResult:
         self.cycles += 1
         if self.cycles <= self._failing:
             raise KeyError("collateralAmount")
+        return CycleResult()
 
     async def drain(self) -> None:
         pass
 
 
-async def nothing() -> Any:  # noqa: ANN401 - a clock's skew, or nothing
+async def nothing(*_: object) -> Any:  # noqa: ANN401 - a clock's skew, or nothing
     return 0
 
 

@@ -426,8 +426,7 @@ async def test_the_key_is_asked_again_each_hour_and_a_failure_costs_nothing() ->
 async def test_the_key_is_not_asked_while_something_is_under_way() -> None:
     world = a_world("0.80")
     guard = a_guard(world, MemoryJournal())
-    await guard.cycle()
-    assert guard.busy
+    assert (await guard.cycle()).busy
     asked: list[int] = []
 
     async def look_again() -> None:

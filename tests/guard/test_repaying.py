@@ -281,7 +281,7 @@ async def test_one_run_waits_for_the_next_try_before_it_repays_or_gives_up() -> 
     await guard.cycle()
     world.advance(1_000)
     outcome = await guard.cycle()
-    assert (outcome.left_open, guard.waits) == (0, True)
+    assert (outcome.left_open, outcome.waits) == (0, True)
 
 
 async def test_a_refusal_of_long_ago_does_not_make_the_next_one_stand() -> None:

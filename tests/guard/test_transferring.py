@@ -147,10 +147,9 @@ async def test_one_run_waits_for_coins_that_landed_and_do_not_show_yet() -> None
     world.stale_wallet_ms = 6_000
     world.advance(2_000)
     outcome = await guard.cycle()
-    assert (outcome.left_open, guard.waits) == (0, True)
+    assert (outcome.left_open, outcome.waits) == (0, True)
     await journal.pause(None, "look", 1)
-    await guard.cycle()
-    assert not guard.waits
+    assert not (await guard.cycle()).waits
 
 
 async def test_a_list_that_lags_moves_nothing_twice() -> None:
