@@ -7,20 +7,19 @@ from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
+from ltv_guard.adapters.bybit.loan_ends import parse_end
 from ltv_guard.adapters.bybit.oddities import Reading
-from ltv_guard.adapters.bybit.paging import pages
-from ltv_guard.adapters.bybit.terms import Terms, parse_terms
-from ltv_guard.adapters.bybit.wire import (
+from ltv_guard.adapters.bybit.order_wire import (
     ADJUSTMENT_ROW,
     adjustment_body,
     coins_of,
     order_key,
-    parse_end,
     parse_history_row,
-    parse_maximum,
     parse_orders,
-    parse_page,
 )
+from ltv_guard.adapters.bybit.paging import pages
+from ltv_guard.adapters.bybit.terms import Terms, parse_terms
+from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd

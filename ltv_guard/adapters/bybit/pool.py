@@ -9,20 +9,19 @@ from decimal import Decimal
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.legacy import TERMS as LEGACY_TERMS
+from ltv_guard.adapters.bybit.loan_ends import parse_last_repayment
 from ltv_guard.adapters.bybit.oddities import Reading
+from ltv_guard.adapters.bybit.pool_debts import owes_nothing
+from ltv_guard.adapters.bybit.pool_terms import PositionTerms, parse_debt_accuracies, parse_tiers
 from ltv_guard.adapters.bybit.pool_wire import (
     ADJUSTMENT_ROW,
     POOL,
-    PoolTerms,
     adjustment_body,
-    owes_nothing,
-    parse_debt_accuracies,
     parse_history_row,
     parse_position,
-    parse_tiers,
 )
 from ltv_guard.adapters.bybit.terms import parse_terms
-from ltv_guard.adapters.bybit.wire import parse_last_repayment, parse_maximum
+from ltv_guard.adapters.bybit.wire import parse_maximum
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
@@ -74,7 +73,7 @@ class PoolLoans(WriteEndpoint):
         self._candidates = candidates
         self._margin_call_ltv = margin_call_ltv
         self._liquidation_ltv = liquidation_ltv
-        self._terms: PoolTerms | None = None
+        self._terms: PositionTerms | None = None
         self._due_ms = 0
 
     async def loans(self) -> LoanBook:
@@ -119,7 +118,7 @@ class PoolLoans(WriteEndpoint):
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
 
-    async def _current_terms(self) -> PoolTerms:
+    async def _current_terms(self) -> PositionTerms:
         """Tiers and accuracies, read once an hour. An outage is bridged with those of before."""
         now_ms = self._client.clock.now().monotonic_ms
         if self._terms is not None and now_ms < self._due_ms:
@@ -133,7 +132,7 @@ class PoolLoans(WriteEndpoint):
             self._due_ms = now_ms + TERMS_RETRIED_MS
         return self._terms
 
-    async def _read_terms(self) -> PoolTerms:
+    async def _read_terms(self) -> PositionTerms:
         result = await self._client.get(TERMS, signed=False)
         reading = Reading(TERMS)
         try:
@@ -143,7 +142,7 @@ class PoolLoans(WriteEndpoint):
         self._client.oddities.note(TERMS, reading.found)
         # A coin that is suddenly missing keeps its tiers: without them nothing of it could be added.
         before = self._terms.tiers if self._terms is not None else {}
-        return PoolTerms(
+        return PositionTerms(
             tiers={**before, **tiers},
             accuracies=await self._read_accuracies(),
             debt_accuracies=await self._read_debt_accuracies(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltv_guard.adapters.bybit import pool_wire, wire
+from ltv_guard.adapters.bybit import order_wire, pool_wire, wire
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.loans import Channel, Kind, Product
@@ -12,9 +12,9 @@ OF_ORDERS = Endpoints(
     channel=Channel(Product.LEGACY, Kind.REPAYMENT),
     write="/v5/crypto-loan/repay",
     history="/v5/crypto-loan/repayment-history",
-    body=wire.repayment_body,
-    parse=wire.parse_repayment,
-    names=wire.REPAYMENT_ROW,
+    body=order_wire.repayment_body,
+    parse=order_wire.parse_repayment,
+    names=order_wire.REPAYMENT_ROW,
     id_field="repayId",
     written_id=wire.repayment_id,
 )

@@ -11,15 +11,9 @@ import pytest
 
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
-from ltv_guard.adapters.bybit.pool_wire import (
-    POOL,
-    PoolTerms,
-    adjustment_body,
-    owes_nothing,
-    parse_history_row,
-    parse_position,
-    parse_tiers,
-)
+from ltv_guard.adapters.bybit.pool_debts import owes_nothing
+from ltv_guard.adapters.bybit.pool_terms import PositionTerms, parse_tiers
+from ltv_guard.adapters.bybit.pool_wire import POOL, adjustment_body, parse_history_row, parse_position
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Additions, Collateral, Debt, Direction, Owner, Totals
@@ -85,8 +79,8 @@ TIERS = (
 )
 
 
-def terms(*candidates: str, **accuracies: int) -> PoolTerms:
-    return PoolTerms(
+def terms(*candidates: str, **accuracies: int) -> PositionTerms:
+    return PositionTerms(
         tiers={"BTC": TIERS, "ETH": FLAT, "USDT": FLAT, "USDC": FLAT, "SOL": FLAT},
         accuracies=accuracies,
         candidates=candidates,

@@ -10,8 +10,8 @@ import pytest
 
 from ltv_guard.adapters.bybit import ExchangeClock, repayments
 from ltv_guard.adapters.bybit.fields import MalformedPayload
+from ltv_guard.adapters.bybit.order_wire import parse_repayment
 from ltv_guard.adapters.bybit.pool_wire import parse_repayment as parse_pool_repayment
-from ltv_guard.adapters.bybit.wire import parse_repayment
 from ltv_guard.adapters.bybit.write_endpoint import WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, Remedy, WriteOutcomeUnknown, WriteRejected
 from ltv_guard.core.model.history import HistoryRow, RowStatus

@@ -7,16 +7,9 @@ import pytest
 from ltv_guard.adapters.bybit.answers import open_envelope
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
+from ltv_guard.adapters.bybit.order_wire import adjustment_body, parse_history_row, parse_orders
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
-from ltv_guard.adapters.bybit.wire import (
-    adjustment_body,
-    parse_history_row,
-    parse_maximum,
-    parse_orders,
-    parse_page,
-    plain,
-    query_string,
-)
+from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page, plain, query_string
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Collateral, Debt, Direction, Loan, LoanKey, Owner, Product

@@ -1,0 +1,184 @@
+"""What goes over the wire for legacy loans, which are orders: bodies out, payloads in. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from ltv_guard.adapters.bybit.doubts import RowNames
+from ltv_guard.adapters.bybit.fields import (
+    MalformedPayload,
+    Row,
+    amount,
+    as_row,
+    coin,
+    decimal,
+    identity,
+    moment,
+)
+from ltv_guard.adapters.bybit.oddities import Reading
+from ltv_guard.adapters.bybit.terms import Terms, usual_terms
+from ltv_guard.adapters.bybit.wire import (
+    CODES,
+    USUAL_ACCURACY,
+    direction_of,
+    optional,
+    plain,
+    repayment_names,
+    repayment_row,
+)
+from ltv_guard.core.model.history import HistoryRow
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loan_book import SetAside
+from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Product
+
+OWED = ("totalDebt", "residualInterest", "residualPenaltyInterest")
+UNNAMED = "(no orderId)"
+GUARDED_BY_USUAL_TERMS = "it is guarded by the usual ones: margin call at 0.87, liquidation at 0.95"
+
+
+def adjustment_body(intent: Intent) -> bytes:
+    """The body of POST /v5/crypto-loan/adjust-ltv (v5/crypto-loan/adjust-collateral): three strings."""
+    body = {
+        "orderId": intent.key.loan_id,
+        "amount": plain(intent.amount),
+        "direction": CODES[intent.direction],
+    }
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def parse_orders(
+    items: Iterable[object], terms: Mapping[str, Terms], reading: Reading | None = None
+) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
+    """Loans, and those that are set aside, from the rows of v5/crypto-loan/unpaid-loan-order.
+
+    A row may come twice, since pages are cut while the list moves: the later one that can be read counts.
+    """
+    reading = reading or Reading("orders")
+    loans: dict[LoanKey, Loan] = {}
+    aside: dict[LoanKey, SetAside] = {}
+    for item in items:
+        key = order_key(item)
+        try:
+            loans[key] = _parse_order(as_row(item), key, terms, reading)
+        except ValueError as exc:
+            aside[key] = SetAside(key=key, why=str(exc), nameless=key.loan_id == UNNAMED)
+    return tuple(loans.values()), tuple(item for key, item in aside.items() if key not in loans)
+
+
+def coins_of(items: Iterable[object]) -> set[str]:
+    """The collateral coins that the rows name, as far as they can be read."""
+    found = set()
+    for item in items:
+        try:
+            found.add(coin(as_row(item), "collateralCurrency"))
+        except MalformedPayload:
+            continue
+    return found
+
+
+def order_key(item: object) -> LoanKey:
+    """Whose row it is; a name for all of those that bear none."""
+    try:
+        return LoanKey(Product.LEGACY, identity(as_row(item), "orderId"))
+    except MalformedPayload:
+        return LoanKey(Product.LEGACY, UNNAMED)
+
+
+def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
+    """Its id, LTV and collateral must be there; what else is odd is passed over."""
+    identity(row, "orderId")
+    held = coin(row, "collateralCurrency")
+    coin_terms = terms.get(held)
+    if coin_terms is None:
+        coin_terms = usual_terms(held)
+        why = f"the exchange gives no collateral terms for {held}"
+        reading.passes_over(str(row["orderId"]), why, GUARDED_BY_USUAL_TERMS)
+    return Loan(
+        key=key,
+        ltv=decimal(row, "currentLTV"),
+        collateral=(
+            Collateral(coin=held, amount=amount(row, "collateralAmount"), accuracy=coin_terms.accuracy),
+        ),
+        debts=_owed(row, terms, reading),
+        margin_call_ltv=coin_terms.margin_call_ltv,
+        liquidation_ltv=coin_terms.liquidation_ltv,
+        expires_at_ms=_expiry(row, reading),
+    )
+
+
+def _owed(row: Row, terms: Mapping[str, Terms], reading: Reading) -> tuple[Debt, ...]:
+    """The debt; it only bears on repaying, for the exchange gives the LTV."""
+    parts, odd = [], []
+    for name in OWED:
+        try:
+            parts.append(amount(row, name))
+        except MalformedPayload as exc:
+            odd.append(str(exc))
+    try:
+        owed = coin(row, "loanCurrency")
+    except MalformedPayload as exc:
+        reading.passes_over(str(row["orderId"]), exc, "it is guarded, and nothing of it is repaid")
+        return ()
+    if odd:
+        why = "; ".join(odd)
+        reading.passes_over(str(row["orderId"]), why, "it is guarded, and nothing of it is repaid")
+    total = sum(parts, Decimal(0))
+    return (Debt(coin=owed, amount=total, accuracy=accuracy_in(terms, owed), unread=bool(odd)),)
+
+
+def accuracy_in(terms: Mapping[str, Terms], owed: str) -> int:
+    """Decimals of the loan's coin, as far as known: those that it has as collateral."""
+    known = terms.get(owed)
+    return known.accuracy if known is not None else USUAL_ACCURACY
+
+
+def _expiry(row: Row, reading: Reading) -> int | None:
+    """Flexible loans carry an empty string. An end that can't be read keeps no loan from help."""
+    if row.get("expirationTime") in ("", None, "0", 0):
+        return None
+    try:
+        return moment(row, "expirationTime")
+    except MalformedPayload as exc:
+        reading.passes_over(str(row["orderId"]), exc, "it is guarded, and its end is not announced")
+        return None
+
+
+def parse_history_row(item: object) -> HistoryRow:
+    """A row of v5/crypto-loan/ltv-adjust-history. It has no status: what is listed has succeeded.
+
+    Raises MalformedPayload: a row that can't be read can't be left out, for the history proves absence.
+    """
+    row = as_row(item)
+    return HistoryRow(
+        adjust_id=identity(row, "adjustId"),
+        key=order_of(row),
+        coin=coin(row, "collateralCurrency"),
+        direction=direction_of(row),
+        amount=amount(row, "amount"),
+        at_ms=moment(row, "adjustTime"),
+        ltv_before=optional(row, "preLTV"),
+        ltv_after=optional(row, "afterLTV"),
+    )
+
+
+def order_of(row: Row) -> LoanKey:
+    return LoanKey(Product.LEGACY, identity(row, "orderId"))
+
+
+ADJUSTMENT_ROW = RowNames(key=order_of, direction=direction_of)
+
+
+def repayment_body(intent: Intent) -> bytes:
+    """The body of POST /v5/crypto-loan/repay (v5/crypto-loan/repay): two strings."""
+    body = {"orderId": intent.key.loan_id, "amount": plain(intent.amount)}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def parse_repayment(item: object) -> HistoryRow:
+    """A row of v5/crypto-loan/repay-transaction, by the user or by liquidation. Raises MalformedPayload."""
+    return repayment_row(as_row(item), order_of(as_row(item)))
+
+
+REPAYMENT_ROW = repayment_names(order_of)
