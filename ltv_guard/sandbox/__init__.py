@@ -2,7 +2,8 @@
 
 from .exchange import Exchange
 from .faults import Fault
-from .scenario import Scenario, ScenarioError, load_scenario, parse_scenario
+from .scenario import Scenario
+from .scenario_files import ScenarioError, load_scenario, parse_scenario
 from .server import Sandbox, run
 
 __all__ = [

@@ -90,7 +90,7 @@ def copied(account: Account) -> Account:
     return twin
 
 
-class Memory:
+class RecentStates:
     """How an account looked over the last two minutes, for reads that are answered late."""
 
     def __init__(self, account: Account) -> None:

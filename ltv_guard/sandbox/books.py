@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 
-from .accounts import Account, Loan, Memory, open_account
+from .accounts import Account, Loan, RecentStates, open_account
 from .market import Moment
 from .records import Row
 from .refusals import LEGACY, POOL, refusal
@@ -19,11 +19,11 @@ class Books:
         self.accounts = {
             user: open_account(user, plan, scenario, time_ms) for user, plan in scenario.users.items()
         }
-        self._memory = {user: Memory(account) for user, account in self.accounts.items()}
+        self._recent = {user: RecentStates(account) for user, account in self.accounts.items()}
 
     def as_of(self, user: str, real_s: Decimal) -> Account:
         """Give a copy of the account as it was at that real time (two minutes back at most)."""
-        return self._memory[user].at(real_s)
+        return self._recent[user].at(real_s)
 
     def loan(self, user: str, product: str, loan_id: str) -> Loan:
         """Find an open loan of this user, or refuse."""
@@ -45,7 +45,7 @@ class Books:
 
     def changed(self, account: Account, moment: Moment) -> None:
         """Remember how the account looks from this moment on."""
-        self._memory[account.user].remember(account, moment)
+        self._recent[account.user].remember(account, moment)
 
 
 def growing_ids(legacy: int, pool: int, time_ms: int) -> dict[str, Iterator[int]]:

@@ -10,7 +10,7 @@ from .faults import Fault, FaultBook
 from .ledger import Ledger
 from .limits import RateLimits
 from .market import Market, Moment
-from .records import Adjustment, Direction, Repayment
+from .records import BY_HAND, Adjustment, Direction, Repayment
 from .refusals import LEGACY, POOL
 from .renumbering import renumbered
 from .repayments import BY_LIQUIDATION
@@ -126,13 +126,13 @@ class Exchange:
         moment = self.look()
         loan = self._loan(user, loan_id)
         chosen = coin or next(iter(loan.holdings()))
-        return self.ledger.adjust(loan, chosen, direction, amount, moment, by="app")
+        return self.ledger.adjust(loan, chosen, direction, amount, moment, origin=BY_HAND)
 
     def user_repay(self, user: str, loan_id: str, amount: Decimal, coin: str | None = None) -> Repayment:
         """Repay from the Funding wallet as the user does in the exchange's own app."""
         moment = self.look()
         loan = self._loan(user, loan_id)
-        return self.ledger.repay(loan, coin or loan.debts()[0][0], amount, moment, by="app")
+        return self.ledger.repay(loan, coin or loan.debts()[0][0], amount, moment, origin=BY_HAND)
 
     def partial_liquidation(
         self, user: str, loan_id: str, amount: Decimal, coin: str | None = None, kind: int = BY_LIQUIDATION

@@ -8,6 +8,7 @@ from .books import Books, growing_ids, take_due, too_fine
 from .market import Moment
 from .orders import DUST
 from .records import (
+    BY_API,
     FAILED,
     ORDINARY,
     PROCESSING,
@@ -16,6 +17,7 @@ from .records import (
     Direction,
     Handling,
     Liquidation,
+    Origin,
     Repayment,
     Transfer,
 )
@@ -65,8 +67,7 @@ class Ledger(Books):
         amount: Decimal,
         moment: Moment,
         *,
-        by: str = "api",
-        signed_at: str = "",
+        origin: Origin = BY_API,
         handling: Handling = ORDINARY,
     ) -> Adjustment:
         """Move collateral between Funding wallet and loan, or raise Refusal and move nothing."""
@@ -80,8 +81,8 @@ class Ledger(Books):
             coin=coin,
             direction=direction,
             amount=amount,
-            by=by,
-            signed_at=signed_at,
+            by=origin.by,
+            signed_at=origin.signed_at,
             time_ms=moment.time_ms,
             made_s=moment.real_s,
             visible_from_s=moment.real_s + handling.hidden_s,
@@ -149,12 +150,11 @@ class Ledger(Books):
         amount: Decimal,
         moment: Moment,
         *,
-        by: str = "api",
-        signed_at: str = "",
+        origin: Origin = BY_API,
         handling: Handling = ORDINARY,
     ) -> Repayment:
         """Pay from the Funding wallet, at most what is owed, or raise Refusal and move nothing."""
-        return self._repayments.ask(loan, coin, amount, moment, by=by, signed_at=signed_at, handling=handling)
+        return self._repayments.ask(loan, coin, amount, moment, origin, handling)
 
     def partial_repayment(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
         """Let debt shrink by a payment from outside the Funding wallet."""

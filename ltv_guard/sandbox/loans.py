@@ -2,12 +2,13 @@
 
 from decimal import Decimal
 
-from . import payloads
+from . import payloads, public_payloads
 from .calls import Call, amount_of, directions, handling_of
 from .exchange import Exchange
 from .market import Moment
 from .paging import page
 from .payloads import Payload
+from .records import Origin
 from .refusals import LEGACY, POOL, Refusal
 from .views import filtered, shown, visible
 
@@ -63,7 +64,7 @@ def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
         direction,
         amount,
         moment,
-        signed_at=call.signed.timestamp,
+        origin=Origin(signed_at=call.signed.timestamp),
         handling=handling_of(call),
     )
     return {"adjustId": str(row.adjust_id) if product == LEGACY else row.adjust_id}
@@ -83,8 +84,8 @@ def answer_history(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 def answer_terms(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
     coin = call.optional("currency")
     if call.endpoint.product == POOL:
-        return payloads.pool_terms(exchange.scenario, coin)
-    return payloads.legacy_terms(exchange.scenario, call.optional("vipLevel"), coin)
+        return public_payloads.pool_terms(exchange.scenario, coin)
+    return public_payloads.legacy_terms(exchange.scenario, call.optional("vipLevel"), coin)
 
 
 def answer_repay(exchange: Exchange, call: Call, moment: Moment) -> Payload:
@@ -94,7 +95,7 @@ def answer_repay(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     loan = exchange.ledger.loan(call.user, product, loan_id)
     coin = loan.debts()[0][0] if product == LEGACY else call.text("loanCurrency")
     row = exchange.ledger.repay(
-        loan, coin, amount, moment, signed_at=call.signed.timestamp, handling=handling_of(call)
+        loan, coin, amount, moment, origin=Origin(signed_at=call.signed.timestamp), handling=handling_of(call)
     )
     return {"repayId": str(row.repay_id)}
 
@@ -117,4 +118,4 @@ def answer_borrowed(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
 
 
 def answer_loanable(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
-    return payloads.loanable(exchange.scenario, call.optional("currency"))
+    return public_payloads.loanable(exchange.scenario, call.optional("currency"))

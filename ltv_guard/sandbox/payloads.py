@@ -1,23 +1,19 @@
-"""The exchange's payloads: exact books in, the documented strings and numbers out. Pure."""
+"""The payloads of loans: exact books in, the documented strings and numbers out. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from .accounts import Account
 from .market import Prices
 from .orders import Order
 from .pool import Pool
-from .records import Adjustment, Direction, Repayment, Transfer
+from .records import Adjustment, Direction, Repayment
 from .refusals import LEGACY
-from .scenario import ApiKey, Scenario
 
 Payload = dict[str, Any]
 NO_COINS: Mapping[str, str] = {}
 CENTS = Decimal("0.01")
 LEGACY_LTV, POOL_LTV = Decimal("0.0001"), Decimal("0.000001")
-VIP_LEVELS = ("VIP0", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5", "PRO1", "PRO2", "PRO3")
 
 
 def plain(number: Decimal) -> str:
@@ -132,129 +128,6 @@ def repayment_row(row: Repayment) -> Payload:
     }
 
 
-def wallet(account: Account, name: str, coins: list[str]) -> Payload:
-    held = account.wallets[name]
-    return {
-        "accountType": name,
-        "memberId": account.member_id,
-        "balance": [
-            {
-                "coin": coin,
-                "transferBalance": plain(held.get(coin, Decimal(0))),
-                "walletBalance": plain(held.get(coin, Decimal(0))),
-                "bonus": "",
-            }
-            for coin in coins or sorted(held)
-        ],
-    }
-
-
-def transfer(row: Transfer) -> Payload:
-    return {"transferId": row.transfer_id, "status": row.status}
-
-
-def transfer_row(row: Transfer) -> Payload:
-    return {
-        "transferId": f"selfTransfer_{row.transfer_id}",
-        "coin": row.coin,
-        "amount": plain(row.amount),
-        "fromAccountType": row.source,
-        "toAccountType": row.destination,
-        "timestamp": str(row.time_ms),
-        "status": row.status,
-    }
-
-
-def iso(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def key_information(key: ApiKey, now_ms: int, ends_ms: int | None) -> Payload:
-    """Give what query-api tells of a key; one without an end shows a negative deadline and 1970."""
-    days = -1 if ends_ms is None else (ends_ms - now_ms) // 86_400_000
-    user_id = key.user_id or key.user
-    groups = ("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "Exchange", "NFT")
-    return {
-        "id": "1",
-        "note": "sandbox",
-        "apiKey": key.key,
-        "readOnly": int(key.read_only),
-        "secret": "",
-        "permissions": {group: key.permissions.get(group, []) for group in groups},
-        "ips": key.ips or ["*"],
-        "type": 1,
-        "deadlineDay": days,
-        "expiredAt": iso(ends_ms or 0),
-        "unified": 0,
-        "uta": 1,
-        "userID": int(user_id) if user_id.isdigit() else user_id,
-        "vipLevel": key.vip_level,
-        "rsaPublicKey": key.rsa_public_key or "",
-        "isMaster": True,
-        "parentUid": "0",
-    }
-
-
-def legacy_terms(scenario: Scenario, vip_level: str | None, coin: str | None) -> Payload:
-    levels = dict.fromkeys([*VIP_LEVELS, *(key.vip_level for key in scenario.keys)])
-    rows = [
-        {
-            "collateralAccuracy": terms.accuracy,
-            "currency": name,
-            "initialLTV": plain(terms.initial_ltv),
-            "liquidationLTV": plain(terms.liquidation_ltv),
-            "marginCallLTV": plain(terms.margin_call_ltv),
-            "maxLimit": plain(terms.max_limit),
-        }
-        for name, terms in scenario.all_terms().items()
-        if coin in (None, name)
-    ]
-    return {
-        "vipCoinList": [{"vipLevel": level, "list": rows} for level in levels if vip_level in (None, level)]
-    }
-
-
-def pool_terms(scenario: Scenario, coin: str | None) -> Payload:
-    chosen = {name: terms for name, terms in scenario.all_terms().items() if coin in (None, name)}
-    return {
-        "collateralRatioConfigList": [
-            {
-                "currencies": name,
-                "collateralRatioList": [
-                    {
-                        "collateralRatio": plain(tier.ratio),
-                        "minValue": plain(tier.min),
-                        "maxValue": "" if tier.max is None else plain(tier.max),
-                    }
-                    for tier in terms.tiers
-                ],
-            }
-            for name, terms in chosen.items()
-        ],
-        "currencyLiquidationList": [
-            {"currency": name, "liquidationOrder": terms.liquidation_order} for name, terms in chosen.items()
-        ],
-    }
-
-
-def loanable(scenario: Scenario, coin: str | None) -> Payload:
-    """Give v5/crypto-loan-common/loanable-data: how fine amounts of debt may be, for each coin."""
-    return {
-        "list": [
-            {
-                "currency": name,
-                "flexibleBorrowable": True,
-                "fixedBorrowable": True,
-                "flexibleBorrowingAccuracy": terms.debt_accuracy,
-                "fixedBorrowingAccuracy": terms.debt_accuracy,
-                "vipLevel": "VIP0",
-            }
-            for name, terms in scenario.all_terms().items()
-            if coin in (None, name)
-        ]
-    }
-
-
 def borrowed_row(order: Order) -> Payload:
     """Give a row of v5/crypto-loan/borrow-history: an order that has ended, 1 repaid or 2 liquidated."""
     return {
@@ -263,23 +136,4 @@ def borrowed_row(order: Order) -> Payload:
         "collateralCurrency": order.collateral_coin,
         "loanTerm": order.term,
         "status": 2 if order.status == "liquidated" else 1,
-    }
-
-
-def ticker(coin: str, prices: Prices) -> Payload:
-    last = plain((prices[coin] / prices["USDT"]).quantize(Decimal("0.00000001"), ROUND_HALF_UP))
-    return {
-        "symbol": f"{coin}USDT",
-        "bid1Price": last,
-        "bid1Size": "1",
-        "ask1Price": last,
-        "ask1Size": "1",
-        "lastPrice": last,
-        "prevPrice24h": last,
-        "price24hPcnt": "0",
-        "highPrice24h": last,
-        "lowPrice24h": last,
-        "turnover24h": "0",
-        "volume24h": "0",
-        "usdIndexPrice": plain(prices[coin]),
     }

@@ -20,13 +20,26 @@ class Handling:
 ORDINARY = Handling()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asked: `by` is "api", or "app" for the user's own hand.
+
+    `signed_at` is the timestamp of the request, so that an effect can be traced to its send.
+    """
+
+    by: str = "api"
+    signed_at: str = ""
+
+
+BY_API, BY_HAND = Origin(), Origin(by="app")
+
+
 @dataclass(slots=True, kw_only=True)
 class Adjustment:
     """A change of collateral, and the history's row about it.
 
     `applied_s` and `applied_ms` are None until the coins have moved. `maximum` is the largest release
-    that was allowed at that very moment. `by` is "api", or "app" for the user's own hand. `signed_at`
-    is the timestamp of the request that asked for it, so that an effect can be traced to its send.
+    that was allowed at that very moment. `by` and `signed_at` are its Origin's.
     """
 
     adjust_id: int
@@ -59,8 +72,8 @@ class Repayment:
     7 with collateral.
 
     `asked` is what the request said, `amount` what is paid of it: at most what is owed. `applied_s` and
-    `applied_ms` are None until the coins have moved. `by` and `signed_at` are an Adjustment's; a
-    liquidation has neither.
+    `applied_ms` are None until the coins have moved. `by` and `signed_at` are its Origin's; a liquidation has
+    neither.
     """
 
     repay_id: int
@@ -91,7 +104,7 @@ class Transfer:
     """A move between a user's wallets; `status` is SUCCESS, PENDING or FAILED, as on the wire.
 
     `transfer_id` is the client's own. `applied_s` and `applied_ms` are None until the coins have moved; `by`
-    and `signed_at` are an Adjustment's.
+    and `signed_at` are its Origin's.
     """
 
     transfer_id: str

@@ -6,7 +6,7 @@ from .accounts import Loan
 from .books import Books, growing_ids, take_due, too_fine
 from .market import Moment
 from .orders import Order
-from .records import FAILED, PROCESSING, SUCCESS, Handling, Repayment
+from .records import FAILED, PROCESSING, SUCCESS, Handling, Origin, Repayment
 from .refusals import Refusal, refusal
 
 ZERO = Decimal(0)
@@ -29,9 +29,7 @@ class Repayments:
         coin: str,
         amount: Decimal,
         moment: Moment,
-        *,
-        by: str,
-        signed_at: str,
+        origin: Origin,
         handling: Handling,
     ) -> Repayment:
         """Pay from the Funding wallet, at most what is owed, or raise Refusal and move nothing.
@@ -40,7 +38,7 @@ class Repayments:
         """
         owed = self._check(loan, coin, amount)
         row = self._write(loan, coin, min(amount, owed), moment, BY_USER)
-        row.asked, row.by, row.signed_at = amount, by, signed_at
+        row.asked, row.by, row.signed_at = amount, origin.by, origin.signed_at
         row.visible_from_s += handling.hidden_s
         row.settles_as = FAILED if handling.fails else SUCCESS
         if handling.processing_s > 0:

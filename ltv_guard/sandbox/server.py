@@ -10,7 +10,8 @@ from aiohttp import web
 from .clock import Clock
 from .control import Control
 from .exchange import Exchange
-from .scenario import Scenario, load_scenario
+from .scenario import Scenario
+from .scenario_files import load_scenario
 from .stream import PATH, Stream
 from .wire import Wire
 

@@ -3,7 +3,7 @@
 import math
 import re
 
-from . import payloads
+from . import account_payloads, public_payloads
 from .calls import Call, amount_of, handling_of
 from .exchange import Exchange
 from .market import Moment
@@ -27,7 +27,7 @@ def answer_tickers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
         raise Refusal(10001, "Only spot is simulated")
     coins = sorted(exchange.market.coins - {"USDT"})
     symbol = call.optional("symbol")
-    rows = [payloads.ticker(coin, moment.prices) for coin in coins if symbol in (None, f"{coin}USDT")]
+    rows = [public_payloads.ticker(coin, moment.prices) for coin in coins if symbol in (None, f"{coin}USDT")]
     if symbol and not rows:
         raise Refusal(10001, "Not supported symbols")
     return {"category": "spot", "list": rows}
@@ -51,7 +51,7 @@ def answer_status(_exchange: Exchange, _call: Call, _moment: Moment) -> Payload:
 
 def answer_key(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
     key = exchange.keys[call.signed.key]
-    return payloads.key_information(key, exchange.clock.now_ms(), exchange.key_ends_ms(key))
+    return account_payloads.key_information(key, exchange.clock.now_ms(), exchange.key_ends_ms(key))
 
 
 def answer_wallet(exchange: Exchange, call: Call, moment: Moment) -> Payload:
@@ -60,7 +60,7 @@ def answer_wallet(exchange: Exchange, call: Call, moment: Moment) -> Payload:
         raise Refusal(10001, "Only FUND and UNIFIED are simulated")
     account, _ = shown(exchange, call, moment)
     coins = [coin for coin in (call.optional("coin") or "").split(",") if coin]
-    return payloads.wallet(account, name, coins)
+    return account_payloads.wallet(account, name, coins)
 
 
 def answer_transfer(exchange: Exchange, call: Call, moment: Moment) -> Payload:
@@ -82,14 +82,14 @@ def answer_transfer(exchange: Exchange, call: Call, moment: Moment) -> Payload:
         made_s=moment.real_s,
         visible_from_s=moment.real_s,
     )
-    return payloads.transfer(exchange.ledger.transfer(wanted, moment, handling=handling_of(call)))
+    return account_payloads.transfer(exchange.ledger.transfer(wanted, moment, handling=handling_of(call)))
 
 
 def answer_transfers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     since, until = _asked_seconds(call, moment)
     transfers = exchange.ledger.transfers.values()
     rows = [
-        payloads.transfer_row(row)
+        account_payloads.transfer_row(row)
         for row in visible(transfers, call, moment)
         if since <= row.time_ms // 1000 <= until
         and (call.optional("transferId") or "").removeprefix("selfTransfer_") in {"", row.transfer_id}

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from aiohttp import WSMsgType, web
 
-from . import mishaps, payloads
+from . import mishaps, public_payloads
 from .exchange import Exchange
 from .faults import Target
 
@@ -81,7 +81,7 @@ class Stream:
             coin = topic.removeprefix("tickers.").removesuffix("USDT")
             if coin not in moment.prices:
                 continue
-            data = payloads.ticker(coin, moment.prices)
+            data = public_payloads.ticker(coin, moment.prices)
             if told.get(topic) != data["lastPrice"]:
                 told[topic] = data["lastPrice"]
                 yield {"topic": topic, "ts": moment.time_ms, "type": "snapshot", "cs": 0, "data": data}

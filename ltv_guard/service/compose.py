@@ -7,7 +7,7 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loans import Owner
@@ -80,7 +80,7 @@ async def rewire(
     settings = frame.settings
     wiring = on_host(settings, banned_for_s, on_ban)
     if wiring.ban.host == before.ban.host:
-        wiring.clock, wiring.ban, wiring.address = before.clock, before.ban, before.address
+        wiring.host = replace(before.host, rest_url=settings.exchange.rest_url)
     matches = _matches(settings)
     try:
         for name, account in settings.accounts.items():

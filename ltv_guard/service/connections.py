@@ -16,8 +16,11 @@ from ltv_guard.settings import Account, Settings
 def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, float], None] | None) -> Wiring:
     host = URL(settings.exchange.rest_url).authority
     return Wiring(
-        clock=bybit.ExchangeClock(),
-        ban=bybit.Ban(host, remaining_s=banned_for_s, on_ban=on_ban),
+        host=bybit.Host(
+            rest_url=settings.exchange.rest_url,
+            clock=bybit.ExchangeClock(),
+            ban=bybit.Ban(host, remaining_s=banned_for_s, on_ban=on_ban),
+        ),
         environment=settings.exchange.environment,
         live=settings.mode == "live",
     )
@@ -44,11 +47,8 @@ def connect(
     wiring.connections[name] = connection_of(settings, settings.accounts[name])
     wiring.limits[name] = limits or bybit.RequestLimits()
     wiring.clients[name] = bybit.BybitClient(
-        settings.exchange.rest_url,
+        wiring.host,
         credentials,
-        clock=wiring.clock,
-        ban=wiring.ban,
-        address=wiring.address,
         limits=wiring.limits[name],
         recv_window_ms=settings.exchange.recv_window_ms,
         request_timeout_s=float(settings.exchange.request_timeout_s),

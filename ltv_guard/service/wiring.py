@@ -17,11 +17,9 @@ from ltv_guard.guard.settings_match import Matcher
 class Wiring:
     """What a run works with: one guard an account, and what they share."""
 
-    clock: bybit.ExchangeClock
-    ban: bybit.Ban
+    host: bybit.Host
     environment: str
     live: bool = False
-    address: bybit.AddressLimit = field(default_factory=bybit.AddressLimit)
     connections: dict[str, Hashable] = field(default_factory=dict)
     limits: dict[str, bybit.RequestLimits] = field(default_factory=dict)
     clients: dict[str, bybit.BybitClient] = field(default_factory=dict)
@@ -35,6 +33,14 @@ class Wiring:
     identities: dict[str, Identity] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     clash: str | None = None
+
+    @property
+    def clock(self) -> bybit.ExchangeClock:
+        return self.host.clock
+
+    @property
+    def ban(self) -> bybit.Ban:
+        return self.host.ban
 
     @property
     def any_client(self) -> bybit.BybitClient:

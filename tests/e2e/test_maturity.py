@@ -21,7 +21,7 @@ from e2e_world import (
 )
 
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.sandbox import payloads
+from ltv_guard.sandbox import public_payloads
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -165,7 +165,7 @@ async def test_new_terms_are_told_once_and_obeyed(open_a_world: OpenWorld, no_ho
 async def test_a_vip_level_that_changes_while_it_runs_brings_its_terms(
     open_a_world: OpenWorld, no_hour: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alike = payloads.legacy_terms
+    alike = public_payloads.legacy_terms
 
     def by_level(*arguments: Any) -> Tree:  # noqa: ANN401 - passed on
         found = alike(*arguments)
@@ -174,7 +174,7 @@ async def test_a_vip_level_that_changes_while_it_runs_brings_its_terms(
                 group["list"] = [{**row, "marginCallLTV": "0.90"} for row in group["list"]]
         return found
 
-    monkeypatch.setattr(payloads, "legacy_terms", by_level)
+    monkeypatch.setattr(public_payloads, "legacy_terms", by_level)
     async with open_a_world() as world, world.guarded():
         await world.until(lambda: len(world.heard("cycle_finished")) > 3)
         assert not world.heard("terms_changed")

@@ -13,6 +13,7 @@ from e2e_world import LEGACY, TARGETS, USER, World, scenario_of
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.sandbox.records import Origin
 from ltv_guard.service import run as app
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ async def leave_unknown(world: World, number: int, *, landed: bool) -> None:
     await journal.close()
     if landed:
         loan = world.exchange.ledger.loan(USER, LEGACY, order_id(number))
-        world.exchange.ledger.adjust(loan, "BTC", "add", amount, moment, signed_at=str(at_ms))
+        origin = Origin(signed_at=str(at_ms))
+        world.exchange.ledger.adjust(loan, "BTC", "add", amount, moment, origin=origin)
 
 
 @pytest.mark.slow

@@ -34,8 +34,7 @@ from e2e_world import (
 )
 
 from ltv_guard.cli.plan_table import plans_as_json
-from ltv_guard.sandbox import Fault, Sandbox
-from ltv_guard.sandbox.scenario import load_scenario
+from ltv_guard.sandbox import Fault, Sandbox, load_scenario
 from ltv_guard.sandbox.state import state_of
 from ltv_guard.service import run as app
 from ltv_guard.settings import load

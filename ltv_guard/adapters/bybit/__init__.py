@@ -4,21 +4,22 @@ from ltv_guard.adapters.bybit.account import BybitAccount
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
+from ltv_guard.adapters.bybit.host import Host
 from ltv_guard.adapters.bybit.legacy import LegacyLoans
-from ltv_guard.adapters.bybit.limits import AddressLimit, RequestLimits
+from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.pool import PoolLoans
 from ltv_guard.adapters.bybit.repayments import repayments
 from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, Signer
 from ltv_guard.adapters.bybit.transfers import transfers
 
 __all__ = [
-    "AddressLimit",
     "Ban",
     "BybitAccount",
     "BybitClient",
     "Credentials",
     "ExchangeClock",
     "HmacSigner",
+    "Host",
     "LegacyLoans",
     "Measurement",
     "PoolLoans",

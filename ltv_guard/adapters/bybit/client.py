@@ -7,17 +7,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
-from tenacity.stop import stop_base
-
 from ltv_guard.adapters.bybit.answers import (
     BANNED,
     Answer,
@@ -28,13 +17,14 @@ from ltv_guard.adapters.bybit.answers import (
     take_read,
     take_write,
 )
-from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.budget import Budget
-from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
+from ltv_guard.adapters.bybit.clock import Measurement
 from ltv_guard.adapters.bybit.envelope_time import apart_ms
 from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, whole
-from ltv_guard.adapters.bybit.limits import AddressLimit, RequestLimits
+from ltv_guard.adapters.bybit.host import Host
+from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.oddities import Oddities
+from ltv_guard.adapters.bybit.retrying import trying_again
 from ltv_guard.adapters.bybit.signing import Credentials
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.wire import query_string
@@ -49,10 +39,8 @@ from ltv_guard.core.model.errors import (
 from ltv_guard.core.model.loans import Moment
 
 TIME = "/v5/market/time"
-TRIES = 3
 MS = 1000
 TIMEOUTS_OF_A_WHOLE_READ = 4  # all pages of a list together: a few of them may be slow, not all
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,28 +53,25 @@ class Signed:
 
 
 class BybitClient:
-    """One API key on one host. Clock, ban and address limit belong to the host, `limits` to the user."""
+    """One API key on one host. `limits` are those of the key's user."""
 
     def __init__(
         self,
-        rest_url: str,
+        host: Host,
         credentials: Credentials,
         *,
-        clock: ExchangeClock,
-        ban: Ban,
         limits: RequestLimits | None = None,
-        address: AddressLimit | None = None,
         recv_window_ms: int = 5000,
         request_timeout_s: float = 4.0,
     ) -> None:
-        self.clock = clock
-        self.ban = ban
+        self.clock = host.clock
+        self.ban = host.ban
         self.oddities = Oddities()
         self._credentials = credentials
         self._limits = limits or RequestLimits()
-        self._address = address or AddressLimit()
+        self._address = host.address
         self._recv_window_ms = recv_window_ms
-        self._transport = Transport(rest_url, request_timeout_s=request_timeout_s)
+        self._transport = Transport(host.rest_url, request_timeout_s=request_timeout_s)
         # No further try begins after this: the whole stays within a poll interval or so.
         self._tries_within_s = request_timeout_s * 1.5
         self._whole_read_s = request_timeout_s * TIMEOUTS_OF_A_WHOLE_READ
@@ -108,17 +93,8 @@ class BybitClient:
         `budget`: that of the whole of which this is a part.
         """
         query = query_string(params or {})
-        return await self._retrying()(self._get_once, path, query, signed=signed, budget=budget)
-
-    def _retrying(self) -> AsyncRetrying:
-        """One for each call: tenacity's holds the state of the call that it serves."""
-        return AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(TRIES) | stop_after_delay(self._tries_within_s) | _ClockTwice(),
-            wait=wait_exponential(FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S),
-            sleep=self.clock.sleep,
-            reraise=True,
-        )
+        tries = trying_again(within_s=self._tries_within_s, sleep=self.clock.sleep)
+        return await tries(self._get_once, path, query, signed=signed, budget=budget)
 
     async def _get_once(self, path: str, query: str, *, signed: bool, budget: Budget | None = None) -> Row:
         self.ban.check()
@@ -256,12 +232,3 @@ class BybitClient:
         if answer.status == BANNED:
             self.ban.begin()
         self._limits.observe(path, answer.headers, self.clock.now().exchange_ms)
-
-
-class _ClockTwice(stop_base):
-    """A timestamp refused again, right after the clock was measured, is not a matter of trying."""
-
-    def __call__(self, retry_state: RetryCallState) -> bool:
-        outcome = retry_state.outcome
-        failed_with = outcome.exception() if outcome is not None else None
-        return retry_state.attempt_number > 1 and isinstance(failed_with, ClockRefused)

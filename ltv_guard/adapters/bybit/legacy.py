@@ -17,7 +17,7 @@ from ltv_guard.adapters.bybit.order_wire import (
     parse_history_row,
     parse_orders,
 )
-from ltv_guard.adapters.bybit.paging import pages
+from ltv_guard.adapters.bybit.paging import HistoryList, pages
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
 from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
@@ -42,10 +42,8 @@ NO_TERMS_RETRIED_MS = 10_000  # while there are none at all
 ADJUSTMENTS = Endpoints(
     channel=Channel(Product.LEGACY, Kind.ADJUSTMENT),
     write=ADJUST,
-    history=HISTORY,
     body=adjustment_body,
-    parse=parse_history_row,
-    names=ADJUSTMENT_ROW,
+    history=HistoryList(path=HISTORY, parse=parse_history_row, names=ADJUSTMENT_ROW),
 )
 
 

@@ -58,37 +58,48 @@ async def pages(
     raise ExchangeUnavailable(f"{path}: more than {MOST_PAGES} pages are not plausible")
 
 
-async def read_history(
-    client: BybitClient,
-    path: str,
-    parse: Callable[[object], HistoryRow | None],
-    since_ms: int,
-    *,
-    names: RowNames,
-    rows_per_page: int = ROWS_PER_PAGE,
-    span_ms: int | None = None,
-    full_pages: bool = False,
-) -> History:
-    """Every row since `since_ms` (exchange time) that `parse` does not pass over (None).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryList:
+    """A list of what was done.
 
-    `span_ms`: a list that shows no more than so much of its past at once, from its `startTime` on, is asked
-    for one stretch after the other. Older rows are dropped, so that what is returned doesn't depend on where
-    pages happen to end. A row that `parse` can't make sense of is kept as doubtful, as far as `names` finds
-    anything in it: left out, it would prove an absence.
+    `parse` reads a row (None: not of this kind), `names` says where one that it can't read holds what tells
+    it apart. `span_ms`: how much of its past the list shows at once, from its `startTime` on, where that is
+    not all of it. `full_pages`: a page that is not full is taken for the last.
+    """
+
+    path: str
+    parse: Callable[[object], HistoryRow | None]
+    names: RowNames
+    rows_per_page: int = ROWS_PER_PAGE
+    span_ms: int | None = None
+    full_pages: bool = False
+
+
+async def read_history(client: BybitClient, listed: HistoryList, since_ms: int) -> History:
+    """Every row since `since_ms` (exchange time) that `parse` does not pass over.
+
+    A list that shows part of its past at once is asked for one stretch after the other. Older rows are
+    dropped, so that what is returned doesn't depend on where pages happen to end. A row that `parse` can't
+    make sense of is kept as doubtful: left out, it would prove an absence.
     """
     began = client.clock.now()
-    listing = _Listing(parse, names, since_ms)
-    budget = client.budget(path)
-    for asked in _stretches(since_ms, began.exchange_ms, span_ms):
+    listing = _Listing(listed.parse, listed.names, since_ms)
+    budget = client.budget(listed.path)
+    for asked in _stretches(since_ms, began.exchange_ms, listed.span_ms):
         found = pages(
-            client, path, rows_per_page=rows_per_page, asked=asked, full_pages=full_pages, budget=budget
+            client,
+            listed.path,
+            rows_per_page=listed.rows_per_page,
+            asked=asked,
+            full_pages=listed.full_pages,
+            budget=budget,
         )
         await listing.collect(found)
     rows, doubtful = listing.kept()
-    reading = Reading(path)
+    reading = Reading(listed.path)
     for row in doubtful:
         reading.passes_over(row.name, row.why, DOUBTED)
-    client.oddities.note(path, reading.found)
+    client.oddities.note(listed.path, reading.found)
     return History(rows=rows, doubtful=doubtful, began=began)
 
 

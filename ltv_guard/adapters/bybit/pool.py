@@ -11,6 +11,7 @@ from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.legacy import TERMS as LEGACY_TERMS
 from ltv_guard.adapters.bybit.loan_ends import parse_last_repayment
 from ltv_guard.adapters.bybit.oddities import Reading
+from ltv_guard.adapters.bybit.paging import HistoryList
 from ltv_guard.adapters.bybit.pool_debts import owes_nothing
 from ltv_guard.adapters.bybit.pool_terms import PositionTerms, parse_debt_accuracies, parse_tiers
 from ltv_guard.adapters.bybit.pool_wire import (
@@ -45,10 +46,8 @@ TERMS_RETRIED_MS = 60_000
 ADJUSTMENTS = Endpoints(
     channel=Channel(Product.CRYPTO_LOAN, Kind.ADJUSTMENT),
     write=ADJUST,
-    history=HISTORY,
     body=adjustment_body,
-    parse=parse_history_row,
-    names=ADJUSTMENT_ROW,
+    history=HistoryList(path=HISTORY, parse=parse_history_row, names=ADJUSTMENT_ROW),
 )
 
 

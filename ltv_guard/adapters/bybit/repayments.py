@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ltv_guard.adapters.bybit import order_wire, pool_wire, wire
 from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.paging import HistoryList
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.loans import Channel, Kind, Product
 
@@ -11,10 +12,12 @@ from ltv_guard.core.model.loans import Channel, Kind, Product
 OF_ORDERS = Endpoints(
     channel=Channel(Product.LEGACY, Kind.REPAYMENT),
     write="/v5/crypto-loan/repay",
-    history="/v5/crypto-loan/repayment-history",
     body=order_wire.repayment_body,
-    parse=order_wire.parse_repayment,
-    names=order_wire.REPAYMENT_ROW,
+    history=HistoryList(
+        path="/v5/crypto-loan/repayment-history",
+        parse=order_wire.parse_repayment,
+        names=order_wire.REPAYMENT_ROW,
+    ),
     id_field="repayId",
     written_id=wire.repayment_id,
 )
@@ -22,10 +25,12 @@ OF_ORDERS = Endpoints(
 OF_A_POOL = Endpoints(
     channel=Channel(Product.CRYPTO_LOAN, Kind.REPAYMENT),
     write="/v5/crypto-loan-flexible/repay",
-    history="/v5/crypto-loan-flexible/repayment-history",
     body=pool_wire.repayment_body,
-    parse=pool_wire.parse_repayment,
-    names=pool_wire.REPAYMENT_ROW,
+    history=HistoryList(
+        path="/v5/crypto-loan-flexible/repayment-history",
+        parse=pool_wire.parse_repayment,
+        names=pool_wire.REPAYMENT_ROW,
+    ),
     id_field="repayId",
     written_id=wire.repayment_id,
 )

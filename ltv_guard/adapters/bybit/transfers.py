@@ -21,6 +21,7 @@ from ltv_guard.adapters.bybit.fields import (
     moment,
     shown,
 )
+from ltv_guard.adapters.bybit.paging import HistoryList
 from ltv_guard.adapters.bybit.wire import plain
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.history import HistoryRow, RowStatus
@@ -50,17 +51,19 @@ def transfers(client: BybitClient) -> WriteEndpoint:
         Endpoints(
             channel=Channel(Product.FUNDING, Kind.TRANSFER),
             write=TRANSFER,
-            history=TRANSFERS,
             body=transfer_body,
-            parse=parse_transfer,
-            names=TRANSFER_ROW,
+            history=HistoryList(
+                path=TRANSFERS,
+                parse=parse_transfer,
+                names=TRANSFER_ROW,
+                rows_per_page=MOST_ROWS,
+                span_ms=WEEK_MS,
+                # Its reads are few, and one that misses a row only moves coins that the wallet lacks.
+                full_pages=True,
+            ),
             id_field="transferId",
             written_id=own_id,
             gives_own_id=True,
-            rows_per_page=MOST_ROWS,
-            span_ms=WEEK_MS,
-            # Reads of this list are few, and one that misses a row only moves coins that the wallet lacks.
-            full_pages=True,
         ),
     )
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from ltv_guard.adapters.bybit.answers import WriteFailed
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.doubts import RowNames
-from ltv_guard.adapters.bybit.paging import ROWS_PER_PAGE, read_history
+from ltv_guard.adapters.bybit.paging import HistoryList, read_history
 from ltv_guard.core.model.errors import WriteOutcomeUnknown
-from ltv_guard.core.model.history import History, HistoryRow
+from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel
 from ltv_guard.core.ports import SignedAdjustment
@@ -20,25 +19,17 @@ from ltv_guard.core.ports import SignedAdjustment
 class Endpoints:
     """Where one kind of write goes, and where it is listed.
 
-    `body` is what is signed and sent; `parse` reads a row (None: not of this kind), `names` says where one
-    that it can't read holds what tells it apart; `written_id` makes the id of a history row from an answer's
-    `id_field`. `gives_own_id`: that is the intent's, sent along.
-    `span_ms`: how much of its past the list shows at once, where that is not all of it. `full_pages`: a page
-    that is not full is taken for the last.
+    `body` is what is signed and sent; `written_id` makes the id of a history row from an answer's `id_field`.
+    `gives_own_id`: that is the intent's, sent along.
     """
 
     channel: Channel
     write: str
-    history: str
     body: Callable[[Intent], bytes]
-    parse: Callable[[object], HistoryRow | None]
-    names: RowNames
+    history: HistoryList
     id_field: str = "adjustId"
     written_id: Callable[[str], str] = str
     gives_own_id: bool = False
-    rows_per_page: int = ROWS_PER_PAGE
-    span_ms: int | None = None
-    full_pages: bool = False
 
 
 class WriteEndpoint:
@@ -54,17 +45,7 @@ class WriteEndpoint:
 
     async def history(self, since_ms: int) -> History:
         """Everything listed since `since_ms`."""
-        found = self._endpoints
-        return await read_history(
-            self._client,
-            found.history,
-            found.parse,
-            since_ms,
-            names=found.names,
-            rows_per_page=found.rows_per_page,
-            span_ms=found.span_ms,
-            full_pages=found.full_pages,
-        )
+        return await read_history(self._client, self._endpoints.history, since_ms)
 
     async def sign(self, intent: Intent) -> SignedAdjustment:
         """Waits for the account's turn to write there, then signs."""

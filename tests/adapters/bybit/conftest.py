@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from ltv_guard.adapters.bybit import Ban, BybitClient, Credentials, ExchangeClock, HmacSigner, RequestLimits
+from ltv_guard.adapters.bybit import (
+    Ban,
+    BybitClient,
+    Credentials,
+    ExchangeClock,
+    HmacSigner,
+    Host,
+    RequestLimits,
+)
 
 Handler = Callable[["Seen"], Awaitable[web.StreamResponse] | web.StreamResponse]
 
@@ -159,7 +167,10 @@ async def connect() -> AsyncIterator[Callable[..., Parts]]:
         )
         credentials = Credentials(api_key="key", signer=HmacSigner("secret"))
         client = BybitClient(
-            url, credentials, clock=clock, ban=ban, limits=limits, request_timeout_s=request_timeout_s
+            Host(rest_url=url, clock=clock, ban=ban),
+            credentials,
+            limits=limits,
+            request_timeout_s=request_timeout_s,
         )
         made.append(client)
         return Parts(client, clock, ban, limits, holding)

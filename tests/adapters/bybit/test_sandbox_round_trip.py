@@ -16,6 +16,7 @@ from ltv_guard.adapters.bybit import (
     Credentials,
     ExchangeClock,
     HmacSigner,
+    Host,
     LegacyLoans,
     PoolLoans,
     RequestLimits,
@@ -69,7 +70,7 @@ async def exchange() -> AsyncIterator[Exchange]:
 async def client(exchange: Exchange) -> AsyncIterator[BybitClient]:
     credentials = Credentials(api_key="key", signer=HmacSigner("secret"))
     async with BybitClient(
-        exchange.url, credentials, clock=ExchangeClock(), ban=Ban("127.0.0.1"), limits=RequestLimits()
+        Host(rest_url=exchange.url, clock=ExchangeClock(), ban=Ban("127.0.0.1")), credentials
     ) as client:
         yield client
 
@@ -229,7 +230,7 @@ async def test_sixty_transfers_take_two_pages(exchange: Exchange, intent: MakeIn
         }
     )
     async with BybitClient(
-        exchange.url, credentials, clock=ExchangeClock(), ban=Ban("127.0.0.1"), limits=swift
+        Host(rest_url=exchange.url, clock=ExchangeClock(), ban=Ban("127.0.0.1")), credentials, limits=swift
     ) as client:
         path = transfers(client)
         every = {await sent(path, intent(FUNDING_BTC, Direction.TRANSFER, "BTC", "0.001")) for _ in range(60)}
