@@ -36,6 +36,7 @@ from ltv_guard.core.ports import (
     Oddity,
     WritePath,
 )
+from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.contradictions import Contradictions
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.directions import Directions
@@ -112,9 +113,15 @@ class Guard:
         self._contradictions = Contradictions(self._alerts)
         self._horizon_ms = horizon_ms(rulebook)
         self._freshness = FreshnessJudge(rulebook, self._memory, options.timeouts)
-        self._facts = FactBuilder(
-            options, rulebook, self._memory, self._freshness, self._last_known, self._defects
+        self._appraisal = Appraisal(
+            rulebook,
+            self._memory,
+            self._freshness,
+            self._last_known,
+            self._defects,
+            longest_gap_ms=2 * options.poll_interval_ms + options.max_snapshot_age_ms,
         )
+        self._facts = FactBuilder(options, rulebook, self._memory, self._freshness, self._defects)
         self._report = Reporter(options.blind_after_cycles, self._alerts, self._memory.freshness)
         self._slowness = Slowness(self._alerts, longest_ms=options.max_snapshot_age_ms)
         self._key_access = KeyAccess(options, account, clock, self._report, claim)
@@ -145,7 +152,7 @@ class Guard:
             clock=clock,
             rulebook=rulebook,
             intents=self._memory.intents,
-            freshness=self._freshness,
+            appraisal=self._appraisal,
             reconciler=self._reconciler,
             report=self._report,
             loans=self._memory.loans,
@@ -303,7 +310,9 @@ class Guard:
         return decisions
 
     def _decisions(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
-        account = self._facts.account(snapshot, self._clock.now())
+        now = self._clock.now()
+        self._appraisal.appraise(snapshot, now)
+        account = self._facts.account(snapshot, now)
         return account, decide(account)
 
     async def _read_again(
@@ -312,8 +321,7 @@ class Guard:
         """What one read alone says is read again before it is acted on, if it is out of the ordinary."""
         facts_of = {facts.loan.key: facts for facts in account.loans}
         odd = [item for item in decisions if asks_for_another_read(facts_of[item.loan.key], item)]
-        quotes = self._facts.quotes(snapshot, self._clock.now())
-        parted = frozenset() if quotes is None else quotes.parted
+        parted = frozenset() if snapshot.quotes is None else snapshot.quotes.parted
         prices = any(asks_for_other_prices(item.loan, item, parted) for item in decisions)
         if not odd and not prices:
             return False
@@ -325,10 +333,9 @@ class Guard:
 
     def _learn_prices(self, snapshot: Snapshot) -> None:
         now = self._clock.now()
-        quotes = self._facts.quotes(snapshot, now)
-        if quotes is not None and snapshot.prices is not None:
-            self._contradictions.prices(quotes, self._last_known.prices)
-            self._last_known.saw_prices(quotes, now)
+        if snapshot.quotes is not None and snapshot.prices is not None:
+            self._contradictions.prices(snapshot.quotes, self._last_known.prices)
+            self._last_known.saw_prices(snapshot.quotes, now)
 
     async def _keep_episodes(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> None:
         now_ms = self._clock.now().exchange_ms
@@ -426,7 +433,7 @@ class Guard:
         key, releases = decision.loan.key, decision.direction is Direction.REDUCE
         is_old = self._reads.age_of_ms(snapshot, key) > READ_AGAIN * self.options.max_snapshot_age_ms
         if is_old and not releases and await self._reads.read_again(snapshot, key):
-            anew = decide(self._facts.account(snapshot, self._clock.now()))
+            _, anew = self._decisions(snapshot)
             found = next((item for item in anew if item.loan.key == key), None)
             if found is None or found.kind is not decision.kind:
                 return None

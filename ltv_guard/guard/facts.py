@@ -1,4 +1,4 @@
-"""From what was seen and is remembered to the facts that the policy decides on. Reads and sends nothing."""
+"""From what was read and is remembered to the facts that the policy decides on. Notes and sends nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import AccountFacts, LoanFacts
-from ltv_guard.core.decide.quotes import Quotes, implied_prices, quoted
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent
@@ -16,17 +15,14 @@ from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.freshness import Freshness
 from ltv_guard.core.reconcile.plausibility import (
     Bearing,
-    as_it_reckons,
     bearing,
-    hides_a_breach,
     lifts_limits,
     may_release,
 )
 from ltv_guard.core.reconcile.settlement import window_is_over
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
-from ltv_guard.guard.last_known import LastKnown
-from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
 
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
@@ -41,14 +37,12 @@ class FactBuilder:
         rulebook: Rulebook,
         memory: Memory,
         freshness: FreshnessJudge,
-        last_known: LastKnown,
         defects: Defects,
     ) -> None:
         self._options = options
         self._rulebook = rulebook
         self._memory = memory
         self._freshness = freshness
-        self._last_known = last_known
         self._defects = defects
 
     def account(self, snapshot: Snapshot, now: Moment) -> AccountFacts:
@@ -56,7 +50,7 @@ class FactBuilder:
         on_the_way = self._memory.wallet.on_the_way(
             snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms
         )
-        quotes = self.quotes(snapshot, now)
+        quotes = snapshot.quotes
         prices = None if quotes is None else quotes.prices
         return AccountFacts(
             loans=tuple(self._loan(loan, snapshot, prices, now) for loan in snapshot.loans),
@@ -80,35 +74,17 @@ class FactBuilder:
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now),
         )
 
-    def quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
-        """What the coins of the loans are worth; None before prices were asked for, or where none tells."""
-        if snapshot.wallet_began is None:
-            return None
-        found = attempt("prices", lambda: self._quotes(snapshot, now))
-        if isinstance(found, Defect):
-            self._defects.tell(found)
-            return None if snapshot.prices is None else Quotes(prices=snapshot.prices)
-        return found
-
-    def _quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
-        implied: dict[str, Decimal] = {}
-        for loan in snapshot.loans:
-            implied |= implied_prices(loan)
-        if snapshot.prices is None:
-            return Quotes(prices=implied) if implied else None
-        coins = {item.coin for loan in snapshot.loans for item in loan.collateral}
-        coins |= {item.coin for loan in snapshot.loans for item in loan.debts}
-        read = {coin: price for coin, price in snapshot.prices.items() if coin in coins}
-        again = snapshot.prices_again
-        again = None if again is None else {coin: price for coin, price in again.items() if coin in coins}
-        return quoted(read, again, self._last_known.prices, implied, now.monotonic_ms)
-
     def _loan(
         self, loan: Loan, snapshot: Snapshot, prices: Mapping[str, Decimal] | None, now: Moment
     ) -> LoanFacts:
         """The facts of one loan. Those that can be done without are, where an error of ours is in them."""
-        found = attempt("the facts of a loan", lambda: self._facts(loan, snapshot, prices, now))
-        if not isinstance(found, Defect):
+        found: Appraised | LoanFacts | Defect = snapshot.appraised[loan.key]
+        if isinstance(found, Appraised):
+            appraised = found
+            found = attempt(
+                "the facts of a loan", lambda: self._facts(loan, appraised, snapshot, prices, now)
+            )
+        if isinstance(found, LoanFacts):
             return found
         self._defects.tell(found)
         own = tuple(intent for intent in snapshot.open_now if intent.key == loan.key)
@@ -123,29 +99,29 @@ class FactBuilder:
         )
 
     def _facts(
-        self, loan: Loan, snapshot: Snapshot, prices: Mapping[str, Decimal] | None, now: Moment
+        self,
+        shown: Loan,
+        appraised: Appraised,
+        snapshot: Snapshot,
+        prices: Mapping[str, Decimal] | None,
+        now: Moment,
     ) -> LoanFacts:
+        loan, fresh, as_shown = appraised.loan, appraised.freshness, not appraised.is_reckoned
         policy = self._rulebook.policy_for(loan)
-        shown, trigger = loan, thresholds(policy, loan).trigger
-        hidden = hides_a_breach(loan, prices, trigger)
         before = snapshot.before.get(loan.key)
-        if hidden and before is not None and hides_a_breach(before, prices, trigger):
-            loan = as_it_reckons(loan, prices)
-            hidden = False
         began = snapshot.asked_at(loan.key)
         episode = snapshot.episodes.get(loan.key)
         own = tuple(intent for intent in snapshot.open_now if intent.key == loan.key)
         window_over = all(self._is_overdue(intent, began, now) for intent in own)
-        fresh = self._freshness.judge(loan, snapshot, now)
         doubted_for_long = self._memory.freshness.doubted_for_ms(loan.key, now) > self._freshness.echo_ms
         return LoanFacts(
             loan=loan,
             policy=policy,
             freshness=fresh,
             bearing=bearing(shown, prices),
-            lifts=loan is shown and lifts_limits(loan, before, prices, thresholds(policy, loan).emergency),
-            may_release=loan is shown and may_release(loan, before, prices),
-            hides_breach=hidden,
+            lifts=as_shown and lifts_limits(loan, before, prices, thresholds(policy, loan).emergency),
+            may_release=as_shown and may_release(loan, before, prices),
+            hides_breach=appraised.hides_breach,
             open_intents=own,
             window_over=window_over,
             settling=not window_over if own else not (fresh.fresh or doubted_for_long),
@@ -153,12 +129,7 @@ class FactBuilder:
             rescued=any(self._memory.intents.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),
-            low_for_ms=self._memory.low_ltv.low_for(
-                loan.key,
-                low=loan.ltv < thresholds(policy, loan).release_trigger,
-                seen_at=began,
-                longest_gap_ms=2 * self._options.poll_interval_ms + self._options.max_snapshot_age_ms,
-            ),
+            low_for_ms=self._memory.low_ltv.low_for_ms(loan.key),
             foreign_add_ms=self._memory.rows.foreign_add_ms(loan.key, now),
             refused=self._memory.refusals.refused(loan.key, Direction.ADD, now),
             shunned=self._memory.refusals.shunned(loan.key, Direction.ADD, now),
@@ -176,7 +147,7 @@ class FactBuilder:
 
     def _is_overdue(self, intent: Intent, at: Moment, now: Moment) -> bool:
         """Whether its window was over `at` that moment, and the exchange is not processing it."""
-        watch = self._memory.intents.watch(intent, now)
+        watch = self._memory.intents.watched(intent, now)
         over = window_is_over(intent, watch, at, self._options.timeouts)
         return over and not self._is_processed(intent, now)
 
@@ -186,7 +157,7 @@ class FactBuilder:
             row.adjust_id in {intent.adjust_id, intent.intent_id} and row.status is RowStatus.PROCESSING
             for row in self._memory.rows.of(intent.key)
         )
-        waited_ms = now.monotonic_ms - self._memory.intents.watch(intent, now).since.monotonic_ms
+        waited_ms = now.monotonic_ms - self._memory.intents.watched(intent, now).since.monotonic_ms
         return said and waited_ms < LONGEST_PROCESSING_MS
 
     def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:

@@ -1,21 +1,28 @@
-"""Whether what is shown of a loan includes what we did to it. Notes what it finds, for the reads to come."""
+"""Whether what is shown of a loan includes what we did to it. Reads what is remembered, and notes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from dataclasses import dataclass
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.balance_match import planned_since
-from ltv_guard.core.reconcile.coin_changes import shown_coins
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness, doubted_coins, judge, shows_before
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 
 MEASURED_BY = 4  # of the adjustments that landed lately: a coarse coin may have had a hundred
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A read of a loan, held against what landed. `let_go`: it can't be measured by these any more."""
+
+    shown: Freshness
+    let_go: tuple[Intent, ...] = ()
 
 
 class FreshnessJudge:
@@ -30,44 +37,8 @@ class FreshnessJudge:
         self._lateness = memory.lateness
         self._assumed = assumed
 
-    def judge(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Freshness:
-        """Whether what is shown of the loan includes all that landed lately: an add, and its rescue."""
-        self._look_back(loan, now)
-        landed = self._seen.landed(loan.key, now)
-        if not landed:
-            self._seen.believed(loan)
-            return FRESH
-        began = snapshot.asked_at(loan.key)
-        found = self._judge(loan, began, landed, snapshot)
-        # Fresh for long enough without a break: what was shown since is no echo of before.
-        for item in landed:
-            self._seen.saw(item, fresh=found.fresh, at=began, long_enough_ms=self.echo_ms)
-        if found.fresh:
-            self._seen.believed(loan)
-        elif self._does_not_fit(loan, landed, began, now):
-            self._seen.let_go(landed)
-            return FRESH
-        return FRESH if self._may_not_wait(loan, landed, found, now) else found
-
-    def _does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment, now: Moment) -> bool:
-        """Whether the journal is of another exchange, or another time, and the loan can't wait for an answer.
-
-        It says that an adjustment was confirmed, and no history shows its row, nor the loan its coins.
-        """
-        emergency = loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
-        steady = all(self._is_steady(loan, item, began) for item in landed)
-        return (
-            emergency
-            and steady
-            and bool(self._shelf.without_rows(landed, now.monotonic_ms, 2 * self.echo_ms))
-        )
-
-    def is_shown_as_before(self, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
-        """Whether it is shown as it was before an adjustment that had been shown already."""
-        return self.judge(loan, snapshot, now).is_old and self._seen.is_shown_as_before(loan.key)
-
-    def _look_back(self, loan: Loan, now: Moment) -> None:
-        """Exactly what was there before an adjustment is old, though what was shown since was fresh.
+    def shown_before(self, loan: Loan, now: Moment) -> Sequence[Intent]:
+        """Adjustments whose time before is shown again, though what was shown since was fresh.
 
         Exchanges answer from several places, and one of them may be a minute behind the others.
         """
@@ -80,25 +51,53 @@ class FreshnessJudge:
             for item in _that_measure(over)
             if shows_before(loan, item, rows, planned_since(item, lately))
         ]
-        if back:
-            # Of before one of them is of before all that followed it, too.
-            self._seen.doubt_again(loan.key, over[over.index(back[0]) :])
+        # Of before one of them is of before all that followed it, too.
+        return over[over.index(back[0]) :] if back else ()
 
-    def _judge(self, loan: Loan, began: Moment, landed: Sequence[Intent], snapshot: Snapshot) -> Freshness:
+    def compare(self, loan: Loan, landed: Sequence[Intent], snapshot: Snapshot) -> Comparison:
+        """Whether the loan shows all of `landed`, the latest last: an add, and its rescue."""
+        began = snapshot.asked_at(loan.key)
         rows = self._rows.of(loan.key)
         lately = self._seen.landed_lately(loan.key, began)
-        every, landed = landed, _that_measure(landed)
-        steady = [self._is_steady(loan, item, began) for item in landed]
+        measuring = _that_measure(landed)
+        steady = [self._is_steady(loan, item, began) for item in measuring]
         last = landed[-1]
-        for item, is_steady in zip(landed, steady, strict=True):
+        for item, is_steady in zip(measuring, steady, strict=True):
             doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, lately))
             if doubt is not None and doubt.is_old and self._was_sold(loan, item, began):
-                self._seen.let_go(every)
-                return FRESH
+                return Comparison(FRESH, let_go=tuple(landed))
             if doubt is not None and item is not last:
-                return doubt
+                return Comparison(doubt)
         beside = self._intents.beside(last)
-        return judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside)
+        return Comparison(judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside))
+
+    def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment, now: Moment) -> bool:
+        """Whether the journal is of another exchange, or another time, and the loan can't wait for an answer.
+
+        It says that an adjustment was confirmed, and no history shows its row, nor the loan its coins.
+        """
+        steady = all(self._is_steady(loan, item, began) for item in landed)
+        return (
+            self._is_emergency(loan)
+            and steady
+            and bool(self._shelf.without_rows(landed, now.monotonic_ms, 2 * self.echo_ms))
+        )
+
+    def may_not_wait(self, loan: Loan, landed: Sequence[Intent], found: Freshness, now: Moment) -> bool:
+        """Whether to believe an LTV that prices do not bear out, after a long doubt, to protect the loan.
+
+        In an emergency, for spot prices and the exchange's own part most when it matters most; and where
+        being wrong would add next to nothing. Adding too much can be undone, and in an emergency
+        nothing is released.
+        """
+        return (
+            found.collateral_is_new
+            and (self._is_emergency(loan) or found.harmless)
+            and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
+        )
+
+    def _is_emergency(self, loan: Loan) -> bool:
+        return loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
 
     def _was_sold(self, loan: Loan, item: Intent, began: Moment) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
@@ -111,24 +110,7 @@ class FreshnessJudge:
         )
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
-        coins, drift = shown_coins(item, loan)
-        within = drift if item.direction is Direction.REPAY else Decimal(0)
-        what = (loan.key, item.direction.kind, item.coin)
-        return self._seen.shown_for_ms(what, coins, began, within=within) > self.echo_ms
-
-    def _may_not_wait(self, loan: Loan, landed: Sequence[Intent], found: Freshness, now: Moment) -> bool:
-        """Whether to believe an LTV that prices do not bear out, after a long doubt, to protect the loan.
-
-        In an emergency, for spot prices and the exchange's own part most when it matters most; and where
-        being wrong would add next to nothing. Adding too much can be undone, and in an emergency
-        nothing is released.
-        """
-        emergency = loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
-        return (
-            found.collateral_is_new
-            and (emergency or found.harmless)
-            and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
-        )
+        return self._seen.shown_for_ms(item, loan, began) > self.echo_ms
 
     @property
     def echo_ms(self) -> int:

@@ -17,8 +17,8 @@ from ltv_guard.core.model.loan_book import LoanEnd
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import AccountExchange, Clock, LoanExchange, WritePath
+from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.freshness_judge import FreshnessJudge
 from ltv_guard.guard.history_reads import HistoryReads, horizon_ms
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.loan_watch import LoanWatch
@@ -51,7 +51,7 @@ class Reads:
         clock: Clock,
         rulebook: Rulebook,
         intents: IntentBook,
-        freshness: FreshnessJudge,
+        appraisal: Appraisal,
         reconciler: Reconciler,
         report: Reporter,
         loans: LoanRegistry,
@@ -67,7 +67,7 @@ class Reads:
         self._clock = clock
         self._rulebook = rulebook
         self._intents = intents
-        self._freshness = freshness
+        self._appraisal = appraisal
         self._reconciler = reconciler
         self._report = report
         self._loans = loans
@@ -200,10 +200,8 @@ class Reads:
     async def _read_again_if_old(self, snapshot: Snapshot) -> None:
         """A loan as it was before an adjustment that had been shown: another place may answer next."""
         for _ in range(READ_AGAIN):
-            now = self._clock.now()
-            back = [
-                loan for loan in snapshot.loans if self._freshness.is_shown_as_before(loan, snapshot, now)
-            ]
+            self._appraisal.appraise(snapshot, self._clock.now())
+            back = self._appraisal.shown_as_before(snapshot)
             if not back:
                 return
             self._report.loans.shown_as_before(back)

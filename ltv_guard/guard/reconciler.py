@@ -13,7 +13,7 @@ from ltv_guard.core.model.intents import OPEN, Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Direction, Loan, Moment, Product
 from ltv_guard.core.ports import Clock, WritePath
-from ltv_guard.core.reconcile.coin_changes import coins_are_in, shown_coins
+from ltv_guard.core.reconcile.coin_changes import coins_are_in
 from ltv_guard.core.reconcile.settlement import (
     FOREIGN_LAG_FACTOR,
     Evidence,
@@ -224,9 +224,8 @@ class Reconciler:
         rows, siblings = self._memory.rows.of(intent.key), self._memory.intents.sibling_changes(intent)
         if not coins_are_in(intent, rows, loan, siblings):
             return False
-        coins, _ = shown_coins(intent, loan)
-        what = (intent.key, intent.direction.kind, intent.coin)
-        lasts_ms = self._memory.freshness.shown_for_ms(what, coins, began)
+        self._memory.freshness.saw_coins(intent, loan, began)
+        lasts_ms = self._memory.freshness.shown_for_ms(intent, loan, began)
         return self._memory.wallet.has_left(intent, wallet) or lasts_ms > 2 * self._timeouts.history_lag_ms
 
     def _compare_with_journal(self, histories: Mapping[Channel, History]) -> None:

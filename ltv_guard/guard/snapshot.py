@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.quotes import Quotes
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Channel, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode
+from ltv_guard.core.reconcile.freshness import Freshness
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 
 
@@ -69,10 +72,25 @@ class TooOld:
     age_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appraised:
+    """What a read of a loan amounts to: as it is believed, and whether that includes all that we did to it.
+
+    `is_reckoned`: its LTV is that of its amounts, not the one shown. `hides_breach`: they say that it is
+    above its trigger, and the LTV shown does not.
+    """
+
+    loan: Loan
+    freshness: Freshness
+    is_reckoned: bool = False
+    hides_breach: bool = False
+
+
 @dataclass(slots=True)
 class Snapshot:
     """What one cycle has read so far, and what it has written down since (`begun`, by intent id).
 
+    `quotes` and `appraised` are what the reads amount to: an error of ours, where one was in the way.
     `before`: loans as they were before they were read again. `sweep_ms`: how long the slowest product's whole
     read took.
     """
@@ -89,6 +107,8 @@ class Snapshot:
     unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
     prices_again: Mapping[str, Decimal] | None = None
+    quotes: Quotes | None = None
+    appraised: dict[LoanKey, Appraised | Defect] = field(default_factory=dict)
     before: dict[LoanKey, Loan] = field(default_factory=dict)
     withheld: Withheld | None = None
     begun: dict[str, Intent] = field(default_factory=dict)

@@ -51,7 +51,11 @@ def are_on_their_way(
     memory.intents.remember([intent("moved", Direction.TRANSFER, "0.09", state=state), *others])
     reads = [Moment(exchange_ms=START_MS + ms, monotonic_ms=ms) for ms in after_ms]
     shown = {"BTC": Decimal(wallet)}
-    return ["BTC" in memory.wallet.on_the_way(shown, read, longest_ms=ECHO_MS) for read in reads]
+    awaited = []
+    for read in reads:
+        memory.wallet.saw(shown, read, longest_ms=ECHO_MS)
+        awaited.append("BTC" in memory.wallet.on_the_way(shown, read, longest_ms=ECHO_MS))
+    return awaited
 
 
 LATER = intent("later", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.ACCEPTED)

@@ -24,9 +24,13 @@ from ltv_guard.core.model.loans import (
 )
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
+from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
-from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.last_known import LastKnown
+from ltv_guard.guard.snapshot import Appraised, Snapshot
 from ltv_guard.guard.state.memory import Memory
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 ONE = key_of(1)
 FIRST, RESCUE = Decimal("0.06953211"), Decimal("0.09945102")
@@ -98,5 +102,15 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
         books={Product.LEGACY: LoanBook(product=Product.LEGACY, loans=(loan,), began=now)},
         prices={"BTC": Decimal(50_000), "USDT": Decimal(1)},
     )
-    freshness = FreshnessJudge(Rulebook(), memory, SettlementTimeouts())
-    assert freshness.judge(loan, snapshot, now).fresh is fresh
+    appraisal = Appraisal(
+        Rulebook(),
+        memory,
+        FreshnessJudge(Rulebook(), memory, SettlementTimeouts()),
+        LastKnown(),
+        Defects(AlertRepeater(lambda: now.monotonic_ms)),
+        longest_gap_ms=0,
+    )
+    appraisal.appraise(snapshot, now)
+    found = snapshot.appraised[ONE]
+    assert isinstance(found, Appraised)
+    assert found.freshness.fresh is fresh

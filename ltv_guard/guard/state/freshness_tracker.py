@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment
-from ltv_guard.core.reconcile.coin_changes import DEBT_DRIFT
+from ltv_guard.core.reconcile.coin_changes import DEBT_DRIFT, shown_coins
 from ltv_guard.guard.state.intent_book import IntentBook, landed_lately
 
 
@@ -111,14 +111,22 @@ class FreshnessTracker:
 
     # What was shown.
 
-    def shown_for_ms(
-        self, what: Hashable, amount: Decimal, at: Moment, *, within: Decimal = Decimal(0)
-    ) -> int:
-        """How long the same amount of something (a loan's coin), or nearly, was shown without a break."""
-        since = self._shown.get(what)
-        if since is None or abs(since[0] - amount) > within:
-            since = self._shown[what] = (amount, at.monotonic_ms)
-        return at.monotonic_ms - since[1]
+    def saw_coins(self, intent: Intent, loan: Loan, at: Moment) -> None:
+        """Notes how many of the coins that an adjustment moved the loan holds (owes, for a repayment)."""
+        if self._since_ms(intent, loan) is None:
+            coins, _ = shown_coins(intent, loan)
+            self._shown[_coins_of(intent)] = (coins, at.monotonic_ms)
+
+    def shown_for_ms(self, intent: Intent, loan: Loan, at: Moment) -> int:
+        """How long as many of these coins, or nearly, had been shown by then without a break."""
+        since_ms = self._since_ms(intent, loan)
+        return 0 if since_ms is None else at.monotonic_ms - since_ms
+
+    def _since_ms(self, intent: Intent, loan: Loan) -> int | None:
+        coins, drift = shown_coins(intent, loan)
+        within = drift if intent.direction is Direction.REPAY else Decimal(0)
+        noted = self._shown.get(_coins_of(intent))
+        return None if noted is None or abs(noted[0] - coins) > within else noted[1]
 
     def owes_less(self, loan: Loan) -> bool:
         """Whether less is owed than when the loan was last believed, by more than interest moves."""
@@ -127,6 +135,10 @@ class FreshnessTracker:
             now.get(coin, Decimal(0)) < amount * (1 - DEBT_DRIFT)
             for coin, amount in self._owed.get(loan.key, {}).items()
         )
+
+
+def _coins_of(intent: Intent) -> Hashable:
+    return intent.key, intent.direction.kind, intent.coin
 
 
 def _is_accepted(item: Intent) -> bool:

@@ -97,6 +97,10 @@ class IntentBook:
         """The watch of an open intent; one that was sent by an earlier process is watched from now."""
         return self._watches.setdefault(intent.intent_id, InFlightWatch(since=now))
 
+    def watched(self, intent: Intent, now: Moment) -> InFlightWatch:
+        """The same, and nothing is noted."""
+        return self._watches.get(intent.intent_id) or InFlightWatch(since=now)
+
     def keep_watch(self, intent: Intent, watch: InFlightWatch) -> None:
         self._watches[intent.intent_id] = watch
 

@@ -13,13 +13,16 @@ class LowLtvTimer:
 
     _low: dict[LoanKey, tuple[int, int]] = field(default_factory=dict)
 
-    def low_for(self, key: LoanKey, *, low: bool, seen_at: Moment, longest_gap_ms: int) -> int:
-        """Sighted ms that the loan has been low for; time that nobody looked does not count."""
+    def low_for_ms(self, key: LoanKey) -> int:
+        """Sighted ms that the loan has been low for, up to the last look; 0 where it is not."""
+        return self._low.get(key, (0, 0))[1]
+
+    def saw(self, key: LoanKey, *, low: bool, seen_at: Moment, longest_gap_ms: int) -> None:
+        """Notes a look at the loan; time that nobody looked does not count."""
         if not low:
             self._low.pop(key, None)
-            return 0
+            return
         last, sighted = self._low.get(key, (seen_at.monotonic_ms, 0))
         gap = seen_at.monotonic_ms - last
         sighted += gap if gap <= longest_gap_ms else 0
         self._low[key] = (seen_at.monotonic_ms, sighted)
-        return sighted

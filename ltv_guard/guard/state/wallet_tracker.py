@@ -38,6 +38,25 @@ class WalletTracker:
             return False
         return wallet[intent.coin] <= before - intent.amount
 
+    def saw(self, wallet: Mapping[str, Decimal], read_at: Moment, *, longest_ms: int) -> None:
+        """Notes since when the wallet has shown as much as now of the coins that landed transfers moved."""
+        now_ms = read_at.monotonic_ms
+        for transfer in self._landed():
+            if read_at.exchange_ms - transfer.updated_at_ms >= SETTLING_DOWN_MS:
+                continue
+            shown = wallet.get(transfer.coin, Decimal(0))
+            last, since_ms, looked_ms = self._lacking.get(transfer.intent_id, (shown, now_ms, now_ms))
+            if last != shown or now_ms - looked_ms > 2 * longest_ms:
+                since_ms = now_ms
+            self._lacking[transfer.intent_id] = (shown, since_ms, now_ms)
+
+    def _landed(self) -> list[Intent]:
+        return [
+            item
+            for item in self._book.every
+            if item.direction is Direction.TRANSFER and item.state is State.CONFIRMED
+        ]
+
     def on_the_way(
         self, wallet: Mapping[str, Decimal] | None, read_at: Moment, *, longest_ms: int
     ) -> dict[str, Intent]:
@@ -45,15 +64,16 @@ class WalletTracker:
 
         A wallet that showed it, and then does not, is old for as long: then the coins went somewhere.
         """
-        transfers = [item for item in self._book.every if item.direction is Direction.TRANSFER]
-        landed = [
+        awaited = [
             item
-            for item in transfers
-            if item.state is State.CONFIRMED
-            and self._may_not_show(item, wallet, read_at, longest_ms)
+            for item in self._landed()
+            if self._may_not_show(item, wallet, read_at, longest_ms)
             and not self._has_arrived(item, wallet or {})
         ]
-        return {item.coin: item for item in (*landed, *(item for item in transfers if item.is_open))}
+        still_open = [
+            item for item in self._book.every if item.direction is Direction.TRANSFER and item.is_open
+        ]
+        return {item.coin: item for item in (*awaited, *still_open)}
 
     def _may_not_show(
         self, transfer: Intent, wallet: Mapping[str, Decimal] | None, read_at: Moment, longest_ms: int
@@ -61,12 +81,8 @@ class WalletTracker:
         age_ms = read_at.exchange_ms - transfer.updated_at_ms
         if wallet is None or age_ms >= SETTLING_DOWN_MS:
             return age_ms < longest_ms
-        now_ms, shown = read_at.monotonic_ms, wallet.get(transfer.coin, Decimal(0))
-        last, since_ms, looked_ms = self._lacking.get(transfer.intent_id, (shown, now_ms, now_ms))
-        if last != shown or now_ms - looked_ms > 2 * longest_ms:
-            since_ms = now_ms
-        self._lacking[transfer.intent_id] = (shown, since_ms, now_ms)
-        return age_ms < longest_ms or now_ms - since_ms < longest_ms
+        _, since_ms, _ = self._lacking.get(transfer.intent_id, (Decimal(0), read_at.monotonic_ms, 0))
+        return age_ms < longest_ms or read_at.monotonic_ms - since_ms < longest_ms
 
     def _has_arrived(self, transfer: Intent, wallet: Mapping[str, Decimal]) -> bool:
         """Whether the Funding wallet shows all of the coins, but for what was spent since it was read."""

@@ -1,0 +1,135 @@
+"""What a read amounts to, held against what is remembered: the one place where reading advances trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import partial
+
+from ltv_guard.core.decide.quotes import Quotes, implied_prices, quoted
+from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.loans import Loan, Moment
+from ltv_guard.core.model.policy import Rulebook, thresholds
+from ltv_guard.core.reconcile.freshness import FRESH, Freshness
+from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.freshness_judge import FreshnessJudge
+from ltv_guard.guard.last_known import LastKnown
+from ltv_guard.guard.snapshot import Appraised, Snapshot
+from ltv_guard.guard.state.memory import Memory
+
+
+class Appraisal:
+    """Called after each read. `longest_gap_ms`: between two looks at a loan, so long still counts as seen."""
+
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        memory: Memory,
+        freshness: FreshnessJudge,
+        last_known: LastKnown,
+        defects: Defects,
+        *,
+        longest_gap_ms: int,
+    ) -> None:
+        self._rulebook = rulebook
+        self._memory = memory
+        self._freshness = freshness
+        self._last_known = last_known
+        self._defects = defects
+        self._longest_gap_ms = longest_gap_ms
+
+    def appraise(self, snapshot: Snapshot, now: Moment) -> None:
+        """Notes what the snapshot's reads show, and what they amount to in `quotes` and `appraised`."""
+        for intent in snapshot.open_now:
+            self._memory.intents.watch(intent, now)
+        if snapshot.wallet is not None:
+            read_at = snapshot.wallet_began or now
+            self._memory.wallet.saw(snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms)
+        snapshot.quotes = self._quotes_or_prices(snapshot, now)
+        prices = None if snapshot.quotes is None else snapshot.quotes.prices
+        snapshot.appraised = {}
+        for loan in snapshot.loans:
+            look = partial(self._loan, loan, snapshot, prices, now)
+            snapshot.appraised[loan.key] = attempt("the facts of a loan", look)
+
+    def shown_as_before(self, snapshot: Snapshot) -> list[Loan]:
+        """Loans that are shown as they were before an adjustment that had been shown already."""
+        old = [
+            item.loan
+            for item in snapshot.appraised.values()
+            if isinstance(item, Appraised) and item.freshness.is_old
+        ]
+        return [loan for loan in old if self._memory.freshness.is_shown_as_before(loan.key)]
+
+    # Prices.
+
+    def _quotes_or_prices(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
+        """What the coins of the loans are worth; None before prices were asked for, or where none tells."""
+        if snapshot.wallet_began is None:
+            return None
+        found = attempt("prices", lambda: self._quotes(snapshot, now))
+        if isinstance(found, Defect):
+            self._defects.tell(found)
+            return None if snapshot.prices is None else Quotes(prices=snapshot.prices)
+        return found
+
+    def _quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
+        implied: dict[str, Decimal] = {}
+        for loan in snapshot.loans:
+            implied |= implied_prices(loan)
+        if snapshot.prices is None:
+            return Quotes(prices=implied) if implied else None
+        coins = {item.coin for loan in snapshot.loans for item in loan.collateral}
+        coins |= {item.coin for loan in snapshot.loans for item in loan.debts}
+        read = {coin: price for coin, price in snapshot.prices.items() if coin in coins}
+        again = snapshot.prices_again
+        again = None if again is None else {coin: price for coin, price in again.items() if coin in coins}
+        return quoted(read, again, self._last_known.prices, implied, now.monotonic_ms)
+
+    # A loan: what is believed of it, and whether that includes what was done to it.
+
+    def _loan(
+        self, loan: Loan, snapshot: Snapshot, prices: Mapping[str, Decimal] | None, now: Moment
+    ) -> Appraised:
+        limits = thresholds(self._rulebook.policy_for(loan), loan)
+        hidden = hides_a_breach(loan, prices, limits.trigger)
+        before = snapshot.before.get(loan.key)
+        reckoned = hidden and before is not None and hides_a_breach(before, prices, limits.trigger)
+        if reckoned:
+            loan = as_it_reckons(loan, prices)
+        freshness = self._judge(loan, snapshot, now)
+        self._memory.low_ltv.saw(
+            loan.key,
+            low=loan.ltv < limits.release_trigger,
+            seen_at=snapshot.asked_at(loan.key),
+            longest_gap_ms=self._longest_gap_ms,
+        )
+        return Appraised(
+            loan=loan, freshness=freshness, is_reckoned=reckoned, hides_breach=hidden and not reckoned
+        )
+
+    def _judge(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Freshness:
+        seen, judge = self._memory.freshness, self._freshness
+        back = judge.shown_before(loan, now)
+        if back:
+            seen.doubt_again(loan.key, back)
+        landed = seen.landed(loan.key, now)
+        if not landed:
+            seen.believed(loan)
+            return FRESH
+        began = snapshot.asked_at(loan.key)
+        for item in landed:
+            seen.saw_coins(item, loan, began)
+        comparison = judge.compare(loan, landed, snapshot)
+        found = comparison.shown
+        seen.let_go(comparison.let_go)
+        # Fresh for long enough without a break: what was shown since is no echo of before.
+        for item in landed:
+            seen.saw(item, fresh=found.fresh, at=began, long_enough_ms=judge.echo_ms)
+        if found.fresh:
+            seen.believed(loan)
+        elif judge.does_not_fit(loan, landed, began, now):
+            seen.let_go(landed)
+            return FRESH
+        return FRESH if judge.may_not_wait(loan, landed, found, now) else found
