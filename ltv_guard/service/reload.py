@@ -41,6 +41,11 @@ class Reloads:
         self._reading: asyncio.Future[Settings] | None = None
         self._taking_over: asyncio.Task[None] | None = None
 
+    @property
+    def is_taking_over(self) -> bool:
+        """Whether accounts are changing guards: some of them may wait for others."""
+        return self._taking_over is not None and not self._taking_over.done()
+
     async def watch(self, asked: asyncio.Event) -> None:
         """Reloads each time that `asked` is set; until it is cancelled."""
         while True:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -24,10 +25,12 @@ from ltv_guard.service.rehearsal import Rehearsal
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.threads import DaemonThreads
+from ltv_guard.service.watchdog import Signs, Watchdog
 from ltv_guard.settings import Settings
 
 DONE, FAILED = 0, 1
 PACE_S = 1.1  # between the last write under the old settings and the first under the new
+LONGEST_WAIT_S = 15.0  # what a request may wait for its turn, beside its own timeout
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
 
 T = TypeVar("T")
@@ -55,14 +58,36 @@ async def run_daemon(
     daemon = Daemon(run.duties)
     reloads = Reloads(run, daemon, adopted=adopted)
     watching = asyncio.create_task(reloads.watch(asked))
+    watchdog = Watchdog(partial(_signs, reloads, daemon))
+    guarding = asyncio.create_task(watchdog.watch(stop))
     try:
         sound = await daemon.run(stop)
     finally:
-        watching.cancel()
-        await asyncio.wait([watching])
+        for task in (watching, guarding):
+            task.cancel()
+        await asyncio.wait([watching, guarding])
         await reloads.end()
+        watchdog.close()
         log.info("daemon_stopped")
     return DONE if sound else FAILED
+
+
+def _signs(reloads: Reloads, daemon: Daemon) -> Signs:
+    """What shows that this daemon gets on. While accounts change guards, each of these counts as progress."""
+    settings = reloads.run.settings
+    handover = object() if reloads.is_taking_over else None
+    return Signs(
+        progress={
+            name: (daemon.cycles_ended[name], client.requests_ended, handover)
+            for name, client in reloads.run.wiring.clients.items()
+        },
+        account_s=max(
+            float(settings.watchdog.stuck_after_s),
+            float(settings.exchange.request_timeout_s) + LONGEST_WAIT_S,
+            2 * float(settings.schedule.poll_interval_s),
+        ),
+        loop_s=float(settings.watchdog.stuck_after_s),
+    )
 
 
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:

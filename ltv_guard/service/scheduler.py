@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,7 @@ class Daemon:
     """Runs the cycles of its guards until it is told to stop. Its duties may change while it runs."""
 
     def __init__(self, duties: Duties) -> None:
+        self.cycles_ended: Counter[str] = Counter()  # by account, however they ended
         self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
@@ -157,6 +159,8 @@ class Daemon:
             self._failures.works(f"account {name}", account=name)
             if self._duties.guards.get(name) is guard:
                 self._results[name] = result
+        finally:
+            self.cycles_ended[name] += 1
 
     async def _look_at_clock(self) -> None:
         try:

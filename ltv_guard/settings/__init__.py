@@ -22,6 +22,7 @@ from .sections import (
     Wallet,
 )
 from .values import Product
+from .watching import Watchdog
 
 __all__ = [
     "NOT_YET",
@@ -48,6 +49,7 @@ __all__ = [
     "Sources",
     "UnifiedTransfer",
     "Wallet",
+    "Watchdog",
     "load",
     "load_journal",
 ]

@@ -14,6 +14,7 @@ from .journal import Journal, resolve_journal
 from .keys import Tree
 from .sections import Exchange, Logging, Policy, Schedule, Section, Settlement, Sources, Wallet
 from .values import AccountName, Marker, is_loopback
+from .watching import Watchdog
 
 NOT_YET = {
     "exchange.stream_url": "prices are not streamed yet",
@@ -81,6 +82,7 @@ class Settings(JournalSettings):
     sources: Sources = Sources()
     schedule: Schedule = Schedule()
     settlement: Settlement = Settlement()
+    watchdog: Watchdog = Watchdog()
     overrides: tuple[Override, ...] = ()
     accounts: dict[AccountName, Account] = {}
 

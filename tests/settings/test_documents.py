@@ -58,7 +58,16 @@ def test_the_example_explains_every_key_of_an_override() -> None:
 def test_every_key_of_the_example_has_a_comment_above_it() -> None:
     lines = (ROOT / "config/ltv_guard.yaml").read_text().splitlines()
     sections = {"exchange", "accounts", "main", "schedule", "settlement", "policy", "add", "reduce", "limits"}
-    sections |= {"repay", "wallet", "sources", "unified_transfer", "logging", "journal", "pool_terms"}
+    sections |= {
+        "repay",
+        "wallet",
+        "sources",
+        "unified_transfer",
+        "logging",
+        "journal",
+        "pool_terms",
+        "watchdog",
+    }
     own_words = {"api_secret_file", "margin_call_ltv", "liquidation_ltv"}  # explained with their neighbours
 
     for above, line in itertools.pairwise(lines):

@@ -76,6 +76,11 @@ class BybitClient:
         self._tries_within_s = request_timeout_s * 1.5
         self._whole_read_s = request_timeout_s * TIMEOUTS_OF_A_WHOLE_READ
 
+    @property
+    def requests_ended(self) -> int:
+        """How many were answered or given up so far."""
+        return self._transport.requests_ended
+
     def budget(self, path: str) -> Budget:
         """What a read of all pages of `path` may cost, from now on."""
         return Budget(path, lambda: self.clock.now().monotonic_ms, self._whole_read_s)

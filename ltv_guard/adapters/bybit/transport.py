@@ -45,6 +45,7 @@ class Transport:
         self._reads: aiohttp.ClientSession | None = None
         self._writes: aiohttp.ClientSession | None = None
         self._closed = False
+        self.requests_ended = 0  # answered or given up
 
     async def get(
         self, path: str, query: str, headers: Mapping[str, str], *, largest: int | None = None
@@ -62,6 +63,8 @@ class Transport:
                 return await _read(response, most)
         except Exception as exc:  # whatever it is (no thread to look a name up): it costs this read, no more
             raise TransientError(f"{path}: {_words(exc)}", mend=_mend(exc)) from exc
+        finally:
+            self.requests_ended += 1
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Sends `body` once, over a connection of its own.
@@ -89,6 +92,8 @@ class Transport:
             raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
         except Exception as exc:
             raise WriteOutcomeUnknown(f"{path}: {_words(exc)}") from exc
+        finally:
+            self.requests_ended += 1
 
     def _for_writes(self) -> aiohttp.ClientSession:
         if self._writes is None:

@@ -6,6 +6,17 @@ from ltv_guard.log.events.event import critical, debug, error, event, info, warn
 
 DAEMON = (
     event(
+        "daemon_stuck",
+        critical(
+            "The watchdog ended the daemon, with exit status 3: `why` says what stood still, `stacks` "
+            "where each task and each thread stood, innermost last.",
+            "Whatever runs it starts it again ([a daemon that hangs](operations.md#a-daemon-that-hangs)): "
+            "look whether `cycle_finished` goes on. Report it with `stacks`.",
+            once=True,
+        ),
+        fields=("why", "stacks"),
+    ),
+    event(
         "cycle_failed",
         critical(
             "A bug that came again at once, `times` by now: the account is not guarded. "

@@ -104,6 +104,7 @@ FIELDS = {
     "seconds": Field(kind=Kind.INTEGER, means="for how long, in seconds"),
     "seconds_left": Field(kind=Kind.INTEGER, means="how long until then"),
     "skew_ms": Field(kind=Kind.INTEGER, means="this machine's clock against the exchange's"),
+    "stacks": Field(kind=Kind.TEXTS, means="where each task and thread stood, file, line and function"),
     "target": Field(kind=Kind.DECIMAL, means="the target LTV that holds"),
     "tasks": Field(kind=Kind.INTEGER, means="how many requests were in flight"),
     "times": Field(kind=Kind.INTEGER, means="how often in a row"),

@@ -1,0 +1,137 @@
+"""Ends a daemon that hangs, from a thread of its own: every stack into the log, then exit status 3.
+
+Progress of an account is a cycle that ended, or a request that was answered or given up: each request ends
+within its timeout, so a slow exchange, or one with hundreds of loans to read, is no reason to fire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from ltv_guard.log import format as logs
+from ltv_guard.service import stacks
+from ltv_guard.service.systemd import ALIVE, READY, STOPPING, Systemd
+
+STUCK = 3  # the exit status
+LOOK_S = 1.0
+LONGEST_LOOK_S = 2.0  # a look that took longer: this process was frozen or starved, and not only its loop
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """What a daemon has done: whatever differs from the last time is progress. Spans in seconds.
+
+    `progress` is by account; none of them may stand still for longer than `account_s`, nor the loop for
+    longer than `loop_s`.
+    """
+
+    progress: Mapping[str, Hashable]
+    account_s: float
+    loop_s: float
+
+
+@dataclass(slots=True)
+class Stillness:
+    """For how long nothing has moved, counted look by look, so that time in a frozen process is none."""
+
+    _turn: int = -1
+    _loop_s: float = 0.0
+    _last: dict[str, Hashable] = field(default_factory=dict)
+    _account_s: dict[str, float] = field(default_factory=dict)
+
+    def why_stuck(self, turn: int, signs: Signs, since_s: float) -> str | None:
+        """`turn` counts the loop's own signs; `since_s` have passed since the look before."""
+        since_s = min(since_s, LONGEST_LOOK_S)
+        self._loop_s = self._loop_s + since_s if turn == self._turn else 0.0
+        self._turn = turn
+        if self._loop_s >= signs.loop_s:
+            return f"the event loop has been blocked for {self._loop_s:.0f} s"
+        self._account_s = {
+            name: self._account_s.get(name, 0.0) + since_s if self._last.get(name) == done else 0.0
+            for name, done in signs.progress.items()
+        }
+        self._last = dict(signs.progress)
+        still = [name for name, seconds in self._account_s.items() if seconds >= signs.account_s]
+        if not still:
+            return None
+        return (
+            f"no cycle of {', '.join(sorted(still))} has ended for {self._account_s[still[0]]:.0f} s, "
+            "nor any request of it"
+        )
+
+
+class Watchdog:
+    """`signs` is asked on the loop, every second. `end` is what becomes of a stuck process."""
+
+    def __init__(
+        self,
+        signs: Callable[[], Signs],
+        *,
+        systemd: Systemd | None = None,
+        look_s: float = LOOK_S,
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._signs = signs
+        self._systemd = systemd or Systemd()
+        self._look_s = look_s
+        self._end = end
+        self._seen: tuple[int, Signs] = (0, signs())
+        self._stands_down = threading.Event()
+        self._closed = threading.Event()
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Until `stop`: what happens after that is a shutdown, which has a time limit of its own."""
+        looking = threading.Thread(
+            target=self._look, args=(asyncio.get_running_loop(),), name="watchdog", daemon=True
+        )
+        looking.start()
+        self._systemd.tell(READY)
+        turn = 0
+        try:
+            while not stop.is_set():
+                turn += 1
+                self._seen = (turn, self._signs())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self._look_s)
+        except Exception as error:  # without signs it can't judge, and must end nothing
+            log.critical(
+                "defect", what="the watchdog", why=f"{type(error).__name__}: {error}", exc_info=error
+            )
+        finally:
+            self._stands_down.set()
+            if stop.is_set():
+                self._systemd.tell(STOPPING)
+
+    def close(self) -> None:
+        self._stands_down.set()
+        self._closed.set()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        stillness, before = Stillness(), time.monotonic()
+        while not self._closed.wait(self._look_s):
+            now = time.monotonic()
+            turn, signs = self._seen
+            why = stillness.why_stuck(turn, signs, now - before)
+            before = now
+            if why is not None and not self._stands_down.is_set():
+                self._fire(loop, why)
+                return
+            self._systemd.tell(ALIVE)
+        self._systemd.close()
+
+    def _fire(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
+        try:
+            log.critical("daemon_stuck", why=why, stacks=[*stacks.of_tasks(loop), *stacks.of_threads()])
+            logs.flush()
+        finally:
+            self._end(STUCK)
