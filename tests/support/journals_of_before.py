@@ -8,7 +8,6 @@ import time
 from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from e2e_world import A_POOL, AN_ORDER, USER, Tree, scenario_of
@@ -17,7 +16,7 @@ from journal_tables import execute
 
 from ltv_guard.sandbox import Exchange
 from ltv_guard.sandbox.market import Moment
-from ltv_guard.sandbox.records import Transfer
+from ltv_guard.sandbox.records import Origin, Transfer
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "journals"
 NIGHT: Tree = json.loads((FOLDER / "night.json").read_text())
@@ -84,12 +83,12 @@ def _carry_out(exchange: Exchange, case: Tree, signed_at_ms: int) -> None:
         exchange.ledger.transfer(_transfer(case, moment, str(signed_at_ms)), moment)
         return
     loan = exchange.ledger.loan(USER, case["product"], case["loan_id"])
-    how: dict[str, Any] = {"by": "api", "signed_at": str(signed_at_ms)}
+    origin = Origin(signed_at=str(signed_at_ms))
     coin, amount = case["coin"], Decimal(case["amount"])
     if case["direction"] == "repay":
-        exchange.ledger.repay(loan, coin, amount, moment, **how)
+        exchange.ledger.repay(loan, coin, amount, moment, origin=origin)
         return
-    row = exchange.ledger.adjust(loan, coin, case["direction"], amount, moment, **how)
+    row = exchange.ledger.adjust(loan, coin, case["direction"], amount, moment, origin=origin)
     for _, changes in case["then"]:
         if "adjust_id" in changes:
             row.adjust_id = int(changes["adjust_id"])
