@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -32,17 +32,6 @@ STREAM_PERIOD_S = 0.005
 PRICE_STEP = Decimal("0.000001")
 RET_CODE = re.compile(rb'\{"retCode": (\d+)')
 Asked = dict[str, Any]
-
-
-class TalkativeStream(stream.Stream):
-    """Says every price again ten times a second, as the exchange does: silence would be a fault."""
-
-    def _news(self, topics: set[str], told: dict[str, str]) -> Iterator[dict[str, Any]]:
-        tenth = str(int(monotonic() * 10))
-        if told.get("tenth") != tenth:
-            told.clear()
-            told["tenth"] = tenth
-        yield from super()._news(topics, told)
 
 
 class UnhurriedExchange(Exchange):
@@ -205,7 +194,7 @@ async def main(scenario: Scenario) -> None:
     ENDPOINTS[ORDERS] = replace(ENDPOINTS[ORDERS], handler=answer_orders)
     stream.PERIOD_S = STREAM_PERIOD_S
     exchange = UnhurriedExchange(scenario)
-    bench, wire, prices = Bench(exchange), Wire(exchange), TalkativeStream(exchange)
+    bench, wire, prices = Bench(exchange), Wire(exchange), stream.Stream(exchange)
     application = web.Application(middlewares=[bench.note])
     application.router.add_post("/bench/{name}", bench.serve)
     application.router.add_get(stream.PATH, prices.serve)

@@ -1,7 +1,10 @@
-"""The public spot price stream (v5/websocket/public/ticker): subscribe, ping, a snapshot for every new price.
+"""The public spot price stream (v5/websocket/public/ticker): subscribe, ping, snapshots.
+
+A new price is told at once, and every price ten times a second, as the exchange does.
 
 Faults reach it by the endpoint `stream`: close_before (turned away), hang_before (never says anything),
-close_after (cut off after `seconds`).
+close_after (cut off after `seconds`), http_error and redirect (no websocket there), ret_code (`value`: a
+coin that no subscription may name). What goes wrong with single prices is in tick_faults.py.
 """
 
 import asyncio
@@ -13,13 +16,14 @@ from uuid import uuid4
 
 from aiohttp import WSMsgType, web
 
-from . import mishaps, public_payloads
+from . import mishaps, public_payloads, tick_faults
 from .exchange import Exchange
-from .faults import Target
+from .faults import Fault, Target
 
 PATH = "/v5/public/spot"
 MOST_TOPICS = 10
-PERIOD_S = 0.05
+PERIOD_S = 0.02
+REPEATED_EVERY_MS = 100
 
 
 class Stream:
@@ -28,6 +32,7 @@ class Stream:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self._open: set[web.WebSocketResponse] = set()
+        self._sequence = 0
 
     async def close(self) -> None:
         """Say goodbye to every subscriber."""
@@ -42,68 +47,111 @@ class Stream:
         struck = {fault.kind: fault for fault in faults}
         if fault := struck.get("close_before"):
             return await mishaps.lose(request, fault)
+        if fault := struck.get("http_error"):
+            return web.Response(status=fault.status)
+        if fault := struck.get("redirect"):
+            return mishaps.redirect(fault)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._open.add(socket)
         cut = struck.get("close_after")
         try:
             async with asyncio.timeout(mishaps.duration_s(cut) if cut else None):
-                await self._talk(socket, mute="hang_before" in struck)
-        except TimeoutError:
-            if request.transport:
-                request.transport.abort()
+                await self._talk(socket, mute="hang_before" in struck, refused=struck.get("ret_code"))
+        except (TimeoutError, _Cut) as cut_off:
+            await mishaps.lose(request, cut_off.fault if isinstance(cut_off, _Cut) else struck["close_after"])
         finally:
             self._open.discard(socket)
         return socket
 
-    async def _talk(self, socket: web.WebSocketResponse, *, mute: bool) -> None:
+    async def _talk(self, socket: web.WebSocketResponse, *, mute: bool, refused: Fault | None) -> None:
         topics: set[str] = set()
-        pushing = asyncio.create_task(self._push(socket, topics))
+        tasks = [
+            asyncio.create_task(self._push(socket, topics)),
+            asyncio.create_task(_listen(socket, topics, mute=mute, refused=refused)),
+        ]
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT and not mute:
-                    await socket.send_json(_answer(message.data, topics))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            pushing.cancel()
-            await asyncio.gather(pushing, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
 
     async def _push(self, socket: web.WebSocketResponse, topics: set[str]) -> None:
-        told: dict[str, str] = {}
+        told: dict[str, tuple[str, int]] = {}
         with contextlib.suppress(ConnectionError):
             while True:
-                for snapshot in self._news(topics, told):
-                    await socket.send_json(snapshot)
+                for text in self._news(topics, told):
+                    await socket.send_str(text)
                 await asyncio.sleep(PERIOD_S)
 
-    def _news(self, topics: set[str], told: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def _news(self, topics: set[str], told: dict[str, tuple[str, int]]) -> Iterator[str]:
         moment = self.exchange.moment()
         for topic in sorted(topics):
             coin = topic.removeprefix("tickers.").removesuffix("USDT")
             if coin not in moment.prices:
                 continue
-            data = public_payloads.ticker(coin, moment.prices)
-            if told.get(topic) != data["lastPrice"]:
-                told[topic] = data["lastPrice"]
-                yield {"topic": topic, "ts": moment.time_ms, "type": "snapshot", "cs": 0, "data": data}
+            price, at_ms = told.get(topic, ("", 0))
+            now = public_payloads.ticker(coin, moment.prices)["lastPrice"]
+            if now != price or moment.time_ms - at_ms >= REPEATED_EVERY_MS:
+                told[topic] = (now, moment.time_ms)
+                yield from self._texts(topic, coin)
+
+    def _texts(self, topic: str, coin: str) -> list[str]:
+        """Give what is told of a coin: its price as it is now, or what the faults make of it."""
+        exchange = self.exchange
+        target = Target(endpoint="ticks", path=PATH, loan_id=coin)
+        faults = exchange.faults.take(target, exchange.clock.real_s())
+        if fault := next((fault for fault in faults if fault.kind == "close_before"), None):
+            raise _Cut(fault)
+        moment = exchange.moment(exchange.clock.real_s() - tick_faults.age_s(faults))
+        self._sequence += 1
+        snapshot = {"topic": topic, "ts": moment.time_ms, "type": "snapshot", "cs": self._sequence}
+        return tick_faults.texts({**snapshot, "data": public_payloads.ticker(coin, moment.prices)}, faults)
 
 
-def _answer(text: str, topics: set[str]) -> dict[str, Any]:
+class _Cut(Exception):
+    """A fault ends the connection."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self.fault = fault
+
+
+async def _listen(
+    socket: web.WebSocketResponse, topics: set[str], *, mute: bool, refused: Fault | None
+) -> None:
+    async for message in socket:
+        if message.type is WSMsgType.TEXT and not mute:
+            await socket.send_json(_answer(message.data, topics, refused))
+
+
+def _answer(text: str, topics: set[str], refused: Fault | None) -> dict[str, Any]:
     """Answer a subscription or a ping, and remember what was subscribed to."""
     try:
         asked = json.loads(text)
         operation, args = asked["op"], [str(topic) for topic in asked.get("args", [])]
+        named = {"req_id": str(asked["req_id"])} if "req_id" in asked else {}
     except (ValueError, TypeError, KeyError, AttributeError):
         return _told("", "not an operation", success=False)
+    return named | _obey(str(operation), args, topics, refused)
+
+
+def _obey(operation: str, args: list[str], topics: set[str], refused: Fault | None) -> dict[str, Any]:
     match operation:
         case "ping":
             return _told("ping", "pong", success=True)
+        case "subscribe" if refused is not None and f"tickers.{refused.value}USDT" in args:
+            return _told("subscribe", "Invalid symbol", success=False)
         case "subscribe" if len(args) <= MOST_TOPICS and all(topic.startswith("tickers.") for topic in args):
             topics.update(args)
             return _told("subscribe", "subscribe", success=True)
         case "unsubscribe":
             topics.difference_update(args)
             return _told("unsubscribe", "", success=True)
-    return _told(str(operation), "refused", success=False)
+    return _told(operation, "refused", success=False)
 
 
 def _told(operation: str, message: str, *, success: bool) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def fault(kind: str, endpoint: str = "adjust", **more: object) -> dict[str, Any]
 
 
 def test_every_endpoint_can_be_named() -> None:
-    assert {endpoint.name for endpoint in ENDPOINTS.values()} | {"stream"} == NAMES
+    assert {endpoint.name for endpoint in ENDPOINTS.values()} | {"stream", "ticks"} == NAMES
 
 
 @pytest.mark.parametrize(
