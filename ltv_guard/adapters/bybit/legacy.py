@@ -15,7 +15,7 @@ from ltv_guard.adapters.bybit.order_wire import (
     coins_of,
     order_key,
     parse_history_row,
-    parse_orders,
+    parse_keyed,
 )
 from ltv_guard.adapters.bybit.paging import HistoryList, pages
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
@@ -60,11 +60,13 @@ class LegacyLoans(WriteEndpoint):
 
     async def loans(self) -> LoanBook:
         began = leaves = self._client.clock.now()
-        rows: list[object] = []
+        rows: list[tuple[LoanKey, object]] = []
         asked: dict[LoanKey, Moment] = {}
         async for page in pages(self._client, ORDERS):
-            rows += page
-            asked = {order_key(row): leaves for row in page} | asked
+            for row in page:
+                key = order_key(row)
+                rows.append((key, row))
+                asked.setdefault(key, leaves)
             leaves = self._client.clock.now()
         reading = Reading(ORDERS)
         book = await self._book(rows, began, asked, reading)
@@ -79,13 +81,19 @@ class LegacyLoans(WriteEndpoint):
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{ORDERS}: the page makes no sense: {exc}") from exc
         # An exchange that does not know the filter would answer with others.
-        return await self._book([row for row in rows if order_key(row) == key], began, {}, Reading(ORDERS))
+        own = [(key, row) for row in rows if order_key(row) == key]
+        return await self._book(own, began, {}, Reading(ORDERS))
 
     async def _book(
-        self, rows: list[object], began: Moment, asked: Mapping[LoanKey, Moment], reading: Reading
+        self,
+        rows: list[tuple[LoanKey, object]],
+        began: Moment,
+        asked: Mapping[LoanKey, Moment],
+        reading: Reading,
     ) -> LoanBook:
-        terms = await self._terms.covering(coins_of(rows), self.vip_level) if rows else {}
-        loans, set_aside = parse_orders(rows, terms, reading)
+        coins = coins_of(row for _, row in rows)
+        terms = await self._terms.covering(coins, self.vip_level) if rows else {}
+        loans, set_aside = parse_keyed(rows, terms, reading)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began, asked=asked)
 
     async def end_of(self, loan: Loan) -> LoanEnd | None:

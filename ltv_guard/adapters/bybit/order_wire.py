@@ -55,11 +55,16 @@ def parse_orders(
 
     A row may come twice, since pages are cut while the list moves: the later one that can be read counts.
     """
-    reading = reading or Reading("orders")
+    return parse_keyed(((order_key(item), item) for item in items), terms, reading or Reading("orders"))
+
+
+def parse_keyed(
+    items: Iterable[tuple[LoanKey, object]], terms: Mapping[str, Terms], reading: Reading
+) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
+    """The same of rows whose keys are known."""
     loans: dict[LoanKey, Loan] = {}
     aside: dict[LoanKey, SetAside] = {}
-    for item in items:
-        key = order_key(item)
+    for key, item in items:
         try:
             loans[key] = _parse_order(as_row(item), key, terms, reading)
         except ValueError as exc:
@@ -88,7 +93,8 @@ def order_key(item: object) -> LoanKey:
 
 def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
     """Its id, LTV and collateral must be there; what else is odd is passed over."""
-    identity(row, "orderId")
+    if key.loan_id == UNNAMED:
+        identity(row, "orderId")
     held = coin(row, "collateralCurrency")
     coin_terms = terms.get(held)
     if coin_terms is None:
