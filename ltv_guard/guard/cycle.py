@@ -263,6 +263,8 @@ class Guard:
             waits=waits,
             trusts_journal=self._trusted,
             why_blind=self._report.why_blind,
+            withheld=snapshot.withheld,
+            wallet=None if snapshot.wallet_is_old else snapshot.wallet,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=decisions,
         )

@@ -48,7 +48,8 @@ class CycleResult:
 
     `slow`: what it had read was too old to be acted on. `busy`: looking again soon is worth while. `waits`:
     there is something to do that only time holds up (a new journal, facts that are not fresh yet).
-    `trusts_journal`: nothing can have been sent that the journal does not know of.
+    `trusts_journal`: nothing can have been sent that the journal does not know of. `withheld`: why nothing
+    was sent. `wallet`: the Funding wallet, where it was read.
     """
 
     loans: int = 0
@@ -60,6 +61,8 @@ class CycleResult:
     waits: bool = False
     trusts_journal: bool = False
     why_blind: str = ""
+    withheld: Withheld | None = None
+    wallet: Mapping[str, Decimal] | None = None
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
 

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -15,22 +14,22 @@ from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import Pause
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.service.beside import Beside
 from ltv_guard.service.compose import Frame, wire
 from ltv_guard.service.early_signals import was_asked_to_reload
 from ltv_guard.service.findings import AccountPlan
 from ltv_guard.service.heartbeat import banned_for_s
 from ltv_guard.service.kill_switch import journal_to_read
+from ltv_guard.service.latest import Latest
 from ltv_guard.service.live_run import all_of, open_run
 from ltv_guard.service.rehearsal import Rehearsal
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.threads import DaemonThreads
-from ltv_guard.service.watchdog import Signs, Watchdog
 from ltv_guard.settings import Settings
 
 DONE, FAILED = 0, 1
 PACE_S = 1.1  # between the last write under the old settings and the first under the new
-LONGEST_WAIT_S = 15.0  # what a request may wait for its turn, beside its own timeout
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
 
 T = TypeVar("T")
@@ -55,39 +54,21 @@ async def run_daemon(
         if was_asked_to_reload():
             asked.set()
     run = await open_run(settings, stop.is_set)
-    daemon = Daemon(run.duties)
+    latest = Latest()
+    daemon = Daemon(run.duties, hear=latest.hear)
     reloads = Reloads(run, daemon, adopted=adopted)
     watching = asyncio.create_task(reloads.watch(asked))
-    watchdog = Watchdog(partial(_signs, reloads, daemon))
-    guarding = asyncio.create_task(watchdog.watch(stop))
+    beside = Beside(reloads, daemon, latest)
+    beside.begin(stop)
     try:
         sound = await daemon.run(stop)
     finally:
-        for task in (watching, guarding):
-            task.cancel()
-        await asyncio.wait([watching, guarding])
+        watching.cancel()
+        await asyncio.wait([watching])
+        await beside.end()
         await reloads.end()
-        watchdog.close()
         log.info("daemon_stopped")
     return DONE if sound else FAILED
-
-
-def _signs(reloads: Reloads, daemon: Daemon) -> Signs:
-    """What shows that this daemon gets on. While accounts change guards, each of these counts as progress."""
-    settings = reloads.run.settings
-    handover = object() if reloads.is_taking_over else None
-    return Signs(
-        progress={
-            name: (daemon.cycles_ended[name], client.requests_ended, handover)
-            for name, client in reloads.run.wiring.clients.items()
-        },
-        account_s=max(
-            float(settings.watchdog.stuck_after_s),
-            float(settings.exchange.request_timeout_s) + LONGEST_WAIT_S,
-            2 * float(settings.schedule.poll_interval_s),
-        ),
-        loop_s=float(settings.watchdog.stuck_after_s),
-    )
 
 
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:

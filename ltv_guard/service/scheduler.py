@@ -50,7 +50,11 @@ class Duties:
 class Daemon:
     """Runs the cycles of its guards until it is told to stop. Its duties may change while it runs."""
 
-    def __init__(self, duties: Duties) -> None:
+    def __init__(
+        self, duties: Duties, *, hear: Callable[[str, CycleResult], None] = lambda _name, _result: None
+    ) -> None:
+        """`hear` is told what each account's cycle came to."""
+        self._hear = hear
         self.cycles_ended: Counter[str] = Counter()  # by account, however they ended
         self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -62,6 +66,10 @@ class Daemon:
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+
+    @property
+    def journal_is_sound(self) -> bool:
+        return self._failures.journal_is_sound
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Until `stop` is set. Returns whether the journal was sound at the end."""
@@ -159,6 +167,7 @@ class Daemon:
             self._failures.works(f"account {name}", account=name)
             if self._duties.guards.get(name) is guard:
                 self._results[name] = result
+                self._hear(name, result)
         finally:
             self.cycles_ended[name] += 1
 

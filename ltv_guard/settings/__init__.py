@@ -22,7 +22,7 @@ from .sections import (
     Wallet,
 )
 from .values import Product
-from .watching import Watchdog
+from .watching import Deadman, Watchdog
 
 __all__ = [
     "NOT_YET",
@@ -30,6 +30,7 @@ __all__ = [
     "Add",
     "ConfigError",
     "Credentials",
+    "Deadman",
     "Exchange",
     "Journal",
     "JournalSettings",

@@ -14,7 +14,7 @@ from .journal import Journal, resolve_journal
 from .keys import Tree
 from .sections import Exchange, Logging, Policy, Schedule, Section, Settlement, Sources, Wallet
 from .values import AccountName, Marker, is_loopback
-from .watching import Watchdog
+from .watching import Deadman, Watchdog, resolve_deadman
 
 NOT_YET = {
     "exchange.stream_url": "prices are not streamed yet",
@@ -83,6 +83,7 @@ class Settings(JournalSettings):
     schedule: Schedule = Schedule()
     settlement: Settlement = Settlement()
     watchdog: Watchdog = Watchdog()
+    deadman: Deadman = Deadman()
     overrides: tuple[Override, ...] = ()
     accounts: dict[AccountName, Account] = {}
 
@@ -99,6 +100,11 @@ class Settings(JournalSettings):
             for name, account in written_accounts.items()
         }
         return {**written, "accounts": accounts, "account_names": frozenset(accounts)}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_deadman(cls, written: Tree) -> Tree:
+        return {**written, "deadman": resolve_deadman(written.get("deadman", {}), folder_of(written))}
 
     @field_validator("accounts")
     @classmethod

@@ -67,6 +67,7 @@ def test_every_key_of_the_example_has_a_comment_above_it() -> None:
         "journal",
         "pool_terms",
         "watchdog",
+        "deadman",
     }
     own_words = {"api_secret_file", "margin_call_ltv", "liquidation_ltv"}  # explained with their neighbours
 

@@ -82,6 +82,21 @@ DAEMON = (
         fields=("changed", "why"),
     ),
     event(
+        "deadman_unreachable",
+        error(
+            "The dead man's switch did not hear a signal (`why`): it is tried again every ten seconds. Said "
+            "once, until `deadman_reachable`.",
+            "Look at the URL in `deadman.url_file` and at the network: it will raise its alarm.",
+        ),
+        fields=("why",),
+    ),
+    event(
+        "deadman_reachable",
+        info(
+            "The end of `deadman_unreachable`.",
+        ),
+    ),
+    event(
         "shutdown_timed_out",
         error(
             "The stop did not wait long enough for the request in flight.",

@@ -1,0 +1,79 @@
+"""What the cycles of a daemon came to last, and whether that is well enough. Keeps references, no copies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.model.withheld import Why
+from ltv_guard.guard.snapshot import CycleResult
+
+NEEDS_HUMAN = "it needs a human: nothing can be sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An account's last cycle. Times are seconds of this machine's monotonic clock.
+
+    `good_at`: when its loans were last read; None: not yet. `wallet`: the last that a cycle has read.
+    """
+
+    result: CycleResult
+    at: float
+    good_at: float | None
+    wallet: Mapping[str, Decimal] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """`troubles`: by account, or `journal`: why it is not well. `unseen`: accounts without a cycle so far."""
+
+    troubles: Mapping[str, str]
+    unseen: Collection[str] = ()
+
+    @property
+    def is_well(self) -> bool:
+        return not (self.troubles or self.unseen)
+
+
+class Latest:
+    """By account. `monotonic` is in seconds."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._seen: dict[str, Seen] = {}
+
+    def hear(self, name: str, result: CycleResult) -> None:
+        before, now = self._seen.get(name), self._monotonic()
+        good_at = now if not result.blind else before.good_at if before is not None else None
+        wallet = result.wallet
+        if wallet is None and before is not None:
+            wallet = before.wallet
+        self._seen[name] = Seen(result=result, at=now, good_at=good_at, wallet=wallet)
+
+    def of(self, name: str) -> Seen | None:
+        return self._seen.get(name)
+
+    def silent_s(self, name: str) -> float:
+        """Since the account's loans were last read, or since the start."""
+        seen = self._seen.get(name)
+        good_at = seen.good_at if seen is not None else None
+        return self._monotonic() - (self._began if good_at is None else good_at)
+
+    def health(self, names: Collection[str], *, within_s: float, journal_is_sound: bool) -> Health:
+        """`within_s`: how long ago the loans of an account may have been read."""
+        troubles = {name: why for name in names if (why := self._trouble(name, within_s)) is not None}
+        if not journal_is_sound:
+            troubles["journal"] = "it can't be used: nothing can be sent"
+        unseen = [name for name in names if name not in self._seen and name not in troubles]
+        return Health(troubles=troubles, unseen=unseen)
+
+    def _trouble(self, name: str, within_s: float) -> str | None:
+        seen, silent_s = self._seen.get(name), self.silent_s(name)
+        if silent_s > within_s:
+            return f"its loans were not read for {silent_s:.0f} s"
+        withheld = seen.result.withheld if seen is not None else None
+        return NEEDS_HUMAN if withheld is not None and withheld.kind is Why.NEEDS_HUMAN else None
