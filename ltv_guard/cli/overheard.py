@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import structlog
 
-from ltv_guard.cli.withheld_words import DRY_RUN, in_words
+from ltv_guard.cli.withheld_words import in_words
 from ltv_guard.service.findings import AccountPlan, Said
 
 # What is no word about a loan or an account, or is shown by `plan` itself.
@@ -49,8 +49,9 @@ def _words_of(plan: AccountPlan, heard: Heard, *, live: bool) -> Sequence[Said]:
         if event.get("account") != plan.account or event["event"] in OF_THE_CYCLE:
             continue
         why = _why(event)
-        if event["event"] == "breach_unanswered" and event.get("why") == DRY_RUN:
-            # A rehearsal is a dry run, whatever the daemon is: it would answer, or have another reason.
+        if event["event"] == "breach_unanswered":
+            # A rehearsal is a dry run, and says so of each, whatever the daemon is: it would answer, or have
+            # another reason.
             if live and plan.withheld is None:
                 continue
             why = why if plan.withheld is None else in_words(plan.withheld)

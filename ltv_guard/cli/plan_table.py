@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import starmap
 from typing import Any
 
 from rich.table import Table
@@ -13,7 +14,7 @@ from ltv_guard.cli.terminal import NARROW, WIDE, add_row, console, stacked, tabl
 from ltv_guard.cli.withheld_words import in_words
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Product
-from ltv_guard.core.model.policy import thresholds
+from ltv_guard.guard import wording
 from ltv_guard.log.escaping import clean
 from ltv_guard.log.utc import iso
 from ltv_guard.service.findings import AccountPlan, Said
@@ -23,10 +24,19 @@ FALL = "fall to trigger\n/ margin call\n/ liquidation"
 
 def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
     """The same as the table, most urgent loan first: LTVs and amounts as strings."""
-    rows = [(plan, decision) for plan in plans for decision in plan.decisions]
-    rows.sort(key=lambda row: row[1].loan.danger, reverse=True)
-    loans = [_plan_row(plan, decision) for plan, decision in rows]
-    loans += [
+    return [row for row, _ in _rows_with_notes(plans)]
+
+
+def _rows_with_notes(plans: Sequence[AccountPlan]) -> list[tuple[dict[str, Any], list[str]]]:
+    """Each row, and what holds its loan back that the reason in it does not name."""
+    found = [(plan, decision) for plan in plans for decision in plan.decisions]
+    found.sort(key=lambda row: row[1].loan.danger, reverse=True)
+    loans = [(_plan_row(plan, decision), wording.beside_reason(decision)) for plan, decision in found]
+    return loans + [(row, []) for row in (*_set_aside(plans), *_blind(plans))]
+
+
+def _set_aside(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
+    return [
         {
             "account": plan.account,
             "product": product,
@@ -38,7 +48,10 @@ def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
         for plan in plans
         for product, loan_id, why in plan.set_aside
     ]
-    blind = [
+
+
+def _blind(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
+    return [
         {
             "account": plan.account,
             "action": "blind",
@@ -48,12 +61,11 @@ def plans_as_json(plans: Sequence[AccountPlan]) -> list[dict[str, Any]]:
         for plan in plans
         if plan.blind
     ]
-    return loans + blind
 
 
 def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
     loan = decision.loan
-    limits = thresholds(decision.policy, loan)
+    limits = decision.limits
     return {
         "account": plan.account,
         "product": loan.key.product.value,
@@ -73,8 +85,8 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,
         "amount": format(decision.amount, "f") if decision.acts else None,
-        "reason": decision.reason,
-        "held_back": list(decision.held_back),
+        "reason": wording.reason(decision),
+        "held_back": wording.held_back(decision),
         "reachable_ltv": None if decision.reachable_ltv is None else format(decision.reachable_ltv, "f"),
         "rule": decision.policy.name,
         "withheld": None if plan.withheld is None else in_words(plan.withheld),
@@ -98,7 +110,7 @@ def _fall(ltv: Decimal, threshold: Decimal) -> str:
 
 def print_plans(plans: Sequence[AccountPlan]) -> None:
     terminal = console()
-    rows = plans_as_json(plans)
+    rows = _rows_with_notes(plans)
     if rows:
         terminal.print(_plan_table(rows, terminal.width))
     else:
@@ -120,9 +132,9 @@ def _named(item: Said) -> dict[str, Any]:
     return {"product": item.product, "loan_id": item.loan_id}
 
 
-def _plan_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
+def _plan_table(rows: Sequence[tuple[dict[str, Any], list[str]]], width: int) -> Table:
     """A line a loan where there is room for it; otherwise what belongs together is stacked."""
-    cells = map(_plan_cells, rows)
+    cells = starmap(_plan_cells, rows)
     return _plan_in_lines(cells) if width >= WIDE else _plan_in_stacks(cells, whole=width >= NARROW)
 
 
@@ -143,7 +155,7 @@ def _plan_in_stacks(cells: Iterable[tuple[Any, ...]], *, whole: bool) -> Table:
     return table
 
 
-def _plan_cells(row: dict[str, Any]) -> tuple[Any, ...]:
+def _plan_cells(row: dict[str, Any], notes: Sequence[str]) -> tuple[Any, ...]:
     """Account, loan, LTV, trigger, target, what it does, why, three falls, rule."""
     numbers, falls = ["", "", ""], ["", "", ""]
     if "ltv" in row:
@@ -151,7 +163,8 @@ def _plan_cells(row: dict[str, Any]) -> tuple[Any, ...]:
         falls = [
             f"{Decimal(row[f'fall_to_{what}']):.1%}" for what in ("trigger", "margin_call", "liquidation")
         ]
-    return (row["account"], _short_name(row), *numbers, _does(row), _why(row), falls, row.get("rule", ""))
+    why, rule = _why(row, notes), row.get("rule", "")
+    return (row["account"], _short_name(row), *numbers, _does(row), why, falls, rule)
 
 
 def _does(row: dict[str, Any]) -> Text:
@@ -162,9 +175,8 @@ def _does(row: dict[str, Any]) -> Text:
     return Text(clean(f"{row['action']} {row['amount']} {row['coin']}"), "bold")
 
 
-def _why(row: dict[str, Any]) -> str:
+def _why(row: dict[str, Any], notes: Sequence[str]) -> str:
     """The reason, what holds back where the reason does not say so itself, and when a fixed loan ends."""
-    notes = [note for note in row.get("held_back", []) if note not in row["reason"]]
     return "; ".join([row["reason"], *notes, *_end(row.get("expires_at"))])
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from ltv_guard.core.model.withheld import Why, Withheld
-from ltv_guard.guard.decision_reporter import words_of
-
-DRY_RUN = words_of(Withheld(kind=Why.DRY_RUN))  # what a rehearsal, which is one, says of every breach
+from ltv_guard.guard import wording
 
 
 def in_words(withheld: Withheld) -> str:
     """A sentence: the daemon's own, but for the mode."""
-    return "mode is dry_run" if withheld.kind is Why.DRY_RUN else words_of(withheld)
+    return "mode is dry_run" if withheld.kind is Why.DRY_RUN else wording.withheld(withheld)

@@ -106,7 +106,11 @@ class Appraisal:
             longest_gap_ms=self._longest_gap_ms,
         )
         return Appraised(
-            loan=loan, freshness=freshness, is_reckoned=reckoned, hides_breach=hidden and not reckoned
+            loan=loan,
+            limits=limits,
+            freshness=freshness,
+            is_reckoned=reckoned,
+            hides_breach=hidden and not reckoned,
         )
 
     def _judge(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Freshness:

@@ -9,10 +9,10 @@ from dataclasses import replace
 import structlog
 
 from ltv_guard.core.decide.decide import decide
-from ltv_guard.core.decide.decision import AccountFacts, Cause, Decision, EpisodeChange
+from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange
+from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.decide.reread import asks_for_another_read, asks_for_other_prices
-from ltv_guard.core.decide.urgency import is_at_emergency
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import (
     AlreadyOpen,
@@ -36,6 +36,7 @@ from ltv_guard.core.ports import (
     Oddity,
     WritePath,
 )
+from ltv_guard.guard import wording
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.contradictions import Contradictions
 from ltv_guard.guard.defects import Defects
@@ -297,7 +298,7 @@ class Guard:
     async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
         account, decisions = self._decisions(snapshot)
         if any(decision.needs_a_closer_look for decision in decisions):
-            emergency = any(is_at_emergency(facts) for facts in account.loans)
+            emergency = any(facts.is_at_emergency for facts in account.loans)
             await self._reads.look_closer(snapshot, emergency=emergency)
             with self._defects.contained("settling by what the coins show"):
                 wallet = None if snapshot.wallet_is_old else snapshot.wallet
@@ -532,7 +533,6 @@ class Guard:
         with self._defects.contained("reporting a decision"):
             self._report.decisions.tell([decision], None)
         if not decision.acts:
-            self._memory.refusals.refuse(
-                loan.key, Direction.REDUCE, coin, decision.reason, self._clock.now(), lasting=True
-            )
+            why, now = wording.reason_or_cause(decision), self._clock.now()
+            self._memory.refusals.refuse(loan.key, Direction.REDUCE, coin, why, now, lasting=True)
         return decision

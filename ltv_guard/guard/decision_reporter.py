@@ -9,8 +9,8 @@ import structlog
 
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.model.loans import Moment
-from ltv_guard.core.model.policy import thresholds
-from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.core.model.withheld import Withheld
+from ltv_guard.guard import wording
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -43,11 +43,11 @@ class DecisionReporter:
             "decision_made",
             action=decision.direction or "hold",
             cause=decision.cause,
-            reason=decision.reason,
+            reason=wording.reason(decision),
             ltv=decision.loan.ltv,
             amount=decision.amount if decision.acts else None,
             coin=decision.coin,
-            held_back=list(decision.held_back) or None,
+            held_back=wording.held_back(decision) or None,
             rule=decision.policy.name,
         )
         self._pulled_in(decision)
@@ -55,7 +55,7 @@ class DecisionReporter:
         self._unanswered(decision, withheld)
 
     def _pulled_in(self, decision: Decision) -> None:
-        limits = thresholds(decision.policy, decision.loan)
+        limits = decision.limits
         topic = ("pulled_in", decision.loan.key)
         if not limits.pulled_in:
             self._alerts.ended(topic)
@@ -74,13 +74,13 @@ class DecisionReporter:
         details: dict[str, Any] = {
             "coin": decision.coin,
             "missing": decision.missing if decision.missing.is_finite() else None,
-            "held_back": list(decision.held_back),
+            "held_back": wording.held_back(decision),
             "reachable_ltv": decision.reachable_ltv,
             "ltv": decision.loan.ltv,
         }
         if decision.cause is Cause.LOST:
-            details["why"] = decision.reason
-        state = tuple(map(_without_amount, decision.held_back))
+            details["why"] = wording.reason(decision)
+        state = tuple(item.what for item in decision.held_back)
         if decision.cause in {Cause.SHORT, Cause.LOST}:
             self._alerts.grave(topic, state, "protection_short", **details)
         elif decision.missing > 0:
@@ -94,17 +94,17 @@ class DecisionReporter:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
         topic = ("unanswered", decision.loan.key)
         if decision.cause is Cause.NONSENSE:
-            self._alerts.grave(topic, decision.cause, "loan_set_aside", why=decision.reason)
+            self._alerts.grave(topic, decision.cause, "loan_set_aside", why=wording.reason(decision))
             return
         helpless = decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}
         if not decision.breach or (withheld is None and (decision.acts or not helpless)):
             self._alerts.ended(topic)
             return
-        why = decision.reason if withheld is None else words_of(withheld)
-        state = (decision.cause, why if withheld is None else withheld.kind)
-        self._alerts.grave(
-            topic, state, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=decision.reason
-        )
+        reason, awaited = wording.reason(decision), decision.reason.intent
+        why = reason if withheld is None else wording.withheld(withheld)
+        helpless_for = (decision.emergency, None if awaited is None else (awaited.intent_id, awaited.state))
+        state = (decision.cause, helpless_for if withheld is None else withheld.kind)
+        self._alerts.grave(topic, state, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=reason)
 
     def doubts(self, decisions: Sequence[Decision], now: Moment, longest_ms: int) -> None:
         """A loan whose facts have not become believable: it is not acted on, so somebody has to look."""
@@ -115,9 +115,9 @@ class DecisionReporter:
             if decision.cause is Cause.NOT_FRESH and doubted_ms > longest_ms:
                 self._alerts.grave(
                     topic,
-                    decision.reason,
+                    decision.reason.doubt,
                     "loan_not_believed",
-                    why=decision.reason,
+                    why=wording.reason(decision),
                     seconds=doubted_ms // 1000,
                     ltv=decision.loan.ltv,
                     **named(key),
@@ -138,22 +138,3 @@ class DecisionReporter:
             "settled yet, and the history could not tell the two apart: waiting for that one"
         )
         self._alerts.once(topic, "warning", "adjustment_put_off", why=why)
-
-
-def words_of(withheld: Withheld) -> str:
-    """Why nothing is sent, as a sentence."""
-    match withheld.kind:
-        case Why.DRY_RUN:
-            return "dry_run"
-        case Why.PAUSED:
-            return f"paused: {withheld.detail}"
-        case Why.NEEDS_HUMAN:
-            return f"needs a human: {withheld.detail}"
-        case Why.WAITING:
-            return "the journal is new or restored: waiting for what an earlier one may have sent"
-
-
-def _without_amount(note: str) -> str:
-    """What holds back, for telling whether it is news: how much is left changes all the time."""
-    name, leaves, amount = note.partition(" leaves ")
-    return f"{name} of {amount.split()[-1]}" if leaves else note

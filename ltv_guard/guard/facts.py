@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ltv_guard.core.decide.decision import AccountFacts, LoanFacts
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment
-from ltv_guard.core.model.policy import Rulebook, thresholds
+from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Episode
-from ltv_guard.core.reconcile.freshness import Freshness
+from ltv_guard.core.reconcile.freshness import Doubt, Freshness
 from ltv_guard.core.reconcile.plausibility import (
     Bearing,
     bearing,
@@ -91,7 +91,7 @@ class FactBuilder:
         return LoanFacts(
             loan=loan,
             policy=self._rulebook.policy_for(loan),
-            freshness=Freshness(fresh=not self._memory.freshness.landed(loan.key, now), why=str(found)),
+            freshness=Freshness(doubt=Doubt.DEFECT if self._memory.freshness.landed(loan.key, now) else None),
             open_intents=own,
             bearing=Bearing.UNKNOWN,
             lifts=False,
@@ -119,7 +119,7 @@ class FactBuilder:
             policy=policy,
             freshness=fresh,
             bearing=bearing(shown, prices),
-            lifts=as_shown and lifts_limits(loan, before, prices, thresholds(policy, loan).emergency),
+            lifts=as_shown and lifts_limits(loan, before, prices, appraised.limits.emergency),
             may_release=as_shown and may_release(loan, before, prices),
             hides_breach=appraised.hides_breach,
             open_intents=own,

@@ -13,6 +13,7 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Channel, Loan, LoanKey, Moment, Product
+from ltv_guard.core.model.policy import Thresholds
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.freshness import Freshness
@@ -79,11 +80,13 @@ class TooOld:
 class Appraised:
     """What a read of a loan amounts to: as it is believed, and whether that includes all that we did to it.
 
+    `limits` are the thresholds that hold for it.
     `is_reckoned`: its LTV is that of its amounts, not the one shown. `hides_breach`: they say that it is
     above its trigger, and the LTV shown does not.
     """
 
     loan: Loan
+    limits: Thresholds
     freshness: Freshness
     is_reckoned: bool = False
     hides_breach: bool = False

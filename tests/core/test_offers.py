@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +12,11 @@ from core_pools import D, Truth, at, pool_account, pool_facts, pool_policy
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.decide.budget import FundsBudget
-from ltv_guard.core.decide.options import TopUpOption, best_of, most_lacked, top_up_options
+from ltv_guard.core.decide.options import Option, best_of
+from ltv_guard.core.decide.shortfall import Shortfall
+from ltv_guard.core.decide.top_up import most_lacked, top_up_options
 from ltv_guard.core.model.loans import Additions
+from ltv_guard.guard import wording
 
 HELD = {"BTC": "1"}
 NEED = D(9000)  # counted: 10000 USDT, 0.2 BTC, 4 ETH
@@ -27,15 +31,19 @@ def offered(
     prices: Mapping[str, Decimal] | None = None,
     max_add: Mapping[str, str] | None = None,
     **of_account: Any,  # noqa: ANN401 - arguments of account()
-) -> dict[str, TopUpOption]:
+) -> dict[str, Option]:
     truth = truth or at("0.76", HELD)
     about = pool_facts(truth, pool_policy(max_add=max_add), refused=dict(refused or {}))
     usd = truth.prices if prices is None else prices
     budget = FundsBudget(pool_account(about, wallet=wallet, prices=usd, **of_account))
     model = LtvModel(loan=about.loan, prices=usd)
-    return {
-        option.held.coin: option for option in top_up_options(about, model, NEED, budget, emergency=emergency)
-    }
+    urgency = replace(about.urgency, emergency=emergency)
+    need = Shortfall(facts=about, urgency=urgency, model=model, value=NEED)
+    return {option.coin: option for option in top_up_options(need, budget)}
+
+
+def names(option: Option) -> tuple[str, ...]:
+    return tuple(map(wording.constraint, option.held_back))
 
 
 def test_every_preferred_coin_is_offered_in_the_operators_order() -> None:
@@ -80,7 +88,7 @@ def test_every_preferred_coin_is_offered_in_the_operators_order() -> None:
 def test_what_holds_a_coin_back_is_named(changes: dict[str, Any], amount: str, held_back: str) -> None:
     option = offered(**changes)["USDT"]
     assert option.amount == D(amount)
-    assert option.held_back == (held_back,)
+    assert names(option) == (held_back,)
 
 
 def test_in_an_emergency_reserve_and_daily_cap_hold_nothing_back() -> None:
@@ -99,7 +107,7 @@ def test_the_first_that_is_enough_is_taken_and_otherwise_the_one_that_brings_mos
     def best(wallet: Mapping[str, str]) -> str:
         found = best_of(list(offered(wallet).values()))
         assert found is not None
-        return found.held.coin
+        return found.coin
 
     assert best({"USDT": "9999", "USDC": "10000", "BTC": "9"}) == "USDC"
     assert best({"USDT": "100", "USDC": "100", "BTC": "0.1", "ETH": "1"}) == "BTC"
@@ -110,11 +118,11 @@ def test_the_first_that_is_enough_is_taken_and_otherwise_the_one_that_brings_mos
 def test_a_coin_without_price_or_terms_is_named_and_the_others_are_offered() -> None:
     prices = {"USDC": D(1), "BTC": D(50000)}
     found = offered({"USDT": "50000", "BTC": "1"}, prices=prices)
-    assert found["USDT"].held_back == ("USDT has no price or no terms as collateral",)
+    assert names(found["USDT"]) == ("USDT has no price or no terms as collateral",)
     assert found["USDT"].amount == 0
     assert found["BTC"].is_enough
     no_terms = offered({"USDT": "50000"}, at("0.76", HELD, steps={"USDT": ()}))
-    assert no_terms["USDT"].held_back == ("USDT has no price or no terms as collateral",)
+    assert names(no_terms["USDT"]) == ("USDT has no price or no terms as collateral",)
 
 
 def test_only_so_many_coins_are_offered_as_count() -> None:
@@ -123,7 +131,7 @@ def test_only_so_many_coins_are_offered_as_count() -> None:
     option = offered({"USDT": "50000"}, at("0.76", {"BTC": "1", "USDT": "1000"}, steps=steps))["USDT"]
     assert option.needed == D("Infinity")
     assert option.amount == D(5000)
-    assert option.held_back == ("what counts as collateral leaves 5000 USDT",)
+    assert names(option) == ("what counts as collateral leaves 5000 USDT",)
     assert (option.is_enough, option.takes_more, option.reach) == (False, False, D(4500))
 
 
@@ -135,7 +143,7 @@ def test_a_full_coin_offers_nothing() -> None:
 
 def test_what_is_lacking_is_named_in_a_coin_that_would_help() -> None:
     every = list(offered({}, refused={"USDT": "refused"}, prices={"BTC": D(50000), "ETH": D(2500)}).values())
-    assert most_lacked(every).held.coin == "BTC"
+    assert most_lacked(every).coin == "BTC"
 
 
 @pytest.mark.parametrize("additions", list(Additions))

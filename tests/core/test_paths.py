@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ltv_guard.core.decide.decide import decide
-from ltv_guard.core.decide.decision import AccountFacts, Decision, EpisodeChange
+from ltv_guard.core.decide.decision import Decision, EpisodeChange
+from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.loans import Direction
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from ltv_guard.core.amounts.rounding import ltv_after
 from ltv_guard.core.decide.decide import decide
-from ltv_guard.core.decide.decision import AccountFacts, LoanFacts
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.policy import thresholds
-from ltv_guard.core.reconcile.freshness import Freshness
+from ltv_guard.core.reconcile.freshness import FRESH, Doubt, Freshness
 
 QUOTED = D("0.0001")
 COINS = ("BTC", "ETH")
@@ -54,7 +54,7 @@ def loan_facts(draw: st.DrawFn, number: int) -> LoanFacts:
         episode_open=draw(st.integers(0, 3)) == 0,
         rested_ms=draw(st.sampled_from([None, 1, 10**6])),
         low_for_ms=draw(st.sampled_from([0, 10**6])),
-        freshness=Freshness(fresh=draw(st.integers(0, 9)) > 0, why="old"),
+        freshness=FRESH if draw(st.integers(0, 9)) > 0 else Freshness(doubt=Doubt.LTV_LAGS),
         refused={} if draw(st.integers(0, 9)) > 0 else {coin: "the platform takes no more"},
     )
 

@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ltv_guard.core.decide.decide import decide
-from ltv_guard.core.decide.decision import AccountFacts, LoanFacts
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.policy import Thresholds, thresholds

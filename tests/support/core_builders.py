@@ -10,7 +10,8 @@ from typing import Any
 
 from ltv_guard.core.amounts.fingerprint import with_fingerprint
 from ltv_guard.core.decide.decide import decide
-from ltv_guard.core.decide.decision import AccountFacts, Decision, LoanFacts
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.history import History, HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Collateral, Debt, Direction, Loan, LoanKey, Moment, Owner, Product

@@ -11,7 +11,8 @@ from typing import Any
 from core_builders import account, facts, policy
 
 from ltv_guard.core.decide.decide import decide
-from ltv_guard.core.decide.decision import AccountFacts, Decision, LoanFacts
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Additions, Collateral, Debt, Direction, Loan, LoanKey, Product, Totals

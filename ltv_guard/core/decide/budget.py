@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
-from ltv_guard.core.decide.decision import UNLIMITED, AccountFacts
+from ltv_guard.core.decide.constraints import Constraint, Limit
+from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, LoanKey
-
-Limit = tuple[Decimal, str]
-FUNDING = "the Funding wallet"
 
 
 class FundsBudget:
@@ -51,36 +49,39 @@ class FundsBudget:
         _count(self._wallet, coin, -min(amount, max(Decimal(0), self._wallet.get(coin, Decimal(0)))))
         self._tied.add(coin)
 
-    def limits_on(self, coin: str, *, emergency: bool) -> list[Limit]:
+    def limits_on(self, coin: str, *, emergency: bool) -> list[Constraint]:
         """What may be added, by limit. In an emergency neither reserve nor daily cap hold it back."""
         return self._balance(coin, emergency=emergency) + self.cap_on_adding(coin, emergency=emergency)
 
-    def cap_on_adding(self, coin: str, *, emergency: bool) -> list[Limit]:
+    def cap_on_adding(self, coin: str, *, emergency: bool) -> list[Constraint]:
         """What the day's cap still allows to be added, if there is one and it holds."""
-        return [] if emergency else _cap(self._rules.max_add_24h, self._added, coin, "wallet.max_add_24h")
+        return [] if emergency else _cap(Limit.MAX_ADD_24H, coin, self._rules.max_add_24h, self._added)
 
-    def limits_on_repaying(self, coin: str, *, emergency: bool) -> list[Limit]:
+    def limits_on_repaying(self, coin: str, *, emergency: bool) -> list[Constraint]:
         """What may be repaid, by limit. The reserve is there in an emergency, the cap holds always."""
         limits = self._balance(coin, emergency=emergency)
-        return limits + _cap(self._rules.max_repay_24h, self._repaid, coin, "wallet.max_repay_24h")
+        return limits + _cap(Limit.MAX_REPAY_24H, coin, self._rules.max_repay_24h, self._repaid)
 
-    def limits_on_moving(self, coin: str) -> list[Limit]:
+    def limits_on_moving(self, coin: str) -> list[Constraint]:
         """What may be moved here from the Unified account, by limit. They hold in an emergency too."""
         if coin in self._unmovable:
-            return [(Decimal(0), self._unmovable[coin])]
-        limits = [(max(Decimal(0), self._unified.get(coin, Decimal(0))), "the Unified account")]
-        most, name = self._transfers.max_transfer.get(coin), "sources.unified_transfer.max_transfer"
-        if most is not None:
-            limits.append((max(Decimal(0), most - self._moving.get(coin, Decimal(0))), f"{name} of {most:f}"))
-        return limits + _cap(self._transfers.max_transfer_24h, self._moved, coin, f"{name}_24h")
+            refusal = self._unmovable[coin]
+            return [Constraint(kind=Limit.UNMOVABLE, coin=coin, amount=Decimal(0), words=refusal)]
+        there = max(Decimal(0), self._unified.get(coin, Decimal(0)))
+        return [
+            Constraint(kind=Limit.UNIFIED, coin=coin, amount=there),
+            *_cap(Limit.MAX_TRANSFER, coin, self._transfers.max_transfer, self._moving),
+            *_cap(Limit.MAX_TRANSFER_24H, coin, self._transfers.max_transfer_24h, self._moved),
+        ]
 
-    def _balance(self, coin: str, *, emergency: bool) -> list[Limit]:
+    def _balance(self, coin: str, *, emergency: bool) -> list[Constraint]:
         balance = max(Decimal(0), self._wallet.get(coin, Decimal(0)))
-        name = f"the Funding wallet, whose {coin} could not be read," if self.is_unread(coin) else FUNDING
-        limits = [(balance, name)]
+        kind = Limit.FUNDING_UNREAD if self.is_unread(coin) else Limit.FUNDING
+        limits = [Constraint(kind=kind, coin=coin, amount=balance)]
         reserve = self.reserve(coin, emergency=emergency)
         if reserve > 0:
-            limits.append((max(Decimal(0), balance - reserve), f"wallet.reserve of {reserve:f}"))
+            left = max(Decimal(0), balance - reserve)
+            limits.append(Constraint(kind=Limit.RESERVE, coin=coin, amount=left, setting=reserve))
         return limits
 
     def reserve(self, coin: str, *, emergency: bool) -> Decimal:
@@ -151,11 +152,12 @@ def _count(coins: dict[str, Decimal], coin: str, amount: Decimal) -> None:
     coins[coin] = coins.get(coin, Decimal(0)) + amount
 
 
-def _cap(caps: Mapping[str, Decimal], used: Mapping[str, Decimal], coin: str, name: str) -> list[Limit]:
-    """The limit that a daily cap sets, if there is one for the coin."""
+def _cap(
+    kind: Limit, coin: str, caps: Mapping[str, Decimal], used: Mapping[str, Decimal]
+) -> list[Constraint]:
+    """The limit that a cap sets, if there is one for the coin."""
     cap = caps.get(coin)
-    return [] if cap is None else [(max(Decimal(0), cap - used.get(coin, Decimal(0))), f"{name} of {cap:f}")]
-
-
-def tightest(limits: Sequence[Limit]) -> Decimal:
-    return min((limit for limit, _ in limits), default=UNLIMITED)
+    if cap is None:
+        return []
+    left = max(Decimal(0), cap - used.get(coin, Decimal(0)))
+    return [Constraint(kind=kind, coin=coin, amount=left, setting=cap)]

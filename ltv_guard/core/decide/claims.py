@@ -8,10 +8,13 @@ from decimal import Decimal
 from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.decide.allocation import Claim, shares
 from ltv_guard.core.decide.budget import FundsBudget
-from ltv_guard.core.decide.decision import LoanFacts
-from ltv_guard.core.decide.options import best_of, top_up_options
-from ltv_guard.core.model.loans import Collateral, Loan, LoanKey
-from ltv_guard.core.model.policy import Thresholds, thresholds
+from ltv_guard.core.decide.constraints import tightest
+from ltv_guard.core.decide.facts import LoanFacts
+from ltv_guard.core.decide.options import best_of
+from ltv_guard.core.decide.shortfall import Shortfall
+from ltv_guard.core.decide.top_up import top_up_options
+from ltv_guard.core.decide.urgency import urgency_of
+from ltv_guard.core.model.loans import Collateral, Direction, LoanKey
 
 
 def share_out(asking: Sequence[LoanFacts], budget: FundsBudget) -> dict[tuple[LoanKey, str], Decimal]:
@@ -22,12 +25,25 @@ def share_out(asking: Sequence[LoanFacts], budget: FundsBudget) -> dict[tuple[Lo
         for coin, claim in _claims(facts, budget):
             by_coin.setdefault(coin, []).append(claim)
     for coin, claims in by_coin.items():
-        common = min(limit for limit, _ in budget.limits_on(coin, emergency=False))
-        balance = min(limit for limit, _ in budget.limits_on(coin, emergency=True))
+        common = tightest(budget.limits_on(coin, emergency=False))
+        balance = tightest(budget.limits_on(coin, emergency=True))
         if len(claims) > 1 and sum(claim.at(claim.goal) for claim in claims) > common:
             given = shares(claims, common=common, balance=balance)
             found |= {(key, coin): coins for key, coins in given.items()}
     return found
+
+
+def asks(facts: LoanFacts) -> bool:
+    """Whether the loan is about to be given collateral."""
+    free = facts.policy.protect and not facts.open_intents and facts.freshness.fresh
+    held_up = not facts.episode_open and not facts.urgency.emergency and facts.is_resting
+    return free and facts.in_rescue and not held_up
+
+
+def will_ask(facts: LoanFacts) -> bool:
+    """Whether it waits for an add of its own, not for long: its share of the coins is kept for it."""
+    adding = facts.settling and all(item.direction is Direction.ADD for item in facts.open_intents)
+    return facts.policy.protect and adding and facts.in_rescue
 
 
 def _claims(facts: LoanFacts, budget: FundsBudget) -> list[tuple[str, Claim]]:
@@ -36,47 +52,46 @@ def _claims(facts: LoanFacts, budget: FundsBudget) -> list[tuple[str, Claim]]:
     One loan's nonsense takes no share from the others.
     """
     try:
-        loan = _as_if_landed(facts, budget)
-        limits = thresholds(facts.policy, loan)
-        model = LtvModel(loan=loan, prices=budget.prices)
-        held = _wanted(facts, limits, model, budget)
-        claim = None if held is None else _claim(facts, limits, model, held)
+        need = _need_once_landed(facts, budget)
+        held = _wanted(need, budget)
+        claim = None if held is None else _claim(need, held)
     except (ArithmeticError, ValueError):
         return []
     return [] if held is None or claim is None else [(held.coin, claim)]
 
 
-def _as_if_landed(facts: LoanFacts, budget: FundsBudget) -> Loan:
-    """The loan once its open adds are shown: what it asks for next is beyond them."""
+def _need_once_landed(facts: LoanFacts, budget: FundsBudget) -> Shortfall:
+    """What the loan needs once its open adds are shown: what it asks for next is beyond them."""
     loan = facts.loan
     for item in facts.open_intents:
         held, model = loan.collateral_in(item.coin), LtvModel(loan=loan, prices=budget.prices)
         is_shown = held is None or held.amount > item.coins_before
         if not is_shown and not model.is_blind:
             loan = model.with_change(item.coin, item.amount)
-    return loan
+    urgency = urgency_of(loan, facts.policy, lifts=facts.lifts)
+    model = LtvModel(loan=loan, prices=budget.prices)
+    return Shortfall(facts=facts, urgency=urgency, model=model, value=model.missing(urgency.limits.target))
 
 
-def _wanted(facts: LoanFacts, limits: Thresholds, model: LtvModel, budget: FundsBudget) -> Collateral | None:
+def _wanted(need: Shortfall, budget: FundsBudget) -> Collateral | None:
     """The coin that it would be given if it were alone."""
-    emergency = facts.lifts and model.loan.ltv >= limits.emergency
-    best = best_of(top_up_options(facts, model, model.missing(limits.target), budget, emergency=emergency))
-    return best.held if best is not None and best.gain > 0 else None
+    best = best_of(top_up_options(need, budget))
+    return need.loan.collateral_in(best.coin) if best is not None and best.gain > 0 else None
 
 
-def _claim(facts: LoanFacts, limits: Thresholds, model: LtvModel, held: Collateral) -> Claim:
-    loan = model.loan
+def _claim(need: Shortfall, held: Collateral) -> Claim:
+    loan, model = need.model.loan, need.model
 
     def coins_to(level: Decimal) -> Decimal:
         return model.toward(held, model.missing(level * loan.liquidation_ltv))
 
-    goal = limits.target / loan.liquidation_ltv
-    least = model.toward(held, model.total * facts.policy.limits.min_adjustment_ratio)
+    goal = need.limits.target / loan.liquidation_ltv
+    least = model.toward(held, need.least_in_calm)
     return Claim(
         key=loan.key,
         danger=model.highest_ltv / loan.liquidation_ltv,
         goal=goal,
         coins_to=coins_to,
-        emergency=facts.lifts and loan.ltv >= limits.emergency,
-        least=min(least, coins_to(goal)) if loan.ltv >= limits.trigger else least,
+        emergency=need.emergency,
+        least=min(least, coins_to(goal)) if need.urgency.breach else least,
     )

@@ -7,17 +7,18 @@ from dataclasses import replace
 from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.decide.add import decide_add
 from ltv_guard.core.decide.budget import FundsBudget
-from ltv_guard.core.decide.claims import share_out
-from ltv_guard.core.decide.decision import AccountFacts, Cause, Decision, EpisodeChange, LoanFacts, hold
+from ltv_guard.core.decide.claims import asks, share_out, will_ask
+from ltv_guard.core.decide.constraints import Constraint, Limit
+from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange, hold
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
+from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.decide.release import Neighbours, decide_release
 from ltv_guard.core.decide.repay import decide_repayment
 from ltv_guard.core.decide.rescue import decide_beside_open_intents
 from ltv_guard.core.decide.saveable import why_lost
 from ltv_guard.core.decide.shortfall import Shortfall, need_of
 from ltv_guard.core.decide.transfer import decide_transfer, pooled
-from ltv_guard.core.decide.urgency import asks, in_rescue, is_breach, is_resting, will_ask
 from ltv_guard.core.model.defects import Defect, attempt
-from ltv_guard.core.model.policy import Thresholds, thresholds
 from ltv_guard.core.reconcile.plausibility import Bearing
 
 # Each takes what the one before left undone, with its notes, and returns it acting or with one more note.
@@ -70,59 +71,42 @@ def _decide_alone(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget)
     if not isinstance(found, Defect):
         return replace(found, bearing=facts.bearing)
     breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
-    why = f"its numbers make no sense: {found.error!r}"
-    return hold(facts, Cause.NONSENSE, why, breach=breach, defects=(found,))
+    reason = replace(facts.because(Because.NONSENSE), words=repr(found.error))
+    return replace(hold(facts, Cause.NONSENSE, reason, breach=breach), defects=(found,))
 
 
 def _decide(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget) -> Decision:
-    limits = thresholds(facts.policy, facts.loan)
     if not facts.policy.protect:
-        return hold(
-            facts,
-            Cause.NOT_PROTECTED,
-            f"{facts.policy.name} says protect: false",
-            episode=EpisodeChange.CLOSES if facts.episode_open else None,
-        )
+        closes = EpisodeChange.CLOSES if facts.episode_open else None
+        return hold(facts, Cause.NOT_PROTECTED, facts.because(Because.NOT_PROTECTED), episode=closes)
     if facts.open_intents:
-        return decide_beside_open_intents(facts, limits, budget)
+        return decide_beside_open_intents(facts, budget)
     if not facts.freshness.fresh:
-        breach = is_breach(facts, limits)
-        return hold(facts, Cause.NOT_FRESH, f"waiting: {facts.freshness.why}", breach=breach)
-    if in_rescue(facts, limits):
-        return _protect(facts, limits, budget)
+        reason = replace(facts.because(Because.NOT_FRESH), doubt=facts.freshness.doubt)
+        return hold(facts, Cause.NOT_FRESH, reason, breach=facts.urgency.breach)
+    if facts.in_rescue:
+        return _protect(facts, budget)
     nothing = facts.loan.ltv == 0 and any(debt.amount > 0 for debt in facts.loan.debts)
     if facts.hides_breach or (nothing and facts.bearing is Bearing.UNKNOWN):
-        why = f"it shows an LTV of {facts.loan.ltv:f}, and its own amounts do not bear that out"
-        return hold(facts, Cause.NOT_BORNE_OUT, why)
-    return decide_release(facts, limits, neighbours)
+        return hold(facts, Cause.NOT_BORNE_OUT, facts.because(Because.NOT_BORNE_OUT))
+    return decide_release(facts, neighbours)
 
 
-def _protect(facts: LoanFacts, limits: Thresholds, budget: FundsBudget) -> Decision:
+def _protect(facts: LoanFacts, budget: FundsBudget) -> Decision:
     """Bring a loan in rescue to its target, as far as funds and limits go."""
-    loan = facts.loan
-    model = LtvModel(loan=loan, prices=budget.prices)
-    need = need_of(facts, limits, model)
+    model, urgency = LtvModel(loan=facts.loan, prices=budget.prices), facts.urgency
+    need = need_of(facts, model)
     if need.is_met:
-        return hold(
-            facts,
-            Cause.AT_TARGET,
-            f"LTV {loan.ltv:f} is at its target {limits.target:f}",
-            episode=EpisodeChange.CLOSES if facts.episode_open else None,
-        )
-    if not facts.episode_open and not need.emergency and is_resting(facts):
-        why = "the last episode or release ended too recently"
-        return hold(facts, Cause.COOLDOWN, why, breach=need.breach)
-    episode = None if facts.episode_open else EpisodeChange.OPENS
-    if budget.unread or model.is_blind or (budget.is_old and not need.emergency):
-        return hold(
-            facts,
-            Cause.WALLET_UNREAD,
-            f"{need.reason}, and the wallet or prices could not be read",
-            breach=need.breach,
-            emergency=need.emergency,
-            episode=episode,
-        )
-    return replace(_help(need, budget), breach=need.breach, emergency=need.emergency, episode=episode)
+        closes = EpisodeChange.CLOSES if facts.episode_open else None
+        return hold(facts, Cause.AT_TARGET, facts.because(Because.AT_TARGET), episode=closes)
+    if not facts.episode_open and not urgency.emergency and facts.is_resting:
+        return hold(facts, Cause.COOLDOWN, facts.because(Because.RESTING), breach=urgency.breach)
+    if budget.unread or model.is_blind or (budget.is_old and not urgency.emergency):
+        decision = hold(facts, Cause.WALLET_UNREAD, need.because(Because.UNREAD))
+    else:
+        decision = _help(need, budget)
+    opens = None if facts.episode_open else EpisodeChange.OPENS
+    return replace(decision, breach=urgency.breach, emergency=urgency.emergency, episode=opens)
 
 
 def _help(need: Shortfall, budget: FundsBudget) -> Decision:
@@ -133,8 +117,9 @@ def _help(need: Shortfall, budget: FundsBudget) -> Decision:
     lost = attempt("whether it can be saved", lambda: why_lost(need, budget))
     if isinstance(lost, Decision):
         return lost
+    nothing = hold(need.facts, Cause.SHORT, need.because(Because.NEED))
     added = attempt("adding", lambda: decide_add(need, budget))
-    decision = _failed(_nothing(need), added) if isinstance(added, Defect) else added
+    decision = _failed(nothing, added) if isinstance(added, Defect) else added
     for what, decide_help in HELP.items():
         if decision.acts or decision.cause is Cause.TRANSFER:
             break
@@ -144,14 +129,6 @@ def _help(need: Shortfall, budget: FundsBudget) -> Decision:
     return decision if lost is None else replace(decision, defects=(*decision.defects, lost))
 
 
-def _nothing(need: Shortfall) -> Decision:
-    return Decision(loan=need.loan, policy=need.facts.policy, cause=Cause.SHORT, reason=need.reason)
-
-
 def _failed(decision: Decision, defect: Defect) -> Decision:
-    return replace(
-        decision,
-        cause=Cause.SHORT,
-        held_back=(*decision.held_back, str(defect)),
-        defects=(*decision.defects, defect),
-    )
+    note = Constraint(kind=Limit.DEFECT, words=str(defect))
+    return replace(decision, cause=Cause.SHORT, defects=(*decision.defects, defect)).noting(note)

@@ -1,20 +1,19 @@
-"""What a decision is made from, and what it says: facts in, a Decision out. Pure values."""
+"""What is decided about one loan. Pure values."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from ltv_guard.core.decide.constraints import UNLIMITED, Constraint
+from ltv_guard.core.decide.facts import LoanFacts
+from ltv_guard.core.decide.options import Option
+from ltv_guard.core.decide.reason import Reason
 from ltv_guard.core.model.defects import Defect
-from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Kind, Loan
-from ltv_guard.core.model.policy import LoanPolicy, TransferRules, WalletRules
-from ltv_guard.core.reconcile.freshness import FRESH, Freshness
+from ltv_guard.core.model.policy import LoanPolicy, Thresholds
 from ltv_guard.core.reconcile.plausibility import Bearing
-
-UNLIMITED = Decimal("Infinity")
 
 
 class Cause(StrEnum):
@@ -48,86 +47,8 @@ class EpisodeChange(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoanFacts:
-    """One loan, and all that bears on it. Spans are ms; None means never.
-
-    `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
-    processing them; `rescued`: the one rescue that they allow was sent. `settling`: an adjustment of its own
-    is under way or not shown yet, and has not been for long. `awaits_row`: an add is in it that no
-    history has shown yet.
-    `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
-    trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
-    collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take
-    at the next try. `shunned`: those refused within a minute. `at_least`: less was below a minimum.
-
-    `bearing`: whether its own amounts and prices bear its LTV out; `lifts`: whether an emergency LTV counts
-    as one, so that reserve, daily cap and cooldown no longer hold; `may_release`: whether a low one is
-    believed; `hides_breach`: all else that is known of the loan says that it is above its trigger.
-    """
-
-    loan: Loan
-    policy: LoanPolicy
-    freshness: Freshness = FRESH
-    bearing: Bearing = Bearing.BORNE_OUT
-    lifts: bool = True
-    may_release: bool = True
-    hides_breach: bool = False
-    open_intents: tuple[Intent, ...] = ()
-    window_over: bool = False
-    rescued: bool = False
-    settling: bool = False
-    awaits_row: bool = False
-    episode_open: bool = False
-    rested_ms: int | None = None
-    low_for_ms: int = 0
-    foreign_add_ms: int | None = None
-    refused: Mapping[str, str] = field(default_factory=dict)
-    shunned: Mapping[str, str] = field(default_factory=dict)
-    at_least: Mapping[str, Decimal] = field(default_factory=dict)
-    passing: Collection[str] = ()
-    kept: Mapping[str, str] = field(default_factory=dict)
-    unpayable: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def unreleasable(self) -> Mapping[str, str]:
-        return {**self.refused, **self.kept}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountFacts:
-    """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read.
-
-    `wallet_is_old`: it is that of an earlier read, less what was spent since: good enough for an emergency.
-    `doubted_prices`: coins whose price has parted from the last one, or has nothing to be compared with.
-    `unified`: what can leave the Unified account, None where it was not read or may not be used.
-    `..._unread`: coins whose balance there could not be read, though that of others could.
-    `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
-    that may never end. `unmovable`: coin -> why the exchange does not move it, for now; `passing`: those that
-    it may move at the next try. `..._24h`: coins in the last day, unknown ones too.
-    """
-
-    loans: tuple[LoanFacts, ...]
-    wallet: Mapping[str, Decimal] | None
-    wallet_is_old: bool = False
-    doubted_prices: Collection[str] = ()
-    unified: Mapping[str, Decimal] | None = None
-    wallet_unread: Collection[str] = ()
-    unified_unread: Collection[str] = ()
-    prices: Mapping[str, Decimal] | None = None
-    wallet_rules: WalletRules = field(default_factory=WalletRules)
-    transfer_rules: TransferRules = field(default_factory=TransferRules)
-    on_the_way: Mapping[str, Intent] = field(default_factory=dict)
-    overdue: Collection[str] = ()
-    unmovable: Mapping[str, str] = field(default_factory=dict)
-    passing: Collection[str] = ()
-    added_24h: Mapping[str, Decimal] = field(default_factory=dict)
-    repaid_24h: Mapping[str, Decimal] = field(default_factory=dict)
-    transferred_24h: Mapping[str, Decimal] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What to do about one loan: `direction` None is nothing. `reason` is a sentence for people.
+    """What to do about one loan: `direction` None is nothing. `limits` are the thresholds that hold for it.
 
     `coin` is a collateral coin, or (repay) what is owed. `amount` is before the fingerprint, and `ceiling`
     what it may not exceed with it. `held_back` names what kept it smaller or from being made;
@@ -137,15 +58,16 @@ class Decision:
 
     loan: Loan
     policy: LoanPolicy
+    limits: Thresholds
     cause: Cause
-    reason: str
+    reason: Reason
     direction: Direction | None = None
     coin: str | None = None
     amount: Decimal = Decimal(0)
     ceiling: Decimal = UNLIMITED
     breach: bool = False
     emergency: bool = False
-    held_back: tuple[str, ...] = ()
+    held_back: tuple[Constraint, ...] = ()
     reachable_ltv: Decimal | None = None
     missing: Decimal = Decimal(0)
     rescue_of: str | None = None
@@ -167,25 +89,39 @@ class Decision:
         waits_for_facts = self.cause in {Cause.WALLET_UNREAD, Cause.NOT_FRESH, Cause.NOT_BORNE_OUT}
         return self.acts or self.breach or waits_for_facts or self.episode is not None
 
+    def acting(self, cause: Cause, direction: Direction, option: Option) -> Decision:
+        """The same, but that what the option gives is given."""
+        return replace(
+            self,
+            cause=cause,
+            direction=direction,
+            coin=option.coin,
+            amount=option.amount,
+            ceiling=option.ceiling,
+        )
+
+    def noting(self, *notes: Constraint) -> Decision:
+        """The same, with what else holds it back."""
+        return replace(self, held_back=(*self.held_back, *notes))
+
 
 def hold(
     facts: LoanFacts,
     cause: Cause,
-    reason: str,
+    reason: Reason,
     *,
     breach: bool = False,
     emergency: bool = False,
     episode: EpisodeChange | None = None,
-    defects: tuple[Defect, ...] = (),
 ) -> Decision:
-    """The decision to do nothing about the loan for now."""
+    """The decision to do nothing about the loan for now. Every decision begins as one."""
     return Decision(
         loan=facts.loan,
         policy=facts.policy,
+        limits=facts.urgency.limits,
         cause=cause,
         reason=reason,
         breach=breach,
         emergency=emergency,
         episode=episode,
-        defects=defects,
     )

@@ -8,10 +8,12 @@ from functools import cached_property
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.amounts.rounding import whole_steps
-from ltv_guard.core.decide.decision import AccountFacts, Cause, Decision, LoanFacts, hold
-from ltv_guard.core.decide.urgency import in_rescue, is_resting
+from ltv_guard.core.decide.constraints import Constraint, Limit
+from ltv_guard.core.decide.decision import Cause, Decision, hold
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
+from ltv_guard.core.decide.options import Option
+from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.model.loans import Collateral, Direction
-from ltv_guard.core.model.policy import Thresholds, thresholds
 from ltv_guard.core.reconcile.plausibility import Bearing
 
 
@@ -32,11 +34,7 @@ class Neighbours:
 
     @cached_property
     def is_one_in_rescue(self) -> bool:
-        return any(
-            in_rescue(other, thresholds(other.policy, other.loan))
-            for other in self._loans
-            if other.policy.protect
-        )
+        return any(other.in_rescue for other in self._loans if other.policy.protect)
 
     @cached_property
     def needed(self) -> frozenset[str]:
@@ -44,77 +42,70 @@ class Neighbours:
         needy = [
             other.loan
             for other in self._loans
-            if other.policy.protect and other.loan.ltv > thresholds(other.policy, other.loan).target
+            if other.policy.protect and other.loan.ltv > other.urgency.limits.target
         ]
         return frozenset(held.coin for loan in needy for held in loan.collateral)
 
 
-def decide_release(facts: LoanFacts, limits: Thresholds, neighbours: Neighbours) -> Decision:
-    loan = facts.loan
+def decide_release(facts: LoanFacts, neighbours: Neighbours) -> Decision:
+    loan, limits = facts.loan, facts.urgency.limits
     if not facts.policy.reduce.enabled or loan.ltv <= 0 or loan.ltv >= limits.release_trigger:
-        return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f} is within bounds")
+        return hold(facts, Cause.IN_BOUNDS, facts.because(Because.IN_BOUNDS))
     model = LtvModel(loan=loan, prices=neighbours.prices)
     if model.is_blind:
-        why_not = _why_not_release(facts, neighbours, None)
-        cause = Cause.WALLET_UNREAD if why_not is None else Cause.RELEASE_WAITS
-        return hold(facts, cause, f"LTV {loan.ltv:f} is low, but {why_not or 'prices could not be read'}")
+        bar = _bar(facts, neighbours, None)
+        cause = Cause.WALLET_UNREAD if bar is None else Cause.RELEASE_WAITS
+        return _waits(facts, cause, bar or Constraint(kind=Limit.PRICES_UNREAD))
     spare = model.spare(limits.release_target)
     least = model.total * facts.policy.limits.min_adjustment_ratio
-    held, amount = _to_release(facts, model, spare, least)
-    if held is None or spare < least:
-        return hold(facts, Cause.IN_BOUNDS, f"LTV {loan.ltv:f}: too little to release")
-    why_not = _why_not_release(facts, neighbours, held.coin)
-    if why_not is not None:
-        return hold(facts, Cause.RELEASE_WAITS, f"LTV {loan.ltv:f} is low, but {why_not}")
+    option = _to_release(facts, model, spare, least)
+    if option is None or spare < least:
+        return hold(facts, Cause.IN_BOUNDS, facts.because(Because.TOO_LITTLE))
+    bar = _bar(facts, neighbours, option.coin)
+    if bar is not None:
+        return _waits(facts, Cause.RELEASE_WAITS, bar)
     if not facts.may_release:
         # Not before it is read again at once: what is released too much is gone.
-        why_not = "its own amounts and prices do not bear that out"
         cause = Cause.NOT_BORNE_OUT if facts.bearing is Bearing.UNKNOWN else Cause.RELEASE_WAITS
-        return hold(facts, cause, f"LTV {loan.ltv:f} is low, but {why_not}")
-    return Decision(
-        loan=loan,
-        policy=facts.policy,
-        cause=Cause.LOW,
-        reason=f"LTV {loan.ltv:f} is below {limits.release_trigger:f}: "
-        f"releasing {amount:f} {held.coin} brings it to {limits.release_target:f}",
-        direction=Direction.REDUCE,
-        coin=held.coin,
-        amount=amount,
-        ceiling=amount,
-    )
+        return _waits(facts, cause, Constraint(kind=Limit.NOT_BORNE_OUT))
+    reason = replace(facts.because(Because.RELEASE), coin=option.coin, amount=option.amount)
+    return hold(facts, Cause.LOW, reason).acting(Cause.LOW, Direction.REDUCE, option)
 
 
-def _to_release(
-    facts: LoanFacts, model: LtvModel, spare: Decimal, least: Decimal
-) -> tuple[Collateral | None, Decimal]:
+def _waits(facts: LoanFacts, cause: Cause, bar: Constraint) -> Decision:
+    return hold(facts, cause, replace(facts.because(Because.LOW), but=(bar,)))
+
+
+def _to_release(facts: LoanFacts, model: LtvModel, spare: Decimal, least: Decimal) -> Option | None:
     """The coin to release, least wanted first, and how much of it. One that brings too little is left."""
-    coins = [(held, model.to_lose(held, spare)) for held in reversed(facts.policy.candidates(facts.loan))]
-    possible = [
-        (held, amount)
-        for held, amount in coins
-        if amount >= held.step and -model.gain(held, -amount) >= least
-    ]
-    taken = [(held, amount) for held, amount in possible if held.coin not in facts.unreleasable]
-    return next(iter([*taken, *possible]), (None, Decimal(0)))
+    every = [_option(model, held, model.to_lose(held, spare)) for held in reversed(facts.candidates)]
+    possible = [option for option in every if option.is_worth(least)]
+    taken = [option for option in possible if option.coin not in facts.unreleasable]
+    return next(iter([*taken, *possible]), None)
 
 
-def _why_not_release(facts: LoanFacts, neighbours: Neighbours, coin: str | None) -> str | None:
+def _option(model: LtvModel, held: Collateral, amount: Decimal) -> Option:
+    gain = -model.gain(held, -amount)
+    return Option(coin=held.coin, step=held.step, needed=amount, amount=amount, ceiling=amount, gain=gain)
+
+
+def _bar(facts: LoanFacts, neighbours: Neighbours, coin: str | None) -> Constraint | None:
+    """What a release waits for."""
     rule = facts.policy.reduce
     added_by_hand = facts.foreign_add_ms is not None and facts.foreign_add_ms < rule.after_foreign_add_ms
     conditions = (
-        (facts.low_for_ms < rule.after_ms, "not for long enough"),
-        (is_resting(facts), "the last episode or release ended too recently"),
-        (neighbours.is_one_open, "an adjustment of the account is open"),
-        (neighbours.is_one_awaited, "an add of the account is in no history yet"),
-        (neighbours.is_one_in_rescue, "a loan of the account is being rescued"),
-        (added_by_hand, "collateral was added by hand"),
-        (coin in facts.unreleasable, facts.unreleasable.get(coin or "", "")),
-        (
-            coin is not None and coin in neighbours.needed,
-            f"another loan secured by {coin} is above its add target",
-        ),
+        (facts.low_for_ms < rule.after_ms, Limit.NOT_LOW_FOR_LONG),
+        (facts.is_resting, Limit.RESTING),
+        (neighbours.is_one_open, Limit.INTENT_OPEN),
+        (neighbours.is_one_awaited, Limit.ROW_AWAITED),
+        (neighbours.is_one_in_rescue, Limit.RESCUE_ELSEWHERE),
+        (added_by_hand, Limit.ADDED_BY_HAND),
+        (coin in facts.unreleasable, Limit.REFUSED),
+        (coin is not None and coin in neighbours.needed, Limit.NEEDED_ELSEWHERE),
     )
-    return next((why for holds, why in conditions if holds), None)
+    kind = next((kind for holds, kind in conditions if holds), None)
+    words = facts.unreleasable.get(coin or "", "") if kind is Limit.REFUSED else ""
+    return None if kind is None else Constraint(kind=kind, coin=coin, words=words)
 
 
 def within_maximum(decision: Decision, maximum: Decimal) -> Decision:
@@ -128,12 +119,12 @@ def within_maximum(decision: Decision, maximum: Decimal) -> Decision:
     if maximum * limits.max_reduction_ratio >= decision.amount:
         return decision
     allowed = max(Decimal(0), whole_steps(maximum * limits.max_reduction_ratio, held.step))
-    note = f"the exchange's maximum reduction leaves {allowed:f} {held.coin}"
+    note = Constraint(kind=Limit.MAX_REDUCTION, coin=held.coin, amount=allowed)
     if allowed < max(held.amount * limits.min_adjustment_ratio, held.step):
         return replace(
             decision,
             cause=Cause.RELEASE_WAITS,
-            reason=f"{decision.reason}, but {note}",
+            reason=replace(decision.reason, but=(note,)),
             direction=None,
             amount=Decimal(0),
             held_back=(note,),

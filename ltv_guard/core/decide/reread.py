@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ltv_guard.core.decide.decision import Cause, Decision, LoanFacts
+from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.model.loans import Loan
-from ltv_guard.core.model.policy import thresholds
 from ltv_guard.core.reconcile.plausibility import Bearing
 
 
@@ -16,8 +16,7 @@ def asks_for_another_read(facts: LoanFacts, decision: Decision) -> bool:
         return True
     if not (decision.breach or decision.acts):
         return False
-    emergency = facts.loan.ltv >= thresholds(facts.policy, facts.loan).emergency
-    return facts.bearing is Bearing.CONTRADICTED or (emergency and not facts.lifts)
+    return facts.bearing is Bearing.CONTRADICTED or (facts.urgency.at_emergency and not facts.lifts)
 
 
 def asks_for_other_prices(loan: Loan, decision: Decision, parted: frozenset[str]) -> bool:

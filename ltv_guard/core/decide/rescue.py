@@ -9,17 +9,19 @@ from ltv_guard.core.amounts.ltv_model import LtvModel, shown
 from ltv_guard.core.amounts.rounding import whole_steps
 from ltv_guard.core.decide.add import missing_coins, worded
 from ltv_guard.core.decide.budget import FundsBudget
-from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange, LoanFacts, hold
-from ltv_guard.core.decide.options import best_of, top_up_options
+from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange, hold
+from ltv_guard.core.decide.facts import LoanFacts
+from ltv_guard.core.decide.options import Option, best_of
+from ltv_guard.core.decide.reason import Because, Reason
 from ltv_guard.core.decide.saveable import why_lost
 from ltv_guard.core.decide.shortfall import Shortfall
+from ltv_guard.core.decide.top_up import top_up_options
 from ltv_guard.core.decide.transfer import decide_transfer
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Loan
-from ltv_guard.core.model.policy import Thresholds
 
 
-def decide_beside_open_intents(facts: LoanFacts, limits: Thresholds, budget: FundsBudget) -> Decision:
+def decide_beside_open_intents(facts: LoanFacts, budget: FundsBudget) -> Decision:
     """An open intent blocks its loan, but for one add: too much can be undone, too little can't.
 
     An open release never blocks an add. An add whose window is over, and whose end the history does not
@@ -28,51 +30,56 @@ def decide_beside_open_intents(facts: LoanFacts, limits: Thresholds, budget: Fun
     """
     first = facts.open_intents[0]
     landed = replace(facts, loan=_as_if_released(facts.loan, first, budget))
-    loan = landed.loan
-    breach = loan.ltv >= limits.trigger
-    emergency = facts.lifts and loan.ltv >= limits.emergency
+    urgency = landed.urgency
     waiting = hold(
         facts,
         Cause.OPEN_INTENT,
-        f"waiting for intent {first.intent_id} to settle",
-        breach=breach,
-        emergency=emergency,
+        _waits_for(facts, Because.OPEN_INTENT, first),
+        breach=urgency.breach,
+        emergency=urgency.emergency,
     )
-    model = LtvModel(loan=loan, prices=budget.prices)
-    if breach and (facts.rescued or any(item.rescue_of is not None for item in facts.open_intents)):
-        why = f"intent {first.intent_id} is {first.state}, and the loan has had its one rescue"
-        return hold(facts, Cause.RESCUED, why, breach=True, emergency=emergency)
+    if urgency.breach and (facts.rescued or any(item.rescue_of is not None for item in facts.open_intents)):
+        return replace(waiting, cause=Cause.RESCUED, reason=_waits_for(facts, Because.RESCUED, first))
     alone = len(facts.open_intents) == 1 and first.rescue_of is None
+    model = LtvModel(loan=landed.loan, prices=budget.prices)
     blind = budget.unread or model.is_blind
     if not alone or blind or first.state not in {State.UNKNOWN, State.ACCEPTED}:
         return waiting
-    released = first.direction is Direction.REDUCE and breach
-    rescue = None
-    need = Shortfall(facts=landed, limits=limits, model=model, value=model.missing(limits.target))
+    need = Shortfall(facts=landed, urgency=urgency, model=model, value=model.missing(urgency.limits.target))
     if why_lost(need, budget) is not None:
         return waiting
-    if released or (emergency and facts.window_over):
-        room = _room_above_release(facts.loan, limits, budget, first)
-        rescue = _rescue(landed, limits, budget, model, first, room)
-    if rescue is None and (released or emergency):
-        rescue = _coins_for_a_rescue(landed, limits, budget, model, waiting)
-    return replace(rescue, loan=facts.loan) if rescue is not None else waiting
+    return replace(_rescue_or_coins(need, facts, budget, waiting) or waiting, loan=facts.loan)
 
 
-def _coins_for_a_rescue(
-    facts: LoanFacts, limits: Thresholds, budget: FundsBudget, model: LtvModel, waiting: Decision
+def _rescue_or_coins(
+    need: Shortfall, facts: LoanFacts, budget: FundsBudget, waiting: Decision
 ) -> Decision | None:
+    """The one add, or the coins for it; None where neither may be. `facts` are those of the loan as shown."""
+    first = facts.open_intents[0]
+    released = first.direction is Direction.REDUCE and need.urgency.breach
+    rescue = None
+    if released or (need.emergency and facts.window_over):
+        rescue = _rescue(need, budget, first, _room_above_release(facts, budget, first))
+    if rescue is None and (released or need.emergency):
+        rescue = _coins_for_a_rescue(need, budget, waiting)
+    return rescue
+
+
+def _waits_for(facts: LoanFacts, kind: Because, intent: Intent) -> Reason:
+    return replace(facts.because(kind), intent=intent)
+
+
+def _coins_for_a_rescue(need: Shortfall, budget: FundsBudget, waiting: Decision) -> Decision | None:
     """The transfer that a rescue add would need, were it to come; none where it can be made without."""
-    need = Shortfall(facts=facts, limits=limits, model=model, value=model.missing(limits.target))
-    best = best_of(top_up_options(facts, model, need.value, budget, emergency=need.emergency))
+    best = best_of(top_up_options(need, budget))
     if best is not None and best.gain >= need.least:
         return None
     moved = decide_transfer(need, budget, waiting)
     if moved.direction is not Direction.TRANSFER:
         return None
-    held = facts.loan.collateral_in(moved.coin or "")
+    held = need.loan.collateral_in(moved.coin or "")
     step = held.step if held is not None else Decimal(0)
-    amount = moved.amount * _share_before(facts.loan, facts.open_intents[0])
+    amount = moved.amount * _share_before(need.loan, need.facts.open_intents[0])
     amount = whole_steps(amount, step) if step else amount
     return replace(moved, amount=amount, ceiling=amount) if amount > 0 else None
 
@@ -88,48 +95,43 @@ def _share_before(loan: Loan, first: Intent) -> Decimal:
     return min(Decimal(1), max(first.coins_before, held.amount - first.amount) / held.amount)
 
 
-def _rescue(
-    facts: LoanFacts, limits: Thresholds, budget: FundsBudget, model: LtvModel, first: Intent, room: Decimal
-) -> Decision | None:
+def _rescue(need: Shortfall, budget: FundsBudget, first: Intent, room: Decimal) -> Decision | None:
     """The one rescue add. It gains no more than `room`, whatever else lands."""
-    loan = facts.loan
-    need = model.missing(limits.target)
-    emergency = facts.lifts and loan.ltv >= limits.emergency
-    every = top_up_options(facts, model, need, budget, emergency=emergency)
+    every = top_up_options(need, budget)
     best = best_of(every)
-    if best is None:
+    option = None if best is None else _within_room(need, best, room)
+    if best is None or option is None:
         return None
-    most = model.at_most(best.held, room) - best.held.step
-    amount = whole_steps(min(best.amount, most), best.held.step)
-    least = model.total * facts.policy.limits.min_adjustment_ratio
-    if amount < best.held.step or model.gain(best.held, amount) < least:
-        return None
-    ceiling = min(best.ceiling, most)
-    budget.take(best.held.coin, ceiling)
-    rescue = Decision(
-        loan=loan,
-        policy=facts.policy,
-        cause=Cause.RESCUE,
-        reason=f"LTV {loan.ltv:f} while intent {first.intent_id} is {first.state}: one rescue add",
-        direction=Direction.ADD,
-        coin=best.held.coin,
-        amount=amount,
-        ceiling=ceiling,
-        breach=True,
-        emergency=emergency,
-        held_back=best.held_back,
+    budget.take(option.coin, option.ceiling)
+    opens = None if need.facts.episode_open else EpisodeChange.OPENS
+    reason = _waits_for(need.facts, Because.RESCUE, first)
+    rescue = hold(need.facts, Cause.RESCUE, reason, breach=True, emergency=need.emergency, episode=opens)
+    rescue = replace(
+        rescue.acting(Cause.RESCUE, Direction.ADD, option),
+        held_back=option.held_back,
         rescue_of=first.intent_id,
-        episode=None if facts.episode_open else EpisodeChange.OPENS,
     )
-    funds = sum((option.reach for option in every), Decimal(0))
+    funds = sum((item.reach for item in every), Decimal(0))
     return worded(
         rescue,
         lambda: replace(
             rescue,
-            reachable_ltv=shown(model.ltv_after(model.gain(best.held, amount))),
-            missing=missing_coins(model, best, need - funds),
+            reachable_ltv=shown(need.model.ltv_after(option.gain)),
+            missing=missing_coins(need, best, need.value - funds),
         ),
     )
+
+
+def _within_room(need: Shortfall, best: Option, room: Decimal) -> Option | None:
+    """The option, but for what gains more than `room`; None where too little is left to be worth a call."""
+    held = need.loan.collateral_in(best.coin)
+    if held is None:
+        return None
+    most = need.model.at_most(held, room) - held.step
+    amount = whole_steps(min(best.amount, most), held.step)
+    gain = need.model.gain(held, amount)
+    option = replace(best, amount=amount, ceiling=min(best.ceiling, most), gain=gain)
+    return option if option.is_worth(need.least_in_calm) else None
 
 
 def _as_if_released(loan: Loan, first: Intent, budget: FundsBudget) -> Loan:
@@ -143,16 +145,17 @@ def _as_if_released(loan: Loan, first: Intent, budget: FundsBudget) -> Loan:
     return loan if model.is_blind else model.with_change(first.coin, -first.amount)
 
 
-def _room_above_release(loan: Loan, limits: Thresholds, budget: FundsBudget, first: Intent) -> Decimal:
+def _room_above_release(facts: LoanFacts, budget: FundsBudget, first: Intent) -> Decimal:
     """What can be added to the loan as it is shown for its LTV to stay above the release trigger.
 
     An open add (repayment) may land on top of it; an open release that never lands leaves what is shown.
     """
+    loan, lowest = facts.loan, facts.urgency.limits.release_trigger
     model = LtvModel(loan=loan, prices=budget.prices)
     if first.direction is Direction.REPAY:
-        return model.with_debt_less(first.coin, first.amount).room_above(limits.release_trigger)
+        return model.with_debt_less(first.coin, first.amount).room_above(lowest)
     held = loan.collateral_in(first.coin)
     pending = Decimal(0)
     if held is not None and first.direction is Direction.ADD:
         pending = model.most_gain(held, first.amount)
-    return max(Decimal(0), model.room_above(limits.release_trigger) - pending)
+    return max(Decimal(0), model.room_above(lowest) - pending)

@@ -12,8 +12,10 @@ from decimal import Decimal
 from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.decide.add import worded
 from ltv_guard.core.decide.allocation import SAVED
-from ltv_guard.core.decide.budget import FundsBudget, tightest
-from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.decide.budget import FundsBudget
+from ltv_guard.core.decide.constraints import Constraint, Limit, tightest
+from ltv_guard.core.decide.decision import Cause, Decision, hold
+from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.loans import Collateral
 
@@ -24,37 +26,34 @@ def why_lost(need: Shortfall, budget: FundsBudget) -> Decision | None:
     line = SAVED * loan.liquidation_ltv
     if facts.policy.limits.feed_lost or loan.ltv < line or not facts.lifts or not _is_all_known(need, budget):
         return None
-    coins = facts.policy.candidates(loan)
+    coins = need.candidates
     gained = sum((need.model.most_gain(held, _coins(need, held, budget)) for held in coins), Decimal(0))
     reachable = need.model.ltv_after(gained) * _left_of_debt(need, budget)
     if reachable < line:
         return None
-    lost = Decision(
-        loan=loan,
-        policy=facts.policy,
-        cause=Cause.LOST,
-        reason=f"{need.reason}, and it can't be saved",
-        reachable_ltv=shown(reachable),
-    )
+    reason = need.because(Because.LOST)
+    lost = replace(hold(facts, Cause.LOST, reason), reachable_ltv=shown(reachable))
     return worded(lost, lambda: _explained(lost, need, coins, budget))
 
 
 def _explained(lost: Decision, need: Shortfall, coins: list[Collateral], budget: FundsBudget) -> Decision:
     """What would have been needed, in the coin that is most wanted."""
-    note = f"all that may be given leaves it at {lost.reachable_ltv:f} (limits.feed_lost is false)"
+    note = Constraint(kind=Limit.FEED_LOST, amount=lost.reachable_ltv)
     if not coins:
-        return replace(lost, held_back=(note,))
+        return lost.noting(note)
     held, line = coins[0], SAVED * need.loan.liquidation_ltv
     least, whole = (need.model.to_gain(held, need.model.missing(ltv)) for ltv in (line, need.limits.target))
     has = _coins(need, held, budget)
-    return replace(
-        lost,
+    wants = replace(
+        lost.reason,
+        kind=Because.LOST_WANTS,
         coin=held.coin,
-        missing=max(Decimal(0), whole - has),
-        held_back=(note,),
-        reason=f"{lost.reason}: {note}; {least:f} {held.coin} would bring it below its liquidation LTV, "
-        f"{whole:f} {held.coin} to {need.limits.target:f}; there are {has:f}",
+        least=least,
+        needed=whole,
+        has=has,
+        but=(note,),
     )
+    return replace(lost, coin=held.coin, missing=max(Decimal(0), whole - has), reason=wants).noting(note)
 
 
 def _is_all_known(need: Shortfall, budget: FundsBudget) -> bool:
@@ -68,7 +67,7 @@ def _is_all_known(need: Shortfall, budget: FundsBudget) -> bool:
         or not need.model.measures(held)
         or budget.is_tied(held.coin)
         or budget.on_the_way(held.coin) is not None
-        for held in need.facts.policy.candidates(need.loan)
+        for held in need.candidates
     )
 
 

@@ -6,19 +6,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
-from ltv_guard.core.decide.decision import LoanFacts
-from ltv_guard.core.decide.urgency import is_breach, is_emergency
-from ltv_guard.core.model.loans import Loan
+from ltv_guard.core.decide.facts import LoanFacts
+from ltv_guard.core.decide.reason import Because, Reason
+from ltv_guard.core.decide.urgency import Urgency
+from ltv_guard.core.model.loans import Collateral, Loan
 from ltv_guard.core.model.policy import Thresholds
 from ltv_guard.core.reconcile.plausibility import Bearing, careful_need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """One loan in rescue. `value` is what has to be added, on the LTV model's scale; 0 at the target."""
+    """One loan in rescue. `value` is what has to be added, on the LTV model's scale; 0 at the target.
+
+    `urgency` is that of the loan as the model has it: shown, or as it will be once what is open has landed.
+    """
 
     facts: LoanFacts
-    limits: Thresholds
+    urgency: Urgency
     model: LtvModel
     value: Decimal
 
@@ -27,34 +31,40 @@ class Shortfall:
         return self.facts.loan
 
     @property
-    def breach(self) -> bool:
-        return is_breach(self.facts, self.limits)
+    def limits(self) -> Thresholds:
+        return self.urgency.limits
 
     @property
     def emergency(self) -> bool:
-        """Whether neither reserve, daily cap nor cooldown hold: an emergency LTV that is believed."""
-        return is_emergency(self.facts, self.limits)
+        return self.urgency.emergency
+
+    @property
+    def candidates(self) -> list[Collateral]:
+        return self.facts.candidates
 
     @property
     def least(self) -> Decimal:
         """The least that is worth a call. What ends a breach always is."""
-        least = self.model.total * self.facts.policy.limits.min_adjustment_ratio
-        return min(least, self.value) if self.breach else least
+        return min(self.least_in_calm, self.value) if self.urgency.breach else self.least_in_calm
+
+    @property
+    def least_in_calm(self) -> Decimal:
+        return self.model.total * self.facts.policy.limits.min_adjustment_ratio
 
     @property
     def is_met(self) -> bool:
         return self.value <= 0 or self.value < self.least
 
-    @property
-    def reason(self) -> str:
-        urgency = "emergency: " if self.emergency else ""
-        return f"{urgency}LTV {self.loan.ltv:f} against a trigger of {self.limits.trigger:f}"
+    def because(self, kind: Because) -> Reason:
+        """A reason that tells how urgent it is."""
+        return Reason(kind=kind, ltv=self.loan.ltv, limits=self.limits, emergency=self.emergency)
 
 
-def need_of(facts: LoanFacts, limits: Thresholds, model: LtvModel) -> Shortfall:
+def need_of(facts: LoanFacts, model: LtvModel) -> Shortfall:
     """What the loan needs; carefully, where its LTV, amounts and prices contradict each other."""
+    limits = facts.urgency.limits
     value = model.missing(limits.target)
     if facts.bearing is Bearing.CONTRADICTED:
         careful = careful_need(model.loan, model.prices, target=limits.target, lowest=limits.release_trigger)
         value = min(value, careful) if model.loan.ltv >= model.loan.liquidation_ltv else careful
-    return Shortfall(facts=facts, limits=limits, model=model, value=value)
+    return Shortfall(facts=facts, urgency=facts.urgency, model=model, value=value)

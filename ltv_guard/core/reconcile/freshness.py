@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 
 from ltv_guard.core.amounts.implied_ltv import implied_ltvs
 from ltv_guard.core.model.history import HistoryRow
@@ -30,23 +31,38 @@ NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices
 HARMLESS = Decimal("0.03")
 
 
+class Doubt(StrEnum):
+    """Why what is shown of a loan does not count yet."""
+
+    READ_BEFORE = "read_before"
+    LTV_LAGS = "ltv_lags"
+    OLD_COLLATERAL = "old_collateral"
+    OLD_DEBT = "old_debt"
+    UNTOLD_COLLATERAL = "untold_collateral"
+    UNTOLD_DEBT = "untold_debt"
+    DEFECT = "defect"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """`fresh`, or why the snapshot does not count for the loan yet.
+    """Whether the snapshot counts for the loan, or what speaks against it.
 
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
     before, exactly.
     """
 
-    fresh: bool
-    why: str = ""
+    doubt: Doubt | None = None
     collateral_is_new: bool = False
     harmless: bool = False
     is_old: bool = False
 
+    @property
+    def fresh(self) -> bool:
+        return self.doubt is None
 
-FRESH = Freshness(fresh=True)
+
+FRESH = Freshness()
 
 
 def judge(
@@ -66,7 +82,7 @@ def judge(
     rescue of `last`, or what it is the rescue of, if that landed too: neither plan may know of the other.
     """
     if read_began.exchange_ms < last.updated_at_ms and last.is_open:
-        return Freshness(fresh=False, why="it was read before the last adjustment was accepted")
+        return Freshness(doubt=Doubt.READ_BEFORE)
     doubt = doubted_coins(loan, last, rows, steady=steady)
     if doubt is not None:
         return doubt
@@ -77,8 +93,7 @@ def judge(
     if led is None or _follows(loan, led, last, prices):
         return FRESH
     return Freshness(
-        fresh=False,
-        why="its LTV has not followed its collateral yet",
+        doubt=Doubt.LTV_LAGS,
         collateral_is_new=True,
         harmless=last.direction is not Direction.REDUCE and led.moved - 1 <= HARMLESS,
     )
@@ -91,14 +106,14 @@ def doubted_coins(
 
     `later`: what was planned since, of the same coin, on facts that were believed (`planned_since`).
     """
-    what = "debt" if last.direction is Direction.REPAY else "collateral"
+    owed = last.direction is Direction.REPAY
     shown, step = shown_coins(last, loan)
     step = step or digit_of(last)
     shows = match(shown, step, last, with_believed_change(last, later, step, rows))
     if shows is BalanceMatch.PART:
-        return Freshness(fresh=False, why=f"it shows the {what} from before the last change", is_old=True)
+        return Freshness(doubt=Doubt.OLD_DEBT if owed else Doubt.OLD_COLLATERAL, is_old=True)
     if shows is BalanceMatch.NEITHER and not steady:
-        return Freshness(fresh=False, why=f"its {what} changed, and no row of the history tells how")
+        return Freshness(doubt=Doubt.UNTOLD_DEBT if owed else Doubt.UNTOLD_COLLATERAL)
     return None
 
 

@@ -1,0 +1,91 @@
+"""What holds a decision back, as a value: sentences are made of it for people, and never read back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+UNLIMITED = Decimal("Infinity")
+
+
+class Limit(StrEnum):
+    """Every kind of constraint. The first ones leave an amount; the others none, or a step, or only time."""
+
+    FUNDING = "funding"
+    FUNDING_UNREAD = "funding_unread"
+    RESERVE = "reserve"
+    MAX_ADD_24H = "max_add_24h"
+    MAX_REPAY_24H = "max_repay_24h"
+    UNIFIED = "unified"
+    UNMOVABLE = "unmovable"
+    MAX_TRANSFER = "max_transfer"
+    MAX_TRANSFER_24H = "max_transfer_24h"
+    SHARE = "share"
+    COUNTED = "counted"
+    MAX_REPAY = "max_repay"
+    DOUBTED_PRICE = "doubted_price"
+    MAX_REDUCTION = "max_reduction"
+    FLEXIBLE_DEBT = "flexible_debt"
+
+    PRICE_STEP = "price_step"
+    MAX_ADD = "max_add"
+    LEAST_TAKEN = "least_taken"
+    UNMEASURED = "unmeasured"
+    UNPRICED = "unpriced"
+    CLOSED = "closed"
+    REFUSED = "refused"
+    DEFECT = "defect"
+    NOTHING_TO_ADD = "nothing_to_add"
+    UNIFIED_UNREAD = "unified_unread"
+    UNIFIED_COIN_UNREAD = "unified_coin_unread"
+    DEBT_UNREAD = "debt_unread"
+    ADD_AWAITED = "add_awaited"
+    MAY_BE_LEFT = "may_be_left"
+    MAY_BE_THERE = "may_be_there"
+    FEED_LOST = "feed_lost"
+
+    NOT_LOW_FOR_LONG = "not_low_for_long"
+    RESTING = "resting"
+    INTENT_OPEN = "intent_open"
+    ROW_AWAITED = "row_awaited"
+    RESCUE_ELSEWHERE = "rescue_elsewhere"
+    ADDED_BY_HAND = "added_by_hand"
+    NEEDED_ELSEWHERE = "needed_elsewhere"
+    PRICES_UNREAD = "prices_unread"
+    NOT_BORNE_OUT = "not_borne_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """One limit on one coin: it leaves `amount` coins (FEED_LOST: an LTV); None where it leaves no choice.
+
+    `setting` is what the operator set it to. `words` are the exchange's, or a defect's: they are passed on,
+    never compared with ours. `repaying`: it is named beside what holds back another kind of help.
+    """
+
+    kind: Limit
+    coin: str | None = None
+    amount: Decimal | None = None
+    setting: Decimal | None = None
+    words: str = ""
+    repaying: bool = False
+
+    @property
+    def leaves(self) -> Decimal:
+        return UNLIMITED if self.amount is None else self.amount
+
+    @property
+    def what(self) -> Constraint:
+        """The same but for how much is left, which changes all the time: for telling whether it is news."""
+        return replace(self, amount=None)
+
+
+def tightest(constraints: Sequence[Constraint]) -> Decimal:
+    return min((item.leaves for item in constraints), default=UNLIMITED)
+
+
+def below(constraints: Sequence[Constraint], wanted: Decimal) -> tuple[Constraint, ...]:
+    """Those that leave less than is wanted."""
+    return tuple(item for item in constraints if item.leaves < wanted)

@@ -1,0 +1,123 @@
+"""What decisions are made from: the facts of each loan, and what an account's loans share. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.decide.reason import Because, Reason
+from ltv_guard.core.decide.urgency import Urgency, urgency_of
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Collateral, Loan
+from ltv_guard.core.model.policy import LoanPolicy, TransferRules, WalletRules
+from ltv_guard.core.reconcile.freshness import FRESH, Freshness
+from ltv_guard.core.reconcile.plausibility import Bearing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanFacts:
+    """One loan, and all that bears on it. Spans are ms; None means never.
+
+    `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
+    processing them; `rescued`: the one rescue that they allow was sent. `settling`: an adjustment of its own
+    is under way or not shown yet, and has not been for long. `awaits_row`: an add is in it that no
+    history has shown yet.
+    `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
+    trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
+    collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take
+    at the next try. `shunned`: those refused within a minute. `at_least`: less was below a minimum.
+
+    `bearing`: whether its own amounts and prices bear its LTV out; `lifts`: whether an emergency LTV counts
+    as one, so that reserve, daily cap and cooldown no longer hold; `may_release`: whether a low one is
+    believed; `hides_breach`: all else that is known of the loan says that it is above its trigger.
+    `urgency` is worked out from these.
+    """
+
+    loan: Loan
+    policy: LoanPolicy
+    freshness: Freshness = FRESH
+    bearing: Bearing = Bearing.BORNE_OUT
+    lifts: bool = True
+    may_release: bool = True
+    hides_breach: bool = False
+    open_intents: tuple[Intent, ...] = ()
+    window_over: bool = False
+    rescued: bool = False
+    settling: bool = False
+    awaits_row: bool = False
+    episode_open: bool = False
+    rested_ms: int | None = None
+    low_for_ms: int = 0
+    foreign_add_ms: int | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+    shunned: Mapping[str, str] = field(default_factory=dict)
+    at_least: Mapping[str, Decimal] = field(default_factory=dict)
+    passing: Collection[str] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    unpayable: Mapping[str, str] = field(default_factory=dict)
+
+    urgency: Urgency = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "urgency", urgency_of(self.loan, self.policy, lifts=self.lifts))
+
+    @property
+    def is_at_emergency(self) -> bool:
+        """Whether what is shown is an emergency LTV, believed or not."""
+        return self.policy.protect and self.urgency.at_emergency
+
+    @property
+    def in_rescue(self) -> bool:
+        """Whether it is to be brought to its target: once begun, a rescue goes on until it is there."""
+        return self.episode_open or self.urgency.breach
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the last rescue or release ended less than the cooldown ago."""
+        return self.rested_ms is not None and self.rested_ms < self.policy.limits.cooldown_ms
+
+    @property
+    def candidates(self) -> list[Collateral]:
+        """The coins to secure it with, most wanted first."""
+        return self.policy.candidates(self.loan)
+
+    def because(self, kind: Because) -> Reason:
+        """A reason that tells its LTV and thresholds."""
+        return Reason(kind=kind, ltv=self.loan.ltv, limits=self.urgency.limits)
+
+    @property
+    def unreleasable(self) -> Mapping[str, str]:
+        return {**self.refused, **self.kept}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read.
+
+    `wallet_is_old`: it is that of an earlier read, less what was spent since: good enough for an emergency.
+    `doubted_prices`: coins whose price has parted from the last one, or has nothing to be compared with.
+    `unified`: what can leave the Unified account, None where it was not read or may not be used.
+    `..._unread`: coins whose balance there could not be read, though that of others could.
+    `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
+    that may never end. `unmovable`: coin -> why the exchange does not move it, for now; `passing`: those that
+    it may move at the next try. `..._24h`: coins in the last day, unknown ones too.
+    """
+
+    loans: tuple[LoanFacts, ...]
+    wallet: Mapping[str, Decimal] | None
+    wallet_is_old: bool = False
+    doubted_prices: Collection[str] = ()
+    unified: Mapping[str, Decimal] | None = None
+    wallet_unread: Collection[str] = ()
+    unified_unread: Collection[str] = ()
+    prices: Mapping[str, Decimal] | None = None
+    wallet_rules: WalletRules = field(default_factory=WalletRules)
+    transfer_rules: TransferRules = field(default_factory=TransferRules)
+    on_the_way: Mapping[str, Intent] = field(default_factory=dict)
+    overdue: Collection[str] = ()
+    unmovable: Mapping[str, str] = field(default_factory=dict)
+    passing: Collection[str] = ()
+    added_24h: Mapping[str, Decimal] = field(default_factory=dict)
+    repaid_24h: Mapping[str, Decimal] = field(default_factory=dict)
+    transferred_24h: Mapping[str, Decimal] = field(default_factory=dict)
