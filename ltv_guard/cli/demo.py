@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ltv_guard import sandbox
 from ltv_guard.cli import terminal
-from ltv_guard.cli.demo_view import Watched, line_of, sum_up, table_of
+from ltv_guard.cli.demo_view import DemoRecord, line_of, sum_up, table_of
 from ltv_guard.cli.exit_status import exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.cli.scenario import played, scenario_file
@@ -48,7 +48,7 @@ def command(config: Path | None, scenario: str) -> int:  # noqa: ARG001
 async def _run(scenario: Path) -> int:
     """Plays a scenario. Status 1 if the guarded loan was lost."""
     console = terminal.console()
-    watched = Watched()
+    watched = DemoRecord()
     with tempfile.TemporaryDirectory(prefix="ltv-guard-demo-") as folder:
         async with _playing(scenario, Path(folder)) as (exchange, daemon):
             console.print(Text(clean(exchange.scenario.name), "bold"), end=": ")
@@ -83,7 +83,7 @@ async def _playing(scenario: Path, folder: Path) -> AsyncIterator[tuple[sandbox.
 
 
 async def _show(
-    exchange: sandbox.Exchange, daemon: asyncio.Task[int], console: Console, watched: Watched
+    exchange: sandbox.Exchange, daemon: asyncio.Task[int], console: Console, watched: DemoRecord
 ) -> None:
     """A live table on a terminal, a plain line every few seconds elsewhere."""
     market = exchange.market

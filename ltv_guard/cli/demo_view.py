@@ -18,7 +18,7 @@ State = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Watched:
+class DemoRecord:
     """What the demo has seen of both loans."""
 
     low: dict[str, Decimal] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def line_of(state: State) -> str:
     )
 
 
-def sum_up(state: State, watched: Watched, console: Console) -> int:
+def sum_up(state: State, watched: DemoRecord, console: Console) -> int:
     """What was lost, what was moved, and what a liquidation would have cost."""
     own = _done(state, GUARDED)
     lost = [item for item in state["liquidations"] if item["user"] == GUARDED]

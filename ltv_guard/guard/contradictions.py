@@ -9,7 +9,7 @@ import structlog
 
 from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.decide.quotes import Known, Quotes
+from ltv_guard.core.decide.quotes import LastPrice, Quotes
 from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import NEAR, Bearing, own_ltvs, parted
 from ltv_guard.guard.loan_fields import named
@@ -54,7 +54,7 @@ class Contradictions:
         elif decision.bearing is not Bearing.UNKNOWN and self._alerts.ended(topic):
             log.warning("loan_agrees_again", ltv=loan.ltv, **named(loan.key))
 
-    def prices(self, quotes: Quotes, known: Mapping[str, Known]) -> None:
+    def prices(self, quotes: Quotes, known: Mapping[str, LastPrice]) -> None:
         """Prices that have parted from the last ones, and that a second read showed as well."""
         for coin, price in quotes.prices.items():
             topic = ("price", coin)

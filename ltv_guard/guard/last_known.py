@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ltv_guard.core.decide.quotes import Known, Quotes, learnt
+from ltv_guard.core.decide.quotes import LastPrice, Quotes, learnt
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.guard.state.intent_book import LANDED
@@ -16,7 +16,7 @@ from ltv_guard.guard.state.intent_book import LANDED
 class LastKnown:
     """Mutable, owned by one guard. A restart loses it without harm."""
 
-    prices: dict[str, Known] = field(default_factory=dict)
+    prices: dict[str, LastPrice] = field(default_factory=dict)
     _wallet: dict[str, tuple[Decimal, Moment]] = field(default_factory=dict)
 
     def saw_wallet(self, wallet: Mapping[str, Decimal], at: Moment) -> None:

@@ -11,7 +11,7 @@ import structlog
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.model.policy import Rulebook
-from ltv_guard.core.model.unmatched import Known, Unmatched, coins_named, unmatched
+from ltv_guard.core.model.unmatched import Inventory, Unmatched, coins_named, unmatched
 from ltv_guard.core.ports import AccountExchange, Clock, LoanExchange
 
 RETRIED_MS = 60_000
@@ -82,7 +82,7 @@ class Matcher:
 
     async def look(self, loans: Sequence[Loan], aside: Collection[LoanKey]) -> list[tuple[str, Unmatched]]:
         """What matches nothing, and whose it is. Raises ExchangeUnavailable, NeedsHuman."""
-        known = Known(
+        known = Inventory(
             coins=await self._coins(loans) if coins_named(self._rulebook) - self._granted else self._granted,
             loans=loans,
             keys={loan.key for loan in loans} | set(aside),

@@ -24,7 +24,7 @@ from ltv_guard.service.connections import (
     products_of,
 )
 from ltv_guard.service.rules import options_of, rulebook_of
-from ltv_guard.service.wiring import Claim, Wiring
+from ltv_guard.service.wiring import KeyClaim, Wiring
 from ltv_guard.settings import ConfigError, Policy, Settings
 
 
@@ -127,7 +127,7 @@ def _set_guard(
         account, client, wiring.known_products.setdefault(name, {})
     )
     others = wiring.others[name] = other_writes(products, client)
-    wiring.claims[name] = Claim(wiring, settings.exchange.environment, name, products, frame.own)
+    wiring.claims[name] = KeyClaim(wiring, settings.exchange.environment, name, products, frame.own)
     wiring.matchers[name] = Matcher(
         name,
         rulebook_of(account),

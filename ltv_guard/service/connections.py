@@ -10,7 +10,7 @@ from ltv_guard.adapters import bybit
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.ports import LoanExchange, WritePath
 from ltv_guard.service.wiring import Wiring
-from ltv_guard.settings import Account, Settings
+from ltv_guard.settings import AccountSection, Settings
 
 
 def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, float], None] | None) -> Wiring:
@@ -26,7 +26,7 @@ def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, floa
     )
 
 
-def connection_of(settings: Settings, account: Account) -> Hashable:
+def connection_of(settings: Settings, account: AccountSection) -> Hashable:
     """What a connection was made from: where none of it has changed, it is kept."""
     exchange, found = settings.exchange, account.credentials
     return (
@@ -66,7 +66,7 @@ def keep(wiring: Wiring, before: Wiring, name: str) -> None:
 
 
 def products_of(
-    account: Account, client: bybit.BybitClient, known: dict[Hashable, LoanExchange]
+    account: AccountSection, client: bybit.BybitClient, known: dict[Hashable, LoanExchange]
 ) -> list[LoanExchange]:
     """The loan products that the account's settings name; those `known` for the same settings go on."""
     found: list[LoanExchange] = []
@@ -91,7 +91,7 @@ def other_writes(products: Sequence[LoanExchange], client: bybit.BybitClient) ->
     return [*(bybit.repayments(client, item.product) for item in products), bybit.transfers(client)]
 
 
-def credentials_of(account: Account) -> bybit.Credentials:
+def credentials_of(account: AccountSection) -> bybit.Credentials:
     found = account.credentials
     signer: bybit.Signer
     if found.rsa_private_key is not None:

@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class LiveRun:
     """Settings, and what was opened for them."""
 
     settings: Settings
@@ -56,7 +56,7 @@ class Run:
             raise ExchangeUnavailable("the exchange's answers disagree: going on with the offset from before")
         return self.wiring.clock.wall_skew_ms
 
-    async def successor(self, settings: Settings) -> Run:
+    async def successor(self, settings: Settings) -> LiveRun:
         """A run with other settings, ready to take over, while this one goes on.
 
         What has not changed is shared: an open journal above all, so that its lock is never let go.
@@ -79,7 +79,7 @@ class Run:
             if not keeps:
                 await journal.close()
             raise
-        return Run(
+        return LiveRun(
             settings=settings,
             stopping=self.stopping,
             journal=journal,
@@ -105,7 +105,7 @@ class Run:
                 "permissions_too_wide", key=item.key, path=str(item.path), why=item.why, account=item.account
             )
 
-    async def close(self, *, but: Run | None = None) -> None:
+    async def close(self, *, but: LiveRun | None = None) -> None:
         """Lets go of everything, `but` for what another run holds too."""
         await self.wiring.close(but=but.wiring if but is not None else None)
         if but is None or but.journal is not self.journal:
@@ -113,7 +113,7 @@ class Run:
             await self.journal.close()
 
 
-async def open_run(settings: Settings, stopping: Callable[[], bool]) -> Run:
+async def open_run(settings: Settings, stopping: Callable[[], bool]) -> LiveRun:
     """The first run of a process. Raises ConfigError for one user twice, JournalUnavailable."""
     journal = await _opened(settings)
     heartbeat = Heartbeat(journal, uuid.uuid4().hex)
@@ -126,7 +126,7 @@ async def open_run(settings: Settings, stopping: Callable[[], bool]) -> Run:
     except BaseException:
         await journal.close()
         raise
-    run = Run(settings=settings, stopping=stopping, journal=journal, heartbeat=heartbeat, wiring=wiring)
+    run = LiveRun(settings=settings, stopping=stopping, journal=journal, heartbeat=heartbeat, wiring=wiring)
     try:
         await run.greet()
         await heartbeat.begin()

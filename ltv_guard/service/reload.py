@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from ltv_guard.core.model.errors import GuardError
-from ltv_guard.service.live_run import Run
+from ltv_guard.service.live_run import LiveRun
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.settings import ConfigError, Settings, load
 
@@ -28,7 +28,7 @@ class Reloads:
 
     def __init__(
         self,
-        run: Run,
+        run: LiveRun,
         daemon: Daemon,
         *,
         read: Callable[[], Settings] | None = None,
@@ -90,7 +90,7 @@ class Reloads:
             self._reading.add_done_callback(_forget)
             raise ConfigError(f"the configuration could not be read within {READ_S:g} s") from None
 
-    async def _take_over(self, after: Run) -> None:
+    async def _take_over(self, after: LiveRun) -> None:
         before = self.run
         try:
             self._adopted(after.settings)
@@ -111,7 +111,7 @@ class Reloads:
         log.error("config_refused", why=why, kept=kept, exc_info=error)
 
 
-async def _close(run: Run, but: Run) -> None:
+async def _close(run: LiveRun, but: LiveRun) -> None:
     try:
         await run.close(but=but)
     except Exception as error:  # noqa: BLE001 - it is of no use any more

@@ -18,7 +18,7 @@ from ltv_guard.core.model.policy import (
 )
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import GuardOptions
-from ltv_guard.settings import Account, Policy, Rule, Settings, UnifiedTransfer, Wallet
+from ltv_guard.settings import AccountSection, Policy, Rule, Settings, UnifiedTransfer, Wallet
 
 MS = 1000
 
@@ -41,7 +41,7 @@ def options_of(settings: Settings, name: str, *, live: bool, continuous: bool) -
     )
 
 
-def rulebook_of(account: Account) -> Rulebook:
+def rulebook_of(account: AccountSection) -> Rulebook:
     """An account's policy, overrides and wallet, as the core knows them."""
     return Rulebook(
         default=_policy("policy", account.policy, protect=True),

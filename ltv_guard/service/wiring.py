@@ -29,7 +29,7 @@ class Wiring:
     others: dict[str, list[WritePath]] = field(default_factory=dict)
     matchers: dict[str, Matcher] = field(default_factory=dict)
     known_products: dict[str, dict[Hashable, LoanExchange]] = field(default_factory=dict)
-    claims: dict[str, Claim] = field(default_factory=dict)
+    claims: dict[str, KeyClaim] = field(default_factory=dict)
     identities: dict[str, Identity] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     clash: str | None = None
@@ -56,7 +56,7 @@ class Wiring:
 
 
 @dataclass(slots=True)
-class Claim:
+class KeyClaim:
     """Notes whose key an account's is: two accounts of one user would each adjust the same loans."""
 
     wiring: Wiring

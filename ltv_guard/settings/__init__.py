@@ -1,18 +1,18 @@
 """The configuration: the only reader of the YAML file, the environment and the secret files."""
 
-from .accounts import Account, Credentials, Override, Rule
+from .accounts import AccountKey, AccountSection, Override, Rule
 from .errors import ConfigError
-from .journal import Journal
+from .journal import JournalSection
 from .loading import load, load_journal
 from .model import NOT_YET, JournalSettings, Settings
 from .sections import (
     Add,
-    Exchange,
-    Limits,
+    ExchangeSection,
+    LimitsSection,
     Logging,
-    Match,
+    MatchSection,
     Policy,
-    PoolTerms,
+    PoolTermsSection,
     Reduce,
     Repay,
     Schedule,
@@ -22,24 +22,24 @@ from .sections import (
     Wallet,
 )
 from .values import Product
-from .watching import Deadman, Watchdog
+from .watching import DeadmanSection, WatchdogSection
 
 __all__ = [
     "NOT_YET",
-    "Account",
+    "AccountKey",
+    "AccountSection",
     "Add",
     "ConfigError",
-    "Credentials",
-    "Deadman",
-    "Exchange",
-    "Journal",
+    "DeadmanSection",
+    "ExchangeSection",
+    "JournalSection",
     "JournalSettings",
-    "Limits",
+    "LimitsSection",
     "Logging",
-    "Match",
+    "MatchSection",
     "Override",
     "Policy",
-    "PoolTerms",
+    "PoolTermsSection",
     "Product",
     "Reduce",
     "Repay",
@@ -50,7 +50,7 @@ __all__ = [
     "Sources",
     "UnifiedTransfer",
     "Wallet",
-    "Watchdog",
+    "WatchdogSection",
     "load",
     "load_journal",
 ]

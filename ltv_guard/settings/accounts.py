@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from .errors import ConfigError
 from .keys import Tree, merge, variable_name
 from .secret_files import QUOTES, absolute, read_secret
-from .sections import Match, Policy, Section, Sources, Wallet, each_once
+from .sections import MatchSection, Policy, Section, Sources, Wallet, each_once
 from .values import File, Marker, OptionalSecret, Patch, Product, Secret
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
@@ -19,7 +19,7 @@ _SECRETS = ("api_secret", "rsa_private_key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class AccountKey:
     """An API key with exactly one of the two ways to sign for it."""
 
     api_key: SecretStr
@@ -33,7 +33,7 @@ class Rule(Section):
 
     name: str
     """Where it was written, such as `overrides.0`."""
-    match: Match
+    match: MatchSection
     protect: bool = True
     policy: Policy
 
@@ -41,22 +41,22 @@ class Rule(Section):
 class Override(Section):
     """An override as it was written; what it comes to is in the accounts' rules."""
 
-    match: Match
+    match: MatchSection
     protect: bool = True
     policy: Annotated[dict[str, Any], Patch(Policy)] = Field(default_factory=dict)
 
     @field_validator("match")
     @classmethod
-    def _says_which_loans(cls, value: Match) -> Match:
+    def _says_which_loans(cls, value: MatchSection) -> MatchSection:
         # an empty one is a slip of indentation, and would take the protection off every loan
-        if value == Match():
+        if value == MatchSection():
             raise ValueError(
                 "must name at least one of account, product, order_id, collateral_coin, loan_coin"
             )
         return value
 
 
-class Account(Section):
+class AccountSection(Section):
     name: Annotated[str, Marker.RESOLVED]
     products: tuple[Product, ...] = PRODUCTS
     api_key_file: File = None
@@ -80,8 +80,8 @@ class Account(Section):
         return tuple(self.by_override.values())
 
     @property
-    def credentials(self) -> Credentials:
-        return Credentials(
+    def credentials(self) -> AccountKey:
+        return AccountKey(
             api_key=self.api_key, api_secret=self.api_secret, rsa_private_key=self.rsa_private_key
         )
 

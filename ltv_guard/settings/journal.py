@@ -26,7 +26,7 @@ _DRIVERS = {
 }
 
 
-class Journal(Section):
+class JournalSection(Section):
     url: Annotated[SecretStr, Marker.NULLABLE] = SecretStr("")
     """For SQLAlchemy's async drivers; never empty once it is loaded. Secret, for it may hold a password."""
     url_file: File = None

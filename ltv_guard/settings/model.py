@@ -8,13 +8,13 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .accounts import Account, Override, resolve_account
+from .accounts import AccountSection, Override, resolve_account
 from .errors import Clash
-from .journal import Journal, resolve_journal
+from .journal import JournalSection, resolve_journal
 from .keys import Tree
-from .sections import Exchange, Logging, Policy, Schedule, Section, Settlement, Sources, Wallet
+from .sections import ExchangeSection, Logging, Policy, Schedule, Section, Settlement, Sources, Wallet
 from .values import AccountName, Marker, is_loopback
-from .watching import Deadman, Watchdog, resolve_deadman
+from .watching import DeadmanSection, WatchdogSection, resolve_deadman
 
 NOT_YET = {
     "exchange.stream_url": "prices are not streamed yet",
@@ -49,7 +49,7 @@ class JournalSettings(BaseSettings):
     """The YAML file; None if there was none."""
     account_names: Annotated[frozenset[str] | None, Marker.RESOLVED, Field(exclude=True)] = None
     """What the accounts are called; None where what is written of them can't be read."""
-    journal: Journal
+    journal: JournalSection
     logging: Logging = Logging()
 
     @classmethod
@@ -76,16 +76,16 @@ class JournalSettings(BaseSettings):
 
 class Settings(JournalSettings):
     mode: Literal["dry_run", "live"] = "dry_run"
-    exchange: Exchange = Exchange()
+    exchange: ExchangeSection = ExchangeSection()
     policy: Policy = Policy()
     wallet: Wallet = Wallet()
     sources: Sources = Sources()
     schedule: Schedule = Schedule()
     settlement: Settlement = Settlement()
-    watchdog: Watchdog = Watchdog()
-    deadman: Deadman = Deadman()
+    watchdog: WatchdogSection = WatchdogSection()
+    deadman: DeadmanSection = DeadmanSection()
     overrides: tuple[Override, ...] = ()
-    accounts: dict[AccountName, Account] = {}
+    accounts: dict[AccountName, AccountSection] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -108,7 +108,7 @@ class Settings(JournalSettings):
 
     @field_validator("accounts")
     @classmethod
-    def _each_key_once(cls, accounts: dict[str, Account]) -> dict[str, Account]:
+    def _each_key_once(cls, accounts: dict[str, AccountSection]) -> dict[str, AccountSection]:
         if not accounts:
             raise ValueError(
                 "is empty, and there is nothing to guard without a key: set accounts.main.api_key_file and "
@@ -163,7 +163,7 @@ class Settings(JournalSettings):
     def _places(self, section: str) -> list[tuple[str, Section]]:
         """Return where a section can be written, with what it comes to there."""
         places = [(section, getattr(self, section))]
-        if section in Account.model_fields:
+        if section in AccountSection.model_fields:
             places += [
                 (f"accounts.{name}.{section}", getattr(a, section)) for name, a in self.accounts.items()
             ]

@@ -54,7 +54,7 @@ def each_once(values: tuple[T, ...], noun: str) -> tuple[T, ...]:
     return values
 
 
-class Exchange(Section):
+class ExchangeSection(Section):
     environment: Literal["mainnet", "testnet"] = "testnet"
     base_url: Annotated[RestUrl | None, Marker.NULLABLE] = None
     stream_url: Annotated[StreamUrl | None, Marker.NULLABLE] = Field(
@@ -134,7 +134,7 @@ class Repay(Section):
     max_repay: dict[Coin, Amount] = {}
 
 
-class Limits(Section):
+class LimitsSection(Section):
     min_adjustment_ratio: Ratio = Decimal("0.002")
     cooldown_s: Duration = 60
     max_reduction_ratio: Ratio = Decimal("1.0")
@@ -143,7 +143,7 @@ class Limits(Section):
     feed_lost: bool = False
 
 
-class PoolTerms(Section):
+class PoolTermsSection(Section):
     margin_call_ltv: Ltv = Decimal("0.85")
     liquidation_ltv: Ltv = Decimal("0.92")
 
@@ -157,10 +157,10 @@ class Policy(Section):
     add: Add = Add()
     reduce: Reduce = Reduce()
     repay: Repay = Repay()
-    limits: Limits = Limits()
+    limits: LimitsSection = LimitsSection()
     collateral_preference: tuple[Coin, ...] = ("USDT", "USDC", "BTC", "ETH")
     maturity_notice_s: tuple[Notice, ...] = (604800, 259200, 86400, 21600)
-    pool_terms: PoolTerms = PoolTerms()
+    pool_terms: PoolTermsSection = PoolTermsSection()
 
     @field_validator("collateral_preference")
     @classmethod
@@ -199,7 +199,7 @@ class Sources(Section):
     unified_transfer: UnifiedTransfer = UnifiedTransfer()
 
 
-class Match(Section):
+class MatchSection(Section):
     """Which loans an override is for; a field that is None fits every loan."""
 
     account: AccountName | None = None

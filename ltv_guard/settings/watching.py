@@ -23,11 +23,11 @@ def _long_enough(value: float) -> float:
     return value
 
 
-class Watchdog(Section):
+class WatchdogSection(Section):
     stuck_after_s: Annotated[Interval, AfterValidator(_long_enough)] = 60
 
 
-class Deadman(Section):
+class DeadmanSection(Section):
     url_file: File = None
     interval_s: Interval = 60
     url: Annotated[SecretStr | None, Marker.RESOLVED] = None

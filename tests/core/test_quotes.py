@@ -8,14 +8,14 @@ import pytest
 from core_builders import D
 from shown_loans import a_pool
 
-from ltv_guard.core.decide.quotes import FRESH_MS, STOOD_MS, Known, implied_prices, learnt, quoted
+from ltv_guard.core.decide.quotes import FRESH_MS, STOOD_MS, LastPrice, implied_prices, learnt, quoted
 
 BTC = {"BTC": D(50_000)}
 ODD = {"BTC": D(500)}
 
 
-def known(price: int = 50_000, at_ms: int = 0) -> dict[str, Known]:
-    return {"BTC": Known(price=D(price), at_ms=at_ms)}
+def known(price: int = 50_000, at_ms: int = 0) -> dict[str, LastPrice]:
+    return {"BTC": LastPrice(price=D(price), at_ms=at_ms)}
 
 
 def test_a_position_implies_the_price_of_what_it_holds_and_of_its_one_debt() -> None:
@@ -46,7 +46,7 @@ def test_a_price_near_the_last_one_needs_no_second_read() -> None:
 
 
 @pytest.mark.parametrize("last", [{}, known(), known(at_ms=-FRESH_MS - 1)])
-def test_a_price_with_nothing_to_bear_it_out_is_read_again(last: dict[str, Known]) -> None:
+def test_a_price_with_nothing_to_bear_it_out_is_read_again(last: dict[str, LastPrice]) -> None:
     assert quoted(ODD, None, last, {}, 0).parted == {"BTC"}
 
 

@@ -9,14 +9,14 @@ from core_builders import loan
 
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.policy import Limits, LoanPolicy, Match, Rulebook, TransferRules, WalletRules
-from ltv_guard.core.model.unmatched import Known, coins_named, unmatched
+from ltv_guard.core.model.unmatched import Inventory, coins_named, unmatched
 
 ONE = Decimal(1)
 LOAN = loan()
-KNOWN = Known(coins={"BTC", "USDT"}, loans=[LOAN], keys=[LOAN.key], products=[LOAN.key.product])
+KNOWN = Inventory(coins={"BTC", "USDT"}, loans=[LOAN], keys=[LOAN.key], products=[LOAN.key.product])
 
 
-def keys(rulebook: Rulebook, known: Known = KNOWN) -> list[str]:
+def keys(rulebook: Rulebook, known: Inventory = KNOWN) -> list[str]:
     return [item.key for item in unmatched(rulebook, known)]
 
 
@@ -64,12 +64,12 @@ def test_what_does_not_exist_is_told_by_its_key(rulebook: Rulebook, key: str) ->
 
 def test_a_rule_for_coins_that_no_loan_has_yet_may_fit_a_later_one() -> None:
     rulebook = Rulebook(overrides=((Match(collateral_coin="USDT"), LoanPolicy()),))
-    assert keys(rulebook, Known(coins={"USDT"}, loans=[], keys=[], products=[Product.LEGACY])) == []
+    assert keys(rulebook, Inventory(coins={"USDT"}, loans=[], keys=[], products=[Product.LEGACY])) == []
 
 
 def test_a_loan_that_is_set_aside_exists() -> None:
     rulebook = Rulebook(overrides=((Match(order_id=LOAN.key.loan_id), LoanPolicy()),))
-    assert keys(rulebook, Known(coins=(), loans=[], keys=[LOAN.key], products=[Product.LEGACY])) == []
+    assert keys(rulebook, Inventory(coins=(), loans=[], keys=[LOAN.key], products=[Product.LEGACY])) == []
 
 
 def test_what_an_override_inherits_is_told_once() -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from ltv_guard.core.model.policy import RepayRule, TransferRules, WalletRules
 from ltv_guard.service.rules import rulebook_of
-from ltv_guard.settings import Match, Settings
+from ltv_guard.settings import MatchSection, Settings
 
 Load = Callable[..., Settings]
 Refusal = Callable[..., str]
@@ -50,7 +50,7 @@ def test_an_account_has_the_rules_that_may_fit_its_loans_in_order(load_text: Loa
 
     assert [rule.name for rule in main.rules] == ["overrides.1", "overrides.2"]
     assert [rule.name for rule in second.rules] == ["overrides.0", "overrides.1"]
-    assert second.rules[0].match == Match(account="second_one", collateral_coin="BTC")
+    assert second.rules[0].match == MatchSection(account="second_one", collateral_coin="BTC")
     assert not second.rules[0].protect
     assert second.rules[1].protect
 

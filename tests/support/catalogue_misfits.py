@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ltv_guard.log.events import CATALOGUE, COMMON, FIELDS, Kind
+from ltv_guard.log.events import CATALOGUE, COMMON, FIELDS, Shape
 
 PLAIN = re.compile(r"-?\d+(\.\d+)?")
 
@@ -42,13 +42,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-IS: dict[Kind, Callable[[Any], bool]] = {
-    Kind.TEXT: lambda value: isinstance(value, str),
-    Kind.TEXTS: lambda value: isinstance(value, list | tuple) and all(isinstance(one, str) for one in value),
-    Kind.DECIMAL: _is_decimal,
-    Kind.AMOUNTS: lambda value: isinstance(value, dict) and all(map(_is_decimal, value.values())),
-    Kind.TIME: lambda value: isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None,
-    Kind.FLAG: lambda value: isinstance(value, bool),
-    Kind.INTEGER: lambda value: isinstance(value, int) and _is_number(value),
-    Kind.NUMBER: _is_number,
+IS: dict[Shape, Callable[[Any], bool]] = {
+    Shape.TEXT: lambda value: isinstance(value, str),
+    Shape.TEXTS: lambda value: isinstance(value, list | tuple) and all(isinstance(one, str) for one in value),
+    Shape.DECIMAL: _is_decimal,
+    Shape.AMOUNTS: lambda value: isinstance(value, dict) and all(map(_is_decimal, value.values())),
+    Shape.TIME: lambda value: isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None,
+    Shape.FLAG: lambda value: isinstance(value, bool),
+    Shape.INTEGER: lambda value: isinstance(value, int) and _is_number(value),
+    Shape.NUMBER: _is_number,
 }

@@ -73,7 +73,7 @@ def _parts(tiers: tuple[Tier, ...], amount: Decimal) -> Iterator[tuple[Decimal, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class LastPrice:
     """The last price of a coin that was believed, and since when another has stood in its place."""
 
     price: Decimal
@@ -94,7 +94,7 @@ class Quotes:
 def quoted(
     read: Mapping[str, Decimal],
     again: Mapping[str, Decimal] | None,
-    known: Mapping[str, Known],
+    known: Mapping[str, LastPrice],
     implied: Mapping[str, Decimal],
     now_ms: int,
 ) -> Quotes:
@@ -130,20 +130,20 @@ def quoted(
     return Quotes(prices=prices, doubted=frozenset(doubted), parted=frozenset(unsure))
 
 
-def _has_stood(last: Known, price: Decimal, now_ms: int) -> bool:
+def _has_stood(last: LastPrice, price: Decimal, now_ms: int) -> bool:
     same = last.other is not None and parted(last.other, price) <= NEAR
     return same and now_ms - last.other_since_ms >= STOOD_MS
 
 
-def learnt(known: Mapping[str, Known], quotes: Quotes, now_ms: int) -> dict[str, Known]:
+def learnt(known: Mapping[str, LastPrice], quotes: Quotes, now_ms: int) -> dict[str, LastPrice]:
     """What is remembered of prices after a read: a doubted one does not take the last one's place."""
     found = dict(known)
     for coin, price in quotes.prices.items():
         last = known.get(coin)
         if coin not in quotes.doubted:
-            found[coin] = Known(price=price, at_ms=now_ms)
+            found[coin] = LastPrice(price=price, at_ms=now_ms)
         elif coin not in quotes.parted and last is not None:
             same = last.other is not None and parted(last.other, price) <= NEAR
             since = last.other_since_ms if same else now_ms
-            found[coin] = Known(price=last.price, at_ms=last.at_ms, other=price, other_since_ms=since)
+            found[coin] = LastPrice(price=last.price, at_ms=last.at_ms, other=price, other_since_ms=since)
     return found

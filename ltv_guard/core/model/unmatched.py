@@ -22,7 +22,7 @@ class Unmatched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Inventory:
     """What the exchange has: its coins, and this account's loans (those set aside by their keys alone)."""
 
     coins: Collection[str]
@@ -31,7 +31,7 @@ class Known:
     products: Collection[Product]
 
 
-def unmatched(rulebook: Rulebook, known: Known) -> tuple[Unmatched, ...]:
+def unmatched(rulebook: Rulebook, known: Inventory) -> tuple[Unmatched, ...]:
     """Each setting that nothing at the exchange matches, in the order of the configuration."""
     found = [
         Unmatched(key=f"{key}.{coin}", why=f"the exchange has no coin {coin}", coin=coin)
@@ -85,7 +85,7 @@ def _coins_of_policy(policy: LoanPolicy) -> Iterator[tuple[str, str]]:
             yield setting, coin
 
 
-def _why_no_loan(match: Match, known: Known) -> str | None:
+def _why_no_loan(match: Match, known: Inventory) -> str | None:
     """Why the override is for no loan; None where it is, or may be once there is such a loan."""
     if match.product is not None and match.product not in known.products:
         return f"the account does not read {match.product} (accounts.NAME.products)"

@@ -16,7 +16,7 @@ LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may h
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RefusedCoin:
     """The exchange refused to take (give) a loan's coin: not tried again before `until_ms` (monotonic).
 
     It has done so without a break since `since_ms`, last at `at_ms`; `lasting`: for a cause that will not
@@ -35,7 +35,7 @@ class Refusal:
 class RefusalBackoff:
     """Mutable, owned by one guard. A suspect is an intent that was answered with a code of no table."""
 
-    _refusals: dict[tuple[LoanKey, Direction, str], Refusal] = field(default_factory=dict)
+    _refusals: dict[tuple[LoanKey, Direction, str], RefusedCoin] = field(default_factory=dict)
     _suspects: set[str] = field(default_factory=set)
 
     def forget(self, intent_ids: Collection[str]) -> None:
@@ -51,14 +51,14 @@ class RefusalBackoff:
         *,
         lasting: bool = False,
         rest_ms: int = 0,
-    ) -> Refusal:
+    ) -> RefusedCoin:
         """Notes a refusal; each one that follows at once doubles the wait. It is `rest_ms` at least."""
         last = self._refusals.get((key, direction, coin))
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
         count = last.count + 1 if last is not None and again else 1
         first = LASTING_BACKOFF_MS if lasting else FIRST_BACKOFF_MS
         wait = max(min(first * 2 ** (count - 1), LONGEST_BACKOFF_MS), rest_ms)
-        refusal = Refusal(
+        refusal = RefusedCoin(
             why=why,
             count=count,
             since_ms=last.since_ms if last is not None and again else now.monotonic_ms,

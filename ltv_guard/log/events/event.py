@@ -18,7 +18,7 @@ class Level(StrEnum):
     DEBUG = "debug"
 
 
-class Kind(StrEnum):
+class Shape(StrEnum):
     """What a field's value is in a line of JSON."""
 
     TEXT = "text"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 class Field:
     """One name has one kind and one meaning in all events."""
 
-    kind: Kind
+    kind: Shape
     means: str
 
 
