@@ -14,7 +14,7 @@ from ltv_guard.core.model.loans import Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class JournalOrigin:
     """What one session shows: the server's own number, its timeline (None: may not be asked), our counts."""
 
     system: int | None
@@ -22,13 +22,13 @@ class Origin:
     sent: Mapping[Owner, int] = field(default_factory=dict)
 
 
-async def origin_of(connection: Any) -> Origin:  # noqa: ANN401 - a driver's connection, which has no types
+async def origin_of(connection: Any) -> JournalOrigin:  # noqa: ANN401 - a driver's connection, which has no types
     """Asks a session of asyncpg. Raises what the driver raises."""
     counts = {}
     if await connection.fetchval("SELECT to_regclass('sent_counts')") is not None:
         rows = await connection.fetch("SELECT environment, user_id, sent FROM sent_counts")
         counts = {Owner(row["environment"], row["user_id"]): row["sent"] for row in rows}
-    return Origin(
+    return JournalOrigin(
         system=await _where_allowed(connection, "system_identifier", "pg_control_system()"),
         timeline=await _where_allowed(connection, "timeline_id", "pg_control_checkpoint()"),
         sent=counts,
@@ -56,7 +56,7 @@ class Lineage:
         """Hears of a commit that has marked an intent sent: so many there were with it."""
         self._sent[owner] = max(count, self._sent.get(owner, 0))
 
-    def meet(self, origin: Origin) -> None:
+    def meet(self, origin: JournalOrigin) -> None:
         """Holds a new session against those before. What was lost is noted once, and from then on normal."""
         why = self._why_not_the_same(origin)
         if why is None:
@@ -68,7 +68,7 @@ class Lineage:
         self._system = origin.system if origin.system is not None else self._system
         self._timeline = origin.timeline if origin.timeline is not None else self._timeline
 
-    def _why_not_the_same(self, origin: Origin) -> str | None:
+    def _why_not_the_same(self, origin: JournalOrigin) -> str | None:
         if None not in {self._system, origin.system} and self._system != origin.system:
             return f"{self._place} is answered for by another server than before"
         lost = sum(max(0, count - origin.sent.get(owner, 0)) for owner, count in self._sent.items())

@@ -8,7 +8,7 @@ import pytest
 from journal_postgres import Snapshot, end_every_session, execute, name_of
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
-from ltv_guard.adapters.journal.lineage import Lineage, Origin
+from ltv_guard.adapters.journal.lineage import JournalOrigin, Lineage
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
@@ -16,22 +16,22 @@ from ltv_guard.core.model.loans import Owner
 Plan = Callable[..., Intent]
 Send = Callable[[Intent], Intent]
 OWNER, OTHER = Owner("testnet", "4711"), Owner("testnet", "4712")
-KNOWN = Origin(system=7, timeline=1, sent={OWNER: 3})
+KNOWN = JournalOrigin(system=7, timeline=1, sent={OWNER: 3})
 
 
 @pytest.mark.parametrize(
     ("origin", "why"),
     [
         (KNOWN, None),
-        (Origin(system=7, timeline=1, sent={OWNER: 4, OTHER: 1}), None),
-        (Origin(system=None, timeline=None, sent={OWNER: 3}), None),
-        (Origin(system=8, timeline=1, sent={OWNER: 3}), "another server"),
-        (Origin(system=7, timeline=2, sent={OWNER: 3}), "failed over"),
-        (Origin(system=7, timeline=1, sent={OWNER: 2}), "1 sent adjustment"),
-        (Origin(system=None, timeline=None, sent={OTHER: 9}), "3 sent adjustment"),
+        (JournalOrigin(system=7, timeline=1, sent={OWNER: 4, OTHER: 1}), None),
+        (JournalOrigin(system=None, timeline=None, sent={OWNER: 3}), None),
+        (JournalOrigin(system=8, timeline=1, sent={OWNER: 3}), "another server"),
+        (JournalOrigin(system=7, timeline=2, sent={OWNER: 3}), "failed over"),
+        (JournalOrigin(system=7, timeline=1, sent={OWNER: 2}), "1 sent adjustment"),
+        (JournalOrigin(system=None, timeline=None, sent={OTHER: 9}), "3 sent adjustment"),
     ],
 )
-def test_a_session_is_held_against_those_before(origin: Origin, why: str | None) -> None:
+def test_a_session_is_held_against_those_before(origin: JournalOrigin, why: str | None) -> None:
     lineage = Lineage("the journal")
     lineage.meet(KNOWN)
     lineage.meet(origin)
@@ -50,8 +50,8 @@ def test_what_was_lost_is_noted_once_and_normal_from_then_on() -> None:
 def test_a_session_that_may_not_ask_hides_no_change_between_those_that_may() -> None:
     lineage = Lineage("the journal")
     lineage.meet(KNOWN)
-    lineage.meet(Origin(system=None, timeline=None, sent={OWNER: 3}))
-    lineage.meet(Origin(system=8, timeline=1, sent={OWNER: 3}))
+    lineage.meet(JournalOrigin(system=None, timeline=None, sent={OWNER: 3}))
+    lineage.meet(JournalOrigin(system=8, timeline=1, sent={OWNER: 3}))
     assert len(lineage.restorations) == 1
 
 
