@@ -14,7 +14,6 @@ from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
-from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.snapshot import Appraised, Snapshot
 from ltv_guard.guard.state.memory import Memory
 
@@ -27,7 +26,6 @@ class Appraisal:
         rulebook: Rulebook,
         memory: Memory,
         freshness: FreshnessJudge,
-        last_known: LastKnown,
         defects: Defects,
         *,
         longest_gap_ms: int,
@@ -35,7 +33,6 @@ class Appraisal:
         self._rulebook = rulebook
         self._memory = memory
         self._freshness = freshness
-        self._last_known = last_known
         self._defects = defects
         self._longest_gap_ms = longest_gap_ms
 
@@ -85,7 +82,7 @@ class Appraisal:
         read = {coin: price for coin, price in snapshot.prices.items() if coin in coins}
         again = snapshot.prices_again
         again = None if again is None else {coin: price for coin, price in again.items() if coin in coins}
-        return quoted(read, again, self._last_known.prices, implied, now.monotonic_ms)
+        return quoted(read, again, self._memory.last_known.prices, implied, now.monotonic_ms)
 
     # A loan: what is believed of it, and whether that includes what was done to it.
 

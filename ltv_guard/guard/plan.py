@@ -24,17 +24,26 @@ class Subject:
     accuracy: int
 
 
-def plan(  # noqa: PLR0913 - an intent is made from all of this
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose an intent is, when what it is made from was observed, and when it is made.
+
+    `seed` is the only randomness in it.
+    """
+
+    owner: Owner
+    account: str
+    intent_id: str
+    observed: Moment
+    now: Moment
+    seed: int
+
+
+def plan(
     decision: Decision,
-    *,
-    owner: Owner,
-    account: str,
-    intent_id: str,
-    observed: Moment,
-    now: Moment,
+    origin: Origin,
     memory: Memory,
     timeouts: SettlementTimeouts,
-    seed: int,
     wallet: Mapping[str, Decimal] | None = None,
 ) -> Intent | None:
     """The intent; None where the decision does nothing, or no amount that can be told apart is left.
@@ -44,29 +53,13 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
     subject = _subject(decision, wallet or {})
     if subject is None or decision.direction is None or decision.coin is None:
         return None
-    bounds = memory.bounds.of(Channel(subject.key.product, decision.direction.kind), decision.coin)
-    most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
-    doubted = memory.intents.amounts_in_doubt(subject.key, decision.coin, decision.direction, timeouts, now)
-    doubted |= memory.intents.refused_amounts(subject.key, decision.direction, decision.coin, now)
-    choices = (
-        with_fingerprint(
-            min(decision.amount, most),
-            accuracy=subject.accuracy if bounds.decimals is None else min(bounds.decimals, subject.accuracy),
-            reference=max(subject.before, decision.amount),
-            ceiling=most,
-            taken=taken,
-            seed=seed,
-            upward=decision.direction is not Direction.REDUCE,
-        )
-        for taken in (memory.rows.amounts(subject.key) | doubted, doubted)
-    )
-    amount = next((choice for choice in choices if choice is not None), None)
+    amount = _amount(decision, subject, origin, memory, timeouts)
     if amount is None:
         return None
     return Intent(
-        intent_id=intent_id,
-        owner=owner,
-        account=account,
+        intent_id=origin.intent_id,
+        owner=origin.owner,
+        account=origin.account,
         key=subject.key,
         direction=decision.direction,
         coin=decision.coin,
@@ -75,12 +68,38 @@ def plan(  # noqa: PLR0913 - an intent is made from all of this
         reason=wording.reason_or_cause(decision),
         coins_before=subject.before,
         ltv_before=decision.loan.ltv,
-        observed_at_ms=observed.exchange_ms,
+        observed_at_ms=origin.observed.exchange_ms,
         seen_ids=memory.rows.names(subject.key),
-        created_at_ms=now.exchange_ms,
-        updated_at_ms=now.exchange_ms,
+        created_at_ms=origin.now.exchange_ms,
+        updated_at_ms=origin.now.exchange_ms,
         rescue_of=decision.rescue_of,
     )
+
+
+def _amount(
+    decision: Decision, subject: Subject, origin: Origin, memory: Memory, timeouts: SettlementTimeouts
+) -> Decimal | None:
+    """The decision's amount with a fingerprint; None where none is free."""
+    direction, coin, now = decision.direction, decision.coin, origin.now
+    if direction is None or coin is None:
+        return None
+    bounds = memory.bounds.of(Channel(subject.key.product, direction.kind), coin)
+    most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
+    doubted = memory.intents.amounts_in_doubt(subject.key, coin, direction, timeouts, now)
+    doubted |= memory.intents.refused_amounts(subject.key, direction, coin, now)
+    choices = (
+        with_fingerprint(
+            min(decision.amount, most),
+            accuracy=subject.accuracy if bounds.decimals is None else min(bounds.decimals, subject.accuracy),
+            reference=max(subject.before, decision.amount),
+            ceiling=most,
+            taken=taken,
+            seed=origin.seed,
+            upward=direction is not Direction.REDUCE,
+        )
+        for taken in (memory.rows.amounts(subject.key) | doubted, doubted)
+    )
+    return next((choice for choice in choices if choice is not None), None)
 
 
 def _subject(decision: Decision, wallet: Mapping[str, Decimal]) -> Subject | None:

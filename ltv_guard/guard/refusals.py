@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import structlog
 
+from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.errors import Remedy, WriteOutcomeUnknown, WriteRejected
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Moment
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.state.amount_bounds import AmountBounds
@@ -53,6 +54,14 @@ class Refusals:
             self._rest(intent, error, now)
         elif not self._taught(intent, error.remedy):
             self._rest(intent, error, now)
+
+    def leave_alone(self, decision: Decision, why: str, now: Moment, *, lasting: bool) -> None:
+        """The coin of what could not be done, for a while: a transfer's is the wallet's."""
+        if decision.direction is None or decision.coin is None:
+            return
+        transfer = decision.direction is Direction.TRANSFER
+        key = LoanKey(Product.FUNDING, decision.coin) if transfer else decision.loan.key
+        self._backoff.refuse(key, decision.direction, decision.coin, why, now, lasting=lasting)
 
     def _rest(self, intent: Intent, error: WriteRejected, now: Moment) -> None:
         self._backoff.refuse(

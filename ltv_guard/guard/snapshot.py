@@ -12,7 +12,7 @@ from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
-from ltv_guard.core.model.loans import Channel, Loan, LoanKey, Moment, Product
+from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Thresholds
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode
@@ -133,6 +133,21 @@ class Snapshot:
     def asked_at(self, key: LoanKey) -> Moment:
         """What is shown of the loan is not older than this."""
         return self.books[key.product].asked_at(key)
+
+    def facts_began(self, decision: Decision) -> Moment:
+        """Nothing that the decision was made from is older than this.
+
+        A release is made on nothing old at all: a loan that was not looked at may need the coins.
+        """
+        return self.began if decision.direction is Direction.REDUCE else self.asked_at(decision.loan.key)
+
+    def note_if_too_old(self, decision: Decision, now: Moment, longest_ms: int) -> bool:
+        """Whether the decision is too old to be acted on; noted, for the end of the cycle."""
+        age_ms = now.ms_since(self.facts_began(decision))
+        if age_ms > longest_ms:
+            self.too_old.append(TooOld(decision, age_ms))
+            return True
+        return False
 
     def unread_coins(self, wallet: Mapping[str, Decimal] | None) -> frozenset[str]:
         """Coins whose balance was asked for and could not be read, in a wallet whose others were."""

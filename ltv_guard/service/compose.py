@@ -14,6 +14,7 @@ from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.ports import Identity, Journal
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
+from ltv_guard.guard.surroundings import Exchange, Surroundings
 from ltv_guard.service.connections import (
     connect,
     connection_of,
@@ -139,18 +140,22 @@ def _set_guard(
     )
     wiring.guards[name] = Guard(
         options_of(settings, name, live=frame.live, continuous=frame.continuous),
-        account=wiring.accounts[name],
-        products=products,
-        others=others,
+        Exchange(
+            account=wiring.accounts[name],
+            products=products,
+            others=others,
+            oddities=client.oddities.current,
+        ),
+        Surroundings(
+            clock=wiring.clock,
+            new_id=lambda: uuid.uuid4().hex,
+            seed=lambda: secrets.randbelow(1_000_000),
+            stopping=frame.stopping,
+            claim=wiring.claims[name],
+        ),
         journal=frame.journal,
-        clock=wiring.clock,
         rulebook=rulebook_of(account),
-        new_id=lambda: uuid.uuid4().hex,
-        seed=lambda: secrets.randbelow(1_000_000),
-        claim=wiring.claims[name],
-        stopping=frame.stopping,
         matcher=wiring.matchers[name],
-        oddities=client.oddities.current,
         after=_guard_before(wiring, before, name),
     )
 

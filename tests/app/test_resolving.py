@@ -109,7 +109,7 @@ async def test_after_a_restart_as_well() -> None:
     world.history_down = False
     guard = a_guard(world, journal)
     await guard.cycle()
-    exchange = guard._products[ONE.product]
+    exchange = guard._exchange.by_product[ONE.product]
     guard._memory.shelf.histories |= {exchange.channel: await exchange.history(0)}
     assert guard._memory.rows.foreign_add_ms(ONE, world.now()) is None
 
@@ -121,7 +121,7 @@ async def test_the_same_amount_by_hand_an_hour_later_is_a_hand() -> None:
     world.advance(3_600_000)
     assert world.move(ONE, Direction.ADD, only(journal).amount, None)
     await guard.cycle()
-    exchange = guard._products[ONE.product]
+    exchange = guard._exchange.by_product[ONE.product]
     guard._memory.shelf.histories |= {exchange.channel: await exchange.history(0)}
     assert guard._memory.rows.foreign_add_ms(ONE, world.now()) == 0
 
@@ -133,13 +133,13 @@ async def test_an_intent_older_than_the_exchanges_history_goes_to_a_human() -> N
     world.advance(181 * DAY_MS)
     asked: list[int] = []
     guard = a_guard(world, journal)
-    reading = guard._products[ONE.product].history
+    reading = guard._exchange.by_product[ONE.product].history
 
     async def history(since_ms: int) -> object:
         asked.append(world.now().exchange_ms - since_ms)
         return await reading(since_ms)
 
-    guard._products[ONE.product].history = history  # type: ignore[method-assign, assignment]
+    guard._exchange.by_product[ONE.product].history = history  # type: ignore[method-assign, assignment]
     with structlog.testing.capture_logs() as events:
         await cycles(guard, world, 200)
     assert journal.snapshot().intents[old.intent_id].state is State.UNKNOWN

@@ -27,7 +27,6 @@ from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
-from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.snapshot import Appraised, Snapshot
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -106,7 +105,6 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
         Rulebook(),
         memory,
         FreshnessJudge(Rulebook(), memory, SettlementTimeouts()),
-        LastKnown(),
         Defects(AlertRepeater(lambda: now.monotonic_ms)),
         longest_gap_ms=0,
     )

@@ -9,7 +9,7 @@ from exchange_model import World, a_world
 
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import Channel, Kind, Product
-from ltv_guard.guard.history_reads import HistoryReads
+from ltv_guard.guard.reads.history_reads import HistoryReads
 
 CHANNEL = Channel(Product.LEGACY, Kind.ADJUSTMENT)
 
@@ -20,14 +20,17 @@ class Lists:
     def __init__(self, world: World) -> None:
         self.world = world
         self.asked: list[int] = []
+        self.kept: dict[Channel, History] = {}
         self.may_end = asyncio.Event()
         self.fails = False
 
-    async def read(self, _channel: Channel, since_ms: int) -> History | None:
+    async def read(self, channel: Channel, since_ms: int) -> bool:
         self.asked.append(since_ms)
         began = self.world.now()
         await self.may_end.wait()
-        return None if self.fails else History(rows=(), began=began)
+        if not self.fails:
+            self.kept[channel] = History(rows=(), began=began)
+        return not self.fails
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def lists() -> Lists:
 
 @pytest.fixture
 def reads(lists: Lists) -> HistoryReads:
-    return HistoryReads(lists.read, lists.world, wait_ms=20, longest_ms=10_000)
+    return HistoryReads(lists.read, lists.kept, lists.world, wait_ms=20, longest_ms=10_000)
 
 
 async def test_one_that_ends_soon_is_handed_out_at_once(lists: Lists, reads: HistoryReads) -> None:

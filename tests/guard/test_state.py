@@ -13,7 +13,6 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import LoanKey, Moment, Product
-from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 
@@ -49,7 +48,7 @@ async def test_what_the_journal_does_not_take_is_not_remembered() -> None:
 def test_a_guard_that_follows_another_shares_its_journal() -> None:
     before = a_guard(a_world("0.60"), MemoryJournal())
     with pytest.raises(ValueError, match="only with its journal"):
-        Guard._take_over(a_guard(a_world("0.60"), MemoryJournal()), before)
+        a_guard(a_world("0.60"), MemoryJournal(), after=before)
 
 
 def a_book(*ids: str, aside: tuple[SetAside, ...] = ()) -> LoanBook:

@@ -7,8 +7,7 @@ from decimal import Decimal
 from ltv_guard.adapters.journal import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-from ltv_guard.guard.reconciler import Reconciler
+from ltv_guard.guard.left_open import LeftOpen
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -57,15 +56,8 @@ async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -
     await journal.plan(an_add("killed", "0.2", rescue_of="first"))
     memory = Memory(journal)
     sender = Sender(memory.intents, clock, max_age_ms=1000, stopping=lambda: False)
-    reconciler = Reconciler(
-        clock,
-        memory,
-        AlertRepeater(lambda: 0),
-        sender,
-        SettlementTimeouts(),
-        on_absent=lambda _intent, _now: None,
-    )
+    left_open = LeftOpen(memory.intents, sender, clock, AlertRepeater(lambda: 0))
 
-    await reconciler.take_over(await journal.open_intents(OWNER))
+    await left_open.take_over(await journal.open_intents(OWNER))
 
     await journal.plan(an_add("again", "0.3", rescue_of="first"))

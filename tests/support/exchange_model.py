@@ -33,6 +33,7 @@ from ltv_guard.core.ports import Identity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.guard.surroundings import Exchange, Surroundings
 
 __all__ = [
     "POLICY",
@@ -251,6 +252,7 @@ def a_guard(
     live: bool = True,
     continuous: bool = True,
     ids: Callable[[], str] | None = None,
+    after: Guard | None = None,
 ) -> Guard:
     """A guard of that world, as a process that has just started."""
     numbers = itertools.count(len(journal.snapshot().intents) * 1000 + 1)
@@ -269,14 +271,15 @@ def a_guard(
             poll_interval_ms=15_000,
             timeouts=SettlementTimeouts(processing_margin_ms=MARGIN_MS, history_lag_ms=5_000),
         ),
-        account=ModelAccount(world),
-        products=[ModelLoans(world, product) for product in products],
-        others=[ModelPath(world, channel) for channel in others],
+        Exchange(
+            account=ModelAccount(world),
+            products=[ModelLoans(world, product) for product in products],
+            others=[ModelPath(world, channel) for channel in others],
+        ),
+        Surroundings(clock=world, new_id=ids or (lambda: f"i{next(numbers)}"), seed=lambda: next(seeds)),
         journal=journal,
-        clock=world,
         rulebook=Rulebook(default=policy, wallet=wallet, transfers=transfers or TransferRules()),
-        new_id=ids or (lambda: f"i{next(numbers)}"),
-        seed=lambda: next(seeds),
+        after=after,
     )
 
 

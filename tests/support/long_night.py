@@ -624,9 +624,9 @@ async def errors_of_ours() -> Night:
     night.price_for("0.78")
     await night.cycles(3)
     night.shown.defect_in_prices = False
-    new_id, night.guard._new_id = night.guard._new_id, _fails
+    new_id, night.new_id = night.new_id, _fails
     await night.cycles(3)
-    night.guard._new_id = new_id
+    night.new_id = new_id
     await night.cycles(2)
     return night
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -32,6 +32,7 @@ from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
 from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.guard.surroundings import Exchange, Surroundings
 from ltv_guard.service.scheduler import Daemon, Duties
 
 ONE = key_of(1)
@@ -141,7 +142,8 @@ class Night:
         self.shown = Shown()
         self.journal = MemoryJournal()
         self.clock_is_off_ms: int | Exception = 0
-        self._ids = itertools.count(1)
+        ids = itertools.count(1)
+        self.new_id: Callable[[], str] = lambda: f"i{next(ids)}"
         self._seeds = itertools.count(17, 389)
         self.start(**changes)
 
@@ -183,17 +185,21 @@ class Night:
         )
         self.guard = Guard(
             GuardOptions(**{**named, **options}),
-            account=account,
-            products=loans,
-            others=paths,
+            Exchange(
+                account=account,
+                products=loans,
+                others=paths,
+                oddities=lambda: tuple(self.shown.oddities),
+            ),
+            Surroundings(
+                clock=self.world,
+                new_id=lambda: self.new_id(),
+                seed=lambda: next(self._seeds),
+                claim=self._claim,
+            ),
             journal=self.journal,
-            clock=self.world,
             rulebook=rulebook,
-            new_id=lambda: f"i{next(self._ids)}",
-            seed=lambda: next(self._seeds),
-            claim=self._claim,
             matcher=matcher if matches else None,
-            oddities=lambda: tuple(self.shown.oddities),
         )
         self.daemon = Daemon(
             Duties(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.ports import Journal
 from ltv_guard.guard.lag import Lateness
+from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.state.amount_bounds import AmountBounds
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.guard.state.history_shelf import HistoryShelf
@@ -16,7 +18,10 @@ from ltv_guard.guard.state.wallet_tracker import WalletTracker
 
 
 class Memory:
-    """A restart loses it without harm: it only waits longer. Touched by one cycle at a time."""
+    """A restart loses it without harm: it only waits longer. Touched by one cycle at a time.
+
+    `owner`: whose key it is, once the exchange has said so.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self.intents = IntentBook(journal)
@@ -29,6 +34,9 @@ class Memory:
         self.low_ltv = LowLtvTimer()
         self.loans = LoanRegistry()
         self.lateness = Lateness()
+        self.last_known = LastKnown()
+        self.owner: Owner | None = None
+        self.journal = journal
 
     def forget_before(self, exchange_ms: int) -> None:
         """Drops what ended before `exchange_ms`, and what was noted of it: memory stays flat over days."""

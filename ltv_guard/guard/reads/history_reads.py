@@ -12,17 +12,7 @@ from dataclasses import dataclass
 
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import Channel
-from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock
-from ltv_guard.guard.state.intent_book import DAY_MS
-
-SLACK_MS = DAY_MS // 12
-
-
-def horizon_ms(rulebook: Rulebook) -> int:
-    """How far back the history matters: a day, or as long as an add by hand keeps a release waiting."""
-    policies = [rulebook.default, *(policy for _, policy in rulebook.overrides)]
-    return max(DAY_MS, *(policy.reduce.after_foreign_add_ms for policy in policies)) + SLACK_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +20,27 @@ class _Reading:
     """A read under way, back to `since_ms`; or at its end, and not asked for again since."""
 
     since_ms: int
-    task: asyncio.Task[History | None]
+    task: asyncio.Task[bool]
 
     @property
-    def history(self) -> History | None:
-        return self.task.result() if self.task.done() and not self.task.cancelled() else None
+    def went_well(self) -> bool:
+        return self.task.done() and not self.task.cancelled() and self.task.result()
 
 
 class HistoryReads:
-    """`read` reads one history, back to an exchange time; None: it could not be had, which was said."""
+    """`read` reads one history, back to an exchange time, into `kept`; False: it could not be had."""
 
     def __init__(
         self,
-        read: Callable[[Channel, int], Awaitable[History | None]],
+        read: Callable[[Channel, int], Awaitable[bool]],
+        kept: Mapping[Channel, History],
         clock: Clock,
         *,
         wait_ms: int,
         longest_ms: int,
     ) -> None:
         self._read = read
+        self._kept = kept
         self._clock = clock
         self._wait_ms = wait_ms
         self._longest_ms = longest_ms
@@ -60,7 +52,7 @@ class HistoryReads:
         begun = [
             self._begin(channel, since_ms)
             for channel, since_ms in asked.items()
-            if not self._will_do(before.get(channel), since_ms)
+            if not self._will_do(channel, since_ms)
         ]
         if begun:
             await asyncio.wait([reading.task for reading in begun], timeout=self._wait_ms / 1000)
@@ -73,8 +65,8 @@ class HistoryReads:
                 del self._readings[channel]
             else:  # what the cycle before did not wait for is old, and better than nothing
                 reading = before.get(channel, reading)
-            if reading.since_ms <= since_ms and (history := reading.history) is not None:
-                found[channel] = history
+            if reading.since_ms <= since_ms and reading.went_well:
+                found[channel] = self._kept[channel]
         return found
 
     def under_way(self) -> list[Channel]:
@@ -88,14 +80,16 @@ class HistoryReads:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _will_do(self, reading: _Reading | None, since_ms: int) -> bool:
-        """Whether it goes back far enough, and is under way or not old yet."""
+    def _will_do(self, channel: Channel, since_ms: int) -> bool:
+        """Whether the last reading goes back far enough, and is under way or not old yet."""
+        reading = self._readings.get(channel)
         if reading is None or reading.since_ms > since_ms:
             return False
         if not reading.task.done():
             return True
-        history = reading.history
-        return history is not None and self._clock.now().ms_since(history.began) <= self._longest_ms
+        if not reading.went_well:
+            return False
+        return self._clock.now().ms_since(self._kept[channel].began) <= self._longest_ms
 
     def _begin(self, channel: Channel, since_ms: int) -> _Reading:
         if (last := self._readings.get(channel)) is not None:
@@ -104,5 +98,5 @@ class HistoryReads:
         self._readings[channel] = reading
         return reading
 
-    async def _reading(self, channel: Channel, since_ms: int) -> History | None:
+    async def _reading(self, channel: Channel, since_ms: int) -> bool:
         return await self._read(channel, since_ms)

@@ -1,0 +1,87 @@
+"""One adjustment, from decision to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.errors import (
+    AlreadyOpen,
+    ExchangeUnavailable,
+    JournalUnavailable,
+    NeedsHuman,
+    WriteOutcomeUnknown,
+    WriteRejected,
+)
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Channel, Owner
+from ltv_guard.core.ports import Clock, WritePath
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.loan_fields import named
+from ltv_guard.guard.planner import Planner
+from ltv_guard.guard.refusals import Refusals
+from ltv_guard.guard.sender import Sender
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.state.intent_book import IntentBook
+
+log = structlog.stdlib.get_logger()
+
+
+class Adjuster:
+    """Plans, has it sent, and heeds the answer."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        sender: Sender,
+        paths: Mapping[Channel, WritePath],
+        intents: IntentBook,
+        refusals: Refusals,
+        clock: Clock,
+        defects: Defects,
+    ) -> None:
+        self._planner = planner
+        self._sender = sender
+        self._paths = paths
+        self._intents = intents
+        self._refusals = refusals
+        self._clock = clock
+        self._defects = defects
+
+    async def adjust(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
+        """The intent as the answer left it; None where nothing was written down, or it failed.
+
+        A loan that fails here does not stop the others. Raises JournalUnavailable.
+        """
+        with structlog.contextvars.bound_contextvars(**named(decision.loan.key)):
+            try:
+                return await self._adjust(owner, snapshot, decision)
+            except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
+                log.warning("adjustment_put_off", why=str(error))
+            except JournalUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the next coin, or kind of help, has its turn
+                self._defects.tell(Defect(what=f"sending: {decision.direction}", error=error))
+                why = f"an error of ours ({type(error).__name__})"
+                self._refusals.leave_alone(decision, why, self._clock.now(), lasting=True)
+            return None
+
+    async def _adjust(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
+        intent = await self._planner.plan(owner, snapshot, decision)
+        if intent is None:
+            return None
+        snapshot.begun[intent.intent_id] = intent
+        facts_began = snapshot.facts_began(decision)
+        after, refusal = await self._sender.send(intent, self._paths[intent.channel], facts_began)
+        snapshot.begun[intent.intent_id] = after
+        self._heed(after, refusal)
+        return after
+
+    def _heed(self, after: Intent, refusal: Exception | None) -> None:
+        if isinstance(refusal, WriteRejected | WriteOutcomeUnknown):
+            self._refusals.heed(after, refusal, self._clock.now())
+        if after.is_open:
+            self._intents.watch(after, self._clock.now())

@@ -1,0 +1,60 @@
+"""What a cycle came to, and how soon to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.guard.journal_trust import JournalTrust
+from ltv_guard.guard.reporter import Reporter
+from ltv_guard.guard.slowness import Slowness
+from ltv_guard.guard.snapshot import CycleResult, Snapshot
+
+
+class Conclusion:
+    """`products`: how many are read when all goes well."""
+
+    def __init__(
+        self, trust: JournalTrust, slowness: Slowness, report: Reporter, *, live: bool, products: int
+    ) -> None:
+        self._trust = trust
+        self._slowness = slowness
+        self._report = report
+        self._live = live
+        self._products = products
+
+    def of_nothing(self) -> CycleResult:
+        """Of a cycle that does not know whose loans to read."""
+        return CycleResult(blind=True, why_blind=self._report.why_blind, trusts_journal=self._trust.holds)
+
+    def of(self, snapshot: Snapshot, decisions: Sequence[Decision], actions: int) -> CycleResult:
+        """`actions`: how many adjustments left, or may have."""
+        return CycleResult(
+            loans=len(snapshot.loans),
+            actions=actions,
+            left_open=len(snapshot.open_intents) + actions,
+            blind=len(snapshot.books) < self._products,
+            slow=self._slowness.tell(snapshot),
+            busy=self._is_busy(snapshot, decisions, actions),
+            waits=self._live and any(self._waits(snapshot, decision) for decision in decisions),
+            trusts_journal=self._trust.holds,
+            why_blind=self._report.why_blind,
+            withheld=snapshot.withheld,
+            wallet=None if snapshot.wallet_is_old else snapshot.wallet,
+            set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
+            decisions=tuple(decisions),
+        )
+
+    def _is_busy(self, snapshot: Snapshot, decisions: Sequence[Decision], actions: int) -> bool:
+        """What is withheld is not sent sooner for looking more often; what waits for time alone may be."""
+        held_up = snapshot.withheld is not None and not snapshot.withheld.ends_by_itself
+        return bool(snapshot.open_intents or actions) or (
+            not held_up and any(decision.needs_a_closer_look for decision in decisions)
+        )
+
+    def _waits(self, snapshot: Snapshot, decision: Decision) -> bool:
+        """Whether only time holds its help up."""
+        waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
+        if snapshot.withheld is None:  # for coins that landed, for another try before debt is repaid
+            waiting |= {Cause.TRANSFER, Cause.REPAY}
+        return decision.breach and (decision.cause in waiting or (decision.acts and not self._trust.holds))

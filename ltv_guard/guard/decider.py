@@ -1,0 +1,44 @@
+"""From what was read to decisions: it is appraised, becomes facts, and one pure function decides."""
+
+from __future__ import annotations
+
+from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.facts import AccountFacts
+from ltv_guard.core.ports import Clock
+from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.contradictions import Contradictions
+from ltv_guard.guard.facts import FactBuilder
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.state.memory import Memory
+
+
+class Decider:
+    """Called again after each further read."""
+
+    def __init__(
+        self,
+        appraisal: Appraisal,
+        facts: FactBuilder,
+        memory: Memory,
+        contradictions: Contradictions,
+        clock: Clock,
+    ) -> None:
+        self._appraisal = appraisal
+        self._facts = facts
+        self._last_known = memory.last_known
+        self._contradictions = contradictions
+        self._clock = clock
+
+    def decide(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
+        """The facts of all loans, and one decision for each, the one nearest liquidation first."""
+        now = self._clock.now()
+        self._appraisal.appraise(snapshot, now)
+        account = self._facts.account(snapshot, now)
+        return account, decide(account)
+
+    def remember_prices(self, snapshot: Snapshot) -> None:
+        """What the next read of prices is held against."""
+        if snapshot.quotes is not None and snapshot.prices is not None:
+            self._contradictions.prices(snapshot.quotes, self._last_known.prices)
+            self._last_known.saw_prices(snapshot.quotes, self._clock.now())

@@ -1,0 +1,201 @@
+"""A guard's parts, put together: each is made of others when it is first asked for. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.guard.adjuster import Adjuster
+from ltv_guard.guard.announcements import Announcements
+from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.conclusion import Conclusion
+from ltv_guard.guard.contradictions import Contradictions
+from ltv_guard.guard.decider import Decider
+from ltv_guard.guard.decision_of_now import DecisionOfNow
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.directions import Directions
+from ltv_guard.guard.episodes import Episodes
+from ltv_guard.guard.facts import FactBuilder
+from ltv_guard.guard.freshness_judge import FreshnessJudge
+from ltv_guard.guard.journal_trust import JournalTrust
+from ltv_guard.guard.key_access import KeyAccess
+from ltv_guard.guard.lag_watch import Measurer
+from ltv_guard.guard.lanes import Lanes
+from ltv_guard.guard.left_open import LeftOpen
+from ltv_guard.guard.loan_news import LoanNews
+from ltv_guard.guard.loan_watch import LoanWatch
+from ltv_guard.guard.needs import Needs
+from ltv_guard.guard.permission import Gate, Permission
+from ltv_guard.guard.planner import Planner
+from ltv_guard.guard.reads.reads import Reads
+from ltv_guard.guard.reconciler import Reconciler
+from ltv_guard.guard.refusals import Refusals
+from ltv_guard.guard.reporter import Reporter
+from ltv_guard.guard.rereads import Rereads
+from ltv_guard.guard.sender import Sender
+from ltv_guard.guard.settlement_reporter import SettlementReporter
+from ltv_guard.guard.slowness import Slowness
+from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.surroundings import Exchange, Surroundings
+from ltv_guard.guard.words import Words
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Of one guard. `memory` and `trust` may be those of the guard that it follows."""
+
+    options: GuardOptions
+    exchange: Exchange
+    around: Surroundings
+    rulebook: Rulebook
+    memory: Memory
+    trust: JournalTrust
+
+    # Words.
+
+    @cached_property
+    def words(self) -> Words:
+        alerts = AlertRepeater(lambda: self.around.clock.now().monotonic_ms)
+        return Words(
+            alerts=alerts,
+            defects=Defects(alerts),
+            report=Reporter(self.options.blind_after_cycles, alerts, self.memory.freshness),
+            contradictions=Contradictions(alerts),
+        )
+
+    @cached_property
+    def announcements(self) -> Announcements:
+        return Announcements(self.words, self.directions, self.freshness, self.around.clock)
+
+    # Reads.
+
+    @cached_property
+    def reads(self) -> Reads:
+        words, registry = self.words, self.memory.loans
+        watch = LoanWatch(self.rulebook, registry, words.alerts)
+        news = LoanNews(registry, watch, words.report, words.defects)
+        return Reads(self.options, self.exchange, self.around.clock, self.memory, news, words)
+
+    @cached_property
+    def rereads(self) -> Rereads:
+        return Rereads(self.reads, self.appraisal, self.around.clock, self.words)
+
+    @cached_property
+    def needs(self) -> Needs:
+        channels, products = list(self.exchange.paths), list(self.exchange.by_product)
+        return Needs(self.rulebook, self.memory, channels=channels, products=products)
+
+    # Settling.
+
+    @cached_property
+    def left_open(self) -> LeftOpen:
+        return LeftOpen(self.memory.intents, self.sender, self.around.clock, self.words.alerts)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        clock, alerts = self.around.clock, self.words.alerts
+        return Reconciler(
+            clock,
+            self.memory,
+            Measurer(clock, self.memory, alerts, self.options.timeouts),
+            SettlementReporter(clock, alerts),
+            on_absent=self.refusals.found_absent,
+        )
+
+    @cached_property
+    def episodes(self) -> Episodes:
+        return Episodes(self.memory.journal, self.around.clock)
+
+    # Deciding.
+
+    @cached_property
+    def freshness(self) -> FreshnessJudge:
+        return FreshnessJudge(self.rulebook, self.memory, self.options.timeouts)
+
+    @cached_property
+    def appraisal(self) -> Appraisal:
+        longest_gap_ms = 2 * self.options.poll_interval_ms + self.options.max_snapshot_age_ms
+        return Appraisal(
+            self.rulebook,
+            self.memory,
+            self.freshness,
+            self.words.defects,
+            longest_gap_ms=longest_gap_ms,
+        )
+
+    @cached_property
+    def decider(self) -> Decider:
+        facts = FactBuilder(self.options, self.rulebook, self.memory, self.freshness, self.words.defects)
+        return Decider(self.appraisal, facts, self.memory, self.words.contradictions, self.around.clock)
+
+    # Acting.
+
+    @cached_property
+    def key_access(self) -> KeyAccess:
+        around = self.around
+        return KeyAccess(self.options, self.exchange.account, around.clock, self.words.report, around.claim)
+
+    @cached_property
+    def directions(self) -> Directions:
+        return Directions(self.memory.intents, self.words.alerts)
+
+    @cached_property
+    def permission(self) -> Permission:
+        return Permission(
+            self.options,
+            self.memory.journal,
+            self.trust,
+            self.key_access,
+            self.needs.own_channels,
+            self.words,
+        )
+
+    @cached_property
+    def sender(self) -> Sender:
+        return Sender(
+            self.memory.intents,
+            self.around.clock,
+            max_age_ms=self.options.max_snapshot_age_ms,
+            stopping=self.around.stopping,
+        )
+
+    @cached_property
+    def refusals(self) -> Refusals:
+        memory = self.memory
+        return Refusals(memory.refusals, memory.bounds, memory.loans, self.key_access, self.directions)
+
+    @cached_property
+    def adjuster(self) -> Adjuster:
+        planner = Planner(
+            self.options,
+            self.around,
+            self.exchange.by_product,
+            self.memory,
+            self.refusals,
+            self.words,
+        )
+        return Adjuster(
+            planner,
+            self.sender,
+            self.exchange.paths,
+            self.memory.intents,
+            self.refusals,
+            self.around.clock,
+            self.words.defects,
+        )
+
+    @cached_property
+    def lanes(self) -> Lanes:
+        clock, defects = self.around.clock, self.words.defects
+        now = DecisionOfNow(self.options, self.reads.loans, self.decider, self.announcements, clock, defects)
+        gate = Gate(self.around, self.key_access, self.directions, defects)
+        return Lanes(self.options, gate, now, self.adjuster, clock)
+
+    @cached_property
+    def conclusion(self) -> Conclusion:
+        slowness = Slowness(self.words.alerts, longest_ms=self.options.max_snapshot_age_ms)
+        products = len(self.exchange.by_product)
+        return Conclusion(self.trust, slowness, self.words.report, live=self.options.live, products=products)

@@ -1,0 +1,86 @@
+"""Why nothing may be sent for an account now, if so; and whether one more adjustment may leave."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ltv_guard.core.model.loans import Channel, Product
+from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.core.ports import Clock, Journal
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.directions import Directions
+from ltv_guard.guard.journal_trust import JournalTrust
+from ltv_guard.guard.key_access import KeyAccess
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.guard.surroundings import Surroundings
+from ltv_guard.guard.words import Words
+
+
+class Permission:
+    """For all of the account: its mode, the kill switch, the key, a journal that is not trusted yet.
+
+    `channels`: where what another journal had sent would show.
+    """
+
+    def __init__(
+        self,
+        options: GuardOptions,
+        journal: Journal,
+        trust: JournalTrust,
+        key_access: KeyAccess,
+        channels: Collection[Channel],
+        words: Words,
+    ) -> None:
+        self._options = options
+        self._journal = journal
+        self._trust = trust
+        self._key_access = key_access
+        self._channels = channels
+        self._report = words.report
+        self._defects = words.defects
+
+    async def why_not(self, snapshot: Snapshot) -> Withheld | None:
+        """Raises JournalUnavailable."""
+        pauses = await self._journal.pauses()
+        self._trust.heed_restorations()
+        pause = next((item for item in pauses if item.account in {None, self._options.account}), None)
+        with self._defects.contained("reporting a pause"):
+            self._report.paused(pause)
+        human = await self._key_access.why_not()
+        if not self._options.live:
+            return Withheld(kind=Why.DRY_RUN)
+        if pause is not None:
+            return Withheld(kind=Why.PAUSED, detail=pause.reason)
+        if human is not None:
+            return Withheld(kind=Why.NEEDS_HUMAN, detail=human)
+        self._trust.look(snapshot, self._channels)
+        return None if self._trust.holds else Withheld(kind=Why.WAITING)
+
+
+class Gate:
+    """For each adjustment, right before it: a stop, a key that was refused, directions in doubt."""
+
+    def __init__(
+        self, surroundings: Surroundings, key_access: KeyAccess, directions: Directions, defects: Defects
+    ) -> None:
+        self._clock: Clock = surroundings.clock
+        self._stopping = surroundings.stopping
+        self._key_access = key_access
+        self._directions = directions
+        self._defects = defects
+
+    @property
+    def is_closed(self) -> bool:
+        return self._stopping() or self._key_access.is_lost
+
+    def is_closed_to(self, product: Product) -> bool:
+        return self._directions.why_not(product) is not None
+
+    def allows_another(self, product: Product) -> bool:
+        """Whether one may follow another: the first tells whether the exchange means what we mean."""
+        return self._directions.allow_another(product, self._clock.now())
+
+    def passed(self, product: Product) -> None:
+        """An adjustment of the product's collateral has left."""
+        with self._defects.contained("noting what was sent"):
+            self._directions.sent(product, self._clock.now())

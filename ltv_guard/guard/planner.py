@@ -1,0 +1,80 @@
+"""From a decision to the intent that is to be sent: no larger than the exchange allows, and told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.release import within_maximum
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction, Owner, Product
+from ltv_guard.core.ports import LoanExchange
+from ltv_guard.guard import wording
+from ltv_guard.guard.plan import Origin, plan
+from ltv_guard.guard.refusals import Refusals
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.surroundings import Surroundings
+from ltv_guard.guard.words import Words
+
+ALL_IN_USE = "every amount of it is in use by an adjustment that is not settled"
+
+
+class Planner:
+    """Asks the exchange for the maximum of a release; a coin without a free amount passes the turn on."""
+
+    def __init__(
+        self,
+        options: GuardOptions,
+        surroundings: Surroundings,
+        products: Mapping[Product, LoanExchange],
+        memory: Memory,
+        refusals: Refusals,
+        words: Words,
+    ) -> None:
+        self._options = options
+        self._around = surroundings
+        self._products = products
+        self._memory = memory
+        self._refusals = refusals
+        self._report = words.report.decisions
+        self._defects = words.defects
+
+    async def plan(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
+        """None where there is nothing to do after all. Raises ExchangeUnavailable, NeedsHuman."""
+        if decision.direction is Direction.REDUCE:
+            decision = await self._within_maximum(snapshot, decision)
+        now = self._around.clock.now()
+        origin = Origin(
+            owner=owner,
+            account=self._options.account,
+            intent_id=self._around.new_id(),
+            observed=snapshot.asked_at(decision.loan.key),
+            now=now,
+            seed=self._around.seed(),
+        )
+        intent = plan(decision, origin, self._memory, self._options.timeouts, snapshot.wallet)
+        if decision.direction is not None:
+            with self._defects.contained("reporting an amount"):
+                self._report.amount(decision, free=intent is not None)
+            if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
+                self._refusals.leave_alone(decision, ALL_IN_USE, now, lasting=False)
+        if intent is not None:
+            self._memory.wallet.note_before(intent, None if snapshot.wallet_is_old else snapshot.wallet)
+        return intent
+
+    async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:
+        """The release, no larger than the exchange allows at this moment."""
+        loan, coin, clock = decision.loan, decision.coin or "", self._around.clock
+        exchange = self._products[loan.key.product]
+        history = snapshot.histories.get(exchange.channel)
+        if history is None or clock.now().ms_since(history.began) > self._options.max_snapshot_age_ms:
+            return replace(decision, direction=None)
+        decision = within_maximum(decision, await exchange.max_reduction(loan, coin))
+        with self._defects.contained("reporting a decision"):
+            self._report.tell([decision], None)
+        if not decision.acts:
+            why = wording.reason_or_cause(decision)
+            self._memory.refusals.refuse(loan.key, Direction.REDUCE, coin, why, clock.now(), lasting=True)
+        return decision

@@ -1,0 +1,44 @@
+"""A read that may fail: what it found, or nothing, which is said once. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import structlog
+
+from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.guard.defects import Defects
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger()
+
+
+class Attempts:
+    """Says when a read fails, and when it works again."""
+
+    def __init__(self, alerts: AlertRepeater, defects: Defects) -> None:
+        self._alerts = alerts
+        self._defects = defects
+
+    async def read(self, what: str, reading: Awaitable[T], *, wait_s: float | None = None) -> T | None:
+        """What was read; None, and said once, where it could not be, or not within `wait_s`."""
+        try:
+            async with asyncio.timeout(wait_s):
+                found = await reading
+        except TimeoutError:
+            self._alerts.once(what, "warning", "read_failed", what=what, why=f"no answer within {wait_s} s")
+            return None
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            self._alerts.once(what, "warning", "read_failed", what=what, why=str(error))
+            return None
+        except Exception as error:  # noqa: BLE001 - what can be done without this read is done
+            self._defects.tell(Defect(what=f"reading {what}", error=error))
+            return None
+        if self._alerts.ended(what):
+            log.info("read_works_again", what=what)
+        return found

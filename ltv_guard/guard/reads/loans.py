@@ -1,0 +1,68 @@
+"""The loans: all of every product in a sweep, or one by its id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.ports import Clock, LoanExchange
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.loan_news import LoanNews
+from ltv_guard.guard.reads.attempts import Attempts
+from ltv_guard.guard.reporter import Reporter
+from ltv_guard.guard.snapshot import Snapshot
+
+
+class LoanReads:
+    """Each product by itself, so that one which fails does not blind the other."""
+
+    def __init__(
+        self,
+        products: Mapping[Product, LoanExchange],
+        clock: Clock,
+        attempts: Attempts,
+        *,
+        news: LoanNews,
+        report: Reporter,
+        defects: Defects,
+    ) -> None:
+        self._products = products
+        self._clock = clock
+        self._attempts = attempts
+        self._news = news
+        self._report = report
+        self._defects = defects
+
+    async def sweep(self, snapshot: Snapshot) -> None:
+        """All loans of all products. A product that can't be read is said, and lacks in the snapshot."""
+        await asyncio.gather(*(self._read(exchange, snapshot) for exchange in self._products.values()))
+
+    async def _read(self, exchange: LoanExchange, snapshot: Snapshot) -> None:
+        book = await self._book_of(exchange)
+        if book is None:
+            return
+        snapshot.books[exchange.product] = book
+        snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
+        self._news.heard(exchange, book, self._clock.now())
+
+    async def _book_of(self, exchange: LoanExchange) -> LoanBook | None:
+        try:
+            return await exchange.loans()
+        except (ExchangeUnavailable, NeedsHuman) as error:
+            self._report.blind(exchange.product, error)
+        except Exception as error:  # noqa: BLE001 - it must not blind the other product as well
+            self._defects.tell(Defect(what="reading the loans", error=error))
+            ours = ExchangeUnavailable(f"an error of ltv-guard's own: {error!r}")
+            self._report.blind(exchange.product, ours)
+        return None
+
+    async def read_again(self, snapshot: Snapshot, key: LoanKey) -> bool:
+        """One loan by its id: all of many may take too long to read. False, and said, where it failed."""
+        book = await self._attempts.read("loan", self._products[key.product].loan(key))
+        if book is not None:
+            snapshot.books[key.product] = snapshot.books[key.product].with_loan(key, book)
+        return book is not None

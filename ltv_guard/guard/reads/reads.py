@@ -1,0 +1,63 @@
+"""The readers of one account, put together."""
+
+from __future__ import annotations
+
+from ltv_guard.core.ports import Clock
+from ltv_guard.guard.loan_news import LoanNews
+from ltv_guard.guard.reads.attempts import Attempts
+from ltv_guard.guard.reads.balances import Balances
+from ltv_guard.guard.reads.closer_look import CloserLook
+from ltv_guard.guard.reads.histories import Histories
+from ltv_guard.guard.reads.loans import LoanReads
+from ltv_guard.guard.reads.prices import Prices
+from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.surroundings import Exchange
+from ltv_guard.guard.words import Words
+
+
+class Reads:
+    """`news` hears of every complete read of the loans."""
+
+    def __init__(
+        self,
+        options: GuardOptions,
+        exchange: Exchange,
+        clock: Clock,
+        memory: Memory,
+        news: LoanNews,
+        words: Words,
+    ) -> None:
+        attempts = Attempts(words.alerts, words.defects)
+        self._news = news
+        self.loans = LoanReads(
+            exchange.by_product,
+            clock,
+            attempts,
+            news=news,
+            report=words.report,
+            defects=words.defects,
+        )
+        self.histories = Histories(
+            exchange.paths,
+            memory.shelf,
+            clock,
+            words.alerts,
+            words.defects,
+            longest_ms=options.max_snapshot_age_ms,
+        )
+        self.prices = Prices(exchange.account, attempts, short_wait_s=options.short_wait_s)
+        balances = Balances(
+            exchange.account,
+            attempts,
+            memory.last_known,
+            clock,
+            words.alerts,
+            short_wait_s=options.short_wait_s,
+        )
+        self.closer_look = CloserLook(balances, self.prices, self.histories, grace_s=options.grace_s)
+
+    async def close(self) -> None:
+        """Ends what is still being read for the next cycle, and waits for the ends of loans."""
+        await self._news.close()
+        await self.histories.close()

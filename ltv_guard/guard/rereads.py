@@ -1,0 +1,73 @@
+"""What one read alone says is read again before it is acted on, where it is old or out of the ordinary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.facts import AccountFacts
+from ltv_guard.core.decide.reread import asks_for_another_read, asks_for_other_prices
+from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.ports import Clock
+from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.reads.reads import Reads
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.words import Words
+
+AT_MOST = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
+
+
+class Rereads:
+    """A loan that can't be read again stays as it is: its first read is then all that is known."""
+
+    def __init__(
+        self,
+        reads: Reads,
+        appraisal: Appraisal,
+        clock: Clock,
+        words: Words,
+    ) -> None:
+        self._loans = reads.loans
+        self._prices = reads.prices
+        self._appraisal = appraisal
+        self._clock = clock
+        self._report = words.report.loans
+        self._contradictions = words.contradictions
+        self._defects = words.defects
+
+    async def of_what_is_old(self, snapshot: Snapshot) -> None:
+        """Loans as they were before an adjustment that had been shown: another place may answer next."""
+        for _ in range(AT_MOST):
+            self._appraisal.appraise(snapshot, self._clock.now())
+            back = self._appraisal.shown_as_before(snapshot)
+            if not back:
+                return
+            self._report.shown_as_before(back)
+            await asyncio.gather(*(self._loans.read_again(snapshot, loan.key) for loan in back))
+
+    async def of_what_is_odd(
+        self, snapshot: Snapshot, account: AccountFacts, decisions: Sequence[Decision]
+    ) -> bool:
+        """Loans and prices that are out of the ordinary: a round trip, not a poll. Whether there were any."""
+        facts_of = {facts.loan.key: facts for facts in account.loans}
+        odd = [item for item in decisions if asks_for_another_read(facts_of[item.loan.key], item)]
+        parted = frozenset() if snapshot.quotes is None else snapshot.quotes.parted
+        prices = any(asks_for_other_prices(item.loan, item, parted) for item in decisions)
+        if not odd and not prices:
+            return False
+        await self._look_twice(snapshot, [item.loan.key for item in odd])
+        with self._defects.contained("reporting what was read again"):
+            self._contradictions.read_again(snapshot.before, snapshot.loans)
+        return True
+
+    async def _look_twice(self, snapshot: Snapshot, keys: Collection[LoanKey]) -> None:
+        reads = [self._look_twice_at(snapshot, key) for key in keys]
+        if snapshot.prices is not None:
+            reads.append(self._prices.read_again(snapshot))
+        await asyncio.gather(*reads)
+
+    async def _look_twice_at(self, snapshot: Snapshot, key: LoanKey) -> None:
+        first = next((loan for loan in snapshot.loans if loan.key == key), None)
+        if await self._loans.read_again(snapshot, key) and first is not None:
+            snapshot.before[key] = first
