@@ -193,7 +193,7 @@ class Night:
             ),
             Surroundings(
                 clock=self.world,
-                new_id=lambda: self.new_id(),
+                new_id=lambda: self.new_id(),  # noqa: PLW0108 - it may be made to fail
                 seed=lambda: next(self._seeds),
                 claim=self._claim,
             ),
