@@ -16,7 +16,7 @@ from ltv_guard.guard.parts import Parts
 from ltv_guard.guard.settings_match import Matcher
 from ltv_guard.guard.snapshot import CycleResult, GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
-from ltv_guard.guard.surroundings import Exchange, Surroundings
+from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 
 
 class Guard:
@@ -29,7 +29,7 @@ class Guard:
     def __init__(
         self,
         options: GuardOptions,
-        exchange: Exchange,
+        exchange: AccountPorts,
         surroundings: Surroundings,
         *,
         journal: Journal,

@@ -38,7 +38,7 @@ from ltv_guard.guard.settlement_reporter import SettlementReporter
 from ltv_guard.guard.slowness import Slowness
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.state.memory import Memory
-from ltv_guard.guard.surroundings import Exchange, Surroundings
+from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.guard.words import Words
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -48,7 +48,7 @@ class Parts:
     """Of one guard. `memory` and `trust` may be those of the guard that it follows."""
 
     options: GuardOptions
-    exchange: Exchange
+    exchange: AccountPorts
     around: Surroundings
     rulebook: Rulebook
     memory: Memory

@@ -25,7 +25,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class IntentOrigin:
     """Whose an intent is, when what it is made from was observed, and when it is made.
 
     `seed` is the only randomness in it.
@@ -41,7 +41,7 @@ class Origin:
 
 def plan(
     decision: Decision,
-    origin: Origin,
+    origin: IntentOrigin,
     memory: Memory,
     timeouts: SettlementTimeouts,
     wallet: Mapping[str, Decimal] | None = None,
@@ -77,7 +77,7 @@ def plan(
 
 
 def _amount(
-    decision: Decision, subject: Subject, origin: Origin, memory: Memory, timeouts: SettlementTimeouts
+    decision: Decision, subject: Subject, origin: IntentOrigin, memory: Memory, timeouts: SettlementTimeouts
 ) -> Decimal | None:
     """The decision's amount with a fingerprint; None where none is free."""
     direction, coin, now = decision.direction, decision.coin, origin.now

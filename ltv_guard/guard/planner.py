@@ -11,7 +11,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Owner, Product
 from ltv_guard.core.ports import LoanExchange
 from ltv_guard.guard import wording
-from ltv_guard.guard.plan import Origin, plan
+from ltv_guard.guard.plan import IntentOrigin, plan
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
@@ -46,7 +46,7 @@ class Planner:
         if decision.direction is Direction.REDUCE:
             decision = await self._within_maximum(snapshot, decision)
         now = self._around.clock.now()
-        origin = Origin(
+        origin = IntentOrigin(
             owner=owner,
             account=self._options.account,
             intent_id=self._around.new_id(),

@@ -10,8 +10,8 @@ from ltv_guard.core.ports import AccountExchange, Clock, Identity, LoanExchange,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One account of it. `products` list loans and adjust their collateral; `others` repay and transfer.
+class AccountPorts:
+    """One account of an exchange: `products` list loans and adjust their collateral, `others` repay and move.
 
     `oddities`: what it answers at the moment that no reader understands.
     """

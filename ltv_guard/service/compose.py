@@ -14,7 +14,7 @@ from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.ports import Identity, Journal
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
-from ltv_guard.guard.surroundings import Exchange, Surroundings
+from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.service.connections import (
     connect,
     connection_of,
@@ -140,7 +140,7 @@ def _set_guard(
     )
     wiring.guards[name] = Guard(
         options_of(settings, name, live=frame.live, continuous=frame.continuous),
-        Exchange(
+        AccountPorts(
             account=wiring.accounts[name],
             products=products,
             others=others,

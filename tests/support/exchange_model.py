@@ -33,7 +33,7 @@ from ltv_guard.core.ports import Identity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import GuardOptions
-from ltv_guard.guard.surroundings import Exchange, Surroundings
+from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 
 __all__ = [
     "POLICY",
@@ -271,7 +271,7 @@ def a_guard(
             poll_interval_ms=15_000,
             timeouts=SettlementTimeouts(processing_margin_ms=MARGIN_MS, history_lag_ms=5_000),
         ),
-        Exchange(
+        AccountPorts(
             account=ModelAccount(world),
             products=[ModelLoans(world, product) for product in products],
             others=[ModelPath(world, channel) for channel in others],

@@ -32,7 +32,7 @@ from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
 from ltv_guard.guard.snapshot import GuardOptions
-from ltv_guard.guard.surroundings import Exchange, Surroundings
+from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.service.scheduler import Daemon, Duties
 
 ONE = key_of(1)
@@ -185,7 +185,7 @@ class Night:
         )
         self.guard = Guard(
             GuardOptions(**{**named, **options}),
-            Exchange(
+            AccountPorts(
                 account=account,
                 products=loans,
                 others=paths,

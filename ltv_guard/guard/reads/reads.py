@@ -12,7 +12,7 @@ from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.reads.prices import Prices
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.state.memory import Memory
-from ltv_guard.guard.surroundings import Exchange
+from ltv_guard.guard.surroundings import AccountPorts
 from ltv_guard.guard.words import Words
 
 
@@ -22,7 +22,7 @@ class Reads:
     def __init__(
         self,
         options: GuardOptions,
-        exchange: Exchange,
+        exchange: AccountPorts,
         clock: Clock,
         memory: Memory,
         news: LoanNews,
