@@ -69,6 +69,9 @@ class WritePath(Protocol):
     async def history(self, since_ms: int) -> History:
         """Everything listed since `since_ms` (exchange time). Raises ExchangeUnavailable, NeedsHuman."""
 
+    async def turn(self) -> None:
+        """Waits until the account may write, and takes no turn: `sign` does. Raises as that."""
+
     async def sign(self, intent: Intent) -> SignedAdjustment:
         """Waits for the account's turn to write, then signs. Raises ExchangeUnavailable while banned."""
 
@@ -102,6 +105,9 @@ class LoanExchange(WritePath, Protocol):
 
 class AccountExchange(Protocol):
     """What is read of an account beside its loans."""
+
+    def keep_ready(self, until_ms: int) -> None:
+        """Near a trigger: until then (monotonic ms) this account goes before others, in reads and writes."""
 
     async def identify(self) -> Identity:
         """Raises ExchangeUnavailable, NeedsHuman."""

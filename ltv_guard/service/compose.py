@@ -100,6 +100,7 @@ async def rewire(
     except BaseException:
         await wiring.close(but=before)
         raise
+    wiring.host.address.per_5s = settings.exchange.ip_budget_per_5s
     return wiring
 
 

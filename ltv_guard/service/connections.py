@@ -20,6 +20,7 @@ def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, floa
             rest_url=settings.exchange.rest_url,
             clock=bybit.ExchangeClock(),
             ban=bybit.Ban(host, remaining_s=banned_for_s, on_ban=on_ban),
+            address=bybit.AddressBudget(settings.exchange.ip_budget_per_5s),
         ),
         environment=settings.exchange.environment,
         live=settings.mode == "live",

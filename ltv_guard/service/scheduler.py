@@ -22,6 +22,7 @@ from ltv_guard.service.failures import Failures
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
 JUMP_LOOK_S = 1.0
+START_APART_S = 0.02  # accounts begin one after the other, so that their requests do not come all at once
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 SKEW_MS = 1000
 CLOCK = "clock"
@@ -115,17 +116,20 @@ class Daemon:
         self._begin(duties.guards.keys() - same)
 
     def _begin(self, names: Collection[str]) -> None:
-        for name in names:
-            self._every(self._duties.poll_s, self._poll, name)
-            self._every(self._duties.settle_s, self._settle, name)
+        for number, name in enumerate(names):
+            self._every(self._duties.poll_s, self._poll, name, after_s=number * START_APART_S)
+            self._every(self._duties.settle_s, self._settle, name, after_s=number * START_APART_S)
 
     def _end(self, names: Collection[str]) -> None:
         for job in self._scheduler.get_jobs():
             if job.args and job.args[0] in names and job.func in {self._poll, self._settle}:
                 job.remove()
 
-    def _every(self, seconds: float, job: Callable[..., Awaitable[None]], *args: object) -> None:
-        self._scheduler.add_job(job, _Every(seconds), args=args, next_run_time=datetime.now(UTC))
+    def _every(
+        self, seconds: float, job: Callable[..., Awaitable[None]], *args: object, after_s: float = 0
+    ) -> None:
+        first = datetime.now(UTC) + timedelta(seconds=after_s)
+        self._scheduler.add_job(job, _Every(seconds), args=args, next_run_time=first)
 
     # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
 

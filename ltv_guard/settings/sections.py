@@ -35,6 +35,7 @@ STREAM = {
 }
 
 LEAST_RECV_WINDOW_MS, MOST_RECV_WINDOW_MS = 1_000, 60_000
+LEAST_IP_BUDGET, IP_LIMIT = 20, 600
 LEAST_GAP = Decimal("0.05")
 """Between where a release ends and where an add ends, so that one never provokes the other."""
 
@@ -63,6 +64,8 @@ class ExchangeSection(Section):
     """The public price stream; None beside a loopback `base_url`, for the real one would not fit it."""
     recv_window_ms: Milliseconds = 5000
     request_timeout_s: Interval = 4
+    ip_budget_per_5s: Count = 480
+    """Requests of all accounts of this process. The exchange bans an address at 600."""
 
     @property
     def rest_url(self) -> str:
@@ -73,6 +76,16 @@ class ExchangeSection(Section):
     def is_local(self) -> bool:
         """Whether the exchange is on this machine: the sandbox."""
         return is_loopback(self.base_url)
+
+    @field_validator("ip_budget_per_5s")
+    @classmethod
+    def _stays_below_a_ban(cls, value: int) -> int:
+        if not LEAST_IP_BUDGET <= value < IP_LIMIT:
+            raise ValueError(
+                f"must be from {LEAST_IP_BUDGET} to {IP_LIMIT - 1} requests: the exchange bans an address at "
+                f"{IP_LIMIT}"
+            )
+        return value
 
     @field_validator("recv_window_ms")
     @classmethod

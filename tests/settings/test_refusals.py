@@ -144,6 +144,9 @@ KEYED = "accounts: {{main: {{api_key_file: key, api_secret_file: secret, {}}}}}"
             "schedule.shutdown_timeout_s",
             "above exchange.request_timeout_s",
         ),
+        ("exchange: {ip_budget_per_5s: 600}", "exchange.ip_budget_per_5s", "bans an address at 600"),
+        ("exchange: {ip_budget_per_5s: 19}", "exchange.ip_budget_per_5s", "from 20 to 599"),
+        ("exchange: {ip_budget_per_5s: 100.5}", "exchange.ip_budget_per_5s", "whole number"),
         # words
         ("mode: paper", "mode", "must be 'dry_run' or 'live'"),
         ("exchange: {environment: prod}", "exchange.environment", "'mainnet' or 'testnet'"),

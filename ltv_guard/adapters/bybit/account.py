@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
@@ -13,14 +12,14 @@ from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.ticker_wire import parse_prices
 from ltv_guard.adapters.bybit.wallet_wire import parse_wallet
 from ltv_guard.core.model.errors import ExchangeUnavailable
-from ltv_guard.core.ports import Identity
+from ltv_guard.core.ports import Identity, Oddity
 
 KEY = "/v5/user/query-api"
 WALLET = "/v5/asset/transfer/query-account-coins-balance"
 TICKERS = "/v5/market/tickers"
 
 COINS_PER_REQUEST = 10
-PRICES_KEPT_MS = 50
+PRICES_KEPT_MS, NEVER_KEPT_MS = 50, -1
 
 
 class BybitAccount:
@@ -28,9 +27,9 @@ class BybitAccount:
 
     def __init__(self, client: BybitClient) -> None:
         self._client = client
-        self._prices: Mapping[str, Decimal] = {}
-        self._priced_at_ms: int | None = None
-        self._pricing = asyncio.Lock()
+
+    def keep_ready(self, until_ms: int) -> None:
+        self._client.turns.keep_ready(until_ms)
 
     async def identify(self) -> Identity:
         """Who the key belongs to, and what it may do (v5/user/apikey-info).
@@ -81,18 +80,20 @@ class BybitAccount:
 
         `again` asks anew whatever is kept.
         """
-        async with self._pricing:
-            now_ms = self._client.clock.now().monotonic_ms
-            if again or self._priced_at_ms is None or now_ms - self._priced_at_ms > PRICES_KEPT_MS:
-                result = await self._client.get(TICKERS, {"category": "spot"}, signed=False)
-                reading = Reading(TICKERS)
-                try:
-                    self._prices = parse_prices(result, reading)
-                except MalformedPayload as exc:
-                    raise ExchangeUnavailable(f"{TICKERS}: the answer makes no sense: {exc}") from exc
-                self._client.oddities.note(TICKERS, reading.found)
-                self._priced_at_ms = now_ms
-            return self._prices
+        kept = await self._client.shared.get(
+            TICKERS, self._read_prices, max_age_ms=NEVER_KEPT_MS if again else PRICES_KEPT_MS
+        )
+        prices, odd = kept.value
+        self._client.oddities.note(TICKERS, odd)
+        return prices
+
+    async def _read_prices(self) -> tuple[Mapping[str, Decimal], list[Oddity]]:
+        result = await self._client.get(TICKERS, {"category": "spot"}, signed=False)
+        reading = Reading(TICKERS)
+        try:
+            return parse_prices(result, reading), reading.found
+        except MalformedPayload as exc:
+            raise ExchangeUnavailable(f"{TICKERS}: the answer makes no sense: {exc}") from exc
 
     async def server_time(self) -> int:
         """The exchange's time, in ms. Raises ExchangeUnavailable."""

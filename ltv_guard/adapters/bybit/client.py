@@ -27,6 +27,7 @@ from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.retrying import trying_again
 from ltv_guard.adapters.bybit.signing import Credentials
 from ltv_guard.adapters.bybit.transport import Transport
+from ltv_guard.adapters.bybit.turns import NoRoom, Turns
 from ltv_guard.adapters.bybit.wire import query_string
 from ltv_guard.core.model.errors import (
     ExchangeBanned,
@@ -66,10 +67,15 @@ class BybitClient:
     ) -> None:
         self.clock = host.clock
         self.ban = host.ban
+        self.shared = host.shared
         self.oddities = Oddities()
         self._credentials = credentials
-        self._limits = limits or RequestLimits()
-        self._address = host.address
+        self.turns = Turns(
+            credentials.api_key,
+            limits or RequestLimits(),
+            host.address,
+            lambda: host.clock.now().monotonic_ms,
+        )
         self._recv_window_ms = recv_window_ms
         self._transport = Transport(host.rest_url, request_timeout_s=request_timeout_s)
         # No further try begins after this: the whole stays within a poll interval or so.
@@ -91,26 +97,29 @@ class BybitClient:
         params: Mapping[str, str] | None = None,
         *,
         signed: bool = True,
+        urgent: bool = False,
         budget: Budget | None = None,
     ) -> Row:
         """The `result` of a GET, after a few tries if need be. Raises ExchangeUnavailable, NeedsHuman.
 
-        `budget`: that of the whole of which this is a part.
+        `urgent`: it goes before others. `budget`: that of the whole of which this is a part.
         """
         query = query_string(params or {})
         tries = trying_again(within_s=self._tries_within_s, sleep=self.clock.sleep)
-        return await tries(self._get_once, path, query, signed=signed, budget=budget)
+        return await tries(self._get_once, path, query, signed=signed, urgent=urgent, budget=budget)
 
-    async def _get_once(self, path: str, query: str, *, signed: bool, budget: Budget | None = None) -> Row:
+    async def _get_once(
+        self, path: str, query: str, *, signed: bool, urgent: bool, budget: Budget | None
+    ) -> Row:
         self.ban.check()
         if self.clock.is_doubted:
             await self.clock.ensure_trusted(self.server_time)
-        await self._turn(path)
-        self.ban.check()
-        headers = self._sign(query.encode()).headers if signed else {}
-        sent, judged = self.clock.now(), self.clock.is_trusted
-        largest = None if budget is None else budget.bytes_left + 1
-        answer = await self._transport.get(path, query, headers, largest=largest)
+        async with self.turns.to_read(path, urgent=urgent):
+            self.ban.check()
+            headers = self._sign(query.encode()).headers if signed else {}
+            sent, judged = self.clock.now(), self.clock.is_trusted
+            largest = None if budget is None else budget.bytes_left + 1
+            answer = await self._transport.get(path, query, headers, largest=largest)
         if budget is not None:
             budget.spend(len(answer.body))
         if judged and (why := self._why_of_another_time(answer, sent)) is not None:
@@ -131,6 +140,12 @@ class BybitClient:
         when = f"{abs(apart) / MS:.1f} s {'before the request' if apart < 0 else 'ahead of the exchange'}"
         return f"the answer was made {when}: it belongs to another one"
 
+    async def until_write(self, path: str) -> None:
+        """Waits until a POST to `path` may leave, and leaves that turn to `sign`. Raises as `sign`."""
+        self.ban.check()
+        await self.clock.ensure_trusted(self.server_time)
+        await self.turns.until_write(path)
+
     async def sign(self, path: str, body: bytes) -> Signed:
         """Waits for the turn of a POST to `path`, then signs it with the time of that moment.
 
@@ -139,16 +154,10 @@ class BybitClient:
         self.ban.check()
         # Before the turn: measuring takes time, and would bring this write closer to the next one.
         await self.clock.ensure_trusted(self.server_time)
-        await self._turn(path)
+        await self.turns.to_write(path)
         await self.clock.ensure_trusted(self.server_time)
         self.ban.check()
         return self._sign(body)
-
-    async def _turn(self, path: str) -> None:
-        """Waits until a request may leave: for the address and for the endpoint, whichever is later."""
-        await self._address.outwait()
-        await self._limits.turn(path)
-        await self._address.outwait()
 
     async def send(
         self, path: str, body: bytes, headers: Mapping[str, str], id_field: str = "adjustId"
@@ -161,10 +170,12 @@ class BybitClient:
             self.ban.check()
         except ExchangeBanned as exc:
             raise WriteNotSent(f"{path}: {exc}") from exc
-        if self._address.held_s > 0:  # it would wait beyond its receive window, perhaps
-            raise WriteNotSent(f"{path}: the limit of this address was reached after it was signed")
         sent, judged = self.clock.now(), self.clock.is_trusted
-        answer = await self._transport.post(path, body, headers)
+        try:
+            with self.turns.writing():
+                answer = await self._transport.post(path, body, headers)
+        except NoRoom:  # it would wait beyond its receive window, perhaps
+            raise WriteNotSent(f"{path}: the limit of this address was reached after it was signed") from None
         self._heed(path, answer)
         if judged and (why := self._why_of_another_time(answer, sent)) is not None:
             raise WriteOutcomeUnknown(f"{path}: {why}")
@@ -181,9 +192,12 @@ class BybitClient:
     async def server_time(self) -> int:
         """The exchange's time in ms (v5/market/time). One try, not paced: its round trip is what counts."""
         self.ban.check()
-        if self._address.held_s > 0:  # waiting here would be taken for a long round trip
-            raise ExchangeUnavailable(f"{TIME}: the limit of this address was reached: asked again later")
-        answer = await self._transport.get(TIME, "", {})
+        try:
+            with self.turns.at_once():
+                answer = await self._transport.get(TIME, "", {})
+        except NoRoom:  # waiting here would be taken for a long round trip
+            why = "the limit of this address was reached: asked again later"
+            raise ExchangeUnavailable(f"{TIME}: {why}") from None
         try:
             return whole(self._result(TIME, answer), "timeNano") // 1_000_000
         except MalformedPayload as exc:
@@ -227,13 +241,10 @@ class BybitClient:
 
     def _slow_down(self, path: str, answer: Answer, *, whole_address: bool) -> None:
         now_ms = self.clock.now().exchange_ms
-        if whole_address:
-            self._address.refuse(answer.headers, now_ms)
-        else:
-            self._limits.refuse(path, answer.headers, now_ms)
+        self.turns.refuse(path, answer.headers, now_ms, whole_address=whole_address)
 
     def _heed(self, path: str, answer: Answer) -> None:
         """What any answer may ask of us: to stop, or to slow down."""
         if answer.status == BANNED:
             self.ban.begin()
-        self._limits.observe(path, answer.headers, self.clock.now().exchange_ms)
+        self.turns.observe(path, answer.headers, self.clock.now().exchange_ms)

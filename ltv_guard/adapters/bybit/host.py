@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
-from ltv_guard.adapters.bybit.limits import AddressLimit
+from ltv_guard.adapters.bybit.shared_reads import SharedReads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """Its clock, its ban, and what it allows this machine's address."""
+    """Its clock, its ban, what it allows this machine's address, and what it tells everybody."""
 
     rest_url: str
     clock: ExchangeClock
     ban: Ban
-    address: AddressLimit = field(default_factory=AddressLimit)
+    address: AddressBudget = field(default_factory=AddressBudget)
+    shared: SharedReads = field(init=False)
+
+    def __post_init__(self) -> None:
+        clock = self.clock
+        object.__setattr__(self, "shared", SharedReads(lambda: clock.now().monotonic_ms))

@@ -24,6 +24,7 @@ from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
+from ltv_guard.core.ports import Oddity
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"
@@ -75,7 +76,7 @@ class LegacyLoans(WriteEndpoint):
 
     async def loan(self, key: LoanKey) -> LoanBook:
         began = self._client.clock.now()
-        result = await self._client.get(ORDERS, {"orderId": key.loan_id})
+        result = await self._client.get(ORDERS, {"orderId": key.loan_id}, urgent=True)
         try:
             rows, _ = parse_page(result)
         except MalformedPayload as exc:
@@ -120,7 +121,10 @@ class LegacyLoans(WriteEndpoint):
 
 
 class _TermsCache:
-    """Terms change rarely: read once an hour, or when a coin is missing, at most once a minute."""
+    """Terms change rarely: read once an hour, or when a coin is missing, at most once a minute.
+
+    They are the same for every key of one VIP level.
+    """
 
     def __init__(self, client: BybitClient) -> None:
         self._client = client
@@ -136,9 +140,17 @@ class _TermsCache:
         if self._is_due(coins, vip_level, now_ms):
             self._tried_at_ms, self._tried_level = now_ms, vip_level
             try:
+                is_missing = not set(coins) <= self._terms.keys()
+                found = await self._client.shared.get(
+                    (TERMS, vip_level),
+                    lambda: self._read(vip_level),
+                    max_age_ms=(TERMS_RETRIED_MS if is_missing else TERMS_KEPT_MS) - 1,
+                )
+                terms, odd = found.value
+                self._client.oddities.note(TERMS, odd)
                 # A coin that is suddenly missing keeps its terms: its loans must not lose their protection.
-                self._terms = {**self._terms, **await self._read(vip_level)}
-                self._read_at_ms, self._level = now_ms, vip_level
+                self._terms = {**self._terms, **terms}
+                self._read_at_ms, self._level = found.at_ms, vip_level
             except ExchangeUnavailable as exc:
                 # Before they were ever read, orders are guarded by the usual ones: see parse_orders.
                 reading = Reading(TERMS)
@@ -156,12 +168,10 @@ class _TermsCache:
         is_old = now_ms - self._read_at_ms >= TERMS_KEPT_MS
         return is_old or vip_level != self._level or not set(coins) <= self._terms.keys()
 
-    async def _read(self, vip_level: str | None) -> Mapping[str, Terms]:
+    async def _read(self, vip_level: str | None) -> tuple[Mapping[str, Terms], list[Oddity]]:
         result = await self._client.get(TERMS, signed=False)
         reading = Reading(TERMS)
         try:
-            terms = parse_terms(result, vip_level, reading)
+            return parse_terms(result, vip_level, reading), reading.found
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
-        self._client.oddities.note(TERMS, reading.found)
-        return terms

@@ -27,6 +27,8 @@ from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Product
+from ltv_guard.core.model.tiers import Tier
+from ltv_guard.core.ports import Oddity
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"
@@ -132,37 +134,61 @@ class PoolLoans(WriteEndpoint):
         return self._terms
 
     async def _read_terms(self) -> PositionTerms:
-        result = await self._client.get(TERMS, signed=False)
-        reading = Reading(TERMS)
-        try:
-            tiers = parse_tiers(result, reading)
-        except MalformedPayload as exc:
-            raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
-        self._client.oddities.note(TERMS, reading.found)
+        """Those of coins are the same for every key."""
+        shared = self._client.shared
+        found = await shared.get(TERMS, self._read_tiers, max_age_ms=TERMS_KEPT_MS - 1)
+        tiers, odd = found.value
+        self._client.oddities.note(TERMS, odd)
+        self._due_ms = min(self._due_ms, found.at_ms + TERMS_KEPT_MS)
         # A coin that is suddenly missing keeps its tiers: without them nothing of it could be added.
         before = self._terms.tiers if self._terms is not None else {}
         return PositionTerms(
             tiers={**before, **tiers},
-            accuracies=await self._read_accuracies(),
-            debt_accuracies=await self._read_debt_accuracies(),
+            accuracies=await self._accuracies(),
+            debt_accuracies=await self._debt_accuracies(),
             candidates=self._candidates,
             margin_call_ltv=self._margin_call_ltv,
             liquidation_ltv=self._liquidation_ltv,
         )
 
-    async def _read_accuracies(self) -> Mapping[str, int]:
-        """The pool's own terms tell none, those of the old product do. It must not need that product."""
+    async def _read_tiers(self) -> tuple[Mapping[str, tuple[Tier, ...]], list[Oddity]]:
+        result = await self._client.get(TERMS, signed=False)
+        reading = Reading(TERMS)
         try:
-            terms = parse_terms(await self._client.get(LEGACY_TERMS, signed=False), None)
-        except (ExchangeUnavailable, NeedsHuman, MalformedPayload):
+            return parse_tiers(result, reading), reading.found
+        except MalformedPayload as exc:
+            raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
+
+    async def _accuracies(self) -> Mapping[str, int]:
+        """The pool's own terms tell none, those of the old product do. It must not need that product."""
+        shared = self._client.shared
+        try:
+            found = await shared.get("accuracies", self._read_accuracies, max_age_ms=TERMS_KEPT_MS - 1)
+        except (ExchangeUnavailable, NeedsHuman):
             self._due_ms = self._client.clock.now().monotonic_ms + TERMS_RETRIED_MS
             return self._terms.accuracies if self._terms is not None else {}
-        return {name: item.accuracy for name, item in terms.items()}
+        return found.value
 
-    async def _read_debt_accuracies(self) -> Mapping[str, int]:
+    async def _read_accuracies(self) -> Mapping[str, int]:
+        result = await self._client.get(LEGACY_TERMS, signed=False)
+        try:
+            return {name: item.accuracy for name, item in parse_terms(result, None).items()}
+        except MalformedPayload as exc:
+            raise ExchangeUnavailable(f"{LEGACY_TERMS}: the terms make no sense: {exc}") from exc
+
+    async def _debt_accuracies(self) -> Mapping[str, int]:
         """How fine a repayment may be (v5/new-crypto-loan/loan-coin). As collateral is, where that fails."""
+        shared = self._client.shared
         try:
             async with asyncio.timeout(LOANABLE_WITHIN_S):  # the pool must not wait for it
-                return parse_debt_accuracies(await self._client.get(LOANABLE, signed=False))
-        except (ExchangeUnavailable, NeedsHuman, MalformedPayload, TimeoutError):
+                found = await shared.get(LOANABLE, self._read_debt_accuracies, max_age_ms=TERMS_KEPT_MS - 1)
+        except (ExchangeUnavailable, NeedsHuman, TimeoutError):
             return self._terms.debt_accuracies if self._terms is not None else {}
+        return found.value
+
+    async def _read_debt_accuracies(self) -> Mapping[str, int]:
+        result = await self._client.get(LOANABLE, signed=False)
+        try:
+            return parse_debt_accuracies(result)
+        except MalformedPayload as exc:
+            raise ExchangeUnavailable(f"{LOANABLE}: the answer makes no sense: {exc}") from exc

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from ltv_guard.adapters.bybit import Ban, ExchangeClock, RequestLimits
+from ltv_guard.adapters.bybit.windows import Priority
 from ltv_guard.core.model.errors import (
     ExchangeBanned,
     ExchangeUnavailable,
@@ -172,7 +173,8 @@ async def test_a_ban_that_begins_while_a_write_waits_its_turn_keeps_it_unsigned(
     ban = Ban("127.0.0.1")
 
     class Waiting(RequestLimits):
-        async def turn(self, path: str) -> None:
+        async def enter(self, path: str, priority: Priority, *, kept: int = 0) -> None:
+            await super().enter(path, priority, kept=kept)
             ban.begin()
 
     client = connect(exchange.url, ban=ban, limits=Waiting()).client

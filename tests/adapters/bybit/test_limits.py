@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ltv_guard.adapters.bybit import Ban, RequestLimits
+from ltv_guard.adapters.bybit.windows import Priority
 from ltv_guard.core.model.errors import ExchangeBanned
 
 ADJUST = "/v5/crypto-loan/adjust-ltv"
@@ -17,6 +18,11 @@ NOW_MS = 1_700_000_000_000
 
 Now = Callable[[], float]
 Run = Callable[[Callable[[Now], Coroutine[Any, Any, list[float]]]], list[float]]
+
+
+async def turn(limits: RequestLimits, path: str) -> None:
+    await limits.enter(path, Priority.WRITE)
+    limits.leave(path)
 
 
 def most_in_a_second(times: Sequence[float]) -> int:
@@ -44,7 +50,7 @@ def test_no_second_ever_holds_more_than_the_limit(run_virtually: Run, path: str,
         times: list[float] = []
 
         async def one() -> None:
-            await limits.turn(path)
+            await turn(limits, path)
             times.append(now())
 
         await asyncio.gather(*(one() for _ in range(20)))
@@ -60,7 +66,7 @@ def test_no_minute_ever_holds_more_reads_of_the_transfers_than_sixty(run_virtual
         limits = RequestLimits(monotonic=now)
         times = []
         for _ in range(200):
-            await limits.turn("/v5/asset/transfer/query-inter-transfer-list")
+            await turn(limits, "/v5/asset/transfer/query-inter-transfer-list")
             times.append(now())
         return times
 
@@ -75,7 +81,7 @@ def test_a_repayment_does_not_wait_for_an_adjustments_turn(run_virtually: Run) -
         limits = RequestLimits(monotonic=now)
         started = now()
         for path in (ADJUST, "/v5/crypto-loan/repay", "/v5/asset/transfer/inter-transfer"):
-            await limits.turn(path)
+            await turn(limits, path)
         return [now() - started]
 
     assert run_virtually(main)[0] < 0.001
@@ -87,7 +93,7 @@ def test_turns_come_in_the_order_they_were_asked_for(run_virtually: Run) -> None
         order: list[float] = []
 
         async def one(number: int) -> None:
-            await limits.turn(ADJUST)
+            await turn(limits, ADJUST)
             order.append(number)
 
         await asyncio.gather(*(one(n) for n in range(10)))
@@ -100,9 +106,9 @@ def test_reads_never_starve_a_write(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
         limits = RequestLimits(monotonic=now)
         limits.refuse(ORDERS, {}, NOW_MS)
-        reads = [asyncio.create_task(limits.turn(ORDERS)) for _ in range(100)]
+        reads = [asyncio.create_task(turn(limits, ORDERS)) for _ in range(100)]
         started = now()
-        await limits.turn(ADJUST)
+        await turn(limits, ADJUST)
         waited = now() - started
         await asyncio.gather(*reads)
         return [waited]
@@ -115,7 +121,7 @@ def waited(run: Run, obey: Callable[[RequestLimits], None]) -> float:
         limits = RequestLimits(monotonic=now)
         obey(limits)
         started = now()
-        await limits.turn(ADJUST)
+        await turn(limits, ADJUST)
         return [now() - started]
 
     return run(main)[0]
@@ -174,7 +180,7 @@ def test_a_hold_that_begins_while_others_queue_holds_them_too(run_virtually: Run
         times: list[float] = []
 
         async def one() -> None:
-            await limits.turn(ADJUST)
+            await turn(limits, ADJUST)
             times.append(now() - started)
 
         started = now()
@@ -193,12 +199,12 @@ def test_a_hold_that_begins_while_others_queue_holds_them_too(run_virtually: Run
 def test_a_cancelled_turn_does_not_block_the_next(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
         limits = RequestLimits(monotonic=now)
-        await limits.turn(ADJUST)
-        task = asyncio.create_task(limits.turn(ADJUST))
+        await turn(limits, ADJUST)
+        task = asyncio.create_task(turn(limits, ADJUST))
         await asyncio.sleep(0.1)
         task.cancel()
         await asyncio.wait([task])
-        await limits.turn(ADJUST)
+        await turn(limits, ADJUST)
         return []
 
     run_virtually(main)

@@ -1,0 +1,59 @@
+"""What is the same for every key of a host: read by whoever needs it first, and kept for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Generic[T]):
+    """What was read, and when it was asked for: monotonic ms."""
+
+    value: T
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    error: ExchangeUnavailable | NeedsHuman
+    at_ms: int
+
+
+class SharedReads:
+    """Prices and collateral terms. While one reads, the others wait for that."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._kept: dict[Hashable, Kept[object]] = {}
+        self._failed: dict[Hashable, _Failure] = {}
+        self._reading: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def get(self, name: Hashable, read: Callable[[], Awaitable[T]], *, max_age_ms: int) -> Kept[T]:
+        """What is kept under `name`, not older than that; or else what `read` gives, which is kept then.
+
+        Raises what `read` raises: that of another, where this one waited for it.
+        """
+        asked_ms = self._now_ms()
+        async with self._reading[name]:
+            kept = self._kept.get(name)
+            if kept is not None and self._now_ms() - kept.at_ms <= max_age_ms:
+                return cast("Kept[T]", kept)
+            failed = self._failed.get(name)
+            if failed is not None and failed.at_ms > asked_ms:
+                raise failed.error
+            at_ms = self._now_ms()
+            try:
+                value = await read()
+            except (ExchangeUnavailable, NeedsHuman) as error:
+                self._failed[name] = _Failure(error=error, at_ms=self._now_ms())
+                raise
+            self._kept[name] = Kept(value=value, at_ms=at_ms)
+            return Kept(value=value, at_ms=at_ms)

@@ -1,0 +1,97 @@
+"""When a request of one account may leave: by the limits of its user, and by the budget of the address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+from ltv_guard.adapters.bybit.address_budget import AddressBudget
+from ltv_guard.adapters.bybit.limits import RequestLimits
+from ltv_guard.adapters.bybit.windows import Priority
+
+
+class NoRoom(Exception):
+    """What must not wait would have to: the address has used up what it may."""
+
+
+class Turns:
+    """The turns of one account. `now_ms` is a monotonic clock."""
+
+    def __init__(
+        self, account: str, limits: RequestLimits, address: AddressBudget, now_ms: Callable[[], int]
+    ) -> None:
+        self._account = account
+        self._limits = limits
+        self._address = address
+        self._now_ms = now_ms
+        self._ready_until_ms = 0
+
+    def keep_ready(self, until_ms: int) -> None:
+        """Near a trigger: until then its reads go before those of others.
+
+        One of each second is kept for an urgent one, which might have to wait for a second's end otherwise.
+        That costs a fifth of the pace, so it is not kept all the time.
+        """
+        self._ready_until_ms = max(self._ready_until_ms, until_ms)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._now_ms() < self._ready_until_ms
+
+    @asynccontextmanager
+    async def to_read(self, path: str, *, urgent: bool) -> AsyncIterator[None]:
+        """Waits for it; the block is the request, until its answer is there."""
+        ready = self.is_ready
+        own = Priority.URGENT if urgent else Priority.ORDINARY
+        await self._limits.enter(path, own, kept=1 if ready and not urgent else 0)
+        try:
+            await self._address.enter(Priority.URGENT if ready else own, self._account)
+        finally:
+            self._limits.leave(path)
+        try:
+            yield
+        finally:
+            self._address.leave()
+
+    async def to_write(self, path: str) -> None:
+        """Waits for it, and reserves its place."""
+        await self._limits.enter(path, Priority.WRITE)
+        try:
+            await self._address.reserve(self._account)
+        finally:
+            self._limits.leave(path)
+
+    async def until_write(self, path: str) -> None:
+        """Waits until a write may leave, and leaves that turn to `to_write`."""
+        await self._limits.until_room(path)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The block sends what was signed. Raises NoRoom where that would have to wait."""
+        if self._address.held_s > 0 or not self._address.uses_reserved():
+            raise NoRoom
+        try:
+            yield
+        finally:
+            self._address.leave()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """The block sends what waits for no turn. Raises NoRoom where it would have to."""
+        if self._address.held_s > 0 or not self._address.enters_now():
+            raise NoRoom
+        try:
+            yield
+        finally:
+            self._address.leave()
+
+    def observe(self, path: str, headers: Mapping[str, str], now_ms: int) -> None:
+        """What any answer tells of the user's limits; `now_ms` is the exchange's time."""
+        self._limits.observe(path, headers, now_ms)
+
+    def refuse(self, path: str, headers: Mapping[str, str], now_ms: int, *, whole_address: bool) -> None:
+        """Slows down after a refusal, of the user's or of the whole address's requests."""
+        if whole_address:
+            self._address.refuse(headers, now_ms)
+        else:
+            self._limits.refuse(path, headers, now_ms)

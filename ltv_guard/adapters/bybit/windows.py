@@ -1,0 +1,151 @@
+"""At most so many requests in a span of time, and who goes first where more want to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """Who goes first: writes; what is urgent, such as reads of an account near a trigger; the rest."""
+
+    WRITE = 0
+    URGENT = 1
+    ORDINARY = 2
+
+
+class _Ticket:
+    """One that waits. Within a priority those go first whose account had fewer turns."""
+
+    __slots__ = ("called", "is_gone", "kept", "key")
+
+    def __init__(self, key: tuple[int, int, int], kept: int) -> None:
+        self.key = key
+        self.kept = kept
+        self.called = asyncio.Event()
+        self.is_gone = False
+
+    def __lt__(self, other: _Ticket) -> bool:
+        return self.key < other.key
+
+
+class Window:
+    """At most `limit` requests in any `span_s`.
+
+    One counts from when it is let in (`enter`) until `span_s` after it is out (`leave`): wherever between the
+    two the exchange counts it, no span of its own holds more.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        span_s: float,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.limit = limit
+        self._span_s = span_s
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._held_until = float("-inf")
+        self._inside = 0
+        self._left: deque[float] = deque()
+        self._queue: list[_Ticket] = []
+        self._turn = 0
+        self._turns: dict[str, int] = {}
+        self._arrivals = 0
+
+    @property
+    def held_s(self) -> float:
+        """Seconds until requests may leave again; 0 where none is held."""
+        return max(0.0, self._held_until - self._monotonic())
+
+    def hold(self, seconds: float) -> None:
+        """Lets nobody in for so long, however few there are."""
+        self._held_until = max(self._held_until, self._monotonic() + seconds)
+
+    async def enter(self, priority: Priority, account: str = "", *, kept: int = 0) -> None:
+        """Waits until one more may leave, and leaves room for `kept` others. Call `leave` afterwards."""
+        if self._first() is None and self._wait_s(kept) == 0:
+            self._inside += 1
+            return
+        ticket = self._queued(priority, account, kept)
+        try:
+            while (wait_s := self._wait_s(kept) if self._first() is ticket else None) != 0:
+                if wait_s is None:  # until others have left, or are out
+                    await ticket.called.wait()
+                    ticket.called.clear()
+                else:
+                    await self._sleep(wait_s)
+            self._inside += 1
+            self._turn = max(self._turn, ticket.key[1])
+        finally:
+            ticket.is_gone = True
+            self._call_first()
+
+    def enters_now(self) -> bool:
+        """Goes in before all who wait, if that needs no waiting. Call `leave` afterwards, if it does."""
+        if self._wait_s(0) != 0:
+            return False
+        self._inside += 1
+        return True
+
+    def give_back(self) -> None:
+        """It was let in, and nothing of it counts: it sends nothing."""
+        self._inside -= 1
+        self._call_first()
+
+    def leave(self) -> float:
+        """It is out. Returns when."""
+        self._inside -= 1
+        self._left.append(self._monotonic())
+        self._call_first()
+        return self._left[-1]
+
+    def goes_in_for(self, left: float) -> bool:
+        """One that left at `left` without having sent anything yet goes in after all, in its own place."""
+        self._forget()
+        if left not in self._left:
+            return False
+        self._left.remove(left)
+        self._inside += 1
+        return True
+
+    def _queued(self, priority: Priority, account: str, kept: int) -> _Ticket:
+        turn = max(self._turn, self._turns.get(account, 0))
+        self._turns[account] = turn + 1
+        self._arrivals += 1
+        ticket = _Ticket((priority, turn, self._arrivals), kept)
+        heapq.heappush(self._queue, ticket)
+        return ticket
+
+    def _first(self) -> _Ticket | None:
+        while self._queue and self._queue[0].is_gone:
+            heapq.heappop(self._queue)
+        return self._queue[0] if self._queue else None
+
+    def _call_first(self) -> None:
+        if (first := self._first()) is not None:
+            first.called.set()
+
+    def _wait_s(self, kept: int) -> float | None:
+        """Seconds until there is room for one more and for `kept` others; None: one has to get out first."""
+        if (held_s := self.held_s) > 0:
+            return held_s
+        self._forget()
+        too_many = self._inside + len(self._left) + 1 + kept - self.limit
+        if too_many <= 0:
+            return 0
+        if too_many > len(self._left):
+            return None
+        return max(self._left[too_many - 1] + self._span_s - self._monotonic(), 1e-6)
+
+    def _forget(self) -> None:
+        until = self._monotonic() - self._span_s
+        while self._left and self._left[0] <= until:
+            self._left.popleft()

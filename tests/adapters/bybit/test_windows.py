@@ -1,0 +1,221 @@
+"""Who may leave, and when, where more want to than may: in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from ltv_guard.adapters.bybit import RequestLimits
+from ltv_guard.adapters.bybit.address_budget import AddressBudget
+from ltv_guard.adapters.bybit.turns import NoRoom, Turns
+from ltv_guard.adapters.bybit.windows import Priority, Window
+
+Now = Callable[[], float]
+Run = Callable[[Callable[[Now], Coroutine[Any, Any, list[Any]]]], list[Any]]
+ORDERS, ADJUST = "/v5/crypto-loan/ongoing-orders", "/v5/crypto-loan/adjust-ltv"
+WRITE, URGENT, ORDINARY = Priority.WRITE, Priority.URGENT, Priority.ORDINARY
+
+
+def most_within(times: list[float], seconds: float) -> int:
+    return max(sum(1 for other in times if start <= other < start + seconds) for start in times)
+
+
+def turns_of(account: str, address: AddressBudget, now: Now) -> Turns:
+    limits = RequestLimits(monotonic=now)
+    return Turns(account, limits, address, lambda: int(now() * 1000))
+
+
+def test_reads_of_a_second_leave_together_and_then_the_next_second(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        turns, began, times = turns_of("a", AddressBudget(monotonic=now), now), now(), []
+        for _ in range(12):
+            async with turns.to_read(ORDERS, urgent=False):
+                times.append(round(now() - began, 2))
+        return times
+
+    assert run_virtually(main) == [0.0] * 5 + [1.05] * 5 + [2.1] * 2
+
+
+def test_near_a_trigger_a_loan_by_its_id_need_not_wait_for_the_list(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        turns = turns_of("a", AddressBudget(monotonic=now), now)
+        turns.keep_ready(int(now() * 1000) + 60_000)
+        waited: list[float] = []
+
+        async def listing() -> None:
+            for _ in range(30):
+                async with turns.to_read(ORDERS, urgent=False):
+                    await asyncio.sleep(0.05)
+
+        reading = asyncio.create_task(listing())
+        for pause in (0.3, 1.4, 1.9, 2.2):
+            await asyncio.sleep(pause)
+            asked = now()
+            async with turns.to_read(ORDERS, urgent=True):
+                waited.append(now() - asked)
+        await reading
+        return waited
+
+    assert max(run_virtually(main)) < 0.001
+
+
+def test_what_is_urgent_goes_before_what_has_waited_longer(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[str]:
+        window, order = Window(1, 1.0, monotonic=now), []
+
+        async def one(name: str, priority: Priority, at_s: float) -> None:
+            await asyncio.sleep(at_s)
+            await window.enter(priority)
+            order.append(name)
+            window.leave()
+
+        await asyncio.gather(
+            one("first", ORDINARY, 0),
+            one("read", ORDINARY, 0.1),
+            one("read again", ORDINARY, 0.2),
+            one("urgent", URGENT, 0.3),
+            one("write", WRITE, 0.4),
+        )
+        return order
+
+    assert run_virtually(main) == ["first", "write", "urgent", "read", "read again"]
+
+
+def test_an_account_with_many_requests_does_not_starve_one_with_few(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[str]:
+        budget, order = AddressBudget(10, monotonic=now), []
+
+        async def one(account: str) -> None:
+            await budget.enter(ORDINARY, account)
+            order.append(account)
+            budget.leave()
+
+        many = [asyncio.create_task(one("many")) for _ in range(60)]
+        await asyncio.sleep(0.1)
+        await asyncio.gather(one("few"), one("few"))
+        at = len(order)
+        await asyncio.gather(*many)
+        return [at]
+
+    assert run_virtually(main)[0] < 30
+
+
+def test_no_five_seconds_ever_hold_more_than_the_budget_however_long_answers_take(
+    run_virtually: Run,
+) -> None:
+    """A request is counted by the exchange at any moment between its leaving and its answer."""
+
+    async def main(now: Now) -> list[float]:
+        budget, chance, counted = AddressBudget(50, monotonic=now), random.Random(3), []
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(chance.uniform(0, 10))
+            if number % 7 == 0:
+                await budget.reserve(str(number % 13))
+                await asyncio.sleep(chance.choice((0, 0.2, 4.9, 7)))
+                if chance.random() < 0.2 or not budget.uses_reserved():
+                    return
+            elif number % 11 == 0:
+                if not budget.enters_now():
+                    return
+            else:
+                await budget.enter(chance.choice((URGENT, ORDINARY)), str(number % 13))
+            way_s = chance.choice((0, 0.02, 0.3, 2.5))
+            await asyncio.sleep(way_s)
+            counted.append(now())
+            await asyncio.sleep(chance.uniform(0, 0.5))
+            budget.leave()
+
+        await asyncio.gather(*(one(number) for number in range(600)))
+        return counted
+
+    times = run_virtually(main)
+    assert len(times) > 400
+    assert most_within(times, 5.0) <= 50
+
+
+def test_reads_leave_room_for_writes_and_for_the_clock(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        budget = AddressBudget(100, monotonic=now)
+        reads = [asyncio.create_task(budget.enter(ORDINARY, "a")) for _ in range(200)]
+        await asyncio.sleep(0.1)
+        urgent = [asyncio.create_task(budget.enter(URGENT, "b")) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        let_in = [sum(task.done() for task in tasks) for tasks in (reads, urgent)]
+        began = now()
+        await budget.reserve("c")
+        waited, clock = now() - began, budget.enters_now()
+        for task in (*reads, *urgent):
+            task.cancel()
+        await asyncio.gather(*reads, *urgent, return_exceptions=True)
+        return [*let_in, waited, clock]
+
+    reads, urgent, waited, clock = run_virtually(main)
+    assert (reads, urgent) == (85, 10)
+    assert waited < 0.001
+    assert clock
+
+
+def test_a_signed_write_leaves_in_the_place_reserved_for_it_or_not_at_all(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[str]:
+        budget, seen = AddressBudget(2, monotonic=now), []
+        turns = turns_of("a", budget, now)
+
+        def write() -> str:
+            try:
+                with turns.writing():
+                    return "sent"
+            except NoRoom:
+                return "no room"
+
+        await turns.to_write(ADJUST)
+        await budget.enter(WRITE, "b")
+        seen += [write(), write()]
+        await asyncio.sleep(5.1)
+        await turns.to_write(ADJUST)
+        await asyncio.sleep(5.1)  # its place is free again, and nobody else took it
+        seen.append(write())
+        return seen
+
+    assert run_virtually(main) == ["sent", "no room", "sent"]
+
+
+async def cancelled(wait: Awaitable[None]) -> None:
+    task = asyncio.ensure_future(wait)
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_one_that_gives_up_waiting_holds_up_nobody(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        window = Window(1, 1.0, monotonic=now)
+        await window.enter(ORDINARY)
+        await cancelled(window.enter(WRITE))
+        later = asyncio.create_task(window.enter(ORDINARY))
+        await cancelled(window.enter(WRITE))
+        began = now()
+        window.leave()
+        await later
+        return [now() - began]
+
+    assert run_virtually(main)[0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_waiting_for_a_writes_turn_takes_none(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        turns = turns_of("a", AddressBudget(monotonic=now), now)
+        began, times = now(), []
+        for _ in range(2):
+            await turns.until_write(ADJUST)
+            await turns.until_write(ADJUST)
+            times.append(round(now() - began, 2))
+            await turns.to_write(ADJUST)
+            times.append(round(now() - began, 2))
+        return times
+
+    assert run_virtually(main) == [0.0, 0.0, 1.1, 1.1]
