@@ -25,7 +25,8 @@ def is_harmless(printed: str) -> bool:
 
 @pytest.mark.case(10, 48)
 async def test_the_reason_of_a_pause_is_shown_as_it_is_and_steers_nothing(open_a_world: OpenWorld) -> None:
-    async with open_a_world(scenario_of(NEEDY["add"])) as world, world.guarded():
+    roomy = scenario_of(NEEDY["add"], limits={"reads_per_s": 50})  # for a daemon and two commands
+    async with open_a_world(roomy) as world, world.guarded():
         await world.until(lambda: bool(world.heard("cycle_finished")))
         reason = f"{MARKUP} {STEERING}"
         status, pause = await ran("pause", "--reason", reason, "-c", world.config_file)

@@ -158,7 +158,8 @@ async def test_the_journal_lists_intents_newest_first(open_a_world: OpenWorld) -
 
 @pytest.mark.slow
 async def test_a_pause_holds_a_live_daemon_until_it_is_lifted(open_a_world: OpenWorld) -> None:
-    async with open_a_world() as world, world.guarded():
+    roomy = scenario_of(limits={"reads_per_s": 50})  # for a daemon and a command
+    async with open_a_world(roomy) as world, world.guarded():
         await world.until(lambda: bool(world.heard("cycle_finished")))
         status, pause = await ran("pause", "--reason", "looking into it", "-c", world.config_file)
         assert status == 0, pause.output

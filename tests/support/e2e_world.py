@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e_forked import BARE, PACKAGE, ForkedProcess, forked
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.model.intents import Intent, State
@@ -41,6 +42,8 @@ TARGETS = {"add": Decimal("0.65"), "reduce": Decimal("0.55")}
 NEEDY = {"add": Decimal(38000), "reduce": Decimal(100000)}
 CALM = Decimal(52000)
 KILLED = Path(__file__).with_name("e2e_killed.py")
+INSTALLED = ("-m", PACKAGE)
+FORKED = (INSTALLED, (KILLED,))  # what need not be started by an interpreter of its own
 SLACK = Decimal("0.003")  # marks and roundings
 
 
@@ -533,7 +536,7 @@ async def open_world(
 class Command:
     """The installed command in a process of its own; its output is read as it comes."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         self.process = process
         self.lines: list[str] = []
         self.errors: list[str] = []
@@ -570,22 +573,28 @@ async def _read(stream: asyncio.StreamReader | None, lines: list[str]) -> None:
 async def command(
     *arguments: object,
     environ: Mapping[str, str] | None = None,
-    program: Sequence[object] = ("-m", "ltv_guard"),
+    program: Sequence[object] = INSTALLED,
 ) -> AsyncIterator[Command]:
     """`ltv-guard ARGUMENTS`; whatever is left of it when the block ends is killed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *(str(word) for word in (*program, *arguments)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **(environ or {})},
-    )
-    running = Command(process)
+    words, environ = [str(word) for word in arguments], {**BARE, **(environ or {})}
+    if program in FORKED and not any(name.startswith("PYTHON") for name in environ):
+        running = Command(await forked(str(program[-1]), words, environ))
+    else:
+        running = Command(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                *(str(word) for word in program),
+                *words,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=environ,
+            )
+        )
     try:
         yield running
     finally:
-        if process.returncode is None:
-            process.kill()
+        if running.process.returncode is None:
+            running.process.kill()
         await running.ends()
 
 
