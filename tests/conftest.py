@@ -7,7 +7,12 @@ so in its message, and fails at once. At night nothing is tried again.
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+
+# What was made of the asserts is kept: without it each of the workers makes it anew, for seconds.
+sys.dont_write_bytecode = False
 
 REAL = {"app", "cases", "e2e", "sandbox"}
 PROMISES = [

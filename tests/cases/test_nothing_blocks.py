@@ -63,6 +63,7 @@ async def test_a_night_of_adds_releases_rescues_refusals_and_a_defect_blocks_not
             await ended_quietly(world, daemon, report)
 
 
+@pytest.mark.slow
 async def test_a_night_with_hundreds_of_orders_holds_the_loop_for_no_longer(
     open_a_world: OpenWorld, tmp_path: Path
 ) -> None:

@@ -118,7 +118,7 @@ def mended(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("reloads", "seed"),
-    [(15, 1), pytest.param(200, 2, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])],
+    [(6, 1), pytest.param(200, 2, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])],
 )
 async def test_random_reloads_never_end_a_daemon_and_never_make_it_guard_less(
     open_a_world: OpenWorld, reloads: int, seed: int

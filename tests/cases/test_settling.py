@@ -26,8 +26,9 @@ def coarse(accuracy: int, wallet: str = "500") -> Tree:
     return scenario
 
 
+@pytest.mark.slow
 @pytest.mark.case(36)
-@pytest.mark.parametrize("accuracy", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("accuracy", [0, 2])
 async def test_a_coarse_coin_under_a_small_cap_never_runs_out_of_amounts(
     open_a_world: OpenWorld, accuracy: int
 ) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import NEEDY, PRODUCTS, Product, World, scenario_of
+from e2e_world import DIRECTIONS, NEEDY, PRODUCTS, Product, World, crossed, scenario_of
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -70,9 +70,11 @@ async def a_gate_before(world: World) -> AsyncIterator[Gate]:
         await gate.end()
 
 
-@pytest.mark.parametrize("product", PRODUCTS, ids=str)
+@pytest.mark.parametrize(
+    ("product", "direction"), crossed(PRODUCTS, DIRECTIONS, stays=lambda _, direction: direction == "add")
+)
 async def test_a_refused_connection_is_withdrawn_and_made_up_for_without_waiting_for_a_window(
-    open_a_world: OpenWorld, product: Product
+    open_a_world: OpenWorld, product: Product, direction: str
 ) -> None:
     config = {"settlement": {"processing_margin_s": 60}}  # which an unknown outcome would have to wait for
     async with (
@@ -82,11 +84,11 @@ async def test_a_refused_connection_is_withdrawn_and_made_up_for_without_waiting
     ):
         await world.until(lambda: len(world.heard("cycle_finished")) > 2)
         gate.shut()
-        world.price(NEEDY["add"])
+        world.price(NEEDY[direction])
         await world.until(lambda: bool(world.heard("adjustment_withdrawn")))
         assert not world.exchange.writes
         await gate.open()
-        await world.until_settled_at_target()
+        await world.until_settled_at_target(direction)
         *refused, landed = await world.judged()
         assert {intent.state for intent in refused} == {"withdrawn"}
         assert landed.state == "confirmed"

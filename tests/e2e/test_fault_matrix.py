@@ -39,7 +39,7 @@ class Case:
     """What strikes the first adjustment, and what must become of that adjustment's intent.
 
     `telling`: different enough from all others to be shown for a release and for a pool by default, too;
-    `varies` another one, and is slow throughout.
+    `varies` another one, and is run at night.
     """
 
     name: str
@@ -96,6 +96,7 @@ def limited(name: str, headers: dict[str, str]) -> Case:
 
 
 CASES = [
+    Case(name="answered", faults=(), first="confirmed"),
     telling(case("closed before it was read", "absent", "close_before")),
     *variations(case("reset before it was read", "absent", "close_before", reset=True)),
     telling(case("closed after it was applied", "confirmed", "close_after")),
@@ -209,10 +210,15 @@ def stays(product: Product, case: Case, direction: str) -> bool:
     return case.telling and (product is AN_ORDER) is (direction == "reduce")
 
 
+def tells(product: Product, case: Case, direction: str) -> bool:
+    """Before each change: each class of outcome (accepted, refused, lost, landed, late), everywhere."""
+    return case.telling or not case.faults or (case.first == "rejected" and not case.varies)
+
+
 MATRIX = [
-    *crossed(PRODUCTS, CASES, DIRECTIONS, stays=stays),
-    *crossed([AN_ORDER], OF_AN_ORDER, DIRECTIONS, stays=stays),
-    *crossed([A_POOL], [*OF_A_POOL, *OF_A_STATUS], DIRECTIONS, stays=stays),
+    *crossed(PRODUCTS, CASES, DIRECTIONS, stays=stays, tells=tells),
+    *crossed([AN_ORDER], OF_AN_ORDER, DIRECTIONS, stays=stays, tells=tells),
+    *crossed([A_POOL], [*OF_A_POOL, *OF_A_STATUS], DIRECTIONS, stays=stays, tells=tells),
 ]
 
 

@@ -181,8 +181,13 @@ def stays(product: Product, means: Means, fault: Struck) -> bool:
     return fault.telling and (product is AN_ORDER) is (means is TRANSFER)
 
 
+def tells(_: Product, __: Means, fault: Struck) -> bool:
+    """Before each change: every class of outcome (refused, lost, landed, late), of each for each."""
+    return fault.telling or fault.first == "rejected" or fault.config == LATE
+
+
 MATRIX = [
-    *crossed(PRODUCTS, MEANS, FAULTS, stays=stays),
+    *crossed(PRODUCTS, MEANS, FAULTS, stays=stays, tells=tells),
     *(
         param
         for means in MEANS
@@ -338,9 +343,14 @@ def kills(product: Product, means: Means, step: str, when: str) -> bool:
     return product is AN_ORDER and (step, when) == ("send", "after")
 
 
+def kills_before_each_change(product: Product, means: Means, step: str, when: str) -> bool:
+    """Every step once: of a transfer before it, of a repayment after it."""
+    return (when == "before") is (means is TRANSFER) and (product is AN_ORDER or step == "send")
+
+
 @pytest.mark.parametrize(
     ("product", "means", "step", "when"),
-    crossed(PRODUCTS, MEANS, LANDMARKS, ["before", "after"], stays=kills),
+    crossed(*(PRODUCTS, MEANS, LANDMARKS, ["before", "after"]), stays=kills, tells=kills_before_each_change),
 )
 async def test_killed_at_any_step_it_neither_repeats_nor_forgets(
     open_a_world: OpenWorld, product: Product, means: Means, step: str, when: str

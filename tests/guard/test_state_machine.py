@@ -71,7 +71,7 @@ class OddPath(odd_events(ODD_WEATHER)):  # type: ignore[misc]
 
 
 TestSendPath = SendPath.TestCase
-TestSendPath.settings = settings(max_examples=50, stateful_step_count=12)
+TestSendPath.settings = settings(max_examples=15, stateful_step_count=12)
 
 
 @pytest.mark.nightly

@@ -190,7 +190,7 @@ class MoreWays(events(WEATHER)):  # type: ignore[misc]
 
 
 TestMoreWays = MoreWays.TestCase
-TestMoreWays.settings = settings(max_examples=25, stateful_step_count=12)
+TestMoreWays.settings = settings(max_examples=12, stateful_step_count=12)
 
 
 @pytest.mark.nightly

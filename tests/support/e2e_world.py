@@ -107,10 +107,21 @@ PRODUCTS = [AN_ORDER, A_POOL]
 DIRECTIONS = ["add", "reduce"]
 
 
-def crossed(*axes: Sequence[object], stays: Callable[..., bool]) -> list[Any]:
-    """Every combination of the axes; those that only vary one that `stays` in the default suite are slow."""
+def crossed(
+    *axes: Sequence[object], stays: Callable[..., bool], tells: Callable[..., bool] = lambda *_: True
+) -> list[Any]:
+    """Every combination of the axes; those that only vary one that `stays` in the default suite are slow.
+
+    What a change need not wait for (not `tells`: a class of outcome is told by another one) is run at night.
+    """
+
+    def marks(values: Sequence[object]) -> Sequence[pytest.MarkDecorator]:
+        if stays(*values):
+            return ()
+        return (pytest.mark.slow,) if tells(*values) else (pytest.mark.nightly,)
+
     return [
-        pytest.param(*values, id="-".join(map(str, values)), marks=() if stays(*values) else pytest.mark.slow)
+        pytest.param(*values, id="-".join(map(str, values)), marks=marks(values))
         for values in every_combination(*axes)
     ]
 
