@@ -87,6 +87,9 @@ class LoanExchange(WritePath, Protocol):
 
     product: Product
 
+    def belongs_to(self, identity: Identity) -> None:
+        """Whose key it is read with: the terms of some products depend on the VIP level."""
+
     async def loans(self) -> LoanBook:
         """Every loan. Raises ExchangeUnavailable, NeedsHuman."""
 

@@ -75,7 +75,6 @@ class KeyClaim:
             raise NeedsHuman(self.wiring.clash)
         self.wiring.identities[self.account] = identity
         for exchange in self.products:
-            if isinstance(exchange, bybit.LegacyLoans):
-                exchange.vip_level = identity.vip_level
+            exchange.belongs_to(identity)
         if self.own is not None:
             await self.own(Owner(self.environment, identity.user_id))

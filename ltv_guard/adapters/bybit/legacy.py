@@ -24,7 +24,7 @@ from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
-from ltv_guard.core.ports import Oddity
+from ltv_guard.core.ports import Identity, Oddity
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"
@@ -58,6 +58,10 @@ class LegacyLoans(WriteEndpoint):
         super().__init__(client, ADJUSTMENTS)
         self.vip_level = vip_level
         self._terms = _TermsCache(client)
+
+    def belongs_to(self, identity: Identity) -> None:
+        """Its VIP level's terms hold from now on."""
+        self.vip_level = identity.vip_level
 
     async def loans(self) -> LoanBook:
         began = leaves = self._client.clock.now()

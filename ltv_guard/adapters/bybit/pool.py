@@ -28,7 +28,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Product
 from ltv_guard.core.model.tiers import Tier
-from ltv_guard.core.ports import Oddity
+from ltv_guard.core.ports import Identity, Oddity
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"
@@ -76,6 +76,9 @@ class PoolLoans(WriteEndpoint):
         self._liquidation_ltv = liquidation_ltv
         self._terms: PositionTerms | None = None
         self._due_ms = 0
+
+    def belongs_to(self, identity: Identity) -> None:
+        """A pool's terms are the same for all."""
 
     async def loans(self) -> LoanBook:
         """The pool, if anything is owed (v5/new-crypto-loan/crypto-loan-position)."""
