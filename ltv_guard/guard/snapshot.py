@@ -14,6 +14,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Thresholds
+from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.freshness import Freshness
@@ -32,10 +33,10 @@ class GuardOptions:
     account: str
     environment: str
     live: bool = False
-    poll_interval_ms: int = 15_000
-    max_snapshot_age_ms: int = 10_000
-    blind_after_cycles: int = 3
-    recv_window_ms: int = 5_000
+    poll_interval_ms: int = TIMING.poll_interval_ms
+    max_snapshot_age_ms: int = TIMING.max_snapshot_age_ms
+    blind_after_cycles: int = TIMING.blind_after_cycles
+    recv_window_ms: int = TIMING.recv_window_ms
     timeouts: SettlementTimeouts = field(default_factory=SettlementTimeouts)
     continuous: bool = True
     transfers: bool = False

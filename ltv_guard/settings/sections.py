@@ -5,6 +5,10 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from ltv_guard.core.model.policy import LoanPolicy, TransferRules
+from ltv_guard.core.model.timing import TIMING
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
+
 from .errors import Clash
 from .values import (
     AccountName,
@@ -40,6 +44,11 @@ LEAST_GAP = Decimal("0.05")
 """Between where a release ends and where an add ends, so that one never provokes the other."""
 
 
+MS = 1000
+RULES, TRANSFERS, TIMEOUTS = LoanPolicy(), TransferRules(), SettlementTimeouts()
+"""Where the defaults are that the core has too: it is the one place for them."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -62,8 +71,8 @@ class ExchangeSection(Section):
         default_factory=lambda given: _stream_of(given.get("environment"), given.get("base_url"))
     )
     """The public price stream; None beside a loopback `base_url`, for the real one would not fit it."""
-    recv_window_ms: Milliseconds = 5000
-    request_timeout_s: Interval = 4
+    recv_window_ms: Milliseconds = TIMING.recv_window_ms
+    request_timeout_s: Interval = TIMING.request_timeout_ms // MS
     ip_budget_per_5s: Count = 480
     """Requests of all accounts of this process. The exchange bans an address at 600."""
 
@@ -110,10 +119,10 @@ def _stream_of(environment: str | None, base_url: str | None) -> str | None:
 
 
 class Schedule(Section):
-    poll_interval_s: Interval = 15
+    poll_interval_s: Interval = TIMING.poll_interval_ms // MS
     settle_interval_s: Interval = 2
-    blind_after_cycles: Count = 3
-    max_snapshot_age_s: Interval = 10
+    blind_after_cycles: Count = TIMING.blind_after_cycles
+    max_snapshot_age_s: Interval = TIMING.max_snapshot_age_ms // MS
     shutdown_timeout_s: Interval = 8
 
     @field_validator("blind_after_cycles")
@@ -125,35 +134,35 @@ class Schedule(Section):
 
 
 class Settlement(Section):
-    processing_margin_s: Interval = 2
-    history_lag_s: Interval = 5
+    processing_margin_s: Interval = TIMEOUTS.processing_margin_ms // MS
+    history_lag_s: Interval = TIMEOUTS.history_lag_ms // MS
 
 
 class Add(Section):
-    trigger_ltv: Ltv = Decimal("0.75")
-    target_ltv: Ltv = Decimal("0.65")
+    trigger_ltv: Ltv = RULES.add.trigger_ltv
+    target_ltv: Ltv = RULES.add.target_ltv
 
 
 class Reduce(Section):
-    enabled: bool = False
-    trigger_ltv: Ltv = Decimal("0.40")
-    target_ltv: Ltv = Decimal("0.55")
-    after_s: Duration = 900
-    after_foreign_add_s: Duration = 86400
+    enabled: bool = RULES.reduce.enabled
+    trigger_ltv: Ltv = RULES.reduce.trigger_ltv
+    target_ltv: Ltv = RULES.reduce.target_ltv
+    after_s: Duration = RULES.reduce.after_ms // MS
+    after_foreign_add_s: Duration = RULES.reduce.after_foreign_add_ms // MS
 
 
 class Repay(Section):
-    enabled: bool = False
+    enabled: bool = RULES.repay.enabled
     max_repay: dict[Coin, Amount] = {}
 
 
 class LimitsSection(Section):
-    min_adjustment_ratio: Ratio = Decimal("0.002")
-    cooldown_s: Duration = 60
-    max_reduction_ratio: Ratio = Decimal("1.0")
+    min_adjustment_ratio: Ratio = RULES.limits.min_adjustment_ratio
+    cooldown_s: Duration = RULES.limits.cooldown_ms // MS
+    max_reduction_ratio: Ratio = RULES.limits.max_reduction_ratio
     max_add: dict[Coin, Amount] = {}
-    emergency_ltv: Ltv = Decimal("0.80")
-    feed_lost: bool = False
+    emergency_ltv: Ltv = RULES.limits.emergency_ltv
+    feed_lost: bool = RULES.limits.feed_lost
 
 
 class PoolTermsSection(Section):
@@ -171,8 +180,8 @@ class Policy(Section):
     reduce: Reduce = Reduce()
     repay: Repay = Repay()
     limits: LimitsSection = LimitsSection()
-    collateral_preference: tuple[Coin, ...] = ("USDT", "USDC", "BTC", "ETH")
-    maturity_notice_s: tuple[Notice, ...] = (604800, 259200, 86400, 21600)
+    collateral_preference: tuple[Coin, ...] = RULES.collateral_preference
+    maturity_notice_s: tuple[Notice, ...] = tuple(notice // MS for notice in RULES.maturity_notice_ms)
     pool_terms: PoolTermsSection = PoolTermsSection()
 
     @field_validator("collateral_preference")
@@ -201,7 +210,7 @@ class Wallet(Section):
 
 
 class UnifiedTransfer(Section):
-    enabled: bool = False
+    enabled: bool = TRANSFERS.enabled
     max_transfer: dict[Coin, Amount] = {}
     max_transfer_24h: dict[Coin, Amount] = {}
 

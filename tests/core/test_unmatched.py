@@ -13,7 +13,8 @@ from ltv_guard.core.model.unmatched import Inventory, coins_named, unmatched
 
 ONE = Decimal(1)
 LOAN = loan()
-KNOWN = Inventory(coins={"BTC", "USDT"}, loans=[LOAN], keys=[LOAN.key], products=[LOAN.key.product])
+COINS = {"BTC", "ETH", "USDC", "USDT"}
+KNOWN = Inventory(coins=COINS, loans=[LOAN], keys=[LOAN.key], products=[LOAN.key.product])
 
 
 def keys(rulebook: Rulebook, known: Inventory = KNOWN) -> list[str]:
@@ -64,12 +65,12 @@ def test_what_does_not_exist_is_told_by_its_key(rulebook: Rulebook, key: str) ->
 
 def test_a_rule_for_coins_that_no_loan_has_yet_may_fit_a_later_one() -> None:
     rulebook = Rulebook(overrides=((Match(collateral_coin="USDT"), LoanPolicy()),))
-    assert keys(rulebook, Inventory(coins={"USDT"}, loans=[], keys=[], products=[Product.LEGACY])) == []
+    assert keys(rulebook, Inventory(coins=COINS, loans=[], keys=[], products=[Product.LEGACY])) == []
 
 
 def test_a_loan_that_is_set_aside_exists() -> None:
     rulebook = Rulebook(overrides=((Match(order_id=LOAN.key.loan_id), LoanPolicy()),))
-    assert keys(rulebook, Inventory(coins=(), loans=[], keys=[LOAN.key], products=[Product.LEGACY])) == []
+    assert keys(rulebook, Inventory(coins=COINS, loans=[], keys=[LOAN.key], products=[Product.LEGACY])) == []
 
 
 def test_what_an_override_inherits_is_told_once() -> None:
@@ -77,4 +78,4 @@ def test_what_an_override_inherits_is_told_once() -> None:
     own = LoanPolicy(name="overrides.0", limits=Limits(max_add={"XBT": ONE, "BCT": ONE}))
     rulebook = Rulebook(default=policy, overrides=((Match(loan_coin="USDT"), own),))
     assert keys(rulebook) == ["policy.limits.max_add.XBT", "overrides.0.policy.limits.max_add.BCT"]
-    assert coins_named(rulebook) == {"XBT", "BCT", "USDT"}
+    assert coins_named(rulebook) == {"XBT", "BCT", *COINS}

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from decimal import Decimal
 
-from ltv_guard.core.model.policy import RepayRule, TransferRules, WalletRules
-from ltv_guard.service.rules import rulebook_of
+from ltv_guard.core.model.policy import RepayRule, Rulebook, TransferRules, WalletRules
+from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.service.rules import options_of, rulebook_of
 from ltv_guard.settings import MatchSection, Settings
 
 Load = Callable[..., Settings]
@@ -30,6 +31,13 @@ overrides:
   - match: {account: main, product: crypto_loan_legacy}
     policy: {limits: {cooldown_s: 0}}
 """
+
+
+def test_what_nobody_says_is_what_the_core_holds_for_the_default(load_text: Load) -> None:
+    settings = load_text("accounts: {main: {api_key_file: key, api_secret_file: secret}}")
+    assert rulebook_of(settings.accounts["main"]) == Rulebook()
+    options = options_of(settings, "main", live=False, continuous=True)
+    assert options == GuardOptions(account="main", environment="testnet")
 
 
 def test_an_account_differs_only_in_what_it_says(load_text: Load) -> None:

@@ -38,6 +38,7 @@ from ltv_guard.core.model.errors import (
     WriteRejected,
 )
 from ltv_guard.core.model.loans import Moment
+from ltv_guard.core.model.timing import TIMING
 
 TIME = "/v5/market/time"
 MS = 1000
@@ -62,8 +63,8 @@ class BybitClient:
         credentials: Credentials,
         *,
         limits: RequestLimits | None = None,
-        recv_window_ms: int = 5000,
-        request_timeout_s: float = 4.0,
+        recv_window_ms: int = TIMING.recv_window_ms,
+        request_timeout_s: float = TIMING.request_timeout_ms / 1000,
     ) -> None:
         self.clock = host.clock
         self.ban = host.ban

@@ -51,7 +51,7 @@ class Limits:
 
     min_adjustment_ratio: Decimal = Decimal("0.002")
     cooldown_ms: int = 60_000
-    max_reduction_ratio: Decimal = Decimal(1)
+    max_reduction_ratio: Decimal = Decimal("1.0")
     max_add: Mapping[str, Decimal] = field(default_factory=dict)
     emergency_ltv: Decimal = Decimal("0.80")
     feed_lost: bool = False
@@ -67,7 +67,7 @@ class LoanPolicy:
     reduce: ReduceRule = field(default_factory=ReduceRule)
     repay: RepayRule = field(default_factory=RepayRule)
     limits: Limits = field(default_factory=Limits)
-    collateral_preference: tuple[str, ...] = ()
+    collateral_preference: tuple[str, ...] = ("USDT", "USDC", "BTC", "ETH")
     maturity_notice_ms: tuple[int, ...] = NOTICE_MS
 
     def candidates(self, loan: Loan) -> list[Collateral]:
