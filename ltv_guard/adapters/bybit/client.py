@@ -71,12 +71,8 @@ class BybitClient:
         self.shared = host.shared
         self.oddities = Oddities()
         self._credentials = credentials
-        self.turns = Turns(
-            credentials.api_key,
-            limits or RequestLimits(),
-            host.address,
-            lambda: host.clock.now().monotonic_ms,
-        )
+        limits = limits or RequestLimits()
+        self.turns = Turns(credentials.api_key, limits, host.address, lambda: host.clock.now().monotonic_ms)
         self._recv_window_ms = recv_window_ms
         self._transport = Transport(host.rest_url, request_timeout_s=request_timeout_s)
         # No further try begins after this: the whole stays within a poll interval or so.
