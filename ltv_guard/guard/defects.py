@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.log.alert_repeater import AlertRepeater
 
-T = TypeVar("T")
 WHAT_TO_DO = "please report it, with this line; the loans are guarded all the same"
 
 
@@ -30,14 +28,6 @@ class Defects:
             raise
         except Exception as error:  # noqa: BLE001 - that is what it is for
             self.tell(Defect(what=what, error=error))
-
-    def or_else(self, what: str, default: T, work: Callable[[], T]) -> T:
-        """What `work` returns, or `default`."""
-        found = attempt(what, work)
-        if isinstance(found, Defect):
-            self.tell(found)
-            return default
-        return found
 
     def tell(self, defect: Defect) -> None:
         """A CRITICAL once for each kind, with its traceback, and again with growing pauses without it."""

@@ -29,7 +29,6 @@ from ltv_guard.service.threads import DaemonThreads
 from ltv_guard.settings import Settings
 
 DONE, FAILED = 0, 1
-PACE_S = 1.1  # between the last write under the old settings and the first under the new
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
 
 T = TypeVar("T")

@@ -81,11 +81,6 @@ class ExchangeSection(Section):
         """Where requests go, without a trailing slash."""
         return self.base_url or REST[self.environment]
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the exchange is on this machine: the sandbox."""
-        return is_loopback(self.base_url)
-
     @field_validator("ip_budget_per_5s")
     @classmethod
     def _stays_below_a_ban(cls, value: int) -> int:

@@ -222,4 +222,3 @@ def test_the_exchange_knows_its_hosts(load_text: Load, exchange: str, rest: str,
 
     assert settings.exchange.rest_url == rest
     assert settings.exchange.stream_url == stream
-    assert settings.exchange.is_local == (stream is None)
