@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ltv_guard.cli.terminal import NARROW, WIDE, add_row, console, stacked, table_of
 from ltv_guard.cli.withheld_words import in_words
+from ltv_guard.core.amounts.falls import fall_to
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Product
 from ltv_guard.guard import wording
@@ -76,9 +77,9 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "emergency_ltv": format(limits.emergency, "f"),
         "margin_call_ltv": format(loan.margin_call_ltv, "f"),
         "liquidation_ltv": format(loan.liquidation_ltv, "f"),
-        "fall_to_trigger": _fall(loan.ltv, limits.trigger),
-        "fall_to_margin_call": _fall(loan.ltv, loan.margin_call_ltv),
-        "fall_to_liquidation": _fall(loan.ltv, loan.liquidation_ltv),
+        "fall_to_trigger": format(fall_to(loan.ltv, limits.trigger), "f"),
+        "fall_to_margin_call": format(fall_to(loan.ltv, loan.margin_call_ltv), "f"),
+        "fall_to_liquidation": format(fall_to(loan.ltv, loan.liquidation_ltv), "f"),
         "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral if item.amount > 0},
         "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
         "expires_at": None if loan.expires_at_ms is None else iso(loan.expires_at_ms),
@@ -101,11 +102,6 @@ def _says(plan: AccountPlan, product: str | None, loan_id: str | None) -> list[d
         for item in plan.says
         if (item.product, item.loan_id) == (product, loan_id)
     ]
-
-
-def _fall(ltv: Decimal, threshold: Decimal) -> str:
-    """The fall of the collateral's price, as a ratio, that brings the LTV to the threshold; 0 if there."""
-    return format(max(Decimal(0), 1 - ltv / threshold).quantize(Decimal("0.0001")), "f")
 
 
 def print_plans(plans: Sequence[AccountPlan]) -> None:

@@ -15,8 +15,10 @@ from ltv_guard.guard.needs import horizon_ms
 from ltv_guard.guard.parts import Parts
 from ltv_guard.guard.settings_match import Matcher
 from ltv_guard.guard.snapshot import CycleResult, GuardOptions, Snapshot
+from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 
 class Guard:
@@ -86,6 +88,16 @@ class Guard:
                 if not (result.left_open or self._around.stopping()):  # it must not hold up what is under way
                     await self._when_nothing_presses(result)
             return result
+
+    @property
+    def intents(self) -> IntentBook:
+        """What it remembers of its adjustments: to be looked at, not to be written to."""
+        return self._memory.intents
+
+    @property
+    def alerts(self) -> AlertRepeater:
+        """What it has said that still lasts."""
+        return self._parts.words.alerts
 
     async def drain(self) -> None:
         """Waits for what has left to be answered and journalled."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,13 +14,31 @@ LONGEST_REPEAT_MS = 1_800_000
 log = structlog.stdlib.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A grave event that lasts: its name, since when (ms, by the repeater's clock), and what it carried."""
+
+    event: str
+    since_ms: int
+    details: Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Grave:
+    state: Hashable
+    due_ms: int
+    pause_ms: int
+    seen_ms: int
+    alert: Alert
+
+
 class AlertRepeater:
     """Remembers what was said about each topic. `monotonic_ms` is the clock that repeats are timed by."""
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._now = monotonic_ms
         self._states: dict[Hashable, Hashable] = {}
-        self._grave: dict[Hashable, tuple[Hashable, int, int]] = {}
+        self._grave: dict[Hashable, _Grave] = {}
 
     def changed(self, topic: Hashable, state: Hashable) -> bool:
         """Whether `state` differs from what was last told of `topic`; remembers it."""
@@ -40,10 +59,34 @@ class AlertRepeater:
 
     def grave(self, topic: Hashable, state: Hashable, event: str, **details: Any) -> None:  # noqa: ANN401
         """Logs a CRITICAL at once, when `state` changes, and again after 1, 2, 4 ... 30 minutes of it."""
-        told, due, pause = self._grave.get(topic, (None, 0, 0))
-        if told == state and self._now() < due:
+        now, before = self._now(), self._grave.get(topic)
+        told = before is not None and before.state == state
+        if before is not None:
+            before.seen_ms = now
+        if before is not None and told and now < before.due_ms:
             return
-        pause = min(pause * 2, LONGEST_REPEAT_MS) if told == state else FIRST_REPEAT_MS
-        self._grave[topic] = (state, self._now() + pause, pause)
+        pause = (
+            min(before.pause_ms * 2, LONGEST_REPEAT_MS) if before is not None and told else FIRST_REPEAT_MS
+        )
+        self._grave[topic] = _Grave(
+            state=state,
+            due_ms=now + pause,
+            pause_ms=pause,
+            seen_ms=now,
+            alert=Alert(
+                event=event,
+                since_ms=before.alert.since_ms if before is not None else now,
+                details={**structlog.contextvars.get_contextvars(), **details},
+            ),
+        )
         self._states[topic] = state
         log.critical(event, **details)
+
+    def lasting(self, within_ms: int) -> list[tuple[Alert, int]]:
+        """What is grave and was found so within the last `within_ms`, and for how many ms it has been."""
+        now = self._now()
+        return [
+            (item.alert, now - item.alert.since_ms)
+            for item in self._grave.values()
+            if now - item.seen_ms <= within_ms
+        ]

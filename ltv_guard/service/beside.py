@@ -1,4 +1,4 @@
-"""What runs beside the guards of a daemon, and looks at them: the watchdog, the dead man's switch.
+"""What runs beside the guards of a daemon, and looks at them: watchdog, dead man's switch, HTTP server.
 
 None of it holds up a cycle. Each asks for the settings in force, which a reload changes.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 
+from ltv_guard.core.model.status import Health, Status
 from ltv_guard.service.deadman import Deadman, Post
-from ltv_guard.service.latest import Health, Latest
+from ltv_guard.service.kill_switch import now_ms, writable
+from ltv_guard.service.latest import Latest
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
+from ltv_guard.service.status import status_of
 from ltv_guard.service.watchdog import Signs, Watchdog
+from ltv_guard.service.web import Listens, Shown, Web
 from ltv_guard.settings import Settings
 
 LONGEST_WAIT_S = 15.0  # what a request may wait for its turn, beside its own timeout
@@ -33,10 +37,18 @@ class Beside:
 
     def begin(self, stop: asyncio.Event) -> None:
         deadman = Deadman(self.post, self.health)
-        self._tasks = [
-            asyncio.create_task(self._watchdog.watch(stop)),
-            asyncio.create_task(deadman.watch()),
-        ]
+        web = Web(
+            Shown(
+                listens=self.listens,
+                health=self.health,
+                see=self.status,
+                pause=self.pause,
+                resume=self.resume,
+            ),
+            self._has_begun,
+        )
+        works = (self._watchdog.watch(stop), deadman.watch(), web.watch())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def end(self) -> None:
         for task in self._tasks:
@@ -50,7 +62,7 @@ class Beside:
         handover = object() if self._reloads.is_taking_over else None
         return Signs(
             progress={
-                name: (self._daemon.cycles_ended[name], client.requests_ended, handover)
+                name: (self._daemon.cycles_ended[name], client.transport.requests_ended, handover)
                 for name, client in self._reloads.run.wiring.clients.items()
             },
             account_s=max(
@@ -74,3 +86,29 @@ class Beside:
         deadman = self.settings.deadman
         url = deadman.url.get_secret_value() if deadman.url is not None else None
         return Post(url=url, interval_s=float(deadman.interval_s))
+
+    def listens(self) -> Listens:
+        http = self.settings.http
+        token = http.token.get_secret_value() if http.token is not None else None
+        return Listens(host=http.host if http.enabled else None, port=http.port, token=token)
+
+    def status(self) -> Status:
+        run = self._reloads.run
+        return status_of(run.settings, run.wiring, self._latest, self.health(), self._daemon.alerts)
+
+    async def pause(self, account: str | None, reason: str) -> None:
+        self._known(account)
+        await self._reloads.run.journal.pause(account, writable(reason), now_ms())
+
+    async def resume(self, account: str | None) -> bool:
+        self._known(account)
+        return await self._reloads.run.journal.resume(account)
+
+    def _known(self, account: str | None) -> None:
+        names = self.settings.accounts
+        if account is not None and account not in names:
+            raise ValueError(f"there is no account {account}, only {', '.join(names)}")
+
+    def _has_begun(self) -> bool:
+        """Whether every account's first cycle has ended, one way or the other."""
+        return all(self._daemon.cycles_ended[name] for name in self.settings.accounts)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from ltv_guard.adapters.deadman import DeadmanUrl
-from ltv_guard.service.latest import Health
+from ltv_guard.core.model.status import Health
 
 START, ALIVE, FAIL = "start", "alive", "fail"
 LOOK_S = 1.0

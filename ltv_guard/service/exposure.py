@@ -37,6 +37,7 @@ def _found(settings: Settings) -> Iterator[Exposure]:
             yield from _secret(f"accounts.{name}.{kind}", getattr(account, kind), name)
     yield from _secret("journal.url_file", settings.journal.url_file, None)
     yield from _secret("deadman.url_file", settings.deadman.url_file, None)
+    yield from _secret("http.token_file", settings.http.token_file, None)
     if settings.source is not None and _mode(settings.source) & WRITABLE:
         yield Exposure(
             key="the configuration",

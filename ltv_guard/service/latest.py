@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import accumulate
 
+from ltv_guard.core.model.status import Health, Span
 from ltv_guard.core.model.withheld import Why
 from ltv_guard.guard.snapshot import CycleResult
 
+BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
 NEEDS_HUMAN = "it needs a human: nothing can be sent"
 
 
@@ -26,16 +30,25 @@ class Seen:
     wallet: Mapping[str, Decimal] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """`troubles`: by account, or `journal`: why it is not well. `unseen`: accounts without a cycle so far."""
+@dataclass(slots=True)
+class Spans:
+    """How long something took, counted by bounds."""
 
-    troubles: Mapping[str, str]
-    unseen: Collection[str] = ()
+    _within: list[int] = field(default_factory=lambda: [0] * len(BOUNDS_S))
+    _count: int = 0
+    _total_s: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._count += 1
+        self._total_s += seconds
+        at = bisect_left(BOUNDS_S, seconds)
+        if at < len(BOUNDS_S):
+            self._within[at] += 1
 
     @property
-    def is_well(self) -> bool:
-        return not (self.troubles or self.unseen)
+    def shown(self) -> Span:
+        at_most = tuple(zip(BOUNDS_S, accumulate(self._within), strict=True))
+        return Span(at_most=at_most, count=self._count, total_s=self._total_s)
 
 
 class Latest:
@@ -45,8 +58,10 @@ class Latest:
         self._monotonic = monotonic
         self._began = monotonic()
         self._seen: dict[str, Seen] = {}
+        self._took: dict[str, Spans] = {}
 
-    def hear(self, name: str, result: CycleResult) -> None:
+    def hear(self, name: str, result: CycleResult, took_s: float = 0.0) -> None:
+        self._took.setdefault(name, Spans()).add(took_s)
         before, now = self._seen.get(name), self._monotonic()
         good_at = now if not result.blind else before.good_at if before is not None else None
         wallet = result.wallet
@@ -56,6 +71,10 @@ class Latest:
 
     def of(self, name: str) -> Seen | None:
         return self._seen.get(name)
+
+    def took(self, name: str) -> Span:
+        """How long its cycles took."""
+        return self._took.get(name, Spans()).shown
 
     def silent_s(self, name: str) -> float:
         """Since the account's loans were last read, or since the start."""

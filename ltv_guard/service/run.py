@@ -54,7 +54,8 @@ async def run_daemon(
             asked.set()
     run = await open_run(settings, stop.is_set)
     latest = Latest()
-    daemon = Daemon(run.duties, hear=latest.hear)
+    daemon = Daemon(run.duties)
+    daemon.hear = latest.hear
     reloads = Reloads(run, daemon, adopted=adopted)
     watching = asyncio.create_task(reloads.watch(asked))
     beside = Beside(reloads, daemon, latest)

@@ -51,17 +51,15 @@ class Duties:
 class Daemon:
     """Runs the cycles of its guards until it is told to stop. Its duties may change while it runs."""
 
-    def __init__(
-        self, duties: Duties, *, hear: Callable[[str, CycleResult], None] = lambda _name, _result: None
-    ) -> None:
-        """`hear` is told what each account's cycle came to."""
-        self._hear = hear
+    def __init__(self, duties: Duties) -> None:
+        # Is told what each account's cycle came to, and how many seconds it took.
+        self.hear: Callable[[str, CycleResult, float], None] = lambda _name, _result, _seconds: None
         self.cycles_ended: Counter[str] = Counter()  # by account, however they ended
         self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
         self._results: dict[str, CycleResult] = {}
-        self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
+        self.alerts = self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
         self._failures = Failures(self._alerts)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -159,7 +157,7 @@ class Daemon:
             self._running[name] = asyncio.create_task(self._cycle(name))
 
     async def _cycle(self, name: str) -> None:
-        guard = self._duties.guards[name]
+        guard, began = self._duties.guards[name], time.monotonic()
         try:
             result = await guard.cycle()
         except JournalUnavailable as error:
@@ -171,7 +169,7 @@ class Daemon:
             self._failures.works(f"account {name}", account=name)
             if self._duties.guards.get(name) is guard:
                 self._results[name] = result
-                self._hear(name, result)
+                self.hear(name, result, time.monotonic() - began)
         finally:
             self.cycles_ended[name] += 1
 

@@ -22,7 +22,7 @@ from .sections import (
     Wallet,
 )
 from .values import Product
-from .watching import DeadmanSection, WatchdogSection
+from .watching import DeadmanSection, HttpSection, WatchdogSection
 
 __all__ = [
     "NOT_YET",
@@ -32,6 +32,7 @@ __all__ = [
     "ConfigError",
     "DeadmanSection",
     "ExchangeSection",
+    "HttpSection",
     "JournalSection",
     "JournalSettings",
     "LimitsSection",

@@ -14,7 +14,7 @@ from .journal import JournalSection, resolve_journal
 from .keys import Tree
 from .sections import ExchangeSection, Logging, Policy, Schedule, Section, Settlement, Sources, Wallet
 from .values import AccountName, Marker, is_loopback
-from .watching import DeadmanSection, WatchdogSection, resolve_deadman
+from .watching import DeadmanSection, HttpSection, WatchdogSection, resolve_deadman, resolve_http
 
 NOT_YET = {
     "exchange.stream_url": "prices are not streamed yet",
@@ -84,6 +84,7 @@ class Settings(JournalSettings):
     settlement: Settlement = Settlement()
     watchdog: WatchdogSection = WatchdogSection()
     deadman: DeadmanSection = DeadmanSection()
+    http: HttpSection = HttpSection()
     overrides: tuple[Override, ...] = ()
     accounts: dict[AccountName, AccountSection] = {}
 
@@ -103,8 +104,13 @@ class Settings(JournalSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_deadman(cls, written: Tree) -> Tree:
-        return {**written, "deadman": resolve_deadman(written.get("deadman", {}), folder_of(written))}
+    def _resolve_watching(cls, written: Tree) -> Tree:
+        folder = folder_of(written)
+        return {
+            **written,
+            "deadman": resolve_deadman(written.get("deadman", {}), folder),
+            "http": resolve_http(written.get("http", {}), folder),
+        }
 
     @field_validator("accounts")
     @classmethod

@@ -1,5 +1,6 @@
 """The sections about being watched: what ends a daemon that hangs, and who hears of it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +11,11 @@ from pydantic import AfterValidator, SecretStr
 from .errors import ConfigError
 from .secret_files import absolute, read_secret
 from .sections import Section
-from .values import File, Interval, Marker
+from .values import Count, File, Interval, Marker
 
 LEAST_STUCK_S = 10
+LEAST_TOKEN = 16
+MOST_PORT = 65535
 
 
 def _long_enough(value: float) -> float:
@@ -23,8 +26,29 @@ def _long_enough(value: float) -> float:
     return value
 
 
+def _listening(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,253}", value):
+        raise ValueError("must be an address or a name of this machine, such as 127.0.0.1 or 0.0.0.0")
+    return value
+
+
+def _port(value: int) -> int:
+    if not 1 <= value <= MOST_PORT:
+        raise ValueError(f"must be from 1 to {MOST_PORT}")
+    return value
+
+
 class WatchdogSection(Section):
     stuck_after_s: Annotated[Interval, AfterValidator(_long_enough)] = 60
+
+
+class HttpSection(Section):
+    enabled: bool = True
+    host: Annotated[str, AfterValidator(_listening)] = "127.0.0.1"
+    port: Annotated[Count, AfterValidator(_port)] = 9464
+    token_file: File = None
+    token: Annotated[SecretStr | None, Marker.RESOLVED] = None
+    """Who knows it may pause and resume."""
 
 
 class DeadmanSection(Section):
@@ -47,6 +71,21 @@ def resolve_deadman(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             "(without a ? and what follows it)"
         )
     return {**written, "url": url, "url_file": absolute(file, folder)}
+
+
+def resolve_http(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the section with its token read. Raises ConfigError, which names the file and not the token."""
+    file = written.get("token_file")
+    if file is None:
+        return dict(written)
+    key = "http.token_file"
+    token = read_secret(key, file, folder).strip()
+    if len(token) < LEAST_TOKEN or not re.fullmatch(r"[!-~]+", token):
+        raise ConfigError(
+            f"{key} names a file that must hold a token of {LEAST_TOKEN} or more letters and digits and "
+            "nothing else, such as what `openssl rand -hex 24` prints"
+        )
+    return {**written, "token": token, "token_file": absolute(file, folder)}
 
 
 def _is_url(text: str) -> bool:

@@ -14,10 +14,11 @@ import pytest
 from aiohttp import web
 from e2e_world import World, until
 
+from ltv_guard.core.model.status import Health
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.service.deadman import Deadman, Post
-from ltv_guard.service.latest import Health, Latest
+from ltv_guard.service.latest import Latest
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

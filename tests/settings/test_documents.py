@@ -68,6 +68,7 @@ def test_every_key_of_the_example_has_a_comment_above_it() -> None:
         "pool_terms",
         "watchdog",
         "deadman",
+        "http",
     }
     own_words = {"api_secret_file", "margin_call_ltv", "liquidation_ltv"}  # explained with their neighbours
 

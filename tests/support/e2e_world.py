@@ -177,6 +177,7 @@ def config_of(url: str, folder: Path, product: Product = AN_ORDER) -> Tree:
         },
         "journal": {"url": f"sqlite:///{folder / 'journal.db'}"},
         "logging": {"format": "json"},
+        "http": {"enabled": False},  # one port for all tests at once: those about it have one each
     }
 
 

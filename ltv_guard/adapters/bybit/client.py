@@ -80,9 +80,9 @@ class BybitClient:
         self._whole_read_s = request_timeout_s * TIMEOUTS_OF_A_WHOLE_READ
 
     @property
-    def requests_ended(self) -> int:
-        """How many were answered or given up so far."""
-        return self._transport.requests_ended
+    def transport(self) -> Transport:
+        """For what it counts."""
+        return self._transport
 
     def budget(self, path: str) -> Budget:
         """What a read of all pages of `path` may cost, from now on."""

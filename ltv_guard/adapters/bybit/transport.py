@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import encodings.idna  # noqa: F401 - the first TLS handshake would import it, in the middle of a send
 import errno
+from collections import Counter
 from collections.abc import Mapping
 from typing import Self
 
@@ -46,6 +47,7 @@ class Transport:
         self._writes: aiohttp.ClientSession | None = None
         self._closed = False
         self.requests_ended = 0  # answered or given up
+        self.answers: Counter[str] = Counter()  # the same by kind: 2xx, 4xx ..., timeout, unsent, failed
 
     async def get(
         self, path: str, query: str, headers: Mapping[str, str], *, largest: int | None = None
@@ -60,8 +62,9 @@ class Transport:
             fresh = {**headers, "Cache-Control": "no-cache"}
             async with self._reads.get(target, headers=fresh, allow_redirects=False) as response:
                 most = LARGEST_READ if largest is None else min(largest, LARGEST_READ)
-                return await _read(response, most)
+                return self._counted(await _read(response, most))
         except Exception as exc:  # whatever it is (no thread to look a name up): it costs this read, no more
+            self.answers[_kind(exc)] += 1
             raise TransientError(f"{path}: {_words(exc)}", mend=_mend(exc)) from exc
         finally:
             self.requests_ended += 1
@@ -85,15 +88,21 @@ class Transport:
                 headers={**headers, "Content-Type": "application/json", "Accept-Encoding": "identity"},
                 allow_redirects=False,
             ) as response:
-                return await _read(response, LARGEST_WRITE_ANSWER)
+                return self._counted(await _read(response, LARGEST_WRITE_ANSWER))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            self.answers[_kind(exc)] += 1
             # Only the connector raises these, before it hands out a connection to write to; with
             # `force_close` there is never an older one, and aiohttp makes a single attempt at a POST.
             raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
         except Exception as exc:
+            self.answers[_kind(exc)] += 1
             raise WriteOutcomeUnknown(f"{path}: {_words(exc)}") from exc
         finally:
             self.requests_ended += 1
+
+    def _counted(self, answer: Answer) -> Answer:
+        self.answers[f"{answer.status // 100}xx"] += 1
+        return answer
 
     def _for_writes(self) -> aiohttp.ClientSession:
         if self._writes is None:
@@ -194,6 +203,12 @@ MENDS: tuple[tuple[type[BaseException], str], ...] = (
 def _mend(exc: BaseException) -> str:
     """What a person can do about a request that got no answer."""
     return next((mend for kind, mend in MENDS if isinstance(exc, kind)), "")
+
+
+def _kind(exc: BaseException) -> str:
+    if isinstance(exc, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+        return "unsent"
+    return "timeout" if isinstance(exc, TimeoutError) else "failed"
 
 
 def _words(exc: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,6 +29,8 @@ class IntentBook:
     _journal: Journal
     _intents: dict[str, Intent] = field(default_factory=dict)
     _watches: dict[str, InFlightWatch] = field(default_factory=dict)
+    tally: Counter[tuple[Direction, State]] = field(default_factory=Counter)
+    """What was written by this process: how often a direction came to a state."""
 
     @property
     def every(self) -> Collection[Intent]:
@@ -39,19 +42,23 @@ class IntentBook:
     async def plan(self, intent: Intent) -> None:
         """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: had one)."""
         await self._journal.plan(intent)
-        self.remember([intent])
+        self._note(intent)
 
     async def mark_sent(self, intent: Intent) -> bool:
         """Writes `intent` (sent). False, and nothing is written, while a pause holds for its account."""
         written = await self._journal.mark_sent(intent)
         if written:
-            self.remember([intent])
+            self._note(intent)
         return written
 
     async def record(self, before: Intent, after: Intent) -> None:
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
         await self._journal.record(before, after)
-        self.remember([after])
+        self._note(after)
+
+    def _note(self, intent: Intent) -> None:
+        self.tally[intent.direction, intent.state] += 1
+        self.remember([intent])
 
     async def recall(self, owner: Owner, since_ms: int) -> None:
         """What was written at or after `since_ms` (exchange time), by this process or an earlier one."""

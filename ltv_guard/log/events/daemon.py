@@ -97,6 +97,22 @@ DAEMON = (
         ),
     ),
     event(
+        "http_not_served",
+        warning(
+            "Nothing is served over HTTP: the `port` is in use, or `host` is no address of this machine "
+            "(`why`). The guard goes on, and tries again each minute.",
+            "Set `http.port` or `http.host`, or `http.enabled: false`, and send SIGHUP.",
+        ),
+        fields=("host", "port", "why"),
+    ),
+    event(
+        "http_served",
+        info(
+            "Where health, metrics, status and the page are served from now on.",
+        ),
+        fields=("host", "port"),
+    ),
+    event(
         "shutdown_timed_out",
         error(
             "The stop did not wait long enough for the request in flight.",

@@ -1,0 +1,152 @@
+"""The server: which path answers what. Changes nothing without the token, and holds up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from ltv_guard.adapters.http import metrics, status_json
+from ltv_guard.adapters.http.door import Door, is_from_elsewhere, is_ours, is_token
+from ltv_guard.adapters.http.views import Views
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.log.escaping import clean
+
+JSON, TEXT = "application/json", "text/plain"
+LONGEST_REASON = 500
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+KEEPALIVE_S = 15.0
+BACKLOG = 32
+
+log = structlog.stdlib.get_logger()
+
+Answer = Callable[[BaseRequest], Awaitable[web.Response]]
+
+
+class HttpServer:
+    """Begun by `open`, which raises OSError where it can't listen; ended by `close`."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._door: Door | None = None
+        self._server: asyncio.Server | None = None
+        self._reads: dict[str, Answer] = {
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            "/api/v1/status": self._status,
+        }
+        self._changes: dict[str, Answer] = {"/api/v1/pause": self._pause, "/api/v1/resume": self._resume}
+
+    async def open(self, host: str, port: int) -> int:
+        """Returns the port that it listens on."""
+        loop = asyncio.get_running_loop()
+        self._door = Door(self._answer, access_log=None, keepalive_timeout=KEEPALIVE_S)
+        self._server = await loop.create_server(self._door, host, port, backlog=BACKLOG)
+        listening: int = self._server.sockets[0].getsockname()[1]
+        return listening
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._door is not None:
+            self._door.pre_shutdown()
+            await self._door.shutdown(timeout=0.0)
+
+    async def _answer(self, request: BaseRequest) -> web.Response:
+        try:
+            response = await self._answered(request)
+        except JournalUnavailable as error:
+            response = _json(503, error=str(error))
+        except ValueError as error:
+            response = _json(400, error=clean(str(error)))
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            log.critical("defect", what="an answer over HTTP", why=why, exc_info=error)
+            response = _json(500, error="it could not be answered: see the log")
+        response.headers.update(HEADERS)
+        return response
+
+    async def _answered(self, request: BaseRequest) -> web.Response:
+        if not is_ours(request.headers.get("Host"), self._views.host):
+            return _json(421, error="this server is asked for by an address, or by its own name")
+        if request.path in self._changes:
+            return await self._changed(request)
+        answer = self._reads.get(request.path)
+        if answer is None:
+            return _json(404, error="there is nothing here")
+        if request.method not in {"GET", "HEAD"}:
+            return _json(405, error="it can only be read")
+        return await answer(request)
+
+    async def _changed(self, request: BaseRequest) -> web.Response:
+        if request.method != "POST":
+            return _json(405, error="it is a POST")
+        if is_from_elsewhere(request):
+            return _json(403, error="it comes from another site's page")
+        if self._views.token is None:
+            return _json(403, error="nothing can be changed over HTTP: http.token_file is not set")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not is_token(given.strip(), self._views.token):
+            return _json(401, error="it needs the header 'Authorization: Bearer TOKEN'")
+        return await self._changes[request.path](request)
+
+    async def _livez(self, _request: BaseRequest) -> web.Response:
+        return web.Response(text="the event loop turns\n", content_type=TEXT)
+
+    async def _readyz(self, _request: BaseRequest) -> web.Response:
+        health = self._views.health()
+        body = status_json.health_as_json(health)
+        return web.Response(body=body, status=200 if health.is_well else 503, content_type=JSON)
+
+    async def _status(self, _request: BaseRequest) -> web.Response:
+        status = await self._views.status()
+        return web.Response(body=await asyncio.to_thread(status_json.as_json, status), content_type=JSON)
+
+    async def _metrics(self, _request: BaseRequest) -> web.Response:
+        status = await self._views.status()
+        body = await asyncio.to_thread(metrics.as_text, status)
+        return web.Response(body=body, headers={"Content-Type": metrics.TYPE})
+
+    async def _pause(self, request: BaseRequest) -> web.Response:
+        asked = await _asked(request)
+        reason = str(asked.get("reason") or "asked for over HTTP")[:LONGEST_REASON]
+        await self._views.pause(_account(asked), reason)
+        return _json(200, paused=_account(asked) or "all accounts", reason=reason)
+
+    async def _resume(self, request: BaseRequest) -> web.Response:
+        asked = await _asked(request)
+        lifted = await self._views.resume(_account(asked))
+        return _json(200, resumed=_account(asked) or "all accounts", lifted=lifted)
+
+
+async def _asked(request: BaseRequest) -> dict[str, Any]:
+    """The body, a JSON object; nothing is an empty one. Raises ValueError."""
+    try:
+        asked = json.loads(await request.text() or "{}")
+    except (web.HTTPRequestEntityTooLarge, UnicodeDecodeError, RecursionError):
+        raise ValueError("the body can't be read") from None
+    if not isinstance(asked, dict):
+        raise ValueError(  # noqa: TRY004 - it is the request that is wrong
+            'the body must be a JSON object, such as {"reason": "why"}'
+        )
+    return asked
+
+
+def _account(asked: dict[str, Any]) -> str | None:
+    name = asked.get("account")
+    return None if name is None else str(name)
+
+
+def _json(status: int, **body: object) -> web.Response:
+    return web.Response(body=json.dumps(body).encode(), status=status, content_type=JSON)

@@ -1,0 +1,28 @@
+"""What is served, as the server asks for it: a Protocol, which the service implements."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ltv_guard.core.model.status import Health, Status
+
+
+class Views(Protocol):
+    """Asked anew for each request. `token` None: nothing may be changed over HTTP."""
+
+    @property
+    def token(self) -> str | None: ...
+
+    @property
+    def host(self) -> str:
+        """Where it listens, as it was configured: a name that requests may use."""
+
+    def health(self) -> Health: ...
+
+    async def status(self) -> Status: ...
+
+    async def pause(self, account: str | None, reason: str) -> None:
+        """Raises ValueError for an account that there is not, JournalUnavailable."""
+
+    async def resume(self, account: str | None) -> bool:
+        """Whether there was a pause to lift. Raises as `pause`."""

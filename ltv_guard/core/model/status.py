@@ -1,0 +1,110 @@
+"""What a running guard sees, as it is shown to people and to programs. Pure values.
+
+Made on request from what the last cycles came to: a cycle does nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Loan
+from ltv_guard.core.model.withheld import Withheld
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanStatus:
+    """`doing` is the decision's cause, `reason` the same in words; `protected`: it is guarded at all."""
+
+    loan: Loan
+    trigger_ltv: Decimal
+    target_ltv: Decimal
+    fall_to_trigger: Decimal
+    fall_to_margin_call: Decimal
+    fall_to_liquidation: Decimal
+    doing: str
+    reason: str
+    last_adjustment: Intent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A histogram: how many observations were at most so many seconds, their count and their sum."""
+
+    at_most: Sequence[tuple[float, int]]
+    count: int
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What has happened since the start: requests by how they ended, adjustments by direction and state."""
+
+    requests: Mapping[str, int] = field(default_factory=dict)
+    adjustments: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    cycles: Span = Span(at_most=(), count=0, total_s=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStatus:
+    """`outcome` is the last cycle's, in one word; None before the first. `loans`: the worst first.
+
+    `unsighted_s`: since the loans were last read. `trouble`: why the account is not well. `set_aside`: loans
+    that can't be reckoned with, and why. `wallet` is None where no cycle has read it yet; `reserve` is what
+    stays in it. `adjustments` are those that are remembered, the oldest first; `exchange_ms` is now.
+    """
+
+    name: str
+    outcome: str | None
+    withheld: Withheld | None
+    unsighted_s: float
+    trouble: str | None
+    loans: Sequence[LoanStatus] = ()
+    set_aside: Sequence[tuple[str, str, str]] = ()
+    wallet: Mapping[str, Decimal] | None = None
+    reserve: Mapping[str, Decimal] = field(default_factory=dict)
+    adjustments: Sequence[Intent] = ()
+    exchange_ms: int = 0
+    counts: Counts = Counts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStatus:
+    """A critical event that lasts: what it is about, since when (wall time, ms), and its details as texts."""
+
+    event: str
+    since_ms: int
+    account: str | None = None
+    product: str | None = None
+    loan_id: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """`troubles`: by account, or `journal`: why it is not well. `unseen`: accounts without a cycle so far."""
+
+    troubles: Mapping[str, str]
+    unseen: Sequence[str] = ()
+
+    @property
+    def is_well(self) -> bool:
+        return not (self.troubles or self.unseen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Of the whole daemon, at `at_ms` (wall time). `banned_s`, `held_s`: until requests may leave again."""
+
+    at_ms: int
+    version: str
+    mode: str
+    environment: str
+    health: Health
+    accounts: Sequence[AccountStatus]
+    alerts: Sequence[AlertStatus] = ()
+    clock_offset_ms: int = 0
+    banned_s: float = 0.0
+    held_s: float = 0.0

@@ -1,0 +1,126 @@
+"""What a running daemon sees, put together when somebody asks: the cycles do nothing for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+
+from ltv_guard import __version__
+from ltv_guard.core.amounts.falls import fall_to
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.policy import thresholds
+from ltv_guard.core.model.status import AccountStatus, AlertStatus, Counts, Health, LoanStatus, Status
+from ltv_guard.guard import wording
+from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.log.alert_repeater import Alert, AlertRepeater
+from ltv_guard.service.latest import Latest
+from ltv_guard.service.wiring import Wiring
+from ltv_guard.settings import Settings
+
+MS = 1000
+LASTS_S = 60.0  # beyond two polls: so long after it was last found an alert counts as over
+NAMES = ("account", "product", "loan_id")
+
+
+def status_of(
+    settings: Settings, wiring: Wiring, latest: Latest, health: Health, alerts: AlertRepeater
+) -> Status:
+    """`alerts` are the daemon's own; those of accounts are their guards'. Reads what the loop owns: on it."""
+    within_ms = int((2 * float(settings.schedule.poll_interval_s) + LASTS_S) * MS)
+    of_guards = [(name, guard.alerts) for name, guard in wiring.guards.items()]
+    return Status(
+        at_ms=_now_ms(),
+        version=__version__,
+        mode=settings.mode,
+        environment=settings.exchange.environment,
+        health=health,
+        accounts=tuple(_account(name, settings, wiring, latest, health) for name in wiring.guards),
+        alerts=tuple(
+            _alert(alert, lasted_ms, name)
+            for name, repeater in ((None, alerts), *of_guards)
+            for alert, lasted_ms in repeater.lasting(within_ms)
+        ),
+        clock_offset_ms=wiring.clock.wall_skew_ms if wiring.clock.is_trusted else 0,
+        banned_s=wiring.ban.remaining_s,
+        held_s=wiring.host.address.held_s,
+    )
+
+
+def _account(name: str, settings: Settings, wiring: Wiring, latest: Latest, health: Health) -> AccountStatus:
+    seen, intents = latest.of(name), wiring.guards[name].intents
+    result = seen.result if seen is not None else CycleResult()
+    adjustments = sorted(intents.every, key=lambda item: item.created_at_ms)
+    last = {item.key: item for item in adjustments}
+    return AccountStatus(
+        name=name,
+        outcome=_word(result) if seen is not None else None,
+        withheld=result.withheld,
+        unsighted_s=latest.silent_s(name),
+        trouble=health.troubles.get(name),
+        loans=tuple(_loans(result.decisions, last)),
+        set_aside=tuple((item.key.product.value, item.key.loan_id, item.why) for item in result.set_aside),
+        wallet=seen.wallet if seen is not None else None,
+        reserve=dict(settings.accounts[name].wallet.reserve),
+        adjustments=tuple(adjustments),
+        exchange_ms=wiring.clock.now().exchange_ms,
+        counts=Counts(
+            requests=dict(wiring.clients[name].transport.answers),
+            adjustments={(way.value, state.value): count for (way, state), count in intents.tally.items()},
+            cycles=latest.took(name),
+        ),
+    )
+
+
+def _word(result: CycleResult) -> str:
+    """As `cycle_finished` has it."""
+    if result.blind:
+        return "partial" if result.loans else "blind"
+    if result.withheld is not None:
+        return result.withheld.kind.value
+    return "slow" if result.slow else "ok"
+
+
+def _loans(decisions: Iterable[Decision], last: Mapping[LoanKey, Intent]) -> Iterator[LoanStatus]:
+    """The one nearest to liquidation first."""
+    for decision in sorted(decisions, key=lambda item: item.loan.danger, reverse=True):
+        loan, limits = decision.loan, thresholds(decision.policy, decision.loan)
+        yield LoanStatus(
+            loan=loan,
+            trigger_ltv=limits.trigger,
+            target_ltv=limits.target,
+            fall_to_trigger=fall_to(loan.ltv, limits.trigger),
+            fall_to_margin_call=fall_to(loan.ltv, loan.margin_call_ltv),
+            fall_to_liquidation=fall_to(loan.ltv, loan.liquidation_ltv),
+            doing=decision.cause.value,
+            reason=wording.reason(decision),
+            last_adjustment=last.get(loan.key),
+        )
+
+
+def _alert(alert: Alert, lasted_ms: int, account: str | None) -> AlertStatus:
+    named = {name: alert.details.get(name) for name in NAMES}
+    return AlertStatus(
+        event=alert.event,
+        since_ms=_now_ms() - lasted_ms,
+        account=named["account"] or account,
+        product=named["product"],
+        loan_id=named["loan_id"],
+        details={
+            name: _text(value)
+            for name, value in alert.details.items()
+            if name not in {*NAMES, "cycle_id", "exc_info"} and value is not None
+        },
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return "; ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _now_ms() -> int:
+    return int(time.time() * MS)

@@ -1,0 +1,109 @@
+"""The HTTP server of a run: opened beside the guards once they have begun, and opened anew by a reload."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ltv_guard.core.model.status import Health, Status
+
+if TYPE_CHECKING:
+    from ltv_guard.adapters.http.server import HttpServer
+
+SERVER = "ltv_guard.adapters.http.server"
+LOOK_S = 1.0
+AGAIN_S = 60.0  # a port that can't be had is tried again after this
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listens:
+    """Where to listen, and who may change something. `host` None: nowhere."""
+
+    host: str | None
+    port: int
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Implements `adapters.http.views.Views`."""
+
+    listens: Callable[[], Listens]
+    health: Callable[[], Health]
+    see: Callable[[], Status]
+    pause: Callable[[str | None, str], Awaitable[None]]
+    resume: Callable[[str | None], Awaitable[bool]]
+
+    @property
+    def token(self) -> str | None:
+        return self.listens().token
+
+    @property
+    def host(self) -> str:
+        return self.listens().host or ""
+
+    async def status(self) -> Status:
+        return self.see()
+
+
+class Web:
+    """`has_begun`: whether the first cycles are over. Nothing of the server is imported before."""
+
+    def __init__(self, shown: Shown, has_begun: Callable[[], bool], *, look_s: float = LOOK_S) -> None:
+        self._shown = shown
+        self._has_begun = has_begun
+        self._look_s = look_s
+        self._server: HttpServer | None = None
+        self._at: tuple[str | None, int] = (None, 0)
+        self._refused = 0.0
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        try:
+            while True:
+                if self._has_begun():
+                    await self._look()
+                await asyncio.sleep(self._look_s)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            log.critical("defect", what="the HTTP server", why=why, exc_info=error)
+        finally:
+            await self._close()
+
+    async def _look(self) -> None:
+        listens = self._shown.listens()
+        wanted, now = (listens.host, listens.port), asyncio.get_running_loop().time()
+        is_news = wanted != self._at
+        if not is_news and (self._server is not None or listens.host is None or now < self._refused):
+            return
+        await self._close()
+        self._at, self._refused = wanted, now + AGAIN_S
+        if listens.host is not None:
+            await self._open(listens.host, listens.port, is_news=is_news)
+
+    async def _open(self, host: str, port: int, *, is_news: bool) -> None:
+        # In a thread: the guards go on meanwhile, and importing opens files.
+        module = await asyncio.to_thread(importlib.import_module, SERVER)
+        server: HttpServer = module.HttpServer(self._shown)
+        try:
+            port = await server.open(host, port)
+        except OSError as error:
+            await server.close()
+            if is_news:
+                why = error.strerror or str(error)
+                log.warning("http_not_served", host=host, port=port, why=why)
+        else:
+            self._server = server
+            log.info("http_served", host=host, port=port)
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            await self._server.close()
+            self._server = None

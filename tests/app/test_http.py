@@ -1,0 +1,302 @@
+"""What a running guard shows over HTTP, to whom, and what it does not let anybody do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e_world import NEEDY, ORDER, until
+from http_world import TOKEN, Shop, asking, open_shop, served, until_ready
+from prometheus_client.parser import text_string_to_metric_families
+
+from ltv_guard.core.model.status import AccountStatus
+from ltv_guard.core.model.withheld import Why, Withheld
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+
+def figures(text: str) -> dict[tuple[str, ...], float]:
+    """Name and label values -> figure."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_a_guard_at_work_is_alive_ready_and_shows_its_loans(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, served(world) as asked:
+        assert await asked.get("/livez") == (200, "the event loop turns\n")
+        assert (await asked.get("/readyz"))[0] == 200
+        world.price(NEEDY["add"])
+        await world.until_settled_at_target()
+        await world.until_quiet()
+        shown = await asked.tree()
+        (loan,) = shown["accounts"]["main"]["loans"]
+        assert shown["accounts"]["main"]["outcome"] == "ok"
+        assert (loan["product"], loan["loan_id"]) == ("crypto_loan_legacy", ORDER)
+        assert Decimal(loan["ltv"]).quantize(Decimal("0.001")) == world.ltv().quantize(Decimal("0.001"))
+        assert (loan["trigger_ltv"], loan["target_ltv"]) == ("0.75", "0.65")
+        assert loan["debt"] == {"USDT": "30000"}
+        assert Decimal(loan["fall_to_liquidation"]) > Decimal("0.2")
+        last = loan["last_adjustment"]
+        assert (last["direction"], last["coin"], last["state"]) == ("add", "BTC", "confirmed")
+        assert Decimal(shown["accounts"]["main"]["wallet"]["BTC"]) > 4
+        assert shown["alerts"] == []
+
+
+async def test_metrics_hold_the_loan_its_lines_and_what_was_done(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, served(world) as asked:
+        world.price(NEEDY["add"])
+        await world.until_settled_at_target()
+        status, text = await asked.get("/metrics")
+        found = figures(text)
+        loan = ("main", ORDER, "crypto_loan_legacy")  # labels by their names
+        assert status == 200
+        assert 0.6 < found["ltv_guard_loan_ltv", *loan] < 0.8
+        assert found["ltv_guard_loan_trigger_ltv", *loan] == 0.75
+        assert found["ltv_guard_loans", "main"] == 1
+        assert found["ltv_guard_ready",] == 1
+        assert found["ltv_guard_adjustments_total", "main", "add", "confirmed"] >= 1
+        assert found["ltv_guard_requests_total", "main", "2xx"] > 3
+        assert found["ltv_guard_cycle_seconds_count", "main"] > 1
+        assert found["ltv_guard_cycle_seconds_bucket", "main", "+Inf"] > 1
+        world.exchange.ledger.accounts["1"].orders[ORDER].status = "closed"
+
+        async def is_gone() -> bool:
+            return ("ltv_guard_loan_ltv", *loan) not in figures((await asked.get("/metrics"))[1])
+
+        await world.until(is_gone)
+
+
+async def test_an_alarm_that_lasts_is_shown_and_goes_when_it_is_over(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, served(world, {"mode": "dry_run"}) as asked:
+        world.price(NEEDY["add"])
+        await world.until(lambda: bool(world.heard("breach_unanswered")))
+        (alert,) = (await asked.tree())["alerts"]
+        assert (alert["event"], alert["account"], alert["loan_id"]) == ("breach_unanswered", "main", ORDER)
+        assert alert["details"]["why"] == "dry_run"
+        assert figures((await asked.get("/metrics"))[1])["ltv_guard_alerts", "breach_unanswered"] == 1
+        assert (await asked.get("/readyz"))[0] == 200  # a dry run is told, and is ready
+        world.price(60000)
+
+        async def is_over() -> bool:
+            return (await asked.tree())["alerts"] == []
+
+        await world.until(is_over)
+
+
+@pytest.mark.slow
+async def test_a_journal_that_can_not_be_used_is_not_ready_and_says_so(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, served(world) as asked:
+        (world.folder / "journal.db").rename(world.folder / "elsewhere.db")
+        await until_ready(asked, 503)
+        assert "journal" in (await asked.tree("/readyz"))["troubles"]
+        assert (await asked.get("/livez"))[0] == 200
+        assert figures((await asked.get("/metrics"))[1])["ltv_guard_journal_usable",] == 0
+        (world.folder / "elsewhere.db").rename(world.folder / "journal.db")
+        await until_ready(asked, 200)
+
+
+# Who may change something.
+
+
+async def test_with_the_token_a_guard_is_paused_and_goes_on(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world, served(world) as asked:
+        assert await asked.post("/api/v1/pause", {"reason": "a look"}) == (
+            200,
+            {"paused": "all accounts", "reason": "a look"},
+        )
+        await world.until(lambda: bool(world.heard("guard_paused")))
+        world.price(NEEDY["add"])
+        await world.until(lambda: bool(world.heard("breach_unanswered")))
+        shown = (await asked.tree())["accounts"]["main"]
+        assert (shown["outcome"], shown["withheld"]["detail"]) == ("paused", "a look")
+        assert (await asked.get("/readyz"))[0] == 200
+        assert world.effects() == []
+        assert await asked.post("/api/v1/resume") == (200, {"resumed": "all accounts", "lifted": True})
+        await world.until_settled_at_target()
+
+
+STRANGERS: list[tuple[str | None, dict[str, str], int]] = [
+    (None, {}, 401),
+    ("wrong", {}, 401),
+    (TOKEN + "x", {}, 401),
+    ("\u00fc" * 20, {}, 401),
+    (TOKEN, {"Origin": "http://evil.example"}, 403),
+    (TOKEN, {"Sec-Fetch-Site": "cross-site"}, 403),
+    (TOKEN, {"Host": "evil.example"}, 421),
+]
+
+
+@pytest.mark.parametrize(("token", "headers", "status"), STRANGERS)
+async def test_whoever_has_no_token_or_comes_from_elsewhere_changes_nothing(
+    token: str | None, headers: dict[str, str], status: int, events: list[dict[str, Any]]
+) -> None:
+    shop = Shop()
+    async with open_shop(shop) as asked:
+        for path in ("/api/v1/pause", "/api/v1/resume"):
+            assert (await asked.post(path, {"reason": "x"}, token=token, **headers))[0] == status
+    assert shop.changed == []
+    assert TOKEN not in repr(events)
+
+
+async def test_a_token_that_fits_changes_what_was_asked_for() -> None:
+    shop = Shop()
+    async with open_shop(shop) as asked:
+        assert (await asked.post("/api/v1/pause", {"account": "main", "reason": "x"}))[0] == 200
+        assert (await asked.post("/api/v1/resume", Origin=asked.url))[0] == 200
+    assert shop.changed == [("pause", "main", "x"), ("resume", "all")]
+
+
+async def test_without_a_token_in_the_configuration_nobody_changes_anything() -> None:
+    shop = Shop(token=None)
+    async with open_shop(shop) as asked:
+        for token in (TOKEN, "", "None"):
+            status, said = await asked.post("/api/v1/pause", token=token)
+            assert (status, "http.token_file" in said["error"]) == (403, True)
+    assert shop.changed == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"account": "other"}, "no account other"),
+        ([1], "JSON object"),
+        ({"reason": "x" * 10_000}, "can't be read"),
+    ],
+)
+async def test_a_change_that_makes_no_sense_is_refused(body: object, said: str) -> None:
+    async with open_shop(Shop()) as asked:
+        status, answer = await asked.post("/api/v1/pause", body)
+        assert (status, said in answer["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:9464", 200),
+        ("[::1]:9464", 200),
+        ("10.1.2.3:9464", 200),
+        (socket.gethostname(), 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+    ],
+)
+async def test_a_page_elsewhere_can_not_point_its_own_name_here(host: str, status: int) -> None:
+    async with open_shop(Shop()) as asked:
+        for path in ("/livez", "/api/v1/status", "/metrics"):
+            assert (await asked.get(path, Host=host))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("POST", "/metrics", 405),
+        ("GET", "/api/v1/pause", 405),
+        ("HEAD", "/livez", 200),
+    ],
+)
+async def test_what_is_not_there_or_not_meant_so_is_refused(method: str, path: str, status: int) -> None:
+    async with open_shop(Shop()) as asked:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with asked.session.request(method, asked.url + path, headers=headers) as answer:
+            assert answer.status == status
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_what_others_wrote_is_no_more_than_text(events: list[dict[str, Any]]) -> None:
+    evil = '"</script><script>alert(1)</script>\x1b[2J\u202e'
+    withheld = Withheld(kind=Why.NEEDS_HUMAN, detail=evil)
+    account = AccountStatus(
+        name="main",
+        outcome="needs_human",
+        withheld=withheld,
+        unsighted_s=1,
+        trouble=evil,
+        set_aside=((evil, evil, evil),),
+        wallet={evil: Decimal(1)},
+    )
+    shop = Shop(troubles={"main": evil}, accounts=(account,))
+    async with open_shop(shop) as asked:
+        for path in ("/api/v1/status", "/readyz"):
+            _, text = await asked.get(path)
+            assert not {"\x1b", "\u202e"} & {*text}
+        assert (await asked.tree())["accounts"]["main"]["trouble"] == evil
+        assert figures((await asked.get("/metrics"))[1])["ltv_guard_wallet_coins", "main", evil] == 1
+
+
+async def test_a_defect_in_an_answer_costs_that_answer_alone(events: list[dict[str, Any]]) -> None:
+    shop = Shop(accounts=(None,))  # type: ignore[arg-type] # that is the defect
+    async with open_shop(shop) as asked:
+        assert (await asked.get("/api/v1/status"))[0] == 500
+        assert (await asked.get("/livez"))[0] == 200
+    assert [item["what"] for item in events if item["event"] == "defect"] == ["an answer over HTTP"]
+
+
+# What it may not do to the guard.
+
+
+async def test_hundreds_of_clients_that_say_nothing_hold_few_descriptors_and_shut_nobody_out(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world() as world, served(world) as asked:
+        port = int(asked.url.rpartition(":")[2])
+        slow: list[Any] = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        assert (await asked.get("/livez"))[0] == 200
+        seen = len(world.heard("cycle_finished"))
+        await world.until(lambda: len(world.heard("cycle_finished")) > seen + 2)
+        held = 0
+        for reader, writer in slow:
+            try:
+                async with asyncio.timeout(0.01):
+                    await reader.read(1)
+            except TimeoutError:
+                held += 1
+            except ConnectionError:
+                pass
+            writer.close()
+        assert held <= 64
+
+
+async def test_a_port_that_is_taken_is_told_once_and_the_guard_goes_on(open_a_world: OpenWorld) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        async with open_a_world() as world:
+            world.configure({"http": {"enabled": True, "port": other.getsockname()[1]}})
+            async with world.guarded():
+                await world.until(lambda: bool(world.heard("http_not_served")))
+                world.price(NEEDY["add"])
+                await world.until_settled_at_target()
+            (told,) = world.heard("http_not_served")
+            assert told["level"] == "warning"
+            assert "in use" in told["why"].lower()
+
+
+@pytest.mark.slow
+async def test_a_reload_opens_another_port_and_closes_the_one_before(open_a_world: OpenWorld) -> None:
+    from e2e_world import command  # noqa: PLC0415 - only here
+    from http_world import a_free_port  # noqa: PLC0415
+
+    first, second = a_free_port(), a_free_port()
+    async with open_a_world() as world:
+        world.configure({"http": {"enabled": True, "port": first}})
+        async with command("run", "-c", world.config_file) as daemon, asking(second) as asked:
+            await until(lambda: bool(daemon.heard("http_served")), why=lambda: daemon.output)
+            world.configure({"http": {"port": second}})
+            daemon.process.send_signal(1)
+            await until(lambda: len(daemon.heard("http_served")) == 2, why=lambda: daemon.output)
+            assert (await asked.get("/livez"))[0] == 200
+            with pytest.raises(OSError, match="Connect"):
+                await asyncio.open_connection("127.0.0.1", first)
+            daemon.process.terminate()
+            assert await daemon.ends() == 0

@@ -1,0 +1,118 @@
+"""A daemon of a world, served over HTTP on a port of its own; and raw requests to it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from e2e_world import World, merged, until
+
+from ltv_guard.adapters.http.server import HttpServer
+from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, Status
+
+TOKEN = "a-token-that-nobody-may-see"
+
+
+def a_free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    session: aiohttp.ClientSession
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        async with self.session.get(self.url + path, headers=headers) as answer:
+            return answer.status, await answer.text()
+
+    async def tree(self, path: str = "/api/v1/status") -> Any:  # noqa: ANN401 - JSON
+        async with self.session.get(self.url + path) as answer:
+            return await answer.json()
+
+    async def post(
+        self, path: str, body: object = None, *, token: str | None = TOKEN, **headers: str
+    ) -> tuple[int, Any]:
+        sent = {**headers, **({"Authorization": f"Bearer {token}"} if token is not None else {})}
+        async with self.session.post(self.url + path, json=body, headers=sent) as answer:
+            return answer.status, await answer.json()
+
+
+@asynccontextmanager
+async def served(world: World, config: Mapping[str, Any] | None = None) -> AsyncIterator[Served]:
+    """The real daemon in this process, once it listens."""
+    port = a_free_port()
+    (world.folder / "http.token").write_text(TOKEN + "\n")
+    (world.folder / "http.token").chmod(0o600)
+    http = {"enabled": True, "port": port, "token_file": "http.token"}
+    world.configure(merged({"http": http}, config or {}))
+    async with world.guarded(), asking(port) as asked:
+        await world.until(lambda: bool(world.heard("http_served")))
+        yield asked
+
+
+@dataclass
+class Shop:
+    """Views without a daemon behind them: what was changed through the server is noted."""
+
+    token: str | None = TOKEN
+    host: str = "127.0.0.1"
+    troubles: dict[str, str] = field(default_factory=dict)
+    accounts: tuple[AccountStatus, ...] = ()
+    alerts: tuple[AlertStatus, ...] = ()
+    changed: list[tuple[str, ...]] = field(default_factory=list)
+
+    def health(self) -> Health:
+        return Health(troubles=self.troubles)
+
+    async def status(self) -> Status:
+        return Status(
+            at_ms=0,
+            version="1",
+            mode="live",
+            environment="testnet",
+            health=self.health(),
+            accounts=self.accounts,
+            alerts=self.alerts,
+        )
+
+    async def pause(self, account: str | None, reason: str) -> None:
+        if account not in {None, "main"}:
+            raise ValueError(f"there is no account {account}")
+        self.changed.append(("pause", account or "all", reason))
+
+    async def resume(self, account: str | None) -> bool:
+        self.changed.append(("resume", account or "all"))
+        return True
+
+
+@asynccontextmanager
+async def open_shop(shop: Shop) -> AsyncIterator[Served]:
+    """The server alone."""
+    server = HttpServer(shop)
+    port = await server.open("127.0.0.1", 0)
+    try:
+        async with asking(port) as asked:
+            yield asked
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def asking(port: int) -> AsyncIterator[Served]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+        yield Served(f"http://127.0.0.1:{port}", session)
+
+
+async def until_ready(asked: Served, ready: int) -> None:
+    async def is_so() -> bool:
+        return (await asked.get("/readyz"))[0] == ready
+
+    await until(is_so)
