@@ -10,12 +10,12 @@ from ltv_guard.core.model.errors import ExchangeBanned, GuardError, JournalMissi
 from ltv_guard.core.model.key_end import DAY_MS, LAST_NOTICE_MS, due_notice
 from ltv_guard.core.ports import Identity, Pause
 from ltv_guard.service.account_check import examine
+from ltv_guard.service.chores import SKEW_MS
 from ltv_guard.service.compose import Frame, wire
 from ltv_guard.service.exposure import exposures
 from ltv_guard.service.findings import Finding
 from ltv_guard.service.heartbeat import banned_for_s
 from ltv_guard.service.kill_switch import journal_of, live_runs
-from ltv_guard.service.scheduler import SKEW_MS
 from ltv_guard.service.wiring import Wiring
 from ltv_guard.settings import Settings
 

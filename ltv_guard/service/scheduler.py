@@ -11,20 +11,19 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.base import BaseTrigger
 
-from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
-from ltv_guard.service import descriptors
+from ltv_guard.service.chores import Chores
+from ltv_guard.service.every import Every
 from ltv_guard.service.failures import Failures
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
 JUMP_LOOK_S = 1.0
 START_APART_S = 0.02  # accounts begin one after the other, so that their requests do not come all at once
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
-SKEW_MS = 1000
 CLOCK = "clock"
 LONGEST_CYCLE_S = 60.0  # so long a cycle under way may go on after a reload
 
@@ -61,6 +60,7 @@ class Daemon:
         self._results: dict[str, CycleResult] = {}
         self.alerts = self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
         self._failures = Failures(self._alerts)
+        self._looks = Chores(self._alerts)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -127,7 +127,7 @@ class Daemon:
         self, seconds: float, job: Callable[..., Awaitable[None]], *args: object, after_s: float = 0
     ) -> None:
         first = datetime.now(UTC) + timedelta(seconds=after_s)
-        self._scheduler.add_job(job, _Every(seconds), args=args, next_run_time=first)
+        self._scheduler.add_job(job, Every(seconds), args=args, next_run_time=first)
 
     # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
 
@@ -174,26 +174,10 @@ class Daemon:
             self.cycles_ended[name] += 1
 
     async def _look_at_clock(self) -> None:
-        try:
-            skew_ms = await self._duties.measure_clock()
-        except ExchangeUnavailable as error:
-            self._alerts.once("clock", "warning", "clock_not_measured", why=str(error))
-            return
-        if abs(skew_ms) > SKEW_MS:
-            self._alerts.once("skew", "warning", "clock_skewed", skew_ms=skew_ms)
-        elif self._alerts.ended("skew"):
-            log.info("clock_agrees", skew_ms=skew_ms)
-        self._alerts.ended("clock")
-
-    def _look_at_descriptors(self) -> None:
-        why = descriptors.why_none_left()
-        if why is not None:
-            self._alerts.grave("descriptors", "none", "out_of_descriptors", why=why)
-        elif self._alerts.ended("descriptors"):
-            log.warning("descriptors_available")
+        await self._looks.look_at_clock(self._duties.measure_clock)
 
     async def _beat(self) -> None:
-        self._look_at_descriptors()
+        self._looks.look_at_descriptors()
         results = [self._results.get(name) for name in self._duties.guards]
         trusted = bool(results) and all(item is not None and item.trusts_journal for item in results)
         try:
@@ -228,19 +212,3 @@ class Daemon:
             if late:
                 log.error("shutdown_timed_out", tasks=len(late))
                 await asyncio.gather(*late, return_exceptions=True)
-
-
-class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
-    """Fires every so many seconds. What was missed is skipped at once.
-
-    APScheduler's own counts through all that was missed, one by one: a clock set forward by years, as on a
-    machine that starts without the time, would stop everything.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._span = timedelta(seconds=seconds)
-
-    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        if previous is None:
-            return now
-        return previous + self._span if previous + self._span > now else now + self._span
