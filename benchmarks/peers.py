@@ -6,6 +6,8 @@ Each is as short and as fair as it can be: `ccxt` (polls every second), `floor` 
 commit, one POST), and three that fetch pages and drop them: `bare` (aiohttp), `ccxt_pages`, `pybit_pages`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import hmac

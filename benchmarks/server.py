@@ -7,6 +7,8 @@ out of the figures: time liquidates nobody, a page of orders costs its own rows 
 at prices every 5 ms. POST /bench/NAME: see `Bench`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import re

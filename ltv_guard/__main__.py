@@ -1,5 +1,7 @@
 """The command, also as `python -m ltv_guard`. Signals are heeded before what is slow to import."""
 
+from __future__ import annotations
+
 from ltv_guard.service import early_signals
 
 early_signals.install()

@@ -1,10 +1,10 @@
 """A simulated exchange over real HTTP, which imports nothing else of ltv_guard: an independent check."""
 
-from .exchange import Exchange
-from .faults import Fault
-from .scenario import Scenario
-from .scenario_files import ScenarioError, load_scenario, parse_scenario
-from .server import Sandbox, run
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.faults import Fault
+from ltv_guard.sandbox.scenario import Scenario
+from ltv_guard.sandbox.scenario_files import ScenarioError, load_scenario, parse_scenario
+from ltv_guard.sandbox.server import Sandbox, run
 
 __all__ = [
     "Exchange",

@@ -1,12 +1,14 @@
 """The payloads of an account beside its loans: wallets, transfers, and the key. Pure."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from .accounts import Account
-from .payloads import Payload, plain
-from .records import Transfer
-from .scenario import ApiKey
+from ltv_guard.sandbox.accounts import Account
+from ltv_guard.sandbox.payloads import Payload, plain
+from ltv_guard.sandbox.records import Transfer
+from ltv_guard.sandbox.scenario import ApiKey
 
 
 def wallet(account: Account, name: str, coins: list[str]) -> Payload:

@@ -1,14 +1,16 @@
 """A user's account: wallets, orders and pool, and the views of it that reads are answered from."""
 
+from __future__ import annotations
+
 import copy
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from .market import Moment
-from .orders import Order
-from .pool import Pool
-from .scenario import Scenario, UserPlan
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.orders import Order
+from ltv_guard.sandbox.pool import Pool
+from ltv_guard.sandbox.scenario import Scenario, UserPlan
 
 KEPT_S = 120
 ZERO = Decimal(0)

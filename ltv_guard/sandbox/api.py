@@ -1,10 +1,12 @@
 """The exchange's endpoints: paths, methods, permissions, and who answers."""
 
+from __future__ import annotations
+
 from typing import Any
 
-from . import loans, services
-from .calls import Endpoint
-from .refusals import LEGACY, POOL
+from ltv_guard.sandbox import loans, services
+from ltv_guard.sandbox.calls import Endpoint
+from ltv_guard.sandbox.refusals import LEGACY, POOL
 
 WALLET_RIGHT = ("Wallet", "AccountTransfer")
 COMMON, OLD, FLEXIBLE = "/v5/crypto-loan-common", "/v5/crypto-loan", "/v5/crypto-loan-flexible"

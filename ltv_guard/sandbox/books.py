@@ -1,14 +1,16 @@
 """What all of the ledger stands on: accounts, how they looked a while ago, and the scenario's terms."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 
-from .accounts import Account, Loan, RecentStates, open_account
-from .market import Moment
-from .records import Row
-from .refusals import LEGACY, POOL, refusal
-from .scenario import CoinTerms, Scenario
+from ltv_guard.sandbox.accounts import Account, Loan, RecentStates, open_account
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.records import Row
+from ltv_guard.sandbox.refusals import LEGACY, POOL, refusal
+from ltv_guard.sandbox.scenario import CoinTerms, Scenario
 
 
 class Books:

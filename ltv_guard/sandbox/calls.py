@@ -1,20 +1,22 @@
 """Calls: a request that was read, the endpoint it is for, and whether its sender may make it."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from .exchange import Exchange
-from .faults import Fault, Target
-from .limits import Allowance
-from .market import Moment
-from .payloads import Payload
-from .records import Direction, Handling
-from .refusals import LEGACY, POOL, Refusal, refusal
-from .scenario import ApiKey
-from .signatures import SignedRequest, check_end, check_key, check_permission
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.faults import Fault, Target
+from ltv_guard.sandbox.limits import Allowance
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.payloads import Payload
+from ltv_guard.sandbox.records import Direction, Handling
+from ltv_guard.sandbox.refusals import LEGACY, POOL, Refusal, refusal
+from ltv_guard.sandbox.scenario import ApiKey
+from ltv_guard.sandbox.signatures import SignedRequest, check_end, check_key, check_permission
 
 PLAIN_NUMBER = re.compile(r"\d+(\.\d+)?")
 DIRECTIONS: dict[str, Direction] = {"0": "add", "1": "reduce"}
@@ -24,7 +26,7 @@ DIRECTIONS: dict[str, Direction] = {"0": "add", "1": "reduce"}
 class Call:
     """One request as it came in; `key` is set once its signature is known to be good."""
 
-    endpoint: "Endpoint"
+    endpoint: Endpoint
     signed: SignedRequest
     params: Payload
     address: str

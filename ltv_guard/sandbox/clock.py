@@ -1,5 +1,7 @@
 """The exchange's clocks: wall time with an offset for what it says, monotonic time for what it does."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from decimal import Decimal

@@ -18,6 +18,8 @@ POST   /sandbox/platform            {"col_res", "coin_col_res", "closed_collater
 Amounts are strings. A wrong request gets HTTP 400 and {"error": "..."}.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -27,10 +29,10 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from .exchange import Exchange
-from .faults import Fault
-from .refusals import Refusal
-from .state import jsonable, state_of
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.faults import Fault
+from ltv_guard.sandbox.refusals import Refusal
+from ltv_guard.sandbox.state import jsonable, state_of
 
 Asked = dict[str, Any]
 WRONG = (LookupError, TypeError, ValueError, InvalidOperation, ValidationError, Refusal)

@@ -1,20 +1,22 @@
 """The exchange without its wire: clock, market, ledger, limits, faults, and a hand on each of them."""
 
+from __future__ import annotations
+
 from collections import Counter, deque
 from decimal import Decimal
 from typing import Any
 
-from .accounts import Loan
-from .clock import Clock
-from .faults import Fault, FaultBook
-from .ledger import Ledger
-from .limits import RateLimits
-from .market import Market, Moment
-from .records import BY_HAND, Adjustment, Direction, Repayment
-from .refusals import LEGACY, POOL
-from .renumbering import renumbered
-from .repayments import BY_LIQUIDATION
-from .scenario import ApiKey, CoinTerms, Scenario
+from ltv_guard.sandbox.accounts import Loan
+from ltv_guard.sandbox.clock import Clock
+from ltv_guard.sandbox.faults import Fault, FaultBook
+from ltv_guard.sandbox.ledger import Ledger
+from ltv_guard.sandbox.limits import RateLimits
+from ltv_guard.sandbox.market import Market, Moment
+from ltv_guard.sandbox.records import BY_HAND, Adjustment, Direction, Repayment
+from ltv_guard.sandbox.refusals import LEGACY, POOL
+from ltv_guard.sandbox.renumbering import renumbered
+from ltv_guard.sandbox.repayments import BY_LIQUIDATION
+from ltv_guard.sandbox.scenario import ApiKey, CoinTerms, Scenario
 
 DAY_MS = 86_400_000
 KEPT_WRITES, KEPT_READS = 20_000, 2_000

@@ -1,5 +1,7 @@
 """Faults: what goes wrong, for which requests, how often. How each looks on the wire is in mishaps.py."""
 
+from __future__ import annotations
+
 import random
 from dataclasses import dataclass
 from decimal import Decimal

@@ -1,13 +1,15 @@
 """The exchange's books: exact, synchronous, no I/O and no clock. Every effect is atomic and written down."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
-from .accounts import Loan
-from .books import Books, growing_ids, take_due, too_fine
-from .market import Moment
-from .orders import DUST
-from .records import (
+from ltv_guard.sandbox.accounts import Loan
+from ltv_guard.sandbox.books import Books, growing_ids, take_due, too_fine
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.orders import DUST
+from ltv_guard.sandbox.records import (
     BY_API,
     FAILED,
     ORDINARY,
@@ -21,10 +23,10 @@ from .records import (
     Repayment,
     Transfer,
 )
-from .refusals import Refusal, refusal
-from .repayments import BY_LIQUIDATION, Repayments
-from .scenario import Scenario
-from .transfers import Transfers
+from ltv_guard.sandbox.refusals import Refusal, refusal
+from ltv_guard.sandbox.repayments import BY_LIQUIDATION, Repayments
+from ltv_guard.sandbox.scenario import Scenario
+from ltv_guard.sandbox.transfers import Transfers
 
 ZERO = Decimal(0)
 FIRST_LEGACY_ID, FIRST_POOL_ID = 1794318409405331968, 27511

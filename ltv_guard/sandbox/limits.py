@@ -1,10 +1,12 @@
 """Rate limits: for each user id and endpoint (retCode 10006), and for each address (HTTP 403 and a ban)."""
 
+from __future__ import annotations
+
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from decimal import Decimal
 
-from .scenario import LimitPlan
+from ltv_guard.sandbox.scenario import LimitPlan
 
 SECOND = Decimal(1)
 

@@ -1,16 +1,18 @@
 """Loans, both products: v5/crypto-loan, v5/crypto-loan-common and v5/crypto-loan-flexible."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 
-from . import payloads, public_payloads
-from .calls import Call, amount_of, directions, handling_of
-from .exchange import Exchange
-from .market import Moment
-from .paging import page
-from .payloads import Payload
-from .records import Origin
-from .refusals import LEGACY, POOL, Refusal
-from .views import filtered, shown, visible
+from ltv_guard.sandbox import payloads, public_payloads
+from ltv_guard.sandbox.calls import Call, amount_of, directions, handling_of
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.paging import page
+from ltv_guard.sandbox.payloads import Payload
+from ltv_guard.sandbox.records import Origin
+from ltv_guard.sandbox.refusals import LEGACY, POOL, Refusal
+from ltv_guard.sandbox.views import filtered, shown, visible
 
 
 def _old_ltvs(exchange: Exchange, call: Call, moment: Moment) -> dict[str, str]:

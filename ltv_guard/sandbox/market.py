@@ -1,11 +1,13 @@
 """The market: USD prices at every moment, from the scenario's paths or set by hand."""
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from .scenario import STABLE, MarketPlan, PricePath
+from ltv_guard.sandbox.scenario import STABLE, MarketPlan, PricePath
 
 Prices = Mapping[str, Decimal]
 

@@ -1,5 +1,7 @@
 """How faults look on the wire: spoiled results, useless answers, and connections that die."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import socket
@@ -11,8 +13,8 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from .faults import Fault
-from .payloads import Payload
+from ltv_guard.sandbox.faults import Fault
+from ltv_guard.sandbox.payloads import Payload
 
 USELESS = ("http_error", "empty_body", "not_json", "json_not_object", "ret_code", "no_adjust_id")
 ENDLESS_S = Decimal(3600)

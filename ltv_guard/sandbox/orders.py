@@ -1,11 +1,13 @@
 """A legacy order: one loan coin, one collateral coin, an LTV of its own (v5/crypto-loan)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
-from .market import Moment, Prices
-from .refusals import LEGACY
-from .scenario import CoinTerms
+from ltv_guard.sandbox.market import Moment, Prices
+from ltv_guard.sandbox.refusals import LEGACY
+from ltv_guard.sandbox.scenario import CoinTerms
 
 HOUR_S = 3600
 DUST = Decimal("0.00000001")

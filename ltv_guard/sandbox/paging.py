@@ -1,8 +1,10 @@
 """Pages and cursors: newest first; a cursor names the last row that was shown."""
 
+from __future__ import annotations
+
 from typing import Any
 
-from .refusals import Refusal
+from ltv_guard.sandbox.refusals import Refusal
 
 Row = dict[str, Any]
 

@@ -1,14 +1,16 @@
 """The payloads of loans: exact books in, the documented strings and numbers out. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from .market import Prices
-from .orders import Order
-from .pool import Pool
-from .records import Adjustment, Direction, Repayment
-from .refusals import LEGACY
+from ltv_guard.sandbox.market import Prices
+from ltv_guard.sandbox.orders import Order
+from ltv_guard.sandbox.pool import Pool
+from ltv_guard.sandbox.records import Adjustment, Direction, Repayment
+from ltv_guard.sandbox.refusals import LEGACY
 
 Payload = dict[str, Any]
 NO_COINS: Mapping[str, str] = {}

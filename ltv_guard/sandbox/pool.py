@@ -1,12 +1,14 @@
 """An account's pool: many debts, many collateral coins, one LTV after haircuts (v5/crypto-loan-common)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
-from .market import Moment, Prices
-from .orders import DUST, HOUR_S, INFINITE
-from .refusals import POOL
-from .scenario import CoinTerms, PoolTerms
+from ltv_guard.sandbox.market import Moment, Prices
+from ltv_guard.sandbox.orders import DUST, HOUR_S, INFINITE
+from ltv_guard.sandbox.refusals import POOL
+from ltv_guard.sandbox.scenario import CoinTerms, PoolTerms
 
 ZERO = Decimal(0)
 

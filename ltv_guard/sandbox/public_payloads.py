@@ -1,10 +1,12 @@
 """The payloads that no key is needed for: collateral terms and tickers. Pure."""
 
+from __future__ import annotations
+
 from decimal import ROUND_HALF_UP, Decimal
 
-from .market import Prices
-from .payloads import Payload, plain
-from .scenario import Scenario
+from ltv_guard.sandbox.market import Prices
+from ltv_guard.sandbox.payloads import Payload, plain
+from ltv_guard.sandbox.scenario import Scenario
 
 VIP_LEVELS = ("VIP0", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5", "PRO1", "PRO2", "PRO3")
 

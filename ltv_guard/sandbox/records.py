@@ -1,5 +1,7 @@
 """What the ledger writes down: adjustments, repayments, transfers, liquidations."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeVar

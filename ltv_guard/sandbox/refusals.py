@@ -1,5 +1,7 @@
 """How the exchange says no: retCodes by reason and product (v5/error, crypto loan and asset sections)."""
 
+from __future__ import annotations
+
 LEGACY = "crypto_loan_legacy"
 POOL = "crypto_loan"
 TRANSFER = "transfer"

@@ -1,7 +1,9 @@
 """New ids for each start, as a new exchange would give: a journal from before must not know these loans."""
 
-from .faults import Fault
-from .scenario import Scenario
+from __future__ import annotations
+
+from ltv_guard.sandbox.faults import Fault
+from ltv_guard.sandbox.scenario import Scenario
 
 
 def renumbered(scenario: Scenario, time_ms: int) -> Scenario:

@@ -1,13 +1,15 @@
 """Repayments: what users pay back, at once or later, and the rows of what was paid for them."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 
-from .accounts import Loan
-from .books import Books, growing_ids, take_due, too_fine
-from .market import Moment
-from .orders import Order
-from .records import FAILED, PROCESSING, SUCCESS, Handling, Origin, Repayment
-from .refusals import Refusal, refusal
+from ltv_guard.sandbox.accounts import Loan
+from ltv_guard.sandbox.books import Books, growing_ids, take_due, too_fine
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.orders import Order
+from ltv_guard.sandbox.records import FAILED, PROCESSING, SUCCESS, Handling, Origin, Repayment
+from ltv_guard.sandbox.refusals import Refusal, refusal
 
 ZERO = Decimal(0)
 FIRST_LEGACY_ID, FIRST_POOL_ID = 1794271131730737664, 1771

@@ -1,5 +1,7 @@
 """Scenarios: what the sandbox simulates, as validated data."""
 
+from __future__ import annotations
+
 import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -7,7 +9,7 @@ from typing import Annotated, Literal, Self
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from .faults import Fault
+from ltv_guard.sandbox.faults import Fault
 
 STABLE = frozenset({"USDT", "USDC"})
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

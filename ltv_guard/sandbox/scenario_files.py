@@ -1,5 +1,7 @@
 """How a scenario is read from YAML."""
 
+from __future__ import annotations
+
 from decimal import InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from .scenario import Scenario
+from ltv_guard.sandbox.scenario import Scenario
 
 
 class ScenarioError(ValueError):

@@ -1,5 +1,7 @@
 """Serving a sandbox over HTTP, on this machine unless asked otherwise."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -7,13 +9,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from .clock import Clock
-from .control import Control
-from .exchange import Exchange
-from .scenario import Scenario
-from .scenario_files import load_scenario
-from .stream import PATH, Stream
-from .wire import Wire
+from ltv_guard.sandbox.clock import Clock
+from ltv_guard.sandbox.control import Control
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.scenario import Scenario
+from ltv_guard.sandbox.scenario_files import load_scenario
+from ltv_guard.sandbox.stream import PATH, Stream
+from ltv_guard.sandbox.wire import Wire
 
 TICK_S = 0.05
 

@@ -1,17 +1,19 @@
 """Everything but loans: v5/market, v5/system, v5/user and v5/asset."""
 
+from __future__ import annotations
+
 import math
 import re
 
-from . import account_payloads, public_payloads
-from .calls import Call, amount_of, handling_of
-from .exchange import Exchange
-from .market import Moment
-from .paging import page
-from .payloads import Payload
-from .records import Transfer
-from .refusals import TRANSFER, Refusal
-from .views import filtered, shown, visible
+from ltv_guard.sandbox import account_payloads, public_payloads
+from ltv_guard.sandbox.calls import Call, amount_of, handling_of
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.paging import page
+from ltv_guard.sandbox.payloads import Payload
+from ltv_guard.sandbox.records import Transfer
+from ltv_guard.sandbox.refusals import TRANSFER, Refusal
+from ltv_guard.sandbox.views import filtered, shown, visible
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 WEEK_S = 604_800

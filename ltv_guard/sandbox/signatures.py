@@ -1,5 +1,7 @@
 """Who signed, with what, and when: v5/guide, "Authentication". Independent of the guard's own signing."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import hashlib
@@ -11,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from .refusals import Refusal
-from .scenario import ApiKey
+from ltv_guard.sandbox.refusals import Refusal
+from ltv_guard.sandbox.scenario import ApiKey
 
 AHEAD_MS = 1000
 DEFAULT_WINDOW_MS = "5000"

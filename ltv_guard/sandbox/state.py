@@ -1,14 +1,16 @@
 """The whole state of a sandbox as JSON: what GET /sandbox/state answers."""
 
+from __future__ import annotations
+
 import dataclasses
 from decimal import Decimal
 from typing import Any
 
-from .accounts import Account, Loan
-from .exchange import Exchange
-from .market import Moment
-from .orders import Order
-from .records import Adjustment, Repayment, Transfer
+from ltv_guard.sandbox.accounts import Account, Loan
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.orders import Order
+from ltv_guard.sandbox.records import Adjustment, Repayment, Transfer
 
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 anything that the books hold

@@ -7,6 +7,8 @@ close_after (cut off after `seconds`), http_error and redirect (no websocket the
 coin that no subscription may name). What goes wrong with single prices is in tick_faults.py.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -16,9 +18,9 @@ from uuid import uuid4
 
 from aiohttp import WSMsgType, web
 
-from . import mishaps, public_payloads, tick_faults
-from .exchange import Exchange
-from .faults import Fault, Target
+from ltv_guard.sandbox import mishaps, public_payloads, tick_faults
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.faults import Fault, Target
 
 PATH = "/v5/public/spot"
 MOST_TOPICS = 10

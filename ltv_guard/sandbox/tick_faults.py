@@ -7,11 +7,13 @@
 - flood: it is told `size` times.
 """
 
+from __future__ import annotations
+
 import json
 from decimal import Decimal
 from typing import Any
 
-from .faults import Fault
+from ltv_guard.sandbox.faults import Fault
 
 GARBAGE = {"not_json": "<html>502 Bad Gateway</html>", "json_not_object": "[1, 2]", "empty_body": ""}
 

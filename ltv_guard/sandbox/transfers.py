@@ -1,9 +1,11 @@
 """Transfers between a user's wallets: asked for once under each id, carried out at once or later."""
 
-from .books import Books, take_due, too_fine
-from .market import Moment
-from .records import Handling, Transfer
-from .refusals import TRANSFER, Refusal, refusal
+from __future__ import annotations
+
+from ltv_guard.sandbox.books import Books, take_due, too_fine
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.records import Handling, Transfer
+from ltv_guard.sandbox.refusals import TRANSFER, Refusal, refusal
 
 
 class Transfers:

@@ -1,14 +1,16 @@
 """Views: what reads are answered from, and how faults make it old, late or incomplete."""
 
+from __future__ import annotations
+
 from collections.abc import Reversible
 from decimal import Decimal
 
-from .accounts import Account
-from .calls import Call
-from .exchange import Exchange
-from .market import Moment
-from .payloads import Payload
-from .records import Row
+from ltv_guard.sandbox.accounts import Account
+from ltv_guard.sandbox.calls import Call
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.payloads import Payload
+from ltv_guard.sandbox.records import Row
 
 
 def shown(exchange: Exchange, call: Call, moment: Moment) -> tuple[Account, Moment]:

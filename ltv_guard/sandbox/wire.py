@@ -1,5 +1,7 @@
 """The wire: a request read as bytes, carried out through the API, answered in the exchange's envelope."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 from decimal import Decimal
@@ -8,15 +10,15 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from . import mishaps
-from .api import ENDPOINTS
-from .calls import Call, Endpoint, authenticate, carry_out, parse_params, target_of
-from .exchange import Exchange
-from .faults import Fault
-from .limits import Allowance
-from .payloads import Payload
-from .refusals import Refusal
-from .signatures import SignedRequest, check_window
+from ltv_guard.sandbox import mishaps
+from ltv_guard.sandbox.api import ENDPOINTS
+from ltv_guard.sandbox.calls import Call, Endpoint, authenticate, carry_out, parse_params, target_of
+from ltv_guard.sandbox.exchange import Exchange
+from ltv_guard.sandbox.faults import Fault
+from ltv_guard.sandbox.limits import Allowance
+from ltv_guard.sandbox.payloads import Payload
+from ltv_guard.sandbox.refusals import Refusal
+from ltv_guard.sandbox.signatures import SignedRequest, check_window
 
 REMEMBERED = 50
 BANNED = "<html><body><h1>403 Forbidden</h1><p>access too frequent</p></body></html>"

@@ -1,11 +1,11 @@
 """The configuration: the only reader of the YAML file, the environment and the secret files."""
 
-from .accounts import AccountKey, AccountSection, Override, Rule
-from .errors import ConfigError
-from .journal import JournalSection
-from .loading import load, load_journal
-from .model import NOT_YET, JournalSettings, Settings
-from .sections import (
+from ltv_guard.settings.accounts import AccountKey, AccountSection, Override, Rule
+from ltv_guard.settings.errors import ConfigError
+from ltv_guard.settings.journal import JournalSection
+from ltv_guard.settings.loading import load, load_journal
+from ltv_guard.settings.model import NOT_YET, JournalSettings, Settings
+from ltv_guard.settings.sections import (
     Add,
     ExchangeSection,
     LimitsSection,
@@ -21,8 +21,8 @@ from .sections import (
     UnifiedTransfer,
     Wallet,
 )
-from .values import Product
-from .watching import DeadmanSection, HttpSection, WatchdogSection
+from ltv_guard.settings.values import Product
+from ltv_guard.settings.watching import DeadmanSection, HttpSection, WatchdogSection
 
 __all__ = [
     "NOT_YET",

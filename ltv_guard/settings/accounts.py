@@ -1,5 +1,7 @@
 """An account: its key, its products, and its policy and rules after everything has been merged."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
 
-from .errors import ConfigError
-from .keys import Tree, merge, variable_name
-from .secret_files import QUOTES, absolute, read_secret
-from .sections import MatchSection, Policy, Section, Sources, Wallet, each_once
-from .values import File, Marker, OptionalSecret, Patch, Product, Secret
+from ltv_guard.settings.errors import ConfigError
+from ltv_guard.settings.keys import Tree, merge, variable_name
+from ltv_guard.settings.secret_files import QUOTES, absolute, read_secret
+from ltv_guard.settings.sections import MatchSection, Policy, Section, Sources, Wallet, each_once
+from ltv_guard.settings.values import File, Marker, OptionalSecret, Patch, Product, Secret
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
 _SECRETS = ("api_secret", "rsa_private_key")
@@ -155,7 +157,7 @@ def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
     if kind == "rsa_private_key":
         # an env file has no place for line breaks
         pem = value if "\n" in value else value.replace("\\n", "\n")
-        from .rsa_key import check_rsa  # noqa: PLC0415 - slow to import, and only for accounts with such a key
+        from ltv_guard.settings.rsa_key import check_rsa  # noqa: PLC0415 - slow to import, and only for accounts with such a key
 
         check_rsa(key, pem)
         return pem

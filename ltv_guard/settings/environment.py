@@ -1,5 +1,7 @@
 """Reads the LTV_GUARD_* variables into the same tree that YAML gives. Pure: the environment comes in."""
 
+from __future__ import annotations
+
 import difflib
 import json
 import re
@@ -8,8 +10,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from .errors import ConfigError, Path
-from .keys import (
+from ltv_guard.settings.errors import ConfigError, Path
+from ltv_guard.settings.keys import (
     DELIMITER,
     PREFIX,
     Place,

@@ -1,5 +1,7 @@
 """What is wrong with a configuration, in one sentence that never holds a secret."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from pydantic import ValidationError

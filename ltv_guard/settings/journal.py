@@ -1,5 +1,7 @@
 """Where the journal is kept: a URL for the async drivers, checked as far as that goes unopened."""
 
+from __future__ import annotations
+
 import getpass
 import importlib.util
 import os
@@ -12,10 +14,10 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .errors import ConfigError
-from .secret_files import absolute, read_secret
-from .sections import Section
-from .values import File, Marker
+from ltv_guard.settings.errors import ConfigError
+from ltv_guard.settings.secret_files import absolute, read_secret
+from ltv_guard.settings.sections import Section
+from ltv_guard.settings.values import File, Marker
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",

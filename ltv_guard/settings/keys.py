@@ -4,6 +4,8 @@ Unknown keys, empty values, secrets in the wrong place and the spelling of coins
 source on its own and before the sources are merged; what a value means is left to the models.
 """
 
+from __future__ import annotations
+
 import difflib
 import json
 from collections.abc import Iterator, Mapping
@@ -15,8 +17,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from .errors import ConfigError, Path, dotted
-from .values import Marker, Patch
+from ltv_guard.settings.errors import ConfigError, Path, dotted
+from ltv_guard.settings.values import Marker, Patch
 
 PREFIX = "LTV_GUARD_"
 DELIMITER = "__"
@@ -37,7 +39,7 @@ class Place:
         name = dotted(self.path) or "the configuration"
         return f"{name} (from {self.variable})" if self.variable else name
 
-    def at(self, key: str | int) -> "Place":
+    def at(self, key: str | int) -> Place:
         return replace(self, path=(*self.path, key))
 
 

@@ -1,5 +1,7 @@
 """Finds the configuration file, reads it and the environment, and builds the settings."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,13 +9,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from .environment import CONFIG, account_names, read_environment
-from .errors import ConfigError, sentence
-from .errors import Path as KeyPath
-from .journal import settle_sources
-from .keys import Place, Tree, fit
-from .model import JournalSettings, Settings
-from .yaml_file import read_yaml
+from ltv_guard.settings.environment import CONFIG, account_names, read_environment
+from ltv_guard.settings.errors import ConfigError, sentence
+from ltv_guard.settings.errors import Path as KeyPath
+from ltv_guard.settings.journal import settle_sources
+from ltv_guard.settings.keys import Place, Tree, fit
+from ltv_guard.settings.model import JournalSettings, Settings
+from ltv_guard.settings.yaml_file import read_yaml
 
 DEFAULT_PATH = Path("/etc/ltv-guard/config.yaml")
 

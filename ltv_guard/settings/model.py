@@ -1,5 +1,7 @@
 """The settings as the program sees them: sources merged, secrets read, policies resolved, all checked."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -8,13 +10,28 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .accounts import AccountSection, Override, resolve_account
-from .errors import Clash
-from .journal import JournalSection, resolve_journal
-from .keys import Tree
-from .sections import ExchangeSection, Logging, Policy, Schedule, Section, Settlement, Sources, Wallet
-from .values import AccountName, Marker, is_loopback
-from .watching import DeadmanSection, HttpSection, WatchdogSection, resolve_deadman, resolve_http
+from ltv_guard.settings.accounts import AccountSection, Override, resolve_account
+from ltv_guard.settings.errors import Clash
+from ltv_guard.settings.journal import JournalSection, resolve_journal
+from ltv_guard.settings.keys import Tree
+from ltv_guard.settings.sections import (
+    ExchangeSection,
+    Logging,
+    Policy,
+    Schedule,
+    Section,
+    Settlement,
+    Sources,
+    Wallet,
+)
+from ltv_guard.settings.values import AccountName, Marker, is_loopback
+from ltv_guard.settings.watching import (
+    DeadmanSection,
+    HttpSection,
+    WatchdogSection,
+    resolve_deadman,
+    resolve_http,
+)
 
 NOT_YET = {
     "exchange.stream_url": "prices are not streamed yet",

@@ -1,11 +1,13 @@
 """Whether an RSA private key can be used, in words that hold nothing of it."""
 
+from __future__ import annotations
+
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .errors import ConfigError
-from .secret_files import QUOTES
+from ltv_guard.settings.errors import ConfigError
+from ltv_guard.settings.secret_files import QUOTES
 
 _LONGEST_RSA_BITS = 8192
 

@@ -1,11 +1,13 @@
 """Reads a secret from the file that a key names; an error names the key and the path, never the secret."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 from pathlib import Path
 
-from .errors import ConfigError
-from .files import read_file
+from ltv_guard.settings.errors import ConfigError
+from ltv_guard.settings.files import read_file
 
 QUOTES = "'\"`\u2018\u2019\u201c\u201d"  # around a value they are a slip
 _MOST_BYTES = 16 * 1024

@@ -1,5 +1,7 @@
 """The sections of a configuration: every key, its default, and what must hold within one section. Pure."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -8,9 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from ltv_guard.core.model.policy import LoanPolicy, TransferRules
 from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-
-from .errors import Clash
-from .values import (
+from ltv_guard.settings.errors import Clash
+from ltv_guard.settings.values import (
     AccountName,
     Amount,
     Coin,

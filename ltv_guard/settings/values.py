@@ -3,6 +3,8 @@
 YAML and environment both give text, so a number is parsed here, once, as a Decimal.
 """
 
+from __future__ import annotations
+
 import enum
 import ipaddress
 import re

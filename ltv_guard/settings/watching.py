@@ -1,5 +1,7 @@
 """The sections about being watched: what ends a daemon that hangs, and who hears of it."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +10,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from .errors import ConfigError
-from .secret_files import absolute, read_secret
-from .sections import Section
-from .values import Count, File, Interval, Marker
+from ltv_guard.settings.errors import ConfigError
+from ltv_guard.settings.secret_files import absolute, read_secret
+from ltv_guard.settings.sections import Section
+from ltv_guard.settings.values import Count, File, Interval, Marker
 
 LEAST_STUCK_S = 10
 LEAST_TOKEN = 16

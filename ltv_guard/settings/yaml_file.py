@@ -1,13 +1,15 @@
 """Reads a YAML file into mappings, lists, text and None; no value is guessed, no tag builds an object."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .errors import ConfigError
-from .files import read_file
+from ltv_guard.settings.errors import ConfigError
+from ltv_guard.settings.files import read_file
 
 _MOST_BYTES = 256 * 1024
 _MOST_NODES = 20_000
