@@ -29,7 +29,7 @@ class BybitAccount:
         self._client = client
 
     def keep_ready(self, until_ms: int) -> None:
-        self._client.turns.keep_ready(until_ms)
+        self._client.keep_ready(until_ms)
 
     async def identify(self) -> Identity:
         """Who the key belongs to, and what it may do (v5/user/apikey-info).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +24,7 @@ from ltv_guard.adapters.bybit.host import Host
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.retrying import trying_again
-from ltv_guard.adapters.bybit.signing import Credentials
+from ltv_guard.adapters.bybit.signing import Credentials, Signed
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.turns import NoRoom, Turns
 from ltv_guard.adapters.bybit.wire import query_string
@@ -43,15 +42,6 @@ from ltv_guard.core.model.timing import TIMING
 TIME = "/v5/market/time"
 MS = 1000
 TIMEOUTS_OF_A_WHOLE_READ = 4  # all pages of a list together: a few of them may be slow, not all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """What authenticates one request: made once, for the bytes it was made for."""
-
-    headers: Mapping[str, str]
-    signed_at_ms: int
-    recv_window_ms: int
 
 
 class BybitClient:
@@ -203,6 +193,12 @@ class BybitClient:
     async def measure_clock(self) -> Measurement:
         """Raises ExchangeUnavailable."""
         return await self.clock.measure(self.server_time)
+
+    def keep_ready(self, until_ms: int) -> None:
+        """Near a trigger: until then its requests go first, and a connection waits for the next write."""
+        self.turns.keep_ready(until_ms)
+        left_s = (until_ms - self.clock.now().monotonic_ms) / MS
+        self._transport.keep_warm(left_s, lambda: self.ban.remaining_s == 0)
 
     async def close(self) -> None:
         await self._transport.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -50,3 +51,12 @@ class Credentials:
             "X-BAPI-SIGN-TYPE": SIGN_TYPE,
             "X-BAPI-SIGN": self.signer.sign(prefix + payload),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What authenticates one request: made once, for the bytes it was made for."""
+
+    headers: Mapping[str, str]
+    signed_at_ms: int
+    recv_window_ms: int

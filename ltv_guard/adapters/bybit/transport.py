@@ -9,7 +9,7 @@ import asyncio
 import encodings.idna  # noqa: F401 - the first TLS handshake would import it, in the middle of a send
 import errno
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import aiohttp
@@ -20,6 +20,7 @@ from yarl import URL
 from ltv_guard import __version__
 from ltv_guard.adapters.bybit.answers import BANNED, Answer, TransientError
 from ltv_guard.adapters.bybit.fields import clean
+from ltv_guard.adapters.bybit.warm_socket import AHEAD, RENEWED_S, WarmSocket, WriteConnector
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
 
 LARGEST_READ = 8 * 1024 * 1024
@@ -40,11 +41,14 @@ class Transport:
     (aiohttp itself repeats a GET once if a pooled connection turns out to be closed; never a POST.)
     """
 
-    def __init__(self, rest_url: str, *, request_timeout_s: float) -> None:
+    def __init__(self, rest_url: str, *, request_timeout_s: float, renewed_s: float = RENEWED_S) -> None:
+        """A connection that waits for a write is opened anew after `renewed_s`."""
         self._rest_url = rest_url.rstrip("/")
         self._timeout = _timeout(request_timeout_s)
         self._reads: aiohttp.ClientSession | None = None
         self._writes: aiohttp.ClientSession | None = None
+        self._warm: WarmSocket | None = None
+        self._renewed_s = renewed_s
         self._closed = False
         self.requests_ended = 0  # answered or given up
         self.answers: Counter[str] = Counter()  # the same by kind: 2xx, 4xx ..., timeout, unsent, failed
@@ -70,7 +74,7 @@ class Transport:
             self.requests_ended += 1
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Sends `body` once, over a connection of its own.
+        """Sends `body` once, over a connection of its own: that which is held open for it, or a new one.
 
         Raises WriteNotSent where no connection was made (DNS, TCP, TLS), WriteOutcomeUnknown for any other
         failure: from then on bytes may have left.
@@ -91,8 +95,8 @@ class Transport:
                 return self._counted(await _read(response, LARGEST_WRITE_ANSWER))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             self.answers[_kind(exc)] += 1
-            # Only the connector raises these, before it hands out a connection to write to; with
-            # `force_close` there is never an older one, and aiohttp makes a single attempt at a POST.
+            # Only the connector raises these, before it hands out a connection to write to; none of its
+            # connections was ever written to, and aiohttp makes a single attempt at a POST.
             raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
         except Exception as exc:
             self.answers[_kind(exc)] += 1
@@ -100,18 +104,31 @@ class Transport:
         finally:
             self.requests_ended += 1
 
+    def keep_warm(self, seconds: float, may_open: Callable[[], bool] = lambda: True) -> None:
+        """Holds a connection open for the next write, for so long, as far as `may_open` allows."""
+        if self._closed:
+            return
+        self._for_writes()
+        if self._warm is not None:
+            self._warm.keep(seconds, may_open)
+
     def _counted(self, answer: Answer) -> Answer:
         self.answers[f"{answer.status // 100}xx"] += 1
         return answer
 
     def _for_writes(self) -> aiohttp.ClientSession:
         if self._writes is None:
-            connector = aiohttp.TCPConnector(force_close=True, ttl_dns_cache=DNS_KEPT_S)
-            self._writes = self._session(connector)
+            connector = WriteConnector(ttl_dns_cache=DNS_KEPT_S)
+            writes = self._writes = self._session(connector)
+            self._warm = WarmSocket(
+                connector, lambda: writes.request(AHEAD, self._url("/")), renewed_s=self._renewed_s
+            )
         return self._writes
 
     async def close(self) -> None:
         self._closed = True
+        if self._warm is not None:
+            await self._warm.close()
         for session in (self._reads, self._writes):
             if session is not None:
                 await session.close()

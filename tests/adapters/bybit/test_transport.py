@@ -154,6 +154,31 @@ async def test_an_untrusted_certificate_is_not_sent(body: bytes, own_certificate
     assert not asked
 
 
+async def test_a_connection_that_waits_has_its_handshake_behind_it(
+    body: bytes, own_certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections: list[list[bytes]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen: list[bytes] = []
+        connections.append(seen)
+        seen.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+    async with listening(serve, own_certificate) as url, speaking_to(url) as to:
+        to.keep_warm(60)
+        while not connections:  # noqa: ASYNC110 - until the handshake is done
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert (await to.post(ADJUST, body, {})).status == 200
+        await to.close()
+    assert len(connections[0]) == 1
+
+
 async def test_every_way_of_losing_an_answer_leaves_the_outcome_unknown(body: bytes) -> None:
     """Closed before the request is read, closed after, half an answer, no HTTP, silence: one POST each."""
     posts = 0

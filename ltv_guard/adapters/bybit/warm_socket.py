@@ -1,0 +1,117 @@
+"""A connection for the next write, opened ahead: it saves the handshakes when seconds count.
+
+It was never used when a write takes it, and is taken once. So a connection that could not be made still
+proves that nothing was sent, and what goes wrong on this one leaves the outcome unknown, as on any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.tracing import Trace
+
+AHEAD = "OPTIONS"  # of the request that names where to connect to; it is never sent
+RENEWED_S = 4.0  # sooner than a peer, or anything between, forgets a connection that says nothing
+ANSWERED_BY_ITSELF = select.POLLIN | select.POLLHUP | select.POLLERR
+
+
+class _OpenedAhead(Exception):
+    """There is a connection now; the request that asked for it has done its work."""
+
+
+class WriteConnector(aiohttp.TCPConnector):
+    """Every connection serves one write; one of them may wait for it."""
+
+    def __init__(self, *, ttl_dns_cache: int) -> None:
+        super().__init__(force_close=True, ttl_dns_cache=ttl_dns_cache)
+        self._spare: ResponseHandler | None = None
+        self.taken = asyncio.Event()
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        if req.method == AHEAD:
+            opened = await super()._create_connection(req, traces, timeout)
+            self.drop_spare()
+            self._spare = opened
+            raise _OpenedAhead
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return await super()._create_connection(req, traces, timeout)
+        self.taken.set()
+        if is_unused(spare):
+            return spare
+        spare.close()
+        return await super()._create_connection(req, traces, timeout)
+
+    def drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+
+
+def is_unused(connection: ResponseHandler) -> bool:
+    """Whether nothing has come over it, not even its end: also what the loop has not looked at yet."""
+    wire = connection.transport
+    if wire is None or wire.is_closing() or connection.should_close:
+        return False
+    socket = wire.get_extra_info("socket")
+    if socket is None:
+        return False
+    poll = select.poll()
+    poll.register(socket.fileno(), ANSWERED_BY_ITSELF)
+    return not poll.poll(0)
+
+
+class WarmSocket:
+    """Keeps one connection of `session` open, for as long as it is asked to."""
+
+    def __init__(
+        self, connector: WriteConnector, open_ahead: Callable[[], Awaitable[object]], *, renewed_s: float
+    ) -> None:
+        """`open_ahead` makes the request that is never sent: to where the writes go."""
+        self._connector = connector
+        self._open_ahead = open_ahead
+        self._renewed_s = renewed_s
+        self._keeping: asyncio.Task[None] | None = None
+        self._until_s = 0.0
+
+    def keep(self, seconds: float, may_open: Callable[[], bool]) -> None:
+        """From now on for so long. Opens none while `may_open` says no."""
+        now_s = asyncio.get_running_loop().time()
+        self._until_s = max(self._until_s, now_s + seconds)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep(may_open))
+
+    async def close(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        self._connector.drop_spare()
+
+    async def _keep(self, may_open: Callable[[], bool]) -> None:
+        try:
+            while (left_s := self._until_s - asyncio.get_running_loop().time()) > 0:
+                self._connector.taken.clear()
+                if may_open():
+                    await self._open()
+                else:
+                    self._connector.drop_spare()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(self._renewed_s, left_s)):
+                        await self._connector.taken.wait()
+        finally:
+            self._connector.drop_spare()
+
+    async def _open(self) -> None:
+        """Whatever prevents it costs a write its head start, no more: it tells of its own connection."""
+        with contextlib.suppress(_OpenedAhead, aiohttp.ClientError, OSError, TimeoutError):
+            await self._open_ahead()

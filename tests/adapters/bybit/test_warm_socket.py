@@ -1,0 +1,251 @@
+"""A connection that waits for a write, over real sockets: taken once, never a double."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from ltv_guard.adapters.bybit import Ban, BybitAccount
+from ltv_guard.adapters.bybit.transport import Transport
+from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
+
+ADJUST = "/v5/crypto-loan/adjust-ltv"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+
+
+@dataclass(slots=True)
+class Peer:
+    """Sockets as the peer has them, handled in threads: the client's loop knows nothing of them."""
+
+    listener: socket.socket = field(default_factory=socket.socket)
+    answers: bool = True
+    accepted: list[socket.socket] = field(default_factory=list)
+    requests: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def serve(self) -> None:
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(16)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.accepted.append(connection)
+                number = len(self.accepted) - 1
+                threading.Thread(target=self._read, args=(number, connection), daemon=True).start()
+
+    def _read(self, number: int, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := connection.recv(65536):
+                self.requests.append((number, data))
+                if self.answers:
+                    connection.sendall(ANSWER)
+
+    def open_now(self) -> int:
+        """How many of its connections the client has not closed."""
+        return sum(not ended(connection) for connection in self.accepted)
+
+    def close(self) -> None:
+        for connection in (self.listener, *self.accepted):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+def ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    found = Peer()
+    found.serve()
+    yield found
+    found.close()
+
+
+@contextlib.asynccontextmanager
+async def speaking_to(
+    url: str, *, renewed_s: float = 60.0, timeout_s: float = 5.0
+) -> AsyncIterator[Transport]:
+    made = Transport(url, request_timeout_s=timeout_s, renewed_s=renewed_s)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - the peer lives in threads
+            await asyncio.sleep(0.005)
+
+
+async def kept_warm(transport: Transport, peer: Peer) -> None:
+    """Until the peer has a connection, and the client knows that it has."""
+    transport.keep_warm(60)
+    await until(lambda: len(peer.accepted) == 1)
+    await until(lambda: transport._warm is not None and transport._warm._connector._spare is not None)
+
+
+async def test_a_write_takes_the_connection_that_waits_and_the_next_one_another(
+    peer: Peer, body: bytes
+) -> None:
+    async with speaking_to(peer.url) as transport:
+        await kept_warm(transport, peer)
+        for number in range(3):
+            assert (await transport.post(ADJUST, body, {})).status == 200
+            await until(lambda number=number: len(peer.accepted) == number + 2)
+            await until(lambda: transport._warm is not None and transport._warm._connector._spare is not None)
+        assert [number for number, _ in peer.requests] == [0, 1, 2]
+        assert all(data.startswith(b"POST ") for _, data in peer.requests)
+
+
+async def test_two_writes_at_once_never_share_it(peer: Peer, body: bytes) -> None:
+    async with speaking_to(peer.url) as transport:
+        await kept_warm(transport, peer)
+        await asyncio.gather(*(transport.post(ADJUST, body, {}) for _ in range(3)))
+        assert len({number for number, _ in peer.requests}) == len(peer.requests) == 3
+
+
+async def test_it_is_renewed_unused_and_only_one_is_open(peer: Peer) -> None:
+    async with speaking_to(peer.url, renewed_s=0.05) as transport:
+        transport.keep_warm(60)
+        await until(lambda: len(peer.accepted) > 4)
+        await until(lambda: peer.open_now() == 1)
+    assert peer.requests == []
+    await until(lambda: peer.open_now() == 0)
+
+
+async def test_it_is_let_go_when_its_time_is_over(peer: Peer) -> None:
+    async with speaking_to(peer.url) as transport:
+        transport.keep_warm(0.1)
+        await until(lambda: len(peer.accepted) == 1)
+        await until(lambda: peer.open_now() == 0)
+        assert len(peer.accepted) == 1
+
+
+def closes(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def half_closes(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_WR)
+
+
+def resets(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.shutdown(socket.SHUT_RD)
+    connection.close()
+
+
+def talks_unasked(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+
+Ends = Callable[[socket.socket], None]
+ENDS = pytest.mark.parametrize("end", [closes, half_closes, talks_unasked])
+
+
+@ENDS
+async def test_one_that_the_peer_has_ended_is_seen_before_it_is_used(
+    peer: Peer, body: bytes, end: Ends
+) -> None:
+    async with speaking_to(peer.url) as transport:
+        await kept_warm(transport, peer)
+        end(peer.accepted[0])
+        await asyncio.sleep(0.05)  # the client's loop has seen it
+        assert (await transport.post(ADJUST, body, {})).status == 200
+    assert [number for number, _ in peer.requests] == [1]
+
+
+@ENDS
+async def test_the_end_is_seen_although_the_loop_has_not_looked_yet(
+    peer: Peer, body: bytes, end: Ends
+) -> None:
+    async with speaking_to(peer.url) as transport:
+        await kept_warm(transport, peer)
+        end(peer.accepted[0])
+        time.sleep(0.05)  # noqa: ASYNC251 - it reaches the socket, and the loop does not turn
+        assert (await transport.post(ADJUST, body, {})).status == 200
+    assert [number for number, _ in peer.requests] == [1]
+
+
+async def test_one_that_forgets_what_comes_leaves_one_unknown_and_sends_nothing_twice(
+    peer: Peer, body: bytes
+) -> None:
+    """As behind a NAT that forgot the connection: what is sent is lost, and no answer comes."""
+    peer.answers = False
+    async with speaking_to(peer.url, timeout_s=0.3) as transport:
+        await kept_warm(transport, peer)
+        with pytest.raises(WriteOutcomeUnknown, match="no answer in time"):
+            await transport.post(ADJUST, body, {})
+        assert len(peer.requests) == 1
+        peer.answers = True
+        assert (await transport.post(ADJUST, body, {})).status == 200
+    assert [number for number, _ in peer.requests][:1] == [0]
+    assert len(peer.requests) == 2
+
+
+async def test_one_that_ends_while_the_write_is_under_way_leaves_one_unknown(peer: Peer, body: bytes) -> None:
+    peer.answers = False
+    async with speaking_to(peer.url) as transport:
+        await kept_warm(transport, peer)
+        sending = asyncio.create_task(transport.post(ADJUST, body, {}))
+        await until(lambda: len(peer.requests) == 1)
+        resets(peer.accepted[0])
+        with pytest.raises(WriteOutcomeUnknown):
+            await sending
+        await asyncio.sleep(0.1)
+    assert len(peer.requests) == 1
+
+
+async def test_where_none_can_be_opened_the_write_tells_that_nothing_was_sent(body: bytes) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        async with speaking_to(f"http://127.0.0.1:{nobody.getsockname()[1]}", renewed_s=0.02) as transport:
+            transport.keep_warm(60)
+            await asyncio.sleep(0.1)
+            with pytest.raises(WriteNotSent):
+                await transport.post(ADJUST, body, {})
+
+
+async def test_none_is_opened_where_that_is_not_allowed(peer: Peer) -> None:
+    allowed = True
+    async with speaking_to(peer.url, renewed_s=0.03) as transport:
+        transport.keep_warm(60, lambda: allowed)
+        await until(lambda: len(peer.accepted) > 1)
+        allowed = False
+        await until(lambda: peer.open_now() == 0)
+        before = len(peer.accepted)
+        await asyncio.sleep(0.1)
+        assert len(peer.accepted) == before
+
+
+async def test_an_account_near_a_trigger_has_one_unless_the_host_is_banned(
+    peer: Peer, connect: Callable[..., object]
+) -> None:
+    banned = Ban("127.0.0.1", remaining_s=600)
+    for ban, opened in ((banned, 0), (Ban("127.0.0.1"), 1)):
+        parts = connect(peer.url, ban=ban)
+        BybitAccount(parts.client).keep_ready(parts.clock.now().monotonic_ms + 60_000)
+        await asyncio.sleep(0.1)
+        assert len(peer.accepted) == opened
