@@ -49,7 +49,7 @@ def iso(time_ms: int) -> str:
 
 
 def key_information(key: ApiKey, now_ms: int, ends_ms: int | None) -> Payload:
-    """Give what query-api tells of a key; one without an end shows a negative deadline and 1970."""
+    """What query-api tells of a key; one without an end shows a negative deadline and 1970."""
     days = -1 if ends_ms is None else (ends_ms - now_ms) // 86_400_000
     user_id = key.user_id or key.user
     groups = ("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "Exchange", "NFT")

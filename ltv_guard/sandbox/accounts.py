@@ -31,7 +31,7 @@ class Account:
         return self.wallets[wallet].get(coin, ZERO)
 
     def credit(self, coin: str, amount: Decimal, wallet: str = "FUND") -> None:
-        """Add coins, or take them when negative; a wallet never falls below zero."""
+        """Adds coins, or takes them when negative; a wallet never falls below zero."""
         left = self.balance(coin, wallet) + amount
         if left < 0:
             raise ValueError(f"{wallet} of {self.user} cannot pay {-amount} {coin}")
@@ -41,7 +41,7 @@ class Account:
         return [*self.orders.values(), *([self.pool] if self.pool else [])]
 
     def open_orders(self) -> list[Order]:
-        """Give the orders that still run, newest first."""
+        """The orders that still run, newest first."""
         return [order for order in reversed(self.orders.values()) if order.status == "open"]
 
 

@@ -24,11 +24,11 @@ class Books:
         self._recent = {user: RecentStates(account) for user, account in self.accounts.items()}
 
     def as_of(self, user: str, real_s: Decimal) -> Account:
-        """Give a copy of the account as it was at that real time (two minutes back at most)."""
+        """A copy of the account as it was at that real time (two minutes back at most)."""
         return self._recent[user].at(real_s)
 
     def loan(self, user: str, product: str, loan_id: str) -> Loan:
-        """Find an open loan of this user, or refuse."""
+        """An open loan of this user. Raises Refusal where there is none."""
         account = self.accounts[user]
         found: Loan | None = account.pool if product == POOL else account.orders.get(loan_id)
         if found is None or found.status != "open":
@@ -46,12 +46,12 @@ class Books:
                 account.pool.terms[coin] = terms
 
     def changed(self, account: Account, moment: Moment) -> None:
-        """Remember how the account looks from this moment on."""
+        """Remembers how the account looks from this moment on."""
         self._recent[account.user].remember(account, moment)
 
 
 def growing_ids(legacy: int, pool: int, time_ms: int) -> dict[str, Iterator[int]]:
-    """Count ids for each product from there on.
+    """Counts ids for each product from there on.
 
     They grow with time, as the real ones do: a journal that met an earlier sandbox never sees one twice.
     """
@@ -59,13 +59,13 @@ def growing_ids(legacy: int, pool: int, time_ms: int) -> dict[str, Iterator[int]
 
 
 def take_due(waiting: list[Row], moment: Moment) -> list[Row]:
-    """Take those rows out that are to be settled by now."""
+    """Takes out the rows that are to be settled by now."""
     due = [row for row in waiting if row.settles_at_s <= moment.real_s]
     waiting[:] = [row for row in waiting if row.settles_at_s > moment.real_s]
     return due
 
 
 def too_fine(amount: Decimal, accuracy: int) -> bool:
-    """Tell whether an amount is written with more decimals than its coin has."""
+    """Tells whether an amount is written with more decimals than its coin has."""
     exponent = amount.as_tuple().exponent
     return not isinstance(exponent, int) or -exponent > accuracy

@@ -44,7 +44,7 @@ class Call:
         return self.key.user
 
     def text(self, name: str) -> str:
-        """Give a parameter that must be there, as a string, or refuse with 10001."""
+        """A parameter that must be there, as a string. Raises Refusal (10001) where it is not."""
         value = self.params.get(name)
         if not isinstance(value, str) or not value:
             raise Refusal(10001, f"Request parameter error: {name}")
@@ -63,7 +63,7 @@ class Call:
 
 
 def directions(exchange: Exchange) -> dict[str, Direction]:
-    """Say what "0" and "1" mean to this exchange."""
+    """What "0" and "1" mean to this exchange."""
     if not exchange.scenario.directions_reversed:
         return DIRECTIONS
     return {"0": "reduce", "1": "add"}
@@ -90,7 +90,7 @@ class Endpoint:
 
 
 def parse_params(endpoint: Endpoint, query: list[tuple[str, str]], body: bytes) -> Payload:
-    """Read the query, or the JSON object of strings that a POST must have."""
+    """Reads the query, or the JSON object of strings that a POST must have."""
     if not endpoint.writes:
         return dict(query)
     try:
@@ -103,7 +103,7 @@ def parse_params(endpoint: Endpoint, query: list[tuple[str, str]], body: bytes) 
 
 
 def target_of(endpoint: Endpoint, params: Payload, key: ApiKey | None) -> Target:
-    """Say what a request is about before it is carried out, for the faults to choose by."""
+    """What a request is about before it is carried out, for the faults to choose by."""
     loan_id = params.get("orderId") or ("pool" if endpoint.product == POOL else None)
     return Target(
         endpoint=endpoint.name,
@@ -116,7 +116,7 @@ def target_of(endpoint: Endpoint, params: Payload, key: ApiKey | None) -> Target
 
 
 def authenticate(exchange: Exchange, call: Call) -> Allowance | None:
-    """Check key, window, signature, permission and rate limit, in that order."""
+    """Checks key, window, signature, permission and rate limit, in that order."""
     if not call.endpoint.signed:
         return None
     server_ms = exchange.clock.now_ms() + call.clock_shift_ms
@@ -137,7 +137,7 @@ def amount_of(call: Call, product: str) -> Decimal:
 
 
 def handling_of(call: Call) -> Handling:
-    """Say how the exchange treats a write out of the ordinary; a legacy loan's are final at once."""
+    """How the exchange treats a write out of the ordinary; a legacy loan's are final at once."""
     lag, slow, failed = (call.fault(kind) for kind in ("history_lag", "status_processing", "status_failed"))
     hidden_s = (lag and lag.seconds) or Decimal(0)
     if call.endpoint.product == LEGACY:

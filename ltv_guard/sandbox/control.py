@@ -57,7 +57,7 @@ class Control:
         }
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer with JSON; only callers on this machine are served."""
+        """Answers with JSON; only callers on this machine are served."""
         if not ip_address(request.remote or "0.0.0.0").is_loopback:  # noqa: S104 a missing address, not a bind
             return web.json_response({"error": "the control plane is for this machine only"}, status=403)
         name = request.match_info["name"]
@@ -102,5 +102,5 @@ class Control:
 
 
 def _of_a_loan(act: Callable[[str, str, Decimal, str | None], object]) -> Callable[[Asked], object]:
-    """Read what a hand on a loan needs: whose, which, how many coins, and of which coin."""
+    """Reads what a hand on a loan needs: whose, which, how many coins, and of which coin."""
     return lambda asked: act(asked["user"], asked["loan_id"], Decimal(asked["amount"]), asked.get("coin"))

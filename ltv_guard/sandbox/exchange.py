@@ -47,11 +47,11 @@ class Exchange:
 
     @property
     def scenario(self) -> Scenario:
-        """Give the scenario, with the terms as they stand now."""
+        """The scenario, with the terms as they stand now."""
         return self.ledger.scenario
 
     def moment(self, real_s: Decimal | None = None) -> Moment:
-        """Give this instant, or the market at another real time."""
+        """This instant, or the market at another real time."""
         present_s = self.clock.real_s()
         now_s = present_s if real_s is None else real_s
         return Moment(
@@ -62,7 +62,7 @@ class Exchange:
         )
 
     def look(self) -> Moment:
-        """Let everything happen that is due, at every bend of the prices since the last look."""
+        """Lets everything happen that is due, at every bend of the prices since the last look."""
         now = self.moment()
         for turn in self.market.turns(self._looked_s, now.real_s):
             self.ledger.look(self.moment(turn))
@@ -71,7 +71,7 @@ class Exchange:
         return now
 
     def candle(self, coin: str, opens_ms: int, width_ms: int, now: Moment) -> list[str]:
-        """Give one row of v5/market/kline, from the prices as they were in real time."""
+        """One row of v5/market/kline, from the prices as they were in real time."""
         begin = now.real_s - Decimal(now.time_ms - opens_ms) / 1000
         end = min(begin + Decimal(width_ms) / 1000, now.real_s)
         times = [begin, *self.market.turns(begin, end), end]
@@ -83,7 +83,7 @@ class Exchange:
         self.market.start(self.clock.real_s())
 
     def key_ends_ms(self, key: ApiKey) -> int | None:
-        """Give when a key ends (ms, counted from the sandbox's start); None for one that does not."""
+        """When a key ends (ms, counted from the sandbox's start); None for one that does not."""
         if key.expires_in is not None:
             return self._began_ms + int(key.expires_in * 1000)
         return None if key.deadline_days < 0 else self._began_ms + key.deadline_days * DAY_MS
@@ -91,7 +91,7 @@ class Exchange:
     # What a hand may do
 
     def set_price(self, coin: str, price: Decimal | None) -> None:
-        """Hold a coin's USD price from now on; None gives it back to its path."""
+        """Holds a coin's USD price from now on; None gives it back to its path."""
         self.look()
         self.market.set_price(coin, price, self.clock.real_s())
         self.look()
@@ -116,7 +116,7 @@ class Exchange:
         self.faults.clear()
 
     def set_clock(self, offset_ms: int) -> None:
-        """Put the server's clock so many ms ahead of this machine's."""
+        """Puts the server's clock so many ms ahead of this machine's."""
         self.clock.offset_ms = offset_ms
 
     def user_adjust(
@@ -131,7 +131,7 @@ class Exchange:
         return self.ledger.adjust(loan, chosen, direction, amount, moment, origin=BY_HAND)
 
     def user_repay(self, user: str, loan_id: str, amount: Decimal, coin: str | None = None) -> Repayment:
-        """Repay from the Funding wallet as the user does in the exchange's own app."""
+        """Repays from the Funding wallet as the user does in the exchange's own app."""
         moment = self.look()
         loan = self._loan(user, loan_id)
         return self.ledger.repay(loan, coin or loan.debts()[0][0], amount, moment, origin=BY_HAND)
@@ -139,7 +139,7 @@ class Exchange:
     def partial_liquidation(
         self, user: str, loan_id: str, amount: Decimal, coin: str | None = None, kind: int = BY_LIQUIDATION
     ) -> Repayment:
-        """Sell collateral coins for debt. `kind` is the repayType that the history shows."""
+        """Sells collateral coins for debt. `kind` is the repayType that the history shows."""
         moment = self.look()
         loan = self._loan(user, loan_id)
         sold = coin or next(iter(loan.holdings()))
@@ -153,7 +153,7 @@ class Exchange:
         return self.ledger.partial_repayment(loan, coin or loan.debts()[0][0], amount, moment)
 
     def deposit(self, user: str, coin: str, amount: Decimal, wallet: str = "FUND") -> None:
-        """Bring coins into a wallet from outside, or out of it when negative."""
+        """Brings coins into a wallet from outside, or out of it when negative."""
         self.ledger.deposit(user, coin, amount, self.look(), wallet)
 
     def set_platform(

@@ -172,7 +172,7 @@ class FaultBook:
         ]
 
     def take(self, target: Target, real_s: Decimal) -> list[Fault]:
-        """Give the faults that strike this request, and count it."""
+        """The faults that strike this request, which is counted."""
         return [entry.fault for entry in self._entries if self._strikes(entry, target, real_s)]
 
     def _strikes(self, entry: _Entry, target: Target, real_s: Decimal) -> bool:

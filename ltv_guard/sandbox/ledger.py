@@ -48,7 +48,7 @@ class Ledger(Books):
 
     @property
     def effects(self) -> list[Adjustment]:
-        """Give the adjustments whose coins have moved."""
+        """The adjustments whose coins have moved."""
         return [row for row in self.adjustments if row.applied_ms is not None]
 
     @property
@@ -72,7 +72,7 @@ class Ledger(Books):
         origin: Origin = BY_API,
         handling: Handling = ORDINARY,
     ) -> Adjustment:
-        """Move collateral between Funding wallet and loan, or raise Refusal and move nothing."""
+        """Moves collateral between Funding wallet and loan. Raises Refusal, and moves nothing."""
         maximum = self._check(loan, coin, direction, amount, moment)
         ltv = loan.ltv(moment.prices)
         row = Adjustment(
@@ -125,7 +125,7 @@ class Ledger(Books):
         return None
 
     def _settle(self, row: Adjustment, moment: Moment) -> None:
-        """Let the coins move now, or fail: what was checked at the start may no longer hold."""
+        """Moves the coins now, or fails: what was checked at the start may no longer hold."""
         account = self.accounts[row.user]
         try:
             if row.settles_as == FAILED:
@@ -159,13 +159,13 @@ class Ledger(Books):
         return self._repayments.ask(loan, coin, amount, moment, origin, handling)
 
     def partial_repayment(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
-        """Let debt shrink by a payment from outside the Funding wallet."""
+        """Lets debt shrink by a payment from outside the Funding wallet."""
         return self._repayments.from_outside(loan, coin, amount, moment)
 
     def partial_liquidation(
         self, loan: Loan, coin: str, amount: Decimal, moment: Moment, kind: int = BY_LIQUIDATION
     ) -> Repayment:
-        """Sell some collateral at its price against the debt, without a row in the adjustment history."""
+        """Sells some collateral at its price against the debt, without a row in the adjustment history."""
         debt_coin, owed = loan.debts()[0]
         proceeds = amount * moment.prices[coin] / moment.prices[debt_coin]
         if proceeds >= owed:
@@ -175,18 +175,18 @@ class Ledger(Books):
         return self._repayments.by_sale(loan, debt_coin, loan.pay(debt_coin, paid), moment, kind)
 
     def transfer(self, wanted: Transfer, moment: Moment, *, handling: Handling = ORDINARY) -> Transfer:
-        """Move coins between a user's wallets (transfers.py)."""
+        """Moves coins between a user's wallets (transfers.py)."""
         return self._transfers.ask(wanted, moment, handling)
 
     def deposit(self, user: str, coin: str, amount: Decimal, moment: Moment, wallet: str = "FUND") -> None:
-        """Bring coins in from outside, or take them out when negative."""
+        """Brings coins in from outside, or takes them out when negative."""
         self.accounts[user].credit(coin, amount, wallet)
         self.changed(self.accounts[user], moment)
 
     # Time
 
     def look(self, moment: Moment) -> None:
-        """Let time pass up to this moment: interest, what waits to settle, LTV extremes, liquidations."""
+        """Lets time pass up to this moment: interest, what waits to settle, LTV extremes, liquidations."""
         self._transfers.settle(moment)
         self._repayments.settle(moment)
         for row in take_due(self._waiting, moment):
@@ -206,7 +206,7 @@ class Ledger(Books):
             yield from (loan for loan in account.loans() if loan.status == "open")
 
     def _liquidate(self, loan: Loan, moment: Moment, reason: str) -> None:
-        """Sell collateral for debt and fee; what is left goes back to the Funding wallet."""
+        """Sells collateral for debt and fee; what is left goes back to the Funding wallet."""
         account = self.accounts[loan.user]
         debt = loan.debt_usd(moment.prices)
         due = debt * (1 + self.scenario.liquidation_fee)

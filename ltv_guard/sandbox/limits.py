@@ -35,7 +35,7 @@ class RateLimits:
         self._by_address: defaultdict[str, deque[Decimal]] = defaultdict(deque)
 
     def admits_address(self, address: str, now_s: Decimal) -> bool:
-        """Count a request of this address; False while it is banned. Asking during a ban is a violation."""
+        """Counts a request of this address; False while it is banned. Asking during a ban is a violation."""
         if now_s < self.banned_until.get(address, Decimal(0)):
             self.violations["during_ban"] += 1
             return False
@@ -52,7 +52,7 @@ class RateLimits:
         self.banned_until[address] = now_s + seconds
 
     def allow(self, user: str, endpoint: str, limit: int, now_s: Decimal) -> Allowance:
-        """Count a request of this user to this endpoint."""
+        """Counts a request of this user to this endpoint."""
         seen = self._by_user[user, endpoint]
         _forget(seen, now_s - SECOND)
         if len(seen) >= limit:

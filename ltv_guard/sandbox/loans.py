@@ -16,7 +16,7 @@ from ltv_guard.sandbox.views import filtered, shown, visible
 
 
 def _old_ltvs(exchange: Exchange, call: Call, moment: Moment) -> dict[str, str]:
-    """Give the LTVs of a while ago where a fault shows them beside today's collateral."""
+    """The LTVs of a while ago where a fault shows them beside today's collateral."""
     stale = call.fault("stale_reads")
     if stale is None or stale.variant != "new_collateral_old_ltv":
         return {}
@@ -113,7 +113,7 @@ def answer_repayments(exchange: Exchange, call: Call, moment: Moment) -> Payload
 
 
 def answer_borrowed(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
-    """Answer v5/crypto-loan/borrow-history: orders that have ended."""
+    """Answers v5/crypto-loan/borrow-history: orders that have ended."""
     orders = exchange.ledger.accounts[call.user].orders.values()
     rows = [payloads.borrowed_row(order) for order in orders if order.status != "open"]
     return page(filtered(rows, call, "orderId"), call.params, "orderId", closing_cursor=True)

@@ -23,7 +23,7 @@ class Moment:
 
 
 def price_at(plan: PricePath, market_s: Decimal) -> Decimal:
-    """Give the USD price on the path's straight lines, rounded to its tick."""
+    """The USD price on the path's straight lines, rounded to its tick."""
     points = plan.path
     index = bisect_right(points, market_s, key=lambda point: point[0])
     if index == 0:
@@ -62,7 +62,7 @@ class Market:
         return (real_s - self.began_s) * self.plan.speed_up
 
     def price(self, coin: str, real_s: Decimal) -> Decimal:
-        """Give the coin's USD price; one set by hand holds until another is, or until it is released."""
+        """The coin's USD price; one set by hand holds until another is, or until it is released."""
         by_hand = [price for since, price in self._by_hand.get(coin, []) if since <= real_s]
         if by_hand and by_hand[-1] is not None:
             return by_hand[-1]
@@ -76,13 +76,13 @@ class Market:
         return {coin: self.price(coin, real_s) for coin in sorted(self.coins)}
 
     def set_price(self, coin: str, price: Decimal | None, real_s: Decimal) -> None:
-        """Hold the price from now on; None gives the coin back to its path."""
+        """Holds the price from now on; None gives the coin back to its path."""
         if price is None and coin not in self.plan.coins and coin not in STABLE:
             raise KeyError(coin)
         self._by_hand.setdefault(coin, []).append((real_s, price))
 
     def turns(self, since_s: Decimal, until_s: Decimal) -> list[Decimal]:
-        """Give the real times strictly between two looks at which a path bends.
+        """The real times strictly between two looks at which a path bends.
 
         Between bends every price is a straight line and so an LTV is monotone: its extremes
         lie at the bends and at the looks, and no liquidation slips through between two ticks.

@@ -26,7 +26,7 @@ def duration_s(fault: Fault, default: Decimal = ENDLESS_S) -> float:
 
 
 async def lose(request: web.Request, fault: Fault, held_s: float = 0) -> web.Response:
-    """End the connection without an answer, after holding it for a while."""
+    """Ends the connection without an answer, after holding it for a while."""
     await asyncio.sleep(held_s)
     transport = request.transport
     if transport is not None:
@@ -37,7 +37,7 @@ async def lose(request: web.Request, fault: Fault, held_s: float = 0) -> web.Res
 
 
 def useless_answer(fault: Fault, envelope: Payload) -> web.Response:
-    """Answer as the fault says; what was done, or not, cannot be told from it."""
+    """Answers as the fault says; what was done, or not, cannot be told from it."""
     page = f"<html><body><h1>{fault.status}</h1><p>{fault.message}</p></body></html>"
     match fault.kind:
         case "http_error":
@@ -69,7 +69,7 @@ def json_response(text: str, headers: dict[str, str]) -> web.Response:
 
 
 def spoil(envelope: Payload, faults: list[Fault]) -> str:
-    """Write the envelope as JSON text, with what the faults put wrong in it."""
+    """Writes the envelope as JSON text, with what the faults put wrong in it."""
     for fault in faults:
         match fault.kind:
             case "wild_time":
@@ -100,7 +100,7 @@ def _shift_time(envelope: Payload, offset_ms: int) -> None:
 
 
 def _rows(node: Any, name: str | None) -> Iterator[Payload]:  # noqa: ANN401 any JSON
-    """Find the objects that a name stands for: an order, a coin, or the pool's result itself."""
+    """Finds the objects that a name stands for: an order, a coin, or the pool's result itself."""
     if isinstance(node, list):
         for item in node:
             yield from _rows(item, name)

@@ -54,7 +54,7 @@ class Order:
         return self.collateral if coin == self.collateral_coin else Decimal(0)
 
     def move(self, coin: str, amount: Decimal) -> None:
-        """Put coins in (or take out, when negative)."""
+        """Puts coins in, or takes them out when negative."""
         if coin != self.collateral_coin or self.collateral + amount < 0:
             raise ValueError(f"order {self.loan_id} cannot move {amount} {coin}")
         self.collateral += amount
@@ -73,7 +73,7 @@ class Order:
         return INFINITE if owed > 0 else Decimal(0)
 
     def maximum_release(self, coin: str, prices: Prices) -> Decimal:
-        """Give the most that may leave so that the LTV stays at most the initial LTV, rounded down."""
+        """The most that may leave so that the LTV stays at most the initial LTV, rounded down."""
         if coin != self.collateral_coin:
             return Decimal(0)
         needed = self.debt_usd(prices) / self.terms.initial_ltv / prices[coin]
@@ -81,7 +81,7 @@ class Order:
         return max((self.collateral - needed).quantize(step, ROUND_DOWN), Decimal(0))
 
     def accrue(self, moment: Moment) -> None:
-        """Add interest for every whole market hour; three times as much once the loan is overdue."""
+        """Adds interest for every whole market hour; three times as much once the loan is overdue."""
         hours = int(moment.market_s // HOUR_S)
         if hours <= self.hours:
             return
@@ -97,7 +97,7 @@ class Order:
         return max(Decimal(moment.time_ms - self.expires_ms) / 1000, Decimal(0))
 
     def repayable(self, coin: str) -> Decimal:
-        """Give the most that a repayment in this coin can be."""
+        """The most that a repayment in this coin can be."""
         return self.owed if coin == self.loan_coin else Decimal(0)
 
     def pay(self, coin: str, amount: Decimal) -> Decimal:

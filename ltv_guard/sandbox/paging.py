@@ -19,7 +19,7 @@ def page(
     default: int = 10,
     most: int = 100,
 ) -> Row:
-    """Cut a page of `limit` rows (`default`, `most`) after `cursor`.
+    """Cuts a page of `limit` rows (`default`, `most`) after `cursor`.
 
     With `closing_cursor` a page that has rows always carries a cursor, as the exchange's history does:
     the page behind the last one is empty. `known` lists all ids that a cursor may name, also of rows

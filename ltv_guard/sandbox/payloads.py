@@ -19,7 +19,7 @@ LEGACY_LTV, POOL_LTV = Decimal("0.0001"), Decimal("0.000001")
 
 
 def plain(number: Decimal) -> str:
-    """Write a number without exponent and without idle zeros."""
+    """Writes a number without exponent and without idle zeros."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -54,7 +54,7 @@ def order_row(order: Order, prices: Prices) -> Payload:
 def position(
     pool: Pool | None, prices: Prices, col_res: str, coin_col_res: Mapping[str, str] = NO_COINS
 ) -> Payload:
-    """Give the pool; an account without one has empty lists and zeros."""
+    """The pool; an account without one has empty lists and zeros."""
     if pool is None or pool.status != "open":
         empty = {"ltv": "", "totalCollateral": "0", "totalDebt": "0", "totalSupply": "0"}
         return {"borrowList": [], "collateralList": [], "supplyList": [], **empty, "colRes": col_res}
@@ -96,7 +96,7 @@ def _debt_row(pool: Pool, coin: str, prices: Prices) -> Payload:
 
 
 def adjustment_row(row: Adjustment, codes: Mapping[Direction, str]) -> Payload:
-    """Give a row of the history; `codes` are the directions' on the wire."""
+    """A row of the history; `codes` are the directions' on the wire."""
     shared = {
         "preLTV": quoted_ltv(row.ltv_before, row.product),
         "afterLTV": quoted_ltv(row.ltv_after, row.product),
@@ -131,7 +131,7 @@ def repayment_row(row: Repayment) -> Payload:
 
 
 def borrowed_row(order: Order) -> Payload:
-    """Give a row of v5/crypto-loan/borrow-history: an order that has ended, 1 repaid or 2 liquidated."""
+    """A row of v5/crypto-loan/borrow-history: an order that has ended, 1 repaid or 2 liquidated."""
     return {
         "orderId": order.loan_id,
         "loanCurrency": order.loan_coin,

@@ -14,7 +14,7 @@ ZERO = Decimal(0)
 
 
 def counted_value(terms: CoinTerms, amount: Decimal, price: Decimal) -> Decimal:
-    """Give the USD value that counts as collateral: each tier's share times its own ratio."""
+    """The USD value that counts as collateral: each tier's share times its own ratio."""
     total = ZERO
     size = amount * price if terms.tier_unit == "usd" else amount
     unit = Decimal(1) if terms.tier_unit == "usd" else price
@@ -25,7 +25,7 @@ def counted_value(terms: CoinTerms, amount: Decimal, price: Decimal) -> Decimal:
 
 
 def releasable(terms: CoinTerms, amount: Decimal, price: Decimal, slack_usd: Decimal) -> Decimal:
-    """Give the coins that can leave without lowering the counted value by more than `slack_usd`."""
+    """The coins that can leave without lowering the counted value by more than `slack_usd`."""
     if counted_value(terms, amount, price) <= slack_usd:
         return amount
     gone = ZERO
@@ -79,7 +79,7 @@ class Pool:
         return self.collateral.get(coin, ZERO)
 
     def move(self, coin: str, amount: Decimal) -> None:
-        """Put coins in (or take out, when negative)."""
+        """Puts coins in, or takes them out when negative."""
         if self.held(coin) + amount < 0:
             raise ValueError(f"the pool cannot move {amount} {coin}")
         self.collateral[coin] = self.held(coin) + amount
@@ -105,7 +105,7 @@ class Pool:
         return INFINITE if owed > 0 else ZERO
 
     def maximum_release(self, coin: str, prices: Prices) -> Decimal:
-        """Give the most of one coin that may leave at these prices, rounded down."""
+        """The most of one coin that may leave at these prices, rounded down."""
         terms = self.coin_terms(coin)
         slack = self.collateral_usd(prices) - self.debt_usd(prices) / self.pool_terms.initial_ltv
         if slack <= 0 or coin not in prices:
@@ -126,7 +126,7 @@ class Pool:
         return ZERO
 
     def repayable(self, coin: str) -> Decimal:
-        """Give the most that a repayment in this coin can be: fixed debt has a way of its own."""
+        """The most that a repayment in this coin can be: fixed debt has a way of its own."""
         return self.flexible.get(coin, ZERO)
 
     def pay(self, coin: str, amount: Decimal) -> Decimal:

@@ -54,7 +54,7 @@ def pool_terms(scenario: Scenario, coin: str | None) -> Payload:
 
 
 def loanable(scenario: Scenario, coin: str | None) -> Payload:
-    """Give v5/crypto-loan-common/loanable-data: how fine amounts of debt may be, for each coin."""
+    """How fine amounts of debt may be, for each coin (v5/crypto-loan-common/loanable-data)."""
     return {
         "list": [
             {

@@ -7,7 +7,7 @@ from ltv_guard.sandbox.scenario import Scenario
 
 
 def renumbered(scenario: Scenario, time_ms: int) -> Scenario:
-    """Give the same scenario, with order ids and user ids that no earlier start can have had."""
+    """The same scenario, with order ids and user ids that no earlier start can have had."""
     orders = [order.order_id for plan in scenario.users.values() for order in plan.orders]
     ids = {old: str((time_ms << 20) + number) for number, old in enumerate(orders)}
     people = {user: f"{time_ms}{number:02d}" for number, user in enumerate(scenario.users)}

@@ -51,7 +51,7 @@ class Repayments:
         return row
 
     def from_outside(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
-        """Let debt shrink by a payment from outside the Funding wallet."""
+        """Lets debt shrink by a payment from outside the Funding wallet."""
         row = self._write(loan, coin, loan.pay(coin, amount), moment, BY_USER)
         row.asked, row.by = amount, "app"
         row.collateral_returned = self._freed(loan)
@@ -61,18 +61,18 @@ class Repayments:
     def by_sale(
         self, loan: Loan, coin: str, paid: Decimal, moment: Moment, kind: int = BY_LIQUIDATION
     ) -> Repayment:
-        """Write down what a sale of collateral has paid."""
+        """Writes down what a sale of collateral has paid."""
         row = self._write(loan, coin, paid, moment, kind)
         self._land(row, moment)
         return row
 
     def settle(self, moment: Moment) -> None:
-        """Carry out what is due."""
+        """Carries out what is due."""
         for row in take_due(self._waiting, moment):
             self._settle(row, moment)
 
     def _check(self, loan: Loan, coin: str, amount: Decimal) -> Decimal:
-        """Give what is owed in this coin, or raise Refusal."""
+        """What is owed in this coin. Raises Refusal where nothing is."""
         if amount <= 0:
             raise refusal("amount", loan.product, "Amount must be greater than zero")
         if too_fine(amount, self._books.scenario.terms(coin).debt_accuracy):
@@ -85,7 +85,7 @@ class Repayments:
         return owed
 
     def _settle(self, row: Repayment, moment: Moment) -> None:
-        """Let the coins move now, or fail: what was checked at the start may no longer hold."""
+        """Moves the coins now, or fails: what was checked at the start may no longer hold."""
         try:
             if row.settles_as == FAILED:
                 raise refusal("balance", row.product, "failed by the scenario")

@@ -16,7 +16,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _seconds(value: object) -> object:
-    """Read `90`, `"36h"`, `"1d12h"` or `"-2h"` as seconds."""
+    """Reads `90`, `"36h"`, `"1d12h"` or `"-2h"` as seconds."""
     text = str(value).strip()
     if not re.fullmatch(r"-?(\d+(\.\d+)?[smhd])+", text):
         return value
@@ -220,5 +220,5 @@ class Scenario(Part):
         return self.coins.get(coin, CoinTerms())
 
     def all_terms(self) -> dict[str, CoinTerms]:
-        """Give the terms of every coin that has a price."""
+        """The terms of every coin that has a price."""
         return {coin: self.terms(coin) for coin in sorted(STABLE | self.market.coins.keys())}

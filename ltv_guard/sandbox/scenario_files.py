@@ -21,7 +21,7 @@ class _ExactLoader(yaml.SafeLoader):
 
 
 def _mapping(loader: _ExactLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    """Refuse duplicate keys: YAML would keep the last one in silence."""
+    """Refuses duplicate keys: YAML would keep the last one in silence."""
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for key in keys:
         if keys.count(key) > 1:
@@ -48,7 +48,7 @@ def parse_scenario(document: object, source: str = "scenario") -> Scenario:
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Read a scenario file; raise ScenarioError when it is missing, not YAML, or makes no sense."""
+    """Reads a scenario file. Raises ScenarioError where it is missing, not YAML, or makes no sense."""
     try:
         text = path.read_text(encoding="utf-8")
         document: Any = yaml.load(text, Loader=_ExactLoader)  # noqa: S506 a SafeLoader without floats

@@ -33,7 +33,7 @@ class Sandbox:
 
     @contextlib.asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Exchange]:
-        """Serve until the block is left; port 0 takes a free one. Every call is a fresh exchange."""
+        """Serves until the block is left; port 0 takes a free one. Every call is a fresh exchange."""
         exchange = Exchange(self.scenario, self._clock)
         wire, stream = Wire(exchange), Stream(exchange)
         application = web.Application()
@@ -61,7 +61,7 @@ class Sandbox:
 
 
 async def _tick(exchange: Exchange) -> None:
-    """Let prices liquidate also while nobody asks."""
+    """Lets prices liquidate while nobody asks, too."""
     while True:
         exchange.look()
         await asyncio.sleep(TICK_S)
@@ -70,7 +70,7 @@ async def _tick(exchange: Exchange) -> None:
 async def run(
     scenario_path: Path, host: str, port: int, stop: asyncio.Event, announce: Callable[[str], None]
 ) -> None:
-    """Serve a scenario file until `stop` is set; `announce` gets lines for a person.
+    """Serves a scenario file until `stop` is set; `announce` gets lines for a person.
 
     Raises ScenarioError when the file is unusable, OSError when the port can't be had.
     """

@@ -102,7 +102,7 @@ def answer_transfers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def _asked_seconds(call: Call, moment: Moment) -> tuple[int, float]:
-    """Give the first and the last second that `startTime` and `endTime` (ms) ask for, at most a week.
+    """The first and the last second that `startTime` and `endTime` (ms) ask for, at most a week.
 
     v5/asset/transfer/inter-transfer-list: the query counts in whole seconds. Where one of the two is missing
     it lies a week away from the other; where both are, the last week is meant.

@@ -36,7 +36,7 @@ def signed_text(request: SignedRequest) -> bytes:
 
 
 def signature_fits(key: ApiKey, request: SignedRequest) -> bool:
-    """Check the signature over the bytes as they came in: HMAC-SHA256 in hex, or RSA in base64."""
+    """Checks the signature over the bytes as they came in: HMAC-SHA256 in hex, or RSA in base64."""
     if key.rsa_public_key is not None:
         return _rsa_fits(key.rsa_public_key, request)
     wanted = hmac.new((key.secret or "").encode(), signed_text(request), hashlib.sha256).hexdigest()
@@ -56,7 +56,7 @@ def _rsa_fits(pem: str, request: SignedRequest) -> bool:
 
 
 def check_window(request: SignedRequest, server_ms: int) -> None:
-    """Hold `server_time - recv_window <= timestamp < server_time + 1000`, or refuse with 10002."""
+    """Holds `server_time - recv_window <= timestamp < server_time + 1000`. Raises Refusal (10002)."""
     timestamp, window = _number(request.timestamp), _number(request.recv_window or DEFAULT_WINDOW_MS)
     if not server_ms - window <= timestamp < server_ms + AHEAD_MS:
         raise Refusal(
@@ -73,7 +73,7 @@ def _number(text: str) -> int:
 
 
 def check_key(keys: dict[str, ApiKey], request: SignedRequest, server_ms: int, address: str) -> ApiKey:
-    """Find the key that signed, or refuse: 10003 key, 10002 window, 10004 signature, 10010 address."""
+    """The key that signed. Raises Refusal: 10003 key, 10002 window, 10004 signature, 10010 address."""
     key = keys.get(request.key)
     if key is None:
         raise Refusal(10003, "API key is invalid.")
@@ -86,12 +86,12 @@ def check_key(keys: dict[str, ApiKey], request: SignedRequest, server_ms: int, a
 
 
 def check_end(ends_ms: int | None, server_ms: int) -> None:
-    """Refuse a key whose time is over with 33004."""
+    """Refuses a key whose time is over with 33004."""
     if ends_ms is not None and server_ms >= ends_ms:
         raise Refusal(33004, "Your api key has expired.")
 
 
 def check_permission(key: ApiKey, group: str, name: str, *, writes: bool) -> None:
-    """Refuse with 10005 what the key may not do."""
+    """Refuses with 10005 what the key may not do."""
     if name not in key.permissions.get(group, []) or (writes and key.read_only):
         raise Refusal(10005, "Permission denied, please check your API key permissions.")

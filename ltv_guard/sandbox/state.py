@@ -14,7 +14,7 @@ from ltv_guard.sandbox.records import Adjustment, Repayment, Transfer
 
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 anything that the books hold
-    """Turn the books' own types into JSON: Decimals as plain strings, records as objects."""
+    """Turns the books' own types into JSON: Decimals as plain strings, records as objects."""
     if isinstance(value, Decimal):
         return format(value, "f")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -89,7 +89,7 @@ def _loan(loan: Loan, now: Moment) -> dict[str, Any]:
 
 
 def _row(row: Adjustment | Repayment | Transfer, now: Moment) -> dict[str, Any]:
-    """Write ids as strings: many readers of JSON round whole numbers of this size."""
+    """Writes ids as strings: many readers of JSON round whole numbers of this size."""
     found: dict[str, Any] = jsonable(row)
     ids = {name: str(found[name]) for name in ("adjust_id", "repay_id") if name in found}
     return found | ids | {"visible": row.visible_from_s <= now.real_s}

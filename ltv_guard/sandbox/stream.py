@@ -37,7 +37,7 @@ class Stream:
         self._sequence = 0
 
     async def close(self) -> None:
-        """Say goodbye to every subscriber."""
+        """Says goodbye to every subscriber."""
         for socket in list(self._open):
             await socket.close()
 
@@ -102,7 +102,7 @@ class Stream:
                 yield from self._texts(topic, coin)
 
     def _texts(self, topic: str, coin: str) -> list[str]:
-        """Give what is told of a coin: its price as it is now, or what the faults make of it."""
+        """What is told of a coin: its price as it is now, or what the faults make of it."""
         exchange = self.exchange
         target = Target(endpoint="ticks", path=PATH, loan_id=coin)
         faults = exchange.faults.take(target, exchange.clock.real_s())
@@ -131,7 +131,7 @@ async def _listen(
 
 
 def _answer(text: str, topics: set[str], refused: Fault | None) -> dict[str, Any]:
-    """Answer a subscription or a ping, and remember what was subscribed to."""
+    """Answers a subscription or a ping, and remembers what was subscribed to."""
     try:
         asked = json.loads(text)
         operation, args = asked["op"], [str(topic) for topic in asked.get("args", [])]

@@ -19,12 +19,12 @@ GARBAGE = {"not_json": "<html>502 Bad Gateway</html>", "json_not_object": "[1, 2
 
 
 def age_s(faults: list[Fault]) -> Decimal:
-    """Give how long ago the price that is told was made."""
+    """How long ago the price that is told was made."""
     return sum((fault.seconds or Decimal(0) for fault in faults if fault.kind == "old_answer"), Decimal(0))
 
 
 def texts(snapshot: dict[str, Any], faults: list[Fault]) -> list[str]:
-    """Give what goes over the wire for a snapshot."""
+    """What goes over the wire for a snapshot."""
     told, text = 1, ""
     for fault in faults:
         match fault.kind:

@@ -17,7 +17,7 @@ class Transfers:
         self._waiting: list[Transfer] = []
 
     def ask(self, wanted: Transfer, moment: Moment, handling: Handling) -> Transfer:
-        """Move coins, or raise Refusal and move nothing; an id that was used is never used again."""
+        """Moves coins. Raises Refusal, and moves nothing. An id that was used is never used again."""
         self._check(wanted)
         self.rows[wanted.transfer_id] = wanted
         wanted.visible_from_s += handling.hidden_s
@@ -30,7 +30,7 @@ class Transfers:
         return wanted
 
     def settle(self, moment: Moment) -> None:
-        """Carry out what is due."""
+        """Carries out what is due."""
         for row in take_due(self._waiting, moment):
             self._settle(row, moment)
 
@@ -48,7 +48,7 @@ class Transfers:
         return row.amount > self._books.accounts[row.user].balance(row.coin, row.source)
 
     def _settle(self, row: Transfer, moment: Moment) -> None:
-        """Let the coins move now, or fail: they may have gone meanwhile."""
+        """Moves the coins now, or fails: they may have gone meanwhile."""
         row.status = "FAILED" if self._is_short(row) else row.settles_as
         if row.status == "FAILED":
             return

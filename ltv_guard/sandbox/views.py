@@ -14,7 +14,7 @@ from ltv_guard.sandbox.records import Row
 
 
 def shown(exchange: Exchange, call: Call, moment: Moment) -> tuple[Account, Moment]:
-    """Give the account and the prices that a read is answered from; a stale read looks back."""
+    """The account and the prices that a read is answered from; a stale read looks back."""
     stale = call.fault("stale_reads")
     if stale is None or stale.variant == "new_collateral_old_ltv":
         return exchange.ledger.accounts[call.user], moment
@@ -24,7 +24,7 @@ def shown(exchange: Exchange, call: Call, moment: Moment) -> tuple[Account, Mome
 
 
 def visible(rows: Reversible[Row], call: Call, moment: Moment) -> list[Row]:
-    """Give the caller's own rows, newest first, without those that a fault hides for a while."""
+    """The caller's own rows, newest first, without those that a fault hides for a while."""
     lag = call.fault("history_lag")
     until_s = moment.real_s - ((lag and lag.seconds) or Decimal(0))
     return [
@@ -35,7 +35,7 @@ def visible(rows: Reversible[Row], call: Call, moment: Moment) -> list[Row]:
 
 
 def filtered(rows: list[Payload], call: Call, *names: str) -> list[Payload]:
-    """Keep the rows that have what the request asks for; a row without that field is kept."""
+    """Keeps the rows that have what the request asks for; a row without that field is kept."""
     wanted = {name: call.optional(name) for name in names}
     return [
         row

@@ -33,7 +33,7 @@ class Wire:
         self._answered: dict[str, deque[tuple[Decimal, str]]] = {}
 
     async def close(self) -> None:
-        """Give up what would still have been applied late."""
+        """Gives up what would still have been applied late."""
         for task in self._late:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
@@ -97,7 +97,7 @@ class Wire:
     def _answer_uselessly(
         self, call: Call, unreadable: Refusal | None, fault: Fault, log: dict[str, Any]
     ) -> web.Response:
-        """Carry out or not, as the fault says, and tell nothing of it. A 403 with `seconds` is a ban."""
+        """Carries it out or not, as the fault says, and tells nothing. A 403 with `seconds` is a ban."""
         envelope = self._envelope(call, 0, "OK", {})
         if fault.applied:
             envelope, _ = self._outcome(call, unreadable, log)
@@ -118,7 +118,7 @@ class Wire:
         return mishaps.json_response(self._as_cached(call, text), headers)
 
     def _as_cached(self, call: Call, text: str) -> str:
-        """Give what was answered at that path long enough ago, where a fault says so."""
+        """What was answered at that path long enough ago, where a fault says so."""
         now_s = self.exchange.clock.real_s()
         earlier = self._answered.setdefault(call.endpoint.path, deque(maxlen=REMEMBERED))
         fault = call.fault("old_answer")

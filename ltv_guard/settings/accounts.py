@@ -94,7 +94,7 @@ class AccountSection(Section):
 
 
 def resolve_account(name: str, written: Tree, settings: Mapping[str, Any], folder: Path) -> Tree:
-    """Return an account with its secrets read and everything laid over what it inherits."""
+    """An account with its secrets read and everything laid over what it inherits."""
     policy = merge(settings.get("policy", {}), written.get("policy", {}))
     rules = {
         index: {

@@ -42,15 +42,11 @@ def read_environment(
     *,
     wanted: Callable[[list[str]], bool] = lambda _: True,
 ) -> tuple[Tree, dict[Path, str]]:
-    """Return the tree that the variables spell, and the variable that each path came from.
+    """The tree that the variables spell, and the variable that each path came from.
 
-    Args:
-        model: Whose keys the variables name.
-        environ: All variables; names count in any case, empty ones are unset.
-        wanted: Which variables to read, by their keys; the others may hold anything.
-
-    Raises:
-        ConfigError: names the variable that is unknown or can't be read.
+    The variables name keys of `model`. Names in `environ` count in any case, and empty ones are unset; those
+    that are not `wanted`, by their keys, may hold anything. Raises ConfigError, which names the variable that
+    is unknown or can't be read.
     """
     tree: Tree = {}
     origins: dict[Path, str] = {}

@@ -27,7 +27,7 @@ def dotted(path: Path) -> str:
 
 
 def sentence(error: ValidationError, origins: Origins) -> str:
-    """Say the first of pydantic's complaints in our words, naming the key and the variable it came from."""
+    """The first of pydantic's complaints in our words, naming the key and the variable it came from."""
     # the input is left out, for it may be a secret
     first = error.errors(include_url=False, include_input=False)[0]
     path = _as_written(first["loc"])

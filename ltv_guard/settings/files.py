@@ -18,9 +18,8 @@ _KINDS = {
 def read_file(path: Path, most: int) -> bytes:
     """Up to `most` bytes and one more, so that a longer file can be told.
 
-    Raises:
-        OSError: it can't be read, or is no file; its `strerror` says why.
-        ValueError: it is not a path.
+    Raises OSError where it can't be read, or is no file (its `strerror` says why), and ValueError where
+    `path` is none.
     """
     # Looked at before it is opened: to open a device may do something, to open a FIFO may wait.
     _check_is_file(path, path.stat())

@@ -40,10 +40,9 @@ class JournalSection(Section):
 
 
 def settle_sources(environment: Mapping[str, Any], yaml: Mapping[str, Any]) -> None:
-    """Let a file named in the environment win over a URL in the YAML, which may hold no password.
+    """Lets a file named in the environment win over a URL in the YAML, which may hold no password.
 
-    Raises:
-        ConfigError: the YAML sets both, or holds a password.
+    Raises ConfigError where the YAML sets both, or holds a password.
     """
     above, section = environment.get("journal", {}), yaml.get("journal", {})
     if "url" in section and "url_file" in section:
@@ -66,15 +65,11 @@ def _holds_password(text: str) -> bool:
 
 
 def resolve_journal(written: Mapping[str, Any], folder: Path, *, local_exchange: bool) -> dict[str, Any]:
-    """Return the journal with a URL that can be used.
+    """The journal with a URL that can be used.
 
-    Args:
-        written: The section as it was written.
-        folder: Where relative paths start.
-        local_exchange: The exchange is the sandbox, whose adjustments must not mix with real ones.
-
-    Raises:
-        ConfigError: names journal.url or journal.url_file, and what can't be used about it.
+    `written` is the section as it was written; relative paths start in `folder`. With `local_exchange` the
+    exchange is the sandbox, whose adjustments must not mix with real ones. Raises ConfigError, which names
+    journal.url or journal.url_file, and what can't be used about it.
     """
     if (url := written.get("url")) is not None:
         return {**written, "url": _usable("journal.url", url.get_secret_value(), folder)}

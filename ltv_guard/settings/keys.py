@@ -49,10 +49,9 @@ def variable_name(path: Path) -> str:
 
 
 def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a model, a dict, a tuple or a leaf
-    """Return the value with null sections emptied, coins upper-cased and secrets wrapped.
+    """The value with null sections emptied, coins upper-cased and secrets wrapped.
 
-    Raises:
-        ConfigError: names the place of what does not fit.
+    Raises ConfigError, which names the place of what does not fit.
     """
     kind = plain(kind)
     if is_model(kind):
@@ -69,7 +68,7 @@ def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a mode
 
 
 def below(kind: Any, key: str) -> tuple[Any, str] | None:  # noqa: ANN401 - as above
-    """Return the kind that stands under a key, and the key as it should be spelled; None if there is none."""
+    """The kind that stands under a key, and the key as it should be spelled; None if there is none."""
     kind = plain(kind)
     if is_model(kind):
         field = fields_of(kind).get(key)
@@ -81,12 +80,12 @@ def below(kind: Any, key: str) -> tuple[Any, str] | None:  # noqa: ANN401 - as a
 
 
 def kind_of(field: FieldInfo) -> Any:  # noqa: ANN401 - as above
-    """Return the type whose keys a field is written with."""
+    """The type whose keys a field is written with."""
     return next((mark.model for mark in field.metadata if isinstance(mark, Patch)), field.annotation)
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields that are keys of the configuration."""
+    """The fields that are keys of the configuration."""
     return {
         name: field for name, field in model.model_fields.items() if Marker.RESOLVED not in field.metadata
     }

@@ -23,14 +23,10 @@ S = TypeVar("S", bound=JournalSettings)
 
 
 def load(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read and check the whole configuration: environment over YAML over defaults.
+    """Reads and checks the whole configuration: environment over YAML over defaults.
 
-    Args:
-        path: The YAML file; None looks for LTV_GUARD_CONFIG, then for the default path, then does without.
-        environ: The environment's variables.
-
-    Raises:
-        ConfigError: one sentence that names the key, the variable or the file.
+    `path` is the YAML file; None looks for LTV_GUARD_CONFIG, then for the default path, then does without.
+    Raises ConfigError: one sentence that names the key, the variable or the file.
     """
     source = _find(path, environ)
     yaml = fit(Settings, read_yaml(source) if source else {}, Place())
@@ -39,14 +35,9 @@ def load(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Setti
 
 
 def load_journal(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> JournalSettings:
-    """Read and check journal and logging alone, so that a bad threshold can't disable the kill switch.
+    """Reads and checks journal and logging alone, so that a bad threshold can't disable the kill switch.
 
-    Args:
-        path: As for `load`.
-        environ: As for `load`.
-
-    Raises:
-        ConfigError: as `load`, but only for what it reads.
+    `path` and `environ` are as for `load`. Raises ConfigError as `load` does, for what it reads alone.
     """
     source = _find(path, environ)
     written = read_yaml(source) if source else {}
@@ -88,7 +79,7 @@ def _build(
 
 
 def _base_url(written: Mapping[str, Any], environ: Mapping[str, str]) -> object:
-    """Find the exchange's address, which the default journal depends on, whatever else may be wrong."""
+    """Finds the exchange's address, which the default journal depends on, whatever else may be wrong."""
     try:
         tree, _ = read_environment(
             Settings, environ, wanted=lambda keys: keys in (["exchange"], ["exchange", "base_url"])

@@ -78,7 +78,7 @@ class JournalSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read what `load` passes, the first layer on top, and nothing else."""
+        """Reads what `load` passes, the first layer on top, and nothing else."""
         return tuple(Layer(settings_cls, tree) for tree in init_settings()["layers"])
 
     @model_validator(mode="before")
@@ -184,7 +184,7 @@ class Settings(JournalSettings):
         return self
 
     def _places(self, section: str) -> list[tuple[str, Section]]:
-        """Return where a section can be written, with what it comes to there."""
+        """Where a section can be written, with what it comes to there."""
         places = [(section, getattr(self, section))]
         if section in AccountSection.model_fields:
             places += [

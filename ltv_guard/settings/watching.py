@@ -61,7 +61,7 @@ class DeadmanSection(Section):
 
 
 def resolve_deadman(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the section with its URL read. Raises ConfigError, which names the file and not the URL."""
+    """The section with its URL read. Raises ConfigError, which names the file and not the URL."""
     file = written.get("url_file")
     if file is None:
         return dict(written)
@@ -76,7 +76,7 @@ def resolve_deadman(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def resolve_http(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the section with its token read. Raises ConfigError, which names the file and not the token."""
+    """The section with its token read. Raises ConfigError, which names the file and not the token."""
     file = written.get("token_file")
     if file is None:
         return dict(written)

@@ -62,10 +62,9 @@ class _DuplicateKeyError(Exception):
 
 
 def read_yaml(path: Path) -> dict[str, object]:
-    """Read the mapping that a configuration file holds; an empty file holds none.
+    """Reads the mapping that a configuration file holds; an empty file holds none.
 
-    Raises:
-        ConfigError: names the file, and the line where there is one.
+    Raises ConfigError, which names the file, and the line where there is one.
     """
     text = _text(path)
     try:
