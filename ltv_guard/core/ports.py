@@ -128,6 +128,33 @@ class AccountExchange(Protocol):
         """USD per coin; `again`: not those of a moment ago. Raises ExchangeUnavailable."""
 
 
+class PriceStream(Protocol):
+    """Public prices of one host as they change, for all accounts: a hint when to look, never a reason to act.
+
+    Nothing of it raises. Prices are USD per coin.
+    """
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def prices(self) -> Mapping[str, Decimal]:
+        """Of now; that of USDT (1) alone while the stream is lost."""
+
+    @property
+    def why_lost(self) -> str | None:
+        """What is wrong with it; None: nothing, and nothing has been for a while."""
+
+    def follow(self, coins: Collection[str]) -> None:
+        """Replaces what was followed before."""
+
+    async def moved(self) -> frozenset[str]:
+        """Waits for news; the coins whose price changed: none where it was lost, or is back."""
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
     """A loan's rescue: from the moment its LTV reached the trigger until it was at its target."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loans import Owner
-from ltv_guard.core.ports import Identity, Journal
+from ltv_guard.core.ports import Identity, Journal, PriceStream
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
@@ -23,6 +23,7 @@ from ltv_guard.service.connections import (
     on_host,
     other_writes,
     products_of,
+    stream_of,
 )
 from ltv_guard.service.rules import options_of, rulebook_of
 from ltv_guard.service.wiring import KeyClaim, Wiring
@@ -58,6 +59,7 @@ def begin(
 ) -> Wiring:
     """A guard for every account; whoever asks for them closes them."""
     wiring = on_host(frame.settings, banned_for_s, on_ban)
+    wiring.stream = stream_of(frame.settings, wiring.host)
     matches = _matches(frame.settings)
     for name, account in frame.settings.accounts.items():
         connect(wiring, frame.settings, name, credentials_of(account))
@@ -82,6 +84,9 @@ async def rewire(
     wiring = on_host(settings, banned_for_s, on_ban)
     if wiring.ban.host == before.ban.host:
         wiring.host = replace(before.host, rest_url=settings.exchange.rest_url)
+    wiring.stream = stream_of(settings, wiring.host)
+    if _is_the_same(before.stream, wiring.stream) and wiring.ban is before.ban:
+        wiring.stream = before.stream
     matches = _matches(settings)
     try:
         for name, account in settings.accounts.items():
@@ -115,6 +120,10 @@ async def _tried(wiring: Wiring, frame: Frame, name: str) -> Identity:
     if frame.live and not identity.can_adjust:
         raise ConfigError(f"accounts.{name} has a key that may not adjust loans: give it 'Spot trade'")
     return identity
+
+
+def _is_the_same(before: PriceStream | None, after: PriceStream | None) -> bool:
+    return before is not None and after is not None and before.url == after.url
 
 
 def _matches(settings: Settings) -> Matches:

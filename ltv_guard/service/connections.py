@@ -27,6 +27,14 @@ def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, floa
     )
 
 
+def stream_of(settings: Settings, host: bybit.Host) -> bybit.SpotPrices | None:
+    """Prices of the host as they change; None where there are none, or none are wanted."""
+    url = settings.exchange.stream_url
+    if url is None or not settings.schedule.price_stream:
+        return None
+    return bybit.SpotPrices(url, clock=host.clock, ban=host.ban)
+
+
 def connection_of(settings: Settings, account: AccountSection) -> Hashable:
     """What a connection was made from: where none of it has changed, it is kept."""
     exchange, found = settings.exchange, account.credentials

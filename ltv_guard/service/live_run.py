@@ -14,9 +14,9 @@ from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.service.compose import Frame, begin, rewire
+from ltv_guard.service.duties import Duties
 from ltv_guard.service.exposure import exposures
 from ltv_guard.service.heartbeat import Heartbeat, banned_for_s
-from ltv_guard.service.scheduler import Duties
 from ltv_guard.service.wiring import Wiring
 from ltv_guard.settings import ConfigError, Settings
 
@@ -42,11 +42,13 @@ class LiveRun:
         return Duties(
             guards=self.wiring.guards,
             poll_s=float(schedule.poll_interval_s),
+            fastest_poll_s=float(schedule.fastest_poll_s),
             settle_s=float(schedule.settle_interval_s),
             shutdown_s=float(schedule.shutdown_timeout_s),
             measure_clock=self._skew_ms,
             heartbeat=self.heartbeat.beat,
             connections=self.wiring.connections,
+            stream=self.wiring.stream,
         )
 
     async def _skew_ms(self) -> int:
@@ -96,6 +98,7 @@ class LiveRun:
             mode=self.settings.mode,
             environment=self.settings.exchange.environment,
             exchange=self.settings.exchange.rest_url,
+            stream=self.wiring.stream.url if self.wiring.stream is not None else "none",
             accounts=list(self.settings.accounts),
             journal=self.settings.journal.shown,
             continuous=self.journal.is_continuous,

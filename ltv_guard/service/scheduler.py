@@ -5,46 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.guard.cycle import Guard
+from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.chores import Chores
+from ltv_guard.service.duties import Duties
 from ltv_guard.service.every import Every
 from ltv_guard.service.failures import Failures
+from ltv_guard.service.price_watch import PriceWatch
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
 JUMP_LOOK_S = 1.0
 START_APART_S = 0.02  # accounts begin one after the other, so that their requests do not come all at once
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
-CLOCK = "clock"
+CLOCK, PRICES = "clock", "prices"
+MOST_NAMED = 10
+IDLE_S = 1.0  # so long what is of no use any more may take to let go
 LONGEST_CYCLE_S = 60.0  # so long a cycle under way may go on after a reload
 
 log = structlog.stdlib.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duties:
-    """What is done, and how often. Spans in seconds.
-
-    `connections` tell by name whether an account is the same as one of before. `heartbeat` is told whether
-    every guard trusts its journal.
-    """
-
-    guards: Mapping[str, Guard]
-    poll_s: float
-    settle_s: float
-    shutdown_s: float
-    measure_clock: Callable[[], Awaitable[int]]
-    heartbeat: Callable[[bool], Awaitable[None]]
-    connections: Mapping[str, Hashable] = field(default_factory=dict)
 
 
 class Daemon:
@@ -61,6 +47,10 @@ class Daemon:
         self.alerts = self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
         self._failures = Failures(self._alerts)
         self._looks = Chores(self._alerts)
+        self._again: set[str] = set()
+        self._armed: set[str] = set()
+        self._ending = False
+        self._watch = PriceWatch(wake=self._wake, arm=self._arm, alerts=self._alerts)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -72,9 +62,11 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Until `stop` is set. Returns whether the journal was sound at the end."""
+        self._watch.use(self._duties.stream, self._duties.guards)
         self._begin(self._duties.guards)
         self._every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
         self._every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
+        self._every(JUMP_LOOK_S, self._apart, PRICES, self._watch.run)
         self._scheduler.start()
         jumps = asyncio.create_task(self._notice_jumps())
         sound = True
@@ -83,10 +75,12 @@ class Daemon:
             # A last cycle that a stop kept from writing tells nothing of the journal.
             sound = self._failures.journal_is_sound
         finally:
+            self._ending = True
             self._scheduler.shutdown(wait=False)
-            for idle in (jumps, self._chores.pop(CLOCK, jumps)):
-                idle.cancel()
-            await self._finish()
+            idle = {jumps, self._chores.pop(CLOCK, jumps), self._chores.pop(PRICES, jumps)}
+            for task in idle:
+                task.cancel()
+            await asyncio.gather(self._finish(), asyncio.wait(idle, timeout=IDLE_S))
         return sound and self._failures.journal_is_sound
 
     async def adopt(self, duties: Duties) -> None:
@@ -104,6 +98,9 @@ class Daemon:
             if name in before.connections and before.connections[name] == connection
         }
         self._end(before.guards)
+        self._again.clear()
+        self._armed &= same
+        self._watch.use(duties.stream, same)
         self._begin(same)
         self._failures.forget(f"account {name}" for name in before.guards.keys() - duties.guards.keys())
         drains = [asyncio.ensure_future(guard.drain()) for guard in before.guards.values()]
@@ -111,11 +108,13 @@ class Daemon:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+        self._watch.use(duties.stream, duties.guards)
         self._begin(duties.guards.keys() - same)
 
     def _begin(self, names: Collection[str]) -> None:
         for number, name in enumerate(names):
-            self._every(self._duties.poll_s, self._poll, name, after_s=number * START_APART_S)
+            pace_s = self._duties.pace_s(armed=name in self._armed)
+            self._every(pace_s, self._poll, name, after_s=number * START_APART_S)
             self._every(self._duties.settle_s, self._settle, name, after_s=number * START_APART_S)
 
     def _end(self, names: Collection[str]) -> None:
@@ -151,13 +150,37 @@ class Daemon:
         if name in self._results and self._results[name].busy:
             self._start(name)
 
+    def _wake(self, name: str, keys: Collection[LoanKey]) -> None:
+        """Prices put these loans at their triggers: all of the account is looked at, now or right after."""
+        log.debug("prices_crossed", account=name, loan_ids=[key.loan_id for key in keys][:MOST_NAMED])
+        running = self._running.get(name)
+        if running is not None and not running.done():
+            self._again.add(name)
+        self._start(name)
+
+    def _arm(self, name: str, armed: bool) -> None:  # noqa: FBT001 - a state
+        """Looks at an account near a trigger as often as is asked for."""
+        (self._armed.add if armed else self._armed.discard)(name)
+        pace_s = self._duties.pace_s(armed=armed)
+        if armed:
+            log.debug("account_armed", account=name, poll_s=pace_s)
+        else:
+            log.debug("account_calm", account=name, poll_s=pace_s)
+        for job in [] if self._ending else self._scheduler.get_jobs():
+            if job.func == self._poll and job.args == (name,):
+                job.reschedule(Every(pace_s))
+                apart_s = START_APART_S * len(self._armed) % pace_s
+                job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=pace_s - apart_s))
+
     def _start(self, name: str) -> None:
         running = self._running.get(name)
-        if name in self._duties.guards and (running is None or running.done()):
+        if self._ending or name not in self._duties.guards:
+            return
+        if running is None or running.done():
             self._running[name] = asyncio.create_task(self._cycle(name))
 
     async def _cycle(self, name: str) -> None:
-        guard, began = self._duties.guards[name], time.monotonic()
+        guard, began, prices = self._duties.guards[name], time.monotonic(), self._watch.prices()
         try:
             result = await guard.cycle()
         except JournalUnavailable as error:
@@ -169,9 +192,13 @@ class Daemon:
             self._failures.works(f"account {name}", account=name)
             if self._duties.guards.get(name) is guard:
                 self._results[name] = result
+                self._watch.saw(name, result, prices)
                 self.hear(name, result, time.monotonic() - began)
         finally:
             self.cycles_ended[name] += 1
+            if name in self._again:
+                self._again.discard(name)
+                asyncio.get_running_loop().call_soon(self._start, name)
 
     async def _look_at_clock(self) -> None:
         await self._looks.look_at_clock(self._duties.measure_clock)

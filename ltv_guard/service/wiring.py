@@ -33,6 +33,7 @@ class Wiring:
     identities: dict[str, Identity] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     clash: str | None = None
+    stream: bybit.SpotPrices | None = None
 
     @property
     def clock(self) -> bybit.ExchangeClock:

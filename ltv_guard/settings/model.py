@@ -33,9 +33,7 @@ from ltv_guard.settings.watching import (
     resolve_http,
 )
 
-NOT_YET = {
-    "exchange.stream_url": "prices are not streamed yet",
-}
+NOT_YET: dict[str, str] = {}
 """Keys that nothing honours yet, and why: only defaults are accepted. A line goes when its feature lands."""
 
 

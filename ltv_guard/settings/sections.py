@@ -116,6 +116,8 @@ def _stream_of(environment: str | None, base_url: str | None) -> str | None:
 
 class Schedule(Section):
     poll_interval_s: Interval = TIMING.poll_interval_ms // MS
+    fastest_poll_s: Interval = 1
+    price_stream: bool = True
     settle_interval_s: Interval = 2
     blind_after_cycles: Count = TIMING.blind_after_cycles
     max_snapshot_age_s: Interval = TIMING.max_snapshot_age_ms // MS

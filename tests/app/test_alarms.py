@@ -9,7 +9,8 @@ from e2e_world import Event, until
 
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
-from ltv_guard.service.scheduler import Daemon, Duties
+from ltv_guard.service.duties import Duties
+from ltv_guard.service.scheduler import Daemon
 
 
 class Defective:

@@ -17,6 +17,11 @@ WATCHED = Path(__file__).with_name("watched_loop.py")
 AT_DEBUG = {"logging": {"level": "DEBUG"}}
 
 
+def streamed(world: World) -> None:
+    url = world.exchange.url.replace("http", "ws", 1)
+    world.configure({"exchange": {"stream_url": f"{url}/v5/public/spot"}})
+
+
 def reported(report: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(report.read_text())
     return found
@@ -41,6 +46,7 @@ async def test_a_night_of_adds_releases_rescues_refusals_and_a_defect_blocks_not
     scenario["users"]["1"] = merged(scenario["users"]["1"], A_POOL.borrowed)
     both = merged(merged(BOTH_PRODUCTS, AT_DEBUG), {"policy": A_POOL.settings})
     async with open_a_world(scenario, config=both) as world:
+        streamed(world)
         report = tmp_path / "report.json"
         async with command(report, "run", "-c", world.config_file, program=(WATCHED,)) as daemon:
             await world.until(lambda: bool(daemon.heard("cycle_failed")))
@@ -58,6 +64,8 @@ async def test_a_night_of_adds_releases_rescues_refusals_and_a_defect_blocks_not
             await world.until(lambda: bool(daemon.heard("adjustment_unknown")))
             await world.until_settled_at_target()
             world.fault("not_json", endpoint="orders", times=2)
+            world.fault("flood", endpoint="ticks", size=100, times=50)
+            world.fault("close_before", endpoint="ticks", after=60)
             world.fault("http_error", endpoint="orders", status=403, seconds=3, after=4)
             await world.until(lambda: bool(daemon.heard("exchange_banned")))
             await ended_quietly(world, daemon, report)
@@ -72,6 +80,7 @@ async def test_a_night_with_hundreds_of_orders_holds_the_loop_for_no_longer(
     others = [{**first, "order_id": str(2000 + number), "debt": "20000"} for number in range(300)]
     scenario["users"]["1"]["orders"] += others
     async with open_a_world(scenario, config=AT_DEBUG) as world:
+        streamed(world)
         report = tmp_path / "report.json"
         async with command(report, "run", "-c", world.config_file, program=(WATCHED,)) as daemon:
             await world.until(lambda: len(daemon.heard("cycle_finished")) > 1)

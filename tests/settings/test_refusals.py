@@ -229,8 +229,6 @@ KEYED = "accounts: {{main: {{api_key_file: key, api_secret_file: secret, {}}}}}"
             "overrides.0.policy.pool_terms",
             "an account has one pool",
         ),
-        # what is not honoured yet
-        ("exchange: {stream_url: 'wss://stream.example.com'}", "exchange.stream_url", "not streamed yet"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(refusal: Refusal, text: str | bytes, named: str, said: str) -> None:

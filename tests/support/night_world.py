@@ -33,7 +33,8 @@ from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
-from ltv_guard.service.scheduler import Daemon, Duties
+from ltv_guard.service.duties import Duties
+from ltv_guard.service.scheduler import Daemon
 
 ONE = key_of(1)
 KEY = Identity(

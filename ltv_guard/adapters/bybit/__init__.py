@@ -9,6 +9,7 @@ from ltv_guard.adapters.bybit.host import Host
 from ltv_guard.adapters.bybit.legacy import LegacyLoans
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.pool import PoolLoans
+from ltv_guard.adapters.bybit.price_stream import SpotPrices
 from ltv_guard.adapters.bybit.repayments import repayments
 from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, Signer
 from ltv_guard.adapters.bybit.transfers import transfers
@@ -27,6 +28,7 @@ __all__ = [
     "PoolLoans",
     "RequestLimits",
     "Signer",
+    "SpotPrices",
     "repayments",
     "transfers",
 ]

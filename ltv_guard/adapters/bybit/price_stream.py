@@ -45,7 +45,7 @@ class SpotPrices:
         paces: StreamPaces | None = None,
         chance: random.Random | None = None,
     ) -> None:
-        self.url = url
+        self._url = url
         self._ban = ban
         self._paces = paces or StreamPaces()
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not secrecy
@@ -54,6 +54,10 @@ class SpotPrices:
         self._asked = asyncio.Event()
         self._failures = 0
         self._why_lost: str | None = None
+
+    @property
+    def url(self) -> str:
+        return self._url
 
     @property
     def prices(self) -> Mapping[str, Decimal]:
@@ -98,7 +102,7 @@ class SpotPrices:
         try:
             async with asyncio.timeout(self._paces.connect_s):
                 socket = await http.ws_connect(
-                    self.url,
+                    self._url,
                     timeout=aiohttp.ClientWSTimeout(ws_close=self._paces.close_s),
                     max_msg_size=self._paces.largest,
                 )

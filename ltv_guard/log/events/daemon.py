@@ -184,9 +184,10 @@ DAEMON = (
     event(
         "daemon_started",
         info(
-            "At the start, and after a reload. `continuous: false` means that it waits once before it sends.",
+            "At the start, and after a reload. `continuous: false` means that it waits once before it sends. "
+            "`stream` is where prices come from, or `none`: loans are then looked at by the clock alone.",
         ),
-        fields=("version", "mode", "environment", "exchange", "accounts", "journal", "continuous"),
+        fields=("version", "mode", "environment", "exchange", "stream", "accounts", "journal", "continuous"),
     ),
     event(
         "daemon_stopped",

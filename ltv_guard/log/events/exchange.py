@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltv_guard.log.events.event import critical, event, info, warning
+from ltv_guard.log.events.event import critical, debug, event, info, warning
 
 EXCHANGE = (
     event(
@@ -96,11 +96,51 @@ EXCHANGE = (
         fields=("coin", "price", "last_price", "why"),
     ),
     event(
+        "price_stream_lost",
+        warning(
+            "The stream of prices (`stream`) broke, fell silent or makes no sense (`why`). Loans are looked "
+            "at as often as without it: each `poll_interval_s`, and each `fastest_poll_s` where their "
+            "last LTV was near their trigger. Told once, until `price_stream_back` (INFO).",
+            "Nothing, if it passes. If it stays: may this machine connect to `stream`?",
+        ),
+        fields=("stream", "why"),
+    ),
+    event(
         "read_works_again",
         info(
             "The end of `read_failed`; after `guard_blind` it is `guard_recovered`.",
         ),
         fields=("what", "failed"),
+    ),
+    event(
+        "price_stream_back",
+        info(
+            "The end of `price_stream_lost`, which lasted `seconds`.",
+        ),
+        fields=("seconds",),
+    ),
+    event(
+        "prices_crossed",
+        debug(
+            "Prices put these loans at their triggers. Nothing is sent for that: the exchange is asked for "
+            "the loans, and their own LTVs decide.",
+        ),
+        fields=("loan_ids",),
+    ),
+    event(
+        "account_armed",
+        debug(
+            "A loan of the account is near its trigger, or its price falls fast: it is looked at each "
+            "`poll_s` seconds.",
+        ),
+        fields=("poll_s",),
+    ),
+    event(
+        "account_calm",
+        debug(
+            "The end of `account_armed`.",
+        ),
+        fields=("poll_s",),
     ),
     event(
         "guard_in_time",

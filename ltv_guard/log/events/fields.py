@@ -103,6 +103,8 @@ FIELDS = {
     "rows": Field(kind=Shape.INTEGER, means="how many rows are lacking"),
     "rule": Field(kind=Shape.TEXT, means="the part of the configuration that applies"),
     "scope": Field(kind=Shape.TEXT, means="the account that is paused, or `all`"),
+    "poll_s": Field(kind=Shape.NUMBER, means="from one look at the loans to the next, in seconds"),
+    "stream": Field(kind=Shape.TEXT, means="the URL of the price stream"),
     "seconds": Field(kind=Shape.INTEGER, means="for how long, in seconds"),
     "seconds_left": Field(kind=Shape.INTEGER, means="how long until then"),
     "skew_ms": Field(kind=Shape.INTEGER, means="this machine's clock against the exchange's"),

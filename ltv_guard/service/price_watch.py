@@ -1,0 +1,166 @@
+"""Prices turned into looks: at an account whose loan crosses its trigger, and often at those near one.
+
+What a price says sends nothing: it has the exchange asked for the loan's own LTV, and that one decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.policy import trigger_of
+from ltv_guard.core.ports import PriceStream
+from ltv_guard.core.watch.nearness import Nearness
+from ltv_guard.core.watch.trigger_index import TriggerIndex
+from ltv_guard.core.watch.wake_limit import WakeLimit
+from ltv_guard.core.watch.watched import Watched
+from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+LOOK_S = 0.5  # how often it is asked anew who is near a trigger
+CONFLATED_S = 0.01  # ticks of so long a time count as one: of each coin the latest
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(slots=True)
+class WatchedAccount:
+    """What is known of one account's loans between two reads of them."""
+
+    watched: Mapping[LoanKey, Watched] = field(default_factory=dict)
+    index: TriggerIndex = field(default_factory=TriggerIndex)
+    nearness: Nearness = field(default_factory=Nearness)
+    wakes: WakeLimit = field(default_factory=WakeLimit)
+    armed: bool = False
+
+
+class PriceWatch:
+    """`wake` has an account looked at, for the loans that it names; `arm` hears when one is armed or not."""
+
+    def __init__(
+        self,
+        *,
+        wake: Callable[[str, Collection[LoanKey]], None],
+        arm: Callable[[str, bool], None],
+        alerts: AlertRepeater,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wake = wake
+        self._arm = arm
+        self._alerts = alerts
+        self._monotonic = monotonic
+        self._stream: PriceStream | None = None
+        self._accounts: dict[str, WatchedAccount] = {}
+        self._lost_s = 0.0
+        self._looked_s = 0.0
+        self._other_stream = asyncio.Event()
+
+    def use(self, stream: PriceStream | None, accounts: Collection[str]) -> None:
+        """Prices come from there from now on, for these accounts."""
+        self._accounts = {name: self._accounts.get(name, WatchedAccount()) for name in accounts}
+        if stream is not self._stream:
+            self._stream = stream
+            self._alerts.ended("price stream")
+            self._other_stream.set()
+        self._follow()
+
+    def prices(self) -> Mapping[str, Decimal]:
+        """As they are now: what is read from now on was made by these or by later ones."""
+        return {} if self._stream is None else dict(self._stream.prices)
+
+    def saw(self, name: str, result: CycleResult, before: Mapping[str, Decimal]) -> None:
+        """The loans were read, at the prices of `before` or later. What could not be read is as it was."""
+        account = self._accounts.get(name)
+        if account is None:
+            return
+        found = {
+            item.loan.key: Watched(item.loan, trigger_of(item.policy, item.loan))
+            for item in result.decisions
+            if item.policy.protect
+        }
+        account.watched = {**account.watched, **found} if result.blind else found
+        account.index = TriggerIndex(account.watched.values(), before)
+        account.wakes.looked()
+        self._follow()
+        self._cross(name, account, self.prices(), account.index.coins)
+        self._look_at(name, account)
+
+    async def run(self) -> None:
+        """Until it is cancelled. An error of ours ends it, and is raised."""
+        while True:
+            self._other_stream.clear()
+            works: list[Coroutine[Any, Any, object]] = [self._other_stream.wait()]
+            if self._stream is not None:
+                works += [self._stream.run(), self._listen(self._stream)]
+            await _first_of(works)
+
+    async def _listen(self, stream: PriceStream) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    moved = await stream.moved()
+            except TimeoutError:
+                moved = frozenset()
+            self._tell(stream)
+            prices = stream.prices
+            for name, account in self._accounts.items():
+                self._cross(name, account, prices, moved)
+            if self._monotonic() - self._looked_s >= LOOK_S:
+                self._looked_s = self._monotonic()
+                for name, account in self._accounts.items():
+                    self._look_at(name, account)
+            await asyncio.sleep(CONFLATED_S)
+
+    def _cross(
+        self, name: str, account: WatchedAccount, prices: Mapping[str, Decimal], moved: Collection[str]
+    ) -> None:
+        priced = [coin for coin in moved if coin in prices]
+        account.wakes.ask(account.index.crossed(prices, priced))
+        due = account.wakes.due(self._now_ms())
+        if due:
+            self._look_at(name, account)
+            self._wake(name, due)
+
+    def _look_at(self, name: str, account: WatchedAccount) -> None:
+        armed = account.nearness.is_armed(account.index.gap(self.prices()), self._now_ms())
+        if armed != account.armed:
+            account.armed = armed
+            self._arm(name, armed)
+
+    def _follow(self) -> None:
+        if self._stream is not None:
+            self._stream.follow(
+                frozenset(coin for account in self._accounts.values() for coin in account.index.coins)
+            )
+
+    def _tell(self, stream: PriceStream) -> None:
+        """One word at the start of a fault and one at its end, whatever else goes wrong in between."""
+        if stream.why_lost is None:
+            if self._alerts.ended("price stream"):
+                log.info("price_stream_back", seconds=round(self._monotonic() - self._lost_s))
+        elif self._alerts.changed("price stream", "lost"):
+            self._lost_s = self._monotonic()
+            log.warning("price_stream_lost", why=stream.why_lost, stream=stream.url)
+
+    def _now_ms(self) -> int:
+        return int(self._monotonic() * 1000)
+
+
+async def _first_of(works: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Until the first has ended; the others are cut off. Raises what that one raises."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
