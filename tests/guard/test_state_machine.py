@@ -1,6 +1,6 @@
 """The send path under attack: faults, crashes, clocks, the user's own hand and liquidations, in any order.
 
-Only collateral is moved here; `test_state_machine_more_ways.py` has transfers and repayments as well.
+Only collateral is moved here: transfers and repayments have a machine of their own.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ LONGEST_REST_MS = 61_000
 SURE_MS = 12_000  # what has been so for this long is seen by whoever looks
 
 
-class MoreWays(events(WEATHER)):  # type: ignore[misc]
+class TransfersAndRepayments(events(WEATHER)):  # type: ignore[misc]
     """Next to nothing lies in Funding; Unified has the collateral, or Funding what is owed, or both."""
 
     @initialize(
@@ -189,13 +189,13 @@ class MoreWays(events(WEATHER)):  # type: ignore[misc]
         return KEYS if has_funds and not self.capped else ()
 
 
-TestMoreWays = MoreWays.TestCase
-TestMoreWays.settings = settings(max_examples=12, stateful_step_count=12)
+TestTransfersAndRepayments = TransfersAndRepayments.TestCase
+TestTransfersAndRepayments.settings = settings(max_examples=12, stateful_step_count=12)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-class TestManyLives(MoreWays.TestCase):  # type: ignore[misc] # made by hypothesis
+class TestManyLives(TransfersAndRepayments.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same for longer."""
 
     settings = settings(max_examples=150, stateful_step_count=12)
@@ -203,7 +203,7 @@ class TestManyLives(MoreWays.TestCase):  # type: ignore[misc] # made by hypothes
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-class TestNight(MoreWays.TestCase):  # type: ignore[misc] # made by hypothesis
+class TestNight(TransfersAndRepayments.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same at random, for as long as a night allows."""
 
     settings = settings(max_examples=1_000, stateful_step_count=12, derandomize=False)
