@@ -13,7 +13,7 @@ from exchange_model import POLICY, a_guard, a_world, with_limits
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
-from send_path import REPLICAS, WRITES, Weather, events, odd_events
+from send_path import COARSE, REPLICAS, WRITES, Weather, events, odd_events
 
 from ltv_guard.guard.cycle import Guard
 
@@ -34,7 +34,6 @@ WEATHER = st.builds(
 
 ODD_WEATHER = st.builds(replace, WEATHER, replica=REPLICAS)
 PLENTY = "100000"  # BTC: prices may fall two dozen times, and each need can be met
-COARSE = Decimal(20)  # coins that each loan holds, where the coin has few decimals and max_add is one coin
 
 
 class SendPath(events(WEATHER)):  # type: ignore[misc]
