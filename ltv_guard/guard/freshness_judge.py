@@ -14,6 +14,7 @@ from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 
+COARSE = 1000  # steps of a coin: another amount of so few may be equal to it by chance
 MEASURED_BY = 4  # of the adjustments that landed lately: a coarse coin may have had a hundred
 
 
@@ -102,12 +103,15 @@ class FreshnessJudge:
     def _was_sold(self, loan: Loan, item: Intent, began: Moment) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
 
-        Of a coarse coin that is no rare chance. It has to be shown for longer than old facts can be.
+        Of a coarse coin that is no rare chance. It has to be shown for longer than old facts can be; where
+        this process never believed the loan, so that what was owed is not known, for much longer.
         """
+        if item.direction is Direction.REPAY:
+            return False
         doubted_ms = self._seen.each_doubted_for_ms([item], began)
-        return (
-            item.direction is not Direction.REPAY and doubted_ms > self.echo_ms and self._seen.owes_less(loan)
-        )
+        if self._seen.knows_debts_of(loan.key):
+            return doubted_ms > self.echo_ms and self._seen.owes_less(loan)
+        return doubted_ms > 4 * self.echo_ms and self._is_emergency(loan) and _is_coarse(item, loan)
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         return self._seen.shown_for_ms(item, loan, began) > self.echo_ms
@@ -121,3 +125,8 @@ class FreshnessJudge:
 def _that_measure(landed: Sequence[Intent]) -> Sequence[Intent]:
     """Those that tell old facts: what was there before any was there before the first, or the last ones."""
     return landed if len(landed) <= MEASURED_BY else [landed[0], *landed[1 - MEASURED_BY :]]
+
+
+def _is_coarse(item: Intent, loan: Loan) -> bool:
+    held = loan.collateral_in(item.coin)
+    return held is not None and item.amount <= COARSE * held.step

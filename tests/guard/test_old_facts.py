@@ -135,6 +135,25 @@ async def test_a_liquidation_of_just_as_many_coins_is_no_old_fact() -> None:
     assert world.ltv(ONE) < 0.7
 
 
+@pytest.mark.parametrize(("accuracy", "is_helped"), [(0, True), (8, False)])
+async def test_a_liquidation_just_before_a_restart_is_no_old_fact_for_long_in_an_emergency(
+    accuracy: int, *, is_helped: bool
+) -> None:
+    """What was owed is not known any more. Of a fine coin no liquidation takes as many: it is old."""
+    world, journal = a_world("0.79", held="100", wallet="500", accuracy=accuracy), MemoryJournal()
+    await a_guard(world, journal).cycle()
+    loan = world.loans[ONE]
+    added = loan.collateral - 100
+    loan.collateral -= added
+    loan.debt -= added * world.price * 9 / 10
+    fall_to(world, ONE, "0.82")
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 18)
+    assert len(world.applied) == 1
+    await cycles(guard, world, 12)
+    assert (world.ltv(ONE) < 0.7) is is_helped
+
+
 async def test_less_debt_beside_the_coins_of_before_is_no_liquidation_so_soon_after_an_add() -> None:
     """The user repaid a part just before the add landed: old facts show as few coins, and owe less."""
     world = a_world("0.79")

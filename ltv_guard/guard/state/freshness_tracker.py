@@ -128,6 +128,10 @@ class FreshnessTracker:
         noted = self._shown.get(_coins_of(intent))
         return None if noted is None or abs(noted[0] - coins) > within else noted[1]
 
+    def knows_debts_of(self, key: LoanKey) -> bool:
+        """Whether the loan was believed once, so that what it owed then is known."""
+        return key in self._owed
+
     def owes_less(self, loan: Loan) -> bool:
         """Whether less is owed than when the loan was last believed, by more than interest moves."""
         now = {debt.coin: debt.amount for debt in loan.debts}
