@@ -66,7 +66,7 @@ class Adjuster:
             except Exception as error:  # noqa: BLE001 - the next coin, or kind of help, has its turn
                 self._defects.tell(Defect(what=f"sending: {decision.direction}", error=error))
                 why = f"an error of ours ({type(error).__name__})"
-                self._refusals.leave_alone(decision, why, self._clock.now(), lasting=True)
+                self._refusals.leave_alone(decision, why, self._clock.now())
             return None
 
     async def _adjust(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:

@@ -59,9 +59,9 @@ class Planner:
             with self._defects.contained("reporting an amount"):
                 self._report.amount(decision, free=intent is not None)
             if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
-                self._refusals.leave_alone(decision, ALL_IN_USE, now, lasting=False)
+                self._refusals.put_off(decision, ALL_IN_USE, now)
         if intent is not None:
-            self._memory.wallet.note_before(intent, None if snapshot.wallet_is_old else snapshot.wallet)
+            self._memory.wallet.note_before(intent, snapshot.source_of(intent.direction))
         return intent
 
     async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 
 from ltv_guard.core.model.history import History, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Direction, Loan, Moment, Product
 from ltv_guard.core.ports import Clock
-from ltv_guard.core.reconcile.coin_changes import coins_are_in
+from ltv_guard.core.reconcile.coin_changes import coins_are_in, measured_after
 from ltv_guard.core.reconcile.settlement import (
     FOREIGN_LAG_FACTOR,
     Evidence,
@@ -82,14 +81,12 @@ class Reconciler:
     async def settle_by_coins(self, snapshot: Snapshot) -> tuple[Intent, ...]:
         """Accepted adds whose coins are in the loan, and not in the wallet, hold up no further add.
 
-        The history may fail for minutes. Releases and repayments wait for it. Returns what stays open.
+        The history may fail for minutes. Releases and repayments wait for it. A transfer whose coins are in
+        the one wallet, and not in the other, holds up no further transfer. Returns what stays open.
         """
-        wallet = None if snapshot.wallet_is_old else snapshot.wallet
         still_open = []
         for intent in snapshot.open_intents:
-            book = snapshot.books.get(intent.key.product)
-            loan = None if book is None else book.loan(intent.key)
-            if book is None or loan is None or not self._are_its_coins_in(intent, loan, book.began, wallet):
+            if intent.state is not State.ACCEPTED or not self._are_its_coins_there(intent, snapshot):
                 still_open.append(intent)
                 continue
             after = confirmed_by_coins(intent, self._clock.now())
@@ -98,17 +95,24 @@ class Reconciler:
             self._memory.refusals.taken(intent)
         return tuple(still_open)
 
-    def _are_its_coins_in(
-        self, intent: Intent, loan: Loan, began: Moment, wallet: Mapping[str, Decimal] | None
-    ) -> bool:
-        if intent.state is not State.ACCEPTED:
+    def _are_its_coins_there(self, intent: Intent, snapshot: Snapshot) -> bool:
+        wallets, source = self._memory.wallet, snapshot.source_of(intent.direction)
+        if intent.direction is Direction.TRANSFER:
+            came = wallets.has_come(intent, snapshot.source_of(Direction.ADD))
+            return came and wallets.has_left(intent, source)
+        book = snapshot.books.get(intent.key.product)
+        loan = None if book is None else book.loan(intent.key)
+        if book is None or loan is None or not self._are_in_the_loan(intent, loan):
             return False
+        self._memory.freshness.saw_coins(intent, loan, book.began)
+        lasts_ms = self._memory.freshness.shown_for_ms(intent, loan, book.began)
+        return wallets.has_left(intent, source) or lasts_ms > 2 * self._timeouts.history_lag_ms
+
+    def _are_in_the_loan(self, intent: Intent, loan: Loan) -> bool:
         rows, siblings = self._memory.rows.of(intent.key), self._memory.intents.sibling_changes(intent)
-        if not coins_are_in(intent, rows, loan, siblings):
-            return False
-        self._memory.freshness.saw_coins(intent, loan, began)
-        lasts_ms = self._memory.freshness.shown_for_ms(intent, loan, began)
-        return self._memory.wallet.has_left(intent, wallet) or lasts_ms > 2 * self._timeouts.history_lag_ms
+        first = self._memory.intents.rescued_by(intent)
+        plans = [intent] if first is None else [intent, measured_after(intent, first)]
+        return any(coins_are_in(plan, rows, loan, siblings) for plan in plans)
 
     def _compare_with_journal(self, histories: Mapping[Channel, History]) -> None:
         """A row that the journal says was seen is there: or this is not the exchange it was kept for."""

@@ -55,13 +55,17 @@ class Refusals:
         elif not self._taught(intent, error.remedy):
             self._rest(intent, error, now)
 
-    def leave_alone(self, decision: Decision, why: str, now: Moment, *, lasting: bool) -> None:
-        """The coin of what could not be done, for a while: a transfer's is the wallet's."""
-        if decision.direction is None or decision.coin is None:
-            return
-        transfer = decision.direction is Direction.TRANSFER
-        key = LoanKey(Product.FUNDING, decision.coin) if transfer else decision.loan.key
-        self._backoff.refuse(key, decision.direction, decision.coin, why, now, lasting=lasting)
+    def leave_alone(self, decision: Decision, why: str, now: Moment) -> None:
+        """The coin of what could not be done, for a while that grows."""
+        if decision.direction is not None and decision.coin is not None:
+            key = _subject_of(decision, decision.coin)
+            self._backoff.refuse(key, decision.direction, decision.coin, why, now, lasting=True)
+
+    def put_off(self, decision: Decision, why: str, now: Moment) -> None:
+        """The coin of what can't be done at the moment, until the next cycle or so."""
+        if decision.direction is not None and decision.coin is not None:
+            key = _subject_of(decision, decision.coin)
+            self._backoff.put_off(key, decision.direction, decision.coin, why, now)
 
     def _rest(self, intent: Intent, error: WriteRejected, now: Moment) -> None:
         self._backoff.refuse(
@@ -111,6 +115,11 @@ class Refusals:
             return debt.accuracy if debt is not None else None
         held = loan.collateral_in(intent.coin)
         return held.accuracy if held is not None else None
+
+
+def _subject_of(decision: Decision, coin: str) -> LoanKey:
+    """What it acts on: a transfer's coin is the wallet's."""
+    return LoanKey(Product.FUNDING, coin) if decision.direction is Direction.TRANSFER else decision.loan.key
 
 
 def _loan_of(intent: Intent) -> dict[str, object]:

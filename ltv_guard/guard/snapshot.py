@@ -150,6 +150,12 @@ class Snapshot:
             return True
         return False
 
+    def source_of(self, direction: Direction) -> Mapping[str, Decimal] | None:
+        """The wallet that takes or gives coins of such a write; None: one that proves nothing."""
+        if direction is Direction.TRANSFER:
+            return self.unified
+        return None if self.wallet_is_old else self.wallet
+
     def unread_coins(self, wallet: Mapping[str, Decimal] | None) -> frozenset[str]:
         """Coins whose balance was asked for and could not be read, in a wallet whose others were."""
         return frozenset() if wallet is None else self.asked_coins - wallet.keys()

@@ -47,15 +47,21 @@ def are_on_their_way(
     wallet: str, *others: Intent, after_ms: tuple[int, ...], state: State = State.CONFIRMED
 ) -> list[bool]:
     """At each of several reads of the wallet."""
+    memory = a_memory(*others, state=state)
+    return [seen(memory, wallet, ms) for ms in after_ms]
+
+
+def a_memory(*others: Intent, state: State = State.CONFIRMED) -> Memory:
     memory = Memory(MemoryJournal())
     memory.intents.remember([intent("moved", Direction.TRANSFER, "0.09", state=state), *others])
-    reads = [Moment(exchange_ms=START_MS + ms, monotonic_ms=ms) for ms in after_ms]
-    shown = {"BTC": Decimal(wallet)}
-    awaited = []
-    for read in reads:
-        memory.wallet.saw(shown, read, longest_ms=ECHO_MS)
-        awaited.append("BTC" in memory.wallet.on_the_way(shown, read, longest_ms=ECHO_MS))
-    return awaited
+    return memory
+
+
+def seen(memory: Memory, wallet: str, ms: int) -> bool:
+    """Whether the transfer is on its way where the wallet shows that."""
+    read, shown = Moment(exchange_ms=START_MS + ms, monotonic_ms=ms), {"BTC": Decimal(wallet)}
+    memory.wallet.saw(shown, read, longest_ms=ECHO_MS)
+    return "BTC" in memory.wallet.on_the_way(shown, read, longest_ms=ECHO_MS)
 
 
 LATER = intent("later", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.ACCEPTED)
@@ -70,7 +76,10 @@ REFUSED = intent("refused", Direction.ADD, "0.06", created_at_ms=START_MS + 2_50
         ("0.15", (), False),
         ("0.06", (), True),
         ("0.14", (), True),
-        ("5", (), False),
+        ("0.16", (), True),  # the user put coins there: whether ours are among them, nothing tells yet
+        ("5", (), True),
+        ("0.15", (LATER,), False),
+        ("0.16", (LATER,), True),
         ("0.09", (LATER,), False),
         ("0.06", (LATER,), True),  # found by the state machine: it shows neither the add nor the transfer
         ("0.09", (AT_ONCE,), False),
@@ -78,7 +87,7 @@ REFUSED = intent("refused", Direction.ADD, "0.06", created_at_ms=START_MS + 2_50
         ("0.09", (REFUSED,), True),
     ],
 )
-def test_it_has_arrived_once_all_shows_but_what_was_spent_since(
+def test_it_has_arrived_once_its_coins_show_but_for_what_was_spent_since(
     wallet: str,
     others: tuple[Intent, ...],
     awaited: bool,  # noqa: FBT001
@@ -89,6 +98,17 @@ def test_it_has_arrived_once_all_shows_but_what_was_spent_since(
 def test_what_does_not_show_for_longer_than_old_facts_can_is_gone() -> None:
     looks = (2_000, 8_000, 2_000 + ECHO_MS)
     assert are_on_their_way("0.06", after_ms=looks) == [True, True, False]
+
+
+@pytest.mark.parametrize("wallet", ["0.05", "0.2"])
+def test_what_others_took_or_put_there_is_believed_once_it_has_been_shown_for_as_long(wallet: str) -> None:
+    """And then it is what the next wallet is measured by: what was spent of it is no riddle."""
+    memory = a_memory()
+    assert [seen(memory, wallet, ms) for ms in (2_000, 8_000, 2_000 + ECHO_MS)] == [True, True, False]
+    spent = intent("spent", Direction.ADD, "0.03", created_at_ms=START_MS + 12_500)
+    memory.intents.remember([spent])
+    assert not seen(memory, str(Decimal(wallet) - Decimal("0.03")), 14_000)
+    assert seen(memory, "0.06", 16_000)  # an old replica
 
 
 def test_one_read_that_does_not_show_it_minutes_later_is_old() -> None:

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import POLICY, a_guard, a_world, with_limits
+from exchange_model import POLICY, POOL, START_MS, a_guard, a_world, with_limits
 from transfers_and_repayments import ONE, cycles
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import LoanKey
 
 SMALL = with_limits(POLICY, max_add={"BTC": Decimal(1)})
 
@@ -38,6 +39,47 @@ async def test_an_amount_that_is_not_settled_is_not_sent_again_and_the_wait_is_s
     world.history_down = False
     await cycles(guard, world, 60)
     assert world.ltv(ONE) <= Decimal("0.652")
+
+
+@pytest.mark.parametrize("key", [ONE, POOL])
+async def test_a_request_that_was_lost_costs_no_longer_than_the_proof_that_it_was(key: LoanKey) -> None:
+    """There is one amount only, and it was refused by nobody: it is sent again once it can't be mistaken."""
+    order, pool = ("0.82", "0.50") if key == ONE else ("0.50", "0.82")
+    world, journal = a_world(order, pool=pool, held="20", wallet="500", accuracy=0), MemoryJournal()
+    guard = a_guard(world, journal, policy=SMALL)
+    world.answers = ["lost_request"]
+    await guard.cycle()
+    while not any(item.state is State.ABSENT for item in journal.snapshot().intents.values()):
+        world.advance(1_000)
+        await guard.cycle()
+    proved_ms = world.true_ms
+    while not world.applied:
+        world.advance(1_000)
+        await guard.cycle()
+    assert proved_ms - START_MS <= 15_000
+    assert world.true_ms - proved_ms <= 4_000
+
+
+async def test_a_rescue_of_one_coin_beside_an_add_of_one_coin_is_told_by_both() -> None:
+    """Found by the state machine: by its own plan alone either may explain the coin, and adding ended."""
+    world, journal = a_world("0.90", held="20", wallet="500", accuracy=0), MemoryJournal()
+    guard = a_guard(world, journal, policy=SMALL)
+    world.history_down, world.stale_wallet_ms = True, 100_000
+    await cycles(guard, world, 30)
+    first, rescue, *_ = world.sent
+    assert rescue.rescue_of == first.intent_id
+    assert len(world.applied) >= 5
+    assert world.loans[ONE].collateral == 20 + len(world.applied)
+
+
+async def test_an_amount_that_was_refused_is_not_asked_for_again_within_a_minute() -> None:
+    world, journal = a_world("0.82", held="20", wallet="500", accuracy=0), MemoryJournal()
+    guard = a_guard(world, journal, policy=SMALL)
+    world.answers = ["refused_for_now"]
+    times = []
+    world.on_sent = lambda _: times.append(world.true_ms)
+    await cycles(guard, world, 40)
+    assert times[1] - times[0] in range(60_000, 63_000)
 
 
 @pytest.mark.parametrize("accuracy", [0, 2])

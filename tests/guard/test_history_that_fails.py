@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import World, a_guard, a_world
-from transfers_and_repayments import ADD, PAYS, REPAY, cycles, landed, states
+from transfers_and_repayments import ADD, MOVES, PAYS, REPAY, TRANSFER, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loans import Direction, LoanKey
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey
 
 FALL = ("0.79", "0.78", "0.83", "0.76", "0.90")
 
@@ -41,6 +41,38 @@ async def test_each_need_of_a_long_fall_is_met_once(kind: str, lag_ms: int) -> N
         assert landed(world) == [ADD] * count
         assert world.ltv(key) <= Decimal("0.6501")
     assert states(journal, ADD)[:-1] == [State.CONFIRMED] * (len(FALL) - 1)
+
+
+@pytest.mark.parametrize("answer", ["ok", "pending:8000"])
+async def test_transfers_follow_one_another_once_their_coins_went_from_one_wallet_to_the_other(
+    answer: str,
+) -> None:
+    """Found by the state machine: the list of transfers failed, and none followed below an emergency."""
+    world, key = the_loan("order", wallet="0", unified="50")
+    journal = MemoryJournal()
+    guard = a_guard(world, journal, policy=PAYS, transfers=MOVES)
+    world.transfers_down = True
+    for count, ltv in enumerate(("0.76", "0.77", "0.76"), start=1):
+        world.answers_to = {Kind.TRANSFER: [answer]}
+        move_to(world, key, ltv)
+        await cycles(guard, world, 12)
+        assert landed(world) == [TRANSFER, ADD] * count
+        assert world.ltv(key) <= Decimal("0.6501")
+
+
+async def test_a_transfer_whose_coins_may_be_the_users_own_holds_up_the_next() -> None:
+    """As many came as it moves, and none left the Unified account."""
+    world, key = the_loan("order", wallet="0", unified="50")
+    journal = MemoryJournal()
+    guard = a_guard(world, journal, policy=PAYS, transfers=MOVES)
+    world.transfers_down, world.answers_to = True, {Kind.TRANSFER: ["pending:60000"]}
+    move_to(world, key, "0.76")
+    await guard.cycle()
+    world.move_by_hand("BTC", -world.sent[0].amount)
+    await cycles(guard, world, 12)
+    move_to(world, key, "0.76")
+    await cycles(guard, world, 12)
+    assert states(journal, TRANSFER) == [State.ACCEPTED]
 
 
 async def test_a_release_waits_for_the_rows_and_the_wait_is_told() -> None:

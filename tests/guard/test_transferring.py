@@ -34,6 +34,7 @@ from ltv_guard.core.model.loans import Kind, LoanKey, Product
 from ltv_guard.core.model.policy import LoanPolicy, TransferRules, WalletRules
 from ltv_guard.guard.cycle import Guard
 
+DUST = Decimal("0.0001")
 LOST = ("lost_answer", "lost_request", "late:500", "late:4900")
 
 
@@ -55,7 +56,7 @@ async def test_with_an_empty_funding_wallet_one_transfer_and_one_add_bring_a_loa
     await cycles(moving(world, journal), world, 5)
     assert landed(world) == [TRANSFER, ADD]
     assert at_target(world)
-    assert world.wallet["BTC"] < Decimal("0.0001"), "more was moved than was needed"
+    assert world.wallet["BTC"] < DUST, "more was moved than was needed"
 
 
 async def test_the_same_for_a_pool() -> None:
@@ -407,3 +408,20 @@ async def test_no_more_is_moved_for_a_rescue_where_an_open_add_shows_and_its_ltv
         world.advance(500)
     moved = [item.amount for item in world.sent if item.direction is TRANSFER]
     assert sum(moved) <= needed + Decimal("0.0005")
+
+
+async def test_coins_of_the_users_own_are_not_taken_for_a_transfer_that_has_just_landed() -> None:
+    """Found by the state machine: he puts some there while it is pending, and then the wallet shows late."""
+    world, journal = a_world("0.76", wallet="0", unified="50"), MemoryJournal()
+    guard = a_guard(world, journal, policy=PAYS, transfers=MOVES)
+    world.answers_to = {Kind.TRANSFER: ["pending:8000"]}
+    await cycles(guard, world, 2)
+    world.move_by_hand("BTC", Decimal("-0.3"))
+    await cycles(guard, world, 2)
+    world.stale_wallet_ms = 5_000
+    world.price = world.price * world.ltv(ONE) / Decimal("0.90")
+    world.note()
+    await cycles(guard, world, 40, ms=1_000)
+    moved = [item for item in world.sent if item.direction is TRANSFER]
+    assert sum(item.amount for item in moved) <= world.loans[ONE].collateral - 1 - Decimal("0.3") + DUST
+    assert at_target(world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
 
@@ -136,3 +137,17 @@ def coins_are_in(
     with_it = any(abs(value - intent.change - other) <= close for value in readings for other in others)
     without = any(abs(value - other) <= close for value in readings for other in others)
     return with_it and not without
+
+
+def measured_after(rescue: Intent, first: Intent) -> Intent:
+    """The rescue, measured from what was there before `first`, which it rescues and which has landed.
+
+    Its own plan may know of `first` or not: of a coarse coin, whose amounts are equal, nothing else tells.
+    """
+    return replace(
+        rescue,
+        coins_before=first.coins_before,
+        observed_at_ms=first.observed_at_ms,
+        signed_at_ms=first.signed_at_ms,
+        seen_ids=first.seen_ids,
+    )

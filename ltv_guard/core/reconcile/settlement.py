@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow, RowStatus
-from ltv_guard.core.model.intents import SHOWN, Intent, State
+from ltv_guard.core.model.intents import ARRIVED, SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.coin_changes import (
     EARLY_MS,
@@ -237,5 +237,6 @@ def _missing(
 
 
 def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
-    """An accepted add whose coins are in the loan: as good as confirmed for adding more."""
-    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=SHOWN)
+    """An accepted add (transfer) whose coins are there: as good as confirmed for adding (moving) more."""
+    words = ARRIVED if intent.direction is Direction.TRANSFER else SHOWN
+    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=words)

@@ -12,7 +12,6 @@ from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owne
 from ltv_guard.core.ports import Journal
 from ltv_guard.core.reconcile.settlement import InFlightWatch, SettlementTimeouts, is_told_apart
 
-IN_VAIN = frozenset({State.REJECTED, State.ABSENT})
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
 SAME_BODY_MS = 60_000  # what was refused is not asked for again before that
@@ -128,6 +127,12 @@ class IntentBook:
         """Whether the one rescue of this intent was sent."""
         return any(item.rescue_of == first.intent_id for item in self.every)
 
+    def rescued_by(self, rescue: Intent) -> Intent | None:
+        """What `rescue` is the rescue of, if that landed and is of the same coin."""
+        first = self._intents.get(rescue.rescue_of or "")
+        same = first is not None and (first.channel, first.coin) == (rescue.channel, rescue.coin)
+        return first if first is not None and same and first.state is State.CONFIRMED else None
+
     def beside(self, last: Intent) -> Intent | None:
         """The rescue of `last`, or what it is the rescue of, if that landed too."""
         found = (
@@ -173,13 +178,16 @@ class IntentBook:
         }
 
     def refused_amounts(self, key: LoanKey, direction: Direction, coin: str, now: Moment) -> set[Decimal]:
-        """Amounts that were sent in vain within a minute: the same body is not sent again so soon."""
+        """Amounts that were refused within a minute: the same body is not sent again so soon.
+
+        One whose answer, or request, was lost was refused by nobody.
+        """
         return {
             item.amount
             for item in self.every
             if (item.key, item.direction, item.coin) == (key, direction, coin)
-            and item.state in IN_VAIN
-            and now.exchange_ms - item.updated_at_ms < SAME_BODY_MS
+            and _was_refused(item)
+            and now.exchange_ms - (item.signed_at_ms or item.updated_at_ms) < SAME_BODY_MS
         }
 
     def last_release_ms(self, key: LoanKey) -> int | None:
@@ -199,3 +207,8 @@ def landed_lately(item: Intent, now: Moment) -> bool:
         and item.direction is not Direction.TRANSFER
         and now.exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
     )
+
+
+def _was_refused(item: Intent) -> bool:
+    """Whether the exchange answered, and did nothing: a code of no table ends as absent."""
+    return item.state is State.REJECTED or (item.state is State.ABSENT and item.ret_code is not None)

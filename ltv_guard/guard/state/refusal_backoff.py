@@ -69,6 +69,22 @@ class RefusalBackoff:
         self._refusals[key, direction, coin] = refusal
         return refusal
 
+    def put_off(self, key: LoanKey, direction: Direction, coin: str, why: str, now: Moment) -> None:
+        """The coin can't be sent at the moment, and nobody refused it: the next one has its turn.
+
+        It rests no longer for having been put off before.
+        """
+        last = self._refusals.get((key, direction, coin))
+        again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
+        self._refusals[key, direction, coin] = RefusedCoin(
+            why=why,
+            count=0,
+            since_ms=last.since_ms if last is not None and again else now.monotonic_ms,
+            at_ms=now.monotonic_ms,
+            until_ms=now.monotonic_ms + FIRST_BACKOFF_MS,
+            lasting=False,
+        )
+
     def taken(self, intent: Intent) -> None:
         """The exchange took it: the next refusal is the first again."""
         self._refusals.pop((intent.key, intent.direction, intent.coin), None)

@@ -10,8 +10,6 @@ from ltv_guard.core.model.intents import SPENT, Intent, State
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS, IntentBook
 
-UNSEEN = Decimal("0.01")  # of a transfer: so much may be missing where it has arrived
-
 
 @dataclass(slots=True)
 class WalletTracker:
@@ -19,36 +17,53 @@ class WalletTracker:
 
     _book: IntentBook
     _before: dict[str, Decimal] = field(default_factory=dict)
-    _lacking: dict[str, tuple[Decimal, int, int]] = field(default_factory=dict)
+    _shown: dict[str, tuple[Decimal, int, int]] = field(default_factory=dict)
+    _believed: dict[str, Decimal] = field(default_factory=dict)
 
     def forget(self, intent_ids: Collection[str]) -> None:
         for intent_id in intent_ids:
             self._before.pop(intent_id, None)
-            self._lacking.pop(intent_id, None)
+            self._shown.pop(intent_id, None)
+            self._believed.pop(intent_id, None)
 
-    def note_before(self, intent: Intent, wallet: Mapping[str, Decimal] | None) -> None:
-        """What the wallet held of its coin before it was sent; None: a wallet that proves nothing."""
-        if wallet is not None and intent.coin in wallet:
-            self._before[intent.intent_id] = wallet[intent.coin]
+    def note_before(self, intent: Intent, source: Mapping[str, Decimal] | None) -> None:
+        """What the wallet that it takes from held before it was sent; None: a wallet that proves nothing."""
+        if source is not None and intent.coin in source:
+            self._before[intent.intent_id] = source[intent.coin]
 
-    def has_left(self, intent: Intent, wallet: Mapping[str, Decimal] | None) -> bool:
-        """Whether the wallet shows that an add's coins are gone from it; not known after a restart."""
+    def has_left(self, intent: Intent, source: Mapping[str, Decimal] | None) -> bool:
+        """Whether that wallet shows that its coins are gone from it; not known after a restart."""
         before = self._before.get(intent.intent_id)
-        if before is None or wallet is None or intent.coin not in wallet:
+        if before is None or source is None or intent.coin not in source:
             return False
-        return wallet[intent.coin] <= before - intent.amount
+        return source[intent.coin] <= before - intent.amount
+
+    def has_come(self, transfer: Intent, wallet: Mapping[str, Decimal] | None) -> bool:
+        """Whether the Funding wallet shows exactly its coins, but for what was spent since."""
+        return (
+            wallet is not None
+            and transfer.coin in wallet
+            and self._has_arrived(transfer, wallet[transfer.coin])
+        )
 
     def saw(self, wallet: Mapping[str, Decimal], read_at: Moment, *, longest_ms: int) -> None:
-        """Notes since when the wallet has shown as much as now of the coins that landed transfers moved."""
+        """Notes since when the wallet has shown as much as now of the coins that landed transfers moved.
+
+        What it has shown for longer than old facts can be is believed, whoever else moved coins meanwhile.
+        """
         now_ms = read_at.monotonic_ms
         for transfer in self._landed():
-            if read_at.exchange_ms - transfer.updated_at_ms >= SETTLING_DOWN_MS:
+            age_ms = read_at.exchange_ms - transfer.updated_at_ms
+            if age_ms >= SETTLING_DOWN_MS:
                 continue
             shown = wallet.get(transfer.coin, Decimal(0))
-            last, since_ms, looked_ms = self._lacking.get(transfer.intent_id, (shown, now_ms, now_ms))
+            last, since_ms, looked_ms = self._shown.get(transfer.intent_id, (shown, now_ms, now_ms))
             if last != shown or now_ms - looked_ms > 2 * longest_ms:
                 since_ms = now_ms
-            self._lacking[transfer.intent_id] = (shown, since_ms, now_ms)
+            self._shown[transfer.intent_id] = (shown, since_ms, now_ms)
+            is_steady = age_ms >= longest_ms and now_ms - since_ms >= longest_ms
+            if is_steady and not self._has_arrived(transfer, shown):
+                self._believed[transfer.intent_id] = shown + sum(self._spent(transfer))
 
     def _landed(self) -> list[Intent]:
         return [
@@ -62,40 +77,45 @@ class WalletTracker:
     ) -> dict[str, Intent]:
         """Coin -> the transfer of it that is open; or that landed, and does not show so soon after.
 
-        A wallet that showed it, and then does not, is old for as long: then the coins went somewhere.
+        A wallet that showed it, and then does not, is old for as long: then the coins went somewhere. Coins
+        that somebody else moved meanwhile are not taken for it.
         """
-        awaited = [
-            item
-            for item in self._landed()
-            if self._may_not_show(item, wallet, read_at, longest_ms)
-            and not self._has_arrived(item, wallet or {})
-        ]
+        awaited = [item for item in self._landed() if not self._shows(item, wallet, read_at, longest_ms)]
         still_open = [
             item for item in self._book.every if item.direction is Direction.TRANSFER and item.is_open
         ]
         return {item.coin: item for item in (*awaited, *still_open)}
 
-    def _may_not_show(
+    def _shows(
         self, transfer: Intent, wallet: Mapping[str, Decimal] | None, read_at: Moment, longest_ms: int
     ) -> bool:
         age_ms = read_at.exchange_ms - transfer.updated_at_ms
         if wallet is None or age_ms >= SETTLING_DOWN_MS:
-            return age_ms < longest_ms
-        _, since_ms, _ = self._lacking.get(transfer.intent_id, (Decimal(0), read_at.monotonic_ms, 0))
-        return age_ms < longest_ms or read_at.monotonic_ms - since_ms < longest_ms
+            return age_ms >= longest_ms
+        return self._has_arrived(transfer, wallet.get(transfer.coin, Decimal(0)))
 
-    def _has_arrived(self, transfer: Intent, wallet: Mapping[str, Decimal]) -> bool:
-        """Whether the Funding wallet shows all of the coins, but for what was spent since it was read."""
-        spent = sum(
-            (
-                item.amount
-                for item in self._book.every
-                if item.coin == transfer.coin
-                and item.direction in {Direction.ADD, Direction.REPAY}
-                and item.state in SPENT
-                and item.created_at_ms >= transfer.observed_at_ms
-            ),
-            Decimal(0),
-        )
-        missing = transfer.coins_before + transfer.amount - spent - wallet.get(transfer.coin, Decimal(0))
-        return missing <= transfer.amount * UNSEEN
+    def _has_arrived(self, transfer: Intent, shown: Decimal) -> bool:
+        """Whether exactly its coins came, but for what was spent since; what is open may be spent, or not.
+
+        More or less than that is somebody else's doing, until it has been believed. What was there before,
+        to the last digit, is more likely old than spent again.
+        """
+        believed = self._believed.get(transfer.intent_id)
+        if believed is None and shown == transfer.coins_before:
+            return False
+        settled, maybe = self._spent(transfer)
+        whole = transfer.coins_before + transfer.amount if believed is None else believed
+        return 0 <= whole - settled - shown <= maybe
+
+    def _spent(self, transfer: Intent) -> tuple[Decimal, Decimal]:
+        """Coins that adds and repayments took since it was planned: of those that ended, of those open."""
+        took = [
+            item
+            for item in self._book.every
+            if item.coin == transfer.coin
+            and item.direction in {Direction.ADD, Direction.REPAY}
+            and item.state in SPENT
+            and item.created_at_ms >= transfer.observed_at_ms
+        ]
+        maybe = sum((item.amount for item in took if item.is_open), Decimal(0))
+        return sum((item.amount for item in took), -maybe), maybe
