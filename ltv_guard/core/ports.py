@@ -178,7 +178,7 @@ class Journal(Protocol):
 
     @property
     def restorations(self) -> Sequence[str]:
-        """Why it may have lost what was written to it, each time that this was found while it was in use."""
+        """A sentence for each time that it was found, while in use, to have lost what was written to it."""
 
     async def open_intents(self, owner: Owner) -> tuple[Intent, ...]: ...
 

@@ -19,7 +19,7 @@ CONTRADICTED = (
     "its LTV, its amounts and prices contradict each other: what is done for it stays within wallet.reserve, "
     "wallet.max_add_24h and the cooldown, in small steps, and nothing of it is released"
 )
-PASSED = "one read showed it otherwise, and a second one at once did not: the second counts"
+PASSED = "the first read showed another LTV than a second one right after it: the second counts"
 
 log = structlog.stdlib.get_logger()
 
@@ -60,7 +60,10 @@ class Contradictions:
             topic = ("price", coin)
             if coin in quotes.doubted and coin not in quotes.parted:
                 last = known.get(coin)
-                why = "it parted from the last one: while that stands, what it sizes leaves in small steps"
+                why = (
+                    "it differs from the last one by more than a tenth: until it is believed, amounts that "
+                    "depend on it are added in small steps"
+                )
                 self._alerts.once(
                     topic,
                     "warning",

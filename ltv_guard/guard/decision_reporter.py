@@ -134,7 +134,7 @@ class DecisionReporter:
             self._alerts.ended(topic)
             return
         why = (
-            f"every amount up to {decision.ceiling:f} {decision.coin} is in use by an adjustment that is not "
-            "settled yet, and the history could not tell the two apart: waiting for that one"
+            f"every amount up to {decision.ceiling:f} {decision.coin} is that of an adjustment which is not "
+            "settled yet. The history could not tell a second one of it apart, so this one waits"
         )
         self._alerts.once(topic, "warning", "adjustment_put_off", why=why)

@@ -85,7 +85,7 @@ class FreshnessJudge:
         )
 
     def may_not_wait(self, loan: Loan, landed: Sequence[Intent], found: Freshness, now: Moment) -> bool:
-        """Whether to believe an LTV that prices do not bear out, after a long doubt, to protect the loan.
+        """Whether an LTV that prices do not confirm is believed all the same: it was doubted for long enough.
 
         In an emergency, for spot prices and the exchange's own part most when it matters most; and where
         being wrong would add next to nothing. Adding too much can be undone, and in an emergency

@@ -78,7 +78,7 @@ class LoanReporter:
 
     def shown_as_before(self, loans: Collection[Loan]) -> None:
         """The exchange shows loans as they were before an adjustment that it had shown already."""
-        why = "it is shown as it was before an adjustment that had been shown already: it is read again"
+        why = "it is shown as it was before our last adjustment, though that had been shown: it is read again"
         for loan in loans:
             topic = ("old", loan.key)
             self._alerts.once(topic, "warning", "loan_shown_as_before", why=why, **named(loan.key))

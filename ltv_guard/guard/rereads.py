@@ -1,4 +1,4 @@
-"""What one read alone says is read again before it is acted on, where it is old or out of the ordinary."""
+"""A loan whose only read is old or odd is read once more before anything is done about it."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Sender:
                 after = sent.to(State.REJECTED, now_ms, **words)
                 await self._intents.record(sent, after)
                 grave = {Remedy.HUMAN, Remedy.LIQUIDATION}
-                # A key that may not transfer may adjust all the same: what is short cries by itself.
+                # A key that may not transfer may adjust all the same; what the loan then lacks is told apart.
                 moves = sent.direction is Direction.TRANSFER
                 level = log.critical if error.remedy in grave and not moves else log.error
                 level("adjustment_rejected", intent_id=sent.intent_id, remedy=error.remedy, **words)

@@ -98,7 +98,7 @@ def quoted(
     implied: Mapping[str, Decimal],
     now_ms: int,
 ) -> Quotes:
-    """What the tickers say, held against the position, the last prices, and a second read if there was one.
+    """The tickers' prices, checked against the pool's own numbers, the last prices and a second read, if any.
 
     `parted` are those that a second read has yet to bear out.
     """

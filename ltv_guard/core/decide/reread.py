@@ -9,7 +9,7 @@ from ltv_guard.core.reconcile.plausibility import Bearing
 
 
 def asks_for_another_read(facts: LoanFacts, decision: Decision) -> bool:
-    """Whether the loan is about to be treated on an LTV that its own amounts and prices do not bear out."""
+    """Whether something would be done on an LTV that the loan's own amounts and prices contradict."""
     if not facts.policy.protect:
         return False
     if facts.hides_breach or decision.cause is Cause.NOT_BORNE_OUT:

@@ -24,9 +24,9 @@ from ltv_guard.core.model.loans import Direction, Loan
 def decide_beside_open_intents(facts: LoanFacts, budget: FundsBudget) -> Decision:
     """An open intent blocks its loan, but for one add: too much can be undone, too little can't.
 
-    An open release never blocks an add. An add whose window is over, and whose end the history does not
-    tell, allows one more at or above the emergency LTV, small enough for both to land. So does a repayment.
-    The coins for it may be moved here before: that does nothing to the loan.
+    An open release never blocks an add. Where the window of an add is over, and the history does not
+    say how it ended, one more add is allowed at or above the emergency LTV. It is small enough for both to
+    land. The same goes for a repayment. Coins may be moved here for it first: that does nothing to the loan.
     """
     first = facts.open_intents[0]
     landed = replace(facts, loan=_as_if_released(facts.loan, first, budget))
@@ -146,7 +146,7 @@ def _as_if_released(loan: Loan, first: Intent, budget: FundsBudget) -> Loan:
 
 
 def _room_above_release(facts: LoanFacts, budget: FundsBudget, first: Intent) -> Decimal:
-    """What can be added to the loan as it is shown for its LTV to stay above the release trigger.
+    """The most that can be added before the LTV, as it is shown, falls to the release trigger.
 
     An open add (repayment) may land on top of it; an open release that never lands leaves what is shown.
     """

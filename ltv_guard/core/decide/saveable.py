@@ -1,7 +1,7 @@
-"""Whether a loan can be saved at all with what may be given: one that can't takes nothing. Pure.
+"""Whether a loan can be saved at all with what may be given: one that can't gets nothing. Pure.
 
-What is given to it would be liquidated with it. The check is generous: refusals may end, tiers may be read
-the better way, and where something is not known for certain the loan counts as one that can be saved.
+What it got would be liquidated with it. In doubt a loan counts as one that can be saved: coins that are
+refused now count as given, tiers are read the better way, and nothing that is not known counts against it.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def _needed(need: Shortfall, held: Collateral, least: Decimal) -> tuple[Decimal,
 
 
 def _steps(need: Shortfall, held: Collateral, useful: Decimal, budget: FundsBudget) -> tuple[Constraint, ...]:
-    """The part of the need that is taken at a time where it is sized by a price in doubt."""
+    """How much of the need is added at once, where the price that sizes it is in doubt."""
     if not budget.doubts_price_of(need.loan, held.coin):
         return ()
     step = whole_steps_up(useful / STEPS, held.step)

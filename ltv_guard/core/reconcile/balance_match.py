@@ -64,10 +64,10 @@ def planned_since(last: Intent, landed: Iterable[Intent]) -> Intent | None:
 def with_believed_change(
     last: Intent, later: Intent | None, step: Decimal, rows: Sequence[HistoryRow]
 ) -> Sequence[HistoryRow]:
-    """The rows, and one for what moved between `last` and the plan of `later` and no row tells of.
+    """The rows, and a made-up one for coins that moved between `last` and the plan of `later` without a row.
 
-    A partial liquidation has no row. What it left was believed when `later` was planned on it: measured
-    without it, all that is shown since would look like something else, or by chance like what was before.
+    A partial liquidation has no row. What it left was believed when `later` was planned. Without a row for it
+    every amount that is shown since would seem to fit nothing, or by chance the one from before `last`.
     """
     if later is None:
         return rows

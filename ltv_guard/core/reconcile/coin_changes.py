@@ -59,7 +59,7 @@ def row_of(intent: Intent) -> HistoryRow:
 
 
 def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
-    """The loan's rows of the intent's kind and coin that its plan may not have known of, oldest first."""
+    """Rows of the same loan, kind and coin that may be younger than the intent's plan, oldest first."""
     earliest = intent.observed_at_ms - SURELY_SHOWN_MS
     since = [
         row
@@ -76,10 +76,10 @@ def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
 def starting_points(
     intent: Intent, since: Sequence[HistoryRow]
 ) -> tuple[tuple[Decimal, ...], tuple[HistoryRow, ...]]:
-    """What the loan may have held before it all, the shown amount first, and the rows to count from there.
+    """The amounts (coins) that the loan may have held at first, and the rows that come on top of each.
 
-    History lags, and a read takes its time: rows from before the signature may or may not be in
-    `coins_before` already. Either reading of them is possible; its own row came after.
+    The amount that the plan was made from is the first. History lags, and a read takes its time: what rows
+    from before the signature moved may be in `coins_before` already, or not. The intent's own row is not.
     """
     read_by = max(intent.observed_at_ms, (intent.signed_at_ms or 0) - EARLY_MS - 1)
     earlier = [row for row in since if row.at_ms <= read_by and row.adjust_id != intent.adjust_id]

@@ -154,5 +154,5 @@ def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, De
 
 
 def _is_near(ltv: Decimal, implied: Sequence[Decimal]) -> bool:
-    """Whether prices bear out, as far as they do in a crash, an LTV that asks to add what was released."""
+    """Whether prices, as far as they stray in a crash, confirm an LTV that asks for the coins back."""
     return ltv <= max(implied) * (1 + CONTINUOUS[Direction.ADD])

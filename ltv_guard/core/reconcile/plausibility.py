@@ -1,8 +1,8 @@
 """Whether a loan's own amounts and prices bear its LTV out, and what may be done where they don't. Pure.
 
 One number that is wrong must cost only itself: it lifts no limit, releases nothing, and makes no more leave
-than the ordinary caps allow. A crash parts quoted prices from the exchange's own, so near is near enough, and
-what lies between near and apart counts once a second read shows it as well.
+than the ordinary caps allow. In a crash quoted prices stray from the exchange's own: an LTV within a tenth of
+what prices say is borne out, and one within a quarter counts once a second read shows it, too.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def hides_a_breach(loan: Loan, prices: Mapping[str, Decimal] | None, trigger: De
 
 
 def as_it_reckons(loan: Loan, prices: Mapping[str, Decimal] | None) -> Loan:
-    """The loan with the LTV that its own numbers come to, but never beyond its liquidation LTV."""
+    """The loan with the LTV that its own numbers give, and at most with its liquidation LTV."""
     return replace(loan, ltv=min(max(own_ltvs(loan, prices)), loan.liquidation_ltv))
 
 
@@ -113,9 +113,9 @@ def careful_need(
     """What to add in one step where LTV, amounts and prices contradict each other; 0 if it is there.
 
     An LTV beyond liquidation is no living loan's, and counts as liquidation. What is missing is reckoned
-    twice, by the collateral that is shown and by the debt: one odd number spoils one of the two. The lesser
-    is taken, and a part of the greater at least, so that it goes on where the lesser is the odd one. On the
-    scale of the LTV model.
+    twice, by the collateral that is shown and by the debt, for one wrong number spoils only one of the two.
+    The smaller result is taken, but no less than a tenth of the larger: the smaller may be the wrong one, and
+    the loan must still be helped. On the scale of the LTV model.
     """
     total = loan.collateral[0].amount if loan.totals is None else loan.totals.collateral_usd
     ltv = min(loan.ltv, loan.liquidation_ltv)

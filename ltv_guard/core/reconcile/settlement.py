@@ -71,9 +71,10 @@ def window_is_over(intent: Intent, watch: InFlightWatch, at: Moment, timeouts: S
 
 
 def is_told_apart(intent: Intent, timeouts: SettlementTimeouts, now: Moment) -> bool:
-    """Whether its row and that of a new intent of the same amount can't be mixed up any more.
+    """Whether its row can no longer be mixed up with that of a new intent of the same amount.
 
-    Its id is known, or there is no row of it, or what it may yet be found by is from before.
+    So it is where its id is known, where it can have no row, and where any row of it must be older than one
+    of the new intent could be.
     """
     if intent.direction is Direction.TRANSFER or intent.adjust_id is not None:
         return True

@@ -1,7 +1,7 @@
 """Which loans of an account reach their triggers as prices move: a tick costs two comparisons. No I/O.
 
-Around the prices of the last evaluation lies a band for each coin, within which nothing can cross whatever
-the others do within theirs. Only a price that leaves its band has the sorted lines looked at.
+Each coin has a band around its price of the last evaluation. While all prices are within their bands, no
+loan can reach its trigger. Only when a price leaves its band are the sorted lines looked at.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Histories:
             topic = ("history slow", channel)
             what = {"product": channel.product, "kind": channel.kind}
             if channel in self._reads.under_way():
-                why = "it is still being read: what it decides waits for it, nothing else does"
+                why = "it takes long to read: only what has to be looked up in it waits"
                 self._alerts.once(topic, "warning", "history_slow", **what, why=why)
             elif channel in snapshot.histories and self._alerts.ended(topic):
                 log.info("history_in_time", **what)
@@ -84,7 +84,7 @@ class Histories:
         topic = ("history lost rows", channel)
         what = {"product": channel.product, "kind": channel.kind}
         if history.is_old:
-            why = "the history lacks rows that it had shown before: it proves nothing until they are back"
+            why = "rows that it had shown are missing: until they are back, it proves no row absent"
             self._alerts.once(topic, "warning", "history_shown_as_before", **what, rows=lost, why=why)
         elif self._alerts.ended(topic):
             log.info("history_shown_as_it_is", **what)

@@ -201,7 +201,7 @@ class IntentBook:
 
 
 def landed_lately(item: Intent, now: Moment) -> bool:
-    """Whether it landed, or may have, so short a time ago that facts from before it may be shown."""
+    """Whether it landed, or may have, so recently that reads may still show what was before it."""
     return (
         item.state in LANDED
         and item.direction is not Direction.TRANSFER
