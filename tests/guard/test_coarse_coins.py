@@ -35,7 +35,7 @@ async def test_an_amount_that_is_not_settled_is_not_sent_again_and_the_wait_is_s
         await cycles(guard, world, 15)
     said = [item["why"] for item in logs if item["event"] == "adjustment_put_off"]
     assert (len(world.sent), len(said)) == (1, 1)
-    assert "in use by an adjustment that is not settled" in said[0]
+    assert "that of an adjustment which is not settled" in said[0]
     world.history_down = False
     await cycles(guard, world, 60)
     assert world.ltv(ONE) <= Decimal("0.652")
