@@ -69,8 +69,8 @@ class WritePath(Protocol):
     async def history(self, since_ms: int) -> History:
         """Everything listed since `since_ms` (exchange time). Raises ExchangeUnavailable, NeedsHuman."""
 
-    async def turn(self) -> None:
-        """Waits until the account may write, and takes no turn: `sign` does. Raises as that."""
+    async def turn(self) -> bool:
+        """Waits until a write may leave at once; only `sign` takes the turn. Whether it was waited for."""
 
     async def sign(self, intent: Intent) -> SignedAdjustment:
         """Waits for the account's turn to write, then signs. Raises ExchangeUnavailable while banned."""

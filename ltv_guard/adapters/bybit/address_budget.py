@@ -66,6 +66,10 @@ class AddressBudget:
         """Whether what must not wait may leave (the clock's round trip counts). Then `leave`."""
         return self._window.enters_now()
 
+    async def until_room(self, account: str) -> bool:
+        """Waits until a write of this account may leave at once. Whether that took waiting."""
+        return await self._window.until_room(Priority.WRITE, account)
+
     async def reserve(self, account: str) -> None:
         """Waits for a write's place, and keeps it free for 5 s."""
         await self._window.enter(Priority.WRITE, account)

@@ -127,12 +127,6 @@ class BybitClient:
         when = f"{abs(apart) / MS:.1f} s {'before the request' if apart < 0 else 'ahead of the exchange'}"
         return f"the answer was made {when}: it belongs to another one"
 
-    async def until_write(self, path: str) -> None:
-        """Waits until a POST to `path` may leave, and leaves that turn to `sign`. Raises as `sign`."""
-        self.ban.check()
-        await self.clock.ensure_trusted(self.server_time)
-        await self.turns.until_write(path)
-
     async def sign(self, path: str, body: bytes) -> Signed:
         """Waits for the turn of a POST to `path`, then signs it with the time of that moment.
 

@@ -59,11 +59,9 @@ class RequestLimits:
         """
         await self._window(path).enter(priority, kept=kept)
 
-    async def until_room(self, path: str) -> None:
-        """Waits until a write to `path` may leave, and leaves that turn to others."""
-        window = self._window(path)
-        await window.enter(Priority.WRITE)
-        window.give_back()
+    async def until_room(self, path: str) -> bool:
+        """Waits until a write to `path` may leave, and takes no turn. Whether that took waiting."""
+        return await self._window(path).until_room(Priority.WRITE)
 
     def leave(self, path: str) -> None:
         self._window(path).leave()

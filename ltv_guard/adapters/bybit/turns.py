@@ -61,9 +61,10 @@ class Turns:
         finally:
             self._limits.leave(path)
 
-    async def until_write(self, path: str) -> None:
-        """Waits until a write may leave, and leaves that turn to `to_write`."""
-        await self._limits.until_room(path)
+    async def until_write(self, path: str) -> bool:
+        """Waits until a write may leave at once; only `to_write` takes the turn. Whether that took waiting."""
+        waited = await self._limits.until_room(path)
+        return await self._address.until_room(self._account) or waited
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -95,10 +95,14 @@ class Window:
         self._inside += 1
         return True
 
-    def give_back(self) -> None:
-        """It was let in, and nothing of it counts: it sends nothing."""
-        self._inside -= 1
-        self._call_first()
+    async def until_room(self, priority: Priority, account: str = "") -> bool:
+        """Waits until one more may leave at once, and goes in for nothing. Whether that took waiting."""
+        waits = self._first() is not None or self._wait_s(0) != 0
+        if waits:
+            await self.enter(priority, account)
+            self._inside -= 1
+            self._call_first()
+        return waits
 
     def leave(self) -> float:
         """It is out. Returns when."""

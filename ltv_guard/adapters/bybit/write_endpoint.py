@@ -47,8 +47,8 @@ class WriteEndpoint:
         """Everything listed since `since_ms`."""
         return await read_history(self._client, self._endpoints.history, since_ms)
 
-    async def turn(self) -> None:
-        await self._client.until_write(self._endpoints.write)
+    async def turn(self) -> bool:
+        return await self._client.turns.until_write(self._endpoints.write)
 
     async def sign(self, intent: Intent) -> SignedAdjustment:
         """Waits for the account's turn to write there, then signs."""

@@ -211,11 +211,20 @@ def test_waiting_for_a_writes_turn_takes_none(run_virtually: Run) -> None:
         turns = turns_of("a", AddressBudget(monotonic=now), now)
         began, times = now(), []
         for _ in range(2):
-            await turns.until_write(ADJUST)
-            await turns.until_write(ADJUST)
-            times.append(round(now() - began, 2))
+            waited = [await turns.until_write(ADJUST) for _ in range(2)]
+            times += [*waited, round(now() - began, 2)]
             await turns.to_write(ADJUST)
             times.append(round(now() - began, 2))
         return times
 
-    assert run_virtually(main) == [0.0, 0.0, 1.1, 1.1]
+    assert run_virtually(main) == [False, False, 0.0, 0.0, True, False, 1.1, 1.1]
+
+
+def test_a_writes_turn_waits_for_the_address_too(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        address = AddressBudget(monotonic=now)
+        turns, began = turns_of("a", address, now), now()
+        address.refuse({}, 0)
+        return [await turns.until_write(ADJUST), round(now() - began, 2), await turns.until_write(ADJUST)]
+
+    assert run_virtually(main) == [True, 5.0, False]
