@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
 
-from ltv_guard.core.decide.quotes import Quotes, implied_prices, quoted
+from ltv_guard.core.amounts.composition import composition_of
+from ltv_guard.core.decide.quotes import Quotes, quoted
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import Loan, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
@@ -74,7 +75,7 @@ class Appraisal:
     def _quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
         implied: dict[str, Decimal] = {}
         for loan in snapshot.loans:
-            implied |= implied_prices(loan)
+            implied |= composition_of(loan).implied_prices()
         if snapshot.prices is None:
             return Quotes(prices=implied) if implied else None
         coins = {item.coin for loan in snapshot.loans for item in loan.collateral}

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import structlog
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.quotes import LastPrice, Quotes
 from ltv_guard.core.model.loans import Loan, LoanKey
-from ltv_guard.core.reconcile.plausibility import NEAR, Bearing, own_ltvs, parted
+from ltv_guard.core.reconcile.plausibility import NEAR, Bearing, parted
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -48,7 +49,7 @@ class Contradictions:
                 "loan_contradicts_itself",
                 why=CONTRADICTED,
                 ltv=loan.ltv,
-                own_ltvs=[format(shown(ltv), "f") for ltv in own_ltvs(loan, prices)],
+                own_ltvs=[format(shown(ltv), "f") for ltv in composition_of(loan).own_ltvs(prices)],
                 **named(loan.key),
             )
         elif decision.bearing is not Bearing.UNKNOWN and self._alerts.ended(topic):

@@ -86,7 +86,7 @@ class LoanWatch:
     def _compare(self, loans: Sequence[Loan]) -> None:
         secured: dict[tuple[Product, str | None], list[Loan]] = {}
         for loan in loans:
-            coin = loan.collateral[0].coin if loan.totals is None else None
+            coin = None if loan.is_pool else loan.collateral[0].coin
             secured.setdefault((loan.key.product, coin), []).append(loan)
         for (product, coin), alike in secured.items():
             found = (alike[0].margin_call_ltv, alike[0].liquidation_ltv)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
@@ -73,7 +74,7 @@ class Needs:
             unified=frozenset(held) if self._rulebook.transfers.enabled else None,
             histories={channel: self._since_ms(channel, (), now) for channel in histories},
             spare=self._memory.last_known.wallet(self._memory.intents.every) if emergency else None,
-            needs_prices=any(loan.totals is not None for loan in snapshot.loans),
+            needs_prices=any(composition_of(loan).sized_by_prices for loan in snapshot.loans),
         )
 
     def _channels_of(self, products: Collection[Product]) -> set[Channel]:

@@ -58,7 +58,7 @@ class Planner:
         if decision.direction is not None:
             with self._defects.contained("reporting an amount"):
                 self._report.amount(decision, free=intent is not None)
-            if intent is None and decision.loan.totals is not None:  # a pool's next coin has its turn
+            if intent is None and decision.loan.is_pool:  # a pool's next coin has its turn
                 self._refusals.put_off(decision, ALL_IN_USE, now)
         if intent is not None:
             self._memory.wallet.note_before(intent, snapshot.source_of(intent.direction))

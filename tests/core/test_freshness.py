@@ -13,7 +13,7 @@ from core_pools import POOL, at
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.amounts.implied_ltv import implied_ltvs
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
@@ -342,21 +342,21 @@ def test_a_change_too_small_to_matter_is_not_doubted() -> None:
 
 def test_the_implied_ltv_is_debt_over_collateral_in_usd() -> None:
     prices = {"BTC": D(50000), "USDT": D(1)}
-    assert implied_ltvs(loan(held="2", debt="60000"), prices, "BTC") == [D("0.6")]
+    assert composition_of(loan(held="2", debt="60000")).implied_ltvs("BTC", prices) == [D("0.6")]
 
 
 def test_the_debt_is_valued_at_its_price_too() -> None:
     prices = {"BTC": D(50000), "USDT": D("0.9")}
-    assert implied_ltvs(loan(held="2", debt="60000"), prices, "BTC") == [D("0.54")]
+    assert composition_of(loan(held="2", debt="60000")).implied_ltvs("BTC", prices) == [D("0.54")]
 
 
 @pytest.mark.parametrize("prices", [None, {}, {"BTC": D(50000)}, {"USDT": D(1)}, {"BTC": D(0), "USDT": D(1)}])
 def test_there_is_no_implied_ltv_without_every_price(prices: dict[str, Decimal] | None) -> None:
-    assert implied_ltvs(loan(held="2", debt="60000"), prices, "BTC") == []
+    assert composition_of(loan(held="2", debt="60000")).implied_ltvs("BTC", prices) == []
 
 
 def test_there_is_no_implied_ltv_without_a_debt() -> None:
-    assert implied_ltvs(loan(debt="0"), {"BTC": D(50000), "USDT": D(1)}, "BTC") == []
+    assert composition_of(loan(debt="0")).implied_ltvs("BTC", {"BTC": D(50000), "USDT": D(1)}) == []
 
 
 # Properties: what is shown after one adjustment, at any price.

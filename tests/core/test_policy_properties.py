@@ -9,7 +9,6 @@ from core_pools import FLAT, PRICES, at, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.amounts.rounding import ltv_after
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.release import within_maximum
@@ -19,6 +18,11 @@ from ltv_guard.core.reconcile.freshness import FRESH, Doubt, Freshness
 
 QUOTED = D("0.0001")
 COINS = ("BTC", "ETH")
+
+
+def ltv_after(held: Decimal, ltv: Decimal, change: Decimal) -> Decimal:
+    """At unchanged prices LTV x collateral stays what it is."""
+    return ltv * held / (held + change)
 
 
 # Any account.

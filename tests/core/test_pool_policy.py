@@ -28,7 +28,7 @@ from core_pools import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.amounts.implied_ltv import implied_ltvs
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange
 from ltv_guard.core.model.history import RowStatus
@@ -453,11 +453,13 @@ def test_a_debt_without_a_market_does_not_blind_the_look_at_prices() -> None:
     truth = at("0.70", HELD)
     shown = truth.shown()
     odd = replace(shown, debts=(replace(shown.debts[0], coin="EURQ"),))
-    assert implied_ltvs(odd, PRICES, "BTC") == pytest.approx([D("0.7"), D("0.7")])
-    assert implied_ltvs(shown, {"USDT": D(1)}, "USDT") == pytest.approx([D("0.7")])
-    assert implied_ltvs(shown, {"USDT": D(1)}, "BTC") == []  # what BTC count for now is not known
-    assert implied_ltvs(shown, PRICES | {"BTC": D(0)}, "BTC") == []
-    assert implied_ltvs(shown, None, "BTC") == []
+    assert composition_of(odd).implied_ltvs("BTC", PRICES) == pytest.approx([D("0.7"), D("0.7")])
+    assert composition_of(shown).implied_ltvs("USDT", {"USDT": D(1)}) == pytest.approx([D("0.7")])
+    assert (
+        composition_of(shown).implied_ltvs("BTC", {"USDT": D(1)}) == []
+    )  # what BTC count for now is not known
+    assert composition_of(shown).implied_ltvs("BTC", PRICES | {"BTC": D(0)}) == []
+    assert composition_of(shown).implied_ltvs("BTC", None) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from core_builders import D
 from shown_loans import a_pool
 
-from ltv_guard.core.decide.quotes import FRESH_MS, STOOD_MS, LastPrice, implied_prices, learnt, quoted
+from ltv_guard.core.amounts.composition import composition_of
+from ltv_guard.core.decide.quotes import FRESH_MS, STOOD_MS, LastPrice, learnt, quoted
 
 BTC = {"BTC": D(50_000)}
 ODD = {"BTC": D(500)}
@@ -19,7 +20,7 @@ def known(price: int = 50_000, at_ms: int = 0) -> dict[str, LastPrice]:
 
 
 def test_a_position_implies_the_price_of_what_it_holds_and_of_its_one_debt() -> None:
-    found = implied_prices(a_pool(D("0.775")))
+    found = composition_of(a_pool(D("0.775"))).implied_prices()
     assert found["BTC"] == D(50_000)
     assert abs(found["USDT"] - D("0.9")) < D("0.01")  # the builder's debt is in whole dollars of the coin
 

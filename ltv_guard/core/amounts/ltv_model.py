@@ -7,27 +7,25 @@ The scale of a pool is USD after haircuts, by the prices and tiers of its coins.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from ltv_guard.core.amounts.composition import Composition, composition_of
 from ltv_guard.core.amounts.haircuts import (
     Holding,
-    Unit,
     coins_at_most,
     coins_toward,
     coins_within,
     coins_worth,
     gain_usd,
     most_gain_usd,
-    units_told,
 )
-from ltv_guard.core.amounts.rounding import POOL_QUOTED_TO, QUOTED_TO, whole_steps, whole_steps_up
-from ltv_guard.core.model.loans import IMPLAUSIBLE_LTV, Collateral, Debt, Loan, Totals
+from ltv_guard.core.amounts.rounding import QUOTED_TO, whole_steps, whole_steps_up
+from ltv_guard.core.model.loans import IMPLAUSIBLE_LTV, Collateral, Debt, Loan
 from ltv_guard.core.model.tiers import UNBOUNDED
 
 HIGHEST_LTV = IMPLAUSIBLE_LTV - QUOTED_TO
 SHOWN = Decimal("0.0001")
-CENTS = Decimal("0.02")  # a pool's totals are quoted in cents, each rounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,34 +34,39 @@ class LtvModel:
 
     loan: Loan
     prices: Mapping[str, Decimal] | None = None
+    _of: Composition = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_of", composition_of(self.loan))
 
     @property
     def total(self) -> Decimal:
         """What all of the collateral counts for."""
-        totals = self.loan.totals
-        return self.loan.collateral[0].amount if totals is None else totals.collateral_usd
+        return self._of.total
 
     @property
     def is_blind(self) -> bool:
         """Whether prices are missing that it can't do without."""
-        return self.loan.totals is not None and self.prices is None
+        return self._of.sized_by_prices and self.prices is None
 
     @property
     def highest_ltv(self) -> Decimal:
         """What the true LTV may be at most: the quoted one is rounded."""
-        return self.loan.ltv + (QUOTED_TO if self.loan.totals is None else POOL_QUOTED_TO)
+        return self.loan.ltv + self._of.quoted_to
 
     def missing(self, target: Decimal) -> Decimal:
         """What has to be added to bring the LTV to at most `target`; 0 if it is there."""
-        return max(Decimal(0), self.total * (self.highest_ltv / target - 1) + self._rounding())
+        return max(Decimal(0), self.total * (self.highest_ltv / target - 1) + self._of.rounding)
 
     def spare(self, target: Decimal) -> Decimal:
         """What may be taken out for the LTV to rise to at most `target`; 0 if nothing."""
-        return max(Decimal(0), self.total * (1 - self.highest_ltv / target) - self._rounding())
+        return max(Decimal(0), self.total * (1 - self.highest_ltv / target) - self._of.rounding)
 
     def room_above(self, lowest: Decimal) -> Decimal:
         """What can be added for the LTV to stay above `lowest`."""
-        return max(Decimal(0), self.total * (self._lowest_ltv() / lowest - 1) - self._rounding())
+        return max(
+            Decimal(0), self.total * ((self.loan.ltv - self._of.quoted_to) / lowest - 1) - self._of.rounding
+        )
 
     def ltv_after(self, change: Decimal) -> Decimal:
         """The LTV once the collateral counts for `change` more (or less), at unchanged prices."""
@@ -120,14 +123,11 @@ class LtvModel:
             amount=held.amount + coins,
             value_usd=None if held.value_usd is None else max(Decimal(0), held.value_usd + change),
         )
-        totals = self.loan.totals
         return replace(
             self.loan,
             ltv=min(self.ltv_after(change), HIGHEST_LTV),
             collateral=tuple(after if item.coin == coin else item for item in self.loan.collateral),
-            totals=None
-            if totals is None
-            else Totals(debt_usd=totals.debt_usd, collateral_usd=totals.collateral_usd + change),
+            totals=self._of.with_collateral(change),
         )
 
     def to_repay(self, debt: Debt, target: Decimal) -> Decimal:
@@ -136,58 +136,20 @@ class LtvModel:
         The LTV falls as the debt: no price is needed where all of it is in one coin.
         """
         share = max(Decimal(0), 1 - target / self.highest_ltv)
-        totals = self.loan.totals
-        if totals is None:
-            return debt.amount * share
-        price = (self.prices or {}).get(debt.coin, Decimal(0))
-        return (totals.debt_usd * share + self._rounding()) / price if price > 0 else UNBOUNDED
+        return self._of.to_repay(debt, share, self.prices or {})
 
     def with_debt_less(self, coin: str, coins: Decimal) -> LtvModel:
         """The same loan once so much of the debt in `coin` is repaid; as it is where nothing is owed in it.
 
         Where it has no price, as if all were owed in that coin: the most that it can come to.
         """
-        totals, debt = self.loan.totals, self.loan.debt_in(coin)
-        price = (self.prices or {}).get(coin, Decimal(0))
-        if totals is not None and price > 0 and totals.debt_usd > 0:
-            share = coins * price / totals.debt_usd
-        else:
-            share = coins / debt.amount if debt is not None and debt.amount > 0 else Decimal(0)
-        left = max(Decimal(0), 1 - share)
-        after = replace(
-            self.loan,
-            ltv=self.loan.ltv * left,
-            totals=None
-            if totals is None
-            else Totals(debt_usd=totals.debt_usd * left, collateral_usd=totals.collateral_usd),
+        left = max(Decimal(0), 1 - self._of.share_of_debt(coin, coins, self.prices or {}))
+        return replace(
+            self, loan=replace(self.loan, ltv=self.loan.ltv * left, totals=self._of.with_debt(left))
         )
-        return replace(self, loan=after)
 
     def _holding(self, held: Collateral) -> Holding | None:
-        if self.loan.totals is None:
-            return Holding(amount=held.amount, price_usd=Decimal(1))
-        holding = self._as_shown(held)
-        return None if holding is None else replace(holding, units=self._units())
-
-    def _as_shown(self, held: Collateral) -> Holding | None:
-        if not held.tiers and held.value_usd is not None and held.amount > 0 and held.value_usd > 0:
-            # No terms: it goes on counting as what is held of it does.
-            return Holding(amount=held.amount, price_usd=held.value_usd / held.amount)
-        price = (self.prices or {}).get(held.coin)
-        if price is None or price <= 0 or not held.tiers:
-            return None
-        return Holding(amount=held.amount, price_usd=price, tiers=held.tiers, shown_usd=held.value_usd)
-
-    def _units(self) -> tuple[Unit, ...]:
-        """How the exchange reads tiers, as far as all that is in the pool tells."""
-        shown = (self._as_shown(item) for item in self.loan.collateral)
-        return units_told(holding for holding in shown if holding is not None)
-
-    def _lowest_ltv(self) -> Decimal:
-        return self.loan.ltv - (QUOTED_TO if self.loan.totals is None else POOL_QUOTED_TO)
-
-    def _rounding(self) -> Decimal:
-        return Decimal(0) if self.loan.totals is None else CENTS
+        return self._of.holding(held, self.prices)
 
 
 def shown(ltv: Decimal) -> Decimal:

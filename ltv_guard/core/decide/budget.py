@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.constraints import Constraint, Limit
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.intents import Intent
@@ -42,7 +43,7 @@ class FundsBudget:
 
     def doubts_price_of(self, loan: Loan, coin: str) -> bool:
         """Whether amounts are sized by a price that is in doubt. An order's need none."""
-        return loan.totals is not None and coin in self._doubted_prices
+        return composition_of(loan).sized_by_prices and coin in self._doubted_prices
 
     def _tie(self, coin: str, amount: Decimal) -> None:
         """Takes off what an open intent takes; it may be gone from what is shown already."""

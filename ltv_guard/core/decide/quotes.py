@@ -6,70 +6,15 @@ no ticker, and a ticker that parts from them is the odd one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ltv_guard.core.model.loans import Collateral, Loan
-from ltv_guard.core.model.tiers import Tier
 from ltv_guard.core.reconcile.plausibility import NEAR, parted
 
-LEAST_USD = Decimal(10)  # what counts for less is rounded too much to tell a price
 FRESH_MS = 600_000  # so long a price is worth comparing another with
 UNTOLD = Decimal("2.5")  # what a haircut may be that the terms do not tell
 STOOD_MS = 30_000  # a price that has parted and stays for so long is the price
-
-
-def implied_prices(loan: Loan) -> dict[str, Decimal]:
-    """USD per coin, as a pool's own position tells it; nothing of an order."""
-    if loan.totals is None:
-        return {}
-    found = {debt.coin: debt.amount for debt in loan.debts}
-    prices = {}
-    if len(found) == 1 and loan.totals.debt_usd >= LEAST_USD:
-        ((coin, owed),) = found.items()
-        if owed > 0:
-            prices[coin] = loan.totals.debt_usd / owed
-    for held in loan.collateral:
-        price = _implied_by(held)
-        if price is not None:
-            prices[held.coin] = price
-    return prices
-
-
-def _implied_by(held: Collateral) -> Decimal | None:
-    value = held.value_usd
-    if value is None or value < LEAST_USD or held.amount <= 0 or not held.tiers:
-        return None
-    readings = [price for price in (_by_coins(held, value), _by_usd(held, value)) if price is not None]
-    # A lower price asks for more coins: an add is not to be too small.
-    return min(readings, default=None)
-
-
-def _by_coins(held: Collateral, value: Decimal) -> Decimal | None:
-    """The price where the tiers' bounds are coins."""
-    counted = sum((part * ratio for part, ratio in _parts(held.tiers, held.amount)), Decimal(0))
-    return value / counted if counted > 0 else None
-
-
-def _by_usd(held: Collateral, value: Decimal) -> Decimal | None:
-    """The price where they are USD: up the tiers until so much counts. None where it never would."""
-    left, worth = value, Decimal(0)
-    for tier in held.tiers:
-        if tier.ratio <= 0:
-            break
-        room = (tier.upper - tier.lower) * tier.ratio
-        if left <= room:
-            return (tier.lower + left / tier.ratio) / held.amount
-        left -= room
-        worth = tier.upper
-    return worth / held.amount if worth > 0 and left <= value / 100 else None
-
-
-def _parts(tiers: tuple[Tier, ...], amount: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-    for tier in tiers:
-        if amount > tier.lower:
-            yield min(amount, tier.upper) - tier.lower, tier.ratio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

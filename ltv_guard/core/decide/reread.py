@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.model.loans import Loan
@@ -21,7 +22,7 @@ def asks_for_another_read(facts: LoanFacts, decision: Decision) -> bool:
 
 def asks_for_other_prices(loan: Loan, decision: Decision, parted: frozenset[str]) -> bool:
     """Whether a price that has nothing to bear it out may size an amount of this loan. Orders need none."""
-    if loan.totals is None or not (decision.breach or decision.acts):
+    if not composition_of(loan).sized_by_prices or not (decision.breach or decision.acts):
         return False
     coins = {held.coin for held in decision.policy.candidates(loan)} | {debt.coin for debt in loan.debts}
     return bool(coins & parted)

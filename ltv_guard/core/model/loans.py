@@ -190,6 +190,11 @@ class Loan:
             )
 
     @property
+    def is_pool(self) -> bool:
+        """Whether it takes more coins than one. What its LTV is made of: `amounts/composition.py`."""
+        return self.totals is not None
+
+    @property
     def danger(self) -> Decimal:
         """LTV as a share of the liquidation LTV: 1 is liquidated. The order of urgency."""
         return self.ltv / self.liquidation_ltv

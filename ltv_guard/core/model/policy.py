@@ -72,7 +72,7 @@ class LoanPolicy:
 
     def candidates(self, loan: Loan) -> list[Collateral]:
         """The coins to secure `loan` with, most wanted first: an order's only one, or those preferred."""
-        if loan.totals is None:
+        if not loan.is_pool:
             return list(loan.collateral[:1])
         found = (loan.collateral_in(coin) for coin in self.collateral_preference)
         return [held for held in found if held is not None and not held.unread]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan
@@ -41,7 +42,8 @@ def expected_ltv(
     """
     if last.direction is Direction.REPAY:
         return _repaid_to(loan, last, prices)
-    if loan.totals is None:
+    composition = composition_of(loan)
+    if not composition.sized_by_prices:
         amount, _ = shown_coins(last, loan)
         if amount <= 0 or last.coins_before <= 0 or last.ltv_before <= 0:
             return None
@@ -51,7 +53,7 @@ def expected_ltv(
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
     if before and after:
         return ExpectedLtv(moved=before / after, ltv=after)
-    return _led_by_value(loan, last, loan.totals.collateral_usd) if last.awaits_row else None
+    return _led_by_value(loan, last, composition.total) if last.awaits_row else None
 
 
 def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> ExpectedLtv | None:
@@ -66,14 +68,7 @@ def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> ExpectedLtv | N
 
 
 def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> ExpectedLtv | None:
-    owed, _ = shown_coins(last, loan)
-    if loan.totals is None:
-        before, after = last.coins_before, owed
-    else:
-        after = loan.totals.debt_usd
-        # Without its price the debt counts as if it were the pool's only one: it may not seem unmoved.
-        price = prices.get(last.coin) or (after / owed if owed > 0 else Decimal(0))
-        before = after + last.amount * price
+    before, after = composition_of(loan).repaid(last.coin, last.amount, last.coins_before, prices)
     if before <= 0 or after <= 0 or last.ltv_before <= 0:
         return None
     return ExpectedLtv(moved=before / after, ltv=last.ltv_before * after / before)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from ltv_guard.core.amounts.implied_ltv import implied_ltvs
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
@@ -134,7 +134,7 @@ def _is_told_apart(loan: Loan, one: Intent, other: Intent) -> bool:
     """Whether each of the two moved the LTV by a factor of its own: an order's coins tell of both adds."""
     if Direction.REDUCE in {one.direction, other.direction}:
         return False
-    return loan.totals is not None or one.channel != other.channel
+    return composition_of(loan).sized_by_prices or one.channel != other.channel
 
 
 def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
@@ -144,7 +144,7 @@ def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, De
     half = min(CONTINUOUS[last.direction], led.half)
     if abs(loan.ltv / led.ltv - 1) <= half:
         return True
-    implied = implied_ltvs(loan, prices, last.coin)
+    implied = composition_of(loan).implied_ltvs(last.coin, prices)
     lowers = last.direction is not Direction.REDUCE
     as_we_moved_it = (led.moved > 1) is lowers
     beyond = loan.ltv < led.ltv if lowers else loan.ltv > led.ltv

@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
-from ltv_guard.core.amounts.implied_ltv import implied_ltvs
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.loans import Loan
 
 NEAR = Decimal("1.10")  # quoted prices part by so much in an ordinary crash
@@ -29,26 +29,9 @@ class Bearing(StrEnum):
     UNKNOWN = "unknown"
 
 
-def own_ltvs(loan: Loan, prices: Mapping[str, Decimal] | None) -> list[Decimal]:
-    """The LTVs that the loan's own numbers come to; none where they tell nothing.
-
-    An order: its debt over its collateral at market prices. A pool: its two totals, and what is owed over the
-    sum of what its coins count for.
-    """
-    totals = loan.totals
-    if totals is None:
-        return implied_ltvs(loan, prices, loan.collateral[0].coin)
-    counted = [item.value_usd for item in loan.collateral if item.amount > 0]
-    known = [value for value in counted if value is not None]
-    values = [totals.collateral_usd]
-    if len(known) == len(counted):
-        values.append(sum(known, Decimal(0)))
-    return [totals.debt_usd / value for value in values if value > 0 and totals.debt_usd > 0]
-
-
 def bearing(loan: Loan, prices: Mapping[str, Decimal] | None) -> Bearing:
     """How the loan's LTV agrees with its own amounts and prices, the worst of them."""
-    own = own_ltvs(loan, prices)
+    own = composition_of(loan).own_ltvs(prices)
     if not own:
         return Bearing.UNKNOWN
     apart = max(parted(loan.ltv, ltv) for ltv in own)
@@ -72,7 +55,7 @@ def lifts_limits(
 
     A second read can't bear out what the loan's own amounts contradict.
     """
-    own = own_ltvs(loan, prices)
+    own = composition_of(loan).own_ltvs(prices)
     if own and all(emergency <= ltv <= loan.liquidation_ltv * APART for ltv in own):
         return True
     found = bearing(loan, prices)
@@ -84,7 +67,7 @@ def lifts_limits(
 
 def may_release(loan: Loan, before: Loan | None, prices: Mapping[str, Decimal] | None) -> bool:
     """Whether a low LTV is believed so far that collateral may go. What is released too much is gone."""
-    own = own_ltvs(loan, prices)
+    own = composition_of(loan).own_ltvs(prices)
     if not own:
         return loan.ltv > 0 and before is not None and parted(before.ltv, loan.ltv) <= NEAR
     return max(own) <= loan.ltv * NEAR
@@ -96,15 +79,20 @@ def hides_a_breach(loan: Loan, prices: Mapping[str, Decimal] | None, trigger: De
     In a pool two sums stand against one number. In an order an LTV of 0 alone is odd beyond doubt: its sums
     may be as wrong as its LTV.
     """
-    own = own_ltvs(loan, prices)
-    outvoted = len(own) > 1 if loan.totals is not None else loan.ltv == 0 and bool(own)
+    composition = composition_of(loan)
+    own = composition.own_ltvs(prices)
     likely = all(trigger <= ltv <= loan.liquidation_ltv * APART for ltv in own)
-    return loan.ltv < trigger and outvoted and likely and bearing(loan, prices) is Bearing.CONTRADICTED
+    return (
+        loan.ltv < trigger
+        and composition.outvotes(own)
+        and likely
+        and bearing(loan, prices) is Bearing.CONTRADICTED
+    )
 
 
 def as_it_reckons(loan: Loan, prices: Mapping[str, Decimal] | None) -> Loan:
     """The loan with the LTV that its own numbers give, and at most with its liquidation LTV."""
-    return replace(loan, ltv=min(max(own_ltvs(loan, prices)), loan.liquidation_ltv))
+    return replace(loan, ltv=min(max(composition_of(loan).own_ltvs(prices)), loan.liquidation_ltv))
 
 
 def careful_need(
@@ -117,25 +105,18 @@ def careful_need(
     The smaller result is taken, but no less than a tenth of the larger: the smaller may be the wrong one, and
     the loan must still be helped. On the scale of the LTV model.
     """
-    total = loan.collateral[0].amount if loan.totals is None else loan.totals.collateral_usd
+    composition = composition_of(loan)
+    total = composition.total
     ltv = min(loan.ltv, loan.liquidation_ltv)
     if ltv <= target:
         return Decimal(0)
     by_collateral = total * (ltv / target - 1)
-    debt = _debt(loan, prices)
+    debt = composition.debt(prices)
     by_debt = by_collateral if debt is None else debt * (1 / target - 1 / ltv)
     lesser, greater = sorted((by_collateral, by_debt))
     step = max(lesser, greater / STEPS)
-    own = own_ltvs(loan, prices)
+    own = composition.own_ltvs(prices)
     if loan.ltv >= loan.liquidation_ltv and own and max(own) < target:
         # It would have been liquidated: the LTV is the odd one. Not so much that its amounts say: too low.
         step = min(step, total * max(Decimal(0), max(own) / lowest - 1))
     return step
-
-
-def _debt(loan: Loan, prices: Mapping[str, Decimal] | None) -> Decimal | None:
-    """What is owed, on the scale of the LTV model: coins of an order's collateral, or a pool's USD."""
-    if loan.totals is not None:
-        return loan.totals.debt_usd if loan.totals.debt_usd > 0 else None
-    own = own_ltvs(loan, prices)
-    return own[0] * loan.collateral[0].amount if own else None

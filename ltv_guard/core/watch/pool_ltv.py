@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ltv_guard.core.decide.quotes import implied_prices
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.loans import Loan, LoanKey, Totals
 from ltv_guard.core.watch.watched import Watched
 
@@ -73,7 +73,7 @@ def ways_to_reckon(item: Watched, prices: Mapping[str, Decimal]) -> list[PoolLtv
     loan = item.loan
     if loan.totals is None or loan.totals.collateral_usd <= 0:
         return []
-    own = _collateral(loan, loan.totals, implied_prices(loan))
+    own = _collateral(loan, loan.totals, composition_of(loan).implied_prices())
     amounts = {debt.coin: debt.amount for debt in loan.debts if debt.amount > 0 and not debt.unread}
     ways = [PoolLtv(loan.key, item.trigger, Sum(ZERO, amounts), own)]
     read = _as_read(item, loan.totals, amounts, prices)
