@@ -62,7 +62,7 @@ class Turns:
             self._limits.leave(path)
 
     async def until_write(self, path: str) -> bool:
-        """Waits until a write may leave at once; only `to_write` takes the turn. Whether that took waiting."""
+        """Waits until a write may leave at once; only `to_write` takes the turn. Whether it had to wait."""
         waited = await self._limits.until_room(path)
         return await self._address.until_room(self._account) or waited
 
