@@ -25,6 +25,7 @@ class DemoRecord:
     high: dict[str, Decimal] = field(default_factory=dict)
 
     def look(self, state: State) -> None:
+        """Notes the LTVs of one look at the sandbox's state."""
         for user in state["users"]:
             for loan in _loans_of(state, user):
                 if loan["ltv"] is not None:
@@ -33,6 +34,7 @@ class DemoRecord:
                     self.high[user] = max(ltv, self.high.get(user, ltv))
 
     def span(self, user: str) -> str:
+        """The lowest and the highest LTV of a user so far."""
         return f"{self.low[user]:.4f} to {self.high[user]:.4f}" if user in self.low else "never seen"
 
 
@@ -87,6 +89,7 @@ def _last_adjustment(state: State, user: str) -> str:
 
 
 def table_of(state: State) -> Table:
+    """What a terminal shows of the sandbox's state."""
     table = Table(box=box.ROUNDED, title=f"{_hours(state)}   {_prices(state)}", title_justify="left")
     for column in ("", "product", "LTV", "Funding wallet", "last adjustment"):
         table.add_column(column)
@@ -99,6 +102,7 @@ def table_of(state: State) -> Table:
 
 
 def line_of(state: State) -> str:
+    """The same as one line."""
     return (
         f"{_hours(state)}  {_prices(state):<12}  guarded {_ltvs(state, GUARDED):<10}  "
         f"twin {_ltvs(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"

@@ -34,6 +34,7 @@ class Later(click.Command):
 
 
 def command_of(name: str) -> click.Command:
+    """The command of that name, imported now."""
     command: click.Command = import_module(f"ltv_guard.cli.{name}").command
     return command
 

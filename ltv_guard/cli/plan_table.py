@@ -105,6 +105,7 @@ def _says(plan: AccountPlan, product: str | None, loan_id: str | None) -> list[d
 
 
 def print_plans(plans: Sequence[AccountPlan]) -> None:
+    """Prints what would be done for each loan, most urgent first."""
     terminal = console()
     rows = _rows_with_notes(plans)
     if rows:

@@ -16,9 +16,11 @@ from ltv_guard.core.model.loans import Channel, Loan, LoanKey, Moment, Owner, Pr
 class Clock(Protocol):
     """Time as the exchange tells it, carried forward by the monotonic clock: wall clock jumps don't show."""
 
-    def now(self) -> Moment: ...
+    def now(self) -> Moment:
+        """Both clocks at this instant."""
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Returns after so many seconds of the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,8 @@ class WritePath(Protocol):
     """One kind of write of an account, and the list in which the exchange shows what came of it."""
 
     @property
-    def channel(self) -> Channel: ...
+    def channel(self) -> Channel:
+        """The product and the kind of write: whose list tells how its writes ended."""
 
     async def history(self, since_ms: int) -> History:
         """Everything listed since `since_ms` (exchange time). Raises ExchangeUnavailable, NeedsHuman."""
@@ -180,7 +183,8 @@ class Journal(Protocol):
     def restorations(self) -> Sequence[str]:
         """A sentence for each time that it was found, while in use, to have lost what was written to it."""
 
-    async def open_intents(self, owner: Owner) -> tuple[Intent, ...]: ...
+    async def open_intents(self, owner: Owner) -> tuple[Intent, ...]:
+        """Intents that are planned, sent, accepted or unknown, oldest first."""
 
     async def recent_intents(self, owner: Owner, since_ms: int) -> tuple[Intent, ...]:
         """Intents of any state that were created or updated at or after `since_ms`."""
@@ -197,6 +201,8 @@ class Journal(Protocol):
     async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
         """The latest episode of each loan, open or closed."""
 
-    async def write_episode(self, owner: Owner, episode: Episode) -> None: ...
+    async def write_episode(self, owner: Owner, episode: Episode) -> None:
+        """Writes a loan's episode, in place of the one before."""
 
-    async def pauses(self) -> tuple[Pause, ...]: ...
+    async def pauses(self) -> tuple[Pause, ...]:
+        """Every pause that holds: of all accounts, and of single ones."""

@@ -78,6 +78,7 @@ class LogWriter:
         self._thread.start()
 
     def put(self, event: Event) -> None:
+        """Queues a line. Never waits: where the queue is full, the line is dropped and counted."""
         level = event["level"]
         if len(self._lines) + len(self._critical) >= ROOM.get(level, ROOM["info"]):
             self._dropped += 1

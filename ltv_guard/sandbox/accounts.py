@@ -28,6 +28,7 @@ class Account:
     pool: Pool | None = None
 
     def balance(self, coin: str, wallet: str = "FUND") -> Decimal:
+        """Coins of one wallet: FUND or UNIFIED."""
         return self.wallets[wallet].get(coin, ZERO)
 
     def credit(self, coin: str, amount: Decimal, wallet: str = "FUND") -> None:
@@ -38,6 +39,7 @@ class Account:
         self.wallets[wallet][coin] = left
 
     def loans(self) -> list[Loan]:
+        """Every order, and the pool if there is one."""
         return [*self.orders.values(), *([self.pool] if self.pool else [])]
 
     def open_orders(self) -> list[Order]:
@@ -46,6 +48,7 @@ class Account:
 
 
 def open_account(user: str, plan: UserPlan, scenario: Scenario, time_ms: int) -> Account:
+    """A user's account as the scenario has it at the start."""
     account = Account(
         user=user,
         member_id=plan.member_id or user,
@@ -100,10 +103,12 @@ class RecentStates:
         self._states: list[Account] = [copied(account)]
 
     def remember(self, account: Account, moment: Moment) -> None:
+        """Keeps a copy of the account, for reads that look back."""
         self._since.append(moment.real_s)
         self._states.append(copied(account))
         while len(self._since) > 1 and self._since[1] < moment.real_s - KEPT_S:
             del self._since[0], self._states[0]
 
     def at(self, real_s: Decimal) -> Account:
+        """The account as it was at a real time, as far back as copies go."""
         return self._states[max(bisect_right(self._since, real_s) - 1, 0)]

@@ -35,10 +35,12 @@ class Call:
     clock_shift_ms: int = 0
 
     def fault(self, kind: str) -> Fault | None:
+        """The fault of that kind that strikes this request; None: none does."""
         return next((fault for fault in self.faults if fault.kind == kind), None)
 
     @property
     def user(self) -> str:
+        """The user whose key signed. Raises Refusal (10003) where no key has."""
         if self.key is None:
             raise Refusal(10003, "API key is invalid.")
         return self.key.user
@@ -51,9 +53,11 @@ class Call:
         return value
 
     def optional(self, name: str) -> str | None:
+        """A parameter as a string; None where it is not there, or empty."""
         return self.params.get(name) or None
 
     def number(self, name: str, default: int) -> int:
+        """A parameter as a whole number, or `default`. Raises Refusal (10001)."""
         text = self.optional(name)
         if text is None:
             return default
@@ -86,6 +90,7 @@ class Endpoint:
 
     @property
     def writes(self) -> bool:
+        """Whether it changes anything."""
         return self.method == "POST"
 
 
@@ -130,6 +135,7 @@ def authenticate(exchange: Exchange, call: Call) -> Allowance | None:
 
 
 def amount_of(call: Call, product: str) -> Decimal:
+    """The coins that a write is for. Raises Refusal where it is no plain number."""
     text = call.text("amount")
     if not PLAIN_NUMBER.fullmatch(text):
         raise refusal("precision", product, "Amount is not a plain number")

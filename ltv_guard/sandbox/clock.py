@@ -22,7 +22,9 @@ class Clock:
         self._origin = monotonic()
 
     def now_ms(self) -> int:
+        """The server's time, ms since 1970."""
         return int(self._wall() * 1000) + self.offset_ms
 
     def real_s(self) -> Decimal:
+        """Monotonic seconds, which no shift of the server's clock moves."""
         return Decimal(str(round(self._monotonic() - self._origin, 6)))

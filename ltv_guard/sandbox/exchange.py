@@ -80,6 +80,7 @@ class Exchange:
         return [str(opens_ms), *(format(value, "f") for value in row)]
 
     def start(self) -> None:
+        """Lets the market, and interest with it, run from now on."""
         self.market.start(self.clock.real_s())
 
     def key_ends_ms(self, key: ApiKey) -> int | None:
@@ -110,9 +111,11 @@ class Exchange:
         self.look()
 
     def add_fault(self, fault: Fault) -> None:
+        """Has a fault strike from now on."""
         self.faults.add(fault)
 
     def clear_faults(self) -> None:
+        """Has no fault strike any more."""
         self.faults.clear()
 
     def set_clock(self, offset_ms: int) -> None:

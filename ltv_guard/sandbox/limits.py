@@ -21,6 +21,7 @@ class Allowance:
 
     @property
     def granted(self) -> bool:
+        """Whether the request may be answered."""
         return self.wait_s == 0
 
 
@@ -49,6 +50,7 @@ class RateLimits:
         return True
 
     def ban(self, address: str, now_s: Decimal, seconds: Decimal) -> None:
+        """Shuts an address out for so many seconds."""
         self.banned_until[address] = now_s + seconds
 
     def allow(self, user: str, endpoint: str, limit: int, now_s: Decimal) -> Allowance:

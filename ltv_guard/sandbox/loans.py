@@ -26,6 +26,7 @@ def _old_ltvs(exchange: Exchange, call: Call, moment: Moment) -> dict[str, str]:
 
 
 def answer_orders(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/crypto-loan/ongoing-orders."""
     account, then = shown(exchange, call, moment)
     old = _old_ltvs(exchange, call, moment)
     rows = [payloads.order_row(order, then.prices) for order in account.open_orders()]
@@ -37,6 +38,7 @@ def answer_orders(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_position(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/crypto-loan-common/position."""
     account, then = shown(exchange, call, moment)
     ledger = exchange.ledger
     found = payloads.position(account.pool, then.prices, ledger.col_res, ledger.coin_col_res)
@@ -52,6 +54,7 @@ def answer_maximum(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers adjust-ltv of both products."""
     product = call.endpoint.product or LEGACY
     loan_id = call.text("orderId") if product == LEGACY else "pool"
     direction = directions(exchange).get(call.text("direction"))
@@ -73,6 +76,7 @@ def answer_adjust(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_history(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers adjustment-history of both products."""
     codes = {direction: code for code, direction in directions(exchange).items()}
     rows = [
         payloads.adjustment_row(row, codes)
@@ -91,6 +95,7 @@ def answer_terms(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
 
 
 def answer_repay(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers repay of both products."""
     product = call.endpoint.product or LEGACY
     loan_id = call.text("orderId") if product == LEGACY else "pool"
     amount = amount_of(call, product)

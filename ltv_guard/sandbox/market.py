@@ -46,17 +46,21 @@ class Market:
 
     @property
     def coins(self) -> set[str]:
+        """Every coin that has a price."""
         return {*STABLE, *self.plan.coins, *self._by_hand}
 
     @property
     def length_s(self) -> Decimal:
+        """When the last path ends, in market seconds."""
         return max(path.path[-1][0] for path in self.plan.coins.values())
 
     def start(self, real_s: Decimal) -> None:
+        """Lets the market begin at this real time, unless it has begun."""
         if self.began_s is None:
             self.began_s = real_s
 
     def market_s(self, real_s: Decimal) -> Decimal:
+        """The market time of a real time, in seconds since the start."""
         if self.began_s is None or real_s <= self.began_s:
             return Decimal(0)
         return (real_s - self.began_s) * self.plan.speed_up
@@ -73,6 +77,7 @@ class Market:
         raise KeyError(coin)
 
     def prices(self, real_s: Decimal) -> dict[str, Decimal]:
+        """USD per coin at a real time."""
         return {coin: self.price(coin, real_s) for coin in sorted(self.coins)}
 
     def set_price(self, coin: str, price: Decimal | None, real_s: Decimal) -> None:

@@ -42,6 +42,7 @@ class Order:
 
     @property
     def owed(self) -> Decimal:
+        """Principal, interest and penalty, in the loan coin."""
         return self.debt + self.interest + self.penalty
 
     def coin_terms(self, _coin: str) -> CoinTerms:
@@ -63,9 +64,11 @@ class Order:
         return [(self.loan_coin, self.owed)]
 
     def debt_usd(self, prices: Prices) -> Decimal:
+        """What is owed, in USD."""
         return self.owed * prices[self.loan_coin]
 
     def ltv(self, prices: Prices) -> Decimal:
+        """Debt over collateral value, unrounded; infinite where there is debt and no collateral."""
         worth = self.collateral * prices[self.collateral_coin]
         owed = self.debt_usd(prices)
         if worth > 0:
@@ -92,6 +95,7 @@ class Order:
             self.penalty += 2 * charge
 
     def overdue_s(self, moment: Moment) -> Decimal:
+        """Seconds since its end; 0 before it, and where it has none."""
         if self.expires_ms is None:
             return Decimal(0)
         return max(Decimal(moment.time_ms - self.expires_ms) / 1000, Decimal(0))
@@ -112,4 +116,5 @@ class Order:
         return amount - left
 
     def write_off(self) -> None:
+        """Forgets the debt that no collateral is left for."""
         self.debt = self.interest = self.penalty = Decimal(0)

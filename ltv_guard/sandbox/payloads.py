@@ -25,6 +25,7 @@ def plain(number: Decimal) -> str:
 
 
 def rounded(number: Decimal, step: Decimal) -> str:
+    """A number to the step, half up; one without end as 9999."""
     if not number.is_finite():
         return "9999"
     return format(number.quantize(step, ROUND_HALF_UP), "f")
@@ -36,6 +37,7 @@ def quoted_ltv(ltv: Decimal, product: str) -> str:
 
 
 def order_row(order: Order, prices: Prices) -> Payload:
+    """A row of v5/crypto-loan/ongoing-orders."""
     return {
         "collateralAmount": plain(order.collateral),
         "collateralCurrency": order.collateral_coin,
@@ -111,6 +113,7 @@ def adjustment_row(row: Adjustment, codes: Mapping[Direction, str]) -> Payload:
 
 
 def repayment_row(row: Repayment) -> Payload:
+    """A row of v5/crypto-loan/repay-transaction."""
     shared = {
         "loanCurrency": row.coin,
         "repayAmount": plain(row.amount),

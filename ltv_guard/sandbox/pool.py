@@ -90,15 +90,19 @@ class Pool:
         return [*self.flexible.items(), *self.fixed.items()]
 
     def debt_usd(self, prices: Prices) -> Decimal:
+        """What is owed in all coins, in USD."""
         return sum((amount * prices[coin] for coin, amount in self.debts()), ZERO)
 
     def counted_usd(self, coin: str, prices: Prices) -> Decimal:
+        """What one coin counts for after its haircut, in USD."""
         return counted_value(self.coin_terms(coin), self.held(coin), prices[coin])
 
     def collateral_usd(self, prices: Prices) -> Decimal:
+        """What all coins count for after their haircuts, in USD."""
         return sum((self.counted_usd(coin, prices) for coin in self.collateral), ZERO)
 
     def ltv(self, prices: Prices) -> Decimal:
+        """Debt over counted collateral, unrounded; infinite where there is debt and no collateral."""
         owed, worth = self.debt_usd(prices), self.collateral_usd(prices)
         if worth > 0:
             return owed / worth
@@ -114,6 +118,7 @@ class Pool:
         return max(free.quantize(Decimal(1).scaleb(-terms.accuracy), ROUND_DOWN), ZERO)
 
     def accrue(self, moment: Moment) -> None:
+        """Adds interest for every whole market hour."""
         hours = int(moment.market_s // HOUR_S)
         if hours > self.hours:
             for coin, owed in self.flexible.items():
@@ -142,5 +147,6 @@ class Pool:
         return amount - left
 
     def write_off(self) -> None:
+        """Forgets the debt that no collateral is left for."""
         self.flexible.clear()
         self.fixed.clear()

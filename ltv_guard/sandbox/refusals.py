@@ -28,4 +28,5 @@ class Refusal(Exception):
 
 
 def refusal(reason: str, product: str, message: str) -> Refusal:
+    """A refusal for that reason, with the code that this product has for it."""
     return Refusal(CODES[reason][product], message)

@@ -31,6 +31,8 @@ Coins = dict[str, Amount]
 
 
 class Part(BaseModel):
+    """A part of a scenario. An unknown key is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -88,10 +90,13 @@ class CoinTerms(Part):
 
     @property
     def debt_accuracy(self) -> int:
+        """Decimals that a repayment of the coin may have."""
         return self.accuracy if self.borrowing_accuracy is None else self.borrowing_accuracy
 
 
 class PoolTerms(Part):
+    """The LTV that a release may lead to at most, and that of liquidation."""
+
     initial_ltv: Positive = Decimal("0.8")
     liquidation_ltv: Positive = Decimal("0.95")
 
@@ -155,6 +160,8 @@ class PoolPlan(Part):
 
 
 class UserPlan(Part):
+    """What a user has at the start: coins by wallet, orders, and a pool. Amounts in coins."""
+
     member_id: str | None = None
     funding: Coins = Field(default_factory=dict)
     unified: Coins = Field(default_factory=dict)
@@ -217,6 +224,7 @@ class Scenario(Part):
         return self
 
     def terms(self, coin: str) -> CoinTerms:
+        """The terms of a coin, also of one that the scenario says nothing of."""
         return self.coins.get(coin, CoinTerms())
 
     def all_terms(self) -> dict[str, CoinTerms]:

@@ -32,6 +32,7 @@ class SignedRequest:
 
 
 def signed_text(request: SignedRequest) -> bytes:
+    """What a request's signature is over: timestamp, key, window, and query or body (v5/guide)."""
     return f"{request.timestamp}{request.key}{request.recv_window}".encode() + request.payload
 
 

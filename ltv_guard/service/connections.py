@@ -14,6 +14,7 @@ from ltv_guard.settings import AccountSection, Settings
 
 
 def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, float], None] | None) -> Wiring:
+    """What all accounts of one host share. `banned_for_s` is left of a ban that an earlier run met."""
     host = URL(settings.exchange.rest_url).authority
     return Wiring(
         host=bybit.Host(
@@ -66,6 +67,7 @@ def connect(
 
 
 def keep(wiring: Wiring, before: Wiring, name: str) -> None:
+    """Takes over the connection of an account that is the same as `before`."""
     wiring.limits[name] = before.limits[name]
     wiring.clients[name] = before.clients[name]
     wiring.accounts[name] = before.accounts[name]
@@ -101,6 +103,7 @@ def other_writes(products: Sequence[LoanExchange], client: bybit.BybitClient) ->
 
 
 def credentials_of(account: AccountSection) -> bybit.Credentials:
+    """The key, and what signs with it: HMAC, or RSA where an RSA key was given."""
     found = account.credentials
     signer: bybit.Signer
     if found.rsa_private_key is not None:

@@ -27,6 +27,7 @@ class Failures:
 
     @property
     def journal_is_sound(self) -> bool:
+        """Whether nobody is without the journal now."""
         return not self._without_journal
 
     def forget(self, accounts: Iterable[str]) -> None:
@@ -46,11 +47,13 @@ class Failures:
             )
 
     def works(self, whose: str, **named: str) -> None:
+        """A cycle or chore went well: the end of its failures, if there were any, is told once."""
         failed = self._times.pop(whose, 0)
         if self._alerts.ended(("failing", whose)):
             log.warning("cycle_works_again", times=failed, **named)
 
     def journal_failed(self, whose: str, error: JournalUnavailable) -> None:
+        """The journal could not be used: an alarm, and again with growing pauses."""
         self._without_journal.add(whose)
         self._alerts.grave("journal", str(error), "journal_unavailable", why=str(error))
 

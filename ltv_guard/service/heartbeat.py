@@ -30,6 +30,7 @@ class Heartbeat:
         self._writing: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
+        """Writes that the run has begun. Raises JournalUnavailable."""
         await self._journal.begin_run(self._run_id, _now_ms())
 
     async def beat(self, trusted: bool) -> None:  # noqa: FBT001 - the one thing that it is told
@@ -46,6 +47,7 @@ class Heartbeat:
             self._sealed = True
 
     async def end(self) -> None:
+        """Writes that the run has ended. A journal that fails is told, and raises nothing."""
         await asyncio.gather(*self._writing, return_exceptions=True)
         try:
             await self._journal.end_run(self._run_id, _now_ms())

@@ -24,6 +24,7 @@ MS = 1000
 
 
 def options_of(settings: Settings, name: str, *, live: bool, continuous: bool) -> GuardOptions:
+    """How the account `name` is guarded, as the guard knows it: spans in ms."""
     return GuardOptions(
         account=name,
         environment=settings.exchange.environment,

@@ -37,10 +37,12 @@ class Wiring:
 
     @property
     def clock(self) -> bybit.ExchangeClock:
+        """The clock of the host, which all accounts share."""
         return self.host.clock
 
     @property
     def ban(self) -> bybit.Ban:
+        """The ban of this address by the host, if there is one."""
         return self.host.ban
 
     @property

@@ -59,6 +59,8 @@ class Override(Section):
 
 
 class AccountSection(Section):
+    """One account: its key, its products, and what holds for it alone."""
+
     name: Annotated[str, Marker.RESOLVED]
     products: tuple[Product, ...] = PRODUCTS
     api_key_file: File = None
@@ -83,6 +85,7 @@ class AccountSection(Section):
 
     @property
     def credentials(self) -> AccountKey:
+        """The key with its secret, or with its RSA key."""
         return AccountKey(
             api_key=self.api_key, api_secret=self.api_secret, rsa_private_key=self.rsa_private_key
         )

@@ -23,6 +23,7 @@ class Clash(ValueError):
 
 
 def dotted(path: Path) -> str:
+    """A path of keys as people write it: `accounts.main.policy`."""
     return ".".join(str(part) for part in path)
 
 

@@ -29,6 +29,8 @@ _DRIVERS = {
 
 
 class JournalSection(Section):
+    """Where the journal is: a URL, or the file that holds one."""
+
     url: Annotated[SecretStr, Marker.NULLABLE] = SecretStr("")
     """For SQLAlchemy's async drivers; never empty once it is loaded. Secret, for it may hold a password."""
     url_file: File = None

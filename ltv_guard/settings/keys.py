@@ -40,6 +40,7 @@ class Place:
         return f"{name} (from {self.variable})" if self.variable else name
 
     def at(self, key: str | int) -> Place:
+        """The place of a key within this one."""
         return replace(self, path=(*self.path, key))
 
 
@@ -111,6 +112,7 @@ def example_of(kind: Any) -> object:  # noqa: ANN401 - as above
 
 
 def is_model(kind: Any) -> bool:  # noqa: ANN401 - as above
+    """Whether it is a section with keys of its own."""
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 

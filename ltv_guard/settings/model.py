@@ -90,6 +90,8 @@ class JournalSettings(BaseSettings):
 
 
 class Settings(JournalSettings):
+    """The whole configuration, checked, with what it did not say filled in."""
+
     mode: Literal["dry_run", "live"] = "dry_run"
     exchange: ExchangeSection = ExchangeSection()
     policy: Policy = Policy()

@@ -51,6 +51,8 @@ RULES, TRANSFERS, TIMEOUTS = LoanPolicy(), TransferRules(), SettlementTimeouts()
 
 
 class Section(BaseModel):
+    """A part of the configuration. An unknown key is refused, and no value is shown in an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -60,12 +62,15 @@ def _below(key: str, value: Decimal, other_key: str, other: Decimal) -> None:
 
 
 def each_once(values: tuple[T, ...], noun: str) -> tuple[T, ...]:
+    """The values as they are. Raises ValueError where there are none, or one stands there twice."""
     if not values or len(set(values)) < len(values):
         raise ValueError(f"must name at least one {noun}, and each only once")
     return values
 
 
 class ExchangeSection(Section):
+    """Where requests go, and for how long each is good."""
+
     environment: Literal["mainnet", "testnet"] = "testnet"
     base_url: Annotated[RestUrl | None, Marker.NULLABLE] = None
     stream_url: Annotated[StreamUrl | None, Marker.NULLABLE] = Field(
@@ -115,6 +120,8 @@ def _stream_of(environment: str | None, base_url: str | None) -> str | None:
 
 
 class Schedule(Section):
+    """How often is looked (seconds), and how old what was read may be when it is acted on."""
+
     poll_interval_s: Interval = TIMING.poll_interval_ms // MS
     fastest_poll_s: Interval = 1
     price_stream: bool = True
@@ -132,16 +139,22 @@ class Schedule(Section):
 
 
 class Settlement(Section):
+    """How late the exchange may be: to carry out a request, and to list it. Seconds."""
+
     processing_margin_s: Interval = TIMEOUTS.processing_margin_ms // MS
     history_lag_s: Interval = TIMEOUTS.history_lag_ms // MS
 
 
 class Add(Section):
+    """LTVs: at or above `trigger_ltv` collateral is added, down to `target_ltv`."""
+
     trigger_ltv: Ltv = RULES.add.trigger_ltv
     target_ltv: Ltv = RULES.add.target_ltv
 
 
 class Reduce(Section):
+    """LTVs between which collateral is released, and how long (seconds) it has to be quiet before."""
+
     enabled: bool = RULES.reduce.enabled
     trigger_ltv: Ltv = RULES.reduce.trigger_ltv
     target_ltv: Ltv = RULES.reduce.target_ltv
@@ -150,11 +163,15 @@ class Reduce(Section):
 
 
 class Repay(Section):
+    """Whether debt is repaid where no collateral helps, and the most coins at a time."""
+
     enabled: bool = RULES.repay.enabled
     max_repay: dict[Coin, Amount] = {}
 
 
 class LimitsSection(Section):
+    """What holds an adjustment back: ratios, seconds, coins, and the LTV of an emergency."""
+
     min_adjustment_ratio: Ratio = RULES.limits.min_adjustment_ratio
     cooldown_s: Duration = RULES.limits.cooldown_ms // MS
     max_reduction_ratio: Ratio = RULES.limits.max_reduction_ratio
@@ -164,6 +181,8 @@ class LimitsSection(Section):
 
 
 class PoolTermsSection(Section):
+    """The LTVs of a pool's margin call and liquidation: no endpoint tells them."""
+
     margin_call_ltv: Ltv = Decimal("0.85")
     liquidation_ltv: Ltv = Decimal("0.92")
 
@@ -174,6 +193,8 @@ class PoolTermsSection(Section):
 
 
 class Policy(Section):
+    """What is done for a loan: of all accounts, of one, or of an override."""
+
     add: Add = Add()
     reduce: Reduce = Reduce()
     repay: Repay = Repay()
@@ -202,12 +223,16 @@ class Policy(Section):
 
 
 class Wallet(Section):
+    """By coin, in coins: what stays in the Funding wallet, and the most that goes in 24 hours."""
+
     reserve: dict[Coin, Amount] = {}
     max_add_24h: dict[Coin, Amount] = {}
     max_repay_24h: dict[Coin, Amount] = {}
 
 
 class UnifiedTransfer(Section):
+    """Whether missing coins are moved from the Unified account, and the most of them, in coins."""
+
     enabled: bool = TRANSFERS.enabled
     max_transfer: dict[Coin, Amount] = {}
     max_transfer_24h: dict[Coin, Amount] = {}
@@ -230,6 +255,8 @@ class MatchSection(Section):
 
 
 class Logging(Section):
+    """The form and the least level of log lines."""
+
     format: Literal["auto", "console", "json"] = "auto"
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)] = (
         "INFO"

@@ -72,6 +72,7 @@ def _hint(text: str) -> str:
 
 
 def ltv(value: object) -> Decimal:
+    """An LTV, above 0 and at most 1. Raises ValueError."""
     parsed = number(value)
     if not 0 < parsed <= 1:
         raise ValueError("must be above 0 and at most 1 (0.75 means 75 %)")
@@ -79,6 +80,7 @@ def ltv(value: object) -> Decimal:
 
 
 def ratio(value: object) -> Decimal:
+    """A part of a whole, above 0 and at most 1. Raises ValueError."""
     parsed = number(value, "0.002")
     if not 0 < parsed <= 1:
         raise ValueError("must be above 0 and at most 1 (0.002 means 0.2 %)")
@@ -86,6 +88,7 @@ def ratio(value: object) -> Decimal:
 
 
 def amount(value: object) -> Decimal:
+    """Coins, 0 or more. Raises ValueError."""
     parsed = number(value, "0.5", " of coins")
     if parsed < 0:
         raise ValueError("must be 0 or more coins")
@@ -93,6 +96,7 @@ def amount(value: object) -> Decimal:
 
 
 def interval(value: object, such_as: str = "15") -> float:
+    """Seconds between two things, more than 0 and at most a year. Raises ValueError."""
     parsed = number(value, such_as, _SECONDS)
     if not _SHORTEST_INTERVAL_S <= parsed <= _YEAR_S:
         raise ValueError(f"must be at least {_SHORTEST_INTERVAL_S} seconds and at most {_YEAR_S}")
@@ -100,10 +104,12 @@ def interval(value: object, such_as: str = "15") -> float:
 
 
 def notice(value: object) -> float:
+    """Seconds before an end. Raises ValueError."""
     return interval(value, "86400")
 
 
 def duration(value: object) -> float:
+    """Seconds, 0 or more and at most a year. Raises ValueError."""
     parsed = number(value, "900", _SECONDS)
     if not 0 <= parsed <= _YEAR_S:
         raise ValueError(f"must be 0 or more seconds and at most {_YEAR_S}")
@@ -111,10 +117,12 @@ def duration(value: object) -> float:
 
 
 def count(value: object) -> int:
+    """A whole number. Raises ValueError."""
     return _whole(number(value, "3"), "3")
 
 
 def milliseconds(value: object) -> int:
+    """A whole number of milliseconds. Raises ValueError."""
     return _whole(number(value, "5000", " of milliseconds"), "5000")
 
 
@@ -125,6 +133,7 @@ def _whole(parsed: Decimal, such_as: str) -> int:
 
 
 def coin(value: object) -> str:
+    """A coin's name, in capitals. Raises ValueError."""
     text = value.strip().upper() if isinstance(value, str) else ""
     if not re.fullmatch(r"[A-Z0-9]{1,24}", text):
         raise ValueError("must be a coin's name, such as USDT")
@@ -132,22 +141,26 @@ def coin(value: object) -> str:
 
 
 def account_name(value: object) -> str:
+    """What an account is called in the configuration. Raises ValueError."""
     if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", value):
         raise ValueError("must be an account's name: lower-case letters and digits, words parted by one _")
     return value
 
 
 def order_id(value: object) -> str:
+    """An order's id, as the exchange shows it. Raises ValueError."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
         raise ValueError("must be an order's id, as the exchange shows it")
     return value
 
 
 def upper(value: object) -> object:
+    """Text in capitals, and what is no text as it is."""
     return value.upper() if isinstance(value, str) else value
 
 
 def rest_url(value: str) -> str:
+    """Scheme, host and port of the exchange, without a trailing slash. Raises ValueError."""
     parts = _url(value, secure="https", plain="http")
     if parts.path not in ("", "/"):
         raise ValueError("must be a scheme, a host and a port only, such as https://api.bybit.nl")
@@ -155,6 +168,7 @@ def rest_url(value: str) -> str:
 
 
 def stream_url(value: str) -> str:
+    """The address of the price stream. Raises ValueError."""
     _url(value, secure="wss", plain="ws")
     return value
 

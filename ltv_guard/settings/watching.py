@@ -41,10 +41,14 @@ def _port(value: int) -> int:
 
 
 class WatchdogSection(Section):
+    """For how many seconds nothing may move before the daemon ends itself."""
+
     stuck_after_s: Annotated[Interval, AfterValidator(_long_enough)] = 60
 
 
 class HttpSection(Section):
+    """Where health, metrics and status are served."""
+
     enabled: bool = True
     host: Annotated[str, AfterValidator(_listening)] = "127.0.0.1"
     port: Annotated[Count, AfterValidator(_port)] = 9464
@@ -54,6 +58,8 @@ class HttpSection(Section):
 
 
 class DeadmanSection(Section):
+    """Who hears, every so many seconds, that all is well."""
+
     url_file: File = None
     interval_s: Interval = 60
     url: Annotated[SecretStr | None, Marker.RESOLVED] = None

@@ -123,6 +123,7 @@ class FundsBudget:
         return max(Decimal(0), amount + keeps - self._wallet.get(coin, Decimal(0)))
 
     def holds(self, coin: str) -> bool:
+        """Whether the wallets have any of this coin."""
         return self._wallet.get(coin, Decimal(0)) > 0
 
     def divide(self, shares: Mapping[tuple[LoanKey, str], Decimal]) -> None:
@@ -134,10 +135,12 @@ class FundsBudget:
         return self._shares.get((key, coin))
 
     def take(self, coin: str, amount: Decimal) -> None:
+        """Takes coins that are added to a loan off the budget."""
         _count(self._wallet, coin, -amount)
         _count(self._added, coin, amount)
 
     def take_to_repay(self, coin: str, amount: Decimal) -> None:
+        """Takes coins that are repaid off the budget."""
         _count(self._wallet, coin, -amount)
         _count(self._repaid, coin, amount)
 

@@ -77,10 +77,12 @@ class Decision:
 
     @property
     def acts(self) -> bool:
+        """Whether anything is to be sent."""
         return self.direction is not None
 
     @property
     def kind(self) -> Kind | None:
+        """The kind of write; None where nothing is to be sent."""
         return None if self.direction is None else self.direction.kind
 
     @property

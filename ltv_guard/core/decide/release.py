@@ -48,6 +48,7 @@ class Neighbours:
 
 
 def decide_release(facts: LoanFacts, neighbours: Neighbours) -> Decision:
+    """A loan that is below its trigger for long enough: what is released, or why nothing is (yet)."""
     loan, limits = facts.loan, facts.urgency.limits
     if not facts.policy.reduce.enabled or loan.ltv <= 0 or loan.ltv >= limits.release_trigger:
         return hold(facts, Cause.IN_BOUNDS, facts.because(Because.IN_BOUNDS))

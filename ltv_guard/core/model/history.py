@@ -71,6 +71,7 @@ class History:
     doubtful: tuple[DoubtfulRow, ...] = ()
 
     def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
+        """The rows of one loan (of a transfer: of the wallet's coin), in the exchange's order."""
         return tuple(row for row in self.rows if row.key == key)
 
     def with_what_it_lost(self, earlier: History, since_ms: int) -> History:

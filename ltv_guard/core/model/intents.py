@@ -96,6 +96,7 @@ class Intent:
 
     @property
     def is_open(self) -> bool:
+        """Whether it is not known yet how it ended: planned, sent, accepted or unknown."""
         return self.state in OPEN
 
     @property
@@ -105,6 +106,7 @@ class Intent:
 
     @property
     def channel(self) -> Channel:
+        """Where it is written to, and where its end is read from."""
         return Channel(self.key.product, self.direction.kind)
 
     @property

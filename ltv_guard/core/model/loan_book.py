@@ -34,6 +34,7 @@ class LoanBook:
     asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
 
     def loan(self, key: LoanKey) -> Loan | None:
+        """The loan; None where it is not listed, or was set aside."""
         return next((loan for loan in self.loans if loan.key == key), None)
 
     def asked_at(self, key: LoanKey) -> Moment:

@@ -50,6 +50,7 @@ class Direction(StrEnum):
 
     @property
     def kind(self) -> Kind:
+        """The kind of write that does it."""
         return KINDS[self]
 
 
@@ -136,6 +137,7 @@ class Debt:
 
     @property
     def repayable(self) -> Decimal:
+        """Coins that can be repaid a little at a time; 0 where what is owed could not be read."""
         return Decimal(0) if self.unread else max(Decimal(0), self.amount - self.fixed)
 
 
@@ -200,7 +202,9 @@ class Loan:
         return self.ltv / self.liquidation_ltv
 
     def collateral_in(self, coin: str) -> Collateral | None:
+        """The collateral in this coin, also where none of it secures the loan yet; None: it can't."""
         return next((item for item in self.collateral if item.coin == coin), None)
 
     def debt_in(self, coin: str) -> Debt | None:
+        """What is owed in this coin; None: nothing."""
         return next((item for item in self.debts if item.coin == coin), None)

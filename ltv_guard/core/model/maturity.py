@@ -28,6 +28,7 @@ class Maturity:
 
     @property
     def is_overdue(self) -> bool:
+        """Whether its end is past."""
         return self.left_ms <= 0
 
     @property

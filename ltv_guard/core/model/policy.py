@@ -106,6 +106,7 @@ class Match:
     loan_coin: str | None = None
 
     def fits(self, loan: Loan) -> bool:
+        """Whether the override is for this loan."""
         return (
             self.product in {None, loan.key.product}
             and self.order_id in {None, loan.key.loan_id}
@@ -135,6 +136,7 @@ class Rulebook:
         )
 
     def policy_for(self, loan: Loan) -> LoanPolicy:
+        """The policy of the first override that fits, or else the default."""
         return next((policy for match, policy in self.overrides if match.fits(loan)), self.default)
 
 

@@ -64,28 +64,35 @@ class Event:
 
     @property
     def levels(self) -> frozenset[Level]:
+        """Every level at which it may be logged."""
         return frozenset(told.level for told in self.told)
 
 
 def event(name: str, *told: Told, fields: tuple[str, ...] = ()) -> Event:
+    """An event of the catalogue: `told` at one level or several, with these fields."""
     return Event(name=name, told=told, fields=fields)
 
 
 def critical(means: str, do: str, *, case: str = "", once: bool = False) -> Told:
+    """What it means at level CRITICAL, and what to do; it is said again with growing pauses, or `once`."""
     return Told(level=Level.CRITICAL, means=means, do=do, case=case, repeated=not once)
 
 
 def error(means: str, do: str) -> Told:
+    """What it means at level ERROR, and what to do."""
     return Told(level=Level.ERROR, means=means, do=do)
 
 
 def warning(means: str, do: str = NOTHING) -> Told:
+    """What it means at level WARNING, and what to do."""
     return Told(level=Level.WARNING, means=means, do=do)
 
 
 def info(means: str, do: str = NOTHING) -> Told:
+    """What it means at level INFO, and what to do."""
     return Told(level=Level.INFO, means=means, do=do)
 
 
 def debug(means: str, do: str = NOTHING) -> Told:
+    """What it means at level DEBUG, and what to do."""
     return Told(level=Level.DEBUG, means=means, do=do)
