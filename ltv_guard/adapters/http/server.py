@@ -6,13 +6,15 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from ltv_guard.adapters.http import metrics, status_json
+from ltv_guard.adapters.http import metrics, page, status_json
 from ltv_guard.adapters.http.door import Door, is_from_elsewhere, is_ours, is_token
+from ltv_guard.adapters.http.page_text import POLICY
 from ltv_guard.adapters.http.views import Views
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.log.escaping import clean
@@ -22,7 +24,7 @@ LONGEST_REASON = 500
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, a form of the page would have no origin
     "X-Content-Type-Options": "nosniff",
 }
 KEEPALIVE_S = 15.0
@@ -31,6 +33,8 @@ BACKLOG = 32
 log = structlog.stdlib.get_logger()
 
 Answer = Callable[[BaseRequest], Awaitable[web.Response]]
+Asked = dict[str, Any]
+Change = Callable[[Asked], Awaitable[web.Response]]
 
 
 class HttpServer:
@@ -41,12 +45,13 @@ class HttpServer:
         self._door: Door | None = None
         self._server: asyncio.Server | None = None
         self._reads: dict[str, Answer] = {
+            "/": self._page,
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
             "/api/v1/status": self._status,
         }
-        self._changes: dict[str, Answer] = {"/api/v1/pause": self._pause, "/api/v1/resume": self._resume}
+        self._changes: dict[str, Change] = {"/api/v1/pause": self._pause, "/api/v1/resume": self._resume}
 
     async def open(self, host: str, port: int) -> int:
         """Returns the port that it listens on."""
@@ -74,7 +79,8 @@ class HttpServer:
             why = f"{type(error).__name__}: {error}"
             log.critical("defect", what="an answer over HTTP", why=why, exc_info=error)
             response = _json(500, error="it could not be answered: see the log")
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
     async def _answered(self, request: BaseRequest) -> web.Response:
@@ -96,10 +102,19 @@ class HttpServer:
             return _json(403, error="it comes from another site's page")
         if self._views.token is None:
             return _json(403, error="nothing can be changed over HTTP: http.token_file is not set")
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not is_token(given.strip(), self._views.token):
+        asked = await _asked(request)
+        if not is_token(_token(request, asked), self._views.token):
             return _json(401, error="it needs the header 'Authorization: Bearer TOKEN'")
-        return await self._changes[request.path](request)
+        response = await self._changes[request.path](asked)
+        if _is_form(request):  # of the page, which is shown again
+            return web.Response(status=303, headers={"Location": "/"})
+        return response
+
+    async def _page(self, _request: BaseRequest) -> web.Response:
+        status, may_change = await self._views.status(), self._views.token is not None
+        body = await asyncio.to_thread(page.as_html, status, may_change=may_change)
+        policy = {"Content-Security-Policy": POLICY}
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=policy)
 
     async def _livez(self, _request: BaseRequest) -> web.Response:
         return web.Response(text="the event loop turns\n", content_type=TEXT)
@@ -118,21 +133,21 @@ class HttpServer:
         body = await asyncio.to_thread(metrics.as_text, status)
         return web.Response(body=body, headers={"Content-Type": metrics.TYPE})
 
-    async def _pause(self, request: BaseRequest) -> web.Response:
-        asked = await _asked(request)
+    async def _pause(self, asked: Asked) -> web.Response:
         reason = str(asked.get("reason") or "asked for over HTTP")[:LONGEST_REASON]
         await self._views.pause(_account(asked), reason)
         return _json(200, paused=_account(asked) or "all accounts", reason=reason)
 
-    async def _resume(self, request: BaseRequest) -> web.Response:
-        asked = await _asked(request)
+    async def _resume(self, asked: Asked) -> web.Response:
         lifted = await self._views.resume(_account(asked))
         return _json(200, resumed=_account(asked) or "all accounts", lifted=lifted)
 
 
-async def _asked(request: BaseRequest) -> dict[str, Any]:
-    """The body, a JSON object; nothing is an empty one. Raises ValueError."""
+async def _asked(request: BaseRequest) -> Asked:
+    """The body, a form of the page or a JSON object; nothing is an empty one. Raises ValueError."""
     try:
+        if _is_form(request):
+            return dict(parse_qsl(await request.text()))
         asked = json.loads(await request.text() or "{}")
     except (web.HTTPRequestEntityTooLarge, UnicodeDecodeError, RecursionError):
         raise ValueError("the body can't be read") from None
@@ -143,7 +158,19 @@ async def _asked(request: BaseRequest) -> dict[str, Any]:
     return asked
 
 
-def _account(asked: dict[str, Any]) -> str | None:
+def _is_form(request: BaseRequest) -> bool:
+    return request.content_type == "application/x-www-form-urlencoded"
+
+
+def _token(request: BaseRequest, asked: Asked) -> str:
+    """Of the header, or a form's field: a browser sends neither by itself."""
+    if _is_form(request):
+        return str(asked.get("token", "")).strip()
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _account(asked: Asked) -> str | None:
     name = asked.get("account")
     return None if name is None else str(name)
 

@@ -1,0 +1,64 @@
+"""What a fall of prices asks of a wallet: coins that bring each loan that it reaches to its target. Pure.
+
+All collateral falls together, and debts stay what they are: so of loans against what is owed in dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.model.loans import Loan
+
+STEP = Decimal("0.01")
+DEEPEST = Decimal("0.99")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A loan, and the LTVs where it is helped and where help ends."""
+
+    loan: Loan
+    trigger_ltv: Decimal
+    target_ltv: Decimal
+
+
+def needed_in(fall: Decimal, loans: Iterable[Held]) -> dict[str, Decimal]:
+    """Coin -> how much of it brings each loan that is at its trigger after the fall to its target."""
+    needed: dict[str, Decimal] = {}
+    for held in loans:
+        found = _needed(held, fall)
+        if found is not None:
+            coin, amount = found
+            needed[coin] = needed.get(coin, Decimal(0)) + amount
+    return needed
+
+
+def missing_in(fall: Decimal, loans: Iterable[Held], wallet: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Coin -> what the wallet lacks of it then. Empty: the wallet survives that fall."""
+    return {
+        coin: amount - wallet.get(coin, Decimal(0))
+        for coin, amount in needed_in(fall, loans).items()
+        if amount > wallet.get(coin, Decimal(0))
+    }
+
+
+def survived(loans: Iterable[Held], wallet: Mapping[str, Decimal]) -> Decimal:
+    """The deepest fall, in whole hundredths, that the wallet survives."""
+    held, deepest = tuple(loans), Decimal(0)
+    while deepest < DEEPEST and not missing_in(deepest + STEP, held, wallet):
+        deepest += STEP
+    return deepest
+
+
+def _needed(held: Held, fall: Decimal) -> tuple[str, Decimal] | None:
+    """In the coin that secures most of the loan, whose haircut stays what it is now."""
+    after = held.loan.ltv / (1 - fall)
+    if after < held.trigger_ltv:
+        return None
+    largest = max(held.loan.collateral, key=lambda item: (item.value_usd or Decimal(0), item.amount))
+    share = Decimal(1)
+    if held.loan.totals is not None and largest.value_usd:
+        share = held.loan.totals.collateral_usd / largest.value_usd
+    return largest.coin, largest.amount * share * (after / held.target_ltv - 1)

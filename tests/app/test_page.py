@@ -1,0 +1,207 @@
+"""The page of a running guard: what it shows, that it moves and reads well, and that it trusts nobody."""
+
+from __future__ import annotations
+
+import os
+import re
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from browser import CHROMIUM, Page, a_page
+from core_builders import loan
+from e2e_world import CALM, NEEDY, ORDER
+from http_world import TOKEN, Served, Shop, open_shop, served
+
+from ltv_guard.core.model.status import AccountStatus, AlertStatus, LoanStatus
+from ltv_guard.core.model.withheld import Why, Withheld
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J\u202e'
+D = Decimal
+
+
+def shown(ltv: str = "0.60", reason: str = "LTV 0.6 is within bounds") -> LoanStatus:
+    return LoanStatus(
+        loan=loan(ltv),
+        trigger_ltv=D("0.75"),
+        target_ltv=D("0.65"),
+        fall_to_trigger=D("0.2"),
+        fall_to_margin_call=D("0.31"),
+        fall_to_liquidation=D("0.3684"),
+        doing="in_bounds",
+        reason=reason,
+    )
+
+
+def account(*loans: LoanStatus, **changes: object) -> AccountStatus:
+    given = {"outcome": "ok", "withheld": None, "unsighted_s": 1.0, "trouble": None, "loans": loans}
+    return AccountStatus(name="main", **{**given, **changes})  # type: ignore[arg-type]
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+async def page_of(shop: Shop) -> str:
+    async with open_shop(shop) as asked:
+        status, text = await asked.get("/")
+        assert status == 200
+        return text
+
+
+async def test_it_shows_each_loan_against_its_lines_and_how_far_prices_may_fall() -> None:
+    text = await page_of(Shop(accounts=(account(shown()),)))
+
+    assert "Nothing is wrong." in text
+    for said in ("order 1001", "LTV 0.60", "trigger 0.75", "margin call 0.87", "liquidation 0.95"):
+        assert said in text
+    assert "20.0% to the trigger, 31.0% to the margin call, 36.8% to liquidation" in text
+    (fill,) = [tag for tag, given in Tags(text).seen if given.get("class") == "calm"]
+    assert fill == "rect"
+
+
+@pytest.mark.parametrize(
+    ("ltv", "colour"), [("0.60", "calm"), ("0.75", "near"), ("0.87", "bad"), ("2", "bad")]
+)
+async def test_the_colour_of_a_bar_says_what_the_ltv_means(ltv: str, colour: str) -> None:
+    text = await page_of(Shop(accounts=(account(shown(ltv)),)))
+
+    bars = [given for tag, given in Tags(text).seen if tag == "rect" and given["class"] != "track"]
+    assert [given["class"] for given in bars] == [colour]
+    assert float(str(bars[0]["width"]).rstrip("%")) <= 100
+
+
+async def test_it_says_what_is_wrong_and_what_to_do() -> None:
+    alert = AlertStatus(
+        event="breach_unanswered", since_ms=0, account="main", details={"why": "paused: a look"}
+    )
+    paused = account(withheld=Withheld(kind=Why.PAUSED, detail="a look"))
+    text = await page_of(Shop(accounts=(paused,), alerts=(alert,), troubles={"journal": "it can't be used"}))
+
+    assert "Nothing is wrong." not in text
+    for said in (
+        "breach_unanswered",
+        "paused: a look",
+        "What to do:",
+        "it can&#x27;t be used",
+        "Nothing is sent",
+    ):
+        assert said in text
+
+
+async def test_it_says_what_the_wallet_survives_and_what_is_missing() -> None:
+    """1 BTC at LTV 0.60, trigger 0.75, target 0.65: a fall of 50 % asks for 0.60 / 0.5 / 0.65 - 1 BTC."""
+    text = await page_of(Shop(accounts=(account(shown(), wallet={"BTC": D("0.5")}),)))
+
+    needed = D("0.60") / D("0.5") / D("0.65") - 1
+    assert f"{(needed - D('0.5')).quantize(D('0.0001'))} BTC more are needed" in text
+    assert "survives a fall of <b>38%</b>" in text
+
+
+async def test_what_others_wrote_is_no_more_than_text_in_it() -> None:
+    hostile = account(
+        shown(reason=EVIL),
+        withheld=Withheld(kind=Why.PAUSED, detail=EVIL),
+        set_aside=((EVIL, EVIL, EVIL),),
+        wallet={EVIL: D(1)},
+    )
+    alert = AlertStatus(event=EVIL, since_ms=0, account=EVIL, loan_id=EVIL, details={EVIL: EVIL})
+    text = await page_of(Shop(accounts=(hostile,), alerts=(alert,), troubles={EVIL: EVIL}))
+
+    tags = Tags(text).seen
+    assert [tag for tag, _ in tags].count("script") == 1
+    assert "img" not in {tag for tag, _ in tags}
+    assert not {"onerror", "onload", "style"} & {name for _, given in tags for name in given}
+    assert not {"\x1b", "\u202e"} & {*text}
+
+
+async def test_nothing_in_it_comes_from_elsewhere_and_its_policy_lets_nothing_in() -> None:
+    async with open_shop(Shop(accounts=(account(shown()),))) as asked, asked.session.get(asked.url) as answer:
+        text, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+
+    assert not re.findall(r"(?:src|href)=|https?://", text)
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+
+
+async def test_without_a_token_there_is_no_switch_and_with_one_a_form_needs_it() -> None:
+    shop = Shop(token=None)
+    async with open_shop(shop) as asked:
+        assert "<form" not in (await asked.get("/"))[1]
+        assert (await submitted(asked, "pause", {"token": TOKEN, "reason": "x"}))[0] == 403
+    shop = Shop()
+    async with open_shop(shop) as asked:
+        assert "<form" in (await asked.get("/"))[1]
+        assert (await submitted(asked, "pause", {"token": "wrong", "reason": "x"}))[0] == 401
+        assert (await submitted(asked, "pause", {"reason": "x"}))[0] == 401
+        assert shop.changed == []
+        assert await submitted(asked, "pause", {"token": TOKEN, "reason": "x"}) == (303, "/")
+    assert shop.changed == [("pause", "all", "x")]
+
+
+async def submitted(asked: Served, what: str, form: dict[str, str]) -> tuple[int, str | None]:
+    """As a browser without a script does it."""
+    url = f"{asked.url}/api/v1/{what}"
+    async with asked.session.post(url, data=form, allow_redirects=False) as answer:
+        return answer.status, answer.headers.get("Location")
+
+
+async def test_of_thousands_of_loans_the_nearest_are_shown() -> None:
+    text = await page_of(Shop(accounts=(account(*[shown()] * 5000),)))
+
+    assert text.count("<svg") == 50
+    assert "4950 more" in text
+
+
+async def press(page: Page, token: str) -> None:
+    """Fills in the form that pauses, and submits it."""
+    await page.value(f"document.forms[0].token.value = '{token}'; document.forms[0].reason.value = 'a look'")
+    await page.value("document.forms[0].submit()")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+async def test_in_a_browser_a_crash_moves_it_and_the_token_alone_changes_something(
+    open_a_world: OpenWorld, tmp_path: Path
+) -> None:
+    kept = Path(os.environ.get("LTV_GUARD_PICTURES", tmp_path))
+    async with open_a_world() as world, served(world, {"mode": "live"}) as asked, a_page(tmp_path) as page:
+        await page.size(1000, 900)
+        await page.open(asked.url)
+        await page.until("document.querySelectorAll('svg rect.calm').length === 1")
+        before = await page.value("document.querySelector('rect.calm').getAttribute('width')")
+        world.price(CALM - 3000)
+        await page.until(f"document.querySelector('rect.calm').getAttribute('width') !== '{before}'")
+        # Without the token nothing changes, with it the guard is paused: by the form as it stands.
+        await press(page, "wrong")
+        await page.until("document.body.innerText.includes('Bearer')")
+        assert not world.heard("guard_paused")
+        await page.open(asked.url)
+        await press(page, TOKEN)
+        await world.until(lambda: bool(world.heard("guard_paused")))
+        await page.until("!!document.querySelector('main')")
+        world.price(NEEDY["add"])
+        await page.until("document.body.innerText.includes('breach_unanswered')")
+        await page.until("document.querySelectorAll('rect.near').length === 1")
+        assert ORDER in await page.value("document.querySelector('main').innerText")
+        for scheme in ("light", "dark"):
+            await page.scheme(scheme)
+            await page.picture(kept / f"page-{scheme}.png")
+        await page.size(390, 844)
+        assert await page.value("document.documentElement.scrollWidth") <= 390
+        await page.picture(kept / "page-narrow.png")
+        hosts = {url.split("/")[2] for url in page.asked if url.startswith("http")}
+        assert hosts == {asked.url.split("/")[2]}
+        complaints = [said for said in page.complaints if "401" not in said and "favicon" not in said]
+        assert not complaints, complaints
