@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
-from ltv_guard.core.ports import PriceStream
+from ltv_guard.core.ports import AccountExchange, PriceStream
 from ltv_guard.guard.cycle import Guard
 
 
@@ -27,6 +27,7 @@ class Duties:
     connections: Mapping[str, Hashable] = field(default_factory=dict)
     fastest_poll_s: float = 1.0
     stream: PriceStream | None = None
+    accounts: Mapping[str, AccountExchange] = field(default_factory=dict)
 
     def pace_s(self, *, armed: bool) -> float:
         return min(self.fastest_poll_s, self.poll_s) if armed else self.poll_s

@@ -49,6 +49,7 @@ class LiveRun:
             heartbeat=self.heartbeat.beat,
             connections=self.wiring.connections,
             stream=self.wiring.stream,
+            accounts=self.wiring.accounts,
         )
 
     async def _skew_ms(self) -> int:

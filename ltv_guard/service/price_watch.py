@@ -23,6 +23,7 @@ from ltv_guard.core.watch.wake_limit import WakeLimit
 from ltv_guard.core.watch.watched import Watched
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.service.armed import Armed
 
 LOOK_S = 0.5  # how often it is asked anew who is near a trigger
 CONFLATED_S = 0.01  # ticks of so long a time count as one: of each coin the latest
@@ -38,22 +39,21 @@ class WatchedAccount:
     index: TriggerIndex = field(default_factory=TriggerIndex)
     nearness: Nearness = field(default_factory=Nearness)
     wakes: WakeLimit = field(default_factory=WakeLimit)
-    armed: bool = False
 
 
 class PriceWatch:
-    """`wake` has an account looked at, for the loans that it names; `arm` hears when one is armed or not."""
+    """`wake` has an account looked at, for the loans that it names; `armed` hears of those near a trigger."""
 
     def __init__(
         self,
-        *,
         wake: Callable[[str, Collection[LoanKey]], None],
-        arm: Callable[[str, bool], None],
+        armed: Armed,
         alerts: AlertRepeater,
+        *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wake = wake
-        self._arm = arm
+        self._armed = armed
         self._alerts = alerts
         self._monotonic = monotonic
         self._stream: PriceStream | None = None
@@ -129,10 +129,10 @@ class PriceWatch:
             self._wake(name, due)
 
     def _look_at(self, name: str, account: WatchedAccount) -> None:
-        armed = account.nearness.is_armed(account.index.gap(self.prices()), self._now_ms())
-        if armed != account.armed:
-            account.armed = armed
-            self._arm(name, armed)
+        if account.nearness.is_armed(account.index.gap(self.prices()), self._now_ms()):
+            self._armed.arm(name)
+        else:
+            self._armed.disarm(name)
 
     def _follow(self) -> None:
         if self._stream is not None:

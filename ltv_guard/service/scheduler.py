@@ -15,6 +15,7 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.service.armed import Armed
 from ltv_guard.service.chores import Chores
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.every import Every
@@ -48,13 +49,13 @@ class Daemon:
         self._failures = Failures(self._alerts)
         self._looks = Chores(self._alerts)
         self._again: set[str] = set()
-        self._armed: set[str] = set()
         self._ending = False
-        self._watch = PriceWatch(wake=self._wake, arm=self._arm, alerts=self._alerts)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._armed = Armed(self._repace, lambda: self._duties)
+        self._watch = PriceWatch(self._wake, self._armed, self._alerts)
 
     @property
     def journal_is_sound(self) -> bool:
@@ -99,7 +100,7 @@ class Daemon:
         }
         self._end(before.guards)
         self._again.clear()
-        self._armed &= same
+        self._armed.keep_only(same)
         self._watch.use(duties.stream, same)
         self._begin(same)
         self._failures.forget(f"account {name}" for name in before.guards.keys() - duties.guards.keys())
@@ -113,8 +114,7 @@ class Daemon:
 
     def _begin(self, names: Collection[str]) -> None:
         for number, name in enumerate(names):
-            pace_s = self._duties.pace_s(armed=name in self._armed)
-            self._every(pace_s, self._poll, name, after_s=number * START_APART_S)
+            self._every(self._armed.pace_s(name), self._poll, name, after_s=number * START_APART_S)
             self._every(self._duties.settle_s, self._settle, name, after_s=number * START_APART_S)
 
     def _end(self, names: Collection[str]) -> None:
@@ -158,14 +158,7 @@ class Daemon:
             self._again.add(name)
         self._start(name)
 
-    def _arm(self, name: str, armed: bool) -> None:  # noqa: FBT001 - a state
-        """Looks at an account near a trigger as often as is asked for."""
-        (self._armed.add if armed else self._armed.discard)(name)
-        pace_s = self._duties.pace_s(armed=armed)
-        if armed:
-            log.debug("account_armed", account=name, poll_s=pace_s)
-        else:
-            log.debug("account_calm", account=name, poll_s=pace_s)
+    def _repace(self, name: str, pace_s: float) -> None:
         for job in [] if self._ending else self._scheduler.get_jobs():
             if job.func == self._poll and job.args == (name,):
                 job.reschedule(Every(pace_s))
