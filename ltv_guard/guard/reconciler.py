@@ -18,6 +18,7 @@ from ltv_guard.core.reconcile.settlement import (
     confirmed_by_coins,
     settle,
 )
+from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 from ltv_guard.guard.lag_watch import Measurer
 from ltv_guard.guard.needs import is_beyond_history
 from ltv_guard.guard.settlement_reporter import SettlementReporter
@@ -150,7 +151,7 @@ class Reconciler:
         blind = book is None and intent.direction is not Direction.TRANSFER
         if blind and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
             # A row that is there proves itself; that none is there takes a look at the loan too.
-            return Verdict(intent=intent, watch=verdict.watch, waiting="the loans could not be read")
+            return Verdict(intent=intent, watch=verdict.watch, waiting=Waiting(Awaited.LOANS))
         self._memory.intents.keep_watch(intent, verdict.watch)
         if verdict.intent.state is not intent.state:
             await self._memory.intents.record(intent, verdict.intent)

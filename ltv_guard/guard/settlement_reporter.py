@@ -9,6 +9,8 @@ import structlog
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Clock
+from ltv_guard.core.reconcile.waiting import Awaited, Waiting
+from ltv_guard.guard import wording
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -52,22 +54,19 @@ class SettlementReporter:
         )
         self._alerts.ended(("slow", after.intent_id))
 
-    def waits(self, intent: Intent, waiting_for: str | None, since_monotonic_ms: int) -> None:
+    def waits(self, intent: Intent, waiting_for: Waiting | None, since_monotonic_ms: int) -> None:
         """An intent that is still open: an alert, once that has lasted."""
         if self._clock.now().monotonic_ms - since_monotonic_ms >= PATIENCE_WITH_EXCHANGE_MS:
             self._unsettled(intent, waiting_for)
 
     def beyond_history(self, intent: Intent) -> None:
         """Handed over to a person: its row, if there ever was one, is no longer shown."""
-        self._unsettled(
-            intent, "a person: it is older than the six months of history that the exchange shows"
-        )
+        self._unsettled(intent, Waiting(Awaited.PERSON))
 
     def awaits_row(self, intent: Intent) -> None:
         """An add that its coins have confirmed, and no row yet: an alert, once that has lasted."""
         if self._clock.now().exchange_ms - intent.updated_at_ms >= PATIENCE_WITH_EXCHANGE_MS:
-            waiting_for = "its row in the history: releases and repayments wait for it, adds do not"
-            self._unsettled(intent, waiting_for)
+            self._unsettled(intent, Waiting(Awaited.ROW_OF_COINS))
 
     def row_came(self, intent: Intent, *, failed: bool) -> None:
         """The row of such an add, which may say that it failed."""
@@ -98,14 +97,14 @@ class SettlementReporter:
             if self._alerts.ended(("misfit", key)):
                 log.warning("journal_fits_again", **named(key))
 
-    def _unsettled(self, intent: Intent, waiting_for: str | None) -> None:
+    def _unsettled(self, intent: Intent, waiting_for: Waiting | None) -> None:
         self._alerts.grave(
             ("slow", intent.intent_id),
             waiting_for,
             "adjustment_unsettled",
             intent_id=intent.intent_id,
             intent_state=intent.state,
-            waiting_for=waiting_for,
+            waiting_for=None if waiting_for is None else wording.waiting(waiting_for),
             mend=f"look it up on the exchange, then `ltv-guard journal resolve {intent.intent_id} --as ...`",
             **named(intent.key),
         )

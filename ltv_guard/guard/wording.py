@@ -10,6 +10,7 @@ from ltv_guard.core.decide.reason import Because, Reason
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.freshness import Doubt
+from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 
 LIMITS = {
     Limit.FUNDING: "the Funding wallet leaves {amount} {coin}",
@@ -62,6 +63,19 @@ DOUBTS = {
     Doubt.UNTOLD_COLLATERAL: "its collateral changed, and no row of the history tells how",
     Doubt.UNTOLD_DEBT: "its debt changed, and no row of the history tells how",
     Doubt.DEFECT: "an error of ours kept the facts of the loan from being worked out",
+}
+
+AWAITED = {
+    Awaited.WINDOW: "its receive window is not over",
+    Awaited.WHOLE_HISTORY: "the history lacks rows that it had shown before",
+    Awaited.DOUBTFUL_ROW: "a row of the history that is not understood may be it: {why}",
+    Awaited.ROW: "accepted, and not in the history yet",
+    Awaited.PROCESSING: "the exchange is still processing it",
+    Awaited.LATE_ROW: "collateral moved by its amount, its row is late",
+    Awaited.SECOND_LOOK: "not in the history; looking once more",
+    Awaited.LOANS: "the loans could not be read",
+    Awaited.ROW_OF_COINS: "its row in the history: releases and repayments wait for it, adds do not",
+    Awaited.PERSON: "a person: it is older than the six months of history that the exchange shows",
 }
 
 REASONS = {
@@ -148,6 +162,11 @@ def withheld(item: Withheld) -> str:
             return f"needs a human: {item.detail}"
         case Why.WAITING:
             return "the journal is new or restored: waiting for what an earlier one may have sent"
+
+
+def waiting(item: Waiting) -> str:
+    """What the end of an intent waits for."""
+    return AWAITED[item.kind].format(why="" if item.row is None else item.row.why)
 
 
 def _need(why: Reason) -> str:

@@ -40,6 +40,7 @@ from ltv_guard.core.reconcile.settlement import (
     settle,
     window_is_over,
 )
+from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"
@@ -209,7 +210,7 @@ def test_collateral_that_moved_by_its_amount_makes_it_wait_for_its_row(direction
     shows = loan(held=D(1) + moved.change)
     verdict = look_twice(moved, apart=1000 * LAG, shows=shows)
     assert verdict.intent.state is State.UNKNOWN
-    assert "late" in (verdict.waiting or "")
+    assert verdict.waiting == Waiting(Awaited.LATE_ROW)
     found = look(verdict.intent, WINDOW_OVER + 2000 * LAG, row(direction=direction), shows=shows)
     assert found.intent.state is State.CONFIRMED
 

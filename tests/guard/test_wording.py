@@ -12,6 +12,7 @@ from ltv_guard.core.decide.constraints import Constraint, Limit
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.freshness import Doubt
+from ltv_guard.core.reconcile.waiting import Awaited
 from ltv_guard.guard import wording
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def test_every_kind_has_its_sentence() -> None:
     assert set(wording.LIMITS) == set(Limit)
     assert set(wording.REASONS) == set(Because)
     assert set(wording.DOUBTS) == set(Doubt)
+    assert set(wording.AWAITED) == set(Awaited)
     assert all(wording.withheld(Withheld(kind=kind, detail="so")) for kind in Why)
 
 

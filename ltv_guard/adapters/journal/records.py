@@ -10,7 +10,7 @@ from typing import Any
 
 from ltv_guard.adapters.journal.tables import ALL_ACCOUNTS
 from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.intents import SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 from ltv_guard.core.ports import Episode, Pause
 from ltv_guard.log.escaping import clean
@@ -107,6 +107,8 @@ def _intent_of(row: Mapping[str, Any]) -> Intent:
         ret_code=row["ret_code"],
         ret_msg=row["ret_msg"],
         ltv_after=None if ltv_after is None else Decimal(ltv_after),
+        # No column tells it: an intent that its coins confirmed has these words, in every journal so far.
+        awaits_row=row["ret_msg"] == SHOWN,
     )
 
 

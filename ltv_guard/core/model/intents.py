@@ -65,6 +65,7 @@ class Intent:
     `seen_ids` are the history ids of the loan that existed when it was planned: none of them can be its own.
     `coins_before` and `ltv_before` are what the plan was made from: coins of `coin` that secured the loan,
     that it owed (repayment), or that lay in the Funding wallet (transfer; its `key` is that wallet's coin).
+    `awaits_row`: it is confirmed by what the loan holds, and the history does not show its row yet.
     """
 
     intent_id: str
@@ -89,6 +90,7 @@ class Intent:
     ret_code: int | None = None
     ret_msg: str | None = None
     ltv_after: Decimal | None = None
+    awaits_row: bool = False
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount <= 0:
@@ -98,11 +100,6 @@ class Intent:
     def is_open(self) -> bool:
         """Whether it is not known yet how it ended: planned, sent, accepted or unknown."""
         return self.state in OPEN
-
-    @property
-    def awaits_row(self) -> bool:
-        """Whether it was confirmed by what the loan holds, and not by the history."""
-        return self.state is State.CONFIRMED and self.ret_msg == SHOWN
 
     @property
     def channel(self) -> Channel:

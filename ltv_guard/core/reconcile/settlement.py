@@ -17,6 +17,7 @@ from ltv_guard.core.reconcile.coin_changes import (
     EARLY_MS,
     unexplained_change,
 )
+from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 
 FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
@@ -57,7 +58,7 @@ class Verdict:
 
     intent: Intent
     watch: InFlightWatch
-    waiting: str | None = None
+    waiting: Waiting | None = None
 
 
 def window_is_over(intent: Intent, watch: InFlightWatch, at: Moment, timeouts: SettlementTimeouts) -> bool:
@@ -114,13 +115,13 @@ def _settle_accepted(intent: Intent, watch: InFlightWatch, evidence: Evidence, n
         return _found(intent, watch, row, now)
     doubts = (item for item in evidence.history.doubtful if item.adjust_id == intent.adjust_id)
     doubt = next(doubts, None)
-    waiting = "accepted, and not in the history yet" if doubt is None else _told(doubt)
+    waiting = Waiting(Awaited.ROW) if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
     return Verdict(intent=intent, watch=watch, waiting=waiting)
 
 
 def _found(intent: Intent, watch: InFlightWatch, row: HistoryRow, now: Moment) -> Verdict:
     if row.status is RowStatus.PROCESSING:
-        return Verdict(intent=intent, watch=watch, waiting="the exchange is still processing it")
+        return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.PROCESSING))
     if row.status is RowStatus.FAILED:
         if intent.state is State.ABSENT:
             return Verdict(intent=intent, watch=watch)
@@ -160,14 +161,14 @@ def _candidates(intent: Intent, evidence: Evidence, timeouts: SettlementTimeouts
 
 def _why_undecided(
     intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts
-) -> str | None:
+) -> Waiting | None:
     """What keeps a history without the intent's row from proving anything; None: it does."""
     if not window_is_over(intent, watch, evidence.history.began, timeouts):
-        return "its receive window is not over"
+        return Waiting(Awaited.WINDOW)
     if evidence.history.is_old:
-        return "the history lacks rows that it had shown before"
+        return Waiting(Awaited.WHOLE_HISTORY)
     doubt = doubtful_row_of(intent, evidence, timeouts)
-    return None if doubt is None else _told(doubt)
+    return None if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
 
 
 def doubtful_row_of(intent: Intent, evidence: Evidence, timeouts: SettlementTimeouts) -> DoubtfulRow | None:
@@ -200,10 +201,6 @@ def _could_be(row: DoubtfulRow, intent: Intent, timeouts: SettlementTimeouts) ->
     )
 
 
-def _told(row: DoubtfulRow) -> str:
-    return f"a row of the history that is not understood may be it: {row.why}"
-
-
 def _ambiguous(
     intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
 ) -> Verdict:
@@ -228,16 +225,17 @@ def _missing(
     lag_ms = timeouts.history_lag_ms
     unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings)
     if unexplained == intent.change:
-        return Verdict(intent=intent, watch=watch, waiting="collateral moved by its amount, its row is late")
+        return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.LATE_ROW))
     if unexplained is None or unexplained != 0:
         lag_ms *= FOREIGN_LAG_FACTOR
     first = watch.first_missed or began
     if began.ms_since(first) < lag_ms:
-        return Verdict(intent=intent, watch=watch, waiting="not in the history; looking once more")
+        return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.SECOND_LOOK))
     return Verdict(intent=intent.to(end, now.exchange_ms), watch=watch)
 
 
 def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
     """An accepted add (transfer) whose coins are there: as good as confirmed for adding (moving) more."""
-    words = ARRIVED if intent.direction is Direction.TRANSFER else SHOWN
-    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=words)
+    transfer = intent.direction is Direction.TRANSFER
+    words = ARRIVED if transfer else SHOWN
+    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=words, awaits_row=not transfer)

@@ -12,8 +12,9 @@ import pytest
 from ltv_guard.adapters.journal import Ban, MemoryJournal, SqlJournal, open_journal
 from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.ports import Episode, Pause
+from ltv_guard.core.reconcile.settlement import confirmed_by_coins
 
 Journal = MemoryJournal | SqlJournal
 Plan = Callable[..., Intent]
@@ -250,6 +251,19 @@ async def test_adjust_ids_are_told_apart_by_user_and_product(
     for intent in (planned("first"), planned("second", **other)):
         lost = await unknown(journal, intent, sent)
         await journal.record(lost, lost.to(State.CONFIRMED, LATE, adjust_id="77"))
+
+
+async def test_an_add_that_its_coins_confirmed_is_read_as_one_whose_row_is_awaited(
+    journal: Journal, planned: Plan, sent: Send
+) -> None:
+    accepted = sent(planned()).to(State.ACCEPTED, LATE, adjust_id="77")
+    confirmed = confirmed_by_coins(accepted, Moment(exchange_ms=LATE, monotonic_ms=0))
+    assert confirmed.awaits_row
+    await journal.plan(planned())
+    await journal.mark_sent(sent(planned()))
+    await journal.record(sent(planned()), accepted)
+    await journal.record(accepted, confirmed)
+    assert await journal.get_intent("one") == confirmed
 
 
 async def test_words_of_the_exchange_that_no_database_takes_are_still_recorded(
