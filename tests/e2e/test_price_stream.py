@@ -20,6 +20,9 @@ from e2e_world import (
     shown_first,
 )
 
+from ltv_guard.adapters.bybit import warm_socket
+from ltv_guard.adapters.bybit.warm_socket import is_unused
+
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
@@ -65,6 +68,25 @@ async def test_a_crossing_is_acted_on_though_nobody_polls(open_a_world: OpenWorl
             await world.until_settled_at_target()
         assert await world.ends() == ["confirmed", "confirmed"]
         assert world.heard("price_stream_lost") == []
+
+
+async def test_near_its_trigger_a_connection_waits_for_the_write(
+    open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+
+    def looked_at(connection: Any) -> bool:  # noqa: ANN401 - aiohttp's
+        taken.append(is_unused(connection))
+        return taken[-1]
+
+    monkeypatch.setattr(warm_socket, "is_unused", looked_at)
+    async with open_a_world(scenario_of(NEAR)) as world:
+        world.configure({"schedule": {"poll_interval_s": 300, "fastest_poll_s": 0.1}})
+        async with world.guarded():
+            await world.until(lambda: looks(world) > 4)
+            world.price(39_000)
+            await world.until_settled_at_target()
+        assert True in taken
 
 
 async def test_near_its_trigger_an_account_is_looked_at_often_with_and_without_a_stream(
