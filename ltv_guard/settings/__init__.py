@@ -5,22 +5,19 @@ from ltv_guard.settings.errors import ConfigError
 from ltv_guard.settings.journal import JournalSection
 from ltv_guard.settings.loading import load, load_journal
 from ltv_guard.settings.model import NOT_YET, JournalSettings, Settings
-from ltv_guard.settings.sections import (
+from ltv_guard.settings.rule_sections import (
     Add,
-    ExchangeSection,
     LimitsSection,
-    Logging,
     MatchSection,
     Policy,
     PoolTermsSection,
     Reduce,
     Repay,
-    Schedule,
-    Settlement,
     Sources,
     UnifiedTransfer,
     Wallet,
 )
+from ltv_guard.settings.sections import ExchangeSection, Logging, Schedule, Settlement
 from ltv_guard.settings.values import Product
 from ltv_guard.settings.watching import DeadmanSection, HttpSection, WatchdogSection
 

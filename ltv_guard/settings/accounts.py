@@ -12,8 +12,9 @@ from pydantic import Field, SecretStr, field_validator
 
 from ltv_guard.settings.errors import ConfigError
 from ltv_guard.settings.keys import Tree, merge, variable_name
+from ltv_guard.settings.rule_sections import MatchSection, Policy, Sources, Wallet, each_once
 from ltv_guard.settings.secret_files import QUOTES, absolute, read_secret
-from ltv_guard.settings.sections import MatchSection, Policy, Section, Sources, Wallet, each_once
+from ltv_guard.settings.sections import Section
 from ltv_guard.settings.values import File, Marker, OptionalSecret, Patch, Product, Secret
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
