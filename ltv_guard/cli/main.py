@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "Watch the loans, and adjust them.",
     "check": "Validate configuration, key, clock, hosts and journal; say what to mend.",
     "plan": "One read-only cycle: what it would do with each loan, and why.",
+    "status": "Show what the running daemon sees: each loan, and what is wrong.",
     "journal": "List the intents, newest first; or resolve one by hand.",
     "pause": "Stop sending adjustments.",
     "resume": "Send adjustments again.",

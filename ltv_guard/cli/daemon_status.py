@@ -1,0 +1,43 @@
+"""What the running daemon of a configuration says of itself: asked over HTTP, on its own port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.settings import ConfigError, Settings
+
+TIMEOUT_S = 10.0
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens is not where it is asked
+FOUND = 200
+
+
+class DaemonSilent(ExchangeUnavailable):
+    """Nothing answers where the daemon should; `str()` says where."""
+
+
+def status_of(settings: Settings) -> dict[str, Any]:
+    """Raises ConfigError where nothing is served, DaemonSilent where nothing answers."""
+    if not settings.http.enabled:
+        raise ConfigError(
+            "http.enabled is false, so a daemon of this configuration tells nobody how it stands"
+        )
+    host, port = EVERYWHERE.get(settings.http.host, settings.http.host), settings.http.port
+    silent = (
+        f"no daemon answers at {host}:{port}: is one running with this configuration? `ltv-guard check` says "
+        "whether one is, and its log (http_served, http_not_served) where it is asked"
+    )
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/api/v1/status")
+        answer = connection.getresponse()
+        found = json.loads(answer.read()) if answer.status == FOUND else None
+    except (OSError, http.client.HTTPException, ValueError):
+        raise DaemonSilent(silent) from None
+    finally:
+        connection.close()
+    if not isinstance(found, dict) or "accounts" not in found:
+        raise DaemonSilent(f"something else than ltv-guard answers at {host}:{port}")
+    return found
