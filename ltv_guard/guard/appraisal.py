@@ -96,7 +96,7 @@ class Appraisal:
         reckoned = hidden and before is not None and hides_a_breach(before, prices, limits.trigger)
         if reckoned:
             loan = as_it_reckons(loan, prices)
-        freshness = self._judge(loan, snapshot, now)
+        freshness = self._judge(loan, snapshot, now, emergency=loan.ltv >= limits.emergency)
         self._memory.low_ltv.saw(
             loan.key,
             low=loan.ltv < limits.release_trigger,
@@ -111,7 +111,7 @@ class Appraisal:
             hides_breach=hidden and not reckoned,
         )
 
-    def _judge(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Freshness:
+    def _judge(self, loan: Loan, snapshot: Snapshot, now: Moment, *, emergency: bool) -> Freshness:
         seen, judge = self._memory.freshness, self._freshness
         back = judge.shown_before(loan, now)
         if back:
@@ -123,7 +123,7 @@ class Appraisal:
         began = snapshot.asked_at(loan.key)
         for item in landed:
             seen.saw_coins(item, loan, began)
-        comparison = judge.compare(loan, landed, snapshot)
+        comparison = judge.compare(loan, landed, snapshot, emergency=emergency)
         found = comparison.shown
         seen.let_go(comparison.let_go)
         # Fresh for long enough without a break: what was shown since is no echo of before.
@@ -131,7 +131,7 @@ class Appraisal:
             seen.saw(item, fresh=found.fresh, at=began, long_enough_ms=judge.echo_ms)
         if found.fresh:
             seen.believed(loan)
-        elif judge.does_not_fit(loan, landed, began, now):
+        elif emergency and judge.does_not_fit(loan, landed, began, now):
             seen.let_go(landed)
             return FRESH
-        return FRESH if judge.may_not_wait(loan, landed, found, now) else found
+        return FRESH if judge.may_not_wait(landed, found, now, emergency=emergency) else found

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
-from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.balance_match import planned_since
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness, doubted_coins, judge, shows_before
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
@@ -29,8 +28,7 @@ class Comparison:
 class FreshnessJudge:
     """Holds each loan against the adjustments that landed. `assumed` are the configured margins."""
 
-    def __init__(self, rulebook: Rulebook, memory: Memory, assumed: SettlementTimeouts) -> None:
-        self._rulebook = rulebook
+    def __init__(self, memory: Memory, assumed: SettlementTimeouts) -> None:
         self._seen = memory.freshness
         self._intents = memory.intents
         self._rows = memory.rows
@@ -55,7 +53,9 @@ class FreshnessJudge:
         # Of before one of them is of before all that followed it, too.
         return over[over.index(back[0]) :] if back else ()
 
-    def compare(self, loan: Loan, landed: Sequence[Intent], snapshot: Snapshot) -> Comparison:
+    def compare(
+        self, loan: Loan, landed: Sequence[Intent], snapshot: Snapshot, *, emergency: bool
+    ) -> Comparison:
         """Whether the loan shows all of `landed`, the latest last: an add, and its rescue."""
         began = snapshot.asked_at(loan.key)
         rows = self._rows.of(loan.key)
@@ -65,7 +65,7 @@ class FreshnessJudge:
         last = landed[-1]
         for item, is_steady in zip(measuring, steady, strict=True):
             doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, lately))
-            if doubt is not None and doubt.is_old and self._was_sold(loan, item, began):
+            if doubt is not None and doubt.is_old and self._was_sold(loan, item, began, emergency=emergency):
                 return Comparison(FRESH, let_go=tuple(landed))
             if doubt is not None and item is not last:
                 return Comparison(doubt)
@@ -73,18 +73,16 @@ class FreshnessJudge:
         return Comparison(judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside))
 
     def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment, now: Moment) -> bool:
-        """Whether the journal is of another exchange, or another time, and the loan can't wait for an answer.
+        """Whether the journal is of another exchange, or another time: in an emergency nobody waits for it.
 
         It says that an adjustment was confirmed, and no history shows its row, nor the loan its coins.
         """
         steady = all(self._is_steady(loan, item, began) for item in landed)
-        return (
-            self._is_emergency(loan)
-            and steady
-            and bool(self._shelf.without_rows(landed, now.monotonic_ms, 2 * self.echo_ms))
-        )
+        return steady and bool(self._shelf.without_rows(landed, now.monotonic_ms, 2 * self.echo_ms))
 
-    def may_not_wait(self, loan: Loan, landed: Sequence[Intent], found: Freshness, now: Moment) -> bool:
+    def may_not_wait(
+        self, landed: Sequence[Intent], found: Freshness, now: Moment, *, emergency: bool
+    ) -> bool:
         """Whether an LTV that prices do not confirm is believed all the same: it was doubted for long enough.
 
         In an emergency, for spot prices and the exchange's own part most when it matters most; and where
@@ -93,14 +91,11 @@ class FreshnessJudge:
         """
         return (
             found.collateral_is_new
-            and (self._is_emergency(loan) or found.harmless)
+            and (emergency or found.harmless)
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
         )
 
-    def _is_emergency(self, loan: Loan) -> bool:
-        return loan.ltv >= thresholds(self._rulebook.policy_for(loan), loan).emergency
-
-    def _was_sold(self, loan: Loan, item: Intent, began: Moment) -> bool:
+    def _was_sold(self, loan: Loan, item: Intent, began: Moment, *, emergency: bool) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
 
         Of a coarse coin that is no rare chance. It has to be shown for longer than old facts can be; where
@@ -111,7 +106,7 @@ class FreshnessJudge:
         doubted_ms = self._seen.each_doubted_for_ms([item], began)
         if self._seen.knows_debts_of(loan.key):
             return doubted_ms > self.echo_ms and self._seen.owes_less(loan)
-        return doubted_ms > 4 * self.echo_ms and self._is_emergency(loan) and _is_coarse(item, loan)
+        return doubted_ms > 4 * self.echo_ms and emergency and _is_coarse(item, loan)
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         return self._seen.shown_for_ms(item, loan, began) > self.echo_ms

@@ -113,7 +113,7 @@ class Parts:
 
     @cached_property
     def freshness(self) -> FreshnessJudge:
-        return FreshnessJudge(self.rulebook, self.memory, self.options.timeouts)
+        return FreshnessJudge(self.memory, self.options.timeouts)
 
     @cached_property
     def appraisal(self) -> Appraisal:

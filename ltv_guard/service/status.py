@@ -11,7 +11,6 @@ from ltv_guard.core.amounts.falls import fall_to
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import LoanKey
-from ltv_guard.core.model.policy import thresholds
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Counts, Health, LoanStatus, Status
 from ltv_guard.guard import wording
 from ltv_guard.guard.snapshot import CycleResult
@@ -86,7 +85,7 @@ def _word(result: CycleResult) -> str:
 def _loans(decisions: Iterable[Decision], last: Mapping[LoanKey, Intent]) -> Iterator[LoanStatus]:
     """The one nearest to liquidation first."""
     for decision in sorted(decisions, key=lambda item: item.loan.danger, reverse=True):
-        loan, limits = decision.loan, thresholds(decision.policy, decision.loan)
+        loan, limits = decision.loan, decision.limits
         yield LoanStatus(
             loan=loan,
             trigger_ltv=limits.trigger,

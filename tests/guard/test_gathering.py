@@ -104,7 +104,7 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
     appraisal = Appraisal(
         Rulebook(),
         memory,
-        FreshnessJudge(Rulebook(), memory, SettlementTimeouts()),
+        FreshnessJudge(memory, SettlementTimeouts()),
         Defects(AlertRepeater(lambda: now.monotonic_ms)),
         longest_gap_ms=0,
     )
