@@ -50,8 +50,7 @@ def _words_of(plan: AccountPlan, heard: Heard, *, live: bool) -> Sequence[Said]:
             continue
         why = _why(event)
         if event["event"] == "breach_unanswered":
-            # A rehearsal is a dry run, and says so of each, whatever the daemon is: it would answer, or have
-            # another reason.
+            # The reason given here is that it is a dry run. A live daemon would act, or has another one.
             if live and plan.withheld is None:
                 continue
             why = why if plan.withheld is None else in_words(plan.withheld)

@@ -126,7 +126,7 @@ class Appraisal:
         comparison = judge.compare(loan, landed, snapshot, emergency=emergency)
         found = comparison.shown
         seen.let_go(comparison.let_go)
-        # Fresh for long enough without a break: what was shown since is no echo of before.
+        # Fresh for long enough without a break: what is shown since then is not taken for old again.
         for item in landed:
             seen.saw(item, fresh=found.fresh, at=began, long_enough_ms=judge.echo_ms)
         if found.fresh:

@@ -29,6 +29,7 @@ class DecisionReporter:
         self._freshness = freshness
 
     def tell(self, decisions: Sequence[Decision], withheld: Withheld | None) -> None:
+        """Decisions at INFO where they are news, with what follows from them for their loans."""
         for decision in decisions:
             with structlog.contextvars.bound_contextvars(**named(decision.loan.key)):
                 self._decision(decision, withheld)

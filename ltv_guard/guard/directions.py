@@ -41,6 +41,7 @@ class Directions:
         self._refusals: dict[Product, int] = {}
 
     def sent(self, product: Product, now: Moment) -> None:
+        """Notes when the first adjustment of a product left."""
         self._first_sent_ms.setdefault(product, now.monotonic_ms)
 
     def allow_another(self, product: Product, now: Moment) -> bool:
@@ -80,6 +81,7 @@ class Directions:
         self.tell()
 
     def tell(self) -> None:
+        """An alarm for each product whose directions are wrong, or refused as such."""
         for product, why in {**self._refused, **self._wrong}.items():
             mend = MEND if product in self._wrong else MEND_REFUSED
             self._alerts.grave(

@@ -46,6 +46,7 @@ class FactBuilder:
         self._defects = defects
 
     def account(self, snapshot: Snapshot, now: Moment) -> AccountFacts:
+        """All that the decisions of an account are made from, at this moment."""
         read_at = snapshot.wallet_began or now
         on_the_way = self._memory.wallet.on_the_way(
             snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms

@@ -50,7 +50,7 @@ class FreshnessJudge:
             for item in _that_measure(over)
             if shows_before(loan, item, rows, planned_since(item, lately))
         ]
-        # Of before one of them is of before all that followed it, too.
+        # What is older than one of them is older than all that followed it.
         return over[over.index(back[0]) :] if back else ()
 
     def compare(

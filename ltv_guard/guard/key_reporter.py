@@ -19,6 +19,7 @@ class KeyReporter:
         self._alerts = alerts
 
     def rights(self, identity: Identity, *, live: bool, transfers: bool) -> None:
+        """What the key may do and need not, and what it lacks; `live` and `transfers` are the settings."""
         if identity.can_withdraw:
             log.warning(
                 "key_can_withdraw", why="this key may withdraw funds; ltv-guard needs only 'Spot trade'"
@@ -50,6 +51,7 @@ class KeyReporter:
             log.warning("key_expires", **told)
 
     def human(self, why: str | None, mend: str = "", code: int | None = None) -> None:
+        """That only a person can go on (`why`), again and again; None: that it is over, once."""
         if why is not None:
             self._alerts.grave("human", why, "needs_human", why=why, mend=mend or None, ret_code=code)
         elif self._alerts.ended("human"):

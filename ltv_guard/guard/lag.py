@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 
-GAP_MS = 3_000  # a read that first shows it this long after the last that lacked it tells no more than that
+GAP_MS = 3_000  # it counts as shown at most this long after the last read that lacked it
 MOST_MS = 30_000  # the widest margin that a measurement makes: it also leaves loans alone for longer
 KEPT_MS = 86_400_000  # the widest lag of a day counts
 
@@ -23,6 +23,7 @@ class Lateness:
     _measured: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def is_measured(self, endpoint: str, intent_id: str) -> bool:
+        """Whether it is known already how late this endpoint showed this intent."""
         return (endpoint, intent_id) in self._done
 
     def lacks(self, endpoint: str, intent_id: str, read_ms: int) -> None:
@@ -41,6 +42,7 @@ class Lateness:
         self._done.add(what)
 
     def forget(self, intent_id: str) -> None:
+        """Nothing more is measured by this intent."""
         self._done = {what for what in self._done if what[1] != intent_id}
         self._lacked = {what: ms for what, ms in self._lacked.items() if what[1] != intent_id}
 

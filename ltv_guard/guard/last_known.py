@@ -20,9 +20,11 @@ class LastKnown:
     _wallet: dict[str, tuple[Decimal, Moment]] = field(default_factory=dict)
 
     def saw_wallet(self, wallet: Mapping[str, Decimal], at: Moment) -> None:
+        """Notes balances (coins) that were read, by a request that left at that moment."""
         self._wallet |= {coin: (amount, at) for coin, amount in wallet.items()}
 
     def saw_prices(self, quotes: Quotes, now: Moment) -> None:
+        """Notes prices (USD per coin); a doubted one does not take the place of the last."""
         self.prices = learnt(self.prices, quotes, now.monotonic_ms)
 
     def wallet_age_ms(self, now: Moment) -> int | None:
@@ -52,4 +54,4 @@ def _effect(intent: Intent) -> Decimal:
         case Direction.TRANSFER:
             return intent.amount
         case Direction.REDUCE:
-            return Decimal(0)  # it may have come, and it may not: so little is known of an old balance
+            return Decimal(0)  # an old balance does not tell whether it has arrived: it does not count

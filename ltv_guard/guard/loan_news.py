@@ -15,7 +15,7 @@ from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 
-END_WITHIN_S = 2.0  # by then a loan that is gone is told of, with what is known
+END_WITHIN_S = 2.0  # a loan that is gone is told of after this at the latest, with what is known then
 
 log = structlog.stdlib.get_logger()
 

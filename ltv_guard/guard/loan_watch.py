@@ -41,6 +41,7 @@ class LoanWatch:
         self._terms: dict[tuple[Product, str | None], Terms] = {}
 
     def look(self, book: LoanBook, now: Moment) -> None:
+        """Tells of ends that are near or past, and of terms that changed."""
         self._compare(book.loans)
         for loan in book.loans:
             found = maturity(loan, now.exchange_ms, self._rulebook.policy_for(loan).maturity_notice_ms)

@@ -71,9 +71,11 @@ class Gate:
 
     @property
     def is_closed(self) -> bool:
+        """Whether nothing may be sent at all."""
         return self._stopping() or self._key_access.is_lost
 
     def is_closed_to(self, product: Product) -> bool:
+        """Whether nothing may be sent for this product."""
         return self._directions.why_not(product) is not None
 
     def allows_another(self, product: Product) -> bool:

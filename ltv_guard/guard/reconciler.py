@@ -150,7 +150,7 @@ class Reconciler:
         verdict = settle(intent, self._memory.intents.watch(intent, now), evidence, self._timeouts, now)
         blind = book is None and intent.direction is not Direction.TRANSFER
         if blind and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
-            # A row that is there proves itself; that none is there takes a look at the loan too.
+            # A row proves itself. That there is none is believed only where the loan was read as well.
             return Verdict(intent=intent, watch=verdict.watch, waiting=Waiting(Awaited.LOANS))
         self._memory.intents.keep_watch(intent, verdict.watch)
         if verdict.intent.state is not intent.state:

@@ -108,6 +108,7 @@ class Reporter:
         self._odd = there
 
     def paused(self, pause: Pause | None) -> None:
+        """That the kill switch holds, or no longer does, once each."""
         if pause is not None:
             self._alerts.once(
                 "pause", "warning", "guard_paused", why=pause.reason, scope=pause.account or "all"

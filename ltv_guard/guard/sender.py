@@ -41,6 +41,7 @@ class Sender:
         self._in_flight: dict[str, asyncio.Task[tuple[Intent, WriteError | None]]] = {}
 
     def in_flight(self, intent: Intent) -> bool:
+        """Whether it has left, and its answer is not written down yet."""
         return intent.intent_id in self._in_flight
 
     async def drain(self) -> None:

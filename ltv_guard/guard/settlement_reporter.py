@@ -39,6 +39,7 @@ class SettlementReporter:
         self._alerts = alerts
 
     def ended(self, before: Intent, after: Intent) -> None:
+        """How an intent ended, at the level that this asks for."""
         level, event = EVENTS[after.state]
         late = before.state is State.ABSENT
         getattr(log, "critical" if late else level)(

@@ -129,6 +129,7 @@ class Snapshot:
 
     @property
     def loans(self) -> tuple[Loan, ...]:
+        """Every loan that was read, of all products."""
         return tuple(loan for book in self.books.values() for loan in book.loans)
 
     def asked_at(self, key: LoanKey) -> Moment:

@@ -30,4 +30,5 @@ class Duties:
     accounts: Mapping[str, AccountExchange] = field(default_factory=dict)
 
     def pace_s(self, *, armed: bool) -> float:
+        """Seconds between two looks at an account."""
         return min(self.fastest_poll_s, self.poll_s) if armed else self.poll_s

@@ -70,6 +70,7 @@ class Latest:
         self._seen[name] = Seen(result=result, at=now, good_at=good_at, wallet=wallet)
 
     def of(self, name: str) -> Seen | None:
+        """What the last cycle of an account came to; None: there was none yet."""
         return self._seen.get(name)
 
     def took(self, name: str) -> Span:

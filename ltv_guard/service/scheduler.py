@@ -28,7 +28,7 @@ START_APART_S = 0.02  # accounts begin one after the other, so that their reques
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 CLOCK, PRICES = "clock", "prices"
 MOST_NAMED = 10
-IDLE_S = 1.0  # so long what is of no use any more may take to let go
+IDLE_S = 1.0  # how long what is no longer used may take to close
 LONGEST_CYCLE_S = 60.0  # so long a cycle under way may go on after a reload
 
 log = structlog.stdlib.get_logger()

@@ -21,6 +21,7 @@ class Systemd:
             self._socket.settimeout(0)
 
     def tell(self, word: str) -> None:
+        """Sends a word of sd_notify; without systemd, and where it can't be sent, nothing happens."""
         if self._socket is None:
             return
         try:

@@ -32,6 +32,7 @@ class Budget:
 
     @property
     def bytes_left(self) -> int:
+        """How many bytes may still be read."""
         return self._left
 
     def spend(self, size: int) -> None:
@@ -41,6 +42,7 @@ class Budget:
             raise ExchangeUnavailable(f"{self._path}: its pages are larger than {self._most} bytes together")
 
     def too_slow(self) -> ExchangeUnavailable:
+        """The error for a read that took longer than it may as a whole."""
         return ExchangeUnavailable(
             f"{self._path}: all of its pages together took longer than {self._seconds:g} s"
         )

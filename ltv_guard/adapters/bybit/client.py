@@ -195,6 +195,7 @@ class BybitClient:
         self._transport.keep_warm(left_s, lambda: self.ban.remaining_s == 0)
 
     async def close(self) -> None:
+        """Closes its connections."""
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

@@ -28,6 +28,7 @@ class Sample:
     round_trip_ms: float
 
     def agrees_with(self, offset_ms: float) -> bool:
+        """Whether this offset (ms) is possible, given the sample's round trip."""
         return abs(self.offset_ms - offset_ms) <= self.round_trip_ms / 2 + SLACK_MS
 
 
@@ -63,11 +64,13 @@ class ExchangeClock:
         self._measuring = asyncio.Lock()
 
     def now(self) -> Moment:
+        """This instant; before the first measurement by this machine's own clock."""
         monotonic_ms = self._monotonic() * 1000
         exchange_ms = self._wall() * 1000 if self._offset_ms is None else monotonic_ms + self._offset_ms
         return Moment(exchange_ms=int(exchange_ms), monotonic_ms=int(monotonic_ms))
 
     async def sleep(self, seconds: float) -> None:
+        """Returns after so many seconds of the monotonic clock."""
         await self._sleep(seconds)
 
     @property

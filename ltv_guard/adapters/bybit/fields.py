@@ -27,6 +27,7 @@ class MalformedPayload(ValueError):
 
 
 def field(row: Row, name: str) -> object:
+    """A field of a row. Raises MalformedPayload where the row lacks it."""
     value = row.get(name)
     if value is None:
         raise MalformedPayload(f"its {name} is missing")
@@ -60,6 +61,7 @@ def amount(row: Row, name: str) -> Decimal:
 
 
 def whole(row: Row, name: str) -> int:
+    """A whole number, from a string or a JSON number. Raises MalformedPayload."""
     value = decimal(row, name)
     if value != value.to_integral_value():
         raise MalformedPayload(f"its {name} is no whole number but {shown(value)}")
@@ -85,6 +87,7 @@ def identity(row: Row, name: str) -> str:
 
 
 def coin(row: Row, name: str) -> str:
+    """A coin's name. Raises MalformedPayload."""
     return _matching(row, name, COIN)
 
 
@@ -114,6 +117,7 @@ def filled_rows(result: Row, name: str) -> list[object]:
 
 
 def as_row(value: object) -> Row:
+    """A JSON object. Raises MalformedPayload where it is something else."""
     if type(value) is not dict and not isinstance(value, Mapping):
         raise MalformedPayload(f"it is no object but {shown(value)}")
     return value

@@ -64,6 +64,7 @@ class RequestLimits:
         return await self._window(path).until_room(Priority.WRITE)
 
     def leave(self, path: str) -> None:
+        """Notes that a request to that path leaves now."""
         self._window(path).leave()
 
     def observe(self, path: str, headers: Mapping[str, str], now_ms: int) -> None:
@@ -91,6 +92,7 @@ class RequestLimits:
 
 
 def rate_of(path: str) -> Rate:
+    """How many requests of a user may leave for that path, and in how many seconds."""
     if path.endswith(SLOW_READS):
         return OF_SLOW_READS
     return OF_WRITES if path.endswith(WRITES) else OF_READS

@@ -26,6 +26,7 @@ class Oddities:
         self._found[topic] = tuple(every)
 
     def current(self) -> tuple[Oddity, ...]:
+        """What was odd in the last answer of each endpoint."""
         return tuple(item for found in self._found.values() for item in found)
 
 

@@ -37,4 +37,5 @@ OF_A_POOL = Endpoints(
 
 
 def repayments(client: BybitClient, product: Product) -> WriteEndpoint:
+    """The way to repay debts of that product."""
     return WriteEndpoint(client, OF_ORDERS if product is Product.LEGACY else OF_A_POOL)

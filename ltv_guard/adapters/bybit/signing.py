@@ -17,7 +17,8 @@ SIGN_TYPE = "2"  # sent by every official client; no part of what is signed
 class Signer(Protocol):
     """Turns a text into the value of X-BAPI-SIGN. Its secret never shows in a repr."""
 
-    def sign(self, text: bytes) -> str: ...
+    def sign(self, text: bytes) -> str:
+        """The signature of a text, as the header holds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ class Transport:
         return self._writes
 
     async def close(self) -> None:
+        """Closes its connections."""
         self._closed = True
         if self._warm is not None:
             await self._warm.close()

@@ -42,6 +42,7 @@ def plain(value: Decimal) -> str:
 
 
 def direction_of(row: Row) -> Direction:
+    """What an adjustment's row did: 0 adds, 1 releases. Raises MalformedPayload."""
     direction = DIRECTIONS.get(identity(row, "direction"))
     if direction is None:
         raise MalformedPayload(f"its direction is {shown(row['direction'])}, neither 0 nor 1")
@@ -49,6 +50,7 @@ def direction_of(row: Row) -> Direction:
 
 
 def optional(row: Row, name: str) -> Decimal | None:
+    """An amount; None where there is none that can be read."""
     try:
         return amount(row, name)
     except MalformedPayload:

@@ -82,20 +82,24 @@ class JournalLocked(JournalUnavailable):
 
 
 def locked(place: str, holder: str) -> JournalUnavailable:
+    """The error for a journal that another program holds."""
     return JournalUnavailable(
         f"{place} is locked by {holder}: end that, if it is not meant to use the journal"
     )
 
 
 def replaced(place: str) -> JournalUnavailable:
+    """The error for a file that is no longer the one that was opened."""
     return JournalUnavailable(_REPLACED.format(place=place))
 
 
 def missing(place: str) -> JournalMissing:
+    """The error for a journal that is not there."""
     return JournalMissing(f"{place} does not exist: no daemon has ever begun one there")
 
 
 def corrupt(place: str) -> JournalUnavailable:
+    """The error for a file that is no sound database."""
     return JournalUnavailable(_CORRUPT.format(place=place))
 
 

@@ -17,6 +17,7 @@ _LOCKS = Path("/proc/locks")
 
 
 def beside(path: Path, suffix: str) -> Path:
+    """The file of that suffix beside the journal's own."""
     return path.with_name(path.name + suffix)
 
 

@@ -41,6 +41,7 @@ class LockFile:
             return False
 
     def release(self) -> None:
+        """Lets go of the lock."""
         os.close(self._descriptor)
 
 

@@ -43,6 +43,7 @@ class Run:
 
 
 def row_of(intent: Intent) -> dict[str, Any]:
+    """An intent as the columns of its row."""
     return {
         "intent_id": intent.intent_id,
         "environment": intent.owner.environment,
@@ -113,6 +114,7 @@ def _intent_of(row: Mapping[str, Any]) -> Intent:
 
 
 def episode_of(row: Mapping[str, Any]) -> Episode:
+    """The episode that a row holds."""
     return Episode(
         key=LoanKey(Product(row["product"]), row["loan_id"]),
         opened_at_ms=row["opened_at_ms"],
@@ -121,14 +123,17 @@ def episode_of(row: Mapping[str, Any]) -> Episode:
 
 
 def pause_of(row: Mapping[str, Any]) -> Pause:
+    """The pause that a row holds."""
     return Pause(account=account_of(row["account"]), reason=row["reason"], since_ms=row["since_ms"])
 
 
 def stored_account(account: str | None) -> str:
+    """An account as it is stored: all of them have a name that no account can have."""
     return ALL_ACCOUNTS if account is None else account
 
 
 def account_of(stored: str) -> str | None:
+    """The account that is stored so; None: all of them."""
     return None if stored == ALL_ACCOUNTS else stored
 
 

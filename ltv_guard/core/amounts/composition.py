@@ -71,4 +71,5 @@ class Composition(Protocol):
 
 
 def composition_of(loan: Loan) -> Composition:
+    """What the loan's LTV is made of: as an order, or as a pool."""
     return OrderComposition(loan) if loan.totals is None else PoolComposition(loan, loan.totals)

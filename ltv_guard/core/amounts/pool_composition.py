@@ -123,7 +123,7 @@ class PoolComposition:
 
 def _as_shown(held: Collateral, prices: Prices) -> Holding | None:
     if not held.tiers and held.value_usd is not None and held.amount > 0 and held.value_usd > 0:
-        # No terms: it goes on counting as what is held of it does.
+        # No terms: more of it counts as what is held of it does.
         return Holding(amount=held.amount, price_usd=held.value_usd / held.amount)
     price = prices.get(held.coin)
     if price is None or price <= 0 or not held.tiers:

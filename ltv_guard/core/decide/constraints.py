@@ -74,6 +74,7 @@ class Constraint:
 
     @property
     def leaves(self) -> Decimal:
+        """Coins that it leaves; infinite where it sets no bound."""
         return UNLIMITED if self.amount is None else self.amount
 
     @property
@@ -83,6 +84,7 @@ class Constraint:
 
 
 def tightest(constraints: Sequence[Constraint]) -> Decimal:
+    """What the tightest of them leaves, in coins; infinite where there is none."""
     return min((item.leaves for item in constraints), default=UNLIMITED)
 
 

@@ -88,6 +88,7 @@ class LoanFacts:
 
     @property
     def unreleasable(self) -> Mapping[str, str]:
+        """By coin, why it can't be released now."""
         return {**self.refused, **self.kept}
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from ltv_guard.core.reconcile.plausibility import NEAR, parted
 
 FRESH_MS = 600_000  # so long a price is worth comparing another with
-UNTOLD = Decimal("2.5")  # what a haircut may be that the terms do not tell
+UNTOLD = Decimal("2.5")  # so large a factor may be a haircut that the terms do not tell
 STOOD_MS = 30_000  # a price that has parted and stays for so long is the price
 
 

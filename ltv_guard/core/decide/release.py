@@ -26,14 +26,17 @@ class Neighbours:
 
     @cached_property
     def is_one_open(self) -> bool:
+        """Whether any loan of the account has an open intent."""
         return any(other.open_intents for other in self._loans)
 
     @cached_property
     def is_one_awaited(self) -> bool:
+        """Whether any add of the account has no row in a history yet."""
         return any(other.awaits_row for other in self._loans)
 
     @cached_property
     def is_one_in_rescue(self) -> bool:
+        """Whether any protected loan of the account is being rescued."""
         return any(other.in_rescue for other in self._loans if other.policy.protect)
 
     @cached_property

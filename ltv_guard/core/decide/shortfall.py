@@ -36,10 +36,12 @@ class Shortfall:
 
     @property
     def emergency(self) -> bool:
+        """Whether the loan is at its emergency LTV, and that is believed."""
         return self.urgency.emergency
 
     @property
     def candidates(self) -> list[Collateral]:
+        """The coins that could help it, most wanted first."""
         return self.facts.candidates
 
     @property
@@ -53,6 +55,7 @@ class Shortfall:
 
     @property
     def is_met(self) -> bool:
+        """Whether the loan is at its target."""
         return self.value <= 0 or self.value < self.least
 
     def because(self, kind: Because) -> Reason:

@@ -59,6 +59,7 @@ class Freshness:
 
     @property
     def fresh(self) -> bool:
+        """Whether what is shown counts."""
         return self.doubt is None
 
 
@@ -149,7 +150,7 @@ def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, De
     as_we_moved_it = (led.moved > 1) is lowers
     beyond = loan.ltv < led.ltv if lowers else loan.ltv > led.ltv
     if beyond and (not implied or (as_we_moved_it and (lowers or _is_near(loan.ltv, implied)))):
-        return True  # it is not that of before, and asks for no more of the same
+        return True  # it is not the LTV of before, and asks for no second adjustment of this kind
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
 
 

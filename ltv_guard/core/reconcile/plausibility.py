@@ -117,6 +117,6 @@ def careful_need(
     step = max(lesser, greater / STEPS)
     own = composition.own_ltvs(prices)
     if loan.ltv >= loan.liquidation_ltv and own and max(own) < target:
-        # It would have been liquidated: the LTV is the odd one. Not so much that its amounts say: too low.
+        # At this LTV it would have been liquidated: the LTV is wrong. By its amounts it stays above `lowest`.
         step = min(step, total * max(Decimal(0), max(own) / lowest - 1))
     return step

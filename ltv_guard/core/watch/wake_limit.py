@@ -20,6 +20,7 @@ class WakeLimit:
     _full_at_ms: int = 0
 
     def ask(self, keys: Collection[LoanKey]) -> None:
+        """Puts these loans among those that wait to be looked at."""
         self.waiting.update(keys)
 
     def looked(self) -> None:

@@ -39,6 +39,7 @@ class CloserLook:
         self._grace_s = grace_s
 
     async def read(self, snapshot: Snapshot, wanted: Wanted) -> None:
+        """Adds what is `wanted` to the snapshot, all at once; what can't be read is said, and lacks."""
         prices = asyncio.create_task(self._prices.read(snapshot))
         try:
             await asyncio.gather(

@@ -63,13 +63,14 @@ class HistoryReads:
                 continue
             if reading.task.done():
                 del self._readings[channel]
-            else:  # what the cycle before did not wait for is old, and better than nothing
+            else:  # the read that the last cycle did not wait for: old, and better than nothing
                 reading = before.get(channel, reading)
             if reading.since_ms <= since_ms and reading.went_well:
                 found[channel] = self._kept[channel]
         return found
 
     def under_way(self) -> list[Channel]:
+        """The histories that are still being read."""
         return [channel for channel, reading in self._readings.items() if not reading.task.done()]
 
     async def close(self) -> None:
@@ -93,7 +94,7 @@ class HistoryReads:
 
     def _begin(self, channel: Channel, since_ms: int) -> _Reading:
         if (last := self._readings.get(channel)) is not None:
-            last.task.cancel()  # it does not go back far enough; one that is done does not mind
+            last.task.cancel()  # it does not go back far enough (one that is done is not touched)
         reading = _Reading(since_ms, asyncio.create_task(self._reading(channel, since_ms)))
         self._readings[channel] = reading
         return reading

@@ -30,6 +30,7 @@ class AmountBounds:
     _bounds: dict[tuple[Channel, str], Bounds] = field(default_factory=dict)
 
     def of(self, channel: Channel, coin: str) -> Bounds:
+        """What refusals have taught of amounts of this coin, to be changed by whoever learns more."""
         return self._bounds.setdefault((channel, coin), Bounds())
 
     def at_least(self, loan: Loan) -> dict[str, Decimal]:

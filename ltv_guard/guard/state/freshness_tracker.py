@@ -30,13 +30,14 @@ class FreshnessTracker:
     _owed: dict[LoanKey, dict[str, Decimal]] = field(default_factory=dict)
 
     def forget(self, intent_ids: Collection[str]) -> None:
+        """Drops what is known of these intents."""
         self._echoes_over.difference_update(intent_ids)
         self._let_go.difference_update(intent_ids)
         for intent_id in intent_ids:
             self._fresh_since.pop(intent_id, None)
             self._doubted_since.pop(intent_id, None)
 
-    # Which adjustments what is shown is held against.
+    # The adjustments that what is shown is compared with.
 
     def landed(self, key: LoanKey, now: Moment) -> list[Intent]:
         """The loan's adjustments that landed and whose time before may still be shown, the latest last."""
@@ -68,6 +69,7 @@ class FreshnessTracker:
         self._let_go |= {item.intent_id for item in intents}
 
     def is_let_go(self, intent: Intent) -> bool:
+        """Whether what is shown is no longer compared with this intent."""
         return intent.intent_id in self._let_go
 
     # Whether what was shown was believed.

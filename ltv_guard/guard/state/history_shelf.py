@@ -22,6 +22,7 @@ class HistoryShelf:
     _rows_missing_since: dict[str, int] = field(default_factory=dict)
 
     def forget(self, intent_ids: Collection[str]) -> None:
+        """Drops what is known of these intents."""
         for intent_id in intent_ids:
             self._rows_missing_since.pop(intent_id, None)
 

@@ -76,6 +76,7 @@ class IntentBook:
     # Memory alone.
 
     def remember(self, intents: Iterable[Intent]) -> None:
+        """Takes intents as the journal has them; nothing is written."""
         for intent in intents:
             self._intents[intent.intent_id] = intent
 
@@ -108,11 +109,13 @@ class IntentBook:
         return self._watches.get(intent.intent_id) or InFlightWatch(since=now)
 
     def keep_watch(self, intent: Intent, watch: InFlightWatch) -> None:
+        """Keeps what was seen of an intent in flight, in place of what was kept before."""
         self._watches[intent.intent_id] = watch
 
     # Which there are.
 
     def of(self, channel: Channel) -> list[Intent]:
+        """The intents of one product and kind."""
         return [item for item in self.every if item.channel == channel]
 
     def absent(self, channel: Channel, now: Moment) -> list[Intent]:

@@ -20,6 +20,7 @@ class LoanRegistry:
 
     @property
     def keys(self) -> AbstractSet[LoanKey]:
+        """The loans that exist, as far as is known."""
         return self._loans.keys()
 
     def loan(self, key: LoanKey) -> Loan | None:

@@ -11,7 +11,7 @@ from ltv_guard.guard.state.intent_book import SAME_BODY_MS
 
 FIRST_BACKOFF_MS = 2_000
 LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
-PASSING_MS = 8_000  # so long after the first, at the second try or third, a refusal is none of the moment
+PASSING_MS = 8_000  # refused again this long after the first time: it is not transient
 LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
 
 
@@ -39,6 +39,7 @@ class RefusalBackoff:
     _suspects: set[str] = field(default_factory=set)
 
     def forget(self, intent_ids: Collection[str]) -> None:
+        """Drops what is known of these intents."""
         self._suspects.difference_update(intent_ids)
 
     def refuse(

@@ -21,6 +21,7 @@ class WalletTracker:
     _believed: dict[str, Decimal] = field(default_factory=dict)
 
     def forget(self, intent_ids: Collection[str]) -> None:
+        """Drops what is known of these intents."""
         for intent_id in intent_ids:
             self._before.pop(intent_id, None)
             self._shown.pop(intent_id, None)
