@@ -156,7 +156,7 @@ class _TermsCache:
                 self._terms = {**self._terms, **terms}
                 self._read_at_ms, self._level = found.at_ms, vip_level
             except ExchangeUnavailable as exc:
-                # Before they were ever read, orders are guarded by the usual ones: see parse_orders.
+                # Before they were ever read, orders are guarded by the usual ones.
                 reading = Reading(TERMS)
                 reading.passes_over("all", exc, "those of before hold, or the usual ones")
                 self._client.oddities.note(TERMS, reading.found)

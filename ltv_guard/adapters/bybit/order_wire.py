@@ -48,20 +48,13 @@ def adjustment_body(intent: Intent) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def parse_orders(
-    items: Iterable[object], terms: Mapping[str, Terms], reading: Reading | None = None
-) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
-    """Loans, and those that are set aside, from the rows of v5/crypto-loan/unpaid-loan-order.
-
-    A row may come twice, since pages are cut while the list moves: the later one that can be read counts.
-    """
-    return parse_keyed(((order_key(item), item) for item in items), terms, reading or Reading("orders"))
-
-
 def parse_keyed(
     items: Iterable[tuple[LoanKey, object]], terms: Mapping[str, Terms], reading: Reading
 ) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
-    """The same of rows whose keys are known."""
+    """Loans, and those that are set aside, from rows of v5/crypto-loan/unpaid-loan-order with their keys.
+
+    A row may come twice, since pages are cut while the list moves: the later one that can be read counts.
+    """
     loans: dict[LoanKey, Loan] = {}
     aside: dict[LoanKey, SetAside] = {}
     for key, item in items:

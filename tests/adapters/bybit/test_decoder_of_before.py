@@ -10,6 +10,7 @@ from typing import Any
 
 import long_readers
 import pytest
+from order_rows import parse_orders
 from payload_mutations import ADJUSTMENT, ORDER, POSITION, REPAYMENT, combined, listed, mutations
 
 from ltv_guard.adapters.bybit import fields, order_wire, pool_wire, wire
@@ -94,7 +95,7 @@ def orders(result: Any) -> object:  # noqa: ANN401 - JSON
     reading = Reading("orders")
     rows = result.get("list")
     items = rows if isinstance(rows, list) else []
-    return (order_wire.parse_orders(items, TERMS, reading), order_wire.coins_of(items), reading.found)
+    return (parse_orders(items, TERMS, reading), order_wire.coins_of(items), reading.found)
 
 
 def a_position(result: Any) -> object:  # noqa: ANN401 - JSON

@@ -3,11 +3,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from order_rows import parse_orders
 
 from ltv_guard.adapters.bybit.answers import open_envelope
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
-from ltv_guard.adapters.bybit.order_wire import adjustment_body, parse_history_row, parse_orders
+from ltv_guard.adapters.bybit.order_wire import adjustment_body, parse_history_row
 from ltv_guard.adapters.bybit.terms import Terms, parse_terms
 from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page, plain, query_string
 from ltv_guard.core.model.history import RowStatus
