@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
+from ltv_guard.core.model.loans import Debt
 
 SOLID = [("0.9", "0", "50000"), ("0.8", "50000", "200000"), ("0.5", "200000", None)]
 HELD = {"BTC": "1", "USDT": "1000"}
@@ -125,3 +127,19 @@ def test_a_coin_without_a_price_can_do_nothing_and_harms_no_other(price: Decimal
     assert measure.toward(eth, D(1)) == 0
     assert measure.at_most(eth, D(1)) == measure.to_lose(eth, D(1)) == measure.gain(eth, D(1)) == 0
     assert measure.to_gain(btc, D(45000)) == 1
+
+
+def test_what_is_repaid_of_a_pool_counts_by_its_price_and_without_one_as_if_it_were_all_that_is_owed() -> (
+    None
+):
+    shown = at("0.70", HELD).shown()
+    (debt,) = shown.debts
+    more = replace(
+        shown, debts=(debt, Debt(coin="ETH", amount=D(4)))
+    )  # the total holds both, and USDT are most
+    half = D("0.5")
+    priced = LtvModel(loan=shown, prices=PRICES).with_debt_less("USDT", debt.amount * half)
+    assert priced.loan.ltv == pytest.approx(D("0.35"), abs=D("0.00001"))
+    unpriced = LtvModel(loan=more, prices={"USDT": D(1)}).with_debt_less("ETH", D(1))
+    assert unpriced.loan.ltv == D("0.75") * shown.ltv
+    assert LtvModel(loan=more, prices={}).with_debt_less("XYZ", D(1)).loan.ltv == shown.ltv
