@@ -143,3 +143,14 @@ def test_what_is_repaid_of_a_pool_counts_by_its_price_and_without_one_as_if_it_w
     unpriced = LtvModel(loan=more, prices={"USDT": D(1)}).with_debt_less("ETH", D(1))
     assert unpriced.loan.ltv == D("0.75") * shown.ltv
     assert LtvModel(loan=more, prices={}).with_debt_less("XYZ", D(1)).loan.ltv == shown.ltv
+
+
+def test_two_cents_are_kept_for_totals_that_are_rounded() -> None:
+    """A pool is shown in cents: what is added is not too little for that, nor what is released too much."""
+    measure = model(at("0.80", HELD))
+    exact = measure.total * (measure.highest_ltv / TARGET - 1)
+    assert measure.missing(TARGET) - exact == D("0.02")
+    low = model(at("0.30", HELD))
+    assert low.total * (1 - low.highest_ltv / TARGET) - low.spare(TARGET) == D("0.02")
+    order = LtvModel(loan=loan("0.80", held="2"))
+    assert order.missing(TARGET) == 2 * (order.highest_ltv / TARGET - 1)
