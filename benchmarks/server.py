@@ -31,6 +31,7 @@ from ltv_guard.sandbox.wire import Wire
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 STREAM_PERIOD_S = 0.005
+RUSH_S = 5.0  # in which the exchange counts the requests of an address
 PRICE_STEP = Decimal("0.000001")
 RET_CODE = re.compile(rb'\{"retCode": (\d+)')
 Asked = dict[str, Any]
@@ -82,7 +83,14 @@ class Bench:
         self.exchange = exchange
         self.seen: list[Seen] = []
         self._waiting: list[tuple[Callable[[Seen], bool], asyncio.Future[Seen]]] = []
-        self._acts = {"ltv": self._ltv, "cross": self._cross, "wait": self._wait, "sweeps": self._sweeps}
+        self._acts = {
+            "ltv": self._ltv,
+            "cross": self._cross,
+            "wait": self._wait,
+            "sweeps": self._sweeps,
+            "rush": self._rush,
+            "served": self._served,
+        }
 
     @web.middleware
     async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -177,6 +185,28 @@ class Bench:
                 began = None
         refused = sum(item.ret_code != 0 for item in seen if item.answered.is_set())
         return {"spans": spans, "requests": len(seen), "refused": refused}
+
+    async def _rush(self, asked: Asked) -> Asked:
+        """Tell the most requests that arrived within any 5 s since a time, whoever sent them."""
+        times = [item.arrived for item in self.seen if item.arrived >= asked["since"]]
+        most, first = 0, 0
+        for last, arrived in enumerate(times):
+            while times[first] <= arrived - RUSH_S:
+                first += 1
+            most = max(most, last - first + 1)
+        return {"most": most, "now": monotonic()}
+
+    async def _served(self, asked: Asked) -> Asked:
+        """Wait until so many adjustments were taken since a time; tell when the first and last arrived."""
+        deadline = monotonic() + asked["within_s"]
+        while True:
+            taken = (item for item in self.seen if item.path.endswith("/adjust-ltv") and item.ret_code == 0)
+            times = [item.arrived for item in taken if item.arrived >= asked["since"]]
+            if len(times) >= asked["adjustments"]:
+                return {"first_s": times[0] - asked["since"], "last_s": times[-1] - asked["since"]}
+            if monotonic() > deadline:
+                raise TimeoutError
+            await asyncio.sleep(0.1)
 
     def _loan(self, asked: Asked) -> Any:  # noqa: ANN401 - an order or a pool
         product = "crypto_loan" if asked["loan_id"] == "pool" else "crypto_loan_legacy"
