@@ -40,6 +40,7 @@ class Conclusion:
             trusts_journal=self._trust.holds,
             why_blind=self._report.why_blind,
             withheld=snapshot.withheld,
+            in_haste=snapshot.in_haste,
             wallet=None if snapshot.wallet_is_old else snapshot.wallet,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=tuple(decisions),

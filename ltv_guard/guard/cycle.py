@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.model.loans import Owner
+from ltv_guard.core.model.loans import LoanKey, Owner
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Journal
 from ltv_guard.guard.journal_trust import JournalTrust
@@ -88,6 +89,10 @@ class Guard:
                 if not (result.left_open or self._around.stopping()):  # it must not hold up what is under way
                     await self._when_nothing_presses(result)
             return result
+
+    def urge(self, keys: Collection[LoanKey]) -> None:
+        """Prices put these loans at their triggers: they are read first, by the next cycle or this one."""
+        self._parts.reads.loans.urgent.ask(keys)
 
     @property
     def intents(self) -> IntentBook:

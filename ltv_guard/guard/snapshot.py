@@ -51,7 +51,8 @@ class CycleResult:
     `slow`: what it had read was too old to be acted on. `busy`: looking again soon is worth while. `waits`:
     there is something to do that only time holds up (a new journal, facts that are not fresh yet).
     `trusts_journal`: nothing can have been sent that the journal does not know of. `withheld`: why nothing
-    was sent. `wallet`: the Funding wallet, where it was read.
+    was sent. `wallet`: the Funding wallet, where it was read. `in_haste`: of a long list only what is urgent
+    was read, so that all of it is to be read next.
     """
 
     loans: int = 0
@@ -65,6 +66,7 @@ class CycleResult:
     why_blind: str = ""
     withheld: Withheld | None = None
     wallet: Mapping[str, Decimal] | None = None
+    in_haste: bool = False
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
 
@@ -120,6 +122,7 @@ class Snapshot:
     withheld: Withheld | None = None
     begun: dict[str, Intent] = field(default_factory=dict)
     sweep_ms: int = 0
+    in_haste: bool = False
     too_old: list[TooOld] = field(default_factory=list)
 
     @property

@@ -151,8 +151,10 @@ class Daemon:
             self._start(name)
 
     def _wake(self, name: str, keys: Collection[LoanKey]) -> None:
-        """Prices put these loans at their triggers: all of the account is looked at, now or right after."""
+        """Prices put these loans at their triggers: the account is looked at, now or right after."""
         log.debug("prices_crossed", account=name, loan_ids=[key.loan_id for key in keys][:MOST_NAMED])
+        if (guard := self._duties.guards.get(name)) is not None:
+            guard.urge(keys)
         running = self._running.get(name)
         if running is not None and not running.done():
             self._again.add(name)
@@ -185,7 +187,10 @@ class Daemon:
             self._failures.works(f"account {name}", account=name)
             if self._duties.guards.get(name) is guard:
                 self._results[name] = result
-                self._watch.saw(name, result, prices)
+                if result.in_haste:
+                    self._again.add(name)
+                else:
+                    self._watch.saw(name, result, prices)
                 self.hear(name, result, time.monotonic() - began)
         finally:
             self.cycles_ended[name] += 1

@@ -221,6 +221,30 @@ async def test_two_accounts_share_one_stream_and_only_the_one_that_crosses_is_lo
         assert connections(world) == 1
 
 
+async def test_of_a_list_of_several_pages_the_one_that_crosses_is_read_by_its_id(
+    open_a_world: OpenWorld,
+) -> None:
+    scenario = scenario_of(limits={"reads_per_s": 1000})
+    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
+    first = scenario["users"]["1"]["orders"][0]
+    quiet = {**first, "collateral_coin": "ETH", "collateral": "20"}
+    scenario["users"]["1"]["orders"] += [{**quiet, "order_id": str(2000 + at)} for at in range(250)]
+    async with open_a_world(scenario) as world:
+        streamed(world, NEVER)
+        async with world.guarded():
+            await until_followed(world)
+            read = len(world.exchange.reads)
+            world.price(39_000)
+            await world.until_settled_at_target()
+            await world.until(lambda: looks(world) > 2)
+        asked = [
+            entry["payload"] for entry in list(world.exchange.reads)[read:] if entry["endpoint"] == "orders"
+        ]
+        assert "orderId=1001" in asked[:2]
+        assert any("cursor" in payload for payload in asked)  # and all of them next
+        assert await world.ends() == ["confirmed"]
+
+
 async def test_a_reload_turns_the_stream_off_and_on_again(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         streamed(world, NEVER)

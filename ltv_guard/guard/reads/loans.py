@@ -13,6 +13,7 @@ from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
+from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import Snapshot
 
@@ -25,6 +26,7 @@ class LoanReads:
         products: Mapping[Product, LoanExchange],
         clock: Clock,
         attempts: Attempts,
+        urgent: UrgentLoans,
         *,
         news: LoanNews,
         report: Reporter,
@@ -33,6 +35,7 @@ class LoanReads:
         self._products = products
         self._clock = clock
         self._attempts = attempts
+        self.urgent = urgent
         self._news = news
         self._report = report
         self._defects = defects
@@ -42,23 +45,27 @@ class LoanReads:
         await asyncio.gather(*(self._read(exchange, snapshot) for exchange in self._products.values()))
 
     async def _read(self, exchange: LoanExchange, snapshot: Snapshot) -> None:
-        book = await self._book_of(exchange)
+        book, is_whole = await self._book_of(exchange)
         if book is None:
             return
         snapshot.books[exchange.product] = book
+        if not is_whole:
+            snapshot.in_haste = True
+            return
         snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
         self._news.heard(exchange, book, self._clock.now())
 
-    async def _book_of(self, exchange: LoanExchange) -> LoanBook | None:
+    async def _book_of(self, exchange: LoanExchange) -> tuple[LoanBook | None, bool]:
+        """None where nothing could be read; and whether all loans were."""
         try:
-            return await exchange.loans()
+            return await self.urgent.book(exchange)
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._report.blind(exchange.product, error)
         except Exception as error:  # noqa: BLE001 - it must not blind the other product as well
             self._defects.tell(Defect(what="reading the loans", error=error))
             ours = ExchangeUnavailable(f"an error of ltv-guard's own: {error!r}")
             self._report.blind(exchange.product, ours)
-        return None
+        return None, False
 
     async def read_again(self, snapshot: Snapshot, key: LoanKey) -> bool:
         """One loan by its id: all of many may take too long to read. False, and said, where it failed."""

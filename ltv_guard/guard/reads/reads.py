@@ -10,6 +10,7 @@ from ltv_guard.guard.reads.closer_look import CloserLook
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.reads.prices import Prices
+from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.guard.surroundings import AccountPorts
@@ -30,10 +31,13 @@ class Reads:
     ) -> None:
         attempts = Attempts(words.alerts, words.defects)
         self._news = news
+        none_open, longest_ms = memory.intents.none_is_open, options.max_snapshot_age_ms
+        urgent = UrgentLoans(clock, words.defects, longest_ms=longest_ms, may_hurry=none_open)
         self.loans = LoanReads(
             exchange.by_product,
             clock,
             attempts,
+            urgent,
             news=news,
             report=words.report,
             defects=words.defects,

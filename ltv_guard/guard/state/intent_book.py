@@ -36,6 +36,9 @@ class IntentBook:
         """All that are remembered."""
         return self._intents.values()
 
+    def none_is_open(self) -> bool:
+        return not any(item.is_open for item in self.every)
+
     # To the journal and to memory together.
 
     async def plan(self, intent: Intent) -> None:
