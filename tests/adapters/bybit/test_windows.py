@@ -63,6 +63,26 @@ def test_near_a_trigger_a_loan_by_its_id_need_not_wait_for_the_list(run_virtuall
     assert max(run_virtually(main)) < 0.001
 
 
+def test_an_account_near_a_trigger_is_read_before_others_that_waited_longer(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[str]:
+        address, order = AddressBudget(20, monotonic=now), []
+        calm, near = turns_of("calm", address, now), turns_of("near", address, now)
+        near.keep_ready(int(now() * 1000) + 60_000)
+
+        async def read(turns: Turns, path: str, name: str) -> None:
+            async with turns.to_read(path, urgent=False):
+                order.append(name)
+
+        many = [asyncio.create_task(read(calm, f"/{number}", "calm")) for number in range(40)]
+        await asyncio.sleep(0.1)
+        before = len(order)
+        await read(near, ORDERS, "near")
+        await asyncio.gather(*many)
+        return order[before : before + 2]
+
+    assert run_virtually(main)[0] == "near"
+
+
 def test_what_is_urgent_goes_before_what_has_waited_longer(run_virtually: Run) -> None:
     async def main(now: Now) -> list[str]:
         window, order = Window(1, 1.0, monotonic=now), []
