@@ -15,16 +15,11 @@ from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 LIMITS = {
     Limit.FUNDING: "the Funding wallet leaves {amount} {coin}",
     Limit.FUNDING_UNREAD: "the Funding wallet, whose {coin} could not be read, leaves {amount} {coin}",
-    Limit.RESERVE: "wallet.reserve of {setting} leaves {amount} {coin}",
-    Limit.MAX_ADD_24H: "wallet.max_add_24h of {setting} leaves {amount} {coin}",
-    Limit.MAX_REPAY_24H: "wallet.max_repay_24h of {setting} leaves {amount} {coin}",
+    Limit.SETTING: "{key} of {setting} leaves {amount} {coin}",
     Limit.UNIFIED: "the Unified account leaves {amount} {coin}",
     Limit.UNMOVABLE: "the exchange moves no {coin} for now: {words}",
-    Limit.MAX_TRANSFER: "sources.unified_transfer.max_transfer of {setting} leaves {amount} {coin}",
-    Limit.MAX_TRANSFER_24H: "sources.unified_transfer.max_transfer_24h of {setting} leaves {amount} {coin}",
     Limit.SHARE: "its share of scarce funds leaves {amount} {coin}",
     Limit.COUNTED: "what counts as collateral leaves {amount} {coin}",
-    Limit.MAX_REPAY: "repay.max_repay leaves {amount} {coin}",
     Limit.DOUBTED_PRICE: "the price of {coin}, which is in doubt, leaves {amount} {coin}",
     Limit.MAX_REDUCTION: "the exchange's maximum reduction leaves {amount} {coin}",
     Limit.FLEXIBLE_DEBT: "what is owed in flexible loans leaves {amount} {coin}",
@@ -146,7 +141,11 @@ def beside_reason(decision: Decision) -> list[str]:
 def constraint(item: Constraint) -> str:
     """One limit, in words."""
     said = LIMITS[item.kind].format(
-        coin=item.coin, amount=_plain(item.amount), setting=_plain(item.setting), words=item.words
+        coin=item.coin,
+        amount=_plain(item.amount),
+        key=item.key,
+        setting=_plain(item.setting),
+        words=item.words,
     )
     return f"repaying: {said}" if item.repaying else said
 

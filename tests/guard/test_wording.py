@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from core_builders import ADD, decide_one, facts, loan, policy
 
-from ltv_guard.core.decide.constraints import Constraint, Limit
+from ltv_guard.core.decide.constraints import Constraint, Limit, of_setting
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.freshness import Doubt
@@ -28,7 +28,7 @@ def test_every_kind_has_its_sentence() -> None:
 
 
 def test_an_amount_is_told_without_an_exponent() -> None:
-    item = Constraint(kind=Limit.RESERVE, coin="BTC", amount=Decimal("0E-8"), setting=Decimal("1E+3"))
+    item = of_setting("wallet.reserve", "BTC", Decimal("0E-8"), setting=Decimal("1E+3"))
     assert wording.constraint(item) == "wallet.reserve of 1000 leaves 0.00000000 BTC"
 
 

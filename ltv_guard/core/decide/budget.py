@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ltv_guard.core.amounts.composition import composition_of
-from ltv_guard.core.decide.constraints import Constraint, Limit
+from ltv_guard.core.decide.constraints import Constraint, Limit, of_setting
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, LoanKey
+
+TRANSFERS = "sources.unified_transfer"
 
 
 class FundsBudget:
@@ -56,12 +58,12 @@ class FundsBudget:
 
     def cap_on_adding(self, coin: str, *, emergency: bool) -> list[Constraint]:
         """What the day's cap still allows to be added, if there is one and it holds."""
-        return [] if emergency else _cap(Limit.MAX_ADD_24H, coin, self._rules.max_add_24h, self._added)
+        return [] if emergency else _cap("wallet.max_add_24h", coin, self._rules.max_add_24h, self._added)
 
     def limits_on_repaying(self, coin: str, *, emergency: bool) -> list[Constraint]:
         """What may be repaid, by limit. The reserve is there in an emergency, the cap holds always."""
         limits = self._balance(coin, emergency=emergency)
-        return limits + _cap(Limit.MAX_REPAY_24H, coin, self._rules.max_repay_24h, self._repaid)
+        return limits + _cap("wallet.max_repay_24h", coin, self._rules.max_repay_24h, self._repaid)
 
     def limits_on_moving(self, coin: str) -> list[Constraint]:
         """What may be moved here from the Unified account, by limit. They hold in an emergency too."""
@@ -71,8 +73,8 @@ class FundsBudget:
         there = max(Decimal(0), self._unified.get(coin, Decimal(0)))
         return [
             Constraint(kind=Limit.UNIFIED, coin=coin, amount=there),
-            *_cap(Limit.MAX_TRANSFER, coin, self._transfers.max_transfer, self._moving),
-            *_cap(Limit.MAX_TRANSFER_24H, coin, self._transfers.max_transfer_24h, self._moved),
+            *_cap(f"{TRANSFERS}.max_transfer", coin, self._transfers.max_transfer, self._moving),
+            *_cap(f"{TRANSFERS}.max_transfer_24h", coin, self._transfers.max_transfer_24h, self._moved),
         ]
 
     def _balance(self, coin: str, *, emergency: bool) -> list[Constraint]:
@@ -82,7 +84,7 @@ class FundsBudget:
         reserve = self.reserve(coin, emergency=emergency)
         if reserve > 0:
             left = max(Decimal(0), balance - reserve)
-            limits.append(Constraint(kind=Limit.RESERVE, coin=coin, amount=left, setting=reserve))
+            limits.append(of_setting("wallet.reserve", coin, left, setting=reserve))
         return limits
 
     def reserve(self, coin: str, *, emergency: bool) -> Decimal:
@@ -156,12 +158,10 @@ def _count(coins: dict[str, Decimal], coin: str, amount: Decimal) -> None:
     coins[coin] = coins.get(coin, Decimal(0)) + amount
 
 
-def _cap(
-    kind: Limit, coin: str, caps: Mapping[str, Decimal], used: Mapping[str, Decimal]
-) -> list[Constraint]:
+def _cap(key: str, coin: str, caps: Mapping[str, Decimal], used: Mapping[str, Decimal]) -> list[Constraint]:
     """The limit that a cap sets, if there is one for the coin."""
     cap = caps.get(coin)
     if cap is None:
         return []
     left = max(Decimal(0), cap - used.get(coin, Decimal(0)))
-    return [Constraint(kind=kind, coin=coin, amount=left, setting=cap)]
+    return [of_setting(key, coin, left, setting=cap)]

@@ -15,16 +15,11 @@ class Limit(StrEnum):
 
     FUNDING = "funding"
     FUNDING_UNREAD = "funding_unread"
-    RESERVE = "reserve"
-    MAX_ADD_24H = "max_add_24h"
-    MAX_REPAY_24H = "max_repay_24h"
+    SETTING = "setting"
     UNIFIED = "unified"
     UNMOVABLE = "unmovable"
-    MAX_TRANSFER = "max_transfer"
-    MAX_TRANSFER_24H = "max_transfer_24h"
     SHARE = "share"
     COUNTED = "counted"
-    MAX_REPAY = "max_repay"
     DOUBTED_PRICE = "doubted_price"
     MAX_REDUCTION = "max_reduction"
     FLEXIBLE_DEBT = "flexible_debt"
@@ -61,13 +56,15 @@ class Limit(StrEnum):
 class Constraint:
     """One limit on one coin: it leaves `amount` coins (FEED_LOST: an LTV); None where it leaves no choice.
 
-    `setting` is what the operator set it to. `words` are the exchange's, or a defect's: they are passed on,
-    never compared with ours. `repaying`: it is named beside what holds back another kind of help.
+    SETTING is any cap or reserve of the operator's: `key` says which, and `setting` how much it is. `words`
+    are the exchange's, or a defect's: they are passed on, never compared with ours. `repaying`: it is named
+    beside what holds back another kind of help.
     """
 
     kind: Limit
     coin: str | None = None
     amount: Decimal | None = None
+    key: str = ""
     setting: Decimal | None = None
     words: str = ""
     repaying: bool = False
@@ -81,6 +78,11 @@ class Constraint:
     def what(self) -> Constraint:
         """The same but for how much is left, which changes all the time: for telling whether it is news."""
         return replace(self, amount=None)
+
+
+def of_setting(key: str, coin: str, leaves: Decimal, *, setting: Decimal) -> Constraint:
+    """What a cap or a reserve of the operator's leaves."""
+    return Constraint(kind=Limit.SETTING, coin=coin, amount=leaves, key=key, setting=setting)
 
 
 def tightest(constraints: Sequence[Constraint]) -> Decimal:

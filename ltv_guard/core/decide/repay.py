@@ -11,7 +11,7 @@ from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
 from ltv_guard.core.decide.add import worded
 from ltv_guard.core.decide.budget import FundsBudget
-from ltv_guard.core.decide.constraints import UNLIMITED, Constraint, Limit, below, tightest
+from ltv_guard.core.decide.constraints import Constraint, Limit, below, of_setting, tightest
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.options import ZERO, Option, best_worth, notes_of
 from ltv_guard.core.decide.reason import Because
@@ -120,12 +120,11 @@ def _option(need: Shortfall, debt: Debt, budget: FundsBudget) -> Option:
 
 def _limits(need: Shortfall, debt: Debt, part: Decimal, budget: FundsBudget) -> list[Constraint]:
     """What wallet, caps and debt leave to repay; no more than a `part` where the coin's price is in doubt."""
-    most = need.facts.policy.repay.max_repay.get(debt.coin, UNLIMITED)
-    limits = [
-        *budget.limits_on_repaying(debt.coin, emergency=need.emergency),
-        Constraint(kind=Limit.MAX_REPAY, coin=debt.coin, amount=most),
-        Constraint(kind=Limit.FLEXIBLE_DEBT, coin=debt.coin, amount=debt.repayable),
-    ]
+    limits = budget.limits_on_repaying(debt.coin, emergency=need.emergency)
+    most = need.facts.policy.repay.max_repay.get(debt.coin)
+    if most is not None:
+        limits.append(of_setting("repay.max_repay", debt.coin, most, setting=most))
+    limits.append(Constraint(kind=Limit.FLEXIBLE_DEBT, coin=debt.coin, amount=debt.repayable))
     if budget.doubts_price_of(need.loan, debt.coin):
         limits.append(Constraint(kind=Limit.DOUBTED_PRICE, coin=debt.coin, amount=part))
     return limits
