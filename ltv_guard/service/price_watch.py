@@ -15,12 +15,12 @@ from typing import Any
 import structlog
 
 from ltv_guard.core.model.loans import LoanKey
-from ltv_guard.core.model.policy import trigger_of
 from ltv_guard.core.ports import PriceStream
 from ltv_guard.core.watch.nearness import Nearness
 from ltv_guard.core.watch.trigger_index import TriggerIndex
 from ltv_guard.core.watch.wake_limit import WakeLimit
 from ltv_guard.core.watch.watched import Watched
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.armed import Armed
@@ -55,6 +55,7 @@ class PriceWatch:
         self._wake = wake
         self._armed = armed
         self._alerts = alerts
+        self._defects = Defects(alerts)
         self._monotonic = monotonic
         self._stream: PriceStream | None = None
         self._accounts: dict[str, WatchedAccount] = {}
@@ -67,30 +68,36 @@ class PriceWatch:
         self._accounts = {name: self._accounts.get(name, WatchedAccount()) for name in accounts}
         if stream is not self._stream:
             self._stream = stream
-            self._alerts.ended("price stream")
             self._other_stream.set()
+        if stream is None:
+            self._alerts.ended("price stream")
         self._follow()
 
     def prices(self) -> Mapping[str, Decimal]:
         """As they are now: what is read from now on was made by these or by later ones."""
-        return {} if self._stream is None else dict(self._stream.prices)
+        return dict(self._now())
 
     def saw(self, name: str, result: CycleResult, before: Mapping[str, Decimal]) -> None:
         """The loans were read, at the prices of `before` or later. What could not be read is as it was."""
         account = self._accounts.get(name)
         if account is None:
             return
+        with self._defects.contained("working out trigger prices"):
+            self._learn(account, result, before)
+            self._follow()
+            self._cross(name, account, account.index.coins)
+            self._look_at(name, account)
+
+    def _learn(self, account: WatchedAccount, result: CycleResult, before: Mapping[str, Decimal]) -> None:
+        account.index = TriggerIndex()  # what was is over, whatever goes wrong
         found = {
-            item.loan.key: Watched(item.loan, trigger_of(item.policy, item.loan))
+            item.loan.key: Watched(item.loan, item.limits.trigger)
             for item in result.decisions
             if item.policy.protect
         }
         account.watched = {**account.watched, **found} if result.blind else found
         account.index = TriggerIndex(account.watched.values(), before)
         account.wakes.looked()
-        self._follow()
-        self._cross(name, account, self.prices(), account.index.coins)
-        self._look_at(name, account)
 
     async def run(self) -> None:
         """Until it is cancelled. An error of ours ends it, and is raised."""
@@ -109,30 +116,34 @@ class PriceWatch:
             except TimeoutError:
                 moved = frozenset()
             self._tell(stream)
-            prices = stream.prices
             for name, account in self._accounts.items():
-                self._cross(name, account, prices, moved)
+                if account.wakes.waiting or not moved.isdisjoint(account.index.coins):
+                    self._cross(name, account, moved)
             if self._monotonic() - self._looked_s >= LOOK_S:
                 self._looked_s = self._monotonic()
                 for name, account in self._accounts.items():
                     self._look_at(name, account)
             await asyncio.sleep(CONFLATED_S)
 
-    def _cross(
-        self, name: str, account: WatchedAccount, prices: Mapping[str, Decimal], moved: Collection[str]
-    ) -> None:
-        priced = [coin for coin in moved if coin in prices]
-        account.wakes.ask(account.index.crossed(prices, priced))
-        due = account.wakes.due(self._now_ms())
-        if due:
-            self._look_at(name, account)
-            self._wake(name, due)
+    def _cross(self, name: str, account: WatchedAccount, moved: Collection[str]) -> None:
+        with self._defects.contained("comparing prices with triggers"):
+            prices = self._now()
+            account.wakes.ask(account.index.crossed(prices, [coin for coin in moved if coin in prices]))
+            if due := account.wakes.due(self._now_ms()):
+                self._wake(name, due)
+                self._look_at(name, account)
+            return
+        account.index = TriggerIndex()  # until the loans are read anew: the error would come with each tick
 
     def _look_at(self, name: str, account: WatchedAccount) -> None:
-        if account.nearness.is_armed(account.index.gap(self.prices()), self._now_ms()):
-            self._armed.arm(name)
-        else:
-            self._armed.disarm(name)
+        with self._defects.contained("seeing who is near a trigger"):
+            if account.nearness.is_armed(account.index.gap(self._now()), self._now_ms()):
+                self._armed.arm(name)
+            else:
+                self._armed.disarm(name)
+
+    def _now(self) -> Mapping[str, Decimal]:
+        return {} if self._stream is None else self._stream.prices
 
     def _follow(self) -> None:
         if self._stream is not None:
@@ -143,7 +154,7 @@ class PriceWatch:
     def _tell(self, stream: PriceStream) -> None:
         """One word at the start of a fault and one at its end, whatever else goes wrong in between."""
         if stream.why_lost is None:
-            if self._alerts.ended("price stream"):
+            if len(stream.prices) > 1 and self._alerts.ended("price stream"):
                 log.info("price_stream_back", seconds=round(self._monotonic() - self._lost_s))
         elif self._alerts.changed("price stream", "lost"):
             self._lost_s = self._monotonic()

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-import pytest
-from core_builders import D, loan, policy
+from core_builders import D, loan
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Product, Totals
-from ltv_guard.core.model.policy import thresholds, trigger_of
 from ltv_guard.core.model.tiers import Tier
 from ltv_guard.core.watch.nearness import HELD_MS, Nearness
 from ltv_guard.core.watch.trigger_index import TriggerIndex
@@ -166,13 +164,6 @@ def test_loans_without_amounts_prices_or_coins_of_two_kinds_cost_nothing() -> No
 
     assert index.crossed({"USDT": D(1), "BTC": D(1)}, ["BTC", "NONE"]) == frozenset()
     assert TriggerIndex().gap(START) is None
-
-
-@pytest.mark.parametrize("margin_call", ["0.87", "0.76", "0.05"])
-def test_the_trigger_is_that_of_the_thresholds(margin_call: str) -> None:
-    item = loan(margin_call=margin_call)
-
-    assert trigger_of(policy(), item) == thresholds(policy(), item).trigger
 
 
 # Armed

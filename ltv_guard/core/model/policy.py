@@ -157,7 +157,7 @@ class Thresholds:
 
 def thresholds(policy: LoanPolicy, loan: Loan) -> Thresholds:
     """The operator's thresholds, no later than the loan's margin call allows: careful, never unprotected."""
-    trigger = trigger_of(policy, loan)
+    trigger = min(policy.add.trigger_ltv, _below(loan.margin_call_ltv, BEFORE_MARGIN_CALL))
     emergency = min(policy.limits.emergency_ltv, _below(loan.margin_call_ltv, EMERGENCY_BEFORE_MARGIN_CALL))
     target = policy.add.target_ltv
     if trigger < policy.add.trigger_ltv:
@@ -174,11 +174,6 @@ def thresholds(policy: LoanPolicy, loan: Loan) -> Thresholds:
         release_target=release_target,
         pulled_in=trigger < policy.add.trigger_ltv or emergency < policy.limits.emergency_ltv,
     )
-
-
-def trigger_of(policy: LoanPolicy, loan: Loan) -> Decimal:
-    """The LTV at which the loan is helped: that of `thresholds`, without the others."""
-    return min(policy.add.trigger_ltv, _below(loan.margin_call_ltv, BEFORE_MARGIN_CALL))
 
 
 def _below(ltv: Decimal, distance: Decimal) -> Decimal:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 NEAR = Decimal("0.03")  # no coin that matters falls faster in a few seconds
-SOON_MS = 60_000  # at the speed of the last seconds it would be there by then
 SPEED_OVER_MS = 10_000
-LEAST_FALL = Decimal("0.002")  # less is no fall: prices waver
+TIMES = 6  # if prices fell on for a minute as they did in the last ten seconds, they would be there
 HELD_MS = 30_000  # so long an account stays armed after the last reason for it
 
 
@@ -22,7 +21,7 @@ class Nearness:
 
     def is_armed(self, gap: Decimal | None, now_ms: int) -> bool:
         """Whether to be ready, by this gap and those of a moment ago; and for a while longer."""
-        if gap is not None and (gap <= NEAR or self._comes_soon(gap, now_ms)):
+        if gap is not None and gap.is_finite() and (gap <= NEAR or self._comes_soon(gap, now_ms)):
             self._armed_until_ms = now_ms + HELD_MS
         return self._armed_until_ms is not None and now_ms < self._armed_until_ms
 
@@ -30,6 +29,5 @@ class Nearness:
         while self._gaps and now_ms - self._gaps[0][0] > SPEED_OVER_MS:
             self._gaps.popleft()
         self._gaps.append((now_ms, gap))
-        since_ms, before = self._gaps[0]
-        fallen = before - gap
-        return fallen >= LEAST_FALL and gap * (now_ms - since_ms) <= fallen * SOON_MS
+        widest = max(before for _, before in self._gaps)
+        return gap <= TIMES * (widest - gap)

@@ -1,0 +1,202 @@
+"""Prices turned into looks, with a stream that says what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import structlog
+from core_builders import loan, policy
+
+from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.decide.reason import Because, Reason
+from ltv_guard.core.model.loans import Loan, LoanKey
+from ltv_guard.core.model.policy import thresholds
+from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.service.armed import Armed
+from ltv_guard.service.duties import Duties
+from ltv_guard.service.price_watch import PriceWatch
+
+AT = {"USDT": Decimal(1), "BTC": Decimal(50_000)}
+
+
+@dataclass
+class Stream:
+    """Prices by hand."""
+
+    url: str = "ws://prices"
+    prices: dict[str, Decimal] = field(default_factory=lambda: dict(AT))
+    why_lost: str | None = None
+    followed: frozenset[str] = frozenset()
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: set[str] = field(default_factory=set)
+
+    def follow(self, coins: Collection[str]) -> None:
+        self.followed = frozenset(coins)
+
+    def tell(self, **prices: int) -> None:
+        self.prices |= {coin: Decimal(price) for coin, price in prices.items()}
+        self.changed |= prices.keys()
+        self.news.set()
+
+    def lose(self, why: str | None) -> None:
+        self.why_lost, self.prices = why, {"USDT": Decimal(1)}
+        self.news.set()
+
+    async def moved(self) -> frozenset[str]:
+        await self.news.wait()
+        self.news.clear()
+        found, self.changed = frozenset(self.changed), set()
+        return found
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+@dataclass
+class Watched:
+    """A watch of two accounts, and what it did."""
+
+    watch: PriceWatch
+    stream: Stream
+    woken: list[tuple[str, list[str]]]
+    paces: list[tuple[str, float]]
+
+    async def until_woken(self, times: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.woken) < times:  # noqa: ASYNC110 - a list signals nothing
+                await asyncio.sleep(0.01)
+
+
+def result(*loans: Loan, **said: Any) -> CycleResult:  # noqa: ANN401
+    decisions = tuple(
+        Decision(
+            loan=item,
+            policy=policy(),
+            limits=thresholds(policy(), item),
+            cause=Cause.IN_BOUNDS,
+            reason=Reason(kind=Because.IN_BOUNDS, ltv=item.ltv, limits=thresholds(policy(), item)),
+        )
+        for item in loans
+    )
+    return CycleResult(loans=len(loans), decisions=decisions, **said)
+
+
+@asynccontextmanager
+async def watching(*accounts: str) -> AsyncIterator[Watched]:
+    woken: list[tuple[str, list[str]]] = []
+    paces: list[tuple[str, float]] = []
+    stream = Stream()
+
+    def wake(name: str, keys: Collection[LoanKey]) -> None:
+        woken.append((name, sorted(item.loan_id for item in keys)))
+
+    duties = Duties(
+        guards={},
+        poll_s=15,
+        settle_s=2,
+        shutdown_s=1,
+        measure_clock=_nothing,
+        heartbeat=_nothing,
+        fastest_poll_s=1,
+    )
+    armed = Armed(lambda name, pace_s: paces.append((name, pace_s)), lambda: duties)
+    watch = PriceWatch(wake, armed, AlertRepeater(lambda: 0))
+    watch.use(stream, accounts or ("main",))
+    running = asyncio.create_task(watch.run())
+    try:
+        yield Watched(watch, stream, woken, paces)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def _nothing(*_: object) -> Any:  # noqa: ANN401
+    return 0
+
+
+async def test_the_account_whose_loan_crosses_is_woken_for_that_loan() -> None:
+    async with watching("main", "other") as seen:
+        seen.watch.saw("main", result(loan("0.60", loan_id="1"), loan("0.50", loan_id="2", held="1.2")), AT)
+        seen.watch.saw("other", result(loan("0.40", debt="20000")), AT)
+        assert seen.stream.followed == {"BTC"}
+        seen.stream.tell(BTC=39_500)
+        await seen.until_woken(1)
+        assert seen.woken == [("main", ["1"])]
+        assert seen.paces == [("main", 1)]
+
+
+async def test_what_is_not_protected_or_no_longer_there_wakes_nobody() -> None:
+    async with watching() as seen:
+        seen.watch.saw("main", result(loan()), AT)
+        seen.watch.saw("main", result(), AT)
+        assert seen.stream.followed == frozenset()
+        seen.watch.saw("nobody", result(loan()), AT)
+        seen.stream.tell(BTC=1)
+        await asyncio.sleep(0.1)
+        assert seen.woken == []
+
+
+async def test_a_product_that_could_not_be_read_keeps_its_triggers() -> None:
+    async with watching() as seen:
+        seen.watch.saw("main", result(loan()), AT)
+        seen.watch.saw("main", result(blind=True), AT)
+        seen.stream.tell(BTC=39_500)
+        await seen.until_woken(1)
+
+
+async def test_what_crosses_while_the_loans_are_read_is_told_after_it() -> None:
+    async with watching() as seen:
+        seen.stream.tell(BTC=39_500)
+        seen.watch.saw("main", result(loan()), AT)
+        await seen.until_woken(1)
+
+
+async def test_an_error_of_ours_costs_one_account_its_prices_until_it_is_read_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with watching("main", "other") as seen:
+        for name in ("main", "other"):
+            seen.watch.saw(name, result(loan(loan_id=name)), AT)
+        broken = seen.watch._accounts["main"].index
+        monkeypatch.setattr(broken, "_parts", [None])
+        with structlog.testing.capture_logs() as told:
+            seen.stream.tell(BTC=39_500)
+            await seen.until_woken(1)
+            seen.stream.tell(BTC=39_000)
+            await asyncio.sleep(0.1)
+        assert [item["event"] for item in told if item["log_level"] != "debug"] == ["defect"]
+        assert seen.woken == [("other", ["other"])]
+        seen.watch.saw("main", result(loan(loan_id="main")), AT)
+        await seen.until_woken(2)
+
+
+async def test_a_fault_is_told_once_and_so_is_its_end_also_where_another_stream_ends_it() -> None:
+    with structlog.testing.capture_logs() as told:
+        async with watching() as seen:
+            seen.watch.saw("main", result(loan()), AT)
+            for why in ("closed", "closed again", "silent"):
+                seen.stream.lose(why)
+                await asyncio.sleep(0.05)
+            other = Stream(url="ws://other", prices={"USDT": Decimal(1)})
+            seen.watch.use(other, ["main"])
+            await asyncio.sleep(0.05)
+            assert [item["event"] for item in told] == ["price_stream_lost"]
+            other.tell(BTC=50_000)
+            await asyncio.sleep(0.05)
+    assert [item["event"] for item in told] == ["price_stream_lost", "price_stream_back"]
+
+
+async def test_without_prices_the_last_ltvs_tell_who_is_near() -> None:
+    async with watching() as seen:
+        seen.watch.use(None, ["main"])
+        seen.watch.saw("main", result(loan("0.60")), {})
+        assert seen.paces == []
+        seen.watch.saw("main", result(loan("0.74"), loan("0", loan_id="2")), {})
+        assert seen.paces == [("main", 1)]
