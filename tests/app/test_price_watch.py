@@ -129,7 +129,7 @@ async def test_the_account_whose_loan_crosses_is_woken_for_that_loan() -> None:
         seen.stream.tell(BTC=39_500)
         await seen.until_woken(1)
         assert seen.woken == [("main", ["1"])]
-        assert seen.paces == [("main", 1)]
+        assert seen.paces[0] == ("main", 1)
 
 
 async def test_what_is_not_protected_or_no_longer_there_wakes_nobody() -> None:
