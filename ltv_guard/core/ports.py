@@ -195,6 +195,12 @@ class Journal(Protocol):
     async def mark_sent(self, intent: Intent) -> bool:
         """Writes `intent` (sent). False, and nothing is written, while a pause holds for its account."""
 
+    async def write_sent(self, intent: Intent) -> bool:
+        """Writes a new intent as sent, in one step: `plan` and `mark_sent` where nothing waits in between.
+
+        False, and nothing is written, while a pause holds for its account. Raises AlreadyOpen.
+        """
+
     async def record(self, before: Intent, after: Intent) -> None:
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from ltv_guard.settings import Settings
 from ltv_guard.settings.shipped import shipped
 
@@ -45,9 +43,8 @@ def _found(settings: Settings) -> Iterator[Exposure]:
             why="everybody on this machine may change it, and with it when coins are moved",
             mend=f"chmod o-w {settings.source}",
         )
-    url = make_url(settings.journal.url.get_secret_value())
-    if url.drivername.startswith("sqlite") and url.database:
-        folder = Path(url.database).parent
+    if settings.journal.file is not None:
+        folder = settings.journal.file.parent
         if _mode(folder) & (WRITABLE | WRITABLE_BY_GROUP):
             who = "everybody on this machine" if _mode(folder) & WRITABLE else "every member of its group"
             yield Exposure(

@@ -38,6 +38,10 @@ class Rehearsal:
         """Nothing is ever sent in a rehearsal."""
         return False
 
+    async def write_sent(self, intent: Intent) -> bool:  # noqa: ARG002 - the port's signature
+        """Nothing is ever sent in a rehearsal."""
+        return False
+
     async def record(self, before: Intent, after: Intent) -> None:
         """Forgotten."""
 

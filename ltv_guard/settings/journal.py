@@ -5,20 +5,25 @@ from __future__ import annotations
 import getpass
 import importlib.util
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote, unquote
 
 import platformdirs
 from pydantic import SecretStr
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from ltv_guard.settings.errors import ConfigError
 from ltv_guard.settings.secret_files import absolute, read_secret
 from ltv_guard.settings.sections import Section
 from ltv_guard.settings.values import File, Marker
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+_FILE = re.compile(r"sqlite(?:\+aiosqlite)?:///([^?]*)")
+_AS_IT_IS = " +/"  # in a path within a URL, as SQLAlchemy writes it
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -26,6 +31,7 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+_MUST_NAME_A_FILE = "{key} must name a file, as sqlite:////var/lib/ltv-guard/journal.db does"
 
 
 class JournalSection(Section):
@@ -38,7 +44,14 @@ class JournalSection(Section):
     @property
     def shown(self) -> str:
         """The URL without its password, to be shown to people."""
-        return make_url(self.url.get_secret_value()).render_as_string(hide_password=True)
+        text = self.url.get_secret_value()
+        return text if self.file is not None else _parsed(text).render_as_string(hide_password=True)
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None: it is kept on a server."""
+        name = _file_named(self.url.get_secret_value())
+        return Path(name) if name else None
 
 
 def settle_sources(environment: Mapping[str, Any], yaml: Mapping[str, Any]) -> None:
@@ -58,10 +71,29 @@ def settle_sources(environment: Mapping[str, Any], yaml: Mapping[str, Any]) -> N
         section.pop("url", None)
 
 
-def _holds_password(text: str) -> bool:
+def _file_named(text: str) -> str | None:
+    """What a URL of SQLite says beyond its three slashes; None: it is another, or says more than that."""
+    found = _FILE.fullmatch(text)
+    return None if found is None else unquote(found[1])
+
+
+def _parsed(text: str) -> "URL":
+    """Raises ValueError."""
+    from sqlalchemy.engine import make_url  # noqa: PLC0415 - slow, and not needed for a file
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - the same
+
     try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
+        return make_url(text)
+    except ArgumentError as error:
+        raise ValueError(str(error)) from None
+
+
+def _holds_password(text: str) -> bool:
+    if _file_named(text) is not None:
+        return False
+    try:
+        url = _parsed(text)
+    except ValueError:
         return False  # it can't be read at all, which is said when it is used
     return url.password is not None or "password" in url.query
 
@@ -83,9 +115,18 @@ def resolve_journal(written: Mapping[str, Any], folder: Path, *, local_exchange:
 
 
 def _usable(key: str, text: str, folder: Path) -> str:
+    name = _file_named(text)
+    if name is None:
+        return _server(key, text)
+    if not name or name.startswith((":", "file:")):
+        raise ConfigError(_MUST_NAME_A_FILE.format(key=key))
+    return _sqlite(absolute(name, folder), key)
+
+
+def _server(key: str, text: str) -> str:
     try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
+        url = _parsed(text)
+    except ValueError:
         raise ConfigError(
             f"{key} is not a URL that can be read; sqlite:////var/lib/ltv-guard/journal.db is one"
         ) from None
@@ -93,13 +134,11 @@ def _usable(key: str, text: str, folder: Path) -> str:
     if driver is None:
         raise ConfigError(f"{key} must begin with sqlite:/// or postgresql://")
     if driver.startswith("sqlite"):
-        if url.host or not url.database or url.database.startswith((":", "file:")) or url.query:
-            raise ConfigError(f"{key} must name a file, as sqlite:////var/lib/ltv-guard/journal.db does")
-        return _sqlite(absolute(url.database, folder), key)
+        raise ConfigError(_MUST_NAME_A_FILE.format(key=key))
     return _postgresql(url.set(drivername=driver), key)
 
 
-def _postgresql(url: URL, key: str) -> str:
+def _postgresql(url: "URL", key: str) -> str:
     if not url.database:
         raise ConfigError(f"{key} must name a database, as postgresql://db.example.com/ltv_guard does")
     if not (url.username or "user" in url.query or os.environ.get("PGUSER") or _has_a_name()):
@@ -126,7 +165,7 @@ def _sqlite(path: Path, key: str) -> str:
         _check_file(path, key)
     except (OSError, ValueError):
         raise ConfigError(f"{key} names a file in a folder that can't be looked into") from None
-    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string(hide_password=False)
+    return f"sqlite+aiosqlite:///{quote(str(path), safe=_AS_IT_IS)}"
 
 
 def _check_file(path: Path, key: str) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from e2e_world import NEEDY, World, ran, scenario_of
-from sqlalchemy import text
+from journal_tables import execute_in
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.core.model.errors import JournalUnavailable
@@ -52,8 +52,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[SqlJournal]:
 
 
 async def limit(journal: SqlJournal, pages: int) -> None:
-    async with journal._store.writing() as connection:
-        await connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+    await execute_in(journal, f"PRAGMA max_page_count = {pages}")
 
 
 async def fill(journal: SqlJournal) -> None:
@@ -62,14 +61,12 @@ async def fill(journal: SqlJournal) -> None:
     for reason in ("x" * 1000, "x"):
         with suppress(JournalUnavailable):
             while True:
-                async with journal._store.writing() as connection:
-                    await connection.execute(text(BALLAST), {"id": uuid4().hex, "reason": reason})
+                await execute_in(journal, BALLAST, {"id": uuid4().hex, "reason": reason})
 
 
 async def make_room(journal: SqlJournal) -> None:
     await limit(journal, 1_000_000)
-    async with journal._store.writing() as connection:
-        await connection.execute(text("DELETE FROM intents WHERE environment = 'nowhere'"))
+    await execute_in(journal, "DELETE FROM intents WHERE environment = 'nowhere'")
 
 
 def journal_file(world: World) -> Path:
@@ -128,8 +125,7 @@ async def test_a_journal_that_only_reads_is_told_while_nothing_has_to_be_done_ye
     monkeypatch.setattr("ltv_guard.service.heartbeat.BEAT_S", 0.2)
     async with open_a_world() as world, guarded(world, status=1):
         await cycles(world, 1)
-        async with opened[0]._store.writing() as connection:
-            await connection.execute(text(NO_BEAT))
+        await execute_in(opened[0], NO_BEAT)
         await refused(world, "no more beats")
         assert not world.heard("journal_available")
 
@@ -150,13 +146,11 @@ async def test_what_can_not_be_marked_sent_does_not_leave(
 ) -> None:
     async with open_a_world() as world, guarded(world, status=0):
         await cycles(world, 1)
-        async with opened[0]._store.writing() as connection:
-            await connection.execute(text(NO_SEND))
+        await execute_in(opened[0], NO_SEND)
         world.price(NEEDY["add"])
         await refused(world, "no more sending")
         assert not world.exchange.writes
-        async with opened[0]._store.writing() as connection:
-            await connection.execute(text("DROP TRIGGER no_send"))
+        await execute_in(opened[0], "DROP TRIGGER no_send")
         await world.until_settled_at_target()
         assert "confirmed" in await world.judge()
 
@@ -166,10 +160,7 @@ async def test_an_answer_that_can_not_be_written_down_is_found_in_the_history(
 ) -> None:
     async with open_a_world() as world, guarded(world, status=0):
         await cycles(world, 1)
-        async with opened[0]._store.writing() as connection:
-            await connection.execute(
-                text(NO_SEND.replace("no_send", "no_end").replace("'sent'", "'accepted'"))
-            )
+        await execute_in(opened[0], NO_SEND.replace("no_send", "no_end").replace("'sent'", "'accepted'"))
         world.price(NEEDY["add"])
         await world.until_settled_at_target()
         assert list(await world.judge()) == ["confirmed"]

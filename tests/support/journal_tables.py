@@ -9,7 +9,7 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ltv_guard.adapters.journal import migrating
+from ltv_guard.adapters.journal import SqlJournal, migrating
 
 Row = dict[str, Any]
 
@@ -61,6 +61,16 @@ async def rows_of(url: str, table: str) -> list[Row]:
         found = (await connection.execute(text(f"SELECT * FROM {table}"))).mappings().all()  # noqa: S608
     await engine.dispose()
     return in_order([dict(row) for row in found])
+
+
+async def execute_in(journal: SqlJournal, statement: str, values: Row | None = None) -> None:
+    """By the connection that it writes with."""
+    await journal._store.write(lambda session: session.execute(statement, values or {}))
+
+
+async def rows_in(journal: SqlJournal, statement: str) -> list[Row]:
+    """By the connection that it writes with."""
+    return await journal._store.write(lambda session: session.rows(statement))
 
 
 def in_order(rows: list[Row]) -> list[Row]:

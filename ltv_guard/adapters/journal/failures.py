@@ -7,11 +7,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
+from ltv_guard.adapters.journal.session import Violation
 from ltv_guard.core.model.errors import JournalMissing, JournalUnavailable
 
-FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, EOFError, UnicodeError)
+FAILURES = (Violation, sqlite3.Error, OSError, EOFError, UnicodeError)
 
 _FAILED = "{place} failed: {why}"
 _FULL = "there is no space left for {place}: free some; nothing is sent until then"
@@ -105,8 +104,11 @@ def corrupt(place: str) -> JournalUnavailable:
 
 def _sentence(place: str, error: Exception) -> tuple[str, str]:
     cause: BaseException = error
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        cause = error.orig.__cause__ or error.orig
+    if isinstance(error, Violation) and error.__cause__ is not None:
+        cause = error.__cause__
+    inner: BaseException | None = getattr(cause, "orig", None)  # what SQLAlchemy has wrapped
+    if inner is not None:
+        cause = inner.__cause__ or inner
     pattern = _pattern(cause)
     return pattern, pattern.format(place=place, why=_why(cause))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from ltv_guard.adapters.journal.records import RUNS_KEPT_MS, Ban, Run
+from ltv_guard.adapters.journal.records import RUNS_KEPT_MS, Ban, Run, check_is_planned, check_is_sent
 from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.model.intents import OPEN, Intent, State
 from ltv_guard.core.model.loans import LoanKey, Owner
@@ -81,23 +81,23 @@ class MemoryJournal:
         return self._held.intents.get(intent_id)
 
     async def plan(self, intent: Intent) -> None:
-        if intent.state is not State.PLANNED:
-            raise ImpossibleTransition(f"intent {intent.intent_id} begins as {intent.state}, not as planned")
+        check_is_planned(intent)
         self.on_write("plan")
-        if intent.intent_id in self._held.intents:
-            raise JournalUnavailable(f"the journal refused intent {intent.intent_id}: it holds it already")
-        if intent.rescue_of == intent.intent_id:
-            raise JournalUnavailable(f"intent {intent.intent_id} cannot rescue itself")
-        self._check_unique(intent)
-        self._check_rescue(intent)
-        self._held.intents[intent.intent_id] = intent
+        self._insert(intent)
+
+    async def write_sent(self, intent: Intent) -> bool:
+        check_is_sent(intent)
+        self.on_write("write_sent")
+        if self._is_paused(intent.account):
+            return False
+        self._insert(intent)
+        return True
 
     async def mark_sent(self, intent: Intent) -> bool:
-        if intent.state is not State.SENT:
-            raise ImpossibleTransition(f"intent {intent.intent_id} is {intent.state}, not sent")
+        check_is_sent(intent)
         self.on_write("mark_sent")
         self._check_state(intent.intent_id, State.PLANNED)
-        if None in self._held.pauses or intent.account in self._held.pauses:
+        if self._is_paused(intent.account):
             return False
         self._held.intents[intent.intent_id] = intent
         return True
@@ -173,6 +173,18 @@ class MemoryJournal:
         return sorted(
             self._held.intents.values(), key=lambda intent: (intent.created_at_ms, intent.intent_id)
         )
+
+    def _is_paused(self, account: str) -> bool:
+        return None in self._held.pauses or account in self._held.pauses
+
+    def _insert(self, intent: Intent) -> None:
+        if intent.intent_id in self._held.intents:
+            raise JournalUnavailable(f"the journal refused intent {intent.intent_id}: it holds it already")
+        if intent.rescue_of == intent.intent_id:
+            raise JournalUnavailable(f"intent {intent.intent_id} cannot rescue itself")
+        self._check_unique(intent)
+        self._check_rescue(intent)
+        self._held.intents[intent.intent_id] = intent
 
     def _replace(self, before: Intent, after: Intent) -> None:
         self._check_state(after.intent_id, before.state)

@@ -1,41 +1,20 @@
-"""The way to the newest schema, by Alembic: imported only for a journal that is not there yet."""
+"""The way to the newest schema, by Alembic: imported only for a journal that is older, or not there yet."""
 
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
-from ltv_guard.adapters.journal.schema import VERSION_TABLE, SchemaState
-from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.adapters.journal.sqlite_connection import connect
 
 # Set before Alembic is imported: it tells of its plugins at once, and our log is an interface.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 from alembic import command  # noqa: E402
 from alembic.config import Config  # noqa: E402
-from alembic.runtime.migration import MigrationContext  # noqa: E402
-from alembic.script import ScriptDirectory  # noqa: E402
-
-
-def standing(connection: Connection, place: str) -> SchemaState:
-    """Raises JournalUnavailable where the schema is newer than this program, or not a journal's."""
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    revision = context.get_current_revision()
-    if revision is None:
-        if inspect(connection).has_table("intents"):
-            raise JournalUnavailable(
-                f"{place} holds tables that are not a journal's: give the journal its own"
-            )
-        return SchemaState.EMPTY
-    scripts = ScriptDirectory.from_config(_config())
-    if revision == scripts.get_current_head():
-        return SchemaState.CURRENT
-    if revision not in {script.revision for script in scripts.walk_revisions()}:
-        raise JournalUnavailable(
-            f"{place} was written by a newer ltv-guard (schema {revision}): upgrade ltv-guard to use it"
-        )
-    return SchemaState.OLDER
 
 
 def upgrade(connection: Connection) -> None:
@@ -43,6 +22,26 @@ def upgrade(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def upgrade_file(path: Path, *, busy_timeout_s: float) -> None:
+    """Brings a SQLite file to the newest revision, in one transaction. Raises sqlite3.Error."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: connect(path, is_writer=True, busy_timeout_s=busy_timeout_s),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", _begin_immediately)
+    try:
+        with engine.begin() as connection:
+            upgrade(connection)
+    except DBAPIError as error:
+        raise (error.orig or error) from error
+
+
+def _begin_immediately(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _config() -> Config:

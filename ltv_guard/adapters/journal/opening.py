@@ -5,28 +5,16 @@ from __future__ import annotations
 import asyncio
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import unquote
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
-from ltv_guard.adapters.journal import queries
+from ltv_guard.adapters.journal import statements
 from ltv_guard.adapters.journal.sql import SqlJournal
 from ltv_guard.adapters.journal.sqlite import SqliteStore
 from ltv_guard.adapters.journal.store import Store
 from ltv_guard.core.model.errors import JournalUnavailable
 
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
-_HIGHEST_PORT = 65535
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
-# SQLAlchemy's URLs for asyncpg say ssl=..., also as a mere yes or no.
-_SSL = {
-    "true": "require",
-    "1": "require",
-    "on": "require",
-    "false": "disable",
-    "0": "disable",
-    "off": "disable",
-}
 
 
 async def open_journal(
@@ -39,54 +27,26 @@ async def open_journal(
     With `create=False` none is made: JournalMissing is raised where there is none.
     Raises JournalUnavailable, whose sentence never holds the URL.
     """
+    store = await _store(url, writer=writer, create=create, busy_timeout_s=busy_timeout_s)
     try:
-        parsed = parse_url(url)
-    except ValueError as error:
-        raise JournalUnavailable(str(error)) from None
-    store = await _store(parsed, writer=writer, create=create, busy_timeout_s=busy_timeout_s)
-    try:
-        async with store.reading() as connection:
-            is_new = bool((await connection.execute(queries.is_empty())).scalar_one())
+        (found,) = await store.read(lambda session: session.rows(statements.HAS_ANYTHING))
     except BaseException:
         await store.close()
         raise
-    return SqlJournal(store, is_new=is_new)
+    return SqlJournal(store, is_new=not found["found"])
 
 
-def parse_url(url: str) -> URL:
-    """A journal's URL, if one can be opened. Raises ValueError, its sentence without the URL itself."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ValueError("the journal's URL is not one: write sqlite:////folder/journal.db") from None
-    if "\x00" in url or (parsed.port or 0) > _HIGHEST_PORT:
-        raise ValueError("the journal's URL holds a character or a port that cannot be")
-    if parsed.drivername in _POSTGRES:
-        if not parsed.database:
-            raise ValueError("the journal's URL must name a database: postgresql://user@host/database")
-        return _with_sslmode(parsed.set(drivername="postgresql+asyncpg"))
-    if parsed.drivername not in _SQLITE:
-        raise ValueError(
-            f"the journal's URL begins with {parsed.drivername}: only sqlite and postgresql are possible"
-        )
-    if not parsed.database or parsed.database == ":memory:" or parsed.query or parsed.host:
-        raise ValueError("the journal's URL must name a file, nothing else: sqlite:////folder/journal.db")
-    return parsed
-
-
-def _with_sslmode(url: URL) -> URL:
-    """The same URL in libpq's words, which asyncpg reads: what it does not know it sends to the server."""
-    asked = url.query.get("ssl")
-    if not isinstance(asked, str):
-        return url
-    mode = _SSL.get(asked.lower(), asked)
-    return url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query.get("sslmode", mode)})
-
-
-async def _store(url: URL, *, writer: bool, create: bool, busy_timeout_s: float) -> Store:
-    if url.drivername in _SQLITE:
-        path = Path(url.database or "")
+async def _store(url: str, *, writer: bool, create: bool, busy_timeout_s: float) -> Store:
+    driver = url.partition(":")[0]
+    if driver in _SQLITE:
+        path = sqlite_file(url)
         return await SqliteStore.open(path, daemon=writer, create=create, busy_timeout_s=busy_timeout_s)
+    if driver not in _POSTGRES:
+        raise JournalUnavailable(
+            f"the journal's URL begins with {driver}: only sqlite and postgresql are possible"
+            if "://" in url
+            else "the journal's URL is not one: write sqlite:////folder/journal.db"
+        )
     try:
         # First in a thread: a reload comes here too, while loans are guarded.
         await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.postgres")
@@ -96,3 +56,16 @@ async def _store(url: URL, *, writer: bool, create: bool, busy_timeout_s: float)
             "a journal in PostgreSQL needs its driver: pip install 'ltv-guard[postgres]'"
         ) from None
     return await PostgresStore.open(url, create=create, timeout_s=busy_timeout_s)
+
+
+def sqlite_file(url: str) -> Path:
+    """The file that a URL of SQLite names. Raises JournalUnavailable."""
+    _, _, after = url.partition(":")
+    name = unquote(after.removeprefix("///"))
+    if not after.startswith("///") or not name or name == ":memory:" or "?" in after:
+        raise JournalUnavailable(
+            "the journal's URL must name a file, nothing else: sqlite:////folder/journal.db"
+        )
+    if "\x00" in name:
+        raise JournalUnavailable("the journal's URL holds a character or a port that cannot be")
+    return Path(name)

@@ -7,37 +7,47 @@ that very session: while the writes succeed, the claim holds. A pooler in front 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from hashlib import sha256
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, Self, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import URL, Connection, NullPool, func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, NullPool, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ltv_guard.adapters.journal import queries, schema
+from ltv_guard.adapters.journal import schema, statements
 from ltv_guard.adapters.journal.failures import missing, told
 from ltv_guard.adapters.journal.lineage import Lineage, origin_of
+from ltv_guard.adapters.journal.postgres_claim import Claim, lock_number
+from ltv_guard.adapters.journal.postgres_session import PostgresSession
+from ltv_guard.adapters.journal.postgres_url import parse_url
+from ltv_guard.adapters.journal.records import owner_row
+from ltv_guard.adapters.journal.session import Session
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
 
-_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)
-_LOCK_NOT_AVAILABLE = "55P03"
+T = TypeVar("T")
+
+_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
 _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
 # Whether another session holds a lock of ours: a daemon's claim, or for a moment a command.
 _OTHERS = text(
     "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
     "WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid())"
 )
+_TABLES = (
+    "SELECT relname AS name FROM pg_catalog.pg_class "
+    "WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)"
+)
 
 
 class PostgresStore:
     """Made by `open`. Not continuous at its start: only later sessions can be held against those before."""
 
-    def __init__(self, url: URL, *, timeout_s: float) -> None:
+    def __init__(self, place_url: str, *, timeout_s: float) -> None:
+        url = parse_url(place_url)
         host = url.host or url.query.get("host", "localhost")
         self.place = f"the journal in PostgreSQL (database {url.database} on {host})"
         self.is_continuous = False
@@ -45,67 +55,62 @@ class PostgresStore:
         self._timeout_s = timeout_s
         self._shared = self._engine(pool_pre_ping=True, pool_timeout=timeout_s)
         self._sessions = self._engine(poolclass=NullPool)
-        self._claims: dict[Owner, _Claim] = {}
+        self._claims: dict[Owner, Claim] = {}
         self._lineage = Lineage(self.place)
         self._shared_since = 0  # restorations that were known when its sessions began
         self._counted: dict[Owner, int] = {}
 
     @classmethod
-    async def open(cls, url: URL, *, create: bool = True, timeout_s: float) -> Self:
+    async def open(cls, url: str, *, create: bool = True, timeout_s: float) -> Self:
         """Makes the schema current. Raises JournalUnavailable."""
-        store = cls(url, timeout_s=timeout_s)
         try:
-            async with store.writing() as connection:
-                await store._check_durability(connection)
-                await connection.execute(select(func.pg_advisory_xact_lock(_number("schema"))))
-                await schema.prepare(connection)
-                if not create:
-                    await connection.run_sync(store._check_is_there)
-                await connection.run_sync(store._upgrade)
+            store = cls(url, timeout_s=timeout_s)
+        except ValueError as error:
+            raise JournalUnavailable(str(error)) from None
+        try:
+            with told(store.place, *_DRIVER):
+                async with store._shared.begin() as connection:
+                    await store._prepare(connection, create=create)
         except BaseException:
             await store.close()
             raise
         return store
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, work: Callable[[Session], T]) -> T:
         with told(self.place, *_DRIVER):
             await self._leave_the_server_before()
             async with self._shared.begin() as connection:
-                yield connection
+                return await connection.run_sync(_within, work)
 
-    @asynccontextmanager
-    async def writing(self, owner: Owner | None = None) -> AsyncIterator[AsyncConnection]:
+    async def write(self, work: Callable[[Session], T], owner: Owner | None = None) -> T:
         claim = self._claims.get(owner) if owner else None
+        if claim is None:
+            return await self.read(work)
         with told(self.place, *_DRIVER):
-            if claim is None:
-                await self._leave_the_server_before()
-                async with self._shared.begin() as connection:
-                    yield connection
-                return
             async with claim.turn:
                 self._counted.pop(claim.owner, None)
                 async with (await claim.session()).begin() as transaction:
-                    yield transaction.connection
+                    result = await transaction.connection.run_sync(_within, work)
                 if claim.owner in self._counted:
                     self._lineage.has_sent(claim.owner, self._counted[claim.owner])
+                return result
 
     async def claim(self, owner: Owner) -> None:
         if owner in self._claims:
             return
-        claim = _Claim(self._sessions, owner, self._lineage)
+        claim = Claim(self._sessions, owner, self._lineage)
         with told(self.place, *_DRIVER):
             await claim.session()
         self._claims[owner] = claim
 
-    async def lock_pauses(self, connection: AsyncConnection, *, exclusive: bool) -> None:
-        lock = func.pg_advisory_xact_lock if exclusive else func.pg_advisory_xact_lock_shared
-        await connection.execute(select(lock(_number("pauses"))))
+    def lock_pauses(self, session: Session, *, exclusive: bool) -> None:
+        lock = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
+        session.rows(f"SELECT {lock}({lock_number('pauses')})")
 
-    async def note_sent(self, connection: AsyncConnection, intent: Intent) -> None:
+    def note_sent(self, session: Session, intent: Intent) -> None:
         """Counts it; the count holds once the transaction is committed."""
-        counted = await connection.execute(queries.one_more_sent(intent.owner, connection.dialect.name))
-        self._counted[intent.owner] = counted.scalar_one()
+        (counted,) = session.rows(statements.ONE_MORE_SENT, owner_row(intent.owner))
+        self._counted[intent.owner] = counted["sent"]
 
     @property
     def restorations(self) -> Sequence[str]:
@@ -156,6 +161,28 @@ class PostgresStore:
             raise
         return connection
 
+    async def _prepare(self, connection: AsyncConnection, *, create: bool) -> None:
+        await self._check_durability(connection)
+        await connection.execute(select(func.pg_advisory_xact_lock(lock_number("schema"))))
+        standing = await connection.run_sync(_within, self._standing)
+        if standing is schema.SchemaState.CURRENT:
+            return
+        if standing is schema.SchemaState.EMPTY and not create:
+            raise missing(self.place)
+        if standing is schema.SchemaState.OLDER and (await connection.execute(_OTHERS)).scalar_one():
+            # A daemon of an older version must not find its tables changed under it.
+            raise JournalUnavailable(
+                f"another ltv-guard is using {self.place}, whose schema is an older version's: "
+                "stop every daemon on it first, then bring it up to date"
+            )
+        await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.migrating")
+        from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
+
+        await connection.run_sync(migrating.upgrade)
+
+    def _standing(self, session: Session) -> schema.SchemaState:
+        return schema.standing(session, {row["name"] for row in session.rows(_TABLES)}, self.place)
+
     async def _check_durability(self, connection: AsyncConnection) -> None:
         for name, needed in _DURABLE.items():
             held = (await connection.execute(text(f"SHOW {name}"))).scalar_one()
@@ -164,78 +191,6 @@ class PostgresStore:
                     f"{self.place} runs with {name} = {held}, and may forget what was sent: set it {needed}"
                 )
 
-    def _check_is_there(self, connection: Connection) -> None:
-        if schema.standing(connection, self.place) is schema.SchemaState.EMPTY:
-            raise missing(self.place)
 
-    def _upgrade(self, connection: Connection) -> None:
-        standing = schema.standing(connection, self.place)
-        if standing is schema.SchemaState.OLDER and connection.execute(_OTHERS).scalar_one():
-            # A daemon of an older version must not find its tables changed under it.
-            raise JournalUnavailable(
-                f"another ltv-guard is using {self.place}, whose schema is an older version's: "
-                "stop every daemon on it first, then bring it up to date"
-            )
-        if standing is not schema.SchemaState.CURRENT:
-            schema.upgrade(connection)
-
-
-class _Claim:
-    """An owner's advisory lock and the session that holds it; taken again when the session was lost."""
-
-    def __init__(self, sessions: AsyncEngine, owner: Owner, lineage: Lineage) -> None:
-        self.turn = asyncio.Lock()
-        self.owner = owner
-        self._sessions = sessions
-        self._lineage = lineage
-        self._known: int | None = None  # restorations when the last session was taken
-        self._session: AsyncConnection | None = None
-
-    async def session(self) -> AsyncConnection:
-        """Raises JournalUnavailable, once, where what was written before may be lost: think anew first."""
-        if self._session is not None and (self._session.invalidated or self._is_behind):
-            # Left to itself it would connect anew, without the lock.
-            await self.give_up()
-        if self._session is None:
-            self._session = await self._taken()
-            is_news = self._known is not None and self._is_behind
-            self._known = len(self._lineage.restorations)
-            if is_news:
-                raise JournalUnavailable(f"{self._lineage.restorations[-1]}: what was decided is given up")
-        return self._session
-
-    @property
-    def _is_behind(self) -> bool:
-        return self._known != len(self._lineage.restorations)
-
-    async def give_up(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def _taken(self) -> AsyncConnection:
-        name = f"{self.owner.environment} {self.owner.user_id}"
-        session = await self._sessions.connect()
-        try:
-            async with session.begin():
-                # Long enough for a daemon that is just ending, or for our own lost session to be noticed.
-                await session.execute(text("SET LOCAL lock_timeout = '1s'"))
-                await session.execute(select(func.pg_advisory_lock(_number(name))))
-        except BaseException as error:
-            await session.close()
-            if isinstance(error, DBAPIError) and _sqlstate(error) == _LOCK_NOT_AVAILABLE:
-                raise JournalUnavailable(
-                    f"another ltv-guard guards the {self.owner.environment} user {self.owner.user_id} "
-                    "with this journal: stop it first"
-                ) from error
-            raise
-        return session
-
-
-def _sqlstate(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
-
-
-def _number(name: str) -> int:
-    """The 64-bit number that PostgreSQL knows an advisory lock by."""
-    return int.from_bytes(sha256(f"ltv-guard {name}".encode()).digest()[:8], signed=True)
+def _within(connection: Connection, work: Callable[[Session], T]) -> T:
+    return work(PostgresSession(connection))

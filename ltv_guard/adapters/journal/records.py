@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ltv_guard.adapters.journal.tables import ALL_ACCOUNTS
-from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.errors import ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.model.intents import SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 from ltv_guard.core.ports import Episode, Pause
 from ltv_guard.log.escaping import clean
 
+ALL_ACCOUNTS = "*"  # no account can bear this name
 LONGEST_WORDS, LONGEST_ID = 2_000, 200  # characters
 BEYOND_ANY_CODE = 2**63
+INTENT_COLUMNS = (
+    *("intent_id", "environment", "user_id", "account", "product", "loan_id", "direction", "coin", "amount"),
+    *("state", "reason", "coins_before", "ltv_before", "observed_at_ms", "seen_ids", "created_at_ms"),
+    *("updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code", "ret_msg"),
+    "ltv_after",
+)
 RUNS_KEPT_MS = 24 * 3600 * 1000  # so long a run is remembered after it was last heard of
 
 
@@ -42,8 +48,12 @@ class Run:
     acknowledged: frozenset[str | None] = frozenset()
 
 
+def owner_row(owner: Owner) -> dict[str, Any]:
+    return {"environment": owner.environment, "user_id": owner.user_id}
+
+
 def row_of(intent: Intent) -> dict[str, Any]:
-    """An intent as the columns of its row."""
+    """Its columns, which are `INTENT_COLUMNS`."""
     return {
         "intent_id": intent.intent_id,
         "environment": intent.owner.environment,
@@ -70,6 +80,18 @@ def row_of(intent: Intent) -> dict[str, Any]:
         "ret_msg": None if intent.ret_msg is None else storable(intent.ret_msg),
         "ltv_after": None if intent.ltv_after is None else _plain(intent.ltv_after),
     }
+
+
+def check_is_planned(intent: Intent) -> None:
+    """Raises ImpossibleTransition."""
+    if intent.state is not State.PLANNED:
+        raise ImpossibleTransition(f"intent {intent.intent_id} begins as {intent.state}, not as planned")
+
+
+def check_is_sent(intent: Intent) -> None:
+    """Raises ImpossibleTransition."""
+    if intent.state is not State.SENT:
+        raise ImpossibleTransition(f"intent {intent.intent_id} is {intent.state}, not sent")
 
 
 def intent_of(row: Mapping[str, Any]) -> Intent:
@@ -120,6 +142,15 @@ def episode_of(row: Mapping[str, Any]) -> Episode:
         opened_at_ms=row["opened_at_ms"],
         closed_at_ms=row["closed_at_ms"],
     )
+
+
+def episode_row(owner: Owner, episode: Episode) -> dict[str, Any]:
+    return owner_row(owner) | {
+        "product": episode.key.product.value,
+        "loan_id": episode.key.loan_id,
+        "opened_at_ms": episode.opened_at_ms,
+        "closed_at_ms": episode.closed_at_ms,
+    }
 
 
 def pause_of(row: Mapping[str, Any]) -> Pause:

@@ -1,16 +1,16 @@
-"""The journal's schema: whether a database has the newest; where it has not, `migrating` knows the way."""
+"""The journal's schema: whether a database has the newest. `migrating` knows the way to it."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Collection
 from enum import Enum, auto
-from importlib import import_module
 
-from sqlalchemy import ColumnClause, Connection, column, inspect, select, table
-from sqlalchemy.ext.asyncio import AsyncConnection
+from ltv_guard.adapters.journal.session import Session
+from ltv_guard.core.model.errors import JournalUnavailable
 
 VERSION_TABLE = "journal_version"
-NEWEST = "0003"
+REVISIONS = ("0001", "0002", "0003", "0004")
+NEWEST = REVISIONS[-1]
 
 
 class SchemaState(Enum):
@@ -21,31 +21,20 @@ class SchemaState(Enum):
     CURRENT = auto()
 
 
-async def prepare(connection: AsyncConnection) -> None:
-    """To be awaited first: where the schema is not the newest, Alembic is imported, in a thread."""
-    if not await connection.run_sync(_is_newest):
-        await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.migrating")
-
-
-def standing(connection: Connection, place: str) -> SchemaState:
-    """Raises JournalUnavailable where the schema is newer than this program, or not a journal's."""
-    if _is_newest(connection):
+def standing(session: Session, tables: Collection[str], place: str) -> SchemaState:
+    """`tables` are the database's. Raises JournalUnavailable where they are newer, or not a journal's."""
+    held = session.rows(f"SELECT version_num FROM {VERSION_TABLE}") if VERSION_TABLE in tables else []  # noqa: S608
+    versions = [row["version_num"] for row in held]
+    if versions == [NEWEST]:
         return SchemaState.CURRENT
-    from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
-
-    return migrating.standing(connection, place)
-
-
-def upgrade(connection: Connection) -> None:
-    """Brings the schema to the newest revision, within the connection's transaction."""
-    from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
-
-    migrating.upgrade(connection)
-
-
-def _is_newest(connection: Connection) -> bool:
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return False
-    version: ColumnClause[str] = column("version_num")
-    versions = connection.execute(select(version).select_from(table(VERSION_TABLE)))
-    return versions.scalars().all() == [NEWEST]
+    if not versions:
+        if "intents" in tables:
+            raise JournalUnavailable(
+                f"{place} holds tables that are not a journal's: give the journal its own"
+            )
+        return SchemaState.EMPTY
+    if unknown := [version for version in versions if version not in REVISIONS]:
+        raise JournalUnavailable(
+            f"{place} was written by a newer ltv-guard (schema {unknown[0]}): upgrade ltv-guard to use it"
+        )
+    return SchemaState.OLDER

@@ -1,4 +1,4 @@
-"""A journal in a SQLite file: one connection that writes, others that only read, a lock file and a seal.
+"""A journal in a SQLite file: one connection that writes, another that only reads, a lock file and a seal.
 
 Beside `journal.db` lie `-wal` and `-shm` (SQLite's own; a copy without them is no copy), `.lock` and `.seal`.
 The file must lie on a local disk: on a network filesystem neither SQLite's locks nor ours can be relied on.
@@ -7,24 +7,24 @@ The file must lie on a local disk: on a network filesystem neither SQLite's lock
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
-from sqlalchemy import Connection, delete, false, insert, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from ltv_guard.adapters.journal import queries, schema
+from ltv_guard.adapters.journal import newest, schema, statements
 from ltv_guard.adapters.journal.failures import JournalLocked, corrupt, locked, missing, replaced, told
 from ltv_guard.adapters.journal.files import SQLITES, JournalFiles, beside
 from ltv_guard.adapters.journal.lockfile import LockFile
+from ltv_guard.adapters.journal.records import owner_row
 from ltv_guard.adapters.journal.seal import Seal
-from ltv_guard.adapters.journal.sqlite_engines import reading_engine, writing_engine
-from ltv_guard.adapters.journal.tables import last_sent
+from ltv_guard.adapters.journal.session import Session
+from ltv_guard.adapters.journal.sqlite_connection import SqliteConnection
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
+
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -34,12 +34,13 @@ class SqliteStore:
         self.place = f"the journal {path}"
         self.is_continuous = False
         self._path = path
+        self._busy_timeout_s = busy_timeout_s
         self._lock: LockFile | None = None
         self._seal = Seal(beside(path, ".seal"), path)
         self._is_sealed = False
         self._files = JournalFiles(path)
-        self._writer = writing_engine(path, busy_timeout_s=busy_timeout_s)
-        self._reader = reading_engine(path, busy_timeout_s=busy_timeout_s)
+        self._writer = SqliteConnection(path, is_writer=True, busy_timeout_s=busy_timeout_s)
+        self._reader = SqliteConnection(path, is_writer=False, busy_timeout_s=busy_timeout_s)
 
     @classmethod
     async def open(cls, path: Path, *, daemon: bool, create: bool = True, busy_timeout_s: float) -> Self:
@@ -52,25 +53,23 @@ class SqliteStore:
             raise
         return store
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self._told(), self._reader.begin() as connection:
-            yield connection
+    async def read(self, work: Callable[[Session], T]) -> T:
+        return await self._told(self._reader, lambda: self._reader.transaction(work))
 
-    @asynccontextmanager
-    async def writing(self, owner: Owner | None = None) -> AsyncIterator[AsyncConnection]:  # noqa: ARG002 - one lock for all
-        async with self._told():
-            await asyncio.to_thread(self._check_are_in_place)
-            async with self._writer.begin() as connection:
-                yield connection
+    async def write(self, work: Callable[[Session], T], owner: Owner | None = None) -> T:  # noqa: ARG002 - one lock for all
+        def within_files_that_are_there() -> T:
+            self._check_are_in_place()
+            result = self._writer.transaction(work)
             # What was committed to a file without a name is lost at the next start.
-            await asyncio.to_thread(self._check_are_in_place)
+            self._check_are_in_place()
+            return result
 
-    @asynccontextmanager
-    async def _told(self) -> AsyncIterator[None]:
+        return await self._told(self._writer, within_files_that_are_there)
+
+    async def _told(self, connection: SqliteConnection, job: Callable[[], T]) -> T:
         try:
             with told(self.place):
-                yield
+                return await connection.run(job)
         except JournalLocked as error:
             holder = await asyncio.to_thread(self._files.who_locks)
             if holder is None:
@@ -80,15 +79,14 @@ class SqliteStore:
     async def claim(self, owner: Owner) -> None:
         """The lock file is a claim on every owner."""
 
-    async def lock_pauses(self, connection: AsyncConnection, *, exclusive: bool) -> None:
+    def lock_pauses(self, session: Session, *, exclusive: bool) -> None:
         """BEGIN IMMEDIATE has done it."""
 
-    async def note_sent(self, connection: AsyncConnection, intent: Intent) -> None:
-        await connection.execute(delete(last_sent))
-        await connection.execute(insert(last_sent).values(slot=1, intent_id=intent.intent_id))
-        await connection.execute(queries.one_more_sent(intent.owner, connection.dialect.name))
+    def note_sent(self, session: Session, intent: Intent) -> None:
+        session.execute(statements.SET_LAST_SENT, {"slot": 1, "intent_id": intent.intent_id})
+        session.rows(statements.ONE_MORE_SENT, owner_row(intent.owner))
         if self._is_sealed:
-            await asyncio.to_thread(self._seal.write, intent.intent_id)
+            self._seal.write(intent.intent_id)
 
     @property
     def restorations(self) -> Sequence[str]:
@@ -96,13 +94,12 @@ class SqliteStore:
         return ()
 
     async def seal(self) -> None:
-        async with self.writing() as connection:
-            await asyncio.to_thread(self._seal.write, await _last_sent(connection))
+        await self.write(lambda session: self._seal.write(_last_sent(session)))
         self._is_sealed = True
 
     async def close(self) -> None:
-        await self._reader.dispose()
-        await self._writer.dispose()
+        await self._reader.close()
+        await self._writer.close()
         self._seal.close()
         if self._lock is not None:
             self._lock.release()
@@ -118,48 +115,58 @@ class SqliteStore:
                 self._files.close_to_others()
                 self._lock = LockFile.take(beside(self._path, ".lock"))
             self._files.remember("")
-        async with self.reading() as connection:
-            if (await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one() != "ok":
-                raise corrupt(self.place)
-            await schema.prepare(connection)
-            standing = await connection.run_sync(schema.standing, self.place)
-        if standing is schema.SchemaState.EMPTY and not create:
-            raise missing(self.place)
-        if standing is not schema.SchemaState.CURRENT:
-            await self._upgrade(standing)
+        standing = await self.read(self._standing_if_sound)
+        if standing is schema.SchemaState.EMPTY:
+            if not create:
+                raise missing(self.place)
+            await self.write(self._create_unless_done)
+        elif standing is schema.SchemaState.OLDER:
+            await self._upgrade()
         if daemon:
-            await self._check_continuity()
+            await self.write(self._check_continuity)
             self._files.remember(*SQLITES)
 
-    async def _upgrade(self, standing: schema.SchemaState) -> None:
-        borrowed = None
-        if standing is schema.SchemaState.OLDER and self._lock is None:
-            # A daemon of an older version must not find its tables changed under it.
-            borrowed = LockFile.take(beside(self._path, ".lock"))
+    def _standing_if_sound(self, session: Session) -> schema.SchemaState:
+        if [row["quick_check"] for row in session.rows("PRAGMA quick_check(1)")] != ["ok"]:
+            raise corrupt(self.place)
+        return self._standing(session)
+
+    def _standing(self, session: Session) -> schema.SchemaState:
+        found = session.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return schema.standing(session, {row["name"] for row in found}, self.place)
+
+    def _create_unless_done(self, session: Session) -> None:
+        if self._standing(session) is schema.SchemaState.EMPTY:
+            for statement in newest.SQLITE:
+                session.execute(statement)
+
+    async def _upgrade(self) -> None:
+        # A daemon of an older version must not find its tables changed under it.
+        borrowed = LockFile.take(beside(self._path, ".lock")) if self._lock is None else None
         try:
-            async with self.writing() as connection:
-                await connection.run_sync(self._upgrade_unless_done)
+            await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.migrating")
+            from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
+
+            await self._told(
+                self._writer,
+                lambda: migrating.upgrade_file(self._path, busy_timeout_s=self._busy_timeout_s),
+            )
         finally:
             if borrowed is not None:
                 borrowed.release()
 
-    def _upgrade_unless_done(self, connection: Connection) -> None:
-        if schema.standing(connection, self.place) is not schema.SchemaState.CURRENT:
-            schema.upgrade(connection)
-
-    async def _check_continuity(self) -> None:
-        async with self.writing() as connection:
-            # Shows, before anything depends on it, whether we can write: BEGIN IMMEDIATE alone does not.
-            await connection.execute(delete(last_sent).where(false()))
-            # A file made anew may be given the inode of the one before: it has seen no run.
-            has_run = bool((await connection.execute(queries.has_run())).scalar_one())
-            last = await _last_sent(connection)
-            self.is_continuous = has_run and self._seal.matches(last)
-            self._is_sealed = self.is_continuous
-            if not self.is_continuous:
-                self._seal.break_()
-            else:
-                self._seal.write(last)
+    def _check_continuity(self, session: Session) -> None:
+        # Shows, before anything depends on it, whether we can write: BEGIN IMMEDIATE alone does not.
+        session.execute("DELETE FROM last_sent WHERE false")
+        # A file made anew may be given the inode of the one before: it has seen no run.
+        (has_run,) = (bool(row["found"]) for row in session.rows(statements.HAS_RUN))
+        last = _last_sent(session)
+        self.is_continuous = has_run and self._seal.matches(last)
+        self._is_sealed = self.is_continuous
+        if not self.is_continuous:
+            self._seal.break_()
+        else:
+            self._seal.write(last)
 
     def _check_are_in_place(self) -> None:
         """Raises JournalUnavailable where a file was taken away: nobody else would see what is written."""
@@ -170,8 +177,8 @@ class SqliteStore:
             raise replaced(self.place if gone == self._path else f"the file {gone} of {self.place}")
 
 
-async def _last_sent(connection: AsyncConnection) -> str | None:
-    return (await connection.execute(select(last_sent.c.intent_id))).scalar_one_or_none()
+def _last_sent(session: Session) -> str | None:
+    return next((row["intent_id"] for row in session.rows(statements.LAST_SENT)), None)
 
 
 def _resolved(path: Path) -> Path:

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from ltv_guard.adapters.journal.session import Session
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
 
+T = TypeVar("T")
+
 
 class Store(Protocol):
-    """Everything raises JournalUnavailable. `place` names it in a sentence, without any password."""
+    """Everything async raises JournalUnavailable. `place` names it in a sentence, without any password."""
 
     place: str
     is_continuous: bool
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A consistent view; never blocks a writer."""
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """What `work` finds in a consistent view; never blocks a writer."""
 
-    def writing(self, owner: Owner | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction that is durable when it ends. With `owner`: only while its claim holds."""
+    async def write(self, work: Callable[[Session], T], owner: Owner | None = None) -> T:
+        """What `work` returns, in a transaction that is durable then.
+
+        With `owner`: only while its claim holds. Whatever `work` raises undoes all of it.
+        """
 
     async def claim(self, owner: Owner) -> None:
         """From now on no other daemon can write for `owner`."""
 
-    async def lock_pauses(self, connection: AsyncConnection, *, exclusive: bool) -> None:
+    def lock_pauses(self, session: Session, *, exclusive: bool) -> None:
         """Orders pausing and sending: whoever comes second sees what the first has written."""
 
-    async def note_sent(self, connection: AsyncConnection, intent: Intent) -> None:
-        """Notes, within the transaction that marks it sent, that this intent is the last, and counts it."""
+    def note_sent(self, session: Session, intent: Intent) -> None:
+        """Notes, within the transaction that makes it sent, that this intent is the last, and counts it."""
 
     async def seal(self) -> None:
         """Makes the journal continuous for the next start."""

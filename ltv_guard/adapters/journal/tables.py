@@ -1,4 +1,7 @@
-"""The journal's tables, and what the database itself refuses. Times are ms, amounts and LTVs plain text."""
+"""The journal's tables, and what the database itself refuses. Times are ms, amounts and LTVs plain text.
+
+Imported where a schema is made or changed: what the tables hold is read and written by `statements`.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,6 @@ from sqlalchemy import (
 from ltv_guard.core.model.intents import OPEN, State
 from ltv_guard.core.model.loans import Direction
 
-ALL_ACCOUNTS = "*"  # no account can bear this name
-
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -36,8 +37,8 @@ def _listed(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
 
-def _unique(name: str, *columns: str, where: str) -> Index:
-    return Index(name, *columns, unique=True, sqlite_where=text(where), postgresql_where=text(where))
+def _partial(name: str, *columns: str, where: str, unique: bool = True) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
 _IS_OPEN = f"state IN ({_listed(state for state in State if state in OPEN)})"
@@ -74,9 +75,9 @@ intents = Table(
     CheckConstraint(f"direction IN ({_listed(Direction)})", name="direction"),
     CheckConstraint("rescue_of <> intent_id", name="rescue"),
     # Two bugs at once could not send two adjustments for one need: these indexes would refuse the second.
-    _unique("uq_intents_open", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NULL"),
-    _unique("uq_intents_open_rescue", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NOT NULL"),
-    _unique(
+    _partial("uq_intents_open", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NULL"),
+    _partial("uq_intents_open_rescue", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NOT NULL"),
+    _partial(
         "uq_intents_adjust_id",
         "environment",
         "user_id",
@@ -86,6 +87,8 @@ intents = Table(
     ),
     Index("ix_intents_updated", "environment", "user_id", "updated_at_ms"),
     Index("ix_intents_created", "environment", "user_id", "created_at_ms"),
+    _partial("ix_intents_open", "environment", "user_id", "created_at_ms", where=_IS_OPEN, unique=False),
+    Index("ix_intents_newest", "created_at_ms", "intent_id"),
 )
 
 episodes = Table(

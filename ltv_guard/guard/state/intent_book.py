@@ -53,6 +53,16 @@ class IntentBook:
             self._note(intent)
         return written
 
+    async def write_sent(self, intent: Intent) -> bool:
+        """Writes a new `intent`, sent, in one step. False, and nothing is written, while a pause holds.
+
+        Raises AlreadyOpen where its loan has an open one (a rescue: had one).
+        """
+        written = await self._journal.write_sent(intent)
+        if written:
+            self.remember([intent])
+        return written
+
     async def record(self, before: Intent, after: Intent) -> None:
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
         await self._journal.record(before, after)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal, seal
+from ltv_guard.adapters.journal.session import Session
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 
@@ -147,9 +148,11 @@ async def test_dying_between_seal_and_commit_is_not_continuous(used: Path, plann
 
 
 async def sealed_and_not_committed(journal: SqlJournal, intent: Intent) -> None:
-    async with journal._store.writing() as connection:
-        await journal._store.note_sent(connection, intent)
+    def note(session: Session) -> None:
+        journal._store.note_sent(session, intent)
         raise ZeroDivisionError
+
+    await journal._store.write(note)
 
 
 async def test_a_seal_that_cannot_be_written_keeps_the_intent_from_being_sent(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from journal_postgres import Snapshot, end_every_session, execute, name_of
+from journal_tables import rows_in
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.adapters.journal.lineage import JournalOrigin, Lineage
@@ -149,7 +150,6 @@ async def test_a_journal_of_the_version_before_goes_on_and_counts(
     await journal.claim(OWNER)
     for name in ("one", "two"):
         await send(journal, planned(name), sent)
-    async with journal._store.reading() as connection:
-        counts = (await connection.exec_driver_sql("SELECT user_id, sent FROM sent_counts")).all()
-    assert [tuple(row) for row in counts] == [("4711", 2)]
+    counts = await rows_in(journal, "SELECT user_id, sent FROM sent_counts")
+    assert counts == [{"user_id": "4711", "sent": 2}]
     await journal.close()

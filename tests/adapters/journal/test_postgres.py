@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 from journal_postgres import end_every_session
-from sqlalchemy import func, select, text
+from journal_tables import execute_in, rows_in
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
+from ltv_guard.adapters.journal.postgres_session import PostgresSession
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
@@ -88,8 +89,9 @@ async def test_a_restart_of_the_server_is_survived(
 
 
 async def test_a_pause_waits_for_a_send_that_is_being_written(postgres_url: str, journal: SqlJournal) -> None:
-    async with journal._store.writing() as sending:
-        await journal._store.lock_pauses(sending, exclusive=False)
+    store = journal._store
+    async with store._shared.begin() as sending:
+        await sending.run_sync(lambda each: store.lock_pauses(PostgresSession(each), exclusive=False))
         pausing = asyncio.create_task(journal.pause(None, "audit", 1))
         await until_somebody_waits(postgres_url)
         assert not pausing.done()
@@ -122,9 +124,7 @@ async def test_a_restart_always_waits(postgres_url: str, journal: SqlJournal) ->
 async def test_commits_are_durable_whatever_the_database_is_set_to(postgres_url: str) -> None:
     await executed(postgres_url, "SET synchronous_commit = off")
     journal = await open_journal(postgres_url)
-    async with journal._store.writing() as connection:
-        held = await connection.execute(select(func.current_setting("synchronous_commit")))
-        assert held.scalar_one() == "on"
+    assert await rows_in(journal, "SHOW synchronous_commit") == [{"synchronous_commit": "on"}]
     await journal.close()
 
 
@@ -147,8 +147,7 @@ async def test_a_database_that_does_not_exist_is_told(postgres_server: str) -> N
 
 
 async def test_a_schema_from_the_future_asks_for_an_upgrade(postgres_url: str, journal: SqlJournal) -> None:
-    async with journal._store.writing() as connection:
-        await connection.execute(text("UPDATE journal_version SET version_num = '9999'"))
+    await execute_in(journal, "UPDATE journal_version SET version_num = '9999'")
     with pytest.raises(JournalUnavailable, match="upgrade ltv-guard"):
         await open_journal(postgres_url)
 

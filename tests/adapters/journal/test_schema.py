@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, inspect, text
+from journal_tables import begun_at as migrated_to
+from journal_tables import engine_of, rows_of
+from sqlalchemy import Connection, Table, inspect
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.adapters.journal.migrating import _config
-from ltv_guard.adapters.journal.schema import NEWEST, VERSION_TABLE
+from ltv_guard.adapters.journal.records import INTENT_COLUMNS
+from ltv_guard.adapters.journal.schema import NEWEST, REVISIONS, VERSION_TABLE
 from ltv_guard.adapters.journal.tables import metadata
 
 
@@ -26,30 +30,52 @@ async def test_migrations_end_at_the_schema_in_the_code(
 ) -> None:
     if begun_at is not None:
         await begin(url, begun_at)
-    journal = await open_journal(url)
-    async with journal._store.writing() as connection:
+    await (await open_journal(url)).close()
+    engine = engine_of(url)
+    async with engine.begin() as connection:
         assert await connection.run_sync(differences) == []
         migrated = await connection.run_sync(described)
         await connection.run_sync(made_anew)
         assert migrated == await connection.run_sync(described)
-    await journal.close()
+    await engine.dispose()
 
 
-def test_the_newest_schema_is_the_one_that_migrations_end_at() -> None:
-    assert ScriptDirectory.from_config(_config()).get_current_head() == NEWEST
+async def test_a_new_file_has_the_schema_that_migrations_lead_to(tmp_path: Path) -> None:
+    new, migrated = (f"sqlite:///{tmp_path}/{name}.db" for name in ("new", "migrated"))
+    await (await open_journal(new)).close()
+    await migrated_to(migrated, NEWEST)
+    assert await statements_in(new) == await statements_in(migrated)
+    assert await rows_of(new, VERSION_TABLE) == await rows_of(migrated, VERSION_TABLE)
+
+
+async def statements_in(url: str) -> set[str]:
+    """What made the tables and indexes, blanks apart."""
+    made = [row["sql"] for row in await rows_of(url, "sqlite_master") if row["sql"] is not None]
+    return {" ".join(statement.replace("(", " ( ").replace(")", " ) ").split()) for statement in made}
+
+
+def test_the_revisions_are_those_that_migrations_know() -> None:
+    scripts = ScriptDirectory.from_config(_config())
+    assert scripts.get_current_head() == NEWEST
+    assert {script.revision for script in scripts.walk_revisions()} == set(REVISIONS)
+
+
+def test_what_is_written_of_an_intent_is_every_column_of_its_table() -> None:
+    assert tuple(metadata.tables["intents"].columns.keys()) == INTENT_COLUMNS
 
 
 async def test_opening_again_changes_nothing(url: str) -> None:
     for _ in range(2):
         journal = await open_journal(url)
-        async with journal._store.reading() as connection:
-            rows = (await connection.execute(text(f"SELECT * FROM {VERSION_TABLE}"))).all()  # noqa: S608
-        assert rows == [("0003",)]
+        assert await rows_of(url, VERSION_TABLE) == [{"version_num": NEWEST}]
         await journal.close()
 
 
-async def test_migrations_say_nothing_in_our_log(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_migrations_say_nothing_in_our_log(
+    sqlite_url: str, begin: Callable[[str, str], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
+    await begin(sqlite_url, "0001")
     journal = await open_journal(sqlite_url)
     await journal.close()
     assert caplog.records == []

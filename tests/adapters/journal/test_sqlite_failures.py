@@ -15,9 +15,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from journal_tables import execute_in, rows_in
 
-from ltv_guard.adapters.journal import SqlJournal, open_journal, schema, sqlite_engines
+from ltv_guard.adapters.journal import SqlJournal, open_journal, schema, sqlite_connection, statements
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 
@@ -181,8 +181,9 @@ async def test_a_lock_held_too_long_fails_the_write_and_no_read(path: Path, plan
 
 async def test_a_reader_that_lingers_does_not_hold_up_a_write(path: Path, planned: Plan) -> None:
     journal = await open_journal(f"sqlite:///{path}", busy_timeout_s=0.2)
-    async with journal._store.reading() as connection:
-        await connection.execute(text("SELECT * FROM intents"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM intents").fetchall()
         await journal.plan(planned())
     assert await journal.get_intent("one") == planned()
     await journal.close()
@@ -191,23 +192,21 @@ async def test_a_reader_that_lingers_does_not_hold_up_a_write(path: Path, planne
 async def test_a_reader_cannot_write(path: Path) -> None:
     journal = await open_journal(f"sqlite:///{path}")
     with pytest.raises(JournalUnavailable, match="read-only"):
-        async with journal._store.reading() as connection:
-            await connection.execute(text("DELETE FROM intents"))
+        await journal._store.read(lambda session: session.execute("DELETE FROM intents"))
     await journal.close()
 
 
 async def test_what_is_committed_survives_a_power_cut(path: Path) -> None:
     journal = await open_journal(f"sqlite:///{path}")
-    async with journal._store.writing() as connection:
-        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
-        assert (await connection.execute(text("PRAGMA synchronous"))).scalar_one() == 2
+    assert await rows_in(journal, "PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+    assert await rows_in(journal, "PRAGMA synchronous") == [{"synchronous": 2}]
     await journal.close()
 
 
 async def test_a_filesystem_that_cannot_make_it_safe_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_engines, "_WRITER_PRAGMAS", (("journal_mode", "impossible"),))
+    monkeypatch.setattr(sqlite_connection, "_WRITER_PRAGMAS", (("journal_mode", "impossible"),))
     assert "cannot be made safe: SQLite keeps journal_mode at delete" in await refusal(path)
 
 
@@ -236,14 +235,12 @@ async def test_a_full_file_refuses_the_plan_and_the_send_and_recovers(
 ) -> None:
     journal = await open_journal(f"sqlite:///{path}")
     await journal.plan(planned())
-    async with journal._store.writing() as connection:
-        await connection.execute(text("PRAGMA max_page_count = 40"))
+    await execute_in(journal, "PRAGMA max_page_count = 40")
     assert "there is no space left" in await until_full(journal, planned)
     with pytest.raises(JournalUnavailable, match="there is no space left"):
         await journal.mark_sent(sent(planned(reason="x" * 20_000)))
     assert await journal.get_intent("one") == planned()
-    async with journal._store.writing() as connection:
-        await connection.execute(text("PRAGMA max_page_count = 4000"))
+    await execute_in(journal, "PRAGMA max_page_count = 4000")
     assert await journal.mark_sent(sent(planned()))
     await journal.close()
 
@@ -348,23 +345,42 @@ async def test_a_journal_that_goes_away_during_a_write_is_noticed(
     journal = await open_journal(f"sqlite:///{path}")
     await journal.plan(planned())
     with pytest.raises(JournalUnavailable, match="removed or replaced"):
-        async with journal._store.writing():
-            path.unlink()
+        await journal._store.write(lambda _: path.unlink())
     await journal.close()
 
 
 async def test_recent_and_open_intents_are_found_by_an_index(path: Path) -> None:
     journal = await open_journal(f"sqlite:///{path}")
     where = "environment = 'testnet' AND user_id = '1' AND "
-    async with journal._store.reading() as connection:
-        for condition in ("(updated_at_ms >= 1 OR created_at_ms >= 1)", "state IN ('planned', 'sent')"):
-            plan = await connection.execute(
-                text(f"EXPLAIN QUERY PLAN SELECT * FROM intents WHERE {where}{condition}")  # noqa: S608
-            )
-            steps = " / ".join(row.detail for row in plan)
-            assert "USING INDEX" in steps
-            assert "SCAN" not in steps
+    for condition in ("(updated_at_ms >= 1 OR created_at_ms >= 1)", "state IN ('planned', 'sent')"):
+        plan = await rows_in(
+            journal,
+            f"EXPLAIN QUERY PLAN SELECT * FROM intents WHERE {where}{condition}",  # noqa: S608
+        )
+        steps = " / ".join(row["detail"] for row in plan)
+        assert "USING INDEX" in steps
+        assert "SCAN" not in steps
     await journal.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (statements.OPEN_OF, "USING INDEX ix_intents_open"),
+        (statements.RECENT_OF, "USING INDEX ix_intents_updated"),
+        (statements.NEWEST_FEW, "USING INDEX ix_intents_newest"),
+    ],
+    ids=["open", "recent", "newest"],
+)
+async def test_what_a_cycle_asks_for_is_found_without_reading_all(
+    path: Path, statement: str, index: str
+) -> None:
+    await (await open_journal(f"sqlite:///{path}")).close()
+    values = {"environment": "testnet", "user_id": "1", "since_ms": 1, "limit": 1}
+    with closing(sqlite3.connect(path)) as other:
+        plan = " / ".join(row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+    assert index in plan
+    assert "SCAN intents" not in plan.replace(f"SCAN intents {index}", "")
 
 
 async def test_cancelling_a_write_leaves_a_journal_that_works(path: Path, planned: Plan, sent: Send) -> None:

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from sqlalchemy import make_url
 
-from ltv_guard.adapters.journal import open_journal, parse_url
+from ltv_guard.adapters.journal import open_journal
 from ltv_guard.adapters.journal.postgres import PostgresStore
+from ltv_guard.adapters.journal.postgres_url import parse_url
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.loans import Owner
 
@@ -64,9 +65,7 @@ async def test_tls_that_is_declined_is_not_asked_for(option: str) -> None:
 
 async def test_a_claims_own_session_asks_for_tls_as_well() -> None:
     async with a_server_without_tls() as (port, heard):
-        store = PostgresStore(
-            parse_url(f"postgresql://guard@127.0.0.1:{port}/journal?ssl=require"), timeout_s=1
-        )
+        store = PostgresStore(f"postgresql://guard@127.0.0.1:{port}/journal?ssl=require", timeout_s=1)
         with pytest.raises(JournalUnavailable):
             await store.claim(Owner("testnet", "1"))
         await store.close()

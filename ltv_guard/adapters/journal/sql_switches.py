@@ -1,0 +1,113 @@
+"""What a journal in a database keeps beside intents: pauses, runs of the daemon, bans."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from ltv_guard.adapters.journal import statements
+from ltv_guard.adapters.journal.records import (
+    LONGEST_ID,
+    RUNS_KEPT_MS,
+    Ban,
+    Run,
+    account_of,
+    pause_of,
+    storable,
+    stored_account,
+)
+from ltv_guard.adapters.journal.session import NOTHING, Row, Session
+from ltv_guard.adapters.journal.store import Store
+from ltv_guard.core.ports import Pause
+
+
+class SqlSwitches:
+    """Every method raises JournalUnavailable; every write is durable when it returns."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def pauses(self) -> tuple[Pause, ...]:
+        return tuple(pause_of(row) for row in await self._rows(statements.PAUSES))
+
+    async def pause(self, account: str | None, reason: str, at_ms: int) -> None:
+        """Once this returns, no intent of the account (None: of any) is marked sent until it is resumed."""
+        row = {"account": stored_account(account), "reason": storable(reason), "since_ms": at_ms}
+
+        def pull(session: Session) -> None:
+            self._store.lock_pauses(session, exclusive=True)
+            # An earlier pause goes first, and its acknowledgements with it: this one has not been seen.
+            session.execute(statements.NO_PAUSE, {"account": row["account"]})
+            session.execute(statements.PAUSED, row)
+
+        await self._store.write(pull)
+
+    async def resume(self, account: str | None) -> bool:
+        """Lifts the pause of the account, or (None) the one for all; False where there was none."""
+        whose = {"account": stored_account(account)}
+        return await self._store.write(lambda session: session.execute(statements.NO_PAUSE, whose)) > 0
+
+    async def begin_run(self, run_id: str, at_ms: int) -> None:
+        """Records a start of the daemon; runs that have been silent for a day are forgotten."""
+
+        def begin(session: Session) -> None:
+            session.execute(statements.FORGOTTEN_RUNS, {"before_ms": at_ms - RUNS_KEPT_MS})
+            session.execute(statements.BEGUN_RUN, _alive(run_id, at_ms))
+
+        await self._store.write(begin)
+
+    async def acknowledge_pauses(self, run_id: str, at_ms: int) -> tuple[Pause, ...]:
+        """Says that the run is alive and obeys every pause; returns those that it had not seen before."""
+
+        def acknowledge(session: Session) -> list[Row]:
+            self._store.lock_pauses(session, exclusive=False)
+            session.execute(statements.LIVING_RUN, _alive(run_id, at_ms))
+            fresh = session.rows(statements.UNACKNOWLEDGED_BY, {"run_id": run_id})
+            for row in fresh:
+                seen = {"account": row["account"], "run_id": run_id, "at_ms": at_ms}
+                session.execute(statements.ACKNOWLEDGED, seen)
+            return fresh
+
+        return tuple(pause_of(row) for row in await self._store.write(acknowledge))
+
+    async def end_run(self, run_id: str, at_ms: int) -> None:
+        ended = {"run_id": run_id, "at_ms": at_ms}
+        await self._store.write(lambda session: session.execute(statements.ENDED_RUN, ended))
+
+    async def runs(self) -> tuple[Run, ...]:
+        """Recent starts of the daemon, oldest first, with the pauses that each has acknowledged."""
+        found, seen = await self._store.read(
+            lambda session: (session.rows(statements.RUNS), session.rows(statements.ACKNOWLEDGEMENTS))
+        )
+        return tuple(
+            Run(
+                **row,
+                acknowledged=frozenset(
+                    account_of(item["account"]) for item in seen if item["run_id"] == row["run_id"]
+                ),
+            )
+            for row in found
+        )
+
+    async def remember_ban(self, host: str, until_ms: int, at_ms: int) -> None:
+        row = {"host": host, "until_ms": until_ms, "set_at_ms": at_ms}
+        await self._store.write(lambda session: session.execute(statements.PUT_BAN, row))
+
+    async def bans(self) -> tuple[Ban, ...]:
+        """The latest ban of each host, over or not."""
+        return tuple(Ban(**row) for row in await self._rows(statements.BANS))
+
+    async def _rows(self, statement: str, values: Mapping[str, Any] = NOTHING) -> list[Row]:
+        return await self._store.read(lambda session: session.rows(statement, values))
+
+
+def _alive(run_id: str, at_ms: int) -> Row:
+    return {
+        "run_id": run_id,
+        "host": storable(socket.gethostname(), LONGEST_ID),
+        "pid": os.getpid(),
+        "started_at_ms": at_ms,
+        "alive_at_ms": at_ms,
+    }
