@@ -17,7 +17,7 @@ MOST_LINES, MEDIAN_LINES = 250, 110
 MOST_LINES_OF_A_FUNCTION, MOST_PARAMETERS = 40, 7
 
 # What is too large still: these lists only ever get shorter.
-LONG_MODULES = {"adapters/journal/sql.py"}
+LONG_MODULES: set[str] = set()
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ltv_guard.adapters.journal import schema, statements
 from ltv_guard.adapters.journal.failures import missing, told
 from ltv_guard.adapters.journal.lineage import Lineage, origin_of
-from ltv_guard.adapters.journal.postgres_claim import Claim, lock_number
+from ltv_guard.adapters.journal.owner_lock import OwnerLock, lock_number
 from ltv_guard.adapters.journal.postgres_session import PostgresSession
 from ltv_guard.adapters.journal.postgres_url import parse_url
 from ltv_guard.adapters.journal.records import owner_row
@@ -55,7 +55,7 @@ class PostgresStore:
         self._timeout_s = timeout_s
         self._shared = self._engine(pool_pre_ping=True, pool_timeout=timeout_s)
         self._sessions = self._engine(poolclass=NullPool)
-        self._claims: dict[Owner, Claim] = {}
+        self._claims: dict[Owner, OwnerLock] = {}
         self._lineage = Lineage(self.place)
         self._shared_since = 0  # restorations that were known when its sessions began
         self._counted: dict[Owner, int] = {}
@@ -98,7 +98,7 @@ class PostgresStore:
     async def claim(self, owner: Owner) -> None:
         if owner in self._claims:
             return
-        claim = Claim(self._sessions, owner, self._lineage)
+        claim = OwnerLock(self._sessions, owner, self._lineage)
         with told(self.place, *_DRIVER):
             await claim.session()
         self._claims[owner] = claim

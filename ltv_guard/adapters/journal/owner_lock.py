@@ -16,7 +16,7 @@ from ltv_guard.core.model.loans import Owner
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
-class Claim:
+class OwnerLock:
     """An owner's advisory lock and the session that holds it; taken again when the session was lost."""
 
     def __init__(self, sessions: AsyncEngine, owner: Owner, lineage: Lineage) -> None:
