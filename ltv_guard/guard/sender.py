@@ -1,4 +1,4 @@
-"""Write down, then send: the only way an adjustment leaves. Touches the intent book and the exchange."""
+"""Sign once, write down, then send: the only way an adjustment leaves."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.core.ports import Clock, SignedAdjustment, WritePath
 from ltv_guard.guard.state.intent_book import IntentBook
+
+AT_ONCE_S = 0.02  # what takes longer to be signed waits
 
 log = structlog.stdlib.get_logger()
 
@@ -51,14 +53,13 @@ class Sender:
     async def send(
         self, intent: Intent, exchange: WritePath, facts_began: Moment
     ) -> tuple[Intent, WriteError | None]:
-        """Plans, signs, sends once. Returns the intent as it stands after, and the refusal if there was one.
+        """Signs, writes down, sends once. Returns the intent as it stands after, and the refusal if any.
 
         Raises JournalUnavailable or AlreadyOpen before anything left.
         """
-        await self._intents.plan(intent)
         log.info("adjustment_planned", **_facts_of(intent))
         try:
-            signed = await exchange.sign(intent)
+            signed = await self._signed(intent, exchange)
         except (ExchangeUnavailable, NeedsHuman) as error:
             return await self._withdraw(intent, f"not sent: {error}"), None
         if self._stopping():
@@ -71,6 +72,17 @@ class Sender:
         task.add_done_callback(lambda _: self._in_flight.pop(intent.intent_id, None))
         return await asyncio.shield(task)
 
+    async def _signed(self, intent: Intent, exchange: WritePath) -> SignedAdjustment:
+        """Its turn is there by now, as a rule. While it waits all the same, it stands written as planned."""
+        signing = asyncio.create_task(exchange.sign(intent))
+        try:
+            await asyncio.wait({signing}, timeout=AT_ONCE_S)
+            if not signing.done():
+                await self._intents.plan(intent)
+            return await signing
+        finally:
+            signing.cancel()
+
     async def _deliver(
         self, intent: Intent, exchange: WritePath, signed: SignedAdjustment
     ) -> tuple[Intent, WriteError | None]:
@@ -80,7 +92,8 @@ class Sender:
             signed_at_ms=signed.signed_at_ms,
             recv_window_ms=signed.recv_window_ms,
         )
-        if not await self._intents.mark_sent(sent):
+        # The one commit: whether a pause holds is asked within it, and nothing leaves before it is durable.
+        if not await self._intents.write_sent(sent):
             return await self._withdraw(intent, "paused"), None
         log.info("adjustment_sent", **_facts_of(sent))
         if sent.rescue_of is not None:

@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import POLICY, POOL, Crash, World, a_guard, a_world, key_of, with_limits
+from exchange_model import POLICY, POOL, Crash, ModelPath, World, a_guard, a_world, key_of, with_limits
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
-from ltv_guard.core.ports import Pause
+from ltv_guard.core.ports import Pause, SignedAdjustment
 from ltv_guard.guard.cycle import Guard
 
 ONE = key_of(1)
@@ -178,10 +178,18 @@ async def test_a_blind_guard_says_so_once_and_when_it_sees_again() -> None:
     assert names.count("guard_recovered") == 1
 
 
-async def test_nothing_is_sent_on_facts_that_grew_old_while_waiting_for_the_turn() -> None:
+async def test_nothing_is_sent_on_facts_that_grew_old_while_waiting_for_the_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world, journal = a_world("0.80"), MemoryJournal()
     guard = a_guard(world, journal)
-    journal.on_write = lambda name: world.advance(11_000) if name == "plan" else None
+    sign = ModelPath.sign
+
+    async def waits(self: ModelPath, intent: Intent) -> SignedAdjustment:
+        world.advance(11_000)
+        return await sign(self, intent)
+
+    monkeypatch.setattr(ModelPath, "sign", waits)
     await guard.cycle()
     assert (states(journal), world.sent) == ([State.WITHDRAWN], [])
 
@@ -190,12 +198,12 @@ async def test_a_pause_between_decision_and_send_is_obeyed() -> None:
     world, journal = a_world("0.80"), MemoryJournal()
     guard = a_guard(world, journal)
 
-    def pause_after_planning(name: str) -> None:
-        if name == "mark_sent":
+    def pause_at_the_last_moment(name: str) -> None:
+        if name == "write_sent":
             journal.on_write = lambda _: None
             journal._held.pauses[None] = Pause(account=None, reason="look", since_ms=1)
 
-    journal.on_write = pause_after_planning
+    journal.on_write = pause_at_the_last_moment
     await guard.cycle()
     assert (states(journal), world.sent) == ([State.WITHDRAWN], [])
 
@@ -237,7 +245,7 @@ async def test_without_a_journal_nothing_is_sent() -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        *("write:plan:1", "write:mark_sent:1", "before_send", "after_send", "write:record:1"),
+        *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
         *("write:record:2", "write:write_episode:1", "write:write_episode:2"),
     ],
 )

@@ -25,7 +25,7 @@ async def test_each_step_of_an_intent_is_in_the_journal_and_in_memory() -> None:
     book = IntentBook(journal)
     await book.plan(PLANNED)
     assert list(book.every) == [PLANNED] == [await journal.get_intent("i1")]
-    assert await book.mark_sent(SENT)
+    assert await book.write_sent(SENT)
     assert list(book.every) == [SENT] == [await journal.get_intent("i1")]
     unknown = SENT.to(State.UNKNOWN, START + 300)
     await book.record(SENT, unknown)
@@ -37,7 +37,7 @@ async def test_what_the_journal_does_not_take_is_not_remembered() -> None:
     book = IntentBook(journal)
     await book.plan(PLANNED)
     await journal.pause(None, "test", START)
-    assert not await book.mark_sent(SENT)
+    assert not await book.write_sent(SENT)
     with pytest.raises(JournalUnavailable):
         await book.record(SENT, SENT.to(State.UNKNOWN, START + 300))
     with pytest.raises(JournalUnavailable):

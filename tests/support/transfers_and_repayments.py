@@ -18,8 +18,8 @@ TARGET = Decimal("0.65")
 MOVES = TransferRules(enabled=True)
 PAYS = replace(POLICY, repay=RepayRule(enabled=True))
 CRASHES = [
-    *("write:plan:1", "write:mark_sent:1", "before_send", "after_send", "write:record:1"),
-    *("write:record:2", "write:plan:2", "write:mark_sent:2", "write:record:3", "write:write_episode:1"),
+    *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
+    *("write:record:2", "write:write_sent:2", "write:record:3", "write:write_episode:1"),
 ]
 ADD, REPAY, TRANSFER = Direction.ADD, Direction.REPAY, Direction.TRANSFER
 

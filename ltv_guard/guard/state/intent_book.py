@@ -46,25 +46,24 @@ class IntentBook:
         await self._journal.plan(intent)
         self._note(intent)
 
-    async def mark_sent(self, intent: Intent) -> bool:
-        """Writes `intent` (sent). False, and nothing is written, while a pause holds for its account."""
-        written = await self._journal.mark_sent(intent)
+    async def write_sent(self, intent: Intent) -> bool:
+        """Writes that it is sent, in one commit: a new row, or that which says planned, where it has waited.
+
+        False, and nothing is written, while a pause holds for its account. A new row: raises as `plan`.
+        """
+        has_waited = intent.intent_id in self._intents
+        written = await (self._journal.mark_sent if has_waited else self._journal.write_sent)(intent)
         if written:
             self._note(intent)
         return written
 
-    async def write_sent(self, intent: Intent) -> bool:
-        """Writes a new `intent`, sent, in one step. False, and nothing is written, while a pause holds.
-
-        Raises AlreadyOpen where its loan has an open one (a rescue: had one).
-        """
-        written = await self._journal.write_sent(intent)
-        if written:
-            self.remember([intent])
-        return written
-
     async def record(self, before: Intent, after: Intent) -> None:
-        """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
+        """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds.
+
+        What was planned and never waited is in no journal yet: it is written down first.
+        """
+        if before.state is State.PLANNED and before.intent_id not in self._intents:
+            await self.plan(before)
         await self._journal.record(before, after)
         self._note(after)
 

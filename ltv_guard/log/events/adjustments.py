@@ -186,7 +186,7 @@ ADJUSTMENTS = (
     event(
         "adjustment_planned",
         info(
-            "It is written down.",
+            "It is decided on; it is signed and written down next.",
         ),
         fields=("product", "loan_id", "intent_id", "direction", "coin", "amount", "ltv"),
     ),

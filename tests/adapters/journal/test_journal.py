@@ -175,6 +175,53 @@ async def test_what_was_never_planned_cannot_be_sent(journal: Journal, planned: 
         await journal.mark_sent(sent(planned()))
 
 
+async def test_what_waits_for_nothing_is_written_as_sent_at_once(
+    journal: Journal, planned: Plan, sent: Send
+) -> None:
+    assert await journal.write_sent(sent(planned()))
+    assert await journal.get_intent("one") == sent(planned())
+    assert await journal.open_intents(planned().owner) == (sent(planned()),)
+    with pytest.raises(JournalUnavailable):
+        await journal.write_sent(sent(planned(loan="another")))
+
+
+async def test_what_is_written_as_sent_at_once_obeys_every_rule_of_a_plan(
+    journal: Journal, planned: Plan, sent: Send
+) -> None:
+    assert await journal.write_sent(sent(planned("first", loan="A")))
+    with pytest.raises(AlreadyOpen):
+        await journal.write_sent(sent(planned("two", loan="A")))
+    assert await journal.write_sent(sent(planned("rescue", loan="A", rescue_of="first")))
+    with pytest.raises(AlreadyOpen):
+        await journal.write_sent(sent(planned("again", loan="A", rescue_of="first")))
+    with pytest.raises(JournalUnavailable, match="does not hold"):
+        await journal.write_sent(sent(planned("three", rescue_of="never written")))
+    with pytest.raises(ImpossibleTransition):
+        await journal.write_sent(planned("four"))
+    assert {intent.intent_id for intent in await journal.list_intents()} == {"first", "rescue"}
+
+
+@pytest.mark.parametrize("account", [None, "main"])
+async def test_a_pause_keeps_an_intent_from_being_written_as_sent(
+    journal: Journal, planned: Plan, sent: Send, account: str | None
+) -> None:
+    await journal.pause(account, "holiday", EARLY)
+    assert not await journal.write_sent(sent(planned()))
+    assert await journal.list_intents() == ()
+    assert await journal.write_sent(sent(planned(account="savings"))) == (account is not None)
+    assert await journal.resume(account)
+    assert await journal.write_sent(sent(planned("two")))
+
+
+async def test_of_many_written_as_sent_at_once_for_a_loan_one_is(
+    journal: Journal, planned: Plan, sent: Send
+) -> None:
+    writes = [journal.write_sent(sent(planned(f"{number}", loan="A"))) for number in range(10)]
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert sum(result is True for result in results) == 1
+    assert sum(isinstance(result, AlreadyOpen) for result in results) == 9
+
+
 async def test_no_way_to_sent_leads_past_the_kill_switch(journal: Journal, planned: Plan, sent: Send) -> None:
     await journal.plan(planned())
     with pytest.raises(ImpossibleTransition):

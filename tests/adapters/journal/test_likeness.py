@@ -56,6 +56,7 @@ intents = st.builds(
 steps = st.lists(
     st.tuples(st.just("plan"), st.sampled_from(IDS), st.sampled_from("AB"), st.sampled_from([None, *IDS]))
     | st.tuples(st.just("send"), st.sampled_from(IDS))
+    | st.tuples(st.just("send at once"), st.sampled_from(IDS), st.sampled_from("AB"))
     | st.tuples(
         st.just("record"),
         st.sampled_from(IDS),
@@ -116,6 +117,12 @@ async def send(journal: Journal, planned: Plan, name: str) -> bool:
     return await journal.mark_sent(held if held.state is State.SENT else held.to(State.SENT, 9))
 
 
+async def send_at_once(journal: Journal, planned: Plan, name: str, loan: str) -> bool:
+    if await journal.get_intent(name) is not None:
+        return False  # as above
+    return await journal.write_sent(planned(name, loan=loan).to(State.SENT, 9))
+
+
 async def record(
     journal: Journal, planned: Plan, name: str, before: State, after: State, adjust_id: str | None
 ) -> None:
@@ -143,6 +150,7 @@ async def resume(journal: Journal, planned: Plan, account: str | None) -> bool:
 STEPS: dict[str, Callable[..., Any]] = {
     "plan": plan,
     "send": send,
+    "send at once": send_at_once,
     "record": record,
     "resolve": resolve,
     "pause": pause,
