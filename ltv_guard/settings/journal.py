@@ -77,7 +77,7 @@ def _file_named(text: str) -> str | None:
     return None if found is None else unquote(found[1])
 
 
-def _parsed(text: str) -> "URL":
+def _parsed(text: str) -> URL:
     """Raises ValueError."""
     from sqlalchemy.engine import make_url  # noqa: PLC0415 - slow, and not needed for a file
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - the same
@@ -138,7 +138,7 @@ def _server(key: str, text: str) -> str:
     return _postgresql(url.set(drivername=driver), key)
 
 
-def _postgresql(url: "URL", key: str) -> str:
+def _postgresql(url: URL, key: str) -> str:
     if not url.database:
         raise ConfigError(f"{key} must name a database, as postgresql://db.example.com/ltv_guard does")
     if not (url.username or "user" in url.query or os.environ.get("PGUSER") or _has_a_name()):
