@@ -37,8 +37,8 @@ class Path:
     signed: int = 0
     left: list[Intent | None] = field(default_factory=list)
 
-    async def turn(self) -> None:
-        """At once."""
+    async def turn(self) -> bool:
+        return False
 
     async def history(self, since_ms: int) -> History:
         raise NotImplementedError

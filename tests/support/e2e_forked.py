@@ -30,7 +30,6 @@ PACKAGE = "ltv_guard"
 BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 # Imported once it is needed: slow, and few commands need it.
 LEFT_OUT = (f"{PACKAGE}.__main__", f"{PACKAGE}.adapters.journal.migrat")
-ALSO = ("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite")
 
 
 class ForkedProcess:
@@ -107,8 +106,6 @@ def serve(requests: socket.socket) -> None:
     for module in pkgutil.walk_packages(import_module(PACKAGE).__path__, f"{PACKAGE}."):
         if not module.name.startswith(LEFT_OUT):
             import_module(module.name)
-    for name in ALSO:
-        import_module(name)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
     while True:
