@@ -32,8 +32,12 @@ BALLAST = (
 )
 NO_BEAT = "CREATE TRIGGER no_beat BEFORE UPDATE ON runs BEGIN SELECT RAISE(FAIL, 'no more beats'); END"
 NO_SEND = (
-    "CREATE TRIGGER no_send BEFORE UPDATE ON intents WHEN NEW.state = 'sent' "
+    "CREATE TRIGGER no_send BEFORE INSERT ON intents WHEN NEW.state = 'sent' "
     "BEGIN SELECT RAISE(FAIL, 'no more sending'); END"
+)
+NO_END = (
+    "CREATE TRIGGER no_end BEFORE UPDATE ON intents WHEN NEW.state = 'accepted' "
+    "BEGIN SELECT RAISE(FAIL, 'no more answers'); END"
 )
 
 
@@ -160,7 +164,7 @@ async def test_an_answer_that_can_not_be_written_down_is_found_in_the_history(
 ) -> None:
     async with open_a_world() as world, guarded(world, status=0):
         await cycles(world, 1)
-        await execute_in(opened[0], NO_SEND.replace("no_send", "no_end").replace("'sent'", "'accepted'"))
+        await execute_in(opened[0], NO_END)
         world.price(NEEDY["add"])
         await world.until_settled_at_target()
         assert list(await world.judge()) == ["confirmed"]
