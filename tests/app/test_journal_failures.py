@@ -31,10 +31,12 @@ BALLAST = (
     " 'withdrawn', :reason, '1', '1', 1, '[]', 1, 1)"
 )
 NO_BEAT = "CREATE TRIGGER no_beat BEFORE UPDATE ON runs BEGIN SELECT RAISE(FAIL, 'no more beats'); END"
-NO_SEND = (
-    "CREATE TRIGGER no_send BEFORE INSERT ON intents WHEN NEW.state = 'sent' "
+# Written as sent at once, or after a wait for its turn.
+NO_SENDS = [
+    f"CREATE TRIGGER no_{change} BEFORE {change} ON intents WHEN NEW.state = 'sent' "
     "BEGIN SELECT RAISE(FAIL, 'no more sending'); END"
-)
+    for change in ("INSERT", "UPDATE")
+]
 NO_END = (
     "CREATE TRIGGER no_end BEFORE UPDATE ON intents WHEN NEW.state = 'accepted' "
     "BEGIN SELECT RAISE(FAIL, 'no more answers'); END"
@@ -150,11 +152,13 @@ async def test_what_can_not_be_marked_sent_does_not_leave(
 ) -> None:
     async with open_a_world() as world, guarded(world, status=0):
         await cycles(world, 1)
-        await execute_in(opened[0], NO_SEND)
+        for no_send in NO_SENDS:
+            await execute_in(opened[0], no_send)
         world.price(NEEDY["add"])
         await refused(world, "no more sending")
         assert not world.exchange.writes
-        await execute_in(opened[0], "DROP TRIGGER no_send")
+        for change in ("INSERT", "UPDATE"):
+            await execute_in(opened[0], f"DROP TRIGGER no_{change}")
         await world.until_settled_at_target()
         assert "confirmed" in await world.judge()
 

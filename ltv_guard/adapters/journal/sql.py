@@ -166,7 +166,7 @@ class SqlJournal(SqlSwitches):
         try:
             touched = session.execute(statements.REPLACED, row)
         except Violation as error:
-            raise _refused(after, error) from error
+            raise _refused(after, error) from error.__cause__
         if touched != 1:
             self._check_state(session, after.intent_id, before.state)
 
@@ -186,10 +186,10 @@ def _insert(session: Session, statement: str, intent: Intent) -> bool:
     try:
         return session.execute(statement, row_of(intent)) == 1
     except Violation as error:
-        raise _refused(intent, error) from error
+        raise _refused(intent, error) from error.__cause__
 
 
-def _refused(intent: Intent, error: Violation) -> GuardError:
+def _refused(intent: Intent, error: Violation) -> GuardError | Violation:
     """What a constraint's violation means: both databases name the columns or the constraint."""
     words = str(error)
     if "adjust_id" in words:
@@ -205,4 +205,6 @@ def _refused(intent: Intent, error: Violation) -> GuardError:
         return AlreadyOpen(f"intent {intent.rescue_of} has had its rescue")
     if "loan_id" in words or "uq_intents_open" in words:
         return AlreadyOpen(f"loan {intent.key.loan_id} has an open intent already")
-    return JournalUnavailable(f"the journal refused intent {intent.intent_id}: {words.splitlines()[0]}")
+    if "intents" in words:
+        return JournalUnavailable(f"the journal refused intent {intent.intent_id}: {words.splitlines()[0]}")
+    return error
