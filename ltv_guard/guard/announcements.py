@@ -36,7 +36,7 @@ class Announcements:
                 self._defects.tell(defect)
             self.tell_one(snapshot, decision)
             with self._defects.contained("reporting a contradiction"):
-                self._contradictions.contradiction(decision, snapshot.prices_again or snapshot.prices)
+                self._contradictions.contradiction(decision, snapshot.newest_prices)
         with self._defects.contained("reporting doubts"):
             self._report.doubts(decisions, self._clock.now(), 2 * self._freshness.echo_ms)
 

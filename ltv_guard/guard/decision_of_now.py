@@ -1,56 +1,123 @@
-"""A decision, made anew right before it is acted on, where its loan was read a while ago."""
+"""Who is helped next, and how, by what is known once the turn to write has come."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey
 from ltv_guard.core.ports import Clock
+from ltv_guard.core.reconcile.plausibility import Bearing
+from ltv_guard.core.watch.repriced import repricing
 from ltv_guard.guard.announcements import Announcements
 from ltv_guard.guard.decider import Decider
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.reads.loans import LoanReads
-from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.guard.episodes import Episodes
+from ltv_guard.guard.lane import Lane
+from ltv_guard.guard.rereads import Rereads
+from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
 
 READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
+FRESH_MS = 500  # the same where the loans are many pages, and a single one is read sooner than all
 
 
 class DecisionOfNow:
-    """What is older than `max_snapshot_age_ms` is acted on by nobody."""
+    """No amount is reckoned from facts of before its turn, and none from what is too old to act on."""
 
     def __init__(
         self,
         options: GuardOptions,
-        loans: LoanReads,
+        rereads: Rereads,
         decider: Decider,
+        episodes: Episodes,
         announcements: Announcements,
         clock: Clock,
         defects: Defects,
     ) -> None:
         self._longest_ms = options.max_snapshot_age_ms
-        self._loans = loans
+        self._rereads = rereads
         self._decider = decider
+        self._episodes = episodes
         self._announcements = announcements
         self._clock = clock
         self._defects = defects
 
-    async def of(self, snapshot: Snapshot, decision: Decision) -> Decision | None:
-        """The decision as it is by what is known now; None where it no longer holds, or is too old.
+    async def turn_came(self, snapshot: Snapshot, lane: Lane) -> None:
+        """It was waited for: the loans are not what they were before.
 
-        After an error of ours it stands as it was: it is sent only where its facts are not too old.
+        Where they are one page, they are read again. Of more pages the loan that was thought first is, and
+        prices tell who has come before it meanwhile.
         """
-        with self._defects.contained("deciding on facts of now"):
-            return await self._made_anew(snapshot, decision)
-        return decision
+        lane.turn = self._clock.now()
+        with self._defects.contained("looking again for a turn to write"):
+            await self._rereads.for_turn(snapshot, lane.waiting[0])
+            self._decide_anew(snapshot, lane)
+            self._rank(snapshot, lane)
 
-    async def _made_anew(self, snapshot: Snapshot, decision: Decision) -> Decision | None:
-        key, releases = decision.loan.key, decision.direction is Direction.REDUCE
-        is_old = self._clock.now().ms_since(snapshot.asked_at(key)) > READ_AGAIN * self._longest_ms
-        if is_old and not releases and await self._loans.read_again(snapshot, key):
-            _, anew = self._decider.decide(snapshot)
-            found = next((item for item in anew if item.loan.key == key), None)
-            if found is None or found.kind is not decision.kind:
-                return None
-            self._announcements.tell_one(snapshot, found)
-            decision = found
+    async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
+        """What to do for whom; None: nothing more that this lane could do in this cycle."""
+        while (key := lane.next()) is not None:
+            decision = lane.decisions.get(key)  # after an error of ours: sent only if it is not too old
+            with self._defects.contained("deciding on facts of now"):
+                decision = await self._of_now(snapshot, lane, key)
+            if decision is not None:
+                return decision
+        return None
+
+    async def _of_now(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> Decision | None:
+        if self._is_old(snapshot, lane, key) and await self._rereads.of_one(snapshot, key):
+            self._decide_anew(snapshot, lane)
+        decision = lane.decisions.get(key)
+        if decision is not None and key not in lane.told:
+            decision = await self._borne_out(snapshot, lane, decision)
+            if decision is not None and decision.kind is lane.kind:
+                await self._episodes.keep(lane.owner, snapshot, [decision])
+                self._announcements.tell_one(snapshot, decision)
+        if decision is None or decision.kind is not lane.kind:
+            return None
         too_old = snapshot.note_if_too_old(decision, self._clock.now(), self._longest_ms)
         return None if too_old else decision
+
+    async def _borne_out(self, snapshot: Snapshot, lane: Lane, decision: Decision) -> Decision | None:
+        """As it stands after one more look, where what was read is out of the ordinary."""
+        if lane.account is not None and await self._rereads.of_what_is_odd(
+            snapshot, lane.account, [decision]
+        ):
+            self._decide_anew(snapshot, lane)
+        return lane.decisions.get(decision.loan.key)
+
+    def _decide_anew(self, snapshot: Snapshot, lane: Lane) -> None:
+        lane.decided_anew(*self._decider.decide(snapshot))
+
+    def _is_old(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
+        if not self._is_of_the_turn(snapshot, lane, key):
+            return True
+        decision = lane.decisions.get(key)
+        if decision is None or decision.direction is Direction.REDUCE:  # it is as old as the oldest loan
+            return False
+        age_ms = self._clock.now().ms_since(snapshot.asked_at(key))
+        many_pages = bool(snapshot.books[key.product].asked)
+        return age_ms > (FRESH_MS if many_pages else READ_AGAIN * self._longest_ms)
+
+    def _is_of_the_turn(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
+        return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms
+
+    def _rank(self, snapshot: Snapshot, lane: Lane) -> None:
+        """Who asks for this kind of write now, or may once it is read: the worst first, what is odd last."""
+        urgency = {}
+        for key, decision in lane.decisions.items():
+            moved = Decimal(1)
+            if not self._is_of_the_turn(snapshot, lane, key):
+                moved = repricing(decision.loan, lane.prices, snapshot.newest_prices or {})
+            will_ask = not decision.acts and self._will_ask(snapshot, lane, key, moved)
+            if decision.kind is lane.kind or will_ask:
+                is_sound = decision.bearing is not Bearing.CONTRADICTED
+                urgency[key] = (is_sound, decision.loan.danger * moved)
+        lane.line_up(sorted(urgency, key=urgency.__getitem__, reverse=True))
+
+    def _will_ask(self, snapshot: Snapshot, lane: Lane, key: LoanKey, moved: Decimal) -> bool:
+        """Whether a loan that was below its trigger when it was read has come to it, by prices."""
+        found = snapshot.appraised.get(key)
+        if lane.kind is not Kind.ADJUSTMENT or not isinstance(found, Appraised):
+            return False
+        return found.loan.ltv < found.limits.trigger <= found.loan.ltv * moved

@@ -27,9 +27,11 @@ class Episodes:
         for decision in decisions:
             key = decision.loan.key
             if decision.episode is EpisodeChange.OPENS:
-                await self._journal.write_episode(owner, Episode(key=key, opened_at_ms=now_ms))
+                episode = Episode(key=key, opened_at_ms=now_ms)
             elif decision.episode is EpisodeChange.CLOSES:
                 opened = snapshot.episodes[key].opened_at_ms
-                await self._journal.write_episode(
-                    owner, Episode(key=key, opened_at_ms=opened, closed_at_ms=now_ms)
-                )
+                episode = Episode(key=key, opened_at_ms=opened, closed_at_ms=now_ms)
+            else:
+                continue
+            await self._journal.write_episode(owner, episode)
+            snapshot.episodes[key] = episode

@@ -81,7 +81,8 @@ class Parts:
 
     @cached_property
     def rereads(self) -> Rereads:
-        return Rereads(self.reads, self.appraisal, self.around.clock, self.words)
+        clock, grace_s = self.around.clock, self.options.grace_s
+        return Rereads(self.reads, self.appraisal, clock, self.words, grace_s=grace_s)
 
     @cached_property
     def needs(self) -> Needs:
@@ -190,9 +191,17 @@ class Parts:
     @cached_property
     def lanes(self) -> Lanes:
         clock, defects = self.around.clock, self.words.defects
-        now = DecisionOfNow(self.options, self.reads.loans, self.decider, self.announcements, clock, defects)
+        now = DecisionOfNow(
+            self.options,
+            self.rereads,
+            self.decider,
+            self.episodes,
+            self.announcements,
+            clock,
+            defects,
+        )
         gate = Gate(self.around, self.key_access, self.directions, defects)
-        return Lanes(self.options, gate, now, self.adjuster, clock)
+        return Lanes(self.options, self.exchange.paths, gate, now, self.adjuster, clock)
 
     @cached_property
     def conclusion(self) -> Conclusion:

@@ -27,14 +27,39 @@ class Rereads:
         appraisal: Appraisal,
         clock: Clock,
         words: Words,
+        *,
+        grace_s: float,
     ) -> None:
+        """`grace_s`: how much longer than a loan prices are waited for, where they can be done without."""
         self._loans = reads.loans
         self._prices = reads.prices
         self._appraisal = appraisal
         self._clock = clock
+        self._grace_s = grace_s
         self._report = words.report.loans
         self._contradictions = words.contradictions
         self._defects = words.defects
+
+    async def of_one(self, snapshot: Snapshot, key: LoanKey) -> bool:
+        """Whether the loan could be read by its id."""
+        return await self._loans.read_again(snapshot, key)
+
+    async def for_turn(self, snapshot: Snapshot, key: LoanKey) -> None:
+        """What may have changed until a turn came: prices, and all loans of the product if they are one page.
+
+        Of more pages, that loan alone. Orders do without prices where these take longer.
+        """
+        book = snapshot.books[key.product]
+        prices = asyncio.create_task(self._prices.refresh(snapshot))
+        try:
+            if book.asked:
+                await self._loans.read_again(snapshot, key)
+            else:
+                await self._loans.read_all_again(snapshot, key.product)
+            needed = any(loan.totals is not None for loan in book.loans)
+            await asyncio.wait({prices}, timeout=None if needed else self._grace_s)
+        finally:
+            prices.cancel()
 
     async def of_what_is_old(self, snapshot: Snapshot) -> None:
         """Loans as they were before an adjustment that had been shown: another place may answer next."""

@@ -108,7 +108,7 @@ class Snapshot:
     histories: dict[Channel, History] = field(default_factory=dict)
     asked: set[Channel] = field(default_factory=set)
     open_intents: tuple[Intent, ...] = ()
-    episodes: Mapping[LoanKey, Episode] = field(default_factory=dict)
+    episodes: dict[LoanKey, Episode] = field(default_factory=dict)
     wallet: Mapping[str, Decimal] | None = None
     wallet_began: Moment | None = None
     wallet_is_old: bool = False
@@ -134,6 +134,10 @@ class Snapshot:
     def loans(self) -> tuple[Loan, ...]:
         """Every loan that was read, of all products."""
         return tuple(loan for book in self.books.values() for loan in book.loans)
+
+    @property
+    def newest_prices(self) -> Mapping[str, Decimal] | None:
+        return self.prices_again or self.prices
 
     def asked_at(self, key: LoanKey) -> Moment:
         """What is shown of the loan is not older than this."""

@@ -28,7 +28,7 @@ def fails(*_: object, **__: object) -> None:
         "ltv_guard.guard.decision_reporter.DecisionReporter.doubts",
         "ltv_guard.guard.loan_watch.LoanWatch.look",
         "ltv_guard.guard.episodes.Episodes.keep",
-        "ltv_guard.guard.decision_of_now.DecisionOfNow._made_anew",
+        "ltv_guard.guard.decision_of_now.DecisionOfNow._of_now",
         "ltv_guard.guard.directions.Directions.sent",
         "ltv_guard.core.decide.add.missing_coins",
         "ltv_guard.core.decide.decide.share_out",

@@ -71,6 +71,9 @@ class ModelPath:
         rows = world.shown_rows(self.channel.product, self.channel.kind, since_ms)
         return History(rows=rows, began=world.now())
 
+    async def turn(self) -> bool:
+        return self.world.turn_comes()
+
     async def sign(self, intent: Intent) -> SignedAdjustment:
         return SignedAdjustment(
             intent_id=intent.intent_id,
@@ -114,11 +117,12 @@ class ModelLoans(ModelPath):
         world.is_answered()
         keys = [key for key in world.loans if key.product is self.product]
         loans = tuple(_loan(world, key) for key in keys if not world.view(key).gone)
-        return LoanBook(product=self.product, loans=loans, began=began)
+        beyond = {loan.key: began for loan in loans[world.rows_per_page :]}
+        return LoanBook(product=self.product, loans=loans, began=began, asked=beyond)
 
     async def loan(self, key: LoanKey) -> LoanBook:
         book = await self.loans()
-        return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key))
+        return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key), asked={})
 
     async def end_of(self, loan: Loan) -> None:
         """The model's exchange does not tell."""

@@ -136,6 +136,8 @@ class World:
     answers_to: dict[Kind, list[str]] = field(default_factory=dict)
     crash_at: str | None = None
     on_sent: Callable[[Intent], None] = lambda _: None
+    turn_comes: Callable[[], bool] = lambda: False  # waits for a turn to write: whether it had to
+    rows_per_page: int = 100
     has_replicas: Callable[[], bool] = lambda: True
     _reads: int = 0
     _age_ms: int = 0

@@ -19,6 +19,18 @@ class Prices:
         """USD per coin."""
         snapshot.prices = await self._attempts.read("prices", self._account.prices())
 
+    async def refresh(self, snapshot: Snapshot) -> None:
+        """Those of now, in the place of the last ones."""
+        found = await self._attempts.read(
+            "prices again", self._account.prices(again=True), wait_s=self._short_wait_s
+        )
+        if found is None:
+            return
+        if snapshot.prices_again is None:
+            snapshot.prices = found
+        else:
+            snapshot.prices_again = found
+
     async def read_again(self, snapshot: Snapshot) -> None:
         """Not those of a moment ago."""
         snapshot.prices_again = await self._attempts.read(

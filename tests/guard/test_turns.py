@@ -1,0 +1,145 @@
+"""The turn to write comes first: what is decided on was read after it, and the most urgent loan has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from exchange_model import ModelAccount, ModelLoans, World, a_guard, a_world, key_of
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Direction, Owner
+
+TARGET = Decimal("0.65")
+TURN_MS = 1_100
+NEAR = Decimal("0.0005")  # fingerprints and roundings
+PAGES = pytest.mark.parametrize("rows_per_page", [100, 1], ids=["one page", "many pages"])
+
+
+def a_proven_world(*ltvs: str, rows_per_page: int = 100) -> World:
+    """One whose history has shown what directions mean: several adjustments may leave in one cycle."""
+    world = a_world(*ltvs, "0.50")
+    world.rows_per_page = rows_per_page
+    world.move(key_of(len(ltvs) + 1), Direction.ADD, Decimal("0.05"), None)
+    world.advance(1_000)
+    return world
+
+
+def one_at_a_time(world: World, meanwhile: Callable[[], None]) -> None:
+    """One adjustment each `TURN_MS`; `meanwhile` happens whenever a turn is waited for."""
+    free_ms = 0
+
+    def turn_comes() -> bool:
+        left_ms = free_ms - world.monotonic_ms
+        if left_ms <= 0:
+            return False
+        meanwhile()
+        world.advance(left_ms)
+        return True
+
+    def sent(_intent: object) -> None:
+        nonlocal free_ms
+        free_ms = world.monotonic_ms + TURN_MS
+
+    world.turn_comes, world.on_sent = turn_comes, sent
+
+
+def moves(world: World, factor: str) -> Callable[[], None]:
+    def move() -> None:
+        world.price *= Decimal(factor)
+
+    return move
+
+
+def landed_at(world: World) -> list[Decimal]:
+    """The LTVs that our adjustments led to, in their order."""
+    rows = [row.shown for row in world.rows if row.intent_id is not None]
+    return [row.ltv_after for row in rows if row.ltv_after is not None]
+
+
+def served(world: World) -> list[str]:
+    return [intent.key.loan_id for intent in world.sent]
+
+
+@PAGES
+@pytest.mark.parametrize("factor", ["0.98", "1.02"], ids=["falls", "rises"])
+async def test_each_amount_is_of_facts_from_after_its_turn(factor: str, rows_per_page: int) -> None:
+    world = a_proven_world("0.83", "0.81", "0.80", rows_per_page=rows_per_page)
+    one_at_a_time(world, moves(world, factor))
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1", "2", "3"]
+    assert all(TARGET - NEAR <= ltv <= TARGET for ltv in landed_at(world))
+
+
+async def test_the_turn_is_that_of_the_loan_which_is_worst_by_then() -> None:
+    world = a_proven_world("0.80", "0.78", "0.76")
+
+    def the_last_gets_worse() -> None:
+        world.loans[key_of(3)].debt *= Decimal("1.1")
+
+    one_at_a_time(world, the_last_gets_worse)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1", "3", "2"]
+
+
+@PAGES
+async def test_a_loan_that_comes_to_its_trigger_meanwhile_is_helped_in_the_same_cycle(
+    rows_per_page: int,
+) -> None:
+    world, journal = a_proven_world("0.80", "0.77", "0.74", rows_per_page=rows_per_page), MemoryJournal()
+    one_at_a_time(world, moves(world, "0.98"))
+    await a_guard(world, journal).cycle()
+    assert served(world) == ["1", "2", "3"]
+    assert all(TARGET - NEAR <= ltv <= TARGET for ltv in landed_at(world))
+    episodes = await journal.episodes(Owner("testnet", "7"))
+    assert {episode.key.loan_id for episode in episodes} == {"1", "2", "3"}
+
+
+@PAGES
+async def test_where_the_turn_is_free_nothing_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, rows_per_page: int
+) -> None:
+    reads: list[str] = []
+    loans, prices = ModelLoans.loans, ModelAccount.prices
+
+    async def noting(self: ModelLoans) -> LoanBook:
+        reads.append("loans")
+        return await loans(self)
+
+    async def noting_prices(self: ModelAccount, *, again: bool = False) -> object:
+        reads.append("prices")
+        return await prices(self, again=again)
+
+    monkeypatch.setattr(ModelLoans, "loans", noting)
+    monkeypatch.setattr(ModelAccount, "prices", noting_prices)
+    world = a_proven_world("0.76", "0.60", rows_per_page=rows_per_page)
+    one_at_a_time(world, moves(world, "0.98"))
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1"]
+    assert reads == ["loans", "prices"]
+
+
+@PAGES
+async def test_a_loan_that_can_t_be_read_in_its_turn_is_helped_by_what_is_known(rows_per_page: int) -> None:
+    world = a_proven_world("0.80", "0.78", rows_per_page=rows_per_page)
+
+    def the_list_fails() -> None:
+        world.orders_down = True
+
+    one_at_a_time(world, the_list_fails)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1", "2"]
+
+
+async def test_coins_that_are_not_enough_go_to_the_loan_that_is_worst_by_then() -> None:
+    world = a_proven_world("0.80", "0.78", "0.77")
+    world.wallet["BTC"] = Decimal("0.30")
+
+    def the_last_gets_worse() -> None:
+        world.loans[key_of(3)].debt *= Decimal("1.12")
+
+    one_at_a_time(world, the_last_gets_worse)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world)[1] == "3"
