@@ -96,8 +96,8 @@ class DecisionOfNow:
         if decision is None or decision.direction is Direction.REDUCE:  # it is as old as the oldest loan
             return False
         age_ms = self._clock.now().ms_since(snapshot.asked_at(key))
-        many_pages = bool(snapshot.books[key.product].asked)
-        return age_ms > (FRESH_MS if many_pages else READ_AGAIN * self._longest_ms)
+        is_one_page = snapshot.books[key.product].pages == 1
+        return age_ms > (READ_AGAIN * self._longest_ms if is_one_page else FRESH_MS)
 
     def _is_of_the_turn(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
         return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms

@@ -52,10 +52,10 @@ class Rereads:
         book = snapshot.books[key.product]
         prices = asyncio.create_task(self._prices.refresh(snapshot))
         try:
-            if book.asked:
-                await self._loans.read_again(snapshot, key)
-            else:
+            if book.pages == 1:
                 await self._loans.read_all_again(snapshot, key.product)
+            else:
+                await self._loans.read_again(snapshot, key)
             needed = any(loan.totals is not None for loan in book.loans)
             await asyncio.wait({prices}, timeout=None if needed else self._grace_s)
         finally:

@@ -117,12 +117,12 @@ class ModelLoans(ModelPath):
         world.is_answered()
         keys = [key for key in world.loans if key.product is self.product]
         loans = tuple(_loan(world, key) for key in keys if not world.view(key).gone)
-        beyond = {loan.key: began for loan in loans[world.rows_per_page :]}
-        return LoanBook(product=self.product, loans=loans, began=began, asked=beyond)
+        pages = max(1, -(-len(loans) // world.rows_per_page))
+        return LoanBook(product=self.product, loans=loans, began=began, pages=pages)
 
     async def loan(self, key: LoanKey) -> LoanBook:
         book = await self.loans()
-        return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key), asked={})
+        return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key), pages=1)
 
     async def end_of(self, loan: Loan) -> None:
         """The model's exchange does not tell."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
@@ -67,7 +68,9 @@ class LegacyLoans(WriteEndpoint):
         began = leaves = self._client.clock.now()
         rows: list[tuple[LoanKey, object]] = []
         asked: dict[LoanKey, Moment] = {}
+        read = 0
         async for page in pages(self._client, ORDERS):
+            read += 1
             for row in page:
                 key = order_key(row)
                 rows.append((key, row))
@@ -76,7 +79,7 @@ class LegacyLoans(WriteEndpoint):
         reading = Reading(ORDERS)
         book = await self._book(rows, began, asked, reading)
         self._client.oddities.note(ORDERS, reading.found)
-        return book
+        return replace(book, pages=read)
 
     async def loan(self, key: LoanKey) -> LoanBook:
         began = self._client.clock.now()

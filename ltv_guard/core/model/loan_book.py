@@ -24,13 +24,15 @@ class SetAside:
 class LoanBook:
     """One complete read of a product's loans. `began` is the instant before the first request left.
 
-    `asked`: the instant before the request of a loan's own page left, where that is another one.
+    `asked`: the instant before the request of a loan's own page left, where that is another one. `pages`: how
+    many requests it took.
     """
 
     product: Product
     loans: tuple[Loan, ...]
     set_aside: tuple[SetAside, ...] = ()
     began: Moment
+    pages: int = 1
     asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
 
     def loan(self, key: LoanKey) -> Loan | None:
