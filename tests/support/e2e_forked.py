@@ -155,7 +155,6 @@ def as_if_started(request: dict[str, Any], outlets: Sequence[int]) -> None:
     if program == PACKAGE:
         runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
-        sys.path.insert(0, str(Path(program).parent))
         runpy.run_path(program, run_name="__main__")
 
 
