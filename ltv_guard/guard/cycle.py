@@ -46,7 +46,7 @@ class Guard:
         self._clock = surroundings.clock
         self._matcher = matcher
         self._horizon_ms = horizon_ms(rulebook)
-        self._memory = Memory(journal)
+        self._memory = Memory(journal, options.timing.backoff)
         self._trust = JournalTrust(options, self._memory, self._clock)
         if after is not None:
             self._take_over(after)

@@ -14,9 +14,6 @@ from ltv_guard.core.ports import AccountExchange, Clock, Identity
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions
 
-PROBE_MS = 60_000  # how often a key that needs a human is tried again
-LOOK_AGAIN_MS = 3_600_000  # how often a key that is known is asked about: its VIP level may change
-
 log = structlog.stdlib.get_logger()
 
 
@@ -76,7 +73,7 @@ class KeyAccess:
         """Each hour, what may have changed: the VIP level, which terms go by; the key's end. Never fails."""
         self._tell_end()
         now_ms = self._clock.now().monotonic_ms
-        if self._claim is None or now_ms - self._asked_ms < LOOK_AGAIN_MS:
+        if self._claim is None or now_ms - self._asked_ms < self._options.timing.key_look_ms:
             return
         self._asked_ms = now_ms
         try:
@@ -103,7 +100,7 @@ class KeyAccess:
         if lost is None:
             return None
         now_ms = self._clock.now().monotonic_ms
-        if now_ms - lost.asked_ms >= PROBE_MS:
+        if now_ms - lost.asked_ms >= self._options.timing.key_probe_ms:
             self._lost = lost = None if await self._answers_well() else replace(lost, asked_ms=now_ms)
         if lost is None:
             self._report.key.human(None)

@@ -14,7 +14,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Thresholds
-from ltv_guard.core.model.timing import TIMING
+from ltv_guard.core.model.timing import TIMING, Timing
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.freshness import Freshness
@@ -27,7 +27,7 @@ class GuardOptions:
 
     `transfers`: coins may be moved here from the Unified account. `short_wait_s`: how long an emergency waits
     for the wallet, where there is something else to go by; `grace_s`: how much longer orders wait for prices
-    than for all else.
+    than for all else. `timing`: what no key sets.
     """
 
     account: str
@@ -38,6 +38,7 @@ class GuardOptions:
     blind_after_cycles: int = TIMING.blind_after_cycles
     recv_window_ms: int = TIMING.recv_window_ms
     timeouts: SettlementTimeouts = field(default_factory=SettlementTimeouts)
+    timing: Timing = TIMING
     continuous: bool = True
     transfers: bool = False
     short_wait_s: float = 1.0

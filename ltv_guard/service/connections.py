@@ -20,8 +20,11 @@ def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, floa
         host=bybit.Host(
             rest_url=settings.exchange.rest_url,
             clock=bybit.ExchangeClock(),
-            ban=bybit.Ban(host, remaining_s=banned_for_s, on_ban=on_ban),
+            ban=bybit.Ban(
+                host, remaining_s=banned_for_s, lasts_s=settings.timing.ban_ms / 1000, on_ban=on_ban
+            ),
             address=bybit.AddressBudget(settings.exchange.ip_budget_per_5s),
+            timing=settings.timing,
         ),
         environment=settings.exchange.environment,
         live=settings.mode == "live",

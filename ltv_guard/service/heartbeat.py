@@ -11,9 +11,10 @@ from yarl import URL
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal
 from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.ports import Pause
 
-BEAT_S = 5.0  # how often a run writes that it is alive, where nothing else makes it write
+BEAT_S = TIMING.beat_ms / 1000
 
 log = structlog.stdlib.get_logger()
 
@@ -21,9 +22,10 @@ log = structlog.stdlib.get_logger()
 class Heartbeat:
     """Written for `pause`, `check` and the next run. Times are wall time, ms, for other processes."""
 
-    def __init__(self, journal: SqlJournal, run_id: str) -> None:
+    def __init__(self, journal: SqlJournal, run_id: str, *, beat_s: float = BEAT_S) -> None:
         self._journal = journal
         self._run_id = run_id
+        self._beat_s = beat_s
         self._seen: frozenset[Pause] = frozenset()
         self._beaten = 0.0
         self._sealed = journal.is_continuous
@@ -39,7 +41,7 @@ class Heartbeat:
         `trusted`: nothing can have been sent that the journal does not know of, so it is sealed.
         """
         pauses = frozenset(await self._journal.pauses())
-        if pauses != self._seen or time.monotonic() - self._beaten > BEAT_S:
+        if pauses != self._seen or time.monotonic() - self._beaten > self._beat_s:
             await self._journal.acknowledge_pauses(self._run_id, _now_ms())
             self._seen, self._beaten = pauses, time.monotonic()
         if trusted and not self._sealed:

@@ -67,7 +67,7 @@ class LiveRun:
         """
         keeps = settings.journal.url == self.settings.journal.url
         journal = self.journal if keeps else await _opened(settings)
-        heartbeat = self.heartbeat if keeps else Heartbeat(journal, uuid.uuid4().hex)
+        heartbeat = self.heartbeat if keeps else _heartbeat(settings, journal)
         try:
             wiring = await rewire(
                 self.wiring,
@@ -120,7 +120,7 @@ class LiveRun:
 async def open_run(settings: Settings, stopping: Callable[[], bool]) -> LiveRun:
     """The first run of a process. Raises ConfigError for one user twice, JournalUnavailable."""
     journal = await _opened(settings)
-    heartbeat = Heartbeat(journal, uuid.uuid4().hex)
+    heartbeat = _heartbeat(settings, journal)
     try:
         wiring = begin(
             _frame(settings, journal, stopping),
@@ -144,6 +144,10 @@ async def open_run(settings: Settings, stopping: Callable[[], bool]) -> LiveRun:
 
 async def _opened(settings: Settings) -> SqlJournal:
     return await open_journal(settings.journal.url.get_secret_value(), writer=True)
+
+
+def _heartbeat(settings: Settings, journal: SqlJournal) -> Heartbeat:
+    return Heartbeat(journal, uuid.uuid4().hex, beat_s=settings.timing.beat_ms / 1000)
 
 
 def _frame(settings: Settings, journal: SqlJournal, stopping: Callable[[], bool]) -> Frame:

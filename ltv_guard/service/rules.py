@@ -30,6 +30,7 @@ def options_of(settings: Settings, name: str, *, live: bool, continuous: bool) -
         environment=settings.exchange.environment,
         live=live,
         continuous=continuous,
+        timing=settings.timing,
         transfers=settings.accounts[name].sources.unified_transfer.enabled,
         poll_interval_ms=int(settings.schedule.poll_interval_s * MS),
         max_snapshot_age_ms=int(settings.schedule.max_snapshot_age_s * MS),

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ltv_guard.core.model.timing import TIMING, Timing
 from ltv_guard.settings.accounts import AccountSection, Override, resolve_account
 from ltv_guard.settings.errors import Clash
 from ltv_guard.settings.journal import JournalSection, resolve_journal
@@ -84,6 +85,8 @@ class JournalSettings(BaseSettings):
 class Settings(JournalSettings):
     """The whole configuration, checked, with what it did not say filled in."""
 
+    timing: Annotated[Timing, Marker.RESOLVED, Field(exclude=True)] = TIMING
+    """What no key sets, for whoever tries it faster."""
     mode: Literal["dry_run", "live"] = "dry_run"
     exchange: ExchangeSection = ExchangeSection()
     policy: Policy = Policy()

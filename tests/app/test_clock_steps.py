@@ -19,7 +19,7 @@ from e2e_world import NEEDY, Event, World, scenario_of
 from ltv_guard.service.every import Every
 
 if TYPE_CHECKING:
-    from conftest import OpenWorld
+    from conftest import OpenWorld, Timings
 
 HOUR_S = 3600.0
 STEPS = pytest.mark.parametrize("step_s", [-HOUR_S, HOUR_S], ids=["back", "forward"])
@@ -143,9 +143,9 @@ async def test_a_lost_adjustment_is_given_up_neither_early_nor_late(
 @pytest.mark.slow
 @STEPS
 async def test_a_ban_keeps_its_time(
-    open_a_world: OpenWorld, wall_clock: WallClock, step_s: float, monkeypatch: pytest.MonkeyPatch
+    open_a_world: OpenWorld, wall_clock: WallClock, step_s: float, timings: Timings
 ) -> None:
-    monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 4.0)
+    timings.change(ban_ms=4_000)
     async with open_a_world() as world:
         with_a_clock_of_its_own(world)
         async with world.guarded():

@@ -21,7 +21,7 @@ from ltv_guard.service import live_run as running
 from ltv_guard.service import run as app
 
 if TYPE_CHECKING:
-    from conftest import OpenWorld
+    from conftest import OpenWorld, Timings
 
 BALLAST = (
     "INSERT INTO intents (intent_id, environment, user_id, account, product, loan_id, direction, coin,"
@@ -126,9 +126,9 @@ async def test_a_full_disk_sends_nothing_and_is_gone_on_from_once_there_is_space
 
 
 async def test_a_journal_that_only_reads_is_told_while_nothing_has_to_be_done_yet(
-    open_a_world: OpenWorld, opened: list[SqlJournal], monkeypatch: pytest.MonkeyPatch
+    open_a_world: OpenWorld, opened: list[SqlJournal], timings: Timings
 ) -> None:
-    monkeypatch.setattr("ltv_guard.service.heartbeat.BEAT_S", 0.2)
+    timings.change(beat_ms=200)
     async with open_a_world() as world, guarded(world, status=1):
         await cycles(world, 1)
         await execute_in(opened[0], NO_BEAT)

@@ -1,14 +1,16 @@
 """Gives each case the world of the end-to-end tests: the real daemon against a sandbox, on real sockets."""
 
-from e2e_fixtures import OpenWorld, events, open_a_world, product, short_pauses
+from e2e_fixtures import OpenWorld, Timings, events, open_a_world, product, short_pauses, timings
 from journal_postgres import postgres_server, postgres_url
 
 __all__ = [
     "OpenWorld",
+    "Timings",
     "events",
     "open_a_world",
     "postgres_server",
     "postgres_url",
     "product",
     "short_pauses",
+    "timings",
 ]

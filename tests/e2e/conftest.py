@@ -1,5 +1,5 @@
 """Gives each test a world of its own: the real daemon against a sandbox."""
 
-from e2e_fixtures import OpenWorld, events, open_a_world, product, short_pauses
+from e2e_fixtures import OpenWorld, Timings, events, open_a_world, product, short_pauses, timings
 
-__all__ = ["OpenWorld", "events", "open_a_world", "product", "short_pauses"]
+__all__ = ["OpenWorld", "Timings", "events", "open_a_world", "product", "short_pauses", "timings"]

@@ -22,7 +22,7 @@ from e2e_world import (
 )
 
 if TYPE_CHECKING:
-    from conftest import OpenWorld
+    from conftest import OpenWorld, Timings
 
 OFFSETS = [3_000, -3_000, 90_000, -90_000]
 
@@ -200,8 +200,8 @@ async def test_what_lands_at_the_last_moment_and_shows_late_is_found_at_the_seco
 
 
 @pytest.mark.slow
-async def test_a_ban_is_kept_over_a_restart(open_a_world: OpenWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 4.0)
+async def test_a_ban_is_kept_over_a_restart(open_a_world: OpenWorld, timings: Timings) -> None:
+    timings.change(ban_ms=4_000)
     async with open_a_world() as world:
         async with world.guarded():
             await world.until(lambda: len(world.heard("cycle_finished")) > 1)

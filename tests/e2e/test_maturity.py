@@ -24,7 +24,7 @@ from ltv_guard.adapters.journal import open_journal
 from ltv_guard.sandbox import public_payloads
 
 if TYPE_CHECKING:
-    from conftest import OpenWorld
+    from conftest import OpenWorld, Timings
 
 SOON = {"policy": {"maturity_notice_s": [5, 2]}}
 
@@ -132,11 +132,9 @@ async def test_plan_says_nothing_of_ends_where_no_loan_has_one(open_a_world: Ope
 
 
 @pytest.fixture
-def no_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_hour(timings: Timings) -> None:
     """The terms, and the key's VIP level, are looked at again in no time."""
-    monkeypatch.setattr("ltv_guard.adapters.bybit.legacy.TERMS_KEPT_MS", 300)
-    monkeypatch.setattr("ltv_guard.adapters.bybit.legacy.TERMS_RETRIED_MS", 300)
-    monkeypatch.setattr("ltv_guard.guard.key_access.LOOK_AGAIN_MS", 300)
+    timings.change(terms_kept_ms=300, terms_retried_ms=300, key_look_ms=300)
 
 
 def margin_calls(world: World) -> list[tuple[str, Decimal, Decimal]]:

@@ -17,9 +17,10 @@ from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Moment, Product, Totals
 from ltv_guard.core.model.policy import LoanPolicy, Match, Rulebook
+from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.ports import Identity
 from ltv_guard.guard.cycle import Guard
-from ltv_guard.guard.key_access import LOOK_AGAIN_MS, KeyAccess
+from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions
@@ -411,13 +412,13 @@ async def test_the_key_is_asked_again_each_hour_and_a_failure_costs_nothing() ->
     for _ in range(3):
         await key_access.look_again()
     assert levels == ["VIP0"]
-    watch.at_ms += LOOK_AGAIN_MS
+    watch.at_ms += TIMING.key_look_ms
     for _ in range(3):
         await key_access.look_again()
     assert (levels, key.asked) == (["VIP0", "VIP1"], 2)
     for failure in (ExchangeUnavailable("down"), NeedsHuman("10003")):
         key.fails = failure
-        watch.at_ms += LOOK_AGAIN_MS
+        watch.at_ms += TIMING.key_look_ms
         await key_access.look_again()
     assert (len(levels), key.asked) == (2, 4)
     assert not key_access.is_lost

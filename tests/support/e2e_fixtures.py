@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,6 +10,8 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 from e2e_world import AN_ORDER, Event, Product, World, open_world
+
+from ltv_guard.core.model.timing import TIMING, Backoff
 
 OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
@@ -37,19 +40,30 @@ def product() -> Product:
     return AN_ORDER
 
 
+class Timings:
+    """What daemons that begin from now on are timed by, where no key sets it."""
+
+    now = TIMING
+
+    def change(self, **spans: object) -> None:
+        self.now = replace(self.now, **spans)  # type: ignore[arg-type]
+
+
 @pytest.fixture
-def open_a_world(tmp_path: Path, events: list[Event], product: Product) -> OpenWorld:
+def timings() -> Timings:
+    return Timings()
+
+
+@pytest.fixture
+def open_a_world(tmp_path: Path, events: list[Event], product: Product, timings: Timings) -> OpenWorld:
     """Serves a sandbox and writes a configuration for it, in `tmp_path`."""
-    return partial(open_world, tmp_path, events, product=product)
+    return partial(open_world, tmp_path, events, product=product, timing=lambda: timings.now)
 
 
 @pytest.fixture
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(timings: Timings) -> None:
     """A ban of ten minutes, and a minute between two looks at a refused key, would only take time.
 
     So would ten seconds before a coin that was refused is tried again.
     """
-    monkeypatch.setattr("ltv_guard.adapters.bybit.ban.BAN_S", 1.5)
-    monkeypatch.setattr("ltv_guard.guard.key_access.PROBE_MS", 500)
-    monkeypatch.setattr("ltv_guard.guard.state.refusal_backoff.FIRST_BACKOFF_MS", 500)
-    monkeypatch.setattr("ltv_guard.guard.state.refusal_backoff.LASTING_BACKOFF_MS", 1500)
+    timings.change(ban_ms=1500, key_probe_ms=500, backoff=Backoff(first_ms=500, lasting_ms=1500))

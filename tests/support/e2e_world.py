@@ -28,6 +28,7 @@ from e2e_forked import BARE, PACKAGE, ForkedProcess, forked
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.timing import TIMING, Timing
 from ltv_guard.sandbox import Exchange, Fault, Sandbox, parse_scenario
 from ltv_guard.service import run as app
 from ltv_guard.settings import Settings, load
@@ -213,6 +214,7 @@ class World:
     events: list[Event]
     config: Tree
     product: Product = AN_ORDER
+    timing: Callable[[], Timing] = lambda: TIMING
     daemons: list[asyncio.Task[int]] = field(default_factory=list)
 
     # What is set up
@@ -231,7 +233,7 @@ class World:
         self.config_file.write_text(yaml.safe_dump(self.config))
 
     def settings(self) -> Settings:
-        return load(self.config_file, environ={})
+        return load(self.config_file, environ={}).model_copy(update={"timing": self.timing()})
 
     def fault(self, kind: str, **parameters: object) -> None:
         self.exchange.add_fault(Fault.model_validate({"kind": kind, **parameters}))
@@ -529,10 +531,11 @@ async def open_world(
     config: Mapping[str, Any] | None = None,
     product: Product = AN_ORDER,
     trusted: bool = True,
+    timing: Callable[[], Timing] = lambda: TIMING,
 ) -> AsyncIterator[World]:
     """`trusted`: the journal is one that a daemon may go on with; otherwise it is new, and waits first."""
     async with Sandbox(parse_scenario(scenario or scenario_of(product=product))).serve() as exchange:
-        world = World(folder, exchange, events, config_of(exchange.url, folder, product), product)
+        world = World(folder, exchange, events, config_of(exchange.url, folder, product), product, timing)
         for key in exchange.scenario.keys:
             name = "main" if key.key == KEY else key.key
             (folder / f"{name}.key").write_text(key.key)

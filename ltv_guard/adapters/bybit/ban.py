@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from ltv_guard.core.model.errors import ExchangeBanned
+from ltv_guard.core.model.timing import TIMING
 
-BAN_S = 600.0
+BAN_S = TIMING.ban_ms / 1000
 
 
 class Ban:
@@ -18,6 +19,7 @@ class Ban:
         host: str,
         *,
         remaining_s: float = 0.0,
+        lasts_s: float = BAN_S,
         on_ban: Callable[[str, float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -25,7 +27,8 @@ class Ban:
         self.host = host
         self.on_ban = on_ban
         self._monotonic = monotonic
-        self._ends = monotonic() + min(max(remaining_s, 0.0), BAN_S)
+        self._lasts_s = lasts_s
+        self._ends = monotonic() + min(max(remaining_s, 0.0), lasts_s)
 
     @property
     def remaining_s(self) -> float:
@@ -36,9 +39,9 @@ class Ban:
         """Starts it. An answer that was under way when it started does not make it longer."""
         if self.remaining_s > 0:
             return
-        self._ends = self._monotonic() + BAN_S
+        self._ends = self._monotonic() + self._lasts_s
         if self.on_ban is not None:
-            self.on_ban(self.host, BAN_S)
+            self.on_ban(self.host, self._lasts_s)
 
     def check(self) -> None:
         """Raises ExchangeBanned while the ban lasts."""

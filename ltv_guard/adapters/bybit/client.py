@@ -59,6 +59,7 @@ class BybitClient:
         self.clock = host.clock
         self.ban = host.ban
         self.shared = host.shared
+        self.timing = host.timing
         self.oddities = Oddities()
         self._credentials = credentials
         limits = limits or RequestLimits()

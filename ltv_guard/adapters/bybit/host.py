@@ -8,6 +8,7 @@ from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
 from ltv_guard.adapters.bybit.shared_reads import SharedReads
+from ltv_guard.core.model.timing import TIMING, Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Host:
     clock: ExchangeClock
     ban: Ban
     address: AddressBudget = field(default_factory=AddressBudget)
+    timing: Timing = TIMING
     shared: SharedReads = field(init=False)
 
     def __post_init__(self) -> None:

@@ -34,9 +34,6 @@ TERMS = "/v5/crypto-loan/collateral-data"
 ENDED = "/v5/crypto-loan/borrow-history"
 ADJUST = "/v5/crypto-loan/adjust-ltv"
 
-HOUR_MS = 3_600_000
-TERMS_KEPT_MS = HOUR_MS
-TERMS_RETRIED_MS = 60_000
 NO_TERMS_RETRIED_MS = 10_000  # while there are none at all
 
 
@@ -143,7 +140,7 @@ class _TermsCache:
 
     async def covering(self, coins: Collection[str], vip_level: str | None) -> Mapping[str, Terms]:
         """Terms for as many of `coins` as the exchange has. An outage is bridged with those of before."""
-        now_ms = self._client.clock.now().monotonic_ms
+        now_ms, timing = self._client.clock.now().monotonic_ms, self._client.timing
         if self._is_due(coins, vip_level, now_ms):
             self._tried_at_ms, self._tried_level = now_ms, vip_level
             try:
@@ -151,7 +148,7 @@ class _TermsCache:
                 found = await self._client.shared.get(
                     (TERMS, vip_level),
                     lambda: self._read(vip_level),
-                    max_age_ms=(TERMS_RETRIED_MS if is_missing else TERMS_KEPT_MS) - 1,
+                    max_age_ms=(timing.terms_retried_ms if is_missing else timing.terms_kept_ms) - 1,
                 )
                 terms, odd = found.value
                 self._client.oddities.note(TERMS, odd)
@@ -166,13 +163,14 @@ class _TermsCache:
         return self._terms
 
     def _is_due(self, coins: Collection[str], vip_level: str | None, now_ms: int) -> bool:
+        timing = self._client.timing
         if self._tried_at_ms is None:
             return True
         if self._read_at_ms is None:
             return now_ms - self._tried_at_ms >= NO_TERMS_RETRIED_MS
-        if now_ms - self._tried_at_ms < TERMS_RETRIED_MS and vip_level == self._tried_level:
+        if now_ms - self._tried_at_ms < timing.terms_retried_ms and vip_level == self._tried_level:
             return False
-        is_old = now_ms - self._read_at_ms >= TERMS_KEPT_MS
+        is_old = now_ms - self._read_at_ms >= timing.terms_kept_ms
         return is_old or vip_level != self._level or not set(coins) <= self._terms.keys()
 
     async def _read(self, vip_level: str | None) -> tuple[Mapping[str, Terms], list[Oddity]]:

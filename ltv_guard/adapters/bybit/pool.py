@@ -40,8 +40,6 @@ ADJUST = "/v5/crypto-loan-common/adjust-ltv"
 
 ENDED_WITHIN_MS = 3_600_000
 LOANABLE_WITHIN_S = 1.0
-TERMS_KEPT_MS = 3_600_000
-TERMS_RETRIED_MS = 60_000
 
 
 # v5/new-crypto-loan/adjust-ltv, v5/new-crypto-loan/ltv-adjust-history
@@ -71,6 +69,7 @@ class PoolLoans(WriteEndpoint):
         liquidation_ltv: Decimal,
     ) -> None:
         super().__init__(client, ADJUSTMENTS)
+        self._timing = client.timing
         self._candidates = candidates
         self._margin_call_ltv = margin_call_ltv
         self._liquidation_ltv = liquidation_ltv
@@ -127,22 +126,22 @@ class PoolLoans(WriteEndpoint):
         now_ms = self._client.clock.now().monotonic_ms
         if self._terms is not None and now_ms < self._due_ms:
             return self._terms
-        self._due_ms = now_ms + TERMS_KEPT_MS
+        self._due_ms = now_ms + self._timing.terms_kept_ms
         try:
             self._terms = await self._read_terms()
         except ExchangeUnavailable:
             if self._terms is None:
                 raise
-            self._due_ms = now_ms + TERMS_RETRIED_MS
+            self._due_ms = now_ms + self._timing.terms_retried_ms
         return self._terms
 
     async def _read_terms(self) -> PositionTerms:
         """Those of coins are the same for every key."""
         shared = self._client.shared
-        found = await shared.get(TERMS, self._read_tiers, max_age_ms=TERMS_KEPT_MS - 1)
+        found = await shared.get(TERMS, self._read_tiers, max_age_ms=self._timing.terms_kept_ms - 1)
         tiers, odd = found.value
         self._client.oddities.note(TERMS, odd)
-        self._due_ms = min(self._due_ms, found.at_ms + TERMS_KEPT_MS)
+        self._due_ms = min(self._due_ms, found.at_ms + self._timing.terms_kept_ms)
         # A coin that is suddenly missing keeps its tiers: without them nothing of it could be added.
         before = self._terms.tiers if self._terms is not None else {}
         return PositionTerms(
@@ -166,9 +165,11 @@ class PoolLoans(WriteEndpoint):
         """The pool's own terms tell none, those of the old product do. It must not need that product."""
         shared = self._client.shared
         try:
-            found = await shared.get("accuracies", self._read_accuracies, max_age_ms=TERMS_KEPT_MS - 1)
+            found = await shared.get(
+                "accuracies", self._read_accuracies, max_age_ms=self._timing.terms_kept_ms - 1
+            )
         except (ExchangeUnavailable, NeedsHuman):
-            self._due_ms = self._client.clock.now().monotonic_ms + TERMS_RETRIED_MS
+            self._due_ms = self._client.clock.now().monotonic_ms + self._timing.terms_retried_ms
             return self._terms.accuracies if self._terms is not None else {}
         return found.value
 
@@ -184,7 +185,9 @@ class PoolLoans(WriteEndpoint):
         shared = self._client.shared
         try:
             async with asyncio.timeout(LOANABLE_WITHIN_S):  # the pool must not wait for it
-                found = await shared.get(LOANABLE, self._read_debt_accuracies, max_age_ms=TERMS_KEPT_MS - 1)
+                found = await shared.get(
+                    LOANABLE, self._read_debt_accuracies, max_age_ms=self._timing.terms_kept_ms - 1
+                )
         except (ExchangeUnavailable, NeedsHuman, TimeoutError):
             return self._terms.debt_accuracies if self._terms is not None else {}
         return found.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ltv_guard.core.model.loans import Owner
+from ltv_guard.core.model.timing import TIMING, Backoff
 from ltv_guard.core.ports import Journal
 from ltv_guard.guard.lag import Lateness
 from ltv_guard.guard.last_known import LastKnown
@@ -23,13 +24,13 @@ class Memory:
     `owner`: whose key it is, once the exchange has said so.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, backoff: Backoff = TIMING.backoff) -> None:
         self.intents = IntentBook(journal)
         self.shelf = HistoryShelf(self.intents)
         self.freshness = FreshnessTracker(self.intents)
         self.rows = Rows(self.intents, self.shelf, self.freshness)
         self.wallet = WalletTracker(self.intents)
-        self.refusals = RefusalBackoff()
+        self.refusals = RefusalBackoff(backoff)
         self.bounds = AmountBounds()
         self.low_ltv = LowLtvTimer()
         self.loans = LoanRegistry()

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.core.model.timing import TIMING, Backoff
 from ltv_guard.guard.state.intent_book import SAME_BODY_MS
 
-FIRST_BACKOFF_MS = 2_000
-LASTING_BACKOFF_MS = 10_000  # where nothing will change by the next cycle: the next coin has its turn
 PASSING_MS = 8_000  # refused again this long after the first time: it is not transient
 LONGEST_BACKOFF_MS = 60_000  # a refusal may end at any time, and the loan may have no other coin
 
@@ -35,6 +34,7 @@ class RefusedCoin:
 class RefusalBackoff:
     """Mutable, owned by one guard. A suspect is an intent that was answered with a code of no table."""
 
+    _waits: Backoff = TIMING.backoff
     _refusals: dict[tuple[LoanKey, Direction, str], RefusedCoin] = field(default_factory=dict)
     _suspects: set[str] = field(default_factory=set)
 
@@ -57,7 +57,7 @@ class RefusalBackoff:
         last = self._refusals.get((key, direction, coin))
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
         count = last.count + 1 if last is not None and again else 1
-        first = LASTING_BACKOFF_MS if lasting else FIRST_BACKOFF_MS
+        first = self._waits.lasting_ms if lasting else self._waits.first_ms
         wait = max(min(first * 2 ** (count - 1), LONGEST_BACKOFF_MS), rest_ms)
         refusal = RefusedCoin(
             why=why,
@@ -82,7 +82,7 @@ class RefusalBackoff:
             count=0,
             since_ms=last.since_ms if last is not None and again else now.monotonic_ms,
             at_ms=now.monotonic_ms,
-            until_ms=now.monotonic_ms + FIRST_BACKOFF_MS,
+            until_ms=now.monotonic_ms + self._waits.first_ms,
             lasting=False,
         )
 
