@@ -482,3 +482,10 @@ def test_absurd_amounts_of_one_loan_do_not_stop_the_others(held: str, ltv: str) 
     )
     found = several(absurd, open_add, facts(loan("0.75", loan_id="other")), wallet={"BTC": "1E+35"})
     assert found["other"] == "add 0.154"
+
+
+def test_an_emergency_of_a_loan_that_is_not_protected_is_none() -> None:
+    assert facts(loan("0.85")).is_at_emergency
+    assert facts(loan("0.85"), lifts=False).is_at_emergency  # shown, if not believed
+    assert not facts(loan("0.85"), policy(protect=False)).is_at_emergency
+    assert not facts(loan("0.79")).is_at_emergency

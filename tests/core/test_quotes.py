@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from core_builders import D
+from core_pools import at
 from shown_loans import a_pool
 
 from ltv_guard.core.amounts.composition import composition_of
@@ -23,6 +24,13 @@ def test_a_position_implies_the_price_of_what_it_holds_and_of_its_one_debt() -> 
     found = composition_of(a_pool(D("0.775"))).implied_prices()
     assert found["BTC"] == D(50_000)
     assert abs(found["USDT"] - D("0.9")) < D("0.01")  # the builder's debt is in whole dollars of the coin
+
+
+def test_where_tiers_can_be_read_in_two_ways_the_lower_price_is_implied() -> None:
+    """It asks for more coins: an add is not to be too small."""
+    steps = {"BTC": (("0.9", "0", "2"), ("0.5", "2", None))}  # 2 BTC, or 2 USD
+    shown = at("0.70", {"BTC": "1"}, steps=steps, unit="coins").shown()
+    assert composition_of(shown).implied_prices()["BTC"] == D(50_000)
 
 
 def test_where_no_ticker_is_the_position_counts() -> None:

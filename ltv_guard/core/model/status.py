@@ -44,7 +44,7 @@ class Counts:
 
     requests: Mapping[str, int] = field(default_factory=dict)
     adjustments: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    cycles: Span = Span(at_most=(), count=0, total_s=0.0)
+    cycles: Span = Span(at_most=(), count=0, total_s=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,5 +106,5 @@ class Status:
     accounts: Sequence[AccountStatus]
     alerts: Sequence[AlertStatus] = ()
     clock_offset_ms: int = 0
-    banned_s: float = 0.0
-    held_s: float = 0.0
+    banned_s: float = 0
+    held_s: float = 0
