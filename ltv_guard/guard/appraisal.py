@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import partial
 
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.quotes import Quotes, quoted
 from ltv_guard.core.model.defects import Defect, attempt
-from ltv_guard.core.model.loans import Loan, Moment
+from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
@@ -37,8 +37,11 @@ class Appraisal:
         self._defects = defects
         self._longest_gap_ms = longest_gap_ms
 
-    def appraise(self, snapshot: Snapshot, now: Moment) -> None:
-        """Notes what the snapshot's reads show, and what they amount to in `quotes` and `appraised`."""
+    def appraise(self, snapshot: Snapshot, now: Moment, only: Collection[LoanKey] | None = None) -> None:
+        """Notes what the snapshot's reads show, and what they amount to in `quotes` and `appraised`.
+
+        `only`: the loans that were read again since the last time; None: all were.
+        """
         for intent in snapshot.open_now:
             self._memory.intents.watch(intent, now)
         if snapshot.wallet is not None:
@@ -46,8 +49,11 @@ class Appraisal:
             self._memory.wallet.saw(snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms)
         snapshot.quotes = self._quotes_or_prices(snapshot, now)
         prices = None if snapshot.quotes is None else snapshot.quotes.prices
-        snapshot.appraised = {}
+        if only is None:
+            snapshot.appraised = {}
         for loan in snapshot.loans:
+            if only is not None and loan.key not in only:
+                continue
             look = partial(self._loan, loan, snapshot, prices, now)
             snapshot.appraised[loan.key] = attempt("the facts of a loan", look)
 

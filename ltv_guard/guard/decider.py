@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decide import decide, decide_one
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
+from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.contradictions import Contradictions
@@ -34,8 +35,18 @@ class Decider:
         """The facts of all loans, and one decision for each, the one nearest liquidation first."""
         now = self._clock.now()
         self._appraisal.appraise(snapshot, now)
-        account = self._facts.account(snapshot, now)
+        snapshot.account = account = self._facts.account(snapshot, now)
         return account, decide(account)
+
+    def decide_one(self, snapshot: Snapshot, key: LoanKey) -> Decision | None:
+        """For a loan that alone was read again since all were decided on; None where it is gone."""
+        now = self._clock.now()
+        self._appraisal.appraise(snapshot, now, only={key})
+        changed = {key, *(intent.key for intent in snapshot.begun.values())}
+        before = () if snapshot.account is None else snapshot.account.loans
+        known = {facts.loan.key: facts for facts in before if facts.loan.key not in changed}
+        snapshot.account = self._facts.account(snapshot, now, known)
+        return decide_one(snapshot.account, key)
 
     def remember_prices(self, snapshot: Snapshot) -> None:
         """What the next read of prices is held against."""

@@ -51,7 +51,8 @@ class DecisionOfNow:
         lane.turn = self._clock.now()
         with self._defects.contained("looking again for a turn to write"):
             await self._rereads.for_turn(snapshot, lane.waiting[0])
-            self._decide_anew(snapshot, lane)
+            if self._is_one_page(snapshot, lane):
+                self._decide_all(snapshot, lane)
             self._rank(snapshot, lane)
 
     async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
@@ -65,8 +66,10 @@ class DecisionOfNow:
         return None
 
     async def _of_now(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> Decision | None:
-        if self._is_old(snapshot, lane, key) and await self._rereads.of_one(snapshot, key):
-            self._decide_anew(snapshot, lane)
+        read_again = self._is_old(snapshot, lane, key) and await self._rereads.of_one(snapshot, key)
+        # Of many pages, the loan that was thought first was read as the turn came.
+        if read_again or not (lane.turn is None or self._is_one_page(snapshot, lane)):
+            self._decide_on(snapshot, lane, key)
         decision = lane.decisions.get(key)
         if decision is not None and key not in lane.told:
             decision = await self._borne_out(snapshot, lane, decision)
@@ -80,14 +83,24 @@ class DecisionOfNow:
 
     async def _borne_out(self, snapshot: Snapshot, lane: Lane, decision: Decision) -> Decision | None:
         """As it stands after one more look, where what was read is out of the ordinary."""
-        if lane.account is not None and await self._rereads.of_what_is_odd(
-            snapshot, lane.account, [decision]
-        ):
-            self._decide_anew(snapshot, lane)
-        return lane.decisions.get(decision.loan.key)
+        key, account = decision.loan.key, snapshot.account
+        if account is not None and await self._rereads.of_what_is_odd(snapshot, account, [decision]):
+            self._decide_on(snapshot, lane, key)
+        return lane.decisions.get(key)
 
-    def _decide_anew(self, snapshot: Snapshot, lane: Lane) -> None:
-        lane.decided_anew(*self._decider.decide(snapshot))
+    def _decide_all(self, snapshot: Snapshot, lane: Lane) -> None:
+        _, decisions = self._decider.decide(snapshot)
+        lane.decided(decisions, told=False)
+
+    def _decide_on(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> None:
+        """One among many costs little, so that its facts are as fresh when it leaves."""
+        if lane.kind is Kind.TRANSFER:  # several loans share one
+            self._decide_all(snapshot, lane)
+        else:
+            lane.decided_one(key, self._decider.decide_one(snapshot, key))
+
+    def _is_one_page(self, snapshot: Snapshot, lane: Lane) -> bool:
+        return snapshot.books[lane.product].pages == 1
 
     def _is_old(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
         if not self._is_of_the_turn(snapshot, lane, key):
@@ -96,28 +109,25 @@ class DecisionOfNow:
         if decision is None or decision.direction is Direction.REDUCE:  # it is as old as the oldest loan
             return False
         age_ms = self._clock.now().ms_since(snapshot.asked_at(key))
-        is_one_page = snapshot.books[key.product].pages == 1
-        return age_ms > (READ_AGAIN * self._longest_ms if is_one_page else FRESH_MS)
+        return age_ms > (READ_AGAIN * self._longest_ms if self._is_one_page(snapshot, lane) else FRESH_MS)
 
     def _is_of_the_turn(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
         return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms
 
     def _rank(self, snapshot: Snapshot, lane: Lane) -> None:
         """Who asks for this kind of write now, or may once it is read: the worst first, what is odd last."""
-        urgency = {}
+        urgency, is_new = {}, self._is_one_page(snapshot, lane)
         for key, decision in lane.decisions.items():
-            moved = Decimal(1)
-            if not self._is_of_the_turn(snapshot, lane, key):
-                moved = repricing(decision.loan, lane.prices, snapshot.newest_prices or {})
-            will_ask = not decision.acts and self._will_ask(snapshot, lane, key, moved)
-            if decision.kind is lane.kind or will_ask:
+            loan, now = decision.loan, snapshot.newest_prices or {}
+            moved = Decimal(1) if is_new else repricing(loan, lane.prices, now)
+            if decision.kind is lane.kind or self._will_ask(snapshot, lane, decision, moved):
                 is_sound = decision.bearing is not Bearing.CONTRADICTED
-                urgency[key] = (is_sound, decision.loan.danger * moved)
+                urgency[key] = (is_sound, loan.danger * moved)
         lane.line_up(sorted(urgency, key=urgency.__getitem__, reverse=True))
 
-    def _will_ask(self, snapshot: Snapshot, lane: Lane, key: LoanKey, moved: Decimal) -> bool:
+    def _will_ask(self, snapshot: Snapshot, lane: Lane, decision: Decision, moved: Decimal) -> bool:
         """Whether a loan that was below its trigger when it was read has come to it, by prices."""
-        found = snapshot.appraised.get(key)
-        if lane.kind is not Kind.ADJUSTMENT or not isinstance(found, Appraised):
+        found = snapshot.appraised.get(decision.loan.key)
+        if decision.acts or lane.kind is not Kind.ADJUSTMENT or not isinstance(found, Appraised):
             return False
         return found.loan.ltv < found.limits.trigger <= found.loan.ltv * moved

@@ -45,8 +45,14 @@ class FactBuilder:
         self._freshness = freshness
         self._defects = defects
 
-    def account(self, snapshot: Snapshot, now: Moment) -> AccountFacts:
-        """All that the decisions of an account are made from, at this moment."""
+    def account(
+        self, snapshot: Snapshot, now: Moment, known: Mapping[LoanKey, LoanFacts] | None = None
+    ) -> AccountFacts:
+        """All that the decisions of an account are made from, at this moment.
+
+        `known`: facts of loans that are as they were when those were gathered.
+        """
+        known = known or {}
         read_at = snapshot.wallet_began or now
         on_the_way = self._memory.wallet.on_the_way(
             snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms
@@ -54,7 +60,9 @@ class FactBuilder:
         quotes = snapshot.quotes
         prices = None if quotes is None else quotes.prices
         return AccountFacts(
-            loans=tuple(self._loan(loan, snapshot, prices, now) for loan in snapshot.loans),
+            loans=tuple(
+                known.get(loan.key) or self._loan(loan, snapshot, prices, now) for loan in snapshot.loans
+            ),
             wallet=snapshot.wallet,
             wallet_is_old=snapshot.wallet_is_old,
             wallet_unread=snapshot.unread_coins(snapshot.wallet),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Owner, Product
 
 
@@ -15,16 +14,14 @@ from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Owner, Pr
 class Lane:
     """Mutable, of one cycle. `waiting` has the most urgent loan first; none has two turns in a cycle.
 
-    `prices`: those at which the cycle read the loans.
-    `turn`: when the present turn to write came; None while it was free all along. `account`: what was decided
-    on, where that was after the turn came. `told`: loans whose decisions have been announced.
+    `prices`: those at which the cycle read the loans. `turn`: when the present turn to write came; None while
+    it was free all along. `told`: loans whose decisions have been announced.
     """
 
     owner: Owner
     product: Product
     kind: Kind
     prices: Mapping[str, Decimal] = field(default_factory=dict)
-    account: AccountFacts | None = None
     waiting: list[LoanKey] = field(default_factory=list)
     decisions: dict[LoanKey, Decision] = field(default_factory=dict)
     turn: Moment | None = None
@@ -36,17 +33,18 @@ class Lane:
         """The way to write. Transfers of all products share one."""
         return Channel(Product.FUNDING if self.kind is Kind.TRANSFER else self.product, self.kind)
 
-    def join(self, decision: Decision) -> None:
-        """A decision of the cycle, which has been announced."""
-        self.waiting.append(decision.loan.key)
-        self.decisions[decision.loan.key] = decision
-        self.told.add(decision.loan.key)
-
-    def decided_anew(self, account: AccountFacts, decisions: Iterable[Decision]) -> None:
-        """Decisions, and their facts, on what was read since."""
-        self.account = account
+    def decided(self, decisions: Iterable[Decision], *, told: bool) -> None:
+        """Decisions on all loans, and whether they have been announced."""
         self.decisions = {item.loan.key: item for item in decisions if item.loan.key.product is self.product}
-        self.told.clear()
+        self.told = set(self.decisions) if told else set()
+
+    def decided_one(self, key: LoanKey, decision: Decision | None) -> None:
+        """The decision on one loan that was read since; None: it is gone."""
+        self.told.discard(key)
+        if decision is None:
+            self.decisions.pop(key, None)
+        else:
+            self.decisions[key] = decision
 
     def line_up(self, keys: Iterable[LoanKey]) -> None:
         """Who waits now; loans that had their turn in this cycle do not."""

@@ -44,7 +44,9 @@ class Lanes:
             product, kind = decision.loan.key.product, decision.kind
             if kind is not None and not self._gate.is_closed_to(product):
                 new = Lane(owner=owner, product=product, kind=kind, prices=snapshot.newest_prices or {})
-                lanes.setdefault((product, kind), new).join(decision)
+                lanes.setdefault((product, kind), new).waiting.append(decision.loan.key)
+        for lane in lanes.values():
+            lane.decided(decisions, told=True)
         acting = (self._act_in_turn(snapshot, lane) for lane in lanes.values())
         done = await asyncio.gather(*acting, return_exceptions=True)
         failures = [item for item in done if isinstance(item, BaseException)]

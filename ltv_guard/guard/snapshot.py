@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.quotes import Quotes
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.history import History
@@ -101,8 +102,8 @@ class Snapshot:
     """What one cycle has read so far, and what it has written down since (`begun`, by intent id).
 
     `quotes` and `appraised` are what the reads amount to: an error of ours, where one was in the way.
-    `before`: loans as they were before they were read again. `sweep_ms`: how long the slowest product's whole
-    read took.
+    `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
+    how long the slowest product's whole read took.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -119,6 +120,7 @@ class Snapshot:
     prices_again: Mapping[str, Decimal] | None = None
     quotes: Quotes | None = None
     appraised: dict[LoanKey, Appraised | Defect] = field(default_factory=dict)
+    account: AccountFacts | None = None
     before: dict[LoanKey, Loan] = field(default_factory=dict)
     withheld: Withheld | None = None
     begun: dict[str, Intent] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from core_pools import PRICES, Truth, at, pool_account, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltv_guard.core.decide.decide import decide
+from ltv_guard.core.decide.decide import decide, decide_one
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import LoanKey
@@ -28,6 +28,20 @@ EXACT = 1e-6  # rounding to the coin's accuracy costs less
 def given_to(about: AccountFacts) -> dict[str, Decimal]:
     """Coins that are added now, by loan."""
     return {d.loan.key.loan_id: d.amount if d.direction is ADD else D(0) for d in decide(about)}
+
+
+@given(
+    ltvs=st.lists(st.decimals("0.50", "0.94", places=3), min_size=1, max_size=6, unique=True),
+    there=st.decimals("0", "2", places=3),
+)
+def test_the_worst_loan_is_given_the_same_whether_it_alone_is_decided_on_or_all(
+    ltvs: list[Decimal], there: Decimal
+) -> None:
+    loans = [facts(loan(str(ltv), loan_id=str(number))) for number, ltv in enumerate(ltvs)]
+    about = account(*loans, wallet={"BTC": str(there)})
+    worst, *_ = decide(about)
+    assert decide_one(about, worst.loan.key) == worst
+    assert decide_one(about, LoanKey(worst.loan.key.product, "gone")) is None
 
 
 # Shares that can't be used.

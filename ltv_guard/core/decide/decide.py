@@ -19,6 +19,7 @@ from ltv_guard.core.decide.saveable import why_lost
 from ltv_guard.core.decide.shortfall import Shortfall, need_of
 from ltv_guard.core.decide.transfer import decide_transfer, pooled
 from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
 
 # Each takes what the one before left undone, with its notes, and returns it acting or with one more note.
@@ -47,6 +48,20 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
         first = merged[0]
         merged = (replace(first, defects=(*first.defects, *defects)), *merged[1:])
     return merged
+
+
+def decide_one(account: AccountFacts, key: LoanKey) -> Decision | None:
+    """What to do about one loan before all others, which still claim their shares; None: it is not there.
+
+    Transfers are not merged with those of other loans.
+    """
+    facts = next((item for item in account.loans if item.loan.key == key), None)
+    if facts is None:
+        return None
+    budget = FundsBudget(account)
+    defects = [] if budget.unread else _share_out(account, budget)
+    decision = _decide_alone(facts, Neighbours(account), budget)
+    return replace(decision, defects=(*decision.defects, *defects))
 
 
 def _share_out(account: AccountFacts, budget: FundsBudget) -> list[Defect]:
