@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from core_builders import START, intent
+from held_intents import intent_in
 
 from ltv_guard.adapters.journal import MemoryJournal
 from ltv_guard.core.model.errors import AlreadyOpen, ExchangeUnavailable, JournalUnavailable
@@ -53,7 +54,7 @@ class Path:
         )
 
     async def send(self, signed: SignedAdjustment) -> str:
-        self.left.append(await self.journal.get_intent(signed.intent_id))
+        self.left.append(await intent_in(self.journal, signed.intent_id))
         return "77"
 
 

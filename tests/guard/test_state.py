@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from core_builders import START, intent, key, loan
 from exchange_model import a_guard, a_world
+from held_intents import intent_in
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
@@ -24,12 +25,12 @@ async def test_each_step_of_an_intent_is_in_the_journal_and_in_memory() -> None:
     journal = MemoryJournal()
     book = IntentBook(journal)
     await book.plan(PLANNED)
-    assert list(book.every) == [PLANNED] == [await journal.get_intent("i1")]
+    assert list(book.every) == [PLANNED] == [await intent_in(journal, "i1")]
     assert await book.write_sent(SENT)
-    assert list(book.every) == [SENT] == [await journal.get_intent("i1")]
+    assert list(book.every) == [SENT] == [await intent_in(journal, "i1")]
     unknown = SENT.to(State.UNKNOWN, START + 300)
     await book.record(SENT, unknown)
-    assert list(book.every) == [unknown] == [await journal.get_intent("i1")]
+    assert list(book.every) == [unknown] == [await intent_in(journal, "i1")]
 
 
 async def test_what_the_journal_does_not_take_is_not_remembered() -> None:

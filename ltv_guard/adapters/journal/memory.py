@@ -77,9 +77,6 @@ class MemoryJournal:
     async def list_intents(self, limit: int | None = None) -> tuple[Intent, ...]:
         return tuple(reversed(self._oldest_first()))[:limit]
 
-    async def get_intent(self, intent_id: str) -> Intent | None:
-        return self._held.intents.get(intent_id)
-
     async def plan(self, intent: Intent) -> None:
         check_is_planned(intent)
         self.on_write("plan")

@@ -76,9 +76,6 @@ class SqlJournal(SqlSwitches):
             return await self._intents(statements.NEWEST_FIRST)
         return await self._intents(statements.NEWEST_FEW, {"limit": limit})
 
-    async def get_intent(self, intent_id: str) -> Intent | None:
-        return next(iter(await self._intents(statements.ONE, {"intent_id": intent_id})), None)
-
     async def plan(self, intent: Intent) -> None:
         check_is_planned(intent)
         await self._store.write(

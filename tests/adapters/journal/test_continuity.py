@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from held_intents import intent_in
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal, seal
 from ltv_guard.adapters.journal.session import Session
@@ -164,7 +165,7 @@ async def test_a_seal_that_cannot_be_written_keeps_the_intent_from_being_sent(
     used.with_name("journal.db.seal").mkdir()
     with pytest.raises(JournalUnavailable):
         await journal.mark_sent(sent(planned("second")))
-    assert await journal.get_intent("second") == planned("second")
+    assert await intent_in(journal, "second") == planned("second")
     await journal.close()
 
 
@@ -229,7 +230,7 @@ async def test_a_daemon_that_is_killed_has_written_down_whatever_it_sent(path: P
         daemon.stdout.close()
         journal = await opened(path)
         for intent_id in sent_ids:
-            held = await journal.get_intent(intent_id)
+            held = await intent_in(journal, intent_id)
             assert held is not None
             assert held.state is State.SENT
         await journal.close()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from held_intents import intent_in
 
 from ltv_guard.adapters.journal import Ban, MemoryJournal, SqlJournal, open_journal
 from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
@@ -47,7 +48,7 @@ async def test_an_intent_is_read_back_exactly_as_it_was_written(journal: Journal
         reason="Überschuss, 超过",
     )
     await journal.plan(intent)
-    held = await journal.get_intent("one")
+    held = await intent_in(journal, "one")
     assert held == intent
     assert str(held.amount) == "1E-8"
 
@@ -63,14 +64,14 @@ async def test_every_field_of_a_settled_intent_is_kept(journal: Journal, planned
         ltv_after=Decimal("0.6499"),
     )
     await journal.record(lost, landed)
-    assert await journal.get_intent("one") == landed
+    assert await intent_in(journal, "one") == landed
 
 
 async def test_a_loan_has_one_open_intent(journal: Journal, planned: Plan) -> None:
     await journal.plan(planned("one", loan="A"))
     with pytest.raises(AlreadyOpen):
         await journal.plan(planned("two", loan="A", direction=Direction.REDUCE))
-    assert await journal.get_intent("two") is None
+    assert await intent_in(journal, "two") is None
 
 
 async def test_a_renamed_account_does_not_get_a_second_open_intent(journal: Journal, planned: Plan) -> None:
@@ -167,7 +168,7 @@ async def test_what_is_planned_is_marked_sent_once(journal: Journal, planned: Pl
     assert await journal.mark_sent(sent(planned()))
     with pytest.raises(JournalUnavailable, match="as sent"):
         await journal.mark_sent(sent(planned()))
-    assert await journal.get_intent("one") == sent(planned())
+    assert await intent_in(journal, "one") == sent(planned())
 
 
 async def test_what_was_never_planned_cannot_be_sent(journal: Journal, planned: Plan, sent: Send) -> None:
@@ -179,7 +180,7 @@ async def test_what_waits_for_nothing_is_written_as_sent_at_once(
     journal: Journal, planned: Plan, sent: Send
 ) -> None:
     assert await journal.write_sent(sent(planned()))
-    assert await journal.get_intent("one") == sent(planned())
+    assert await intent_in(journal, "one") == sent(planned())
     assert await journal.open_intents(planned().owner) == (sent(planned()),)
     with pytest.raises(JournalUnavailable):
         await journal.write_sent(sent(planned(loan="another")))
@@ -237,7 +238,7 @@ async def test_a_pause_keeps_a_planned_intent_from_being_sent(
     await journal.plan(planned())
     await journal.pause(account, "holiday", EARLY)
     assert not await journal.mark_sent(sent(planned()))
-    assert await journal.get_intent("one") == planned()
+    assert await intent_in(journal, "one") == planned()
     assert await journal.resume(account)
     assert await journal.mark_sent(sent(planned()))
 
@@ -275,7 +276,7 @@ async def test_a_transition_from_another_state_than_the_journal_holds_is_refused
     lost = await unknown(journal, planned(), sent)
     with pytest.raises(JournalUnavailable, match="as unknown, not as sent"):
         await journal.record(sent(planned()), sent(planned()).to(State.ACCEPTED, LATE, adjust_id="7"))
-    assert await journal.get_intent("one") == lost
+    assert await intent_in(journal, "one") == lost
 
 
 async def test_an_adjust_id_is_claimed_by_one_intent(journal: Journal, planned: Plan, sent: Send) -> None:
@@ -284,7 +285,7 @@ async def test_an_adjust_id_is_claimed_by_one_intent(journal: Journal, planned: 
     await journal.record(first, first.to(State.CONFIRMED, LATE, adjust_id="77"))
     with pytest.raises(JournalUnavailable, match="adjust_id 77"):
         await journal.record(second, second.to(State.CONFIRMED, LATE, adjust_id="77"))
-    assert await journal.get_intent("second") == second
+    assert await intent_in(journal, "second") == second
 
 
 @pytest.mark.parametrize(
@@ -310,7 +311,7 @@ async def test_an_add_that_its_coins_confirmed_is_read_as_one_whose_row_is_await
     await journal.mark_sent(sent(planned()))
     await journal.record(sent(planned()), accepted)
     await journal.record(accepted, confirmed)
-    assert await journal.get_intent("one") == confirmed
+    assert await intent_in(journal, "one") == confirmed
 
 
 async def test_words_of_the_exchange_that_no_database_takes_are_still_recorded(
@@ -320,7 +321,7 @@ async def test_words_of_the_exchange_that_no_database_takes_are_still_recorded(
     await journal.mark_sent(sent(planned()))
     refused = sent(planned()).to(State.REJECTED, LATE, ret_code=10001, ret_msg="bad\x00 \ud83d amount")
     await journal.record(sent(planned()), refused)
-    held = await journal.get_intent("one")
+    held = await intent_in(journal, "one")
     assert held is not None
     assert held.state is State.REJECTED
     assert held.ret_msg is not None
@@ -340,7 +341,7 @@ async def test_whatever_is_written_down_is_clean_text_of_bounded_length(
     told = {"ret_code": 10**30, "ret_msg": FOREIGN * 100_000, "adjust_id": FOREIGN * 100}
     await journal.record(sent(before), sent(before).to(State.ACCEPTED, LATE, **told))
     await journal.pause("main", FOREIGN * 1_000, 1)
-    held = await journal.get_intent("one")
+    held = await intent_in(journal, "one")
     (pause,) = await journal.pauses()
     await journal.close()
     assert held is not None
@@ -386,7 +387,7 @@ async def test_a_person_can_say_how_an_unknown_intent_ended(
     await unknown(journal, planned(), sent)
     after = await journal.resolve("one", verdict, 20_000, forced=True)
     assert after.state is verdict
-    assert await journal.get_intent("one") == after
+    assert await intent_in(journal, "one") == after
 
 
 async def test_a_person_cannot_reopen_or_overrule_what_is_certain(journal: Journal, planned: Plan) -> None:

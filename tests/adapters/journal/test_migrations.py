@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from held_intents import intent_in
 from journal_tables import Row, execute, in_order, insert, rows_in, rows_of
 from sqlalchemy.exc import IntegrityError
 
@@ -153,7 +154,7 @@ async def test_what_was_open_is_open_with_every_field(old_url: str, owner: Owner
         rescue = held["rescue"]
         assert (rescue.state, rescue.rescue_of, rescue.adjust_id) == (State.ACCEPTED, "first", "9")
         assert (rescue.coins_before, rescue.ltv_before) == (Decimal("1.50000000"), Decimal("0.7612"))
-        released = await journal.get_intent("confirmed")
+        released = await intent_in(journal, "confirmed")
         assert released is not None
         assert (released.direction, released.coins_before) == (Direction.REDUCE, Decimal("7E-8"))
         assert released.reason == INTENTS[0]["reason"]
@@ -211,7 +212,7 @@ async def test_repayments_and_transfers_have_their_place_now(
     new = planned("new", key=key, direction=direction, coins_before=Decimal("1000.5"))
     async with opened(old_url) as journal:
         await journal.plan(new)
-        assert await journal.get_intent("new") == new
+        assert await intent_in(journal, "new") == new
         with pytest.raises(AlreadyOpen):
             await journal.plan(planned("another", key=key, direction=direction))
 
@@ -224,12 +225,12 @@ async def test_the_first_version_had_no_place_for_them(old_url: str) -> None:
 
 async def test_what_was_begun_by_the_first_version_ends_in_the_second(old_url: str) -> None:
     async with opened(old_url) as journal:
-        before = await journal.get_intent("first")
+        before = await intent_in(journal, "first")
         assert before is not None
         after = before.to(State.CONFIRMED, 1_700_000_009_000, adjust_id="10", ltv_after=Decimal("0.65"))
         await journal.record(before, after)
     async with opened(old_url) as journal:
-        assert await journal.get_intent("first") == after
+        assert await intent_in(journal, "first") == after
 
 
 # Commands

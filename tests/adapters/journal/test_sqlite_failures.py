@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from held_intents import intent_in
 from journal_tables import execute_in, rows_in
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal, schema, sqlite_connection, statements
@@ -152,7 +153,7 @@ async def test_commands_work_beside_a_daemon(path: Path, planned: Plan, sent: Se
     assert not await daemon.mark_sent(sent(planned()))
     await command.resume(None)
     assert await daemon.mark_sent(sent(planned()))
-    assert await command.get_intent("one") == sent(planned())
+    assert await intent_in(command, "one") == sent(planned())
     await command.close()
     await daemon.close()
 
@@ -185,7 +186,7 @@ async def test_a_reader_that_lingers_does_not_hold_up_a_write(path: Path, planne
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM intents").fetchall()
         await journal.plan(planned())
-    assert await journal.get_intent("one") == planned()
+    assert await intent_in(journal, "one") == planned()
     await journal.close()
 
 
@@ -239,7 +240,7 @@ async def test_a_full_file_refuses_the_plan_and_the_send_and_recovers(
     assert "there is no space left" in await until_full(journal, planned)
     with pytest.raises(JournalUnavailable, match="there is no space left"):
         await journal.mark_sent(sent(planned(reason="x" * 20_000)))
-    assert await journal.get_intent("one") == planned()
+    assert await intent_in(journal, "one") == planned()
     await execute_in(journal, "PRAGMA max_page_count = 4000")
     assert await journal.mark_sent(sent(planned()))
     await journal.close()
@@ -262,7 +263,7 @@ async def test_a_full_disk_refuses_the_plan_and_recovers(tmp_path: Path, planned
         with pytest.raises(JournalUnavailable):
             await journal.mark_sent(sent(planned(reason="x" * 100_000)))
         ballast.unlink()
-        assert await journal.get_intent("one") == planned()
+        assert await intent_in(journal, "one") == planned()
         assert await journal.mark_sent(sent(planned()))
         await journal.close()
     finally:
