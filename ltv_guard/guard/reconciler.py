@@ -9,6 +9,7 @@ from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Direction, Loan, Moment, Product
 from ltv_guard.core.ports import Clock
+from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_are_in, measured_after
 from ltv_guard.core.reconcile.settlement import (
     FOREIGN_LAG_FACTOR,
@@ -18,7 +19,6 @@ from ltv_guard.core.reconcile.settlement import (
     confirmed_by_coins,
     settle,
 )
-from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 from ltv_guard.guard.lag_watch import Measurer
 from ltv_guard.guard.needs import is_beyond_history
 from ltv_guard.guard.settlement_reporter import SettlementReporter

@@ -9,7 +9,7 @@ import structlog
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Clock
-from ltv_guard.core.reconcile.waiting import Awaited, Waiting
+from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.guard import wording
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.log.alert_repeater import AlertRepeater

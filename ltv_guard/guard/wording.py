@@ -9,8 +9,8 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.reason import Because, Reason
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.freshness import Doubt
-from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 
 LIMITS = {
     Limit.FUNDING: "the Funding wallet leaves {amount} {coin}",

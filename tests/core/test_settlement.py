@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
+from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_are_in, rows_since, unexplained_change
 from ltv_guard.core.reconcile.settlement import (
     Evidence,
@@ -40,7 +41,6 @@ from ltv_guard.core.reconcile.settlement import (
     settle,
     window_is_over,
 )
-from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"

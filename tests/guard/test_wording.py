@@ -11,8 +11,8 @@ from core_builders import ADD, decide_one, facts, loan, policy
 from ltv_guard.core.decide.constraints import Constraint, Limit, of_setting
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.core.reconcile.awaited import Awaited
 from ltv_guard.core.reconcile.freshness import Doubt
-from ltv_guard.core.reconcile.waiting import Awaited
 from ltv_guard.guard import wording
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from decimal import Decimal
 from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow, RowStatus
 from ltv_guard.core.model.intents import ARRIVED, SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
+from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import (
     EARLY_MS,
     unexplained_change,
 )
-from ltv_guard.core.reconcile.waiting import Awaited, Waiting
 
 FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
