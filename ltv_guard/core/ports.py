@@ -207,8 +207,8 @@ class Journal(Protocol):
     async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
         """The latest episode of each loan, open or closed."""
 
-    async def write_episode(self, owner: Owner, episode: Episode) -> None:
-        """Writes a loan's episode, in place of the one before."""
+    async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
+        """Writes episodes of loans, each in place of the one before, in one step."""
 
     async def pauses(self) -> tuple[Pause, ...]:
         """Every pause that holds: of all accounts, and of single ones."""

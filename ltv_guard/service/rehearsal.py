@@ -45,5 +45,5 @@ class Rehearsal:
     async def record(self, before: Intent, after: Intent) -> None:
         """Forgotten."""
 
-    async def write_episode(self, owner: Owner, episode: Episode) -> None:
+    async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
         """Forgotten."""

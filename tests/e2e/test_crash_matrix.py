@@ -58,7 +58,7 @@ def no_balance(code: int) -> dict[str, Any]:
 
 
 STEPS = [
-    Step(name="write_episode"),
+    Step(name="write_episodes"),
     Step(name="write_sent", risky=True, stays="after"),
     Step(name="send", risky=True, stays="after"),
     Step(name="send", fault=LOST_ANSWER, risky=True),

@@ -246,7 +246,7 @@ async def test_without_a_journal_nothing_is_sent() -> None:
     "where",
     [
         *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
-        *("write:record:2", "write:write_episode:1", "write:write_episode:2"),
+        *("write:record:2", "write:write_episodes:1", "write:write_episodes:2"),
     ],
 )
 async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(

@@ -1,6 +1,6 @@
 """`ltv-guard`, killed by the kernel at one step of an adjustment: python e2e_killed.py WHEN STEP ARGS...
 
-WHEN is before or after; STEP a method of the journal (write_sent, write_episode, seal), `record:` with
+WHEN is before or after; STEP a method of the journal (write_sent, write_episodes, seal), `record:` with
 the state that is recorded, or `send`. The program knows nothing of it: what is wrapped is wrapped here.
 """
 
@@ -17,7 +17,7 @@ from ltv_guard.adapters.journal import SqlJournal
 from ltv_guard.cli.main import main
 
 Method = Callable[..., Awaitable[Any]]
-JOURNALLED = ("write_sent", "write_episode", "seal")
+JOURNALLED = ("write_sent", "write_episodes", "seal")
 LANDMARKS = ("write_sent", "send", "record:accepted", "record:confirmed")
 
 

@@ -28,7 +28,7 @@ from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS
 
 KEYS = (key_of(1), POOL)
-WRITES = ("write_sent", "record", "write_episode")
+WRITES = ("write_sent", "record", "write_episodes")
 BOUND_S = 180  # by then everything is closed
 CALM_CYCLES = 12  # and nothing more is done in two minutes of calm
 QUIET = {State.CONFIRMED, State.REJECTED, State.ABSENT, State.WITHDRAWN, State.AMBIGUOUS}

@@ -19,7 +19,7 @@ MOVES = TransferRules(enabled=True)
 PAYS = replace(POLICY, repay=RepayRule(enabled=True))
 CRASHES = [
     *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
-    *("write:record:2", "write:write_sent:2", "write:record:3", "write:write_episode:1"),
+    *("write:record:2", "write:write_sent:2", "write:record:3", "write:write_episodes:1"),
 ]
 ADD, REPAY, TRANSFER = Direction.ADD, Direction.REPAY, Direction.TRANSFER
 

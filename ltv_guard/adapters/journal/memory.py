@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -119,9 +119,9 @@ class MemoryJournal:
     async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
         return tuple(episode for (holder, _), episode in self._held.episodes.items() if holder == owner)
 
-    async def write_episode(self, owner: Owner, episode: Episode) -> None:
-        self.on_write("write_episode")
-        self._held.episodes[owner, episode.key] = episode
+    async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
+        self.on_write("write_episodes")
+        self._held.episodes.update({(owner, episode.key): episode for episode in episodes})
 
     async def pauses(self) -> tuple[Pause, ...]:
         return tuple(sorted(self._held.pauses.values(), key=lambda pause: pause.account or ""))

@@ -133,10 +133,14 @@ class SqlJournal(SqlSwitches):
         found = await self._rows(statements.EPISODES_OF, owner_row(owner))
         return tuple(episode_of(row) for row in found)
 
-    async def write_episode(self, owner: Owner, episode: Episode) -> None:
-        """Keeps the latest episode of each loan: this one takes the place of an earlier."""
-        row = episode_row(owner, episode)
-        await self._store.write(lambda session: session.execute(statements.PUT_EPISODE, row), owner=owner)
+    async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
+        """Keeps the latest episode of each loan: these take the place of earlier ones."""
+
+        def put(session: Session) -> None:
+            for episode in episodes:
+                session.execute(statements.PUT_EPISODE, episode_row(owner, episode))
+
+        await self._store.write(put, owner=owner)
 
     async def _intents(self, statement: str, values: Mapping[str, Any] = NOTHING) -> tuple[Intent, ...]:
         return tuple(intent_of(row) for row in await self._rows(statement, values))

@@ -435,11 +435,11 @@ async def test_a_row_that_another_intent_has_is_not_named_twice(
 
 async def test_each_loan_has_its_latest_episode(journal: Journal, owner: Owner) -> None:
     one, other = LoanKey(Product.LEGACY, "A"), LoanKey(Product.LEGACY, "B")
-    await journal.write_episode(owner, Episode(key=one, opened_at_ms=1))
-    await journal.write_episode(owner, Episode(key=one, opened_at_ms=1, closed_at_ms=2))
-    await journal.write_episode(owner, Episode(key=other, opened_at_ms=1, closed_at_ms=2))
-    await journal.write_episode(owner, Episode(key=other, opened_at_ms=3))
-    await journal.write_episode(Owner("testnet", "other"), Episode(key=one, opened_at_ms=9))
+    await journal.write_episodes(owner, [Episode(key=one, opened_at_ms=1)])
+    await journal.write_episodes(owner, [Episode(key=one, opened_at_ms=1, closed_at_ms=2)])
+    await journal.write_episodes(owner, [Episode(key=other, opened_at_ms=1, closed_at_ms=2)])
+    await journal.write_episodes(owner, [Episode(key=other, opened_at_ms=3)])
+    await journal.write_episodes(Owner("testnet", "other"), [Episode(key=one, opened_at_ms=9)])
     episodes = sorted(await journal.episodes(owner), key=lambda episode: episode.key)
     assert episodes == [
         Episode(key=one, opened_at_ms=1, closed_at_ms=2),
