@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.reread import asks_for_another_read, asks_for_other_prices
@@ -56,7 +57,7 @@ class Rereads:
                 await self._loans.read_all_again(snapshot, key.product)
             else:
                 await self._loans.read_again(snapshot, key)
-            needed = any(loan.totals is not None for loan in book.loans)
+            needed = any(composition_of(loan).sized_by_prices for loan in book.loans)
             await asyncio.wait({prices}, timeout=None if needed else self._grace_s)
         finally:
             prices.cancel()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.loans import Loan
 
 STEP = Decimal("0.01")
@@ -59,6 +60,7 @@ def _needed(held: Held, fall: Decimal) -> tuple[str, Decimal] | None:
         return None
     largest = max(held.loan.collateral, key=lambda item: (item.value_usd or Decimal(0), item.amount))
     share = Decimal(1)
-    if held.loan.totals is not None and largest.value_usd:
-        share = held.loan.totals.collateral_usd / largest.value_usd
+    composition = composition_of(held.loan)
+    if composition.sized_by_prices and largest.value_usd:
+        share = composition.total / largest.value_usd
     return largest.coin, largest.amount * share * (after / held.target_ltv - 1)

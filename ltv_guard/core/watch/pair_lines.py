@@ -66,7 +66,7 @@ class PairLines:
 
 def pair_of(loan: Loan) -> Pair | None:
     """The two coins of an order; None for what is not one coin against one coin."""
-    if loan.totals is not None or len(loan.collateral) != 1 or len(loan.debts) != 1:
+    if loan.is_pool or len(loan.collateral) != 1 or len(loan.debts) != 1:
         return None
     return loan.collateral[0].coin, loan.debts[0].coin
 
