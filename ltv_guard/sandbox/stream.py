@@ -70,7 +70,7 @@ class Stream:
         topics: set[str] = set()
         tasks = [
             asyncio.create_task(self._push(socket, topics)),
-            asyncio.create_task(_listen(socket, topics, mute=mute, refused=refused)),
+            asyncio.create_task(self._listen(socket, topics, mute=mute, refused=refused)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -80,6 +80,15 @@ class Stream:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
+
+    async def _listen(
+        self, socket: web.WebSocketResponse, topics: set[str], *, mute: bool, refused: Fault | None
+    ) -> None:
+        async for message in socket:
+            if message.type is WSMsgType.TEXT and not mute:
+                answer = _answer(message.data, topics, refused)
+                self.exchange.requests[f"stream {answer['op']}"] += 1
+                await socket.send_json(answer)
 
     async def _push(self, socket: web.WebSocketResponse, topics: set[str]) -> None:
         told: dict[str, tuple[str, int]] = {}
@@ -120,14 +129,6 @@ class _Cut(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__()
         self.fault = fault
-
-
-async def _listen(
-    socket: web.WebSocketResponse, topics: set[str], *, mute: bool, refused: Fault | None
-) -> None:
-    async for message in socket:
-        if message.type is WSMsgType.TEXT and not mute:
-            await socket.send_json(_answer(message.data, topics, refused))
 
 
 def _answer(text: str, topics: set[str], refused: Fault | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,7 +19,7 @@ from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.latest_prices import LatestPrices
-from ltv_guard.adapters.bybit.price_stream import SpotPrices
+from ltv_guard.adapters.bybit.price_stream import Failure, SpotPrices
 from ltv_guard.adapters.bybit.stream_session import StreamPaces
 from ltv_guard.adapters.bybit.ticker import Tick, parse_message
 from ltv_guard.sandbox import Exchange, Fault, Sandbox
@@ -92,8 +93,9 @@ async def test_other_coins_are_followed_without_another_connection_and_without_a
 
 
 async def test_more_coins_than_one_request_may_name_are_asked_for_in_several() -> None:
-    async with opened(*(f"C{number}" for number in range(25)), "BTC") as (_, stream):
+    async with opened(*(f"C{number}" for number in range(25)), "BTC") as (exchange, stream):
         await until(lambda: "BTC" in stream.prices)
+        assert exchange.requests["stream subscribe"] == 3
 
 
 async def test_a_coin_that_the_exchange_does_not_stream_costs_only_itself() -> None:
@@ -191,7 +193,7 @@ async def test_a_connection_that_ends_is_made_anew(fault: dict[str, Any]) -> Non
     ("fault", "why"),
     [
         ({"kind": "close_before"}, "ServerDisconnectedError"),
-        ({"kind": "hang_before"}, "no price"),
+        pytest.param({"kind": "hang_before"}, "no price", marks=pytest.mark.slow),
         ({"kind": "http_error", "status": 502}, "HTTP 502"),
         ({"kind": "redirect", "status": 302, "location": "/v5/public/spot"}, "redirect (HTTP 302)"),
     ],
@@ -249,6 +251,7 @@ def _fields(paces: StreamPaces) -> dict[str, Any]:
     return {name: getattr(paces, name) for name in StreamPaces.__dataclass_fields__}
 
 
+@pytest.mark.slow
 async def test_a_fault_that_comes_again_before_it_was_steady_is_the_same_fault() -> None:
     async with opened("BTC") as (exchange, stream):
         await until(lambda: "BTC" in stream.prices)
@@ -268,6 +271,22 @@ async def test_the_heartbeat_is_sent_and_its_answer_asked_for() -> None:
         stream.follow(["NONE"])  # refused, so that nothing but the heartbeat tells that it lives
         await asyncio.sleep(3 * (PACES.ping_s + PACES.silence_s))
         assert (stream.why_lost, asked(exchange)) == (None, 1)
+
+
+def test_it_waits_longer_after_each_failure_up_to_a_bound_and_never_as_long_as_another() -> None:
+    paces = StreamPaces(first_wait_s=1, longest_wait_s=30)
+    one, other = (
+        SpotPrices("ws://x", clock=ExchangeClock(), ban=Ban("x"), paces=paces, chance=random.Random(seed))
+        for seed in (1, 2)
+    )
+    waits = [one._wait_s(Failure("closed")) for _ in range(20)]
+
+    assert all(2**at / 2 <= wait <= 2**at for at, wait in enumerate(waits[:5]))
+    assert all(15 <= wait <= 30 for wait in waits[5:])
+    assert other._wait_s(Failure("closed")) != waits[0]
+    one._is_steady()
+    assert one._wait_s(Failure("closed")) <= 1
+    assert one._wait_s(Failure("banned", rest_s=600)) == 600
 
 
 # What is taken for a price of now
