@@ -16,15 +16,19 @@ from ltv_guard.adapters.bybit.windows import Priority, Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """So many requests in so many seconds."""
+    """So many requests in so many seconds.
+
+    One counts from its answer, if that comes within `late_s`, or else from so long after it has left.
+    """
 
     requests: int
     seconds: float
+    late_s: float = 0.0
 
 
 # A little longer than the limits ask: requests may reach the exchange closer together than they left.
 OF_WRITES = Rate(requests=1, seconds=1.1)
-OF_READS = Rate(requests=5, seconds=1.05)
+OF_READS = Rate(requests=5, seconds=1.01, late_s=0.25)
 # Sixty a minute: as slow as a write in the long run, with a few to begin with, while an end is awaited.
 OF_SLOW_READS = Rate(requests=5, seconds=5.5)
 WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
@@ -63,9 +67,13 @@ class RequestLimits:
         """Waits until a write to `path` may leave, and takes no turn. Whether that took waiting."""
         return await self._window(path).until_room(Priority.WRITE)
 
-    def leave(self, path: str) -> None:
-        """Notes that a request to that path leaves now."""
-        self._window(path).leave()
+    def leave(self, path: str) -> float:
+        """Returns a time for `was_counted`."""
+        return self._window(path).leave(late_s=rate_of(path).late_s)
+
+    def was_counted(self, path: str, left: float) -> None:
+        """What left is answered: it can't be counted any more."""
+        self._window(path).was_counted(left)
 
     def observe(self, path: str, headers: Mapping[str, str], now_ms: int) -> None:
         """Obeys an answer that says that nothing is left. `now_ms` is the exchange's time.

@@ -47,10 +47,11 @@ class Turns:
         try:
             await self._address.enter(Priority.URGENT if ready else own, self._account)
         finally:
-            self._limits.leave(path)
+            left = self._limits.leave(path)
         try:
             yield
         finally:
+            self._limits.was_counted(path, left)
             self._address.leave()
 
     async def to_write(self, path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections import deque
+from bisect import bisect_right, insort
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
 
@@ -54,7 +54,7 @@ class Window:
         self._sleep = sleep
         self._held_until = float("-inf")
         self._inside = 0
-        self._left: deque[float] = deque()
+        self._left: list[float] = []  # in order
         self._queue: list[_Ticket] = []
         self._turn = 0
         self._turns: dict[str, int] = {}
@@ -104,12 +104,20 @@ class Window:
             self._call_first()
         return waits
 
-    def leave(self) -> float:
-        """It is out. Returns when."""
+    def leave(self, *, late_s: float = 0.0) -> float:
+        """It is out, or will be counted within `late_s` at the latest. Returns that time."""
+        left = self._monotonic() + late_s
         self._inside -= 1
-        self._left.append(self._monotonic())
+        insort(self._left, left)
         self._call_first()
-        return self._left[-1]
+        return left
+
+    def was_counted(self, left: float) -> None:
+        """What was taken to be counted at `left` at the latest has been by now: its answer is there."""
+        now = self._monotonic()
+        if now < left and left in self._left:
+            self._left.remove(left)
+            insort(self._left, now)
 
     def goes_in_for(self, left: float) -> bool:
         """One that left at `left` without having sent anything yet goes in after all, in its own place."""
@@ -150,6 +158,5 @@ class Window:
         return max(self._left[too_many - 1] + self._span_s - self._monotonic(), 1e-6)
 
     def _forget(self) -> None:
-        until = self._monotonic() - self._span_s
-        while self._left and self._left[0] <= until:
-            self._left.popleft()
+        if self._left and self._left[0] <= (until := self._monotonic() - self._span_s):
+            del self._left[: bisect_right(self._left, until)]

@@ -37,7 +37,31 @@ def test_reads_of_a_second_leave_together_and_then_the_next_second(run_virtually
                 times.append(round(now() - began, 2))
         return times
 
-    assert run_virtually(main) == [0.0] * 5 + [1.05] * 5 + [2.1] * 2
+    assert run_virtually(main) == [0.0] * 5 + [1.01] * 5 + [2.02] * 2
+
+
+@pytest.mark.parametrize(("answers_after_s", "next_s"), [(0.05, 1.06), (0.2, 1.21), (3.0, 1.26)])
+def test_a_read_counts_from_its_answer_or_a_quarter_of_a_second_on(
+    run_virtually: Run, answers_after_s: float, next_s: float
+) -> None:
+    """Whatever delays five that leave together, the exchange has counted them by then."""
+
+    async def main(now: Now) -> list[float]:
+        turns, began, times = turns_of("a", AddressBudget(monotonic=now), now), now(), []
+
+        async def read() -> None:
+            async with turns.to_read(ORDERS, urgent=False):
+                times.append(round(now() - began, 2))
+                await asyncio.sleep(answers_after_s)
+
+        await asyncio.gather(*(read() for _ in range(5)), after(answers_after_s, read))
+        return times
+
+    async def after(seconds: float, read: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(min(seconds + 0.01, 0.3))
+        await read()
+
+    assert run_virtually(main) == [0.0] * 5 + [next_s]
 
 
 def test_near_a_trigger_a_loan_by_its_id_need_not_wait_for_the_list(run_virtually: Run) -> None:
