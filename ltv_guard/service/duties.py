@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
+from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.ports import AccountExchange, PriceStream
 from ltv_guard.guard.cycle import Guard
 
@@ -25,7 +26,7 @@ class Duties:
     measure_clock: Callable[[], Awaitable[int]]
     heartbeat: Callable[[bool], Awaitable[None]]
     connections: Mapping[str, Hashable] = field(default_factory=dict)
-    fastest_poll_s: float = 1.0
+    fastest_poll_s: float = TIMING.fastest_poll_ms / 1000
     stream: PriceStream | None = None
     accounts: Mapping[str, AccountExchange] = field(default_factory=dict)
 

@@ -52,7 +52,7 @@ class ExchangeSection(Section):
     """The public price stream; None beside a loopback `base_url`, for the real one would not fit it."""
     recv_window_ms: Milliseconds = TIMING.recv_window_ms
     request_timeout_s: Interval = TIMING.request_timeout_ms // MS
-    ip_budget_per_5s: Count = 480
+    ip_budget_per_5s: Count = TIMING.ip_budget_per_5s
     """Requests of all accounts of this process. The exchange bans an address at 600."""
 
     @property
@@ -96,7 +96,7 @@ class Schedule(Section):
     """How often is looked (seconds), and how old what was read may be when it is acted on."""
 
     poll_interval_s: Interval = TIMING.poll_interval_ms // MS
-    fastest_poll_s: Interval = 1
+    fastest_poll_s: Interval = TIMING.fastest_poll_ms // MS
     price_stream: bool = True
     settle_interval_s: Interval = 2
     blind_after_cycles: Count = TIMING.blind_after_cycles

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from ltv_guard.adapters.bybit.limits import LONGEST_HOLD_S, RESET, seconds_until
 from ltv_guard.adapters.bybit.windows import Priority, Window
+from ltv_guard.core.model.timing import TIMING
 
-PER_5S = 480
 SPAN_S = 5.0
 # Shares of the budget that others leave to what is more pressing, so that it need not wait for room.
 KEPT = {Priority.WRITE: 0.0, Priority.URGENT: 0.05, Priority.ORDINARY: 0.15}
@@ -29,7 +29,7 @@ class AddressBudget:
 
     def __init__(
         self,
-        per_5s: int = PER_5S,
+        per_5s: int = TIMING.ip_budget_per_5s,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

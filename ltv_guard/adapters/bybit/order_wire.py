@@ -18,7 +18,7 @@ from ltv_guard.adapters.bybit.fields import (
     moment,
 )
 from ltv_guard.adapters.bybit.oddities import Reading
-from ltv_guard.adapters.bybit.terms import Terms, usual_terms
+from ltv_guard.adapters.bybit.terms import USUAL_LIQUIDATION, USUAL_MARGIN_CALL, Terms, usual_terms
 from ltv_guard.adapters.bybit.wire import (
     CODES,
     USUAL_ACCURACY,
@@ -35,7 +35,9 @@ from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Product
 
 OWED = ("totalDebt", "residualInterest", "residualPenaltyInterest")
 UNNAMED = "(no orderId)"
-GUARDED_BY_USUAL_TERMS = "it is guarded by the usual ones: margin call at 0.87, liquidation at 0.95"
+GUARDED_BY_USUAL_TERMS = (
+    f"it is guarded by the usual ones: margin call at {USUAL_MARGIN_CALL}, liquidation at {USUAL_LIQUIDATION}"
+)
 
 
 def adjustment_body(intent: Intent) -> bytes:

@@ -15,6 +15,7 @@ from ltv_guard.adapters.bybit.oddities import Reading, row_named
 
 MOST_DECIMALS = 18
 NOT_KNOWN = "these terms are not known; those of before, or of another level, hold where there are any"
+USUAL_MARGIN_CALL, USUAL_LIQUIDATION = Decimal("0.87"), Decimal("0.95")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Terms:
 
 def usual_terms(coin: str) -> Terms:
     """Those of the documentation's example, for a coin whose own can't be read."""
-    return Terms(coin=coin, accuracy=8, margin_call_ltv=Decimal("0.87"), liquidation_ltv=Decimal("0.95"))
+    return Terms(coin=coin, accuracy=8, margin_call_ltv=USUAL_MARGIN_CALL, liquidation_ltv=USUAL_LIQUIDATION)
 
 
 def parse_terms(result: Row, vip_level: str | None, reading: Reading | None = None) -> Mapping[str, Terms]:

@@ -24,10 +24,12 @@ class Timing:
     """
 
     poll_interval_ms: int = 15_000
+    fastest_poll_ms: int = 1_000
     max_snapshot_age_ms: int = 10_000
     blind_after_cycles: int = 3
     recv_window_ms: int = 5_000
     request_timeout_ms: int = 4_000
+    ip_budget_per_5s: int = 480
     key_probe_ms: int = 60_000
     key_look_ms: int = 3_600_000
     terms_kept_ms: int = 3_600_000
