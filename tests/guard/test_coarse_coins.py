@@ -99,6 +99,22 @@ async def test_after_a_partial_liquidation_each_add_follows_the_one_before_at_on
     assert world.ltv(ONE) < Decimal("0.75")
 
 
+async def test_a_part_of_a_coin_that_was_sold_is_not_taken_for_one_that_was_added() -> None:
+    """Found by the state machine: of the release before, a coin more or less was as good as equal."""
+    world, journal = a_world("0.30", held="20", wallet="500", accuracy=0), MemoryJournal()
+    await cycles(a_guard(world, journal, policy=SMALL), world, 20)
+    assert world.loans[ONE].collateral < 18
+    for ltv in ("0.70", "0.77"):
+        world.price = world.price * world.ltv(ONE) / Decimal(ltv)
+        world.note()
+        await cycles(a_guard(world, journal, policy=SMALL), world, 20)
+    world.loans[ONE].collateral -= Decimal("1.5")
+    world.price = world.price * world.ltv(ONE) / Decimal("0.79")
+    world.note()
+    await cycles(a_guard(world, journal, policy=SMALL), world, 20)
+    assert world.ltv(ONE) < Decimal("0.75")
+
+
 @pytest.mark.parametrize("accuracy", [0, 2])
 async def test_a_journal_that_went_back_to_an_unknown_add_of_one_coin_repeats_none_of_them(
     accuracy: int,

@@ -176,9 +176,9 @@ class AllThatIsSent(Life):
     def shown_throughout(self, intent: Intent) -> bool:
         """Whether the wallet was shown so, and no other way, for longer than old facts are waited for."""
         world = self.world
-        other = [at for at, view in world.shown_wallets if view.funding[intent.coin] != intent.coins_before]
+        other = [at for at, shown in world.shown_funding if shown[intent.coin] != intent.coins_before]
         since = max(other, default=0)
-        first = min((at for at, _ in world.shown_wallets if at > since), default=world.true_ms)
+        first = min((at for at, _ in world.shown_funding if at > since), default=world.true_ms)
         return world.true_ms - first >= OLD_FACTS_MS
 
     def needed(self, key: LoanKey) -> list[Decimal]:

@@ -181,6 +181,7 @@ class ModelAccount:
             raise ExchangeUnavailable("the Funding wallet is down")
         self.world.is_answered()
         shown = self.world.shown_wallet().funding
+        self.world.shown_funding.append((self.world.true_ms, shown))
         return {coin: shown.get(coin, Decimal(0)) for coin in coins}
 
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:

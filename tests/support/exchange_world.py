@@ -111,7 +111,7 @@ class World:
     pending: list[Arrival] = field(default_factory=list)
     views: dict[LoanKey, list[View]] = field(default_factory=dict)
     wallets: list[WalletView] = field(default_factory=list)
-    shown_wallets: list[tuple[int, WalletView]] = field(default_factory=list)  # when asked, what was shown
+    shown_funding: list[tuple[int, Mapping[str, Decimal]]] = field(default_factory=list)  # by when it was
     sent: list[Intent] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
     refused: list[tuple[Intent, str]] = field(default_factory=list)
@@ -384,11 +384,6 @@ class World:
         return view.ltv.quantize(Decimal(digits), ROUND_HALF_UP)
 
     def shown_wallet(self) -> WalletView:
-        shown = self._wallet_shown()
-        self.shown_wallets.append((self.true_ms, shown))
-        return shown
-
-    def _wallet_shown(self) -> WalletView:
         age_ms = max(self.stale_wallet_ms, self._age_ms)
         if not age_ms:
             return WalletView(self.true_ms, dict(self.wallet), dict(self.unified))

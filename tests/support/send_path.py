@@ -77,7 +77,7 @@ class Life(RuleBasedStateMachine):
     disturbed = False
     sold: set[LoanKey]  # partly liquidated
     sold_unknown: set[LoanKey]  # and no process is left that knew what was owed before
-    above_ms: dict[LoanKey, int]
+    above_ms: dict[tuple[str, LoanKey], int]
     new_id: Callable[[], str]
     old_journals: list[Contents]
     findings: list[AssertionError]
@@ -133,8 +133,15 @@ class Life(RuleBasedStateMachine):
             helpless = helpless or self.is_taken_for_old(key)
             helped = self.a_coin_at_a_time and world.last_own_effect_ms(key) >= world.true_ms - ms
             helpless = helpless or helped
-            self.above_ms[key] = 0 if helpless else self.above_ms.get(key, 0) + ms
-            WORST[type(self).__name__] = max(WORST.get(type(self).__name__, 0), self.above_ms[key])
+            self.count(type(self).__name__, key, 0 if helpless else ms)
+            unread = world.history_down or world.repayments_down or world.transfers_down
+            name = f"{type(self).__name__}, where histories can be read"
+            self.count(name, key, 0 if helpless or unread else ms)
+
+    def count(self, name: str, key: LoanKey, ms: int) -> None:
+        """`ms` more above its trigger; 0: not any more."""
+        self.above_ms[name, key] = self.above_ms.get((name, key), 0) + ms if ms else 0
+        WORST[name] = max(WORST.get(name, 0), self.above_ms[name, key])
 
     def nothing_is_unknown(self) -> bool:
         """What an unknown's end is read from may be late, but not by a minute: that looks like never."""

@@ -29,8 +29,9 @@ def match(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRo
     An amount that fits no reading was changed by somebody else (a partial liquidation), or is older than the
     plan itself: exchanges answer from several places, and not all of them are equally late.
     """
-    close = near(step, last)
-    bases, after = starting_points(last, _with_its_own(last, rows_since(last, rows)))
+    since = _with_its_own(last, rows_since(last, rows))
+    close = near(step, last, since)
+    bases, after = starting_points(last, since)
     partial_sums = list(accumulate((row.change for row in after), initial=Decimal(0)))
     off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
     off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
@@ -77,7 +78,7 @@ def with_believed_change(
     known = [row for row in others if row.at_ms <= later.observed_at_ms or row.adjust_id in later.seen_ids]
     # Rows from about the time of the plan may be in what it was made from, or not.
     offs = [_off(later.coins_before, last, of) for of in (known, [r for r in others if r.at_ms < own.at_ms])]
-    if any(abs(off) <= near(step, last) for off in offs):
+    if any(abs(off) <= near(step, last, rows_since(last, rows)) for off in offs):
         return rows
     other_way = Direction.ADD if last.direction is Direction.REDUCE else Direction.REDUCE
     direction = Direction.REPAY if last.direction is Direction.REPAY else other_way

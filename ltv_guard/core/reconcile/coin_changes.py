@@ -39,9 +39,13 @@ def _is_unread(intent: Intent, loan: Loan) -> bool:
     return held is not None and held.unread
 
 
-def near(step: Decimal, intent: Intent) -> Decimal:
-    """How far apart amounts are as good as equal: a step, but not where an intent moves no more than two."""
-    return step if intent.amount > 2 * step else Decimal(0)
+def near(step: Decimal, intent: Intent, rows: Iterable[HistoryRow] = ()) -> Decimal:
+    """How far apart amounts are as good as equal: a step, but not where one of them moved no more than two.
+
+    `rows` are what else moved the same coins. What is owed drifts, whatever was repaid of it.
+    """
+    others = () if intent.direction is Direction.REPAY else (row.amount for row in rows)
+    return step if min((intent.amount, *others)) > 2 * step else Decimal(0)
 
 
 def row_of(intent: Intent) -> HistoryRow:
@@ -106,11 +110,12 @@ def unexplained_change(
     if loan is None or _is_unread(intent, loan):
         return None
     amount, step = shown_coins(intent, loan)
-    bases, after = starting_points(intent, rows_since(intent, rows))
+    since = rows_since(intent, rows)
+    bases, after = starting_points(intent, since)
     explained = sum((row.change for row in after), Decimal(0))
     readings = [amount - base - explained for base in bases]
     own = (intent.change, *(intent.change + other for other in siblings))
-    close = near(step, intent)
+    close = near(step, intent, since)
     if any(abs(value - change) <= min(close, abs(value)) for value in readings for change in own):
         return intent.change
     if any(abs(value) <= close for value in readings):
@@ -128,9 +133,9 @@ def coins_are_in(
     if intent.direction is not Direction.ADD:
         return False
     amount, step = shown_coins(intent, loan)
-    close = near(step, intent)
-    known = [row for row in rows if row.adjust_id != intent.adjust_id]
-    bases, after = starting_points(intent, rows_since(intent, known))
+    since = rows_since(intent, [row for row in rows if row.adjust_id != intent.adjust_id])
+    close = near(step, intent, since)
+    bases, after = starting_points(intent, since)
     explained = sum((row.change for row in after), Decimal(0))
     readings = [amount - base - explained for base in bases]
     others = (Decimal(0), *siblings)
