@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from exchange_model import ModelAccount, ModelLoans, World, a_guard, a_world, key_of
+from exchange_model import POLICY, ModelAccount, ModelLoans, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, Owner
+from ltv_guard.core.model.policy import RepayRule
 
 TARGET = Decimal("0.65")
 TURN_MS = 1_100
@@ -131,6 +133,20 @@ async def test_a_loan_that_can_t_be_read_in_its_turn_is_helped_by_what_is_known(
     one_at_a_time(world, the_list_fails)
     await a_guard(world, MemoryJournal()).cycle()
     assert served(world) == ["1", "2"]
+
+
+@PAGES
+async def test_a_repayment_too_is_of_facts_from_after_its_turn(rows_per_page: int) -> None:
+    world = a_proven_world("0.80", "0.78", rows_per_page=rows_per_page)
+    world.wallet = {"BTC": Decimal(0), "USDT": Decimal(100_000)}
+    one_at_a_time(world, moves(world, "0.98"))
+    policy = replace(POLICY, repay=RepayRule(enabled=True))
+    await a_guard(world, MemoryJournal(), policy=policy).cycle()
+    assert [(intent.key.loan_id, intent.direction) for intent in world.sent] == [
+        ("1", Direction.REPAY),
+        ("2", Direction.REPAY),
+    ]
+    assert TARGET - NEAR <= world.ltv(key_of(2)) <= TARGET
 
 
 async def test_coins_that_are_not_enough_go_to_the_loan_that_is_worst_by_then() -> None:
