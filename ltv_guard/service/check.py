@@ -16,6 +16,7 @@ from ltv_guard.service.exposure import exposures
 from ltv_guard.service.findings import Finding
 from ltv_guard.service.heartbeat import banned_for_s
 from ltv_guard.service.kill_switch import journal_of, live_runs
+from ltv_guard.service.stream_check import examine_stream
 from ltv_guard.service.wiring import Wiring
 from ltv_guard.settings import Settings
 
@@ -35,6 +36,7 @@ async def check(settings: Settings) -> list[Finding]:
     frame = Frame(settings=settings, journal=MemoryJournal(), live=False)
     async with wire(frame, banned_for_s=banned_s) as wiring:
         findings.append(await _clock(settings, wiring))
+        findings += await examine_stream(wiring.stream)
         for name in wiring.accounts if wiring.ban.remaining_s == 0 else ():
             findings += await _key(settings, wiring, name)
             findings += await examine(settings, wiring, name)

@@ -79,6 +79,28 @@ async def test_a_read_that_fails_is_no_in_its_own_line_and_status_1(
 
 
 @pytest.mark.case(15)
+@pytest.mark.parametrize(
+    ("fault", "found", "mend"),
+    [
+        (None, "first price after", ""),
+        ("http_error", "it answers HTTP 502", "may this machine connect to it?"),
+    ],
+    ids=["", "no stream"],
+)
+async def test_check_tries_the_price_stream_and_fails_for_nothing_of_it(
+    open_a_world: OpenWorld, fault: str | None, found: str, mend: str
+) -> None:
+    async with open_a_world() as world:
+        url = f"{world.exchange.url.replace('http', 'ws', 1)}/v5/public/spot"
+        world.configure({"exchange": {"stream_url": url}})
+        if fault is not None:
+            world.fault(fault, endpoint="stream", times=None)
+        status, check = await ran("check", "-c", world.config_file, environ=WIDE)
+        _, told, remedy = findings(check.lines)["price stream"]
+        assert status == 0
+        assert (url in told, found in told, mend in remedy) == (True, True, True), check.output
+
+
 async def test_limits_and_rules_that_nothing_matches_are_told(open_a_world: OpenWorld) -> None:
     wrong = {
         "wallet": {"reserve": {"XBT": 1}, "max_add_24h": {"BCT": 1, "BTC": 2}},
