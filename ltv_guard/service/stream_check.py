@@ -1,4 +1,4 @@
-"""What `check` says of the price stream: whether prices come. Without it the guard is slower, and no less safe."""
+"""What `check` says of the price stream: whether prices come. Without it the guard is slower, not less safe."""
 
 from __future__ import annotations
 
