@@ -1,4 +1,4 @@
-"""What `check` says of the price stream: whether prices come. Without it the guard is slower, not less safe."""
+"""What `check` says of the price stream: whether prices come. Without them the guard is only slower."""
 
 from __future__ import annotations
 
