@@ -38,6 +38,7 @@ UNNEEDED = {
     "mako",
     "ltv_guard.sandbox",
     "ltv_guard.cli.terminal",
+    "rich",
 }
 
 

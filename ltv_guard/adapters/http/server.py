@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from ltv_guard.adapters.http import metrics, page, status_json
+from ltv_guard.adapters.http import page, status_json
 from ltv_guard.adapters.http.door import Door, is_from_elsewhere, is_ours, is_token
 from ltv_guard.adapters.http.page_text import POLICY
 from ltv_guard.adapters.http.views import Views
@@ -130,8 +130,8 @@ class HttpServer:
 
     async def _metrics(self, _request: BaseRequest) -> web.Response:
         status = await self._views.status()
-        body = await asyncio.to_thread(metrics.as_text, status)
-        return web.Response(body=body, headers={"Content-Type": metrics.TYPE})
+        body, kind = await asyncio.to_thread(_as_metrics, status)
+        return web.Response(body=body, headers={"Content-Type": kind})
 
     async def _pause(self, asked: Asked) -> web.Response:
         reason = str(asked.get("reason") or "asked for over HTTP")[:LONGEST_REASON]
@@ -177,3 +177,11 @@ def _account(asked: Asked) -> str | None:
 
 def _json(status: int, **body: object) -> web.Response:
     return web.Response(body=json.dumps(body).encode(), status=status, content_type=JSON)
+
+
+def _as_metrics(status: Status) -> tuple[bytes, str]:
+    """The text and its type. In a thread: the library is imported once it is asked for, and is 3 MB."""
+    from ltv_guard.adapters.http import metrics  # noqa: PLC0415 - see above
+from ltv_guard.core.model.status import Status
+
+    return metrics.as_text(status), metrics.TYPE
