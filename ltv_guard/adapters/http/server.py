@@ -17,6 +17,7 @@ from ltv_guard.adapters.http.door import Door, is_from_elsewhere, is_ours, is_to
 from ltv_guard.adapters.http.page_text import POLICY
 from ltv_guard.adapters.http.views import Views
 from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.status import Status
 from ltv_guard.log.escaping import clean
 
 JSON, TEXT = "application/json", "text/plain"
@@ -182,6 +183,5 @@ def _json(status: int, **body: object) -> web.Response:
 def _as_metrics(status: Status) -> tuple[bytes, str]:
     """The text and its type. In a thread: the library is imported once it is asked for, and is 3 MB."""
     from ltv_guard.adapters.http import metrics  # noqa: PLC0415 - see above
-from ltv_guard.core.model.status import Status
 
     return metrics.as_text(status), metrics.TYPE
