@@ -49,5 +49,5 @@ docs: ## Write the tables of events that the documentation shows
 	$(PYTHON) -m ltv_guard.log.event_tables
 
 lock: ## Pin what the image installs (needs uv)
-	uv pip compile pyproject.toml --extra postgres --python-version 3.13 --python-platform x86_64-manylinux_2_28 \
+	uv pip compile pyproject.toml --extra postgres --extra notify --python-version 3.13 --python-platform x86_64-manylinux_2_28 \
 		--generate-hashes --no-header --quiet -o requirements.lock

@@ -18,6 +18,8 @@ COMMANDS = {
     "journal": "List the intents, newest first; or resolve one by hand.",
     "pause": "Stop sending adjustments.",
     "resume": "Send adjustments again.",
+    "ack": "Acknowledge an alarm: it is told again only if it gets worse, or in an hour.",
+    "notify": "Send a test message to every notification target, or to one.",
     "sandbox": "Serve a simulated exchange on this machine.",
     "demo": "Watch a loan survive a crash that liquidates its unguarded twin.",
 }

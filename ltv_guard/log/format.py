@@ -25,6 +25,13 @@ TRACEBACKS = {"exception", "stack"}
 FLUSH_S = 1.0  # how long the end of a run waits for lines that nobody takes
 
 _writer: LogWriter | None = None
+_listeners: list[Callable[[Event], None]] = []
+
+
+def listen(listener: Callable[[Event], None]) -> Callable[[], None]:
+    """Has `listener` told of every event that is logged, in whatever thread. Returns what ends that."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
 
 
 def configure(*, style: Style = "auto", level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -64,6 +71,8 @@ def flush() -> None:
 def _send(level: str, take: Callable[[Event], object]) -> None:
     def hand_over(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         take(event)
+        for listener in _listeners:
+            listener(event)
         raise structlog.DropEvent
 
     # An exception is put into words by whoever writes: for a traceback, source files are opened.

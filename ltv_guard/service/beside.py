@@ -1,4 +1,4 @@
-"""What runs beside the guards of a daemon, and looks at them: watchdog, dead man's switch, HTTP server.
+"""What runs beside the guards of a daemon: watchdog, dead man's switch, HTTP server, notifications.
 
 None of it holds up a cycle. Each asks for the settings in force, which a reload changes.
 """
@@ -6,18 +6,24 @@ None of it holds up a cycle. Each asks for the settings in force, which a reload
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Sequence
 
-from ltv_guard.core.model.status import Health, Status
+from ltv_guard.core.model.status import AlertStatus, Health, Status
+from ltv_guard.log import format as logs
 from ltv_guard.service.deadman import Deadman, Post
 from ltv_guard.service.kill_switch import now_ms, writable
 from ltv_guard.service.latest import Latest
+from ltv_guard.service.notify.desk import Desk, Orders, Sight
+from ltv_guard.service.notify.sending import send
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
-from ltv_guard.service.status import status_of
+from ltv_guard.service.status import alerts_of, status_of
 from ltv_guard.service.watchdog import Signs, Watchdog
 from ltv_guard.service.web import Listens, Shown, Web
 from ltv_guard.settings import Settings
 
+FOUND_AGAIN_S = 60.0  # some troubles are told once they have lasted for a minute
 LONGEST_WAIT_S = 15.0  # what a request may wait for its turn, beside its own timeout
 
 
@@ -29,6 +35,18 @@ class Beside:
         self._daemon = daemon
         self._latest = latest
         self._watchdog = Watchdog(self.signs)
+        self._desk = Desk(
+            Sight(
+                orders=self.orders,
+                outbox=lambda: self._reloads.run.journal.outbox,
+                lasting=self.lasting,
+                status=self.status,
+                sees_all=self._sees_all,
+            ),
+            send,
+        )
+        self._began = time.monotonic()
+        self._unlisten: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -44,16 +62,21 @@ class Beside:
                 see=self.status,
                 pause=self.pause,
                 resume=self.resume,
+                ack=self.ack,
+                waiting=self._waiting,
             ),
             self._has_begun,
         )
-        works = (self._watchdog.watch(stop), deadman.watch(), web.watch())
+        works = (self._watchdog.watch(stop), deadman.watch(), web.watch(), self._desk.watch())
+        self._unlisten = logs.listen(self._desk.hear)
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def end(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._unlisten()
+        await self._desk.end()
         self._watchdog.close()
 
     def signs(self) -> Signs:
@@ -74,11 +97,9 @@ class Beside:
         )
 
     def health(self) -> Health:
-        """Loans have to be read as often as `guard_blind` asks for, and a slow read's length more."""
-        schedule = self.settings.schedule
         return self._latest.health(
             self.settings.accounts,
-            within_s=float(schedule.poll_interval_s) * schedule.blind_after_cycles + LONGEST_WAIT_S,
+            within_s=self._sighted_within_s,
             journal_is_sound=self._daemon.journal_is_sound,
         )
 
@@ -103,6 +124,36 @@ class Beside:
     async def resume(self, account: str | None) -> bool:
         self._known(account)
         return await self._reloads.run.journal.resume(account)
+
+    async def _waiting(self) -> dict[str, int]:
+        return await self._reloads.run.journal.outbox.counted()
+
+    async def ack(self, alarm_id: str) -> list[str]:
+        found = await self._reloads.run.journal.outbox.acknowledge(alarm_id, now_ms())
+        return [alarm.alarm_id for alarm in found]
+
+    def lasting(self) -> Sequence[AlertStatus]:
+        return alerts_of(self.settings, self._reloads.run.wiring, self._daemon.alerts)
+
+    def orders(self) -> Orders:
+        notify = self.settings.notify
+        return Orders(
+            targets={
+                name: (item.url.get_secret_value(), item.level) for name, item in notify.targets.items()
+            },
+            repeat_s=float(notify.repeat_s),
+            digest_at=notify.digest_minute,
+        )
+
+    def _sees_all(self) -> bool:
+        """Whether what lasted before this start would have been found again by now."""
+        return self._has_begun() and time.monotonic() - self._began > self._sighted_within_s + FOUND_AGAIN_S
+
+    @property
+    def _sighted_within_s(self) -> float:
+        """Loans have to be read as often as `guard_blind` asks for, and a slow read's length more."""
+        schedule = self.settings.schedule
+        return float(schedule.poll_interval_s) * schedule.blind_after_cycles + LONGEST_WAIT_S
 
     def _known(self, account: str | None) -> None:
         names = self.settings.accounts

@@ -36,6 +36,8 @@ def _found(settings: Settings) -> Iterator[Exposure]:
     yield from _secret("journal.url_file", settings.journal.url_file, None)
     yield from _secret("deadman.url_file", settings.deadman.url_file, None)
     yield from _secret("http.token_file", settings.http.token_file, None)
+    for name, target in settings.notify.targets.items():
+        yield from _secret(f"notify.targets.{name}.url_file", target.url_file, None)
     if settings.source is not None and _mode(settings.source) & WRITABLE:
         yield Exposure(
             key="the configuration",

@@ -28,8 +28,6 @@ def status_of(
     settings: Settings, wiring: Wiring, latest: Latest, health: Health, alerts: AlertRepeater
 ) -> Status:
     """`alerts` are the daemon's own; those of accounts are their guards'. Reads what the loop owns: on it."""
-    within_ms = int((2 * float(settings.schedule.poll_interval_s) + LASTS_S) * MS)
-    of_guards = [(name, guard.alerts) for name, guard in wiring.guards.items()]
     return Status(
         at_ms=_now_ms(),
         version=__version__,
@@ -37,14 +35,21 @@ def status_of(
         environment=settings.exchange.environment,
         health=health,
         accounts=tuple(_account(name, settings, wiring, latest, health) for name in wiring.guards),
-        alerts=tuple(
-            _alert(alert, lasted_ms, name)
-            for name, repeater in ((None, alerts), *of_guards)
-            for alert, lasted_ms in repeater.lasting(within_ms)
-        ),
+        alerts=alerts_of(settings, wiring, alerts),
         clock_offset_ms=wiring.clock.wall_skew_ms if wiring.clock.is_trusted else 0,
         banned_s=wiring.ban.remaining_s,
         held_s=wiring.host.address.held_s,
+    )
+
+
+def alerts_of(settings: Settings, wiring: Wiring, alerts: AlertRepeater) -> tuple[AlertStatus, ...]:
+    """What is critical and lasts: of the daemon, and of each account."""
+    within_ms = int((2 * float(settings.schedule.poll_interval_s) + LASTS_S) * MS)
+    of_guards = [(name, guard.alerts) for name, guard in wiring.guards.items()]
+    return tuple(
+        _alert(alert, lasted_ms, name)
+        for name, repeater in ((None, alerts), *of_guards)
+        for alert, lasted_ms in repeater.lasting(within_ms)
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
+from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.status import Health, Status
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Shown:
     see: Callable[[], Status]
     pause: Callable[[str | None, str], Awaitable[None]]
     resume: Callable[[str | None], Awaitable[bool]]
+    ack: Callable[[str], Awaitable[list[str]]]
+    waiting: Callable[[], Awaitable[Mapping[str, int]]]
 
     @property
     def token(self) -> str | None:
@@ -50,7 +53,11 @@ class Shown:
         return self.listens().host or ""
 
     async def status(self) -> Status:
-        return self.see()
+        try:
+            waiting = await self.waiting()
+        except JournalUnavailable:
+            waiting = {}
+        return replace(self.see(), notices_waiting=waiting)
 
 
 class Web:

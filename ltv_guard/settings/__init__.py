@@ -19,7 +19,7 @@ from ltv_guard.settings.rule_sections import (
 )
 from ltv_guard.settings.sections import ExchangeSection, Logging, Schedule, Settlement
 from ltv_guard.settings.values import Product
-from ltv_guard.settings.watching import DeadmanSection, HttpSection, WatchdogSection
+from ltv_guard.settings.watching import DeadmanSection, HttpSection, NotifySection, WatchdogSection
 
 __all__ = [
     "NOT_YET",
@@ -35,6 +35,7 @@ __all__ = [
     "LimitsSection",
     "Logging",
     "MatchSection",
+    "NotifySection",
     "Override",
     "Policy",
     "PoolTermsSection",

@@ -21,9 +21,11 @@ from ltv_guard.settings.values import AccountName, Marker, is_loopback
 from ltv_guard.settings.watching import (
     DeadmanSection,
     HttpSection,
+    NotifySection,
     WatchdogSection,
     resolve_deadman,
     resolve_http,
+    resolve_notify,
 )
 
 NOT_YET: dict[str, str] = {}
@@ -97,6 +99,7 @@ class Settings(JournalSettings):
     watchdog: WatchdogSection = WatchdogSection()
     deadman: DeadmanSection = DeadmanSection()
     http: HttpSection = HttpSection()
+    notify: NotifySection = NotifySection()
     overrides: tuple[Override, ...] = ()
     accounts: dict[AccountName, AccountSection] = {}
 
@@ -122,6 +125,7 @@ class Settings(JournalSettings):
             **written,
             "deadman": resolve_deadman(written.get("deadman", {}), folder),
             "http": resolve_http(written.get("http", {}), folder),
+            "notify": resolve_notify(written.get("notify", {}), folder),
         }
 
     @field_validator("accounts")

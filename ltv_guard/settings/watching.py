@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from ltv_guard.settings.errors import ConfigError
 from ltv_guard.settings.secret_files import absolute, read_secret
 from ltv_guard.settings.sections import Section
-from ltv_guard.settings.values import Count, File, Interval, Marker
+from ltv_guard.settings.values import AccountName, Count, File, Interval, Marker
 
 LEAST_STUCK_S = 10
 LEAST_TOKEN = 16
@@ -40,6 +41,12 @@ def _port(value: int) -> int:
     return value
 
 
+def _minute(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError('must be a time of the day in UTC, in quotes, such as "08:00"')
+    return value
+
+
 class WatchdogSection(Section):
     """For how many seconds nothing may move before the daemon ends itself."""
 
@@ -55,6 +62,27 @@ class HttpSection(Section):
     token_file: File = None
     token: Annotated[SecretStr | None, Marker.RESOLVED] = None
     """Who knows it may pause and resume."""
+
+
+class NotifyTarget(Section):
+    url_file: Path
+    level: Literal["critical", "error", "warning", "info"] = "critical"
+    url: Annotated[SecretStr, Marker.RESOLVED]
+    """An Apprise URL: it holds keys."""
+
+
+class NotifySection(Section):
+    targets: dict[AccountName, NotifyTarget] = Field(default_factory=dict)
+    repeat_s: Interval = 300
+    digest_at: Annotated[str | None, Marker.NULLABLE, AfterValidator(_minute)] = None
+
+    @property
+    def digest_minute(self) -> int | None:
+        """Minutes after midnight, UTC."""
+        if self.digest_at is None:
+            return None
+        hours, _, minutes = self.digest_at.partition(":")
+        return int(hours) * 60 + int(minutes)
 
 
 class DeadmanSection(Section):
@@ -94,6 +122,28 @@ def resolve_http(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             "nothing else, such as what `openssl rand -hex 24` prints"
         )
     return {**written, "token": token, "token_file": absolute(file, folder)}
+
+
+def resolve_notify(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the section with its targets' URLs read. Raises ConfigError, which names files and no URL."""
+    targets = written.get("targets") or {}
+    if targets and importlib.util.find_spec("apprise") is None:
+        raise ConfigError("notify.targets needs Apprise: install ltv-guard[notify]")
+    return {**written, "targets": {name: _target(name, item, folder) for name, item in targets.items()}}
+
+
+def _target(name: str, written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    key = f"notify.targets.{name}.url_file"
+    file = written.get("url_file")
+    if file is None:
+        raise ConfigError(f"{key} is missing: it names the file with the target's Apprise URL")
+    url = read_secret(key, file, folder).strip()
+    if "://" not in url or not re.fullmatch(r"[!-~]+", url):
+        raise ConfigError(
+            f"{key} names a file that must hold one Apprise URL and nothing else, such as tgram://TOKEN/CHAT "
+            "(github.com/caronc/apprise lists them)"
+        )
+    return {**written, "url": url, "url_file": absolute(file, folder)}
 
 
 def _is_url(text: str) -> bool:

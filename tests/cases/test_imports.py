@@ -30,6 +30,9 @@ SLOW = {
 # By the daemon, with an HMAC key and a journal in a file, new or with the newest schema.
 # (structlog imports rich by itself.)
 UNNEEDED = {
+    "apprise",
+    "ltv_guard.adapters.http",
+    "prometheus_client",
     "aiosqlite",
     "alembic",
     "asyncpg",

@@ -16,6 +16,7 @@ from ltv_guard.settings.values import Marker
 
 ROOT = Path(__file__).parents[2]
 FROM_THE_ENVIRONMENT_ONLY = ("api_key", "api_secret", "rsa_private_key")
+BY_NAME = ("notify", "targets", "main")  # of which there is none by default
 INHERITED = {("accounts", "main", name) for name in ("policy", "wallet", "sources")}
 REFERENCE = (ROOT / "docs/configuration.md").read_text()
 
@@ -31,7 +32,7 @@ def keys_to_write() -> list[tuple[str, ...]]:
     return [
         tuple(map(str, path))
         for path in leaves(Settings, "main")
-        if path[-1] not in FROM_THE_ENVIRONMENT_ONLY and path[:3] not in INHERITED
+        if path[-1] not in FROM_THE_ENVIRONMENT_ONLY and path[:3] not in INHERITED and path[:3] != BY_NAME
     ]
 
 
@@ -69,6 +70,7 @@ def test_every_key_of_the_example_has_a_comment_above_it() -> None:
         "watchdog",
         "deadman",
         "http",
+        "notify",
     }
     own_words = {"api_secret_file", "margin_call_ltv", "liquidation_ltv"}  # explained with their neighbours
 

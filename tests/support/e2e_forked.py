@@ -29,7 +29,11 @@ MOST = 1 << 18  # bytes of a request: words and environment
 PACKAGE = "ltv_guard"
 BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 # Imported once it is needed: slow, and few commands need it.
-LEFT_OUT = (f"{PACKAGE}.__main__", f"{PACKAGE}.adapters.journal.migrat")
+LEFT_OUT = (
+    f"{PACKAGE}.__main__",
+    f"{PACKAGE}.adapters.journal.migrat",
+    f"{PACKAGE}.adapters.apprise_target",
+)
 
 
 class ForkedProcess:

@@ -92,6 +92,10 @@ class Shop:
         self.changed.append(("resume", account or "all"))
         return True
 
+    async def ack(self, alarm_id: str) -> list[str]:
+        self.changed.append(("ack", alarm_id))
+        return [alarm_id]
+
 
 @asynccontextmanager
 async def open_shop(shop: Shop) -> AsyncIterator[Served]:

@@ -48,6 +48,8 @@ class _Of(Collector):
             yield GaugeMetricFamily(PREFIX + name, says, value=figure(status))
         alerts = Counter(alert.event for alert in status.alerts)
         yield _family(GaugeMetricFamily, ("alerts", "Critical events that last.", "event"), _by(alerts))
+        notices = ("notices_waiting", "Notifications that wait for a target.", "target")
+        yield _family(GaugeMetricFamily, notices, _by(status.notices_waiting))
         for name, says, labels, rows in OF_AN_ACCOUNT:
             yield _family(GaugeMetricFamily, (name, says, labels), _each(status.accounts, rows))
         for name, says, labels, rows in COUNTED:

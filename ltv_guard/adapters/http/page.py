@@ -162,9 +162,10 @@ def _switch() -> str:
     given = '<input type="password" name="token" placeholder="token" autocomplete="off" required>'
     reason = '<input name="reason" placeholder="why" required>'
     return (
-        f'<h2>Kill switch</h2><form method="post" action="/api/v1/pause">{given}{reason}'
+        f'<h2>Kill switch, and alarms</h2><form method="post" action="/api/v1/pause">{given}{reason}'
         "<button>Pause all accounts</button></form><p></p>"
-        f'<form method="post" action="/api/v1/resume">{given}<button>Resume</button></form>'
+        f'<form method="post" action="/api/v1/resume">{given}<button>Resume</button></form><p></p>'
+        f'<form method="post" action="/api/v1/ack">{given}<button>Acknowledge all alarms</button></form>'
     )
 
 

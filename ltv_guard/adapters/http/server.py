@@ -52,7 +52,11 @@ class HttpServer:
             "/metrics": self._metrics,
             "/api/v1/status": self._status,
         }
-        self._changes: dict[str, Change] = {"/api/v1/pause": self._pause, "/api/v1/resume": self._resume}
+        self._changes: dict[str, Change] = {
+            "/api/v1/pause": self._pause,
+            "/api/v1/resume": self._resume,
+            "/api/v1/ack": self._ack,
+        }
 
     async def open(self, host: str, port: int) -> int:
         """Returns the port that it listens on."""
@@ -142,6 +146,9 @@ class HttpServer:
     async def _resume(self, asked: Asked) -> web.Response:
         lifted = await self._views.resume(_account(asked))
         return _json(200, resumed=_account(asked) or "all accounts", lifted=lifted)
+
+    async def _ack(self, asked: Asked) -> web.Response:
+        return _json(200, acknowledged=await self._views.ack(str(asked.get("alarm", ""))))
 
 
 async def _asked(request: BaseRequest) -> Asked:

@@ -26,3 +26,6 @@ class Views(Protocol):
 
     async def resume(self, account: str | None) -> bool:
         """Whether there was a pause to lift. Raises as `pause`."""
+
+    async def ack(self, alarm_id: str) -> list[str]:
+        """Ids that begin so, of alarms that last: acknowledged now. Raises JournalUnavailable."""

@@ -140,6 +140,31 @@ _STATEMENTS = (
     """
     CREATE INDEX ix_intents_newest ON intents (created_at_ms, intent_id)
     """,
+    """
+    CREATE TABLE notices (
+        notice_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        level TEXT NOT NULL,
+        title TEXT NOT NULL,
+        body TEXT NOT NULL,
+        made_at_ms BIGINT NOT NULL,
+        CONSTRAINT pk_notices PRIMARY KEY (notice_id)
+    )
+    """,
+    """
+    CREATE TABLE alarms (
+        alarm_id TEXT NOT NULL,
+        event TEXT NOT NULL,
+        account TEXT NOT NULL,
+        product TEXT NOT NULL,
+        loan_id TEXT NOT NULL,
+        since_ms BIGINT NOT NULL,
+        told_at_ms BIGINT NOT NULL,
+        acknowledged_at_ms BIGINT,
+        acknowledged_ltv TEXT,
+        CONSTRAINT pk_alarms PRIMARY KEY (alarm_id)
+    )
+    """,
     f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{NEWEST}')",  # noqa: S608 - words of ours
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ltv_guard.adapters.journal import statements
+from ltv_guard.adapters.journal.outbox import SqlOutbox
 from ltv_guard.adapters.journal.records import (
     check_is_planned,
     check_is_sent,
@@ -35,6 +36,11 @@ class SqlJournal(SqlSwitches):
     def __init__(self, store: Store, *, is_new: bool) -> None:
         super().__init__(store)
         self._is_new = is_new
+
+    @property
+    def outbox(self) -> SqlOutbox:
+        """What people are to be told."""
+        return SqlOutbox(self._store)
 
     @property
     def is_new(self) -> bool:

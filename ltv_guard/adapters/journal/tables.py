@@ -154,3 +154,30 @@ sent_counts = Table(
     Column("user_id", Text, primary_key=True),
     Column("sent", BigInteger, nullable=False),
 )
+
+# What people are to be told, until a target has it.
+notices = Table(
+    "notices",
+    metadata,
+    Column("notice_id", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+)
+
+# Critical events that last, and whether a person has acknowledged them.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("alarm_id", Text, primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("loan_id", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("told_at_ms", BigInteger, nullable=False),
+    Column("acknowledged_at_ms", BigInteger),
+    Column("acknowledged_ltv", Text),
+)

@@ -96,7 +96,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Of the whole daemon, at `at_ms` (wall time). `banned_s`, `held_s`: until requests may leave again."""
+    """Of the whole daemon, at `at_ms` (wall time). `banned_s`, `held_s`: until requests may leave again.
+
+    `notices_waiting`: for each target.
+    """
 
     at_ms: int
     version: str
@@ -108,3 +111,4 @@ class Status:
     clock_offset_ms: int = 0
     banned_s: float = 0
     held_s: float = 0
+    notices_waiting: Mapping[str, int] = field(default_factory=dict)

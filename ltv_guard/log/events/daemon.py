@@ -97,6 +97,22 @@ DAEMON = (
         ),
     ),
     event(
+        "notices_held_up",
+        warning(
+            "A notification did not reach its `recipient`. It waits in the journal, and is tried again "
+            "after 5, 10, 20 s ... 10 min. Said once, until `notices_arrive_again`.",
+            "`ltv-guard notify --test`; look at the URL in the target's `url_file`, and at the network.",
+        ),
+        fields=("recipient",),
+    ),
+    event(
+        "notices_arrive_again",
+        info(
+            "The end of `notices_held_up`. What waited is told as one where it is much.",
+        ),
+        fields=("recipient",),
+    ),
+    event(
         "http_not_served",
         warning(
             "Nothing is served over HTTP: the `port` is in use, or `host` is no address of this machine "

@@ -85,6 +85,7 @@ FIELDS = {
     "reachable_ltv": Field(kind=Shape.DECIMAL, means="the LTV that can be reached"),
     "read": Field(kind=Shape.FLAG, means="whether the exchange said so; otherwise it is a conclusion"),
     "reason": Field(kind=Shape.TEXT, means="why, in words"),
+    "recipient": Field(kind=Shape.TEXT, means="the notification target's name in the configuration"),
     "remedy": Field(
         kind=Shape.TEXT,
         means="what has to change: [the exchange's codes](operations.md#the-exchanges-codes)",

@@ -134,7 +134,7 @@ async def test_what_was_written_is_all_there_and_unchanged(old_url: str) -> None
     assert await rows_of(old_url, "intents") == in_order(renamed)
     for table, rows in OTHERS.items():
         assert await rows_of(old_url, table) == rows, table
-    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": "0004"}]
+    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": "0005"}]
 
 
 async def test_nothing_of_the_way_is_left_behind(old_url: str) -> None:
@@ -240,7 +240,7 @@ async def test_a_command_brings_it_up_to_date_where_no_daemon_runs(old_url: str)
     async with opened(old_url, writer=False) as journal:
         assert len(await journal.list_intents()) == len(INTENTS)
         assert await journal.resume(None)
-    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": "0004"}]
+    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": "0005"}]
 
 
 @pytest.mark.parametrize("writer", [True, False], ids=["daemon", "command"])
@@ -269,7 +269,7 @@ async def test_a_database_that_an_older_daemon_uses_stays_as_it_is(
         await called(postgres_url, "0001")
         with pytest.raises(JournalUnavailable, match=r"another ltv-guard is using .*stop every daemon"):
             await open_journal(postgres_url, writer=writer)
-        await called(postgres_url, "0004")
+        await called(postgres_url, "0005")
         async with opened(postgres_url, writer=writer):  # up to date: nothing is to be changed
             pass
 

@@ -1,0 +1,41 @@
+"""`ltv-guard ack`: somebody looks after an alarm, so that it need not ring again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from ltv_guard import settings
+from ltv_guard.cli.exit_status import DONE, FAILED, exits
+from ltv_guard.cli.options import config_option
+from ltv_guard.log.escaping import clean
+from ltv_guard.service.kill_switch import journal_of, now_ms
+
+
+@click.command("ack")
+@config_option
+@click.argument("alarm_id", required=False, default="")
+@exits
+def command(config: Path | None, alarm_id: str) -> int:
+    """Acknowledge an alarm: it is told again only if it gets worse, or in an hour.
+
+    Example: ltv-guard ack 3f9a (the beginning of its id; without one, every alarm that lasts)
+
+    Exit status 1 where there is none of that id.
+    """
+    loaded = settings.load_journal(config)
+
+    async def work() -> int:
+        async with journal_of(loaded, create=False) as journal:
+            found = await journal.outbox.acknowledge(alarm_id, now_ms())
+        for alarm in found:
+            click.echo(clean(f"{alarm.alarm_id} {alarm.event} {alarm.where}: acknowledged"))
+        if not found:
+            click.echo(
+                "no alarm lasts" if not alarm_id else clean(f"no alarm that lasts begins with {alarm_id}")
+            )
+        return DONE if found or not alarm_id else FAILED
+
+    return asyncio.run(work())

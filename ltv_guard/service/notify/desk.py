@@ -1,0 +1,197 @@
+"""Turns what the log says, and what lasts, into notices for each target, and has couriers bring them.
+
+Written down before it is sent, and beside the cycles: a target that is slow or down for a day holds up none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+import structlog
+
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.notices import LEVELS, Alarm, Notice
+from ltv_guard.core.model.status import AlertStatus, Status
+from ltv_guard.service.notify.alarms import Turn, turn
+from ltv_guard.service.notify.composer import Composer, loan_of
+from ltv_guard.service.notify.courier import Courier
+
+LOOK_S = 1.0
+END_S = 2.0
+MOST_HEARD = 500
+OWN = "notices_"  # its own events are not sent
+MS = 1000
+
+log = structlog.stdlib.get_logger()
+
+
+class Outbox(Protocol):
+    """What it needs of `adapters.journal.outbox`."""
+
+    async def keep(
+        self, notices: Sequence[Notice], alarms: Sequence[Alarm] = (), over: Sequence[str] = ()
+    ) -> None: ...
+
+    async def waiting(self, target: str) -> tuple[Notice, ...]: ...
+
+    async def delivered(self, notice_ids: Sequence[str]) -> None: ...
+
+    async def alarms(self) -> tuple[Alarm, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """Whom to tell what: target -> its URL and the least level; `digest_at`: minutes after midnight, UTC."""
+
+    targets: Mapping[str, tuple[str, str]]
+    repeat_s: float = 300.0
+    digest_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What the desk looks at: asked anew each time. `sees_all`: every account has had a cycle lately."""
+
+    orders: Callable[[], Orders]
+    outbox: Callable[[], Outbox]
+    lasting: Callable[[], Sequence[AlertStatus]]
+    status: Callable[[], Status]
+    sees_all: Callable[[], bool]
+
+
+class Desk:
+    """`hear` may be called from any thread. `send` takes URL, title, body, level, in a thread: it blocks."""
+
+    def __init__(
+        self,
+        sight: Sight,
+        send: Callable[[str, str, str, str], bool],
+        *,
+        look_s: float = LOOK_S,
+        now_ms: Callable[[], int] = lambda: int(time.time() * MS),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sight = sight
+        self._send = send
+        self._look_s = look_s
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._heard: deque[Mapping[str, Any]] = deque(maxlen=MOST_HEARD)
+        self._couriers: dict[str, tuple[Courier, asyncio.Task[None] | None]] = {}
+        self._known: dict[str, Alarm] | None = None
+        self._digested: str | None = None
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Every event of the log. Keeps a reference to those that anybody may want."""
+        if event.get("level") in LEVELS and not str(event["event"]).startswith(OWN):
+            self._heard.append(event)
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(self._look_s)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            log.critical("defect", what="the notifications", why=why, exc_info=error)
+
+    async def end(self) -> None:
+        """Gives errands that are under way a moment: what was sent and not noted would be sent again."""
+        tasks = [task for _, task in self._couriers.values() if task is not None and not task.done()]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=END_S)
+            for task in late:
+                task.cancel()
+
+    async def look(self) -> None:
+        """One round: what is new is written down, and every courier is sent off."""
+        orders = self._sight.orders()
+        if not orders.targets:
+            self._heard.clear()
+            return
+        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        found = await self._turn(orders)
+        write = Composer(orders.targets, self._sight.lasting(), self._sight.status, self._now_ms())
+        notices = [*write.of_events(heard), *write.of_alarms(found), *self._digest(orders, write)]
+        await self._keep(notices, found)
+        self._dispatch(orders)
+
+    async def _turn(self, orders: Orders) -> Turn:
+        """The alarms of the journal, and what has changed; those of before while it can't be read."""
+        try:
+            known = {alarm.alarm_id: alarm for alarm in await self._sight.outbox().alarms()}
+        except JournalUnavailable:
+            known = self._known or {}
+        self._known = known
+        return turn(
+            self._sight.lasting(),
+            known.values(),
+            now_ms=self._now_ms(),
+            repeat_ms=int(orders.repeat_s * MS),
+            ltv_of=self._ltv_of,
+            sees_all=self._sight.sees_all(),
+        )
+
+    async def _keep(self, notices: Sequence[Notice], found: Turn) -> None:
+        told = [*found.begun, *found.again, *found.changed]
+        over = [alarm.alarm_id for alarm in found.over]
+        if not (notices or told or over):
+            return
+        try:
+            await self._sight.outbox().keep(notices, told, over)
+        except JournalUnavailable:  # which has to be told all the more
+            for notice in notices:
+                self._courier(notice.target).hand([notice])
+            self._known = {**(self._known or {}), **{alarm.alarm_id: alarm for alarm in told}}
+            for alarm_id in over:
+                self._known.pop(alarm_id, None)
+
+    def _digest(self, orders: Orders, write: Composer) -> list[Notice]:
+        """Once a day, at its minute: what was missed while nothing ran is not made up for."""
+        now = datetime.fromtimestamp(self._now_ms() / MS, UTC)
+        today, minute = now.date().isoformat(), now.hour * 60 + now.minute
+        if self._digested == today or minute != orders.digest_at:
+            return []
+        self._digested = today
+        return write.digest()
+
+    def _ltv_of(self, alarm: Alarm) -> Decimal | None:
+        item = loan_of(self._sight.status(), alarm)
+        return None if item is None else item.loan.ltv
+
+    # Delivery.
+
+    def _courier(self, target: str) -> Courier:
+        if target not in self._couriers:
+            courier = Courier(
+                target,
+                lambda title, body, level: self._deliver(target, title, body, level),
+                waiting=lambda name: self._sight.outbox().waiting(name),
+                delivered=lambda ids: self._sight.outbox().delivered(ids),
+                monotonic=self._monotonic,
+            )
+            self._couriers[target] = (courier, None)
+        return self._couriers[target][0]
+
+    def _dispatch(self, orders: Orders) -> None:
+        """One errand a target at a time: whoever is slow holds up himself alone."""
+        for target in orders.targets:
+            courier = self._courier(target)
+            task = self._couriers[target][1]
+            if task is None or task.done():
+                self._couriers[target] = (courier, asyncio.create_task(courier.go()))
+
+    async def _deliver(self, target: str, title: str, body: str, level: str) -> bool:
+        url = self._sight.orders().targets.get(target, ("", ""))[0]
+        try:
+            return await asyncio.to_thread(self._send, url, title, body, level)
+        except Exception:  # noqa: BLE001 - a library of many services: it may hold the URL, and costs a try
+            return False

@@ -1,0 +1,491 @@
+"""Who is told of trouble, when, how often, and that it is over: nothing lost, nobody flooded."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from core_builders import loan
+from e2e_world import NEEDY, ORDER, Command, World, command, ran, until
+from http_world import TOKEN, Shop, open_shop
+
+from ltv_guard.adapters.journal import open_journal
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.notices import ACKNOWLEDGED_MS, Alarm, Notice
+from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, LoanStatus, Status
+from ltv_guard.service.notify.alarms import id_of, turn
+from ltv_guard.service.notify.courier import MOST, WITHIN_S, Courier
+from ltv_guard.service.notify.desk import Desk, Orders, Sight
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+D = Decimal
+ALERT = AlertStatus(
+    event="breach_unanswered", since_ms=0, account="main", product="crypto_loan_legacy", loan_id="1001"
+)
+REPEAT_MS = 300_000
+
+
+# When an alarm is told: a table.
+
+
+def alarm(**changes: object) -> Alarm:
+    given: dict[str, object] = {
+        "alarm_id": id_of(ALERT),
+        "event": ALERT.event,
+        "account": "main",
+        "product": "crypto_loan_legacy",
+        "loan_id": "1001",
+        "since_ms": 0,
+        "told_at_ms": 0,
+    }
+    return Alarm(**{**given, **changes})  # type: ignore[arg-type]
+
+
+ACKED = {"acknowledged_at_ms": 100, "acknowledged_ltv": D("0.80")}
+
+
+@pytest.mark.parametrize(
+    ("known", "now_ms", "ltv", "told"),
+    [
+        ([], 0, None, "begun"),
+        ([alarm()], REPEAT_MS - 1, None, None),
+        ([alarm()], REPEAT_MS, None, "again"),
+        ([alarm(told_at_ms=REPEAT_MS)], 2 * REPEAT_MS - 1, None, None),
+        ([alarm(**ACKED)], 10 * REPEAT_MS, D("0.80"), None),
+        ([alarm(**ACKED)], 10 * REPEAT_MS, D("0.8199"), None),
+        ([alarm(**ACKED)], 200, D("0.82"), "again"),
+        ([alarm(**ACKED)], 100 + ACKNOWLEDGED_MS - 1, None, None),
+        ([alarm(**ACKED)], 100 + ACKNOWLEDGED_MS, D("0.80"), "again"),
+        ([alarm(acknowledged_at_ms=100)], 200, D("0.80"), "changed"),
+    ],
+)
+def test_an_alarm_is_told_again_until_it_is_acknowledged_and_when_it_gets_worse(
+    known: list[Alarm], now_ms: int, ltv: Decimal | None, told: str | None
+) -> None:
+    found = turn([ALERT], known, now_ms=now_ms, repeat_ms=REPEAT_MS, ltv_of=lambda _: ltv, sees_all=True)
+
+    assert [name for name in ("begun", "again", "changed", "over") if getattr(found, name)] == (
+        [told] if told else []
+    )
+    if told == "again":
+        assert (found.again[0].told_at_ms, found.again[0].acknowledged_at_ms) == (now_ms, None)
+
+
+@pytest.mark.parametrize(("sees_all", "over"), [(True, 1), (False, 0)])
+def test_what_lasts_no_more_is_over_once_everything_has_been_looked_at(sees_all: bool, over: int) -> None:  # noqa: FBT001
+    found = turn([], [alarm()], now_ms=0, repeat_ms=1, ltv_of=lambda _: None, sees_all=sees_all)
+
+    assert len(found.over) == over
+
+
+# A courier, in virtual time.
+
+
+def notice(number: int, level: str = "warning") -> Notice:
+    return Notice(
+        notice_id=str(number),
+        target="phone",
+        level=level,
+        title=f"title {number}",
+        body="b",
+        made_at_ms=number,
+    )
+
+
+@dataclass
+class Round:
+    """A courier with its target and its outbox; time passes as it is told."""
+
+    held: list[Notice] = field(default_factory=list)
+    got: list[str] = field(default_factory=list)
+    works: bool = True
+    journal_works: bool = True
+    now: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.courier = Courier(
+            "phone", self.send, waiting=self.waiting, delivered=self.delivered, monotonic=lambda: self.now
+        )
+
+    async def send(self, title: str, _body: str, _level: str) -> bool:
+        self.got.append(title)
+        return self.works
+
+    async def waiting(self, _target: str) -> Sequence[Notice]:
+        return list(self.held)
+
+    async def delivered(self, ids: Sequence[str]) -> None:
+        if not self.journal_works:
+            raise JournalUnavailable("the disk is full")
+        self.held = [item for item in self.held if item.notice_id not in ids]
+
+    async def passes(self, seconds: int) -> None:
+        for _ in range(seconds):
+            await self.courier.go()
+            self.now += 1
+
+
+async def test_few_are_brought_one_by_one_in_order() -> None:
+    way = Round([notice(1), notice(2), notice(3)])
+    await way.passes(10)
+    assert way.got == ["title 1", "title 2", "title 3"]
+    assert way.held == []
+
+
+async def test_a_target_that_is_down_for_an_hour_gets_one_summary_after_it(
+    events: list[dict[str, Any]],
+) -> None:
+    way = Round(works=False)
+    for number in range(60):
+        way.held.append(notice(number, "critical" if number == 7 else "warning"))
+        await way.passes(60)
+    assert len(way.got) < 20  # it was asked ever more rarely
+    way.works, before = True, len(way.got)
+    await way.passes(1200)
+    (told,) = way.got[before:]
+    assert told == "ltv-guard: 60 notices have waited (1 critical, 59 warning)"
+    assert way.held == []
+    assert [item["event"] for item in events] == ["notices_held_up", "notices_arrive_again"]
+
+
+async def test_a_flood_is_bounded_and_the_rest_comes_as_one() -> None:
+    way = Round()
+    for number in range(100):
+        way.held.append(notice(number))
+        await way.passes(1)
+    assert len(way.got) == MOST
+    await way.passes(int(WITHIN_S) + 1)
+    assert len(way.got) == MOST + 1
+    assert "80 notices" in way.got[-1]
+
+
+async def test_what_arrived_is_not_brought_again_though_the_journal_could_not_note_it() -> None:
+    way = Round([notice(1)], journal_works=False)
+    await way.passes(10)
+    way.journal_works = True
+    way.held.append(notice(2))
+    await way.passes(10)
+    assert way.got == ["title 1", "title 2"]
+    assert way.held == []
+
+
+# The desk, on a real journal.
+
+
+@dataclass
+class Post:
+    """A desk over a journal in `folder`, its targets, and what lasts. Time passes as it is told."""
+
+    lasting: list[AlertStatus] = field(default_factory=list)
+    got: list[tuple[str, str, str]] = field(default_factory=list)
+    targets: Mapping[str, tuple[str, str]] = field(
+        default_factory=lambda: {"phone": ("json://phone", "critical")}
+    )
+    loans: tuple[LoanStatus, ...] = ()
+    now_ms: int = 1_700_000_000_000
+    digest_at: int | None = None
+    sees_all: bool = True
+
+    def send(self, url: str, title: str, body: str, _level: str) -> bool:
+        self.got.append((url, title, body))
+        return True
+
+    def status(self) -> Status:
+        account = AccountStatus(
+            name="main", outcome="ok", withheld=None, unsighted_s=1, trouble=None, loans=self.loans
+        )
+        return Status(
+            at_ms=self.now_ms,
+            version="1",
+            mode="live",
+            environment="testnet",
+            health=Health(troubles={}),
+            accounts=(account,),
+        )
+
+    def desk(self, outbox: Any) -> Desk:  # noqa: ANN401 - the journal's, or one that fails
+        sight = Sight(
+            orders=lambda: Orders(targets=self.targets, repeat_s=300, digest_at=self.digest_at),
+            outbox=lambda: outbox,
+            lasting=lambda: self.lasting,
+            status=self.status,
+            sees_all=lambda: self.sees_all,
+        )
+        return Desk(sight, self.send, now_ms=lambda: self.now_ms, monotonic=lambda: self.now_ms / 1000)
+
+    async def passes(self, desk: Desk, looks: int = 1, *, seconds: int = 1) -> None:
+        for _ in range(looks):
+            await desk.look()
+            await desk.end()
+            self.now_ms += seconds * 1000
+
+    @property
+    def titles(self) -> list[str]:
+        return [title for _, title, _ in self.got]
+
+
+@asynccontextmanager
+async def a_desk(folder: Path, post: Post) -> AsyncIterator[Desk]:
+    journal = await open_journal(f"sqlite:///{folder / 'journal.db'}")
+    try:
+        yield post.desk(journal.outbox)
+    finally:
+        await journal.close()
+
+
+def standing(ltv: str = "0.80") -> LoanStatus:
+    return LoanStatus(
+        loan=loan(ltv),
+        trigger_ltv=D("0.75"),
+        target_ltv=D("0.65"),
+        fall_to_trigger=D(0),
+        fall_to_margin_call=D("0.08"),
+        fall_to_liquidation=D("0.1579"),
+        doing="breach",
+        reason="",
+    )
+
+
+BREACH = replace(ALERT, details={"why": "dry_run", "ltv": "0.80"})
+
+
+async def test_an_alarm_says_what_a_person_needs_at_three_in_the_morning(tmp_path: Path) -> None:
+    post = Post(lasting=[BREACH], loans=(standing(),))
+    async with a_desk(tmp_path, post) as desk:
+        await post.passes(desk, 3)
+    ((_, title, body),) = post.got
+    assert title == "ltv-guard CRITICAL: breach_unanswered, main 1001"
+    for said in ("dry_run", "LTV 0.80", "trigger 0.75", "liquidation 0.95", "at 31,578.95 USDT a BTC"):
+        assert said in body
+    assert "What to do: Add by hand" in body
+    assert f"ltv-guard ack {id_of(ALERT)}" in body
+
+
+async def test_an_alarm_is_repeated_acknowledged_gets_worse_and_is_over(tmp_path: Path) -> None:
+    post = Post(lasting=[BREACH], loans=(standing(),))
+    journal = await open_journal(f"sqlite:///{tmp_path / 'journal.db'}")
+    desk = post.desk(journal.outbox)
+    await post.passes(desk, 10, seconds=60)
+    assert len(post.got) == 2  # at once, and after five minutes
+    await journal.outbox.acknowledge(id_of(ALERT)[:4], post.now_ms)
+    await post.passes(desk, 30, seconds=60)
+    assert len(post.got) == 2
+    post.loans = (standing("0.82"),)
+    await post.passes(desk, 2)
+    assert len(post.got) == 3
+    post.lasting = []
+    await post.passes(desk, 2)
+    assert post.titles[-1] == "ltv-guard: over: breach_unanswered, main crypto_loan_legacy 1001"
+    await post.passes(desk, 30, seconds=60)
+    assert len(post.got) == 4
+    await journal.close()
+
+
+async def test_a_restart_tells_nothing_twice_and_forgets_nothing(tmp_path: Path) -> None:
+    post = Post(lasting=[BREACH])
+    async with a_desk(tmp_path, post) as desk:
+        await post.passes(desk, 3)
+    post.lasting, post.sees_all = [], False
+    async with a_desk(tmp_path, post) as desk:
+        await post.passes(desk, 3)  # nothing was looked at yet: it is neither over nor new
+        post.lasting, post.sees_all = [BREACH], True
+        await post.passes(desk, 3)
+        assert len(post.got) == 1
+        post.lasting = []
+        await post.passes(desk, 3)
+    assert "over" in post.titles[1]
+
+
+async def test_each_target_hears_from_its_level_on_and_none_of_its_own_troubles(tmp_path: Path) -> None:
+    levels = ("info", "warning", "error", "critical")
+    post = Post(targets={level: (f"json://{level}", level) for level in levels})
+    async with a_desk(tmp_path, post) as desk:
+        for level in (*levels, "debug"):
+            desk.hear({"event": "defect", "level": level, "why": f"of {level}"})
+        desk.hear({"event": "notices_held_up", "level": "warning", "recipient": "phone"})
+        await post.passes(desk, 6)
+    heard = {level: [title for url, title, _ in post.got if url == f"json://{level}"] for level in levels}
+    assert [len(heard[level]) for level in levels] == [4, 3, 2, 1]
+
+
+async def test_a_critical_line_of_what_lasts_is_not_told_beside_its_alarm(tmp_path: Path) -> None:
+    post = Post(lasting=[BREACH])
+    async with a_desk(tmp_path, post) as desk:
+        for _ in range(5):
+            line = {"event": ALERT.event, "level": "critical", "account": "main"}
+            desk.hear({**line, "product": ALERT.product, "loan_id": "1001"})
+            await post.passes(desk)
+    assert len(post.got) == 1
+
+
+async def test_the_digest_comes_once_a_day_and_says_how_everything_stands(tmp_path: Path) -> None:
+    post = Post(loans=(standing("0.60"),))
+    start = (post.now_ms // 86_400_000 + 1) * 86_400_000
+    post.now_ms, post.digest_at = start + (8 * 60 - 5) * 60_000, 8 * 60
+    async with a_desk(tmp_path, post) as desk:
+        await post.passes(desk, 2 * 24 * 60, seconds=60)
+    assert post.titles == ["ltv-guard: 1 accounts, all is well"] * 2
+    assert "LTV 0.60" in post.got[0][2]
+
+
+async def test_a_journal_that_can_not_be_used_is_told_from_memory() -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - every method
+            async def fails(*_args: object) -> None:
+                raise JournalUnavailable("the disk is full")
+
+            return fails
+
+    post = Post(lasting=[AlertStatus(event="journal_unavailable", since_ms=0, details={"why": "full"})])
+    desk = post.desk(Broken())
+    await post.passes(desk, 10)
+    assert post.titles == ["ltv-guard CRITICAL: journal_unavailable"]
+
+
+async def test_a_target_that_raises_or_is_slow_holds_up_no_other(tmp_path: Path) -> None:
+    post = Post(targets={"bad": ("bad://", "critical"), "good": ("good://", "critical")}, lasting=[BREACH])
+    send = post.send
+
+    def some_fail(url: str, title: str, body: str, level: str) -> bool:
+        if url == "bad://":
+            raise RuntimeError(url)
+        return send(url, title, body, level)
+
+    post.send = some_fail  # type: ignore[method-assign]
+    async with a_desk(tmp_path, post) as desk:
+        await post.passes(desk, 3)
+    assert len(post.got) == 1
+
+
+# The real daemon, the real Apprise, a server on this machine.
+
+
+@dataclass
+class Box:
+    """Takes Apprise's `json://`. `slow_s`: how long each answer takes."""
+
+    got: list[dict[str, Any]] = field(default_factory=list)
+    slow_s: float = 0
+    port: int = 0
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.got.append(await request.json())
+        await asyncio.sleep(self.slow_s)
+        return web.Response()
+
+    @property
+    def titles(self) -> list[str]:
+        return [item["title"] for item in self.got]
+
+
+@asynccontextmanager
+async def a_box(port: int = 0) -> AsyncIterator[Box]:
+    box, app = Box(), web.Application()
+    app.router.add_post("/{rest:.*}", box.take)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    box.port = runner.addresses[0][1]
+    try:
+        yield box
+    finally:
+        await runner.cleanup()
+
+
+def told_to(world: World, port: int, **notify: object) -> None:
+    (world.folder / "phone.url").write_text(f"json://user:password-nobody-may-see@127.0.0.1:{port}/")
+    (world.folder / "phone.url").chmod(0o600)
+    world.configure(
+        {"mode": "dry_run", "notify": {"targets": {"phone": {"url_file": "phone.url"}}, **notify}}
+    )
+
+
+async def running(daemon: Command) -> None:
+    await until(lambda: bool(daemon.heard("cycle_finished")), why=lambda: daemon.output)
+
+
+async def test_an_alarm_reaches_its_target_is_acknowledged_and_a_slow_target_delays_no_cycle(
+    open_a_world: OpenWorld,
+) -> None:
+    async with a_box() as box, open_a_world() as world:
+        told_to(world, box.port, repeat_s=2)
+        async with command("run", "-c", world.config_file) as daemon:
+            await running(daemon)
+            world.price(NEEDY["add"])
+            await until(lambda: bool(daemon.heard("breach_unanswered")), why=lambda: daemon.output)
+            await until(lambda: bool(box.got), within_s=10, why=lambda: daemon.output)
+            assert ORDER in box.titles[0]
+            await until(lambda: len(box.got) >= 2)  # it rings again
+            status, said = await ran("ack", "-c", world.config_file)
+            assert (status, "acknowledged" in said.output) == (0, True)
+            await asyncio.sleep(3)
+            quiet = len(box.got)
+            box.slow_s = 30
+            await ran("notify", "--help")
+            seen = len(daemon.heard("cycle_finished"))
+            await until(lambda: len(daemon.heard("cycle_finished")) > seen + 5, within_s=15)
+            assert len(box.got) <= quiet + 1
+            daemon.process.terminate()
+            assert await daemon.ends() == 0
+            assert "nobody-may-see" not in daemon.output
+
+
+@pytest.mark.slow
+async def test_what_a_killed_daemon_could_not_deliver_is_delivered_after_its_restart_once(
+    open_a_world: OpenWorld,
+) -> None:
+    async with a_box() as nobody:
+        port = nobody.port
+    async with open_a_world() as world:
+        told_to(world, port)
+        async with command("run", "-c", world.config_file) as daemon:
+            await running(daemon)
+            world.price(NEEDY["add"])
+            await until(lambda: bool(daemon.heard("notices_held_up")), why=lambda: daemon.output)
+            daemon.process.send_signal(signal.SIGKILL)
+            await daemon.ends()
+        async with a_box(port) as box, command("run", "-c", world.config_file) as again:
+            await until(lambda: bool(box.got), why=lambda: again.output)
+            await asyncio.sleep(5)
+            assert len(box.got) == 1
+            assert ORDER in box.titles[0]
+            again.process.terminate()
+            assert await again.ends() == 0
+
+
+async def test_a_test_message_says_which_target_takes_it(open_a_world: OpenWorld) -> None:
+    async with a_box() as box, open_a_world() as world:
+        told_to(world, box.port)
+        status, said = await ran("notify", "--test", "-c", world.config_file)
+        assert (status, said.output) == (0, "phone: sent\n")
+        assert box.titles == ["ltv-guard: a test"]
+        told_to(world, 1)
+        status, said = await ran("notify", "--test", "-c", world.config_file)
+        assert (status, "NOT sent" in said.output) == (1, True)
+        assert "nobody-may-see" not in said.output
+        assert (await ran("notify", "--test", "nobody", "-c", world.config_file))[0] == 2
+
+
+async def test_an_alarm_that_nobody_knows_is_said_so(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        status, said = await ran("ack", "3f9a", "-c", world.config_file)
+        assert (status, said.output) == (1, "no alarm that lasts begins with 3f9a\n")
+
+
+async def test_over_http_the_token_acknowledges() -> None:
+    shop = Shop()
+    async with open_shop(shop) as asked:
+        assert (await asked.post("/api/v1/ack", {"alarm": "3f9a"}, token=None))[0] == 401
+        assert await asked.post("/api/v1/ack", {"alarm": "3f9a"}) == (200, {"acknowledged": ["3f9a"]})
+        assert TOKEN
+    assert shop.changed == [("ack", "3f9a")]
