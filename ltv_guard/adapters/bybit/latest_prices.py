@@ -45,6 +45,11 @@ class LatestPrices:
             self._moved.add(tick.coin)
         return True
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether `moved` has anything to tell."""
+        return bool(self._moved)
+
     def moved(self) -> frozenset[str]:
         """The coins that have another price than when this was last asked."""
         moved, self._moved = frozenset(self._moved), set()

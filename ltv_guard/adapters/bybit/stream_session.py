@@ -109,7 +109,8 @@ class StreamSession:
             await self._heed(told)
         elif self._latest.take(told):
             self._priced = self._heard
-            self._news.set()
+            if self._latest.has_moved:
+                self._news.set()
         else:
             self._useless += 1
 
