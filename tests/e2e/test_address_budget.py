@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e_world import AN_ORDER, CALM, LEGACY, NEEDY, SECRET, scenario_of
+from e2e_world import (
+    A_POOL,
+    AN_ORDER,
+    BOTH_PRODUCTS,
+    CALM,
+    LEGACY,
+    NEEDY,
+    SECRET,
+    also_an_order,
+    scenario_of,
+)
+
+from ltv_guard.service import run as app
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -34,6 +47,17 @@ def scenario() -> dict[str, Any]:
         },
         limits={"ip_requests": BUDGET},
     )
+
+
+async def test_a_quiet_cycle_reads_nothing_twice(open_a_world: OpenWorld) -> None:
+    """The terms of coins are asked for by orders and by the pool, and answered once."""
+    scenario = also_an_order(scenario_of(CALM, A_POOL))
+    async with open_a_world(scenario, config=BOTH_PRODUCTS, product=A_POOL) as world:
+        await world.trust_journal()
+        assert await app.run_once(world.settings(), asyncio.Event()) == 0
+        asked = world.exchange.requests
+        assert {path for path, times in asked.items() if times > 1} == set()
+        assert asked["GET /v5/crypto-loan/collateral-data"] == 1
 
 
 @pytest.mark.slow

@@ -19,22 +19,19 @@ from ltv_guard.adapters.bybit.order_wire import (
     parse_keyed,
 )
 from ltv_guard.adapters.bybit.paging import HistoryList, pages
-from ltv_guard.adapters.bybit.terms import Terms, parse_terms
+from ltv_guard.adapters.bybit.terms_cache import TermsCache
 from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
-from ltv_guard.core.ports import Identity, Oddity
+from ltv_guard.core.ports import Identity
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"
 MAXIMUM = "/v5/crypto-loan/max-collateral-amount"
-TERMS = "/v5/crypto-loan/collateral-data"
 ENDED = "/v5/crypto-loan/borrow-history"
 ADJUST = "/v5/crypto-loan/adjust-ltv"
-
-NO_TERMS_RETRIED_MS = 10_000  # while there are none at all
 
 
 # v5/crypto-loan/adjust-collateral, v5/crypto-loan/ltv-adjust-history
@@ -55,7 +52,7 @@ class LegacyLoans(WriteEndpoint):
         """`vip_level` as query-api gives it; without one the most cautious terms of all levels hold."""
         super().__init__(client, ADJUSTMENTS)
         self.vip_level = vip_level
-        self._terms = _TermsCache(client)
+        self._terms = TermsCache(client)
 
     def belongs_to(self, identity: Identity) -> None:
         """Its VIP level's terms hold from now on."""
@@ -122,61 +119,3 @@ class LegacyLoans(WriteEndpoint):
             return parse_maximum(result)
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{MAXIMUM}: the answer makes no sense: {exc}") from exc
-
-
-class _TermsCache:
-    """Terms change rarely: read once an hour, or when a coin is missing, at most once a minute.
-
-    They are the same for every key of one VIP level.
-    """
-
-    def __init__(self, client: BybitClient) -> None:
-        self._client = client
-        self._terms: Mapping[str, Terms] = {}
-        self._level: str | None = None
-        self._tried_level: str | None = None
-        self._read_at_ms: int | None = None
-        self._tried_at_ms: int | None = None
-
-    async def covering(self, coins: Collection[str], vip_level: str | None) -> Mapping[str, Terms]:
-        """Terms for as many of `coins` as the exchange has. An outage is bridged with those of before."""
-        now_ms, timing = self._client.clock.now().monotonic_ms, self._client.timing
-        if self._is_due(coins, vip_level, now_ms):
-            self._tried_at_ms, self._tried_level = now_ms, vip_level
-            try:
-                is_missing = not set(coins) <= self._terms.keys()
-                found = await self._client.shared.get(
-                    (TERMS, vip_level),
-                    lambda: self._read(vip_level),
-                    max_age_ms=(timing.terms_retried_ms if is_missing else timing.terms_kept_ms) - 1,
-                )
-                terms, odd = found.value
-                self._client.oddities.note(TERMS, odd)
-                # A coin that is suddenly missing keeps its terms: its loans must not lose their protection.
-                self._terms = {**self._terms, **terms}
-                self._read_at_ms, self._level = found.at_ms, vip_level
-            except ExchangeUnavailable as exc:
-                # Before they were ever read, orders are guarded by the usual ones.
-                reading = Reading(TERMS)
-                reading.passes_over("all", exc, "those of before hold, or the usual ones")
-                self._client.oddities.note(TERMS, reading.found)
-        return self._terms
-
-    def _is_due(self, coins: Collection[str], vip_level: str | None, now_ms: int) -> bool:
-        timing = self._client.timing
-        if self._tried_at_ms is None:
-            return True
-        if self._read_at_ms is None:
-            return now_ms - self._tried_at_ms >= NO_TERMS_RETRIED_MS
-        if now_ms - self._tried_at_ms < timing.terms_retried_ms and vip_level == self._tried_level:
-            return False
-        is_old = now_ms - self._read_at_ms >= timing.terms_kept_ms
-        return is_old or vip_level != self._level or not set(coins) <= self._terms.keys()
-
-    async def _read(self, vip_level: str | None) -> tuple[Mapping[str, Terms], list[Oddity]]:
-        result = await self._client.get(TERMS, signed=False)
-        reading = Reading(TERMS)
-        try:
-            return parse_terms(result, vip_level, reading), reading.found
-        except MalformedPayload as exc:
-            raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
-from ltv_guard.adapters.bybit.legacy import TERMS as LEGACY_TERMS
 from ltv_guard.adapters.bybit.loan_ends import parse_last_repayment
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.paging import HistoryList
@@ -21,7 +20,7 @@ from ltv_guard.adapters.bybit.pool_wire import (
     parse_history_row,
     parse_position,
 )
-from ltv_guard.adapters.bybit.terms import parse_terms
+from ltv_guard.adapters.bybit.terms_cache import terms_of_levels
 from ltv_guard.adapters.bybit.wire import parse_maximum
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
@@ -163,22 +162,12 @@ class PoolLoans(WriteEndpoint):
 
     async def _accuracies(self) -> Mapping[str, int]:
         """The pool's own terms tell none, those of the old product do. It must not need that product."""
-        shared = self._client.shared
         try:
-            found = await shared.get(
-                "accuracies", self._read_accuracies, max_age_ms=self._timing.terms_kept_ms - 1
-            )
+            found = await terms_of_levels(self._client, max_age_ms=self._timing.terms_kept_ms - 1)
         except (ExchangeUnavailable, NeedsHuman):
             self._due_ms = self._client.clock.now().monotonic_ms + self._timing.terms_retried_ms
             return self._terms.accuracies if self._terms is not None else {}
-        return found.value
-
-    async def _read_accuracies(self) -> Mapping[str, int]:
-        result = await self._client.get(LEGACY_TERMS, signed=False)
-        try:
-            return {name: item.accuracy for name, item in parse_terms(result, None).items()}
-        except MalformedPayload as exc:
-            raise ExchangeUnavailable(f"{LEGACY_TERMS}: the terms make no sense: {exc}") from exc
+        return {name: item.accuracy for name, item in found.value.at(None).items()}
 
     async def _debt_accuracies(self) -> Mapping[str, int]:
         """How fine a repayment may be (v5/new-crypto-loan/loan-coin). As collateral is, where that fails."""

@@ -6,7 +6,7 @@ Payload of v5/crypto-loan/collateral-coin, which lists every coin once for each 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -33,16 +33,30 @@ def usual_terms(coin: str) -> Terms:
     return Terms(coin=coin, accuracy=8, margin_call_ltv=USUAL_MARGIN_CALL, liquidation_ltv=USUAL_LIQUIDATION)
 
 
-def parse_terms(result: Row, vip_level: str | None, reading: Reading | None = None) -> Mapping[str, Terms]:
-    """The most cautious terms of each coin at `vip_level`; of all levels where that one has no such coin.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsOfLevels:
+    """Those of every VIP level, by level and coin: what the exchange answers to every key alike."""
 
-    A row that makes no sense is passed over: its coin's loans are then set aside, unless another row serves.
+    of_level: Mapping[str, Mapping[str, Sequence[Terms]]]
+
+    def at(self, vip_level: str | None) -> Mapping[str, Terms]:
+        """The most cautious terms of each coin there; of all levels where that one has no such coin."""
+        every: dict[str, list[Terms]] = {}
+        for found in self.of_level.values():
+            for name, rows in found.items():
+                every.setdefault(name, []).extend(rows)
+        wanted = _plain(vip_level or "")
+        own = self.of_level.get(wanted, {}) if wanted else {}
+        return {name: _most_cautious(own.get(name, found)) for name, found in every.items()}
+
+
+def parse_levels(result: Row, reading: Reading | None = None) -> TermsOfLevels:
+    """A row that makes no sense is passed over: its coin's loans are set aside, unless another row serves.
+
     Raises MalformedPayload where the payload as a whole is unreadable.
     """
     reading = reading or Reading("terms")
-    own: dict[str, list[Terms]] = {}
-    every: dict[str, list[Terms]] = {}
-    wanted = _plain(vip_level or "")
+    found: dict[str, dict[str, list[Terms]]] = {}
     for group in filled_rows(result, "vipCoinList"):
         try:
             tier = as_row(group)
@@ -50,12 +64,10 @@ def parse_terms(result: Row, vip_level: str | None, reading: Reading | None = No
         except MalformedPayload as exc:
             reading.passes_over(row_named(group, "vipLevel"), exc, NOT_KNOWN)
             continue
-        level = _plain(str(tier.get("vipLevel", "")))
+        level = found.setdefault(_plain(str(tier.get("vipLevel", ""))), {})
         for row in _readable(listed, reading):
-            every.setdefault(row.coin, []).append(row)
-            if level and level == wanted:
-                own.setdefault(row.coin, []).append(row)
-    return {name: _most_cautious(own.get(name, found)) for name, found in every.items()}
+            level.setdefault(row.coin, []).append(row)
+    return TermsOfLevels(of_level=found)
 
 
 def _readable(items: Iterable[object], reading: Reading) -> Iterable[Terms]:
@@ -80,7 +92,7 @@ def _parse_row(row: Row) -> Terms:
     return terms
 
 
-def _most_cautious(found: list[Terms]) -> Terms:
+def _most_cautious(found: Sequence[Terms]) -> Terms:
     return Terms(
         coin=found[0].coin,
         accuracy=min(terms.accuracy for terms in found),

@@ -9,7 +9,7 @@ from ltv_guard.adapters.bybit.answers import open_envelope
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.order_wire import adjustment_body, parse_history_row
-from ltv_guard.adapters.bybit.terms import Terms, parse_terms
+from ltv_guard.adapters.bybit.terms import Terms, parse_levels
 from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page, plain, query_string
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent, State
@@ -279,7 +279,7 @@ def tier(level: str, call: str, liquidation: str, accuracy: object = 8, coin: st
 
 
 def test_the_documented_terms_parse_to_their_numbers() -> None:
-    found = parse_terms({"vipCoinList": [tier("PRO1", "0.87", "0.95")]}, "PRO-1")
+    found = parse_levels({"vipCoinList": [tier("PRO1", "0.87", "0.95")]}).at("PRO-1")
     assert found["ETH"] == Terms(
         coin="ETH", accuracy=8, margin_call_ltv=Decimal("0.87"), liquidation_ltv=Decimal("0.95")
     )
@@ -305,7 +305,7 @@ def test_terms_are_those_of_the_level_or_the_most_cautious_of_all(level: str | N
         tier("PRO1", "0.90", "0.95"),
         tier("PRO2", "0.80", "0.93"),
     ]
-    found = parse_terms({"vipCoinList": tiers}, level)["ETH"]
+    found = parse_levels({"vipCoinList": tiers}).at(level)["ETH"]
     assert found.margin_call_ltv == Decimal(expected)
     if level == "VIP-1":
         assert (found.liquidation_ltv, found.accuracy) == (Decimal("0.95"), 6)
@@ -324,5 +324,5 @@ def test_terms_are_those_of_the_level_or_the_most_cautious_of_all(level: str | N
     ],
 )
 def test_terms_that_make_no_sense_are_no_terms(bad: dict[str, Any]) -> None:
-    found = parse_terms({"vipCoinList": [bad, tier("VIP0", "0.87", "0.95", coin="BTC")]}, None)
+    found = parse_levels({"vipCoinList": [bad, tier("VIP0", "0.87", "0.95", coin="BTC")]}).at(None)
     assert list(found) == ["BTC"]
