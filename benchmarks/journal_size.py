@@ -8,6 +8,7 @@ file: it is told apart.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -52,6 +53,7 @@ async def filled(path: Path, intents: int) -> None:
     with connection:
         connection.executemany(f"INSERT INTO intents VALUES ({columns})", rows)  # noqa: S608 - columns of ours
     connection.close()
+    os.sync()  # or the first commits would wait for all of it
 
 
 async def open_intents(journal: SqlJournal, _: int) -> object:

@@ -23,6 +23,10 @@ INTENT_COLUMNS = (
     *("updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code", "ret_msg"),
     "ltv_after",
 )
+CHANGING_COLUMNS = (
+    *("state", "updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code"),
+    *("ret_msg", "ltv_after"),
+)
 RUNS_KEPT_MS = 24 * 3600 * 1000  # so long a run is remembered after it was last heard of
 
 

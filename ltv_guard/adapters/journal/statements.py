@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ltv_guard.adapters.journal.records import ALL_ACCOUNTS, INTENT_COLUMNS
+from ltv_guard.adapters.journal.records import ALL_ACCOUNTS, CHANGING_COLUMNS, INTENT_COLUMNS
 from ltv_guard.core.model.intents import OPEN, State
 
 MOST_ALIKE = 5  # intents that an abbreviation may mean, to be shown
@@ -51,9 +51,10 @@ STATE_OF = "SELECT state FROM intents WHERE intent_id = :intent_id"
 
 PLANNED = f"INSERT INTO intents ({_COLUMNS}) VALUES ({_VALUES})"  # noqa: S608
 SENT_AT_ONCE = f"INSERT INTO intents ({_COLUMNS}) SELECT {_VALUES} WHERE {_UNLESS_PAUSED}"
-# Compare-and-set: touches no row unless the journal holds it in the state `expected`.
+# Compare-and-set: touches no row unless the journal holds it in the state `expected`. What an intent is about
+# never changes, and an index that is not named here need not be written.
 REPLACED = (
-    f"UPDATE intents SET {', '.join(f'{column} = :{column}' for column in INTENT_COLUMNS[1:])} "  # noqa: S608
+    f"UPDATE intents SET {', '.join(f'{column} = :{column}' for column in CHANGING_COLUMNS)} "  # noqa: S608
     "WHERE intent_id = :intent_id AND state = :expected"
 )
 SENT_UNLESS_PAUSED = f"{REPLACED} AND {_UNLESS_PAUSED}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -132,7 +133,7 @@ async def record(
     if after in TRANSITIONS[held.state]:
         before = held.state
     if after in TRANSITIONS[before]:
-        from_there = planned(name, loan=held.key.loan_id, state=before, rescue_of=held.rescue_of)
+        from_there = replace(held, state=before)
         await journal.record(from_there, from_there.to(after, 10, **changes))
 
 

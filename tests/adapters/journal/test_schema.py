@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table, inspect
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.adapters.journal.migrating import _config
-from ltv_guard.adapters.journal.records import INTENT_COLUMNS
+from ltv_guard.adapters.journal.records import CHANGING_COLUMNS, INTENT_COLUMNS
 from ltv_guard.adapters.journal.schema import NEWEST, REVISIONS, VERSION_TABLE
 from ltv_guard.adapters.journal.tables import metadata
 
@@ -62,6 +62,7 @@ def test_the_revisions_are_those_that_migrations_know() -> None:
 
 def test_what_is_written_of_an_intent_is_every_column_of_its_table() -> None:
     assert tuple(metadata.tables["intents"].columns.keys()) == INTENT_COLUMNS
+    assert set(CHANGING_COLUMNS) <= set(INTENT_COLUMNS)
 
 
 async def test_opening_again_changes_nothing(url: str) -> None:

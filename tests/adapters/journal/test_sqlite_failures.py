@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -239,7 +240,7 @@ async def test_a_full_file_refuses_the_plan_and_the_send_and_recovers(
     await execute_in(journal, "PRAGMA max_page_count = 40")
     assert "there is no space left" in await until_full(journal, planned)
     with pytest.raises(JournalUnavailable, match="there is no space left"):
-        await journal.mark_sent(sent(planned(reason="x" * 20_000)))
+        await journal.mark_sent(replace(sent(planned()), ret_msg="x" * 20_000))
     assert await intent_in(journal, "one") == planned()
     await execute_in(journal, "PRAGMA max_page_count = 4000")
     assert await journal.mark_sent(sent(planned()))
@@ -261,7 +262,7 @@ async def test_a_full_disk_refuses_the_plan_and_recovers(tmp_path: Path, planned
         ballast.write_bytes(b"x" * 50_000)
         assert "there is no space left" in await until_full(journal, planned)
         with pytest.raises(JournalUnavailable):
-            await journal.mark_sent(sent(planned(reason="x" * 100_000)))
+            await journal.mark_sent(replace(sent(planned()), ret_msg="x" * 100_000))
         ballast.unlink()
         assert await intent_in(journal, "one") == planned()
         assert await journal.mark_sent(sent(planned()))
