@@ -93,6 +93,7 @@ class Guard:
     def urge(self, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: they are read first, by the next cycle or this one."""
         self._parts.reads.loans.urgent.ask(keys)
+        self._parts.read_ahead.begin()
 
     @property
     def intents(self) -> IntentBook:
@@ -107,6 +108,7 @@ class Guard:
     async def drain(self) -> None:
         """Waits for what has left to be answered and journalled."""
         await self._parts.sender.drain()
+        self._parts.read_ahead.drop()
         await self._parts.reads.close()
 
     async def know_ourselves(self) -> Owner | None:
@@ -130,6 +132,7 @@ class Guard:
         if owner is None:
             return parts.conclusion.of_nothing()
         await parts.reads.loans.sweep(snapshot)
+        parts.read_ahead.saw(snapshot.books)
         await self._settle(owner, snapshot)
         decisions = await self._decide(snapshot)
         with self._defects.contained("holding the directions against the history"):
@@ -161,10 +164,12 @@ class Guard:
         parts = self._parts
         account, decisions = parts.decider.decide(snapshot)
         if not any(decision.needs_a_closer_look for decision in decisions):
+            parts.read_ahead.not_needed(snapshot)
             return decisions
         emergency = any(facts.is_at_emergency for facts in account.loans)
         wanted = parts.needs.to_decide(snapshot, self._clock.now(), emergency=emergency)
-        await parts.reads.closer_look.read(snapshot, wanted)
+        if not await parts.read_ahead.take(snapshot, wanted):
+            await parts.reads.closer_look.read(snapshot, wanted)
         await parts.rereads.of_what_is_old(snapshot)
         with self._defects.contained("settling by what the coins show"):
             snapshot.open_intents = await parts.reconciler.settle_by_coins(snapshot)

@@ -28,6 +28,7 @@ from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.needs import Needs
 from ltv_guard.guard.permission import Gate, Permission
 from ltv_guard.guard.planner import Planner
+from ltv_guard.guard.reads.read_ahead import ReadAhead
 from ltv_guard.guard.reads.reads import Reads
 from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.refusals import Refusals
@@ -88,6 +89,17 @@ class Parts:
     def needs(self) -> Needs:
         channels, products = list(self.exchange.paths), list(self.exchange.by_product)
         return Needs(self.rulebook, self.memory, channels=channels, products=products)
+
+    @cached_property
+    def read_ahead(self) -> ReadAhead:
+        clock, needs = self.around.clock, self.needs
+        return ReadAhead(
+            self.reads.closer_look,
+            lambda seen: needs.to_decide(seen, clock.now(), emergency=False),
+            self.memory.intents,
+            clock,
+            self.words.defects,
+        )
 
     # Settling.
 

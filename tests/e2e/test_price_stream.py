@@ -222,6 +222,23 @@ async def test_two_accounts_share_one_stream_and_only_the_one_that_crosses_is_lo
         assert connections(world) == 1
 
 
+async def test_what_a_decision_needs_is_read_beside_the_loans(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        streamed(world, NEVER)
+        async with world.guarded():
+            await until_followed(world)
+            read = len(world.exchange.reads)
+            world.fault("slow", endpoint="orders", seconds="0.3", times=None)
+            world.price(39_000)
+            await world.until_settled_at_target()
+            came = {}
+            for entry in list(world.exchange.reads)[read:]:
+                came.setdefault(entry["endpoint"], entry["time_ms"])
+            sent_ms = world.adjustments_sent()[0]["time_ms"]
+        assert max(came[name] for name in ("wallet", "history", "tickers")) < came["orders"] + 300 <= sent_ms
+        assert await world.ends() == ["confirmed"]
+
+
 async def test_of_a_list_of_several_pages_the_one_that_crosses_is_read_by_its_id(
     open_a_world: OpenWorld,
 ) -> None:

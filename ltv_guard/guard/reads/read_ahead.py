@@ -1,0 +1,127 @@
+"""What a closer look will want, read beside the loans as soon as prices say that one will be needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Moment, Product
+from ltv_guard.core.ports import Clock
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.state.intent_book import IntentBook
+
+LONGEST_MS = 2_000  # what was read ahead so long ago is read anew
+EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
+
+
+@dataclass(slots=True)
+class _Reading:
+    found: Snapshot
+    began: Moment
+    task: asyncio.Task[None]
+
+
+class ReadAhead:
+    """Mutable, owned by one guard. `wanted_of` says what a closer look at the loans of a snapshot wants.
+
+    It is of use only where nothing was sent since it began: what is sent moves coins.
+    """
+
+    def __init__(
+        self,
+        closer_look: CloserLook,
+        wanted_of: Callable[[Snapshot], Wanted],
+        intents: IntentBook,
+        clock: Clock,
+        defects: Defects,
+    ) -> None:
+        self._closer_look = closer_look
+        self._wanted_of = wanted_of
+        self._intents = intents
+        self._clock = clock
+        self._defects = defects
+        self._books: Mapping[Product, LoanBook] = {}
+        self._reading: _Reading | None = None
+
+    def saw(self, books: Mapping[Product, LoanBook]) -> None:
+        """These are the loans that a closer look would be taken at."""
+        self._books = dict(books)
+
+    def begin(self) -> None:
+        """Reads now, unless it just does so, or something is open."""
+        if self._reading is not None and self._age_ms(self._reading) <= LONGEST_MS:
+            return
+        self.drop()
+        if not self._books or not self._intents.none_is_open():
+            return
+        with self._defects.contained("reading ahead"):
+            found = Snapshot()
+            wanted = self._wanted_of(Snapshot(books=dict(self._books)))
+            task = asyncio.create_task(self._closer_look.read(found, wanted))
+            task.add_done_callback(_heed)
+            self._reading = _Reading(found, self._clock.now(), task)
+
+    def drop(self) -> None:
+        """Nobody needs it."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.task.cancel()
+
+    def not_needed(self, snapshot: Snapshot) -> None:
+        """Loans that were read since it began ask for nothing."""
+        if (
+            self._reading is not None
+            and snapshot.books
+            and self._reading.began.monotonic_ms <= snapshot.began.monotonic_ms
+        ):
+            self.drop()
+
+    async def take(self, snapshot: Snapshot, wanted: Wanted) -> bool:
+        """Adds what was read ahead, where that is all that is wanted. False: it adds nothing."""
+        reading = self._reading
+        if reading is None:
+            return False
+        wait_s = None if wanted.spare is None else EMERGENCY_WAIT_S
+        await asyncio.wait({reading.task}, timeout=wait_s)
+        self.drop()
+        if not reading.task.done() or not self._is_enough(reading, wanted):
+            return False
+        found = reading.found
+        snapshot.wallet, snapshot.wallet_began = found.wallet, found.wallet_began
+        snapshot.asked_coins, snapshot.unified = found.asked_coins, found.unified
+        snapshot.prices = found.prices
+        snapshot.histories |= found.histories
+        snapshot.asked |= found.asked
+        return True
+
+    def _is_enough(self, reading: _Reading, wanted: Wanted) -> bool:
+        found = reading.found
+        if found.wallet is None or reading.task.cancelled() or reading.task.exception() is not None:
+            return False
+        unified_is_there = wanted.unified is None or (
+            found.unified is not None and wanted.unified <= found.unified.keys()
+        )
+        return (
+            self._age_ms(reading) <= LONGEST_MS
+            and wanted.coins <= found.asked_coins
+            and unified_is_there
+            and wanted.histories.keys() <= found.histories.keys()
+            and (found.prices is not None or not wanted.needs_prices)
+            and not self._was_anything_sent_since(reading.began)
+        )
+
+    def _was_anything_sent_since(self, began: Moment) -> bool:
+        return any(item.is_open or item.updated_at_ms >= began.exchange_ms for item in self._intents.every)
+
+    def _age_ms(self, reading: _Reading) -> int:
+        return self._clock.now().monotonic_ms - reading.began.monotonic_ms
+
+
+def _heed(task: asyncio.Task[None]) -> None:
+    """Nobody may wait for what it raised; whoever does hears of it all the same."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,182 @@
+"""Wallet, history and prices, read beside the loans as soon as prices say that they will be wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+from core_builders import START, intent, loan
+
+from ltv_guard.core.model.history import History
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
+from ltv_guard.core.ports import Clock
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
+from ltv_guard.guard.reads.read_ahead import LONGEST_MS, ReadAhead
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.state.intent_book import IntentBook
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+ADJUSTMENTS = Channel(Product.LEGACY, Kind.ADJUSTMENT)
+WANTED = Wanted(coins=frozenset({"BTC"}), histories={ADJUSTMENTS: 0})
+
+
+@dataclass
+class World:
+    """A clock, the intents, and a closer look whose answers come once `slow` is clear."""
+
+    now_ms: int = START + 100_000
+    every: list[Intent] = field(default_factory=list)
+    looks: int = 0
+    wallet: dict[str, Decimal] | None = field(default_factory=lambda: {"BTC": Decimal(5)})
+    prices: dict[str, Decimal] | None = field(default_factory=lambda: {"BTC": Decimal(40_000)})
+    error: Exception | None = None
+    slow: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def now(self) -> Moment:
+        return Moment(exchange_ms=self.now_ms, monotonic_ms=self.now_ms)
+
+    def none_is_open(self) -> bool:
+        return not any(item.is_open for item in self.every)
+
+    async def read(self, snapshot: Snapshot, wanted: Wanted) -> None:
+        self.looks += 1
+        snapshot.wallet_began, snapshot.asked_coins = self.now(), wanted.coins
+        await self.slow.wait()
+        if self.error is not None:
+            raise self.error
+        snapshot.wallet, snapshot.prices = self.wallet, self.prices
+        snapshot.histories = {ADJUSTMENTS: History(rows=(), began=self.now())}
+        snapshot.asked = {ADJUSTMENTS}
+
+
+def shown(world: World) -> Snapshot:
+    book = LoanBook(product=Product.LEGACY, loans=(loan("0.74"),), began=world.now())
+    return Snapshot(books={Product.LEGACY: book})
+
+
+def ahead_of(world: World) -> ReadAhead:
+    ahead = ReadAhead(
+        cast("CloserLook", world),
+        lambda _: WANTED,
+        cast("IntentBook", world),
+        cast("Clock", world),
+        Defects(AlertRepeater(lambda: world.now_ms)),
+    )
+    ahead.saw(shown(world).books)
+    return ahead
+
+
+async def test_what_was_read_ahead_is_what_a_closer_look_would_have_found() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    ahead.begin()
+    ahead.begin()
+    await asyncio.sleep(0)
+    snapshot = shown(world)
+    taking = asyncio.create_task(ahead.take(snapshot, WANTED))
+    await asyncio.sleep(0.01)
+    assert not taking.done()
+    world.slow.set()
+
+    assert await taking
+    assert world.looks == 1
+    assert (snapshot.wallet, snapshot.prices, snapshot.asked) == (world.wallet, world.prices, {ADJUSTMENTS})
+    assert snapshot.histories.keys() == {ADJUSTMENTS}
+    assert not await ahead.take(snapshot, WANTED)
+
+
+def too_old(world: World) -> None:
+    world.now_ms += LONGEST_MS + 1
+
+
+def sent_meanwhile(world: World) -> None:
+    world.every.append(intent(updated_at_ms=world.now_ms, state=State.CONFIRMED))
+
+
+def still_open(world: World) -> None:
+    world.every.append(intent(state=State.SENT))
+
+
+def wallet_unread(world: World) -> None:
+    world.wallet = None
+
+
+def prices_unread(world: World) -> None:
+    world.prices = None
+
+
+def faulty(world: World) -> None:
+    world.error = KeyError("a defect")
+
+
+@pytest.mark.parametrize(
+    "change", [too_old, sent_meanwhile, still_open, wallet_unread, prices_unread, faulty]
+)
+async def test_what_may_not_be_so_any_more_is_read_anew(change: Callable[[World], None]) -> None:
+    world = World()
+    ahead = ahead_of(world)
+    ahead.begin()
+    await asyncio.sleep(0)
+    change(world)
+    world.slow.set()
+
+    assert not await ahead.take(shown(world), WANTED)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"coins": frozenset({"BTC", "ETH"})},
+        {"unified": frozenset({"BTC"})},
+        {"histories": {ADJUSTMENTS: 0, Channel(Product.LEGACY, Kind.REPAYMENT): 0}},
+    ],
+    ids=str,
+)
+async def test_where_more_is_wanted_all_is_read_anew(more: dict[str, Any]) -> None:
+    world = World()
+    ahead = ahead_of(world)
+    ahead.begin()
+    world.slow.set()
+
+    assert not await ahead.take(shown(world), replace(WANTED, **more))
+
+
+async def test_an_emergency_that_has_an_older_wallet_waits_a_moment_only() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    ahead.begin()
+    async with asyncio.timeout(5):
+        assert not await ahead.take(shown(world), replace(WANTED, spare={"BTC": Decimal(4)}))
+
+
+async def test_it_is_dropped_where_loans_read_since_ask_for_nothing_and_kept_where_they_are_older() -> None:
+    world = World()
+    ahead, before = ahead_of(world), shown(world)
+    world.now_ms += 1
+    ahead.begin()
+    await asyncio.sleep(0)
+    world.slow.set()
+    ahead.not_needed(before)
+    assert await ahead.take(shown(world), WANTED)
+    ahead.begin()
+    ahead.not_needed(shown(world))
+    assert not await ahead.take(shown(world), WANTED)
+
+
+async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_were_seen() -> None:
+    world = World(every=[intent(state=State.SENT)])
+    ahead_of(world).begin()
+    blind = ahead_of(World())
+    blind.saw({})
+    blind.begin()
+    await asyncio.sleep(0)
+
+    assert world.looks == 0
+    assert not await blind.take(shown(world), WANTED)
