@@ -18,7 +18,7 @@ from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
-from ltv_guard.guard.reads.read_ahead import LONGEST_MS, ReadAhead
+from ltv_guard.guard.reads.read_ahead import AHEAD_MS, ReadAhead
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -93,7 +93,7 @@ async def test_what_was_read_ahead_is_what_a_closer_look_would_have_found() -> N
 
 
 def too_old(world: World) -> None:
-    world.now_ms += LONGEST_MS + 1
+    world.now_ms += AHEAD_MS + 1
 
 
 def sent_meanwhile(world: World) -> None:
@@ -168,6 +168,32 @@ async def test_it_is_dropped_where_loans_read_since_ask_for_nothing_and_kept_whe
     ahead.begin()
     ahead.not_needed(shown(world))
     assert not await ahead.take(shown(world), WANTED)
+
+
+async def test_of_a_list_read_in_haste_it_is_the_urgent_loan_that_it_is_held_against() -> None:
+    world = World()
+    ahead, snapshot = ahead_of(world), shown(world)
+    world.slow.set()
+    world.now_ms += 5_000
+    ahead.begin()
+    key = snapshot.loans[0].key
+    snapshot.books = {Product.LEGACY: replace(snapshot.books[Product.LEGACY], asked={key: world.now()})}
+    ahead.not_needed(snapshot)
+
+    assert not await ahead.take(snapshot, WANTED)
+
+
+async def test_another_crossing_has_it_all_read_anew() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    world.slow.set()
+    ahead.begin()
+    await asyncio.sleep(0)
+    world.now_ms += AHEAD_MS + 1
+    ahead.begin()
+
+    assert await ahead.take(shown(world), WANTED)
+    assert world.looks == 2
 
 
 async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_were_seen() -> None:

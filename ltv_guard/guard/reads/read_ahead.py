@@ -14,7 +14,8 @@ from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 
-LONGEST_MS = 2_000  # what was read ahead so long ago is read anew
+AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
+LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
 
 
@@ -53,7 +54,7 @@ class ReadAhead:
 
     def begin(self) -> None:
         """Reads now, unless it just does so, or something is open."""
-        if self._reading is not None and self._age_ms(self._reading) <= LONGEST_MS:
+        if self._reading is not None and self._is_of_now(self._reading):
             return
         self.drop()
         if not self._books or not self._intents.none_is_open():
@@ -73,11 +74,7 @@ class ReadAhead:
 
     def not_needed(self, snapshot: Snapshot) -> None:
         """Loans that were read since it began ask for nothing."""
-        if (
-            self._reading is not None
-            and snapshot.books
-            and self._reading.began.monotonic_ms <= snapshot.began.monotonic_ms
-        ):
+        if self._reading is not None and self._reading.began.monotonic_ms <= _read_ms(snapshot):
             self.drop()
 
     async def take(self, snapshot: Snapshot, wanted: Wanted) -> bool:
@@ -88,7 +85,7 @@ class ReadAhead:
         wait_s = None if wanted.spare is None else EMERGENCY_WAIT_S
         await asyncio.wait({reading.task}, timeout=wait_s)
         self.drop()
-        if not reading.task.done() or not self._is_enough(reading, wanted):
+        if not reading.task.done() or not self._is_enough(reading, snapshot, wanted):
             return False
         found = reading.found
         snapshot.wallet, snapshot.wallet_began = found.wallet, found.wallet_began
@@ -98,7 +95,7 @@ class ReadAhead:
         snapshot.asked |= found.asked
         return True
 
-    def _is_enough(self, reading: _Reading, wanted: Wanted) -> bool:
+    def _is_enough(self, reading: _Reading, snapshot: Snapshot, wanted: Wanted) -> bool:
         found = reading.found
         if found.wallet is None or reading.task.cancelled() or reading.task.exception() is not None:
             return False
@@ -106,7 +103,7 @@ class ReadAhead:
             found.unified is not None and wanted.unified <= found.unified.keys()
         )
         return (
-            self._age_ms(reading) <= LONGEST_MS
+            _read_ms(snapshot) - reading.began.monotonic_ms <= AHEAD_MS
             and wanted.coins <= found.asked_coins
             and unified_is_there
             and wanted.histories.keys() <= found.histories.keys()
@@ -117,8 +114,15 @@ class ReadAhead:
     def _was_anything_sent_since(self, began: Moment) -> bool:
         return any(item.is_open or item.updated_at_ms >= began.exchange_ms for item in self._intents.every)
 
-    def _age_ms(self, reading: _Reading) -> int:
-        return self._clock.now().monotonic_ms - reading.began.monotonic_ms
+    def _is_of_now(self, reading: _Reading) -> bool:
+        age_ms = self._clock.now().monotonic_ms - reading.began.monotonic_ms
+        return age_ms <= (AHEAD_MS if reading.task.done() else LONGEST_MS)
+
+
+def _read_ms(snapshot: Snapshot) -> int:
+    """When the last request for loans left: monotonic, ms."""
+    moments = (moment for book in snapshot.books.values() for moment in (book.began, *book.asked.values()))
+    return max((moment.monotonic_ms for moment in moments), default=0)
 
 
 def _heed(task: asyncio.Task[None]) -> None:
