@@ -20,7 +20,7 @@ EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
 
 
 @dataclass(slots=True)
-class _Reading:
+class _AheadOfNeed:
     found: Snapshot
     began: Moment
     task: asyncio.Task[None]
@@ -46,7 +46,7 @@ class ReadAhead:
         self._clock = clock
         self._defects = defects
         self._books: Mapping[Product, LoanBook] = {}
-        self._reading: _Reading | None = None
+        self._reading: _AheadOfNeed | None = None
 
     def saw(self, books: Mapping[Product, LoanBook]) -> None:
         """These are the loans that a closer look would be taken at."""
@@ -64,7 +64,7 @@ class ReadAhead:
             wanted = self._wanted_of(Snapshot(books=dict(self._books)))
             task = asyncio.create_task(self._closer_look.read(found, wanted))
             task.add_done_callback(_heed)
-            self._reading = _Reading(found, self._clock.now(), task)
+            self._reading = _AheadOfNeed(found, self._clock.now(), task)
 
     def drop(self) -> None:
         """Nobody needs it."""
@@ -95,7 +95,7 @@ class ReadAhead:
         snapshot.asked |= found.asked
         return True
 
-    def _is_enough(self, reading: _Reading, snapshot: Snapshot, wanted: Wanted) -> bool:
+    def _is_enough(self, reading: _AheadOfNeed, snapshot: Snapshot, wanted: Wanted) -> bool:
         found = reading.found
         if found.wallet is None or reading.task.cancelled() or reading.task.exception() is not None:
             return False
@@ -114,7 +114,7 @@ class ReadAhead:
     def _was_anything_sent_since(self, began: Moment) -> bool:
         return any(item.is_open or item.updated_at_ms >= began.exchange_ms for item in self._intents.every)
 
-    def _is_of_now(self, reading: _Reading) -> bool:
+    def _is_of_now(self, reading: _AheadOfNeed) -> bool:
         age_ms = self._clock.now().monotonic_ms - reading.began.monotonic_ms
         return age_ms <= (AHEAD_MS if reading.task.done() else LONGEST_MS)
 
