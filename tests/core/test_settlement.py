@@ -284,6 +284,15 @@ def test_the_users_row_around_the_read_may_or_may_not_be_in_the_coins_before(
     assert unexplained_change(planned, [by_hand], loan(held=after + D(OURS))) == D(OURS)
 
 
+@pytest.mark.parametrize(("held", "moved"), [("13.10", "0"), ("14.09", "0.99")])
+def test_amounts_of_a_coarse_coin_that_differ_by_a_step_are_told_apart(held: str, moved: str) -> None:
+    """Found by the state machine: a rescue of 0.99 that was lost waited for its row beside an add of 1.00."""
+    planned = intent(signed_at_ms=START + 4000, recv_window_ms=WINDOW)
+    rescue = replace(planned, amount=D("0.99"), coins_before=D("12.10"))
+    first = row("ours", "1.00", at=START + 200)
+    assert unexplained_change(rescue, [first], loan(held=held, accuracy=2)) == D(moved)
+
+
 def test_the_users_row_after_the_signature_is_not_in_the_coins_before() -> None:
     """Its change is not shown yet: something is unaccounted for."""
     by_hand = row("u1", "0.2", at=SENT)

@@ -389,8 +389,9 @@ def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a
         @rule(key=st.sampled_from(KEYS), share=st.sampled_from(["0.02", "0.1"]), stretch=stretches)
         def a_part_is_liquidated(self, key: LoanKey, share: str, stretch: Stretch) -> None:
             self.disturbed = True
-            self.sold.add(key)
-            self.world.liquidate_part(key, Decimal(share))
+            if self.world.ltv(key) < 1:  # beyond, nothing is left to be sold in part
+                self.sold.add(key)
+                self.world.liquidate_part(key, Decimal(share))
             self.live_through(stretch)
 
         @rule(stretch=stretches)

@@ -116,9 +116,15 @@ def unexplained_change(
     readings = [amount - base - explained for base in bases]
     own = (intent.change, *(intent.change + other for other in siblings))
     close = near(step, intent, since)
-    if any(abs(value - change) <= min(close, abs(value)) for value in readings for change in own):
+    as_own = min(
+        (abs(value - change) for value in readings for change in own if abs(value - change) <= abs(value)),
+        default=None,
+    )
+    as_none = min(abs(value) for value in readings)
+    # The nearer of the two: of a coarse coin, amounts that differ by a step are amounts of different intents.
+    if as_own is not None and as_own <= min(close, as_none):
         return intent.change
-    if any(abs(value) <= close for value in readings):
+    if as_none <= close:
         return Decimal(0)
     return readings[0]
 
