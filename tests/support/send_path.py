@@ -120,6 +120,13 @@ class Life(RuleBasedStateMachine):
             self.cycle()
             self.advance(ms)
 
+    def move_price(self, price: Decimal) -> None:
+        """But not to where a loan has an LTV that none can have."""
+        worst = max(self.world.ltv(other) for other in KEYS) * self.world.price / price
+        if Decimal(2_000) < price < Decimal(2_000_000) and worst < IMPLAUSIBLE_LTV - 1:
+            self.world.price = price
+            self.world.note()
+
     def advance(self, ms: int) -> None:
         """Time passes; how long a loan has stood above its trigger, though help was possible, is measured.
 
@@ -345,13 +352,9 @@ def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a
             stretch=stretches,
         )
         def the_price_moves(self, key: LoanKey, ltv: str, stretch: Stretch) -> None:
-            """To where this loan has that LTV."""
+            """To where this loan has that LTV; the pool, whose coins count for less, a higher one."""
             loan = self.world.loans[key]
-            price = loan.debt / (loan.collateral * Decimal(ltv))
-            worst = max(self.world.ltv(other) for other in KEYS) * self.world.price / price
-            if Decimal(2_000) < price < Decimal(2_000_000) and worst < IMPLAUSIBLE_LTV - 1:
-                self.world.price = price
-                self.world.note()
+            self.move_price(loan.debt / (loan.collateral * Decimal(ltv)))
             self.live_through(stretch)
 
         @rule(skew=st.integers(-500, 500), stretch=stretches)
@@ -428,8 +431,7 @@ def odd_events(weather: st.SearchStrategy[Weather]) -> type[Life]:
             self.world.history_down = True
             for ltv in falls:
                 if self.world.ltv(key) < Decimal(ltv) and max(map(self.world.ltv, KEYS)) < TRIGGER:
-                    self.world.price = self.world.price * self.world.ltv(key) / Decimal(ltv)
-                    self.world.note()
+                    self.move_price(self.world.price * self.world.ltv(key) / Decimal(ltv))
                 for _ in range(12):
                     self.cycle()
                     self.advance(5_000)
