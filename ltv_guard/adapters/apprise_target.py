@@ -21,9 +21,3 @@ def send(url: str, title: str, body: str, level: str) -> bool:
     for server in target:
         server.socket_read_timeout = ANSWER_S
     return bool(target.notify(title=title, body=body, notify_type=KINDS[level], body_format="text"))
-
-
-def is_url(url: str) -> bool:
-    """Whether it names a service that Apprise knows."""
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-    return bool(apprise.Apprise().add(url))

@@ -6,13 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 from e2e_world import World, until
+from watch_targets import ALIVE, a_switch
 
 from ltv_guard.core.model.status import Health
 from ltv_guard.core.model.withheld import Why, Withheld
@@ -23,43 +22,8 @@ from ltv_guard.service.latest import Latest
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
-ALIVE = "uuid-that-nobody-may-see"  # the last part of the URL itself
 WELL, UNSEEN = Health(troubles={}), Health(troubles={}, unseen=["main"])
 ILL = Health(troubles={"main": "its loans were not read for 70 s"})
-
-
-@dataclass
-class Switch:
-    """A server of the protocol. `heard`: the last part of each path, and the body."""
-
-    url: str = ""
-    heard: list[tuple[str, str]] = field(default_factory=list)
-    status: int = 200
-    slow_s: float = 0
-
-    async def answer(self, request: web.Request) -> web.Response:
-        await asyncio.sleep(self.slow_s)
-        self.heard.append((request.path.rpartition("/")[2], await request.text()))
-        return web.Response(status=self.status)
-
-    @property
-    def words(self) -> list[str]:
-        return [word for word, _ in self.heard]
-
-
-@asynccontextmanager
-async def switch() -> AsyncIterator[Switch]:
-    served, app = Switch(), web.Application()
-    app.router.add_post("/{rest:.*}", served.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    served.url = f"http://127.0.0.1:{runner.addresses[0][1]}/check/{ALIVE}"
-    try:
-        yield served
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -77,7 +41,7 @@ async def watched(
 
 async def test_a_start_is_told_then_that_all_is_well_then_trouble_at_once_and_its_end() -> None:
     health = [UNSEEN]
-    async with switch() as heard, watched(lambda: health[0], lambda: heard.url):
+    async with a_switch() as heard, watched(lambda: health[0], lambda: heard.url):
         for number, now in enumerate((UNSEEN, WELL, ILL, WELL), start=1):
             health[0] = now
             await until(lambda number=number: len(heard.heard) == number)
@@ -88,13 +52,13 @@ async def test_a_start_is_told_then_that_all_is_well_then_trouble_at_once_and_it
 
 @pytest.mark.parametrize("health", [WELL, ILL])
 async def test_what_lasts_is_told_again_each_interval(health: Health) -> None:
-    async with switch() as heard, watched(lambda: health, lambda: heard.url, interval_s=0.1):
+    async with a_switch() as heard, watched(lambda: health, lambda: heard.url, interval_s=0.1):
         await until(lambda: len(heard.heard) >= 3)
         assert len(set(heard.words)) == 1
 
 
 async def test_one_that_does_not_answer_is_told_once_and_so_is_its_end(events: list[dict[str, Any]]) -> None:
-    async with switch() as heard:
+    async with a_switch() as heard:
         heard.status = 503
         async with watched(lambda: WELL, lambda: heard.url, interval_s=0.05):
             await until(lambda: len(heard.heard) >= 3)
@@ -114,7 +78,7 @@ async def test_nothing_that_is_told_holds_the_url(events: list[dict[str, Any]]) 
 
 
 async def test_another_url_is_told_from_the_beginning() -> None:
-    async with switch() as first, switch() as second:
+    async with a_switch() as first, a_switch() as second:
         where = [first.url]
         async with watched(lambda: WELL, lambda: where[0]):
             await until(lambda: len(first.heard) == 1)
@@ -173,7 +137,7 @@ def pointed_at(world: World, url: str, folder: Path) -> None:
 async def test_a_daemon_that_guards_says_so_and_one_that_is_slow_to_hear_delays_no_cycle(
     open_a_world: OpenWorld, tmp_path: Path
 ) -> None:
-    async with switch() as heard, open_a_world() as world:
+    async with a_switch() as heard, open_a_world() as world:
         pointed_at(world, heard.url, tmp_path)
         async with world.guarded():
             await world.until(lambda: heard.words[-1:] == [ALIVE])
@@ -190,7 +154,7 @@ async def test_a_daemon_that_guards_says_so_and_one_that_is_slow_to_hear_delays_
 async def test_an_account_whose_journal_can_not_be_written_fails_at_once(
     open_a_world: OpenWorld, tmp_path: Path
 ) -> None:
-    async with switch() as heard, open_a_world() as world:
+    async with a_switch() as heard, open_a_world() as world:
         pointed_at(world, heard.url, tmp_path)
         stop = asyncio.Event()
         from ltv_guard.service import run as app  # noqa: PLC0415 - only here

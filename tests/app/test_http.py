@@ -10,22 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e_world import NEEDY, ORDER, until
 from http_world import TOKEN, Shop, asking, open_shop, served, until_ready
-from prometheus_client.parser import text_string_to_metric_families
+from metric_figures import figures
 
 from ltv_guard.core.model.status import AccountStatus
 from ltv_guard.core.model.withheld import Why, Withheld
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
-
-
-def figures(text: str) -> dict[tuple[str, ...], float]:
-    """Name and label values -> figure."""
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 async def test_a_guard_at_work_is_alive_ready_and_shows_its_loans(open_a_world: OpenWorld) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 from core_builders import loan
 from e2e_world import NEEDY, ORDER, Command, World, command, ran, until
 from http_world import TOKEN, Shop, open_shop
+from watch_targets import a_box
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.model.errors import JournalUnavailable
@@ -368,38 +368,6 @@ async def test_a_target_that_raises_or_is_slow_holds_up_no_other(tmp_path: Path)
 
 
 # The real daemon, the real Apprise, a server on this machine.
-
-
-@dataclass
-class Box:
-    """Takes Apprise's `json://`. `slow_s`: how long each answer takes."""
-
-    got: list[dict[str, Any]] = field(default_factory=list)
-    slow_s: float = 0
-    port: int = 0
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.got.append(await request.json())
-        await asyncio.sleep(self.slow_s)
-        return web.Response()
-
-    @property
-    def titles(self) -> list[str]:
-        return [item["title"] for item in self.got]
-
-
-@asynccontextmanager
-async def a_box(port: int = 0) -> AsyncIterator[Box]:
-    box, app = Box(), web.Application()
-    app.router.add_post("/{rest:.*}", box.take)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    box.port = runner.addresses[0][1]
-    try:
-        yield box
-    finally:
-        await runner.cleanup()
 
 
 def told_to(world: World, port: int, **notify: object) -> None:
