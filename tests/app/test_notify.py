@@ -117,6 +117,10 @@ class Round:
             "phone", self.send, waiting=self.waiting, delivered=self.delivered, monotonic=lambda: self.now
         )
 
+    def more(self, notice: Notice) -> None:
+        self.held.append(notice)
+        self.courier.expect()
+
     async def send(self, title: str, _body: str, _level: str) -> bool:
         self.got.append(title)
         return self.works
@@ -147,7 +151,7 @@ async def test_a_target_that_is_down_for_an_hour_gets_one_summary_after_it(
 ) -> None:
     way = Round(works=False)
     for number in range(60):
-        way.held.append(notice(number, "critical" if number == 7 else "warning"))
+        way.more(notice(number, "critical" if number == 7 else "warning"))
         await way.passes(60)
     assert len(way.got) < 20  # it was asked ever more rarely
     way.works, before = True, len(way.got)
@@ -161,7 +165,7 @@ async def test_a_target_that_is_down_for_an_hour_gets_one_summary_after_it(
 async def test_a_flood_is_bounded_and_the_rest_comes_as_one() -> None:
     way = Round()
     for number in range(100):
-        way.held.append(notice(number))
+        way.more(notice(number))
         await way.passes(1)
     assert len(way.got) == MOST
     await way.passes(int(WITHIN_S) + 1)
@@ -173,10 +177,21 @@ async def test_what_arrived_is_not_brought_again_though_the_journal_could_not_no
     way = Round([notice(1)], journal_works=False)
     await way.passes(10)
     way.journal_works = True
-    way.held.append(notice(2))
+    way.more(notice(2))
     await way.passes(10)
     assert way.got == ["title 1", "title 2"]
     assert way.held == []
+
+
+async def test_a_courier_that_expects_nothing_asks_nothing_of_the_journal() -> None:
+    way = Round()
+    await way.passes(3)
+    way.held.append(notice(1))
+    await way.passes(3)
+    assert way.got == []
+    way.courier.expect()
+    await way.passes(1)
+    assert way.got == ["title 1"]
 
 
 # The desk, on a real journal.

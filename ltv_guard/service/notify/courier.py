@@ -43,6 +43,11 @@ class Courier:
         self._sent: deque[float] = deque()
         self._in_hand: list[Notice] = []
         self._done: set[str] = set()
+        self._expects = True  # an earlier run may have left something
+
+    def expect(self) -> None:
+        """Something waits for it: without, it does not ask."""
+        self._expects = True
 
     def hand(self, notices: Sequence[Notice]) -> None:
         """What no journal holds, for it can't be used: delivered from here."""
@@ -50,12 +55,14 @@ class Courier:
 
     async def go(self) -> None:
         """Delivers one message, if one waits and its time has come. Waits for its answer."""
+        if self._done:
+            await self._note()
         now = self._now()
         while self._sent and now - self._sent[0] >= WITHIN_S:
             self._sent.popleft()
         if now < self._not_before or len(self._sent) >= MOST:
             return
-        notices = [*self._in_hand, *await self._held()]
+        notices = [*self._in_hand, *(await self._held() if self._expects else ())]
         if not notices:
             return
         taken = notices[:1] if len(notices) <= MOST_SINGLE else notices
@@ -67,10 +74,14 @@ class Courier:
             self._not_arrived()
 
     async def _held(self) -> list[Notice]:
+        self._expects = False
         try:
-            return [item for item in await self._waiting(self._target) if item.notice_id not in self._done]
-        except JournalUnavailable:
-            return []  # which the daemon tells
+            held = [item for item in await self._waiting(self._target) if item.notice_id not in self._done]
+        except JournalUnavailable:  # which the daemon tells
+            held = []
+            self._expects = True
+        self._expects = self._expects or bool(held)
+        return held
 
     async def _arrived(self, taken: Sequence[Notice]) -> None:
         self._sent.append(self._now())
@@ -79,6 +90,9 @@ class Courier:
         if self._failed:
             log.info("notices_arrive_again", recipient=self._target)
         self._failed, self._not_before = 0, 0.0
+        await self._note()
+
+    async def _note(self) -> None:
         try:
             await self._delivered(sorted(self._done))
         except JournalUnavailable:

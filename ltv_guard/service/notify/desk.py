@@ -125,15 +125,19 @@ class Desk:
         self._dispatch(orders)
 
     async def _turn(self, orders: Orders) -> Turn:
-        """The alarms of the journal, and what has changed; those of before while it can't be read."""
-        try:
-            known = {alarm.alarm_id: alarm for alarm in await self._sight.outbox().alarms()}
-        except JournalUnavailable:
-            known = self._known or {}
-        self._known = known
+        """The alarms of the journal, and what has changed; those of before while it can't be read.
+
+        Where none lasted and none lasts it is not asked: nobody can have acknowledged one.
+        """
+        lasting = self._sight.lasting()
+        if self._known is None or self._known or lasting:
+            try:
+                self._known = {alarm.alarm_id: alarm for alarm in await self._sight.outbox().alarms()}
+            except JournalUnavailable:
+                self._known = self._known or {}
         return turn(
-            self._sight.lasting(),
-            known.values(),
+            lasting,
+            self._known.values(),
             now_ms=self._now_ms(),
             repeat_ms=int(orders.repeat_s * MS),
             ltv_of=self._ltv_of,
@@ -147,6 +151,8 @@ class Desk:
             return
         try:
             await self._sight.outbox().keep(notices, told, over)
+            for target in {notice.target for notice in notices}:
+                self._courier(target).expect()
         except JournalUnavailable:  # which has to be told all the more
             for notice in notices:
                 self._courier(notice.target).hand([notice])
