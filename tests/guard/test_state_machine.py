@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 from send_path import COARSE, REPLICAS, WRITES, Weather, events, odd_events
 
+from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS
 
 ANSWERS = (
     *("ok", "ok", "lost_answer", "lost_request", "refused", "not_sent"),
@@ -69,6 +71,30 @@ class OddPath(odd_events(ODD_WEATHER)):  # type: ignore[misc]
         )
 
 
+class InTurns(events(WEATHER)):  # type: ignore[misc]
+    """And: three orders, of which one at a time may be adjusted, and each is read again for its turn."""
+
+    @initialize(
+        ltvs=st.sampled_from([("0.80", "0.78", "0.76"), ("0.30", "0.74", "0.80")]), pages=st.booleans()
+    )
+    def begin(self, ltvs: tuple[str, ...], pages: bool) -> None:  # noqa: FBT001 - drawn
+        self.begin_with(a_world(*ltvs, pool="0.70", wallet="50"))
+        self.world.rows_per_page = 1 if pages else 100
+        self.write_in_turns(1_100)
+
+    def is_taken_for_old(self, key: LoanKey) -> bool:
+        """Also where a hand undid ours exactly: the coins of before may be a replica's, for ten minutes."""
+        return super().is_taken_for_old(key) or any(
+            item.key == key
+            and item.coins_before == self.world.loans[key].collateral
+            and self.world.now().exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
+            for item in self.journal.snapshot().intents.values()
+        )
+
+
+TestInTurns = InTurns.TestCase
+TestInTurns.settings = settings(max_examples=10, stateful_step_count=12)
+
 TestSendPath = SendPath.TestCase
 TestSendPath.settings = settings(max_examples=15, stateful_step_count=12)
 
@@ -77,6 +103,14 @@ TestSendPath.settings = settings(max_examples=15, stateful_step_count=12)
 @pytest.mark.timeout(1800)
 class TestManyLives(SendPath.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same for longer."""
+
+    settings = settings(max_examples=300, stateful_step_count=12)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+class TestManyLivesInTurns(InTurns.TestCase):  # type: ignore[misc] # made by hypothesis
+    """The same in turns."""
 
     settings = settings(max_examples=300, stateful_step_count=12)
 

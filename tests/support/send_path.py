@@ -65,6 +65,7 @@ class Life(RuleBasedStateMachine):
 
     world: World
     journal: MemoryJournal
+    turn_each_ms = 0
     guard: Guard
     starts: int
     rescued: set[str | None]
@@ -99,6 +100,17 @@ class Life(RuleBasedStateMachine):
 
     def a_guard(self) -> Guard:
         return a_guard(self.world, self.journal, ids=self.new_id)
+
+    def write_in_turns(self, each_ms: int) -> None:
+        """The exchange takes one write each `each_ms`: whoever has more waits, and time passes."""
+        self.turn_free_ms, self.turn_each_ms = 0, each_ms
+        self.world.turn_comes = self.turn_comes
+
+    def turn_comes(self) -> bool:
+        left_ms = self.turn_free_ms - self.world.monotonic_ms
+        if left_ms > 0:
+            self.world.advance(left_ms)
+        return left_ms > 0
 
     def live_through(self, stretch: Stretch) -> None:
         weather, ms, count = stretch
@@ -167,6 +179,7 @@ class Life(RuleBasedStateMachine):
 
     def hold_against_the_truth(self, intent: Intent) -> None:
         """What is wrong is kept: the guard reports an exception as a defect, and goes on."""
+        self.turn_free_ms = self.world.monotonic_ms + self.turn_each_ms
         try:
             self.check_what_is_sent(intent)
         except AssertionError as finding:
