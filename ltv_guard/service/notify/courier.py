@@ -45,6 +45,11 @@ class Courier:
         self._done: set[str] = set()
         self._expects = True  # an earlier run may have left something
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for it, as far as it knows."""
+        return not (self._expects or self._in_hand or self._done)
+
     def expect(self) -> None:
         """Something waits for it: without, it does not ask."""
         self._expects = True

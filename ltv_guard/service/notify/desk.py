@@ -192,7 +192,7 @@ class Desk:
         for target in orders.targets:
             courier = self._courier(target)
             task = self._couriers[target][1]
-            if task is None or task.done():
+            if not courier.is_idle and (task is None or task.done()):
                 self._couriers[target] = (courier, asyncio.create_task(courier.go()))
 
     async def _deliver(self, target: str, title: str, body: str, level: str) -> bool:
