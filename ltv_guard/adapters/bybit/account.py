@@ -64,7 +64,8 @@ class BybitAccount:
         reading = Reading(f"{WALLET} {wallet}")
         for start in range(0, len(wanted), COINS_PER_REQUEST):
             batch = wanted[start : start + COINS_PER_REQUEST]
-            result = await self._client.get(WALLET, {"accountType": wallet, "coin": ",".join(batch)})
+            asked = {"accountType": wallet, "coin": ",".join(batch)}
+            result = await self._client.get(WALLET, asked, urgent=True)
             try:
                 found |= parse_wallet(result, batch, reading, may_owe=may_owe)
             except MalformedPayload as exc:
@@ -88,7 +89,7 @@ class BybitAccount:
         return prices
 
     async def _read_prices(self) -> tuple[Mapping[str, Decimal], list[Oddity]]:
-        result = await self._client.get(TICKERS, {"category": "spot"}, signed=False)
+        result = await self._client.get(TICKERS, {"category": "spot"}, signed=False, urgent=True)
         reading = Reading(TICKERS)
         try:
             return parse_prices(result, reading), reading.found

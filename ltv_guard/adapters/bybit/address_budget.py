@@ -17,14 +17,19 @@ from ltv_guard.core.model.timing import TIMING
 
 SPAN_S = 5.0
 # Shares of the budget that others leave to what is more pressing, so that it need not wait for room.
-KEPT = {Priority.WRITE: 0.0, Priority.URGENT: 0.05, Priority.ORDINARY: 0.15}
+KEPT = {
+    Priority.WRITE: 0.0,
+    Priority.URGENT: 0.05,
+    Priority.NEAR: 0.1,
+    Priority.ORDINARY: 0.1,
+}
 
 
 class AddressBudget:
     """At most `per_5s` requests in any 5 s. Each counts from before it leaves until 5 s after its answer.
 
-    Writes go first, then what is urgent, then the rest; within each, every account has its turn. A write's
-    place is reserved when it is signed: once signed it must not wait.
+    Writes go first, then what is urgent, then accounts near a trigger, then the rest; within each, every
+    account has its turn. A write's place is reserved when it is signed: once signed it must not wait.
     """
 
     def __init__(

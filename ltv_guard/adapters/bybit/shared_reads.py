@@ -37,14 +37,17 @@ class SharedReads:
         self._reading: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def get(self, name: Hashable, read: Callable[[], Awaitable[T]], *, max_age_ms: int) -> Kept[T]:
-        """What is kept under `name`, not older than that; or else what `read` gives, which is kept then.
+        """What is kept under `name`, or else what `read` gives, which is kept then.
+
+        What was asked for longer than `max_age_ms` before this call is too old: -1 takes only what is asked
+        for from now on, by whomever.
 
         Raises what `read` raises: that of another, where this one waited for it.
         """
         asked_ms = self._now_ms()
         async with self._reading[name]:
             kept = self._kept.get(name)
-            if kept is not None and self._now_ms() - kept.at_ms <= max_age_ms:
+            if kept is not None and asked_ms - kept.at_ms <= max_age_ms:
                 return cast("Kept[T]", kept)
             failed = self._failed.get(name)
             if failed is not None and failed.at_ms > asked_ms:

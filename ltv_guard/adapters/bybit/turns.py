@@ -9,6 +9,8 @@ from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.windows import Priority
 
+DECIDING_MS = 5000  # from a write's turn until it is decided, at the longest
+
 
 class NoRoom(Exception):
     """What must not wait would have to: the address has used up what it may."""
@@ -25,6 +27,7 @@ class Turns:
         self._address = address
         self._now_ms = now_ms
         self._ready_until_ms = 0
+        self._deciding_until_ms = 0
 
     def keep_ready(self, until_ms: int) -> None:
         """Near a trigger: until then its reads go before those of others.
@@ -42,10 +45,11 @@ class Turns:
     async def to_read(self, path: str, *, urgent: bool) -> AsyncIterator[None]:
         """Waits for it; the block is the request, until its answer is there."""
         ready = self.is_ready
+        urgent = urgent or self._now_ms() < self._deciding_until_ms
         own = Priority.URGENT if urgent else Priority.ORDINARY
         await self._limits.enter(path, own, kept=1 if ready and not urgent else 0)
         try:
-            await self._address.enter(Priority.URGENT if ready else own, self._account)
+            await self._address.enter(self._priority(urgent=urgent, ready=ready), self._account)
         finally:
             left = self._limits.leave(path)
         try:
@@ -54,8 +58,16 @@ class Turns:
             self._limits.was_counted(path, left)
             self._address.leave()
 
+    @staticmethod
+    def _priority(*, urgent: bool, ready: bool) -> Priority:
+        """Looks come after what decisions need: looking again at one that was helped delays no help."""
+        if urgent and ready:
+            return Priority.URGENT
+        return Priority.NEAR if urgent or ready else Priority.ORDINARY
+
     async def to_write(self, path: str) -> None:
         """Waits for it, and reserves its place."""
+        self._deciding_until_ms = 0
         await self._limits.enter(path, Priority.WRITE)
         try:
             await self._address.reserve(self._account)
@@ -65,7 +77,10 @@ class Turns:
     async def until_write(self, path: str) -> bool:
         """Waits until a write may leave at once; only `to_write` takes the turn. Whether it had to wait."""
         waited = await self._limits.until_room(path)
-        return await self._address.until_room(self._account) or waited
+        waited = await self._address.until_room(self._account) or waited
+        # What is read now is what this write is decided by.
+        self._deciding_until_ms = self._now_ms() + DECIDING_MS
+        return waited
 
     @contextmanager
     def writing(self) -> Iterator[None]:

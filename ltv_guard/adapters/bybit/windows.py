@@ -11,20 +11,25 @@ from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """Who goes first: writes; what is urgent, such as reads of an account near a trigger; the rest."""
+    """Who goes first: writes; what a decision near a trigger needs; looks at such an account; the rest."""
 
     WRITE = 0
     URGENT = 1
-    ORDINARY = 2
+    NEAR = 2
+    ORDINARY = 3
 
 
 class _Ticket:
     """One that waits. Within a priority those go first whose account had fewer turns."""
 
-    __slots__ = ("called", "is_gone", "kept", "key")
+    __slots__ = ("called", "is_gone", "kept", "key", "turn")
 
-    def __init__(self, key: tuple[int, int, int], kept: int) -> None:
-        self.key = key
+    def __init__(self, priority: Priority, turn: int, number: int, kept: int) -> None:
+        # The rest come a turn later than those near a trigger, and not after all of them: looks at accounts
+        # that were helped could go on for ever, and the rest may hold one that nobody knows to be in need.
+        is_last = priority is Priority.ORDINARY
+        self.key = (min(priority, Priority.NEAR), turn + is_last, number)
+        self.turn = turn
         self.kept = kept
         self.called = asyncio.Event()
         self.is_gone = False
@@ -83,7 +88,7 @@ class Window:
                 else:
                     await self._sleep(wait_s)
             self._inside += 1
-            self._turn = max(self._turn, ticket.key[1])
+            self._turn = max(self._turn, ticket.turn)
         finally:
             ticket.is_gone = True
             self._call_first()
@@ -132,7 +137,7 @@ class Window:
         turn = max(self._turn, self._turns.get(account, 0))
         self._turns[account] = turn + 1
         self._arrivals += 1
-        ticket = _Ticket((priority, turn, self._arrivals), kept)
+        ticket = _Ticket(priority, turn, self._arrivals, kept)
         heapq.heappush(self._queue, ticket)
         return ticket
 

@@ -87,6 +87,24 @@ async def test_what_is_asked_anew_is_read_anew() -> None:
     assert (await shared.get("x", source.read, max_age_ms=-1)).value == 2
 
 
+async def test_many_that_ask_anew_while_one_reads_are_answered_by_the_next_read() -> None:
+    source = Source()
+    shared = SharedReads(lambda: source.now_ms)
+    first = asyncio.create_task(shared.get("x", source.read, max_age_ms=-1))
+    await asyncio.sleep(0)
+    source.now_ms += 1
+    found = await asyncio.gather(*(shared.get("x", source.read, max_age_ms=-1) for _ in range(50)))
+    assert (await first).value == 1
+    assert {item.value for item in found} == {2}
+
+
+async def test_an_answer_that_takes_longer_than_it_is_kept_serves_those_that_waited() -> None:
+    source = Source()
+    shared = SharedReads(lambda: source.now_ms)
+    found = await asyncio.gather(*(shared.get("x", source.read, max_age_ms=5) for _ in range(50)))
+    assert {item.value for item in found} == {1}
+
+
 async def test_those_that_waited_fail_with_the_one_that_read_and_the_next_tries_again() -> None:
     source = Source()
     source.fails = True
