@@ -137,7 +137,7 @@ async def test_what_may_not_be_so_any_more_is_read_anew(change: Callable[[World]
         {"unified": frozenset({"BTC"})},
         {"histories": {ADJUSTMENTS: 0, Channel(Product.LEGACY, Kind.REPAYMENT): 0}},
     ],
-    ids=str,
+    ids=["coins", "unified", "histories"],
 )
 async def test_where_more_is_wanted_all_is_read_anew(more: dict[str, Any]) -> None:
     world = World()
