@@ -151,6 +151,7 @@ async def test_a_daemon_that_guards_says_so_and_one_that_is_slow_to_hear_delays_
     assert "may-see" not in repr(world.events)
 
 
+@pytest.mark.slow
 async def test_an_account_whose_journal_can_not_be_written_fails_at_once(
     open_a_world: OpenWorld, tmp_path: Path
 ) -> None:

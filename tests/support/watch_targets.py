@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,13 @@ with warnings.catch_warnings():
     apprise.Apprise().add("json://127.0.0.1/")
 
 
+async def dawdle(who: Box | Switch) -> None:
+    """Takes its time, until it is not slow any more."""
+    began = time.monotonic()
+    while time.monotonic() - began < who.slow_s:  # noqa: ASYNC110 - it may be hurried at any moment
+        await asyncio.sleep(0.05)
+
+
 @dataclass
 class Box:
     """Takes Apprise's `json://`. `slow_s`: how long each answer takes."""
@@ -27,7 +35,7 @@ class Box:
 
     async def take(self, request: web.Request) -> web.Response:
         self.got.append(await request.json())
-        await asyncio.sleep(self.slow_s)
+        await dawdle(self)
         return web.Response()
 
     @property
@@ -46,6 +54,7 @@ async def a_box(port: int = 0) -> AsyncIterator[Box]:
     try:
         yield box
     finally:
+        box.slow_s = 0
         await runner.cleanup()
 
 
@@ -62,7 +71,7 @@ class Switch:
     slow_s: float = 0
 
     async def answer(self, request: web.Request) -> web.Response:
-        await asyncio.sleep(self.slow_s)
+        await dawdle(self)
         self.heard.append((request.path.rpartition("/")[2], await request.text()))
         return web.Response(status=self.status)
 
@@ -83,4 +92,5 @@ async def a_switch() -> AsyncIterator[Switch]:
     try:
         yield served
     finally:
+        served.slow_s = 0
         await runner.cleanup()
