@@ -179,7 +179,7 @@ async def test_a_run_tells_systemd_that_it_is_ready_alive_and_stopping(
     environ = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
     async with open_a_world() as world, command("run", "-c", world.config_file, environ=environ) as daemon:
         assert await asyncio.to_thread(listener.recv, 100) == b"READY=1"
-        assert daemon.heard("daemon_started")
+        await until(lambda: bool(daemon.heard("daemon_started")))
         assert await asyncio.to_thread(listener.recv, 100) == b"WATCHDOG=1"
         daemon.process.terminate()
         said = b"WATCHDOG=1"
