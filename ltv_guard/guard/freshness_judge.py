@@ -87,11 +87,13 @@ class FreshnessJudge:
 
         In an emergency, for spot prices and the exchange's own part most when it matters most; and where
         being wrong would add next to nothing. Adding too much can be undone, and in an emergency
-        nothing is released.
+        nothing is released. An LTV near where the adjustment leads waits for prices below an emergency only.
         """
+        if found.as_led and emergency:
+            return True
         return (
             found.collateral_is_new
-            and (emergency or found.harmless)
+            and (emergency or found.harmless or found.as_led)
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
         )
 

@@ -271,6 +271,24 @@ def test_prices_that_part_from_the_loans_own_never_hold_up_an_ltv_below_where_th
     assert is_fresh(ADDED, "11.54", "0.60", OWN_ADD, price=price_for("0.66", "11.54"))
 
 
+@pytest.mark.parametrize(("price_says", "fresh"), [("0.50", False), ("0.60", True)])
+def test_an_ltv_near_where_the_add_leads_waits_where_prices_contradict_it_beyond_any_crash(
+    price_says: str,
+    fresh: bool,  # noqa: FBT001
+) -> None:
+    """The add was planned on an LTV of minutes ago: by chance it leads near the LTV of seconds ago."""
+    shown = loan("0.6899", held="11.54", debt=DEBT)
+    prices = {"BTC": price_for(price_says, "11.54"), "USDT": D(1)}
+    found = judge(shown, moment(SENT + 1000), ADDED, [OWN_ADD], prices)
+    assert (found.fresh, found.as_led) == (fresh, not fresh)
+
+
+def test_an_ltv_near_where_the_release_leads_waits_where_prices_contradict_it_beyond_any_crash() -> None:
+    for price_says, fresh in (("0.70", False), ("0.60", True)):
+        price = price_for(price_says, 6, 198000)
+        assert is_fresh(RELEASED, "6", "0.5399", OWN_RELEASE, price=price, debt="198000") is fresh
+
+
 @pytest.mark.parametrize(("added", "harmless"), [("0.07", True), ("0.3", True), ("0.31", False)])
 def test_after_a_small_add_a_spread_of_prices_makes_a_doubt_that_need_not_last(
     added: str, *, harmless: bool

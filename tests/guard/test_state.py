@@ -14,8 +14,12 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import LoanKey, Moment, Product
+from ltv_guard.core.reconcile.freshness import Doubt, Freshness
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
+from ltv_guard.guard.freshness_judge import FreshnessJudge
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry
+from ltv_guard.guard.state.memory import Memory
 
 PLANNED = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
 SENT = PLANNED.to(State.SENT, START + 200, signed_at_ms=START, recv_window_ms=5_000)
@@ -87,3 +91,18 @@ def test_a_read_of_one_product_tells_nothing_of_the_other() -> None:
     )
     nothing = LoanBook(product=other, loans=(), began=Moment(exchange_ms=START, monotonic_ms=0))
     assert [registry.saw(nothing) for _ in range(3)] == [[], [], []]
+
+
+def test_an_ltv_that_prices_alone_contradict_waits_but_not_in_an_emergency() -> None:
+    memory = Memory(MemoryJournal())
+    judge = FreshnessJudge(memory, SettlementTimeouts(history_lag_ms=5_000))
+    found = Freshness(doubt=Doubt.LTV_LAGS, collateral_is_new=True, as_led=True)
+    last = intent(State.CONFIRMED)
+    memory.freshness.saw(
+        last, fresh=False, at=Moment(exchange_ms=START, monotonic_ms=0), long_enough_ms=10_000
+    )
+    soon, later = (Moment(exchange_ms=START, monotonic_ms=ms) for ms in (10_000, 10_001))
+    assert judge.may_not_wait([last], found, soon, emergency=True)
+    assert not judge.may_not_wait([last], found, soon, emergency=False)
+    assert judge.may_not_wait([last], found, later, emergency=False)
+    assert not judge.may_not_wait([last], replace(found, as_led=False), later, emergency=False)

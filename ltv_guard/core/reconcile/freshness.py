@@ -18,6 +18,7 @@ from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.balance_match import BalanceMatch, digit_of, match, with_believed_change
 from ltv_guard.core.reconcile.coin_changes import shown_coins
 from ltv_guard.core.reconcile.expected_ltv import ExpectedLtv, expected_ltv, expected_of_both
+from ltv_guard.core.reconcile.plausibility import APART
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
@@ -49,13 +50,14 @@ class Freshness:
 
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
-    before, exactly.
+    before, exactly. `as_led`: its LTV is near where the adjustment leads, and prices alone contradict it.
     """
 
     doubt: Doubt | None = None
     collateral_is_new: bool = False
     harmless: bool = False
     is_old: bool = False
+    as_led: bool = False
 
     @property
     def fresh(self) -> bool:
@@ -91,11 +93,13 @@ def judge(
     if led is not None and beside is not None and _is_told_apart(loan, beside, last):
         first = last if beside.rescue_of == last.intent_id else beside
         led = expected_of_both(first, led, expected_ltv(loan, beside, rows, prices or {}))
-    if led is None or _follows(loan, led, last, prices):
+    as_led = led is None or _follows(loan, led, last, prices)
+    if led is None or (as_led and not _asks_for_more_than_prices(loan, led, last, prices)):
         return FRESH
     return Freshness(
         doubt=Doubt.LTV_LAGS,
         collateral_is_new=True,
+        as_led=as_led,
         harmless=last.direction is not Direction.REDUCE and led.moved - 1 <= HARMLESS,
     )
 
@@ -152,6 +156,21 @@ def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, De
     if beyond and (not implied or (as_we_moved_it and (lowers or _is_near(loan.ltv, implied)))):
         return True  # it is not the LTV of before, and asks for no second adjustment of this kind
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
+
+
+def _asks_for_more_than_prices(
+    loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, Decimal] | None
+) -> bool:
+    """Whether the LTV asks for more of what was just done, while prices contradict it beyond any crash.
+
+    An adjustment that was planned on an LTV of minutes ago leads, by chance, near one of seconds ago.
+    """
+    implied = composition_of(loan).implied_ltvs(last.coin, prices)
+    if not implied or abs(led.moved - 1) <= NOISE:
+        return False
+    if last.direction is Direction.REDUCE:
+        return loan.ltv * APART < min(implied)
+    return loan.ltv > max(implied) * APART
 
 
 def _is_near(ltv: Decimal, implied: Sequence[Decimal]) -> bool:
