@@ -144,6 +144,17 @@ def test_the_user_puts_back_exactly_what_was_just_released() -> None:
     assert not is_fresh(RELEASED, "6", "0.55", OWN_RELEASE, back)
 
 
+def test_a_hand_beside_the_plan_that_is_undone_later_does_not_look_like_old_collateral() -> None:
+    """Found by the state machine: the plan knew of the first row, and was made from coins of before it."""
+    first = row("u1", "0.5", direction=REDUCE, at=START + 100)
+    undone = row("u2", "0.5", at=LANDED + 500)
+    last = replace(RELEASED, seen_ids=frozenset({"u1"}), observed_at_ms=START)
+    for before in ("10", "9.5"):  # with and without the first row
+        held = D(before) - 4 + (0 if before == "10" else D("0.5"))
+        planned = replace(last, coins_before=D(before))
+        assert is_fresh(planned, held, "0.55", first, OWN_RELEASE, undone)
+
+
 @pytest.mark.parametrize(
     ("held", "fresh"), [("10", False), ("11.54", False), ("10.5", False), ("12.04", True)]
 )

@@ -366,13 +366,14 @@ def test_anything_less_leaves_an_absent_intent_as_it_is(rows: tuple[HistoryRow, 
 
 def test_rows_since_are_the_loans_own_in_the_coin_unseen_and_in_order() -> None:
     wanted = [row("d", at=START - 60_000), row("b", at=START - 5000), row("a", at=SENT), row("c", at=SENT)]
+    wanted.append(row("seen, and younger than the read", at=SENT + 1))
     others = [
-        row("seen"),
+        row("seen", at=START),
         row("x", loan_id="2002"),
         row("y", coin="ETH"),
         row("old", at=START - 60_001),
     ]
-    planned = intent(seen_ids=frozenset({"seen"}))
+    planned = intent(seen_ids=frozenset({"seen", "seen, and younger than the read"}))
     assert rows_since(planned, [*others, *reversed(wanted)]) == wanted
 
 

@@ -63,7 +63,10 @@ def row_of(intent: Intent) -> HistoryRow:
 
 
 def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
-    """Rows of the same loan, kind and coin that may be younger than the intent's plan, oldest first."""
+    """Rows of the same loan, kind and coin that may be younger than the intent's plan, oldest first.
+
+    The history is read after the loan: a row that the plan knew of may be younger than what it was made from.
+    """
     earliest = intent.observed_at_ms - SURELY_SHOWN_MS
     since = [
         row
@@ -71,7 +74,7 @@ def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
         if row.key == intent.key
         and row.direction.kind is intent.direction.kind
         and row.coin == intent.coin
-        and row.adjust_id not in intent.seen_ids
+        and (row.adjust_id not in intent.seen_ids or row.at_ms > intent.observed_at_ms)
         and row.at_ms >= earliest
     ]
     return sorted(since, key=lambda row: (row.at_ms, row.adjust_id))
@@ -83,10 +86,12 @@ def starting_points(
     """The amounts (coins) that the loan may have held at first, and the rows that come on top of each.
 
     The amount that the plan was made from is the first. History lags, and a read takes its time: what rows
-    from before the signature moved may be in `coins_before` already, or not. The intent's own row is not.
+    from before the signature, or known to the plan, moved may be in `coins_before` already, or not. The
+    intent's own row is not.
     """
     read_by = max(intent.observed_at_ms, (intent.signed_at_ms or 0) - EARLY_MS - 1)
-    earlier = [row for row in since if row.at_ms <= read_by and row.adjust_id != intent.adjust_id]
+    others = [row for row in since if row.adjust_id != intent.adjust_id]
+    earlier = [row for row in others if row.at_ms <= read_by or row.adjust_id in intent.seen_ids]
     around = earlier[-BOUNDARY_ROWS:]
     bases = tuple(
         intent.coins_before + sum((row.change for row in subset), Decimal(0))

@@ -18,7 +18,7 @@ from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.balance_match import BalanceMatch, digit_of, match, with_believed_change
 from ltv_guard.core.reconcile.coin_changes import shown_coins
 from ltv_guard.core.reconcile.expected_ltv import ExpectedLtv, expected_ltv, expected_of_both
-from ltv_guard.core.reconcile.plausibility import APART
+from ltv_guard.core.reconcile.plausibility import APART, parted
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
@@ -50,7 +50,7 @@ class Freshness:
 
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
-    before, exactly. `as_led`: its LTV is near where the adjustment leads, and prices alone contradict it.
+    before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it.
     """
 
     doubt: Doubt | None = None
@@ -94,7 +94,7 @@ def judge(
         first = last if beside.rescue_of == last.intent_id else beside
         led = expected_of_both(first, led, expected_ltv(loan, beside, rows, prices or {}))
     as_led = led is None or _follows(loan, led, last, prices)
-    if led is None or (as_led and not _asks_for_more_than_prices(loan, led, last, prices)):
+    if led is None or (as_led and not _came_there_by_chance(loan, led, last, prices)):
         return FRESH
     return Freshness(
         doubt=Doubt.LTV_LAGS,
@@ -158,16 +158,20 @@ def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, De
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
 
 
-def _asks_for_more_than_prices(
+def _came_there_by_chance(
     loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, Decimal] | None
 ) -> bool:
-    """Whether the LTV asks for more of what was just done, while prices contradict it beyond any crash.
+    """Whether the LTV, which fits the adjustment, may yet be one of before: it is farther off than any crash.
 
-    An adjustment that was planned on an LTV of minutes ago leads, by chance, near one of seconds ago.
+    From what prices say, towards more of what was just done. Without prices, after a repayment, which can't
+    be undone: from where that leads. An adjustment that was planned on an LTV of minutes ago leads, by
+    chance, near or above one of seconds ago.
     """
-    implied = composition_of(loan).implied_ltvs(last.coin, prices)
-    if not implied or abs(led.moved - 1) <= NOISE:
+    if abs(led.moved - 1) <= NOISE:
         return False
+    implied = composition_of(loan).implied_ltvs(last.coin, prices)
+    if not implied:
+        return last.direction is Direction.REPAY and parted(loan.ltv, led.ltv) > APART
     if last.direction is Direction.REDUCE:
         return loan.ltv * APART < min(implied)
     return loan.ltv > max(implied) * APART
