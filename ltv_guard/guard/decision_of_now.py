@@ -18,6 +18,9 @@ from ltv_guard.guard.rereads import Rereads
 from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
 
 READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
+LONGEST_SEARCH_MS = (
+    1000  # a search that finds nobody to help goes on no longer: the next cycle reads all anew
+)
 FRESH_MS = 500  # the same where the loans are many pages, and a single one is read sooner than all
 
 
@@ -57,12 +60,16 @@ class DecisionOfNow:
 
     async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
         """What to do for whom; None: nothing more that this lane could do in this cycle."""
+        began = self._clock.now()
         while (key := lane.next()) is not None:
             decision = lane.decisions.get(key)  # after an error of ours: sent only if it is not too old
             with self._defects.contained("deciding on facts of now"):
                 decision = await self._of_now(snapshot, lane, key)
             if decision is not None:
                 return decision
+            # Of hundreds each may take a read, while what is in need elsewhere waits for this cycle to end.
+            if self._clock.now().ms_since(began) > LONGEST_SEARCH_MS:
+                return None
         return None
 
     async def _of_now(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> Decision | None:
