@@ -142,6 +142,9 @@ class Guard:
             with self._defects.contained("keeping episodes"):
                 await parts.episodes.keep(owner, snapshot, decisions)
         parts.announcements.tell(snapshot, decisions)
+        await asyncio.sleep(
+            0
+        )  # of hundreds of loans each step takes its time, and the loop turns between them
         actions = 0
         if snapshot.withheld is None:
             actions = await parts.lanes.act(owner, snapshot, decisions)
@@ -162,7 +165,7 @@ class Guard:
     async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
-        account, decisions = parts.decider.decide(snapshot)
+        account, decisions = await parts.decider.decide_in_steps(snapshot)
         if not any(decision.needs_a_closer_look for decision in decisions):
             parts.read_ahead.not_needed(snapshot)
             return decisions
@@ -173,9 +176,9 @@ class Guard:
         await parts.rereads.of_what_is_old(snapshot)
         with self._defects.contained("settling by what the coins show"):
             snapshot.open_intents = await parts.reconciler.settle_by_coins(snapshot)
-        account, decisions = parts.decider.decide(snapshot)
+        account, decisions = await parts.decider.decide_in_steps(snapshot)
         if await parts.rereads.of_what_is_odd(snapshot, account, decisions):
-            _, decisions = parts.decider.decide(snapshot)
+            _, decisions = await parts.decider.decide_in_steps(snapshot)
         with self._defects.contained("remembering prices"):
             parts.decider.remember_prices(snapshot)
         return decisions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ltv_guard.core.decide.decide import decide, decide_one
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
@@ -37,6 +39,18 @@ class Decider:
         self._appraisal.appraise(snapshot, now)
         snapshot.account = account = self._facts.account(snapshot, now)
         return account, decide(account)
+
+    async def decide_in_steps(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
+        """As `decide`: of hundreds of loans each step takes its time, and the loop turns between them."""
+        now = self._clock.now()
+        await asyncio.sleep(0)
+        self._appraisal.appraise(snapshot, now)
+        await asyncio.sleep(0)
+        snapshot.account = account = self._facts.account(snapshot, now)
+        await asyncio.sleep(0)
+        decisions = decide(account)
+        await asyncio.sleep(0)
+        return account, decisions
 
     def decide_one(self, snapshot: Snapshot, key: LoanKey) -> Decision | None:
         """For a loan that alone was read again since all were decided on; None where it is gone."""

@@ -308,7 +308,7 @@ async def test_a_coin_that_always_fails_is_not_tried_in_every_cycle(open_a_world
         await world.until(lambda: len(world.heard("adjustment_rejected")) >= 4)
         sent = [int(entry["timestamp"]) for entry in world.adjustments_sent()]
         gaps = [later - earlier for earlier, later in pairwise(sent)]
-        assert gaps[2] > gaps[0] * 1.2  # 0.5 s, 1 s and 2 s: the second that a write waits for hides the first two
+        assert gaps[2] > gaps[0] * 1.2  # 0.5 s, 1 s, 2 s: a turn of a second hides the first
         world.exchange.clear_faults()
         await until_at_target(world)
         await world.judge()
