@@ -144,7 +144,7 @@ class Guard:
         parts.announcements.tell(snapshot, decisions)
         await asyncio.sleep(
             0
-        )  # of hundreds of loans each step takes its time, and the loop turns between them
+        )  # as between the steps of a decision
         actions = 0
         if snapshot.withheld is None:
             actions = await parts.lanes.act(owner, snapshot, decisions)
