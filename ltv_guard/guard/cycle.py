@@ -142,9 +142,7 @@ class Guard:
             with self._defects.contained("keeping episodes"):
                 await parts.episodes.keep(owner, snapshot, decisions)
         parts.announcements.tell(snapshot, decisions)
-        await asyncio.sleep(
-            0
-        )  # as between the steps of a decision
+        await asyncio.sleep(0)  # as between the steps of a decision
         actions = 0
         if snapshot.withheld is None:
             actions = await parts.lanes.act(owner, snapshot, decisions)
