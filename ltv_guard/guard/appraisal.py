@@ -44,7 +44,7 @@ class Appraisal:
         """
         for intent in snapshot.open_now:
             self._memory.intents.watch(intent, now)
-        if snapshot.wallet is not None:
+        if snapshot.wallet is not None and not snapshot.wallet_is_old:
             read_at = snapshot.wallet_began or now
             self._memory.wallet.saw(snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms)
         snapshot.quotes = self._quotes_or_prices(snapshot, now)

@@ -163,7 +163,7 @@ class Guard:
     async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
-        account, decisions = await parts.decider.decide_in_steps(snapshot)
+        account, decisions = await parts.decider.decide(snapshot)
         if not any(decision.needs_a_closer_look for decision in decisions):
             parts.read_ahead.not_needed(snapshot)
             return decisions
@@ -174,9 +174,9 @@ class Guard:
         await parts.rereads.of_what_is_old(snapshot)
         with self._defects.contained("settling by what the coins show"):
             snapshot.open_intents = await parts.reconciler.settle_by_coins(snapshot)
-        account, decisions = await parts.decider.decide_in_steps(snapshot)
+        account, decisions = await parts.decider.decide(snapshot)
         if await parts.rereads.of_what_is_odd(snapshot, account, decisions):
-            _, decisions = await parts.decider.decide_in_steps(snapshot)
+            _, decisions = await parts.decider.decide(snapshot)
         with self._defects.contained("remembering prices"):
             parts.decider.remember_prices(snapshot)
         return decisions

@@ -33,15 +33,11 @@ class Decider:
         self._contradictions = contradictions
         self._clock = clock
 
-    def decide(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
-        """The facts of all loans, and one decision for each, the one nearest liquidation first."""
-        now = self._clock.now()
-        self._appraisal.appraise(snapshot, now)
-        snapshot.account = account = self._facts.account(snapshot, now)
-        return account, decide(account)
+    async def decide(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
+        """The facts of all loans, and one decision for each, the one nearest liquidation first.
 
-    async def decide_in_steps(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
-        """As `decide`: of hundreds of loans each step takes its time, and the loop turns between them."""
+        Of hundreds of loans each step takes its time: the loop turns between them.
+        """
         now = self._clock.now()
         await asyncio.sleep(0)
         self._appraisal.appraise(snapshot, now)
@@ -55,7 +51,8 @@ class Decider:
     def decide_one(self, snapshot: Snapshot, key: LoanKey) -> Decision | None:
         """For a loan that alone was read again since all were decided on; None where it is gone."""
         now = self._clock.now()
-        self._appraisal.appraise(snapshot, now, only={key})
+        new = {loan.key for loan in snapshot.loans} - snapshot.appraised.keys()
+        self._appraisal.appraise(snapshot, now, only={key, *new})
         changed = {key, *(intent.key for intent in snapshot.begun.values())}
         before = () if snapshot.account is None else snapshot.account.loans
         known = {facts.loan.key: facts for facts in before if facts.loan.key not in changed}

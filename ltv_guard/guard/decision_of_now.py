@@ -18,10 +18,9 @@ from ltv_guard.guard.rereads import Rereads
 from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
 
 READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
-LONGEST_SEARCH_MS = (
-    1000  # a search that finds nobody to help goes on no longer: the next cycle reads all anew
-)
-FRESH_MS = 500  # the same where the loans are many pages, and a single one is read sooner than all
+SEEN_NOW_MS = 500  # the same where the loans are many pages, and a single one is read sooner than all
+# A search for whom to help ends once it has tried several, and for so long: the next cycle reads all anew.
+SEVERAL, LONGEST_SEARCH_MS = 5, 1000
 
 
 class DecisionOfNow:
@@ -55,20 +54,21 @@ class DecisionOfNow:
         with self._defects.contained("looking again for a turn to write"):
             await self._rereads.for_turn(snapshot, lane.waiting[0])
             if self._is_one_page(snapshot, lane):
-                self._decide_all(snapshot, lane)
+                await self._decide_all(snapshot, lane)
             self._rank(snapshot, lane)
 
     async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
         """What to do for whom; None: nothing more that this lane could do in this cycle."""
-        began = self._clock.now()
+        tried, began = 0, self._clock.now()
         while (key := lane.next()) is not None:
             decision = lane.decisions.get(key)  # after an error of ours: sent only if it is not too old
             with self._defects.contained("deciding on facts of now"):
                 decision = await self._of_now(snapshot, lane, key)
             if decision is not None:
                 return decision
+            tried += 1
             # Of hundreds each may take a read, while what is in need elsewhere waits for this cycle to end.
-            if self._clock.now().ms_since(began) > LONGEST_SEARCH_MS:
+            if tried >= SEVERAL and self._clock.now().ms_since(began) > LONGEST_SEARCH_MS:
                 return None
         return None
 
@@ -76,7 +76,7 @@ class DecisionOfNow:
         read_again = self._is_old(snapshot, lane, key) and await self._rereads.of_one(snapshot, key)
         # Of many pages, the loan that was thought first was read as the turn came.
         if read_again or not (lane.turn is None or self._is_one_page(snapshot, lane)):
-            self._decide_on(snapshot, lane, key)
+            await self._decide_on(snapshot, lane, key)
         decision = lane.decisions.get(key)
         if decision is not None and key not in lane.told:
             decision = await self._borne_out(snapshot, lane, decision)
@@ -92,17 +92,17 @@ class DecisionOfNow:
         """As it stands after one more look, where what was read is out of the ordinary."""
         key, account = decision.loan.key, snapshot.account
         if account is not None and await self._rereads.of_what_is_odd(snapshot, account, [decision]):
-            self._decide_on(snapshot, lane, key)
+            await self._decide_on(snapshot, lane, key)
         return lane.decisions.get(key)
 
-    def _decide_all(self, snapshot: Snapshot, lane: Lane) -> None:
-        _, decisions = self._decider.decide(snapshot)
+    async def _decide_all(self, snapshot: Snapshot, lane: Lane) -> None:
+        _, decisions = await self._decider.decide(snapshot)
         lane.decided(decisions, told=False)
 
-    def _decide_on(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> None:
+    async def _decide_on(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> None:
         """One among many costs little, so that its facts are as fresh when it leaves."""
         if lane.kind is Kind.TRANSFER:  # several loans share one
-            self._decide_all(snapshot, lane)
+            await self._decide_all(snapshot, lane)
         else:
             lane.decided_one(key, self._decider.decide_one(snapshot, key))
 
@@ -116,7 +116,7 @@ class DecisionOfNow:
         if decision is None or decision.direction is Direction.REDUCE:  # it is as old as the oldest loan
             return False
         age_ms = self._clock.now().ms_since(snapshot.asked_at(key))
-        return age_ms > (READ_AGAIN * self._longest_ms if self._is_one_page(snapshot, lane) else FRESH_MS)
+        return age_ms > (READ_AGAIN * self._longest_ms if self._is_one_page(snapshot, lane) else SEEN_NOW_MS)
 
     def _is_of_the_turn(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
         return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms

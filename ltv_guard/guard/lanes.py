@@ -58,14 +58,17 @@ class Lanes:
         actions, began, adjusts = 0, self._clock.now(), lane.kind is Kind.ADJUSTMENT
         # For no longer than the reading took, where that is slow: others may need help by then.
         span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
-        while lane.waiting and not self._gate.is_closed:
+        while lane.waiting and not self._gate.is_closed_to(lane.product):
             if actions and self._clock.now().ms_since(began) > span_ms:
                 break
             if actions and adjusts and not self._gate.allows_another(lane.product):
                 break  # the next cycle goes on
             if await self._paths[lane.channel].turn():
                 await self._now.turn_came(snapshot, lane)
-            if self._gate.is_closed or (current := await self._now.most_urgent(snapshot, lane)) is None:
+            if (
+                self._gate.is_closed_to(lane.product)
+                or (current := await self._now.most_urgent(snapshot, lane)) is None
+            ):
                 break
             actions += await self._adjust(snapshot, lane, current)
         return actions

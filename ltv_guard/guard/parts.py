@@ -82,8 +82,7 @@ class Parts:
 
     @cached_property
     def rereads(self) -> Rereads:
-        clock, grace_s = self.around.clock, self.options.grace_s
-        return Rereads(self.reads, self.appraisal, clock, self.words, grace_s=grace_s)
+        return Rereads(self.reads, self.appraisal, self.around.clock, self.words, self.options)
 
     @cached_property
     def needs(self) -> Needs:

@@ -69,14 +69,10 @@ class Gate:
         self._directions = directions
         self._defects = defects
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing may be sent at all."""
-        return self._stopping() or self._key_access.is_lost
-
     def is_closed_to(self, product: Product) -> bool:
         """Whether nothing may be sent for this product."""
-        return self._directions.why_not(product) is not None
+        stops = self._stopping() or self._key_access.is_lost
+        return stops or self._directions.why_not(product) is not None
 
     def allows_another(self, product: Product) -> bool:
         """Whether one may follow another: the first tells whether the exchange means what we mean."""

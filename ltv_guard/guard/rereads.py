@@ -13,14 +13,14 @@ from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.reads.reads import Reads
-from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.words import Words
 
 AT_MOST = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
 
 
 class Rereads:
-    """A loan that can't be read again stays as it is: its first read is then all that is known."""
+    """A loan that can't be read again, or not soon, stays as it is: its first read is all that is known."""
 
     def __init__(
         self,
@@ -28,22 +28,22 @@ class Rereads:
         appraisal: Appraisal,
         clock: Clock,
         words: Words,
-        *,
-        grace_s: float,
+        options: GuardOptions,
     ) -> None:
-        """`grace_s`: how much longer than a loan prices are waited for, where they can be done without."""
         self._loans = reads.loans
         self._prices = reads.prices
         self._appraisal = appraisal
         self._clock = clock
-        self._grace_s = grace_s
+        self._grace_s = options.grace_s
+        # Whoever waits beside the one that is read has facts that grow old meanwhile.
+        self._longest_s = options.max_snapshot_age_ms / 2000
         self._report = words.report.loans
         self._contradictions = words.contradictions
         self._defects = words.defects
 
     async def of_one(self, snapshot: Snapshot, key: LoanKey) -> bool:
         """Whether the loan could be read by its id."""
-        return await self._loans.read_again(snapshot, key)
+        return await self._loans.read_again(snapshot, key, wait_s=self._longest_s)
 
     async def for_turn(self, snapshot: Snapshot, key: LoanKey) -> None:
         """What may have changed until a turn came: prices, and all loans of the product if they are one page.
@@ -54,11 +54,11 @@ class Rereads:
         prices = asyncio.create_task(self._prices.refresh(snapshot))
         try:
             if book.pages == 1:
-                await self._loans.read_all_again(snapshot, key.product)
+                await self._loans.read_all_again(snapshot, key.product, wait_s=self._longest_s)
             else:
-                await self._loans.read_again(snapshot, key)
+                await self.of_one(snapshot, key)
             needed = any(composition_of(loan).sized_by_prices for loan in book.loans)
-            await asyncio.wait({prices}, timeout=None if needed else self._grace_s)
+            await asyncio.wait({prices}, timeout=self._longest_s if needed else self._grace_s)
         finally:
             prices.cancel()
 
@@ -70,7 +70,7 @@ class Rereads:
             if not back:
                 return
             self._report.shown_as_before(back)
-            await asyncio.gather(*(self._loans.read_again(snapshot, loan.key) for loan in back))
+            await asyncio.gather(*(self.of_one(snapshot, loan.key) for loan in back))
 
     async def of_what_is_odd(
         self, snapshot: Snapshot, account: AccountFacts, decisions: Sequence[Decision]
@@ -95,5 +95,5 @@ class Rereads:
 
     async def _look_twice_at(self, snapshot: Snapshot, key: LoanKey) -> None:
         first = next((loan for loan in snapshot.loans if loan.key == key), None)
-        if await self._loans.read_again(snapshot, key) and first is not None:
+        if await self.of_one(snapshot, key) and first is not None:
             snapshot.before[key] = first

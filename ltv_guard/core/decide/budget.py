@@ -124,10 +124,6 @@ class FundsBudget:
         keeps = self.reserve(coin, emergency=emergency)
         return max(Decimal(0), amount + keeps - self._wallet.get(coin, Decimal(0)))
 
-    def holds(self, coin: str) -> bool:
-        """Whether the wallets have any of this coin."""
-        return self._wallet.get(coin, Decimal(0)) > 0
-
     def divide(self, shares: Mapping[tuple[LoanKey, str], Decimal]) -> None:
         """Notes what each loan may have of a coin that is not enough for all."""
         self._shares = shares

@@ -58,6 +58,8 @@ def decide_one(account: AccountFacts, key: LoanKey) -> Decision | None:
     facts = next((item for item in account.loans if item.loan.key == key), None)
     if facts is None:
         return None
+    if facts.bearing is Bearing.CONTRADICTED:  # after all others, as where all are decided on
+        return next(item for item in decide(account) if item.loan.key == key)
     budget = FundsBudget(account)
     defects = [] if budget.unread else _share_out(account, budget)
     decision = _decide_alone(facts, Neighbours(account), budget)
@@ -85,9 +87,8 @@ def _decide_alone(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget)
     found = attempt("deciding", lambda: _decide(facts, neighbours, budget))
     if not isinstance(found, Defect):
         return replace(found, bearing=facts.bearing)
-    breach = facts.loan.ltv >= facts.policy.add.trigger_ltv
     reason = replace(facts.because(Because.NONSENSE), words=repr(found.error))
-    return replace(hold(facts, Cause.NONSENSE, reason, breach=breach), defects=(found,))
+    return replace(hold(facts, Cause.NONSENSE, reason, breach=facts.urgency.breach), defects=(found,))
 
 
 def _decide(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget) -> Decision:

@@ -67,16 +67,16 @@ class LoanReads:
             self._report.blind(exchange.product, ours)
         return None, False
 
-    async def read_all_again(self, snapshot: Snapshot, product: Product) -> bool:
-        """All loans of a product, within a cycle. False, and said, where it failed."""
-        book = await self._attempts.read("loans again", self._products[product].loans())
+    async def read_all_again(self, snapshot: Snapshot, product: Product, *, wait_s: float) -> bool:
+        """All loans of a product, within a cycle. False, and said, where it failed, or took longer."""
+        book = await self._attempts.read("loans again", self._products[product].loans(), wait_s=wait_s)
         if book is not None:
             snapshot.books[product] = book
         return book is not None
 
-    async def read_again(self, snapshot: Snapshot, key: LoanKey) -> bool:
-        """One loan by its id: all of many may take too long to read. False, and said, where it failed."""
-        book = await self._attempts.read("loan", self._products[key.product].loan(key))
+    async def read_again(self, snapshot: Snapshot, key: LoanKey, *, wait_s: float) -> bool:
+        """One loan by its id: all of many take too long. False, and said, where it failed, or took longer."""
+        book = await self._attempts.read("loan", self._products[key.product].loan(key), wait_s=wait_s)
         if book is not None:
             snapshot.books[key.product] = snapshot.books[key.product].with_loan(key, book)
         return book is not None

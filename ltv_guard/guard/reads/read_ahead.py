@@ -82,7 +82,11 @@ class ReadAhead:
         reading = self._reading
         if reading is None:
             return False
-        wait_s = None if wanted.spare is None else EMERGENCY_WAIT_S
+        if self._is_of_before(reading, snapshot):
+            self.drop()
+            return False
+        left_ms = max(0, LONGEST_MS - self._age_ms(reading))
+        wait_s = left_ms / 1000 if wanted.spare is None else EMERGENCY_WAIT_S
         await asyncio.wait({reading.task}, timeout=wait_s)
         self.drop()
         if not reading.task.done() or not self._is_enough(reading, snapshot, wanted):
@@ -103,20 +107,25 @@ class ReadAhead:
             found.unified is not None and wanted.unified <= found.unified.keys()
         )
         return (
-            _read_ms(snapshot) - reading.began.monotonic_ms <= AHEAD_MS
+            not self._is_of_before(reading, snapshot)
             and wanted.coins <= found.asked_coins
             and unified_is_there
             and wanted.histories.keys() <= found.histories.keys()
             and (found.prices is not None or not wanted.needs_prices)
-            and not self._was_anything_sent_since(reading.began)
         )
 
-    def _was_anything_sent_since(self, began: Moment) -> bool:
-        return any(item.is_open or item.updated_at_ms >= began.exchange_ms for item in self._intents.every)
+    def _is_of_before(self, reading: _AheadOfNeed, snapshot: Snapshot) -> bool:
+        """Whether it began too long before the loans were read, or something was sent since."""
+        began, intents = reading.began, self._intents.every
+        if _read_ms(snapshot) - began.monotonic_ms > AHEAD_MS:
+            return True
+        return any(item.is_open or item.updated_at_ms >= began.exchange_ms for item in intents)
 
     def _is_of_now(self, reading: _AheadOfNeed) -> bool:
-        age_ms = self._clock.now().monotonic_ms - reading.began.monotonic_ms
-        return age_ms <= (AHEAD_MS if reading.task.done() else LONGEST_MS)
+        return self._age_ms(reading) <= (AHEAD_MS if reading.task.done() else LONGEST_MS)
+
+    def _age_ms(self, reading: _AheadOfNeed) -> int:
+        return self._clock.now().monotonic_ms - reading.began.monotonic_ms
 
 
 def _read_ms(snapshot: Snapshot) -> int:

@@ -65,12 +65,18 @@ class UrgentLoans:
         age_ms = self._clock.now().ms_since(last.began)
         if not keys or age_ms > self._longest_ms or not self._may_hurry():
             return None
+        reading = asyncio.gather(*(exchange.loan(key) for key in keys))
+        either: set[asyncio.Future[Any]] = {reading, sweeping}
         try:
-            read = await asyncio.gather(*(exchange.loan(key) for key in keys))
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if sweeping.done():
+                return None
+            read = await reading
         except (ExchangeUnavailable, NeedsHuman):
             return None
-        if sweeping.done():
-            return None
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
         for key, one in zip(keys, read, strict=True):
             last = last.with_loan(key, one)
         return last

@@ -55,9 +55,9 @@ class WalletTracker:
         now_ms = read_at.monotonic_ms
         for transfer in self._landed():
             age_ms = read_at.exchange_ms - transfer.updated_at_ms
-            if age_ms >= SETTLING_DOWN_MS:
+            if age_ms >= SETTLING_DOWN_MS or transfer.coin not in wallet:
                 continue
-            shown = wallet.get(transfer.coin, Decimal(0))
+            shown = wallet[transfer.coin]
             last, since_ms, looked_ms = self._shown.get(transfer.intent_id, (shown, now_ms, now_ms))
             if last != shown or now_ms - looked_ms > 2 * longest_ms:
                 since_ms = now_ms
