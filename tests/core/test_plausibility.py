@@ -141,7 +141,11 @@ def test_the_loan_that_contradicts_itself_has_its_turn_after_the_others() -> Non
         facts(odd, bearing=Bearing.CONTRADICTED, lifts=False), facts(other), wallet={"BTC": "0.21"}
     )
     from ltv_guard.core.decide.decide import decide  # noqa: PLC0415 - the one test that needs the account
+    from ltv_guard.core.decide.decide import decide_one as decide_in_its_turn  # noqa: PLC0415
 
     first, second = decide(about)
     assert (first.loan.key.loan_id, first.missing) == ("true", 0)
     assert second.amount < D("0.02")
+    turn = decide_in_its_turn(about, odd.key)  # and no sooner where its turn alone has come
+    assert turn is not None
+    assert turn.amount == second.amount

@@ -124,3 +124,11 @@ def test_an_open_one_is_on_its_way_whatever_shows() -> None:
 
 def test_one_that_never_landed_is_not() -> None:
     assert not is_on_its_way("0.06", state=State.ABSENT)
+
+
+def test_a_coin_that_could_not_be_read_is_not_taken_for_gone() -> None:
+    memory = a_memory()
+    for ms in range(2_000, 30_000, 1_000):
+        read = Moment(exchange_ms=START_MS + ms, monotonic_ms=ms)
+        memory.wallet.saw({"ETH": Decimal(1)}, read, longest_ms=ECHO_MS)
+    assert seen(memory, "0.05", 31_000)

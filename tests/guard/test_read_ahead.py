@@ -206,3 +206,15 @@ async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_wer
 
     assert world.looks == 0
     assert not await blind.take(shown(world), WANTED)
+
+
+@pytest.mark.parametrize("change", [too_old, sent_meanwhile, still_open])
+async def test_what_is_known_to_be_of_no_use_is_not_waited_for(change: Callable[[World], None]) -> None:
+    world = World()
+    ahead = ahead_of(world)
+    ahead.begin()
+    await asyncio.sleep(0)
+    change(world)
+
+    async with asyncio.timeout(1):
+        assert not await ahead.take(shown(world), WANTED)

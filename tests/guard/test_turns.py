@@ -7,12 +7,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+import structlog
 from exchange_model import POLICY, ModelAccount, ModelLoans, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Direction, Owner
+from ltv_guard.core.model.loans import Direction, LoanKey, Owner
 from ltv_guard.core.model.policy import RepayRule
+from ltv_guard.guard.directions import Directions
 
 TARGET = Decimal("0.65")
 TURN_MS = 1_100
@@ -159,3 +161,70 @@ async def test_coins_that_are_not_enough_go_to_the_loan_that_is_worst_by_then() 
     one_at_a_time(world, the_last_gets_worse)
     await a_guard(world, MemoryJournal()).cycle()
     assert served(world)[1] == "3"
+
+
+def reads_of_single_loans(monkeypatch: pytest.MonkeyPatch, world: World, *, take_ms: int) -> list[str]:
+    """The ids of the loans that are read one by one, each of which takes its time."""
+    read: list[str] = []
+    loan = ModelLoans.loan
+
+    async def slowly(self: ModelLoans, key: LoanKey) -> LoanBook:
+        read.append(key.loan_id)
+        world.advance(take_ms)
+        return await loan(self, key)
+
+    monkeypatch.setattr(ModelLoans, "loan", slowly)
+    return read
+
+
+async def test_a_search_that_finds_nobody_among_many_does_not_hold_up_the_cycle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_proven_world(*["0.80"] * 30, rows_per_page=1)
+
+    def all_but_prices_get_better() -> None:
+        for number in range(2, 31):
+            world.loans[key_of(number)].debt *= Decimal("0.8")
+
+    one_at_a_time(world, all_but_prices_get_better)
+    read = reads_of_single_loans(monkeypatch, world, take_ms=300)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1"]
+    assert len(read) < 10
+
+
+async def test_a_slow_loan_that_needs_no_help_after_all_passes_the_turn_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_proven_world("0.83", "0.82", "0.81", "0.80", rows_per_page=1)
+
+    def two_get_better() -> None:
+        for number in (2, 3):
+            world.loans[key_of(number)].debt *= Decimal("0.6")
+
+    one_at_a_time(world, two_get_better)
+    reads_of_single_loans(monkeypatch, world, take_ms=1_500)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1", "4"]
+
+
+async def test_a_loan_that_begins_while_a_turn_is_waited_for_costs_no_other_its_turn() -> None:
+    world = a_proven_world("0.80", "0.78", rows_per_page=3)
+
+    def one_more() -> None:
+        key, first = key_of(99), world.loans[key_of(1)]
+        world.loans[key] = replace(first, key=key, debt=first.debt / 2)
+
+    one_at_a_time(world, one_more)
+    with structlog.testing.capture_logs() as told:
+        await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1", "2"]
+    assert not [item for item in told if item["event"] == "defect"]
+
+
+async def test_directions_that_come_into_doubt_stop_the_lane_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = a_proven_world("0.80", "0.78")
+    one_at_a_time(world, lambda: None)
+    monkeypatch.setattr(Directions, "why_not", lambda *_: "they are in doubt" if world.sent else None)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert served(world) == ["1"]

@@ -32,6 +32,7 @@ class Shown:
     cut_off: int = 0
     single: list[str] = field(default_factory=list)
     error: Exception | None = None
+    hangs: bool = False
     slow: asyncio.Event = field(default_factory=asyncio.Event)
     product: Product = Product.LEGACY
 
@@ -52,6 +53,8 @@ class Shown:
     async def loan(self, wanted: LoanKey) -> LoanBook:
         if self.error is not None:
             raise self.error
+        if self.hangs:
+            await asyncio.Event().wait()
         self.single.append(wanted.loan_id)
         found = (loan("0.76", loan_id=wanted.loan_id),)
         return LoanBook(product=self.product, loans=found, began=self.now())
@@ -164,3 +167,14 @@ async def test_nothing_is_hurried_where_it_need_not_or_may_not_be(case: str) -> 
 
     assert (await ends_sweep(urgent, shown))[1]
     assert shown.single == []
+
+
+async def test_a_loan_that_hangs_does_not_hold_up_a_whole_read_that_is_done() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    shown.hangs = True
+    urgent.ask([key("7")])
+
+    async with asyncio.timeout(5):
+        assert (await ends_sweep(urgent, shown))[1]
