@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -365,6 +365,148 @@ async def test_a_journal_that_can_not_be_used_is_told_from_memory() -> None:
     desk = post.desk(Broken())
     await post.passes(desk, 10)
     assert post.titles == ["ltv-guard CRITICAL: journal_unavailable"]
+
+
+class Shaky:
+    """A journal's outbox of which some methods fail for as long as they are named."""
+
+    def __init__(self, outbox: Any, *failing: str) -> None:  # noqa: ANN401 - the journal's
+        self.outbox = outbox
+        self.failing = set(failing)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - every method
+        async def asked(*given: Any) -> Any:  # noqa: ANN401 - every method's
+            if name in self.failing:
+                raise JournalUnavailable("the disk is full")
+            return await getattr(self.outbox, name)(*given)
+
+        return asked
+
+
+WRITES, READS = ("keep", "delivered"), ("alarms", "waiting")
+FULL = AlertStatus(event="journal_unavailable", since_ms=0, details={"why": "full"})
+WRITTEN_OF_FULL = [
+    "ltv-guard CRITICAL: journal_unavailable",
+    "ltv-guard: over: journal_unavailable",
+]
+
+
+@asynccontextmanager
+async def a_shaky_desk(folder: Path, post: Post, *failing: str) -> AsyncIterator[tuple[Desk, Shaky]]:
+    journal = await open_journal(f"sqlite:///{folder / 'journal.db'}")
+    try:
+        shaky = Shaky(journal.outbox, *failing)
+        yield post.desk(shaky), shaky
+    finally:
+        await journal.close()
+
+
+@pytest.mark.parametrize("failing", [WRITES, READS, (*WRITES, *READS)])
+async def test_an_alarm_is_told_once_whatever_the_journal_refuses_and_so_is_its_end(
+    failing: tuple[str, ...], tmp_path: Path
+) -> None:
+    post = Post(lasting=[FULL, BREACH])
+    async with a_shaky_desk(tmp_path, post, *failing) as (desk, shaky):
+        await post.passes(desk, 20)
+        shaky.failing.clear()
+        await post.passes(desk, 20)
+        assert sorted(post.titles) == sorted(
+            [WRITTEN_OF_FULL[0], "ltv-guard CRITICAL: breach_unanswered, main 1001"]
+        )
+        assert {alarm.event for alarm in await shaky.outbox.alarms()} == {FULL.event, BREACH.event}
+        post.lasting = [BREACH]
+        await post.passes(desk, 20)
+        assert post.titles[2:] == WRITTEN_OF_FULL[1:]
+
+
+async def test_what_is_over_while_nothing_can_be_written_is_over_once(tmp_path: Path) -> None:
+    post = Post(lasting=[FULL])
+    async with a_shaky_desk(tmp_path, post) as (desk, shaky):
+        await post.passes(desk, 3)
+        shaky.failing.update(WRITES)
+        post.lasting = []
+        await post.passes(desk, 20)
+        assert post.titles == WRITTEN_OF_FULL
+        shaky.failing.clear()
+        await post.passes(desk, 20)
+        assert post.titles == WRITTEN_OF_FULL
+        assert await shaky.outbox.alarms() == ()
+
+
+async def test_what_could_not_be_written_is_repeated_and_acknowledged_like_any_other(tmp_path: Path) -> None:
+    post = Post(lasting=[BREACH])
+    async with a_shaky_desk(tmp_path, post, *WRITES) as (desk, shaky):
+        await post.passes(desk, 11, seconds=60)
+        assert len(post.got) == 3  # at once, and after five minutes, and after ten
+        shaky.failing.clear()
+        await post.passes(desk)
+        await shaky.outbox.acknowledge("", post.now_ms)
+        await post.passes(desk, 20, seconds=60)
+        assert len(post.got) == 3
+
+
+async def test_an_acknowledgement_of_before_the_alarm_was_written_counts(tmp_path: Path) -> None:
+    post = Post(lasting=[BREACH])
+    async with a_shaky_desk(tmp_path, post) as (desk, shaky):
+        await post.passes(desk)
+        shaky.failing.update(WRITES)
+        await post.passes(desk, 6, seconds=60)  # told again, which could not be written
+        assert len(post.got) == 2
+        await shaky.outbox.acknowledge("", post.now_ms)
+        await post.passes(desk, 2)
+        shaky.failing.clear()
+        await post.passes(desk, 20, seconds=60)
+        assert len(post.got) == 2
+
+
+class Instant:
+    """An outbox that answers at once, and holds nothing. `meanwhile` happens while it is read."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self._meanwhile = meanwhile
+
+    async def alarms(self) -> tuple[Alarm, ...]:
+        self._meanwhile()
+        return ()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - every other method
+        async def nothing(*_args: object) -> tuple[()]:
+            return ()
+
+        return nothing
+
+
+async def test_an_alert_that_ends_while_the_journal_is_read_costs_nothing() -> None:
+    post = Post(lasting=[BREACH])
+
+    def over() -> None:
+        post.lasting = []
+
+    await post.desk(Instant(over)).look()
+
+
+async def test_a_thousand_alarms_ask_once_how_everything_stands_and_let_the_loop_turn() -> None:
+    class Counting(Post):
+        asked = 0
+
+        def status(self) -> Status:
+            self.asked += 1
+            return super().status()
+
+    post = Counting(lasting=[replace(BREACH, loan_id=str(number)) for number in range(1000)])
+    turns = await turns_during(post.desk(Instant()).look())
+    assert post.asked == 1
+    assert turns >= 10
+
+
+async def turns_during(work: Coroutine[Any, Any, None]) -> int:
+    """How often the loop got on with something else."""
+    turns, working = 0, asyncio.create_task(work)
+    while not working.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await working
+    return turns
 
 
 async def test_a_target_that_raises_or_is_slow_holds_up_no_other(tmp_path: Path) -> None:

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ltv_guard.core.model.notices import LEVELS, Alarm, Notice, reaches
-from ltv_guard.core.model.status import AlertStatus, LoanStatus, Status
+from ltv_guard.core.model.status import AlertStatus
 from ltv_guard.service.notify import words
 from ltv_guard.service.notify.alarms import Turn, id_of
+from ltv_guard.service.notify.sighted import Sighted
 
 CRITICAL, INFO = LEVELS[-1], LEVELS[0]
 NAMES = ("account", "product", "loan_id")
 
 
 class Composer:
-    """`targets`: name -> URL and least level. `lasting`: the alerts that last now."""
+    """`targets`: name -> URL and least level. `lasting`: the alerts that last now.
+
+    What it writes comes piece by piece: a thousand of them at once would hold up the loop.
+    """
 
     def __init__(
         self,
         targets: Mapping[str, tuple[str, str]],
         lasting: Sequence[AlertStatus],
-        status: Callable[[], Status],
+        sighted: Sighted,
         now_ms: int,
     ) -> None:
         self._targets = targets
         self._lasting = {id_of(alert): alert for alert in lasting}
-        self._status = status
+        self._sighted = sighted
         self._now_ms = now_ms
 
-    def of_events(self, heard: Iterable[Mapping[str, Any]]) -> list[Notice]:
+    def of_events(self, heard: Iterable[Mapping[str, Any]]) -> Iterator[list[Notice]]:
         """Of what lasts the alarm tells, once for all that the log says of it."""
-        return [notice for event in heard for notice in self._of_event(event)]
+        return map(self._of_event, heard)
 
     def _of_event(self, event: Mapping[str, Any]) -> list[Notice]:
         level, name = str(event["level"]), str(event["event"])
@@ -42,25 +46,25 @@ class Composer:
         if not wanted or (level == CRITICAL and id_of(about) in self._lasting):
             return []
         title = words.title_of(name, level, _where(about))
-        return self._to(wanted, level, title, words.body_of(event, self._loan(about)))
+        return self._to(wanted, level, title, words.body_of(event, self._sighted.loan_of(about)))
 
-    def of_alarms(self, found: Turn) -> list[Notice]:
+    def of_alarms(self, found: Turn) -> Iterator[list[Notice]]:
         """All targets hear of what is critical, and that it is over."""
-        notices = [notice for alarm in found.begun for notice in self._of_alarm(alarm)]
+        for alarm in found.begun:
+            yield self._of_alarm(alarm)
         for alarm in found.again:
-            notices += self._of_alarm(alarm, words.again(alarm, self._now_ms))
+            yield self._of_alarm(alarm, words.again(alarm, self._now_ms))
         for alarm in found.over:
-            notices += self._to(self._targets, INFO, *words.over(alarm))
-        return notices
+            yield self._to(self._targets, INFO, *words.over(alarm))
 
     def _of_alarm(self, alarm: Alarm, *lasts: str) -> list[Notice]:
         event = {**self._lasting[alarm.alarm_id].details, "event": alarm.event, "level": CRITICAL}
         how = f"To acknowledge: ltv-guard ack {alarm.alarm_id}"
-        body = "\n".join([*lasts, words.body_of(event, self._loan(alarm)), how])
+        body = "\n".join([*lasts, words.body_of(event, self._sighted.loan_of(alarm)), how])
         return self._to(self._targets, CRITICAL, words.title_of(alarm.event, CRITICAL, _where(alarm)), body)
 
     def digest(self) -> list[Notice]:
-        return self._to(self._targets, INFO, *words.digest(self._status()))
+        return self._to(self._targets, INFO, *words.digest(self._sighted.status))
 
     def _to(self, targets: Iterable[str], level: str, title: str, body: str) -> list[Notice]:
         return [
@@ -74,19 +78,6 @@ class Composer:
             )
             for target in targets
         ]
-
-    def _loan(self, of: AlertStatus | Alarm) -> LoanStatus | None:
-        return loan_of(self._status(), of) if of.loan_id else None
-
-
-def loan_of(status: Status, of: AlertStatus | Alarm) -> LoanStatus | None:
-    """The loan that it is about, as it was last seen."""
-    for account in status.accounts:
-        for item in account.loans:
-            key = item.loan.key
-            if (account.name, key.product.value, key.loan_id) == (of.account, of.product, of.loan_id):
-                return item
-    return None
 
 
 def _where(of: AlertStatus | Alarm) -> str:

@@ -8,42 +8,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any
 
 import structlog
 
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.notices import LEVELS, Alarm, Notice
 from ltv_guard.core.model.status import AlertStatus, Status
+from ltv_guard.service.notify.alarm_book import AlarmBook, Outbox
 from ltv_guard.service.notify.alarms import Turn, turn
-from ltv_guard.service.notify.composer import Composer, loan_of
+from ltv_guard.service.notify.composer import Composer
 from ltv_guard.service.notify.courier import Courier
+from ltv_guard.service.notify.sighted import Sighted
 
 LOOK_S = 1.0
 END_S = 2.0
 MOST_HEARD = 500
 OWN = "notices_"  # its own events are not sent
+MOST_AT_ONCE = 100  # written before the loop has its turn
 MS = 1000
 
 log = structlog.stdlib.get_logger()
-
-
-class Outbox(Protocol):
-    """What it needs of `adapters.journal.outbox`."""
-
-    async def keep(
-        self, notices: Sequence[Notice], alarms: Sequence[Alarm] = (), over: Sequence[str] = ()
-    ) -> None: ...
-
-    async def waiting(self, target: str) -> tuple[Notice, ...]: ...
-
-    async def delivered(self, notice_ids: Sequence[str]) -> None: ...
-
-    async def alarms(self) -> tuple[Alarm, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +75,7 @@ class Desk:
         self._monotonic = monotonic
         self._heard: deque[Mapping[str, Any]] = deque(maxlen=MOST_HEARD)
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None] | None]] = {}
-        self._known: dict[str, Alarm] | None = None
+        self._book = AlarmBook()
         self._digested: str | None = None
 
     def hear(self, event: Mapping[str, Any]) -> None:
@@ -117,61 +107,48 @@ class Desk:
         if not orders.targets:
             self._heard.clear()
             return
+        lasting, sighted = self._sight.lasting(), Sighted(self._sight.status)
+        found = await self._turn(orders, lasting, sighted)
         heard = [self._heard.popleft() for _ in range(len(self._heard))]
-        found = await self._turn(orders)
-        write = Composer(orders.targets, self._sight.lasting(), self._sight.status, self._now_ms())
-        notices = [*write.of_events(heard), *write.of_alarms(found), *self._digest(orders, write)]
+        write = Composer(orders.targets, lasting, sighted, self._now_ms())
+        notices = await _by_and_by(
+            chain(write.of_events(heard), write.of_alarms(found), self._digest(orders, write))
+        )
         await self._keep(notices, found)
         self._dispatch(orders)
 
-    async def _turn(self, orders: Orders) -> Turn:
-        """The alarms of the journal, and what has changed; those of before while it can't be read.
+    async def _turn(self, orders: Orders, lasting: Sequence[AlertStatus], sighted: Sighted) -> Turn:
+        def ltv_of(alarm: Alarm) -> Decimal | None:
+            item = sighted.loan_of(alarm)
+            return None if item is None else item.loan.ltv
 
-        Where none lasted and none lasts it is not asked: nobody can have acknowledged one.
-        """
-        lasting = self._sight.lasting()
-        if self._known is None or self._known or lasting:
-            try:
-                self._known = {alarm.alarm_id: alarm for alarm in await self._sight.outbox().alarms()}
-            except JournalUnavailable:
-                self._known = self._known or {}
         return turn(
             lasting,
-            self._known.values(),
+            await self._book.known(self._sight.outbox(), lasts=bool(lasting)),
             now_ms=self._now_ms(),
             repeat_ms=int(orders.repeat_s * MS),
-            ltv_of=self._ltv_of,
+            ltv_of=ltv_of,
             sees_all=self._sight.sees_all(),
         )
 
     async def _keep(self, notices: Sequence[Notice], found: Turn) -> None:
-        told = [*found.begun, *found.again, *found.changed]
-        over = [alarm.alarm_id for alarm in found.over]
-        if not (notices or told or over):
-            return
         try:
-            await self._sight.outbox().keep(notices, told, over)
-            for target in {notice.target for notice in notices}:
-                self._courier(target).expect()
+            await self._book.keep(self._sight.outbox(), notices, found)
         except JournalUnavailable:  # which has to be told all the more
             for notice in notices:
                 self._courier(notice.target).hand([notice])
-            self._known = {**(self._known or {}), **{alarm.alarm_id: alarm for alarm in told}}
-            for alarm_id in over:
-                self._known.pop(alarm_id, None)
+        else:
+            for target in {notice.target for notice in notices}:
+                self._courier(target).expect()
 
-    def _digest(self, orders: Orders, write: Composer) -> list[Notice]:
+    def _digest(self, orders: Orders, write: Composer) -> Iterator[list[Notice]]:
         """Once a day, at its minute: what was missed while nothing ran is not made up for."""
         now = datetime.fromtimestamp(self._now_ms() / MS, UTC)
         today, minute = now.date().isoformat(), now.hour * 60 + now.minute
         if self._digested == today or minute != orders.digest_at:
-            return []
+            return
         self._digested = today
-        return write.digest()
-
-    def _ltv_of(self, alarm: Alarm) -> Decimal | None:
-        item = loan_of(self._sight.status(), alarm)
-        return None if item is None else item.loan.ltv
+        yield write.digest()
 
     # Delivery.
 
@@ -201,3 +178,13 @@ class Desk:
             return await asyncio.to_thread(self._send, url, title, body, level)
         except Exception:  # noqa: BLE001 - a library of many services: it may hold the URL, and costs a try
             return False
+
+
+async def _by_and_by(written: Iterable[list[Notice]]) -> list[Notice]:
+    """All of it, however much it is, with turns for the loop in between."""
+    notices: list[Notice] = []
+    for number, some in enumerate(written, start=1):
+        notices += some
+        if number % MOST_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return notices
