@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Self, TypeVar
@@ -71,10 +72,15 @@ class SqliteStore:
             with told(self.place):
                 return await connection.run(job)
         except JournalLocked as error:
-            holder = await asyncio.to_thread(self._files.who_locks)
+            holder = await self._holder()
             if holder is None:
                 raise
             raise locked(self.place, holder) from error
+
+    async def _holder(self) -> str | None:
+        with suppress(RuntimeError):  # no thread is to be had: who it is stays unknown
+            return await asyncio.to_thread(self._files.who_locks)
+        return None
 
     async def claim(self, owner: Owner) -> None:
         """The lock file is a claim on every owner."""

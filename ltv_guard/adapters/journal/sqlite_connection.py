@@ -60,17 +60,18 @@ class SqliteConnection:
         self._connection: sqlite3.Connection | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Does it in the thread. Whoever is cancelled while it waits does not undo it."""
+        """Does it in the thread. Whoever is cancelled while it waits does not undo it.
+
+        Raises JournalUnavailable where there is no thread, and after `close`; and whatever the job raises.
+        """
+        if self._is_closed:
+            raise JournalUnavailable(f"the journal {self._path} is closed: this run ends")
         if self._thread is None:
-            # A daemon: a disk that hangs holds up no exit.
-            self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-            self._thread.start()
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((job, loop, done))
-        return await done
+            self._thread = self._begun()
+        return await self._asked(job)
 
     def transaction(self, work: Callable[[Session], T]) -> T:
         """For a job: what `work` returns, committed; whatever it raises undoes all of it."""
@@ -86,10 +87,29 @@ class SqliteConnection:
 
     async def close(self) -> None:
         """Once all that was asked for is done."""
+        self._is_closed = True
         if self._thread is not None:
-            await self.run(self._disconnect)
-            self._jobs.put(None)
             self._thread = None
+            disconnected = self._asked(self._disconnect)
+            self._jobs.put(None)
+            await disconnected
+
+    def _begun(self) -> threading.Thread:
+        # A daemon: a disk that hangs holds up no exit.
+        thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise JournalUnavailable(
+                f"the journal {self._path} cannot be used: this machine gives it no thread ({error})"
+            ) from error
+        return thread
+
+    def _asked(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._jobs.put((job, loop, done))
+        return done
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

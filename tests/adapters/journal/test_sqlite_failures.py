@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +21,7 @@ from held_intents import intent_in
 from journal_tables import execute_in, rows_in
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal, schema, sqlite_connection, statements
+from ltv_guard.adapters.journal.sqlite_connection import SqliteConnection
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 
@@ -178,6 +180,53 @@ async def test_a_lock_held_too_long_fails_the_write_and_no_read(path: Path, plan
         assert await journal.open_intents(planned().owner) == ()
         other.execute("ROLLBACK")
     await journal.plan(planned())
+    await journal.close()
+
+
+def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+async def test_a_journal_that_is_given_no_thread_says_so_each_time_and_is_used_once_it_has_one(
+    path: Path, planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_a_plan(path, planned())
+    with monkeypatch.context() as crowded:
+        no_more_threads(crowded)
+        connection = SqliteConnection(path, is_writer=True, busy_timeout_s=0.2)
+        for _ in range(2):
+            with pytest.raises(JournalUnavailable, match="cannot be used: this machine gives it no thread"):
+                await asyncio.wait_for(connection.run(lambda: None), 5)
+    assert await connection.run(lambda: connection.transaction(lambda _: "done")) == "done"
+    await connection.close()
+
+
+async def test_a_lock_is_told_where_no_thread_is_to_be_had_to_look_who_holds_it(
+    path: Path, planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await open_journal(f"sqlite:///{path}", busy_timeout_s=0.2)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        no_more_threads(monkeypatch)
+        with pytest.raises(JournalUnavailable, match="is locked by another program"):
+            await journal.plan(planned())
+    monkeypatch.undo()
+    await journal.close()
+
+
+async def test_a_journal_that_is_closed_is_not_opened_again_by_whoever_comes_late(
+    path: Path, planned: Plan
+) -> None:
+    journal = await open_journal(f"sqlite:///{path}")
+    await journal.plan(planned())
+    await journal.close()
+    before = threading.active_count()
+    with pytest.raises(JournalUnavailable, match="is closed"):
+        await journal.open_intents(planned().owner)
+    assert threading.active_count() == before
     await journal.close()
 
 
