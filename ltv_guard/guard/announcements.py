@@ -38,7 +38,7 @@ class Announcements:
             with self._defects.contained("reporting a contradiction"):
                 self._contradictions.contradiction(decision, snapshot.newest_prices)
         with self._defects.contained("reporting doubts"):
-            self._report.doubts(decisions, self._clock.now(), 2 * self._freshness.echo_ms)
+            self._report.doubts(decisions, self._clock.now(), self._freshness.misfit_ms)
 
     def tell_one(self, snapshot: Snapshot, decision: Decision) -> None:
         with self._defects.contained("reporting a decision"):

@@ -78,7 +78,7 @@ class FreshnessJudge:
         It says that an adjustment was confirmed, and no history shows its row, nor the loan its coins.
         """
         steady = all(self._is_steady(loan, item, began) for item in landed)
-        return steady and bool(self._shelf.without_rows(landed, now.monotonic_ms, 2 * self.echo_ms))
+        return steady and bool(self._shelf.without_rows(landed, now.monotonic_ms, self.misfit_ms))
 
     def may_not_wait(
         self, landed: Sequence[Intent], found: Freshness, now: Moment, *, emergency: bool
@@ -108,7 +108,7 @@ class FreshnessJudge:
         doubted_ms = self._seen.each_doubted_for_ms([item], began)
         if self._seen.knows_debts_of(loan.key):
             return doubted_ms > self.echo_ms and self._seen.owes_less(loan)
-        return doubted_ms > 4 * self.echo_ms and emergency and _is_coarse(item, loan)
+        return doubted_ms > 2 * self.misfit_ms and emergency and _is_coarse(item, loan)
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         return self._seen.shown_for_ms(item, loan, began) > self.echo_ms
@@ -116,7 +116,12 @@ class FreshnessJudge:
     @property
     def echo_ms(self) -> int:
         """How long facts from before an adjustment may go on being shown."""
-        return 2 * self._lateness.timeouts(self._assumed).history_lag_ms
+        return self._lateness.timeouts(self._assumed).echo_ms
+
+    @property
+    def misfit_ms(self) -> int:
+        """After how long a loan that does not fit its adjustments is told."""
+        return self._lateness.timeouts(self._assumed).misfit_ms
 
 
 def _that_measure(landed: Sequence[Intent]) -> Sequence[Intent]:

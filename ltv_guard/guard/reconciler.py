@@ -12,7 +12,6 @@ from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_are_in, measured_after
 from ltv_guard.core.reconcile.settlement import (
-    FOREIGN_LAG_FACTOR,
     Evidence,
     SettlementTimeouts,
     Verdict,
@@ -107,7 +106,7 @@ class Reconciler:
             return False
         self._memory.freshness.saw_coins(intent, loan, book.began)
         lasts_ms = self._memory.freshness.shown_for_ms(intent, loan, book.began)
-        return wallets.has_left(intent, source) or lasts_ms > 2 * self._timeouts.history_lag_ms
+        return wallets.has_left(intent, source) or lasts_ms > self._timeouts.echo_ms
 
     def _are_in_the_loan(self, intent: Intent, loan: Loan) -> bool:
         rows, siblings = self._memory.rows.of(intent.key), self._memory.intents.sibling_changes(intent)
@@ -120,8 +119,8 @@ class Reconciler:
         for channel, history in histories.items():
             self._memory.shelf.note_rows(channel, history)
         every = self._memory.intents.every
-        longest_ms = FOREIGN_LAG_FACTOR * self._timeouts.history_lag_ms
-        missing = self._memory.shelf.without_rows(every, self._clock.now().monotonic_ms, longest_ms)
+        now_ms, longest_ms = self._clock.now().monotonic_ms, self._timeouts.misfit_ms
+        missing = self._memory.shelf.without_rows(every, now_ms, longest_ms)
         self._report.compared(missing, {item.key for item in every})
 
     def _hear_of_awaited_rows(self, histories: Mapping[Channel, History]) -> None:

@@ -16,7 +16,7 @@ from ltv_guard.core.model.withheld import Withheld
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoanStatus:
-    """`doing` is the decision's cause, `reason` the same in words; `protected`: it is guarded at all."""
+    """`doing` is the decision's cause, `reason` the same in words; the falls are parts of the price."""
 
     loan: Loan
     trigger_ltv: Decimal

@@ -19,7 +19,6 @@ from ltv_guard.core.reconcile.coin_changes import (
     unexplained_change,
 )
 
-FOREIGN_LAG_FACTOR = 4  # where somebody else moved collateral too, the history gets this much longer
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 
 
@@ -29,6 +28,16 @@ class SettlementTimeouts:
 
     processing_margin_ms: int = 2000
     history_lag_ms: int = 5000
+
+    @property
+    def echo_ms(self) -> int:
+        """How long facts from before an adjustment may go on being shown."""
+        return 2 * self.history_lag_ms
+
+    @property
+    def misfit_ms(self) -> int:
+        """How long what fits no adjustment of ours is waited for: a hand of yours, or a row that lacks."""
+        return 2 * self.echo_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,12 +231,10 @@ def _missing(
     began = evidence.history.began
     if watch.first_missed is None:
         watch = InFlightWatch(since=watch.since, first_missed=began)
-    lag_ms = timeouts.history_lag_ms
     unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings)
     if unexplained == intent.change:
         return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.LATE_ROW))
-    if unexplained is None or unexplained != 0:
-        lag_ms *= FOREIGN_LAG_FACTOR
+    lag_ms = timeouts.history_lag_ms if unexplained == 0 else timeouts.misfit_ms
     first = watch.first_missed or began
     if began.ms_since(first) < lag_ms:
         return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.SECOND_LOOK))
