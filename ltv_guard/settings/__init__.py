@@ -4,7 +4,7 @@ from ltv_guard.settings.accounts import AccountKey, AccountSection, Override, Ru
 from ltv_guard.settings.errors import ConfigError
 from ltv_guard.settings.journal import JournalSection
 from ltv_guard.settings.loading import load, load_journal
-from ltv_guard.settings.model import NOT_YET, JournalSettings, Settings
+from ltv_guard.settings.model import JournalSettings, Settings
 from ltv_guard.settings.rule_sections import (
     Add,
     LimitsSection,
@@ -22,7 +22,6 @@ from ltv_guard.settings.values import Product
 from ltv_guard.settings.watching import DeadmanSection, HttpSection, NotifySection, WatchdogSection
 
 __all__ = [
-    "NOT_YET",
     "AccountKey",
     "AccountSection",
     "Add",

@@ -16,7 +16,7 @@ from ltv_guard.settings.errors import Clash
 from ltv_guard.settings.journal import JournalSection, resolve_journal
 from ltv_guard.settings.keys import Tree
 from ltv_guard.settings.rule_sections import Policy, Sources, Wallet
-from ltv_guard.settings.sections import ExchangeSection, Logging, Schedule, Section, Settlement
+from ltv_guard.settings.sections import ExchangeSection, Logging, Schedule, Settlement
 from ltv_guard.settings.values import AccountName, Marker, is_loopback
 from ltv_guard.settings.watching import (
     DeadmanSection,
@@ -27,10 +27,6 @@ from ltv_guard.settings.watching import (
     resolve_http,
     resolve_notify,
 )
-
-NOT_YET: dict[str, str] = {}
-"""Keys that nothing honours yet, and why: only defaults are accepted. A line goes when its feature lands."""
-
 
 MOST_RULES = 5000
 """Accounts times overrides: each is worked out, and no file may keep a running daemon busy for minutes."""
@@ -172,28 +168,6 @@ class Settings(JournalSettings):
                         f"accounts.{account.name}.policy.pool_terms",
                     )
         return self
-
-    @model_validator(mode="after")
-    def _what_is_accepted_is_honoured(self) -> Self:
-        for key, reason in NOT_YET.items():
-            section, _, name = key.partition(".")
-            for place, values in self._places(section):
-                if name in values.model_fields_set and getattr(values, name) != getattr(type(values)(), name):
-                    raise Clash(f"{place}.{name}", f"can't be changed yet, for {reason}: take it out")
-        return self
-
-    def _places(self, section: str) -> list[tuple[str, Section]]:
-        """Where a section can be written, with what it comes to there."""
-        places = [(section, getattr(self, section))]
-        if section in AccountSection.model_fields:
-            places += [
-                (f"accounts.{name}.{section}", getattr(a, section)) for name, a in self.accounts.items()
-            ]
-        if section in Override.model_fields:
-            places += [
-                (rule.name + f".{section}", rule.policy) for a in self.accounts.values() for rule in a.rules
-            ]
-        return places
 
 
 def folder_of(written: Mapping[str, Any]) -> Path:
