@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ltv_guard.core.model.status import AlertStatus, Health, Status
+from ltv_guard.guard.defects import Defects
 from ltv_guard.log import format as logs
 from ltv_guard.service.deadman import Deadman, Post
 from ltv_guard.service.kill_switch import now_ms, writable
@@ -64,6 +65,7 @@ class Beside:
                 resume=self.resume,
                 ack=self.ack,
                 waiting=self._waiting,
+                tell=Defects(self._daemon.alerts).tell,
             ),
             self._has_begun,
         )

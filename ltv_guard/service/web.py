@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.status import Health, Status
 
@@ -43,6 +44,7 @@ class Shown:
     resume: Callable[[str | None], Awaitable[bool]]
     ack: Callable[[str], Awaitable[list[str]]]
     waiting: Callable[[], Awaitable[Mapping[str, int]]]
+    tell: Callable[[Defect], None]
 
     @property
     def token(self) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from e2e_world import NEEDY, ORDER, until
 from http_world import TOKEN, Shop, asking, open_shop, served, until_ready
 from metric_figures import figures
 
 from ltv_guard.core.model.status import AccountStatus
 from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.log import format as logs
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -231,6 +234,85 @@ async def test_a_defect_in_an_answer_costs_that_answer_alone(events: list[dict[s
         assert (await asked.get("/api/v1/status"))[0] == 500
         assert (await asked.get("/livez"))[0] == 200
     assert [item["what"] for item in events if item["event"] == "defect"] == ["an answer over HTTP"]
+
+
+async def test_a_defect_that_each_scrape_finds_is_told_once_with_its_traceback(
+    events: list[dict[str, Any]],
+) -> None:
+    shop = Shop(accounts=(None,))  # type: ignore[arg-type] # that is the defect
+    async with open_shop(shop) as asked:
+        for _ in range(3):
+            for path in ("/metrics", "/", "/api/v1/status"):
+                assert (await asked.get(path))[0] == 500
+    told = [item for item in events if item["event"] == "defect"]
+    assert [item["exc_info"] is not None for item in told] == [True] * len({item["why"] for item in told})
+
+
+async def test_a_value_error_of_ours_is_no_mistake_of_whoever_asked(
+    events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> bytes:
+        raise ValueError("a defect of ours")
+
+    monkeypatch.setattr("ltv_guard.adapters.http.status_json.as_json", fails)
+    async with open_shop(Shop()) as asked:
+        assert (await asked.get("/api/v1/status"))[0] == 500
+    assert len([item for item in events if item["event"] == "defect"]) == 1
+
+
+def a_post(head: str, body: bytes = b"") -> bytes:
+    return f"POST /api/v1/pause HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode("latin-1") + body
+
+
+FORM = "Content-Type: application/x-www-form-urlencoded"
+BODIES = {
+    "an encoding that there is not": a_post(f"{FORM}; charset=foo\r\nContent-Length: 3", b"a=b"),
+    "cut off": a_post(f"{FORM}\r\nContent-Length: 100", b"a=b"),
+    "chunks that are none": a_post(f"{FORM}\r\nTransfer-Encoding: chunked", b"zz\r\nabc"),
+    "compressed, and is not": a_post(f"{FORM}\r\nContent-Encoding: gzip\r\nContent-Length: 3", b"abc"),
+    "too long": a_post(f"{FORM}\r\nContent-Length: 9999", b"a" * 9999),
+}
+
+
+@pytest.mark.parametrize("sent", BODIES.values(), ids=BODIES)
+async def test_a_body_that_can_not_be_read_is_the_senders_mistake_and_no_defect(
+    sent: bytes, events: list[dict[str, Any]]
+) -> None:
+    async with open_shop(Shop()) as asked:
+        answer = await asked.raw(sent, ends=sent is BODIES["cut off"])
+        assert answer[8:12] == (b"" if sent is BODIES["cut off"] else b" 400")
+        assert (await asked.get("/livez"))[0] == 200
+    assert [item for item in events if item["event"] == "defect"] == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Type: application/json; charset=foo\r\nContent-Length: 2",
+        "Content-Length: 100",
+        "Transfer-Encoding: chunked\r\n\r\n9",
+        "Authorization: Bearer \xff\xfe\r\nContent-Length: 2",
+    ],
+)
+async def test_whoever_has_no_token_is_refused_before_the_body_is_read(
+    head: str, events: list[dict[str, Any]]
+) -> None:
+    async with open_shop(Shop()) as asked:
+        assert (await asked.raw(a_post(head, b"{}"))).startswith(b"HTTP/1.1 401")
+    assert [item for item in events if item["event"] == "defect"] == []
+
+
+async def test_a_request_that_is_garbage_leaves_nothing_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    logs.configure(style="json", stream=stream)
+    try:
+        async with open_shop(Shop()) as asked:
+            answer = await asked.raw(a_post(f"Authorization: Bearer {TOKEN}\r"))
+            assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    finally:
+        structlog.reset_defaults()
+    assert stream.getvalue() == ""
+    assert TOKEN not in "".join(capfd.readouterr())
 
 
 # What it may not do to the guard.

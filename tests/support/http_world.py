@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +14,10 @@ import aiohttp
 from e2e_world import World, merged, until
 
 from ltv_guard.adapters.http.server import HttpServer
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, Status
+from ltv_guard.guard.defects import Defects
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 TOKEN = "a-token-that-nobody-may-see"
 
@@ -28,6 +33,20 @@ def a_free_port() -> int:
 class Served:
     url: str
     session: aiohttp.ClientSession
+
+    async def raw(self, request: bytes, *, ends: bool = False) -> bytes:
+        """The head of the answer to these bytes; `ends`: after which nothing more comes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(self.url.rpartition(":")[2]))
+        writer.write(request)
+        if ends:
+            writer.write_eof()
+        async with asyncio.timeout(10):
+            try:
+                return await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError as error:
+                return error.partial
+            finally:
+                writer.close()
 
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
         async with self.session.get(self.url + path, headers=headers) as answer:
@@ -68,6 +87,12 @@ class Shop:
     accounts: tuple[AccountStatus, ...] = ()
     alerts: tuple[AlertStatus, ...] = ()
     changed: list[tuple[str, ...]] = field(default_factory=list)
+    defects: Defects = field(
+        default_factory=lambda: Defects(AlertRepeater(lambda: int(time.monotonic() * 1000)))
+    )
+
+    def tell(self, defect: Defect) -> None:
+        self.defects.tell(defect)
 
     def health(self) -> Health:
         return Health(troubles=self.troubles)

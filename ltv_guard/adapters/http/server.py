@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
-from urllib.parse import parse_qsl
 
-import structlog
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from ltv_guard.adapters.http import page, status_json
+from ltv_guard.adapters.http.asked import Asked, asked_of, is_form, token_of_form, token_of_header
 from ltv_guard.adapters.http.door import Door, is_from_elsewhere, is_ours, is_token
 from ltv_guard.adapters.http.page_text import POLICY
 from ltv_guard.adapters.http.views import Views
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.status import Status
 from ltv_guard.log.escaping import clean
@@ -31,10 +30,7 @@ HEADERS = {
 KEEPALIVE_S = 15.0
 BACKLOG = 32
 
-log = structlog.stdlib.get_logger()
-
 Answer = Callable[[BaseRequest], Awaitable[web.Response]]
-Asked = dict[str, Any]
 Change = Callable[[Asked], Awaitable[web.Response]]
 
 
@@ -78,11 +74,8 @@ class HttpServer:
             response = await self._answered(request)
         except JournalUnavailable as error:
             response = _json(503, error=str(error))
-        except ValueError as error:
-            response = _json(400, error=clean(str(error)))
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            log.critical("defect", what="an answer over HTTP", why=why, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - an error of ours costs this answer, and is told
+            self._views.tell(Defect(what="an answer over HTTP", error=error))
             response = _json(500, error="it could not be answered: see the log")
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
@@ -101,19 +94,31 @@ class HttpServer:
         return await answer(request)
 
     async def _changed(self, request: BaseRequest) -> web.Response:
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        try:
+            asked = await asked_of(request)
+            if is_form(request) and not is_token(token_of_form(asked), self._views.token):
+                return _without_token()
+            response = await self._changes[request.path](asked)
+        except ValueError as error:
+            return _json(400, error=clean(str(error)))
+        if is_form(request):  # of the page, which is shown again
+            return web.Response(status=303, headers={"Location": "/"})
+        return response
+
+    def _refused(self, request: BaseRequest) -> web.Response | None:
+        """What can be known before the body is read: of a stranger, nothing is read but a form."""
         if request.method != "POST":
             return _json(405, error="it is a POST")
         if is_from_elsewhere(request):
             return _json(403, error="it comes from another site's page")
         if self._views.token is None:
             return _json(403, error="nothing can be changed over HTTP: http.token_file is not set")
-        asked = await _asked(request)
-        if not is_token(_token(request, asked), self._views.token):
-            return _json(401, error="it needs the header 'Authorization: Bearer TOKEN'")
-        response = await self._changes[request.path](asked)
-        if _is_form(request):  # of the page, which is shown again
-            return web.Response(status=303, headers={"Location": "/"})
-        return response
+        if not is_form(request) and not is_token(token_of_header(request), self._views.token):
+            return _without_token()
+        return None
 
     async def _page(self, _request: BaseRequest) -> web.Response:
         status, may_change = await self._views.status(), self._views.token is not None
@@ -151,36 +156,13 @@ class HttpServer:
         return _json(200, acknowledged=await self._views.ack(str(asked.get("alarm", ""))))
 
 
-async def _asked(request: BaseRequest) -> Asked:
-    """The body, a form of the page or a JSON object; nothing is an empty one. Raises ValueError."""
-    try:
-        if _is_form(request):
-            return dict(parse_qsl(await request.text()))
-        asked = json.loads(await request.text() or "{}")
-    except (web.HTTPRequestEntityTooLarge, UnicodeDecodeError, RecursionError):
-        raise ValueError("the body can't be read") from None
-    if not isinstance(asked, dict):
-        raise ValueError(  # noqa: TRY004 - it is the request that is wrong
-            'the body must be a JSON object, such as {"reason": "why"}'
-        )
-    return asked
-
-
-def _is_form(request: BaseRequest) -> bool:
-    return request.content_type == "application/x-www-form-urlencoded"
-
-
-def _token(request: BaseRequest, asked: Asked) -> str:
-    """Of the header, or a form's field: a browser sends neither by itself."""
-    if _is_form(request):
-        return str(asked.get("token", "")).strip()
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else ""
-
-
 def _account(asked: Asked) -> str | None:
     name = asked.get("account")
     return None if name is None else str(name)
+
+
+def _without_token() -> web.Response:
+    return _json(401, error="it needs the header 'Authorization: Bearer TOKEN'")
 
 
 def _json(status: int, **body: object) -> web.Response:

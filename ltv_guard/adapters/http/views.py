@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.status import Health, Status
 
 
@@ -29,3 +30,6 @@ class Views(Protocol):
 
     async def ack(self, alarm_id: str) -> list[str]:
         """Ids that begin so, of alarms that last: acknowledged now. Raises JournalUnavailable."""
+
+    def tell(self, defect: Defect) -> None:
+        """Of an error of ours in an answer: who scrapes finds it again and again, and it is told once."""
