@@ -53,7 +53,7 @@ class Window:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.limit = limit
+        self._limit = limit
         self._span_s = span_s
         self._monotonic = monotonic
         self._sleep = sleep
@@ -64,6 +64,18 @@ class Window:
         self._turn = 0
         self._turns: dict[str, int] = {}
         self._arrivals = 0
+
+    @property
+    def limit(self) -> int:
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        """Those that wait leave room in proportion from now on."""
+        for ticket in self._queue:
+            ticket.kept = ticket.kept * limit // self._limit
+        self._limit = limit
+        self._call_first()
 
     @property
     def held_s(self) -> float:
@@ -81,7 +93,7 @@ class Window:
             return
         ticket = self._queued(priority, account, kept)
         try:
-            while (wait_s := self._wait_s(kept) if self._first() is ticket else None) != 0:
+            while (wait_s := self._wait_s(ticket.kept) if self._first() is ticket else None) != 0:
                 if wait_s is None:  # until others have left, or are out
                     await ticket.called.wait()
                     ticket.called.clear()
@@ -155,12 +167,15 @@ class Window:
         if (held_s := self.held_s) > 0:
             return held_s
         self._forget()
-        too_many = self._inside + len(self._left) + 1 + kept - self.limit
+        room_for = 1 + min(kept, self._limit - 1)  # or it would never get in
+        too_many = self._inside + len(self._left) + room_for - self._limit
         if too_many <= 0:
             return 0
         if too_many > len(self._left):
             return None
-        return max(self._left[too_many - 1] + self._span_s - self._monotonic(), 1e-6)
+        now = self._monotonic()
+        # What is to be counted later may have been by then (`was_counted`): so soon it is looked at again.
+        return max(min(self._left[too_many - 1], now) + self._span_s - now, 1e-6)
 
     def _forget(self) -> None:
         if self._left and self._left[0] <= (until := self._monotonic() - self._span_s):

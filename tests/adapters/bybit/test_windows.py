@@ -327,3 +327,66 @@ def test_a_writes_turn_waits_for_the_address_too(run_virtually: Run) -> None:
         return [await turns.until_write(ADJUST), round(now() - began, 2), await turns.until_write(ADJUST)]
 
     assert run_virtually(main) == [True, 5.0, False]
+
+
+def test_a_budget_that_is_lowered_while_many_wait_is_kept_and_holds_up_nobody(run_virtually: Run) -> None:
+    """What they were to leave to others, of 480, is more than all of 40."""
+
+    async def main(now: Now) -> list[float]:
+        address, began, times = AddressBudget(480, monotonic=now), now(), []
+
+        async def read() -> None:
+            await address.enter(ORDINARY, "a")
+            times.append(now() - began)
+            address.leave()
+
+        reads = [asyncio.create_task(read()) for _ in range(550)]
+        await asyncio.sleep(1)
+        address.per_5s = 40
+        await asyncio.gather(*reads)
+        return times
+
+    times = run_virtually(main)
+    later = [at for at in times if at > 1]
+    assert len(times) == 550
+    assert len(later) == 118
+    assert most_within(later, 4.99) <= 40
+    assert later[-1] < 25
+
+
+def test_one_that_is_to_leave_more_room_than_there_is_goes_in_alone(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        window, began = Window(2, 1.0, monotonic=now), now()
+        await window.enter(ORDINARY, kept=5)
+        window.leave()
+        await window.enter(ORDINARY, kept=5)
+        return [now() - began]
+
+    assert run_virtually(main)[0] == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(("answers_after_s", "next_s"), [(0.05, 1.06), (0.2, 1.21), (3.0, 1.26)])
+def test_one_that_waits_already_leaves_as_early_as_one_that_comes_after_the_answer(
+    run_virtually: Run, answers_after_s: float, next_s: float
+) -> None:
+    async def main(now: Now) -> list[float]:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            await asyncio.sleep(seconds)
+
+        limits = RequestLimits(monotonic=now, sleep=sleep)
+        turns = Turns("a", limits, AddressBudget(monotonic=now), lambda: int(now() * 1000))
+        began, times = now(), []
+
+        async def read() -> None:
+            async with turns.to_read(ORDERS, urgent=False):
+                times.append(round(now() - began, 2))
+                await asyncio.sleep(answers_after_s)
+
+        await asyncio.gather(*(read() for _ in range(6)))
+        assert len(slept) <= 3
+        return times
+
+    assert run_virtually(main) == [0.0] * 5 + [next_s]
