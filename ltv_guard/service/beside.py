@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ltv_guard.core.model.status import AlertStatus, Health, Status
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log import format as logs
 from ltv_guard.service.deadman import Deadman, Post
 from ltv_guard.service.kill_switch import now_ms, writable
@@ -35,6 +36,7 @@ class Beside:
         self._reloads = reloads
         self._daemon = daemon
         self._latest = latest
+        self._defects = Defects(daemon.alerts)
         self._watchdog = Watchdog(self.signs)
         self._desk = Desk(
             Sight(
@@ -69,6 +71,7 @@ class Beside:
             ),
             self._has_begun,
         )
+        self._daemon.hear = self.hear
         works = (self._watchdog.watch(stop), deadman.watch(), web.watch(), self._desk.watch())
         self._unlisten = logs.listen(self._desk.hear)
         self._tasks = [asyncio.create_task(work) for work in works]
@@ -80,6 +83,15 @@ class Beside:
         self._unlisten()
         await self._desk.end()
         self._watchdog.close()
+
+    def hear(self, name: str, result: CycleResult, took_s: float) -> None:
+        """What a cycle came to, and how many seconds it took."""
+        self._latest.hear(name, result, took_s)
+        wiring = self._reloads.run.wiring
+        if (guard := wiring.guards.get(name)) is not None:
+            with self._defects.contained("counting how soon breaches are answered"):
+                began_ms = wiring.clock.now().exchange_ms - int(took_s * 1000)
+                self._latest.reactions.hear(name, result, guard.intents.every, began_ms)
 
     def signs(self) -> Signs:
         """What shows that it gets on. While accounts change guards, that counts as progress."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from itertools import accumulate
 
 from ltv_guard.core.model.status import Health, Span
 from ltv_guard.core.model.withheld import Why
 from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.service.reactions import Reactions
+from ltv_guard.service.spans import Spans
 
-BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
 NEEDS_HUMAN = "it needs a human: nothing can be sent"
 
 
@@ -30,31 +29,11 @@ class Seen:
     wallet: Mapping[str, Decimal] | None = None
 
 
-@dataclass(slots=True)
-class Spans:
-    """How long something took, counted by bounds."""
-
-    _within: list[int] = field(default_factory=lambda: [0] * len(BOUNDS_S))
-    _count: int = 0
-    _total_s: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        self._count += 1
-        self._total_s += seconds
-        at = bisect_left(BOUNDS_S, seconds)
-        if at < len(BOUNDS_S):
-            self._within[at] += 1
-
-    @property
-    def shown(self) -> Span:
-        at_most = tuple(zip(BOUNDS_S, accumulate(self._within), strict=True))
-        return Span(at_most=at_most, count=self._count, total_s=self._total_s)
-
-
 class Latest:
     """By account. `monotonic` is in seconds."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.reactions = Reactions()
         self._monotonic = monotonic
         self._began = monotonic()
         self._seen: dict[str, Seen] = {}

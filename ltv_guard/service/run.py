@@ -55,7 +55,6 @@ async def run_daemon(
     run = await open_run(settings, stop.is_set)
     latest = Latest()
     daemon = Daemon(run.duties)
-    daemon.hear = latest.hear
     reloads = Reloads(run, daemon, adopted=adopted)
     watching = asyncio.create_task(reloads.watch(asked))
     beside = Beside(reloads, daemon, latest)

@@ -39,6 +39,9 @@ def status_of(
         clock_offset_ms=wiring.clock.wall_skew_ms if wiring.clock.is_trusted else 0,
         banned_s=wiring.ban.remaining_s,
         held_s=wiring.host.address.held_s,
+        requests_left=wiring.host.address.room,
+        uses_stream=wiring.stream is not None,
+        prices=_prices(wiring),
     )
 
 
@@ -74,8 +77,15 @@ def _account(name: str, settings: Settings, wiring: Wiring, latest: Latest, heal
             requests=dict(wiring.clients[name].transport.answers),
             adjustments={(way.value, state.value): count for (way, state), count in intents.tally.items()},
             cycles=latest.took(name),
+            breaches=latest.reactions.took(name),
         ),
+        requests_left=wiring.limits[name].rooms,
     )
+
+
+def _prices(wiring: Wiring) -> Mapping[str, Decimal] | None:
+    stream = wiring.stream
+    return None if stream is None or stream.why_lost is not None else dict(stream.prices)
 
 
 def _word(result: CycleResult) -> str:

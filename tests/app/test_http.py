@@ -59,6 +59,10 @@ async def test_metrics_hold_the_loan_its_lines_and_what_was_done(open_a_world: O
         assert found["ltv_guard_requests_total", "main", "2xx"] > 3
         assert found["ltv_guard_cycle_seconds_count", "main"] > 1
         assert found["ltv_guard_cycle_seconds_bucket", "main", "+Inf"] > 1
+        assert found["ltv_guard_breach_to_wire_seconds_count", "main"] == 1
+        assert found["ltv_guard_breach_to_wire_seconds_sum", "main"] < 60
+        assert 0 < found["ltv_guard_address_requests_left",] <= 480
+        assert 0 <= found["ltv_guard_requests_left", "main", "/v5/crypto-loan/ongoing-orders"] <= 5
         world.exchange.ledger.accounts["1"].orders[ORDER].status = "closed"
 
         async def is_gone() -> bool:

@@ -55,6 +55,11 @@ class AddressBudget:
         """Seconds until requests may leave again, after a refusal; 0 where none is held."""
         return self._window.held_s
 
+    @property
+    def room(self) -> int:
+        """How many requests may leave now."""
+        return self._window.room
+
     def refuse(self, headers: Mapping[str, str], now_ms: int) -> None:
         """Obeys a refusal (10018): waits for the reset, or for as long as the exchange counts."""
         left_s = seconds_until(headers.get(RESET), now_ms)

@@ -56,6 +56,11 @@ class RequestLimits:
         self._sleep = sleep
         self._windows: dict[str, Window] = {}
 
+    @property
+    def rooms(self) -> dict[str, int]:
+        """Endpoint that was used (its path) -> how many requests may leave for it now."""
+        return {path: window.room for path, window in self._windows.items()}
+
     async def enter(self, path: str, priority: Priority, *, kept: int = 0) -> None:
         """Waits until a request to `path` may leave, and leaves room for `kept` others.
 

@@ -82,6 +82,12 @@ class Window:
         """Seconds until requests may leave again; 0 where none is held."""
         return max(0.0, self._held_until - self._monotonic())
 
+    @property
+    def room(self) -> int:
+        """How many may leave now; 0 where they are held."""
+        self._forget()
+        return 0 if self.held_s > 0 else max(0, self.limit - self._inside - len(self._left))
+
     def hold(self, seconds: float) -> None:
         """Lets nobody in for so long, however few there are."""
         self._held_until = max(self._held_until, self._monotonic() + seconds)

@@ -18,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from ltv_guard.core.model.status import AccountStatus, LoanStatus, Span, Status
+from ltv_guard.core.model.status import AccountStatus, Counts, LoanStatus, Span, Status
 
 MOST_LOANS = 500  # of an account, those nearest to liquidation
 MOST_COINS = 100
@@ -50,14 +50,20 @@ class _Of(Collector):
         yield _family(GaugeMetricFamily, ("alerts", "Critical events that last.", "event"), _by(alerts))
         notices = ("notices_waiting", "Notifications that wait for a target.", "target")
         yield _family(GaugeMetricFamily, notices, _by(status.notices_waiting))
+        if status.uses_stream:
+            says = "Whether prices come as they change."
+            yield GaugeMetricFamily(f"{PREFIX}price_stream_up", says, value=status.prices is not None)
+        prices = ("price_usd", "Of the price stream, per coin.", "coin")
+        yield _family(GaugeMetricFamily, prices, _coins(status.prices))
         for name, says, labels, rows in OF_AN_ACCOUNT:
             yield _family(GaugeMetricFamily, (name, says, labels), _each(status.accounts, rows))
         for name, says, labels, rows in COUNTED:
             yield _family(CounterMetricFamily, (name, says, labels), _each(status.accounts, rows))
-        cycles = HistogramMetricFamily(f"{PREFIX}cycle_seconds", "How long cycles took.", labels=["account"])
-        for account in status.accounts:
-            cycles.add_metric([account.name], *_buckets(account.counts.cycles))
-        yield cycles
+        for name, says, span in TIMED:
+            timed = HistogramMetricFamily(PREFIX + name, says, labels=["account"])
+            for account in status.accounts:
+                timed.add_metric([account.name], *_buckets(span(account.counts)))
+            yield timed
         for name, says, of_loan in OF_A_LOAN:
             labels = "account product loan_id"
             yield _family(
@@ -126,6 +132,11 @@ OF_THE_DAEMON: tuple[tuple[str, str, Callable[[Status], float]], ...] = (
     ),
     ("banned_seconds", "Until the exchange may be asked again.", lambda status: status.banned_s),
     ("held_seconds", "Until this machine's address may ask again.", lambda status: status.held_s),
+    (
+        "address_requests_left",
+        "Requests that this machine's address may send now.",
+        lambda status: status.requests_left,
+    ),
 )
 
 Rows = Callable[[AccountStatus], Iterable[Row]]
@@ -145,6 +156,12 @@ OF_AN_ACCOUNT: tuple[tuple[str, str, str, Rows], ...] = (
         "account coin",
         lambda item: _coins(item.reserve),
     ),
+    (
+        "requests_left",
+        "Requests that may leave now, by endpoint.",
+        "account endpoint",
+        lambda item: _by(item.requests_left),
+    ),
     ("open_intents", "Adjustments that are not settled.", "account state", _open),
     ("oldest_open_intent_seconds", "How long the oldest of them is open.", "account", _oldest),
 )
@@ -160,6 +177,14 @@ COUNTED: tuple[tuple[str, str, str, Rows], ...] = (
         "Adjustments, by each state they came to.",
         "account direction state",
         lambda item: item.counts.adjustments.items(),
+    ),
+)
+TIMED: tuple[tuple[str, str, Callable[[Counts], Span]], ...] = (
+    ("cycle_seconds", "How long cycles took.", lambda counts: counts.cycles),
+    (
+        "breach_to_wire_seconds",
+        "From the cycle that found a breach to the help that left for it.",
+        lambda counts: counts.breaches,
     ),
 )
 OF_A_LOAN: tuple[tuple[str, str, Callable[[LoanStatus], Decimal]], ...] = (

@@ -40,11 +40,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What has happened since the start: requests by how they ended, adjustments by direction and state."""
+    """What has happened since the start: requests by how they ended, adjustments by direction and state.
+
+    `breaches`: from the cycle that found one to the first help that left for it.
+    """
 
     requests: Mapping[str, int] = field(default_factory=dict)
     adjustments: Mapping[tuple[str, str], int] = field(default_factory=dict)
     cycles: Span = Span(at_most=(), count=0, total_s=0)
+    breaches: Span = Span(at_most=(), count=0, total_s=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class AccountStatus:
     `unsighted_s`: since the loans were last read. `trouble`: why the account is not well. `set_aside`: loans
     that can't be reckoned with, and why. `wallet` is None where no cycle has read it yet; `reserve` is what
     stays in it. `adjustments` are those that are remembered, the oldest first; `exchange_ms` is now.
+    `requests_left`: how many may leave now, by the endpoint's path.
     """
 
     name: str
@@ -68,6 +73,7 @@ class AccountStatus:
     adjustments: Sequence[Intent] = ()
     exchange_ms: int = 0
     counts: Counts = Counts()
+    requests_left: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +104,8 @@ class Health:
 class Status:
     """Of the whole daemon, at `at_ms` (wall time). `banned_s`, `held_s`: until requests may leave again.
 
-    `notices_waiting`: for each target.
+    `requests_left`: of this machine's address, now. `prices`: USD per coin, of the stream; None where it is
+    lost, or not used. `notices_waiting`: for each target.
     """
 
     at_ms: int
@@ -111,4 +118,7 @@ class Status:
     clock_offset_ms: int = 0
     banned_s: float = 0
     held_s: float = 0
+    requests_left: int = 0
+    uses_stream: bool = False
+    prices: Mapping[str, Decimal] | None = None
     notices_waiting: Mapping[str, int] = field(default_factory=dict)

@@ -305,6 +305,22 @@ def test_one_that_gives_up_waiting_holds_up_nobody(run_virtually: Run) -> None:
     assert run_virtually(main)[0] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_room_is_what_may_leave_at_once(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[int]:
+        window, rooms = Window(3, 1.0, monotonic=now), []
+        await window.enter(ORDINARY)
+        await window.enter(ORDINARY)
+        rooms.append(window.room)
+        window.leave()
+        rooms.append(window.room)
+        await asyncio.sleep(1.0)
+        rooms.append(window.room)
+        window.hold(1.0)
+        return [*rooms, window.room]
+
+    assert run_virtually(main) == [1, 1, 2, 0]
+
+
 def test_waiting_for_a_writes_turn_takes_none(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
         turns = turns_of("a", AddressBudget(monotonic=now), now)
