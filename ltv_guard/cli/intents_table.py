@@ -33,6 +33,7 @@ def intent_as_json(intent: Intent) -> dict[str, Any]:
         "ret_msg": intent.ret_msg,
         "ltv_before": format(intent.ltv_before, "f"),
         "ltv_after": None if intent.ltv_after is None else format(intent.ltv_after, "f"),
+        "awaits_row": intent.awaits_row,
         "created_at": iso(intent.created_at_ms),
         "updated_at": iso(intent.updated_at_ms),
     }

@@ -21,12 +21,16 @@ def ends_of(intents: tuple[Intent, ...]) -> dict[str, str]:
     return {intent.intent_id: intent.state.value for intent in intents}
 
 
+def awaits_row(case: Tree) -> bool:
+    return any("awaits_row" in changes for _, changes in case["then"])
+
+
 def as_written(case: Tree, intent: Intent) -> bool:
     held = {name: getattr(intent, name) for name in WRITTEN}
     return {name: str(value) for name, value in held.items()} == {name: case[name] for name in WRITTEN}
 
 
-IN_THE_SUITE = [("sqlite", "0001"), ("postgres", "0003")]
+IN_THE_SUITE = [("sqlite", "0001"), ("postgres", "0005")]
 PLACES = [(database, revision) for database in ("sqlite", "postgres") for revision in REVISIONS]
 
 
@@ -69,6 +73,7 @@ async def test_its_open_intents_are_settled_over_the_wire_and_its_pause_holds(
 
         intents = {intent.intent_id: intent for intent in await world.intents()}
         assert all(as_written(case, intents[name]) for name, case in cases.items())
+        assert all(intents[name].awaits_row is awaits_row(case) for name, case in cases.items())
         assert {str(intent.key.loan_id) for name, intent in intents.items() if name not in cases} == {IN_NEED}
         await world.judge(nothing_open=False)
         assert not world.heard("journal_does_not_fit")

@@ -20,7 +20,7 @@ from ltv_guard.sandbox.records import Origin, Transfer
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "journals"
 NIGHT: Tree = json.loads((FOLDER / "night.json").read_text())
-REVISIONS = ["0001", "0002", "0003"]
+REVISIONS = ["0001", "0002", "0003", "0005"]
 TIMES = {
     "intents": ["observed_at_ms", "created_at_ms", "updated_at_ms", "signed_at_ms"],
     "episodes": ["opened_at_ms", "closed_at_ms"],

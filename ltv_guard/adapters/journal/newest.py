@@ -98,6 +98,7 @@ _STATEMENTS = (
         ret_code BIGINT,
         ret_msg TEXT,
         ltv_after TEXT,
+        awaits_row BOOLEAN DEFAULT 0 NOT NULL,
         CONSTRAINT pk_intents PRIMARY KEY (intent_id),
         CONSTRAINT fk_intents_rescue_of FOREIGN KEY(rescue_of) REFERENCES intents (intent_id),
         CONSTRAINT uq_intents_rescue_of UNIQUE (rescue_of),

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ltv_guard.core.model.errors import ImpossibleTransition, JournalUnavailable
-from ltv_guard.core.model.intents import SHOWN, Intent, State
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 from ltv_guard.core.ports import Episode, Pause
 from ltv_guard.log.escaping import clean
@@ -21,11 +21,11 @@ INTENT_COLUMNS = (
     *("intent_id", "environment", "user_id", "account", "product", "loan_id", "direction", "coin", "amount"),
     *("state", "reason", "coins_before", "ltv_before", "observed_at_ms", "seen_ids", "created_at_ms"),
     *("updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code", "ret_msg"),
-    "ltv_after",
+    *("ltv_after", "awaits_row"),
 )
 CHANGING_COLUMNS = (
     *("state", "updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code"),
-    *("ret_msg", "ltv_after"),
+    *("ret_msg", "ltv_after", "awaits_row"),
 )
 RUNS_KEPT_MS = 24 * 3600 * 1000  # so long a run is remembered after it was last heard of
 
@@ -83,6 +83,7 @@ def row_of(intent: Intent) -> dict[str, Any]:
         "ret_code": _code(intent.ret_code),
         "ret_msg": None if intent.ret_msg is None else storable(intent.ret_msg),
         "ltv_after": None if intent.ltv_after is None else _plain(intent.ltv_after),
+        "awaits_row": intent.awaits_row,
     }
 
 
@@ -134,8 +135,7 @@ def _intent_of(row: Mapping[str, Any]) -> Intent:
         ret_code=row["ret_code"],
         ret_msg=row["ret_msg"],
         ltv_after=None if ltv_after is None else Decimal(ltv_after),
-        # No column tells it: an intent that its coins confirmed has these words, in every journal so far.
-        awaits_row=row["ret_msg"] == SHOWN,
+        awaits_row=bool(row["awaits_row"]),  # SQLite has 0 and 1
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -71,6 +73,7 @@ intents = Table(
     Column("ret_code", BigInteger),
     Column("ret_msg", Text),
     Column("ltv_after", Text),
+    Column("awaits_row", Boolean, nullable=False, server_default=false()),
     CheckConstraint(f"state IN ({_listed(State)})", name="state"),
     CheckConstraint(f"direction IN ({_listed(Direction)})", name="direction"),
     CheckConstraint("rescue_of <> intent_id", name="rescue"),

@@ -12,7 +12,7 @@ from held_intents import intent_in
 
 from ltv_guard.adapters.journal import Ban, MemoryJournal, SqlJournal, open_journal
 from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
-from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.intents import SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.ports import Episode, Pause
 from ltv_guard.core.reconcile.settlement import confirmed_by_coins
@@ -310,6 +310,17 @@ async def test_an_add_that_its_coins_confirmed_is_read_as_one_whose_row_is_await
     await journal.plan(planned())
     await journal.mark_sent(sent(planned()))
     await journal.record(sent(planned()), accepted)
+    await journal.record(accepted, confirmed)
+    assert await intent_in(journal, "one") == confirmed
+
+
+async def test_no_words_tell_that_a_row_is_awaited(journal: Journal, planned: Plan, sent: Send) -> None:
+    await journal.plan(planned())
+    await journal.mark_sent(sent(planned()))
+    accepted = sent(planned()).to(State.ACCEPTED, LATE, adjust_id="77", ret_msg=SHOWN)
+    await journal.record(sent(planned()), accepted)
+    assert await intent_in(journal, "one") == accepted
+    confirmed = accepted.to(State.CONFIRMED, LATE, ret_msg="in other words", awaits_row=True)
     await journal.record(accepted, confirmed)
     assert await intent_in(journal, "one") == confirmed
 

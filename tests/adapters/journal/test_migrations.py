@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.adapters.journal.lockfile import LockFile
-from ltv_guard.adapters.journal.schema import VERSION_TABLE
+from ltv_guard.adapters.journal.schema import NEWEST, VERSION_TABLE
 from ltv_guard.core.model.errors import AlreadyOpen, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
@@ -50,6 +50,10 @@ OTHERS = {
     "bans": [{"host": "api.bybit.com", "until_ms": 1_700_000_600_000, "set_at_ms": 1_700_000_000_000}],
     "last_sent": [{"slot": 1, "intent_id": "rescue"}],
 }
+
+
+# Up to schema 0005 nothing else told that the row of an add was awaited.
+WORDS_OF_AN_AWAITED_ROW = "accepted, and its coins are in the loan: its row in the history is still awaited"
 
 
 def written(intent_id: str, state: str, **changes: object) -> Row:
@@ -96,6 +100,7 @@ INTENTS = [
     written("absent", "absent", loan_id="L1"),
     written("ambiguous", "ambiguous", loan_id="L1", seen_ids="[]"),
     written("of-the-pool", "confirmed", product="crypto_loan", loan_id="pool", adjust_id="27511"),
+    written("awaited", "confirmed", loan_id="L1", ret_msg=WORDS_OF_AN_AWAITED_ROW),
     written("older-rescue", "confirmed", product="crypto_loan", loan_id="pool", rescue_of="of-the-pool"),
 ]
 
@@ -131,10 +136,12 @@ async def test_what_was_written_is_all_there_and_unchanged(old_url: str) -> None
         {("coins_before" if name == "collateral_before" else name): value for name, value in row.items()}
         for row in before
     ]
-    assert await rows_of(old_url, "intents") == in_order(renamed)
+    kept = [{"awaits_row": row["intent_id"] == "awaited"} for row in renamed]
+    expected = [row | column for row, column in zip(renamed, kept, strict=True)]
+    assert await rows_of(old_url, "intents") == expected
     for table, rows in OTHERS.items():
         assert await rows_of(old_url, table) == rows, table
-    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": "0005"}]
+    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": NEWEST}]
 
 
 async def test_nothing_of_the_way_is_left_behind(old_url: str) -> None:
@@ -240,7 +247,7 @@ async def test_a_command_brings_it_up_to_date_where_no_daemon_runs(old_url: str)
     async with opened(old_url, writer=False) as journal:
         assert len(await journal.list_intents()) == len(INTENTS)
         assert await journal.resume(None)
-    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": "0005"}]
+    assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": NEWEST}]
 
 
 @pytest.mark.parametrize("writer", [True, False], ids=["daemon", "command"])
@@ -269,7 +276,7 @@ async def test_a_database_that_an_older_daemon_uses_stays_as_it_is(
         await called(postgres_url, "0001")
         with pytest.raises(JournalUnavailable, match=r"another ltv-guard is using .*stop every daemon"):
             await open_journal(postgres_url, writer=writer)
-        await called(postgres_url, "0005")
+        await called(postgres_url, NEWEST)
         async with opened(postgres_url, writer=writer):  # up to date: nothing is to be changed
             pass
 
