@@ -12,7 +12,7 @@ import click
 # Each is the `command` of the module of its name, whose docstring begins with the same sentence.
 COMMANDS = {
     "run": "Watch the loans, and adjust them.",
-    "check": "Validate configuration, key, clock, hosts and journal; say what to mend.",
+    "check": "Look at configuration, keys, loans, wallet and outlets; say what to mend.",
     "plan": "One read-only cycle: what it would do with each loan, and why.",
     "status": "Show what the running daemon sees: each loan, and what is wrong.",
     "journal": "List the intents, newest first; or resolve one by hand.",

@@ -10,10 +10,8 @@ from ltv_guard import settings
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.service.notify.sending import send
+from ltv_guard.service.outlets_check import BODY, TITLE
 from ltv_guard.settings import ConfigError
-
-TITLE = "ltv-guard: a test"
-BODY = "This is what an alarm looks like. Nothing is wrong, and there is nothing to do."
 
 
 @click.command("notify")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, GuardError, NeedsHuman
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Channel, Kind
+from ltv_guard.core.model.loans import Channel, Kind, Loan
 from ltv_guard.core.ports import LoanExchange, WritePath
 from ltv_guard.core.reconcile.polarity import Polarity, polarity_of_all
 from ltv_guard.guard.state.intent_book import DAY_MS
+from ltv_guard.service.cover_check import examine_falls, examine_thresholds
 from ltv_guard.service.findings import Finding
+from ltv_guard.service.rules import rulebook_of
 from ltv_guard.service.wiring import Wiring
 from ltv_guard.settings import Settings
 
@@ -35,6 +37,7 @@ class _Examination:
         self._wiring = wiring
         self._name = name
         self._what = f"accounts.{name}"
+        self._rulebook = rulebook_of(settings.accounts[name])
         self._findings: list[Finding] = []
 
     async def run(self) -> list[Finding]:
@@ -44,7 +47,9 @@ class _Examination:
             if coins is not None:
                 found = f"{_many(len(coins), 'coin')} can be collateral"
                 self._found(f"terms, {exchange.product}", found, good=len(coins) > 0)
-        await self._wallets([book for book in books if book is not None])
+        loans = [loan for book in books if book is not None for loan in book.loans]
+        self._findings += examine_thresholds(self._what, loans, self._rulebook)
+        await self._wallets(loans)
         await self._histories()
         prices = await self._read("prices", self._wiring.accounts[self._name].prices())
         if prices is not None:
@@ -66,9 +71,8 @@ class _Examination:
                 self._found(f"loan {item.key.loan_id}", f"set aside: {item.why}", mend, good=False)
         return book
 
-    async def _wallets(self, books: list[LoanBook]) -> None:
+    async def _wallets(self, loans: Sequence[Loan]) -> None:
         account = self._settings.accounts[self._name]
-        loans = [loan for book in books for loan in book.loans]
         coins = {item.coin for loan in loans for item in loan.collateral if not item.unread}
         coins |= {debt.coin for loan in loans for debt in loan.debts}
         coins = coins or set(account.policy.collateral_preference)
@@ -76,6 +80,7 @@ class _Examination:
         wallet = await self._read("Funding wallet", exchange.wallet(coins))
         if wallet is not None:
             self._found("Funding wallet", _amounts(wallet) + _unread(coins - wallet.keys()))
+            self._findings += examine_falls(self._what, loans, self._rulebook, wallet)
         if account.sources.unified_transfer.enabled:
             unified = await self._read("Unified account", exchange.unified(coins))
             if unified is not None:

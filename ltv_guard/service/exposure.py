@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltv_guard.settings import Settings
+from ltv_guard.settings.provenance import secret_files
 from ltv_guard.settings.shipped import shipped
 
 READABLE, WRITABLE, WRITABLE_BY_GROUP = stat.S_IROTH, stat.S_IWOTH, stat.S_IWGRP
@@ -30,14 +31,8 @@ def exposures(settings: Settings) -> list[Exposure]:
 
 
 def _found(settings: Settings) -> Iterator[Exposure]:
-    for name, account in settings.accounts.items():
-        for kind in ("api_key_file", "api_secret_file", "rsa_private_key_file"):
-            yield from _secret(f"accounts.{name}.{kind}", getattr(account, kind), name)
-    yield from _secret("journal.url_file", settings.journal.url_file, None)
-    yield from _secret("deadman.url_file", settings.deadman.url_file, None)
-    yield from _secret("http.token_file", settings.http.token_file, None)
-    for name, target in settings.notify.targets.items():
-        yield from _secret(f"notify.targets.{name}.url_file", target.url_file, None)
+    for key, path in secret_files(settings):
+        yield from _secret(key, path, key.split(".")[1] if key.startswith("accounts.") else None)
     if settings.source is not None and _mode(settings.source) & WRITABLE:
         yield Exposure(
             key="the configuration",
@@ -57,9 +52,9 @@ def _found(settings: Settings) -> Iterator[Exposure]:
             )
 
 
-def _secret(key: str, path: Path | None, account: str | None) -> Iterator[Exposure]:
-    mode = _mode(path) if path is not None else 0
-    if path is not None and mode & (READABLE | WRITABLE):
+def _secret(key: str, path: Path, account: str | None) -> Iterator[Exposure]:
+    mode = _mode(path)
+    if mode & (READABLE | WRITABLE):
         deed = "change" if mode & WRITABLE else "read"
         why = f"everybody on this machine may {deed} this secret"
         yield Exposure(key=key, path=path, why=why, mend=f"chmod 400 {path}", account=account)

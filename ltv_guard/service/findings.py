@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.withheld import Withheld
@@ -10,12 +12,16 @@ from ltv_guard.core.model.withheld import Withheld
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of `check`: what was looked at, what was found, and what to mend if it is not good."""
+    """One line of `check`: what was looked at, what was found, and what to mend if it is not good.
+
+    `missing`: of a fall of prices, which coins the wallet lacks for it, and how many; None: it is of no fall.
+    """
 
     what: str
     good: bool
     found: str
     mend: str = ""
+    missing: Mapping[str, Decimal] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

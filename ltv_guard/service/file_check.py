@@ -1,0 +1,38 @@
+"""What `check` says of files: the configuration, and who may read each secret."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from ltv_guard.service.exposure import exposures
+from ltv_guard.service.findings import Finding
+from ltv_guard.settings import Settings
+from ltv_guard.settings.provenance import secret_files
+
+
+def examine_configuration(settings: Settings) -> Finding:
+    source = str(settings.source) if settings.source else "the environment"
+    return Finding(what="configuration", good=True, found=f"{source}, mode {settings.mode}")
+
+
+def examine_files(settings: Settings) -> list[Finding]:
+    """What lies open to others, and the mode of every other secret file."""
+    exposed = exposures(settings)
+    found = [
+        Finding(what=item.key, good=True, found=f"{item.why} ({item.path})", mend=item.mend)
+        for item in exposed
+    ]
+    told = {item.key for item in exposed}
+    return found + [
+        Finding(what=key, good=True, found=f"{path}, mode {_mode(path)}")
+        for key, path in secret_files(settings)
+        if key not in told
+    ]
+
+
+def _mode(path: Path) -> str:
+    try:
+        return f"{stat.S_IMODE(path.stat().st_mode):04o}"
+    except OSError:
+        return "unknown"
