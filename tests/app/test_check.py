@@ -120,7 +120,9 @@ async def test_a_free_port_our_own_daemon_and_a_stranger_are_told_apart(open_a_w
         async with served(world):
             ours = finding(await checked(world), "HTTP port")
         assert (ours["mark"], "ltv-guard answers" in ours["found"]) == ("ok", True)
-        runner = web.AppRunner(web.Application())
+        strange = web.Application()
+        strange.router.add_get("/{rest:.*}", lambda _: web.json_response({"version": "another's"}))
+        runner = web.AppRunner(strange)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", world.config["http"]["port"])
         await site.start()
