@@ -112,6 +112,10 @@ async def test_what_the_key_may_do_is_said_in_words(open_a_world: OpenWorld) -> 
             assert words in said
 
 
+async def strangers_answer(_: web.Request) -> web.Response:
+    return web.json_response({"version": "another's"})
+
+
 async def test_a_free_port_our_own_daemon_and_a_stranger_are_told_apart(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         world.configure({"http": {"enabled": True, "port": a_free_port()}})
@@ -121,7 +125,7 @@ async def test_a_free_port_our_own_daemon_and_a_stranger_are_told_apart(open_a_w
             ours = finding(await checked(world), "HTTP port")
         assert (ours["mark"], "ltv-guard answers" in ours["found"]) == ("ok", True)
         strange = web.Application()
-        strange.router.add_get("/{rest:.*}", lambda _: web.json_response({"version": "another's"}))
+        strange.router.add_get("/{rest:.*}", strangers_answer)
         runner = web.AppRunner(strange)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", world.config["http"]["port"])
