@@ -112,6 +112,14 @@ class WarmSocket:
             self._connector.drop_spare()
 
     async def _open(self) -> None:
-        """Whatever prevents it costs a write its head start, no more: it tells of its own connection."""
-        with contextlib.suppress(_OpenedAhead, aiohttp.ClientError, OSError, TimeoutError):
+        """Whatever prevents it costs a write its head start, no more: it tells of its own connection.
+
+        The one before is let go as well: where none can be made it may be dead, and swallow a write.
+        """
+        try:
             await self._open_ahead()
+        except _OpenedAhead:
+            return
+        except Exception:  # noqa: BLE001, S110 - no thread to look a name up: it is tried again all the same
+            pass
+        self._connector.drop_spare()

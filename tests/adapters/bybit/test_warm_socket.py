@@ -8,13 +8,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
+import aiohttp
 import pytest
 
 from ltv_guard.adapters.bybit import Ban, BybitAccount
 from ltv_guard.adapters.bybit.transport import Transport
+from ltv_guard.adapters.bybit.warm_socket import AHEAD, WarmSocket, WriteConnector
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
 
 ADJUST = "/v5/crypto-loan/adjust-ltv"
@@ -226,6 +228,41 @@ async def test_where_none_can_be_opened_the_write_tells_that_nothing_was_sent(bo
             await asyncio.sleep(0.1)
             with pytest.raises(WriteNotSent):
                 await transport.post(ADJUST, body, {})
+
+
+async def test_one_that_can_not_be_renewed_is_not_used_and_the_write_is_known_not_to_be_sent(
+    peer: Peer, body: bytes
+) -> None:
+    """As in a network that has gone dark: the connection of before seems open, and leads nowhere."""
+    async with speaking_to(peer.url, renewed_s=0.1) as transport:
+        await kept_warm(transport, peer)
+        peer.listener.shutdown(socket.SHUT_RDWR)
+        peer.listener.close()
+        await until(lambda: peer.open_now() == 0)
+        with pytest.raises(WriteNotSent):
+            await transport.post(ADJUST, body, {})
+    assert peer.requests == []
+
+
+async def test_whatever_fails_a_renewal_it_is_tried_again(peer: Peer) -> None:
+    connector = WriteConnector(ttl_dns_cache=60)
+    fails = False
+
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        def open_ahead() -> Awaitable[object]:
+            if fails:
+                raise RuntimeError("can't start new thread")
+            return session.request(AHEAD, peer.url)
+
+        warm = WarmSocket(connector, open_ahead, renewed_s=0.05)
+        warm.keep(60, lambda: True)
+        await until(lambda: peer.open_now() == 1)
+        fails = True
+        await until(lambda: peer.open_now() == 0)
+        before, fails = len(peer.accepted), False
+        await until(lambda: len(peer.accepted) > before)
+        await warm.close()
 
 
 async def test_none_is_opened_where_that_is_not_allowed(peer: Peer) -> None:
