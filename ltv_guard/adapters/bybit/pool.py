@@ -125,28 +125,29 @@ class PoolLoans(WriteEndpoint):
         now_ms = self._client.clock.now().monotonic_ms
         if self._terms is not None and now_ms < self._due_ms:
             return self._terms
-        self._due_ms = now_ms + self._timing.terms_kept_ms
+        self._due_ms = now_ms + self._timing.terms_retried_ms  # unless they are read: also by who gives up
         try:
-            self._terms = await self._read_terms()
+            self._terms = await self._read_terms(now_ms)
         except ExchangeUnavailable:
             if self._terms is None:
                 raise
-            self._due_ms = now_ms + self._timing.terms_retried_ms
         return self._terms
 
-    async def _read_terms(self) -> PositionTerms:
-        """Those of coins are the same for every key."""
-        shared = self._client.shared
-        found = await shared.get(TERMS, self._read_tiers, max_age_ms=self._timing.terms_kept_ms - 1)
+    async def _read_terms(self, now_ms: int) -> PositionTerms:
+        """Those of coins are the same for every key. What could not be read is asked for again soon."""
+        timing, before = self._timing, self._terms
+        found = await self._client.shared.get(TERMS, self._read_tiers, max_age_ms=timing.terms_kept_ms - 1)
         tiers, odd = found.value
         self._client.oddities.note(TERMS, odd)
-        self._due_ms = min(self._due_ms, found.at_ms + self._timing.terms_kept_ms)
-        # A coin that is suddenly missing keeps its tiers: without them nothing of it could be added.
-        before = self._terms.tiers if self._terms is not None else {}
+        accuracies, debt_accuracies = await self._accuracies(), await self._debt_accuracies()
+        is_whole = accuracies is not None and debt_accuracies is not None
+        kept_until_ms = found.at_ms + timing.terms_kept_ms
+        self._due_ms = kept_until_ms if is_whole else min(kept_until_ms, now_ms + timing.terms_retried_ms)
+        # A coin that is suddenly missing keeps what was known: without tiers nothing of it could be added.
         return PositionTerms(
-            tiers={**before, **tiers},
-            accuracies=await self._accuracies(),
-            debt_accuracies=await self._debt_accuracies(),
+            tiers={**(before.tiers if before else {}), **tiers},
+            accuracies={**(before.accuracies if before else {}), **(accuracies or {})},
+            debt_accuracies={**(before.debt_accuracies if before else {}), **(debt_accuracies or {})},
             candidates=self._candidates,
             margin_call_ltv=self._margin_call_ltv,
             liquidation_ltv=self._liquidation_ltv,
@@ -160,17 +161,16 @@ class PoolLoans(WriteEndpoint):
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
 
-    async def _accuracies(self) -> Mapping[str, int]:
-        """The pool's own terms tell none, those of the old product do. It must not need that product."""
+    async def _accuracies(self) -> Mapping[str, int] | None:
+        """The pool's own terms tell none, those of the old product do. None: it can do without."""
         try:
             found = await terms_of_levels(self._client, max_age_ms=self._timing.terms_kept_ms - 1)
         except (ExchangeUnavailable, NeedsHuman):
-            self._due_ms = self._client.clock.now().monotonic_ms + self._timing.terms_retried_ms
-            return self._terms.accuracies if self._terms is not None else {}
+            return None
         return {name: item.accuracy for name, item in found.value.at(None).items()}
 
-    async def _debt_accuracies(self) -> Mapping[str, int]:
-        """How fine a repayment may be (v5/new-crypto-loan/loan-coin). As collateral is, where that fails."""
+    async def _debt_accuracies(self) -> Mapping[str, int] | None:
+        """How fine a repayment may be (v5/new-crypto-loan/loan-coin). None: as collateral is."""
         shared = self._client.shared
         try:
             async with asyncio.timeout(LOANABLE_WITHIN_S):  # the pool must not wait for it
@@ -178,7 +178,7 @@ class PoolLoans(WriteEndpoint):
                     LOANABLE, self._read_debt_accuracies, max_age_ms=self._timing.terms_kept_ms - 1
                 )
         except (ExchangeUnavailable, NeedsHuman, TimeoutError):
-            return self._terms.debt_accuracies if self._terms is not None else {}
+            return None
         return found.value
 
     async def _read_debt_accuracies(self) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -261,6 +262,60 @@ async def test_where_that_is_not_told_a_debt_is_as_fine_as_collateral(
     exchange.answer(LEGACY_TERMS, legacy_terms(USDT=6))
     exchange.answer(LOANABLE, web.Response(status=404))
     assert {debt.coin: debt.accuracy for debt in (await only_loan(pool)).debts}["USDT"] == 6
+
+
+async def test_how_fine_debts_are_is_asked_again_within_a_minute_where_the_answer_was_slow(
+    exchange: Exchange, pool: PoolLoans, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltv_guard.adapters.bybit.pool.LOANABLE_WITHIN_S", 0.05)
+    answered = asyncio.Event()
+
+    async def slow(_: object) -> web.StreamResponse:
+        await answered.wait()
+        return web.Response(status=502)
+
+    exchange.handlers[LOANABLE] = slow
+    assert {debt.coin: debt.accuracy for debt in (await only_loan(pool)).debts} == {"USDT": 4}
+    answered.set()
+    exchange.answer(LOANABLE, {"list": [{"currency": "USDT", "flexibleBorrowingAccuracy": 2}]})
+    time.seconds = 61
+    assert {debt.coin: debt.accuracy for debt in (await only_loan(pool)).debts} == {"USDT": 2}
+
+
+async def test_a_read_of_terms_that_is_given_up_is_made_again_within_a_minute_and_holds_up_nobody_before(
+    exchange: Exchange, pool: PoolLoans, time: Time
+) -> None:
+    await pool.loans()
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: object) -> web.StreamResponse:
+        asked.set()
+        await answered.wait()
+        return web.Response(status=502)
+
+    exchange.handlers[TERMS] = slow
+    time.seconds = HOUR_S + 1
+    reading = asyncio.create_task(pool.loans())
+    await asked.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert (await only_loan(pool)).collateral[0].tiers[0].ratio == D("0.8")
+    assert len(exchange.requests(TERMS)) == 2
+    answered.set()
+    exchange.answer(TERMS, ratios("BTC", "USDT", ratio="0.7"))
+    time.seconds += 61
+    assert (await only_loan(pool)).collateral[0].tiers[0].ratio == D("0.7")
+
+
+async def test_a_coin_that_the_terms_leave_out_for_once_stays_as_fine_as_it_was(
+    exchange: Exchange, pool: PoolLoans, time: Time
+) -> None:
+    exchange.answer(LOANABLE, {"list": [{"currency": "USDT", "flexibleBorrowingAccuracy": 2}]})
+    before = await only_loan(pool)
+    exchange.answer(LEGACY_TERMS, legacy_terms(ETH=3))
+    exchange.answer(LOANABLE, {"list": []})
+    time.seconds = HOUR_S + 1
+    assert await only_loan(pool) == before
 
 
 # History and maximum
