@@ -99,7 +99,11 @@ class Appraisal:
         limits = thresholds(self._rulebook.policy_for(loan), loan)
         hidden = hides_a_breach(loan, prices, limits.trigger)
         before = snapshot.before.get(loan.key)
-        reckoned = hidden and before is not None and hides_a_breach(before, prices, limits.trigger)
+        hidden_ms = self._memory.hidden.saw(loan.key, hidden=hidden, seen_at=snapshot.asked_at(loan.key))
+        # A debt that is shown late contradicts an LTV that is right, for as long as it is late.
+        stands = loan.ltv == 0 or hidden_ms > self._freshness.echo_ms
+        again = before is not None and hides_a_breach(before, prices, limits.trigger)
+        reckoned = hidden and stands and again
         if reckoned:
             loan = as_it_reckons(loan, prices)
         freshness = self._judge(loan, snapshot, now, emergency=loan.ltv >= limits.emergency)

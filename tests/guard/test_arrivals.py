@@ -67,6 +67,8 @@ def seen(memory: Memory, wallet: str, ms: int) -> bool:
 LATER = intent("later", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.ACCEPTED)
 AT_ONCE = intent("at once", Direction.ADD, "0.06", created_at_ms=START_MS - 1, state=State.ACCEPTED)
 LONG_AGO = intent("long ago", Direction.ADD, "0.06", created_at_ms=START_MS - 5_000, state=State.UNKNOWN)
+SOON = intent("soon", Direction.ADD, "0.04", created_at_ms=START_MS + 2_400)
+LARGE = intent("large", Direction.ADD, "0.10", created_at_ms=START_MS + 2_500, state=State.UNKNOWN)
 REFUSED = intent("refused", Direction.ADD, "0.06", created_at_ms=START_MS + 2_500, state=State.REJECTED)
 
 
@@ -82,6 +84,13 @@ REFUSED = intent("refused", Direction.ADD, "0.06", created_at_ms=START_MS + 2_50
         ("0.16", (LATER,), True),
         ("0.09", (LATER,), False),
         ("0.06", (LATER,), True),  # found by the state machine: it shows neither the add nor the transfer
+        ("0.11", (SOON, LARGE), False),
+        ("0.01", (SOON, LARGE), False),
+        (
+            "0.02",
+            (SOON, LARGE),
+            True,
+        ),  # found by the state machine: spent from, and not filled yet
         ("0.09", (AT_ONCE,), False),
         ("0.09", (LONG_AGO,), True),
         ("0.09", (REFUSED,), True),

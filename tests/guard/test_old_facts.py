@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import START_MS, World, a_guard, a_world
+from exchange_model import POLICY, POOL, START_MS, World, a_guard, a_world, with_limits
 from transfers_and_repayments import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
@@ -191,3 +191,30 @@ async def test_old_facts_of_before_a_partial_liquidation_leave_no_riddle_behind(
     fall_to(world, ONE, "0.80")
     await cycles(guard, world, 2)
     assert landed(world) == [ADD, ADD, ADD]
+
+
+async def a_pool_whose_debt_was_repaid_by_hand(old_debt_ms: int) -> tuple[Guard, World]:
+    """Its LTV of 0.55 is that of now, its debt that of before: 0.79. There were no coins until then."""
+    world = a_world(pool="0.79", wallet="0")
+    guard = a_guard(world, MemoryJournal(), policy=with_limits(POLICY, max_add={"BTC": Decimal("0.01")}))
+    world.old_debt_ms = old_debt_ms
+    await cycles(guard, world, 3)
+    world.repay_part(POOL, Decimal("0.3"))
+    world.wallet["BTC"] = Decimal(1)
+    world.note()
+    return guard, world
+
+
+async def test_a_debt_that_is_shown_late_outvotes_no_ltv() -> None:
+    """Found by the state machine: two adds on an LTV of before what the user repaid."""
+    guard, world = await a_pool_whose_debt_was_repaid_by_hand(5_000)
+    await cycles(guard, world, MINUTE)
+    assert world.sent == []
+
+
+async def test_a_breach_that_an_ltv_hides_is_helped_once_it_stands_for_longer_than_old_facts_can() -> None:
+    guard, world = await a_pool_whose_debt_was_repaid_by_hand(120_000)
+    await cycles(guard, world, 5)
+    assert world.sent == []
+    await cycles(guard, world, 3)
+    assert landed(world)[:1] == [ADD]

@@ -86,6 +86,7 @@ class InTurns(events(WEATHER)):  # type: ignore[misc]
         """Also where a hand undid ours exactly: the coins of before may be a replica's, for ten minutes."""
         return super().is_taken_for_old(key) or any(
             item.key == key
+            and item.intent_id in self.world.applied
             and item.coins_before == self.world.loans[key].collateral
             and self.world.now().exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
             for item in self.journal.snapshot().intents.values()

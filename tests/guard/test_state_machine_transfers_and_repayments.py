@@ -182,12 +182,20 @@ class AllThatIsSent(Life):
         return world.true_ms - first >= OLD_FACTS_MS
 
     def needed(self, key: LoanKey) -> list[Decimal]:
-        """Coins that bring the loan to its target, at any moment that may have been shown lately."""
+        """Coins that bring the loan to its target, at any moment that may have been shown lately.
+
+        Where a release is not settled, by what the guard knows: also once it has landed.
+        """
         since = self.world.true_ms - self.world.replica_ms - SURE_MS
         recent = [view for view in self.world.views[key] if view.at_ms >= since]
         older = [view for view in self.world.views[key] if view.at_ms < since][-1:]
         found = (view.collateral * (view.ltv / Decimal("0.65") - 1) for view in [*older, *recent])
-        return [max(Decimal(0), coins) for coins in found]
+        released = sum(
+            item.amount
+            for item in self.journal.snapshot().intents.values()
+            if item.key == key and item.direction is Direction.REDUCE and item.is_open
+        )
+        return [max(Decimal(0), coins + released) for coins in found]
 
     def check_that_nothing_else_helped(self, intent: Intent) -> None:
         """No debt is repaid before it is an emergency, where collateral was there all the time."""

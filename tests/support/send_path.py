@@ -287,6 +287,7 @@ class Life(RuleBasedStateMachine):
         now_ms = self.world.now().exchange_ms
         return key in self.sold_unknown and any(
             item.key == key
+            and item.intent_id in self.world.applied
             and item.coins_before == self.world.loans[key].collateral
             and now_ms - item.updated_at_ms < SETTLING_DOWN_MS
             for item in self.journal.snapshot().intents.values()

@@ -9,6 +9,7 @@ from ltv_guard.guard.lag import Lateness
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.state.amount_bounds import AmountBounds
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
+from ltv_guard.guard.state.hidden_breaches import HiddenBreaches
 from ltv_guard.guard.state.history_shelf import HistoryShelf
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry
@@ -33,6 +34,7 @@ class Memory:
         self.refusals = RefusalBackoff(backoff)
         self.bounds = AmountBounds()
         self.low_ltv = LowLtvTimer()
+        self.hidden = HiddenBreaches()
         self.loans = LoanRegistry()
         self.lateness = Lateness()
         self.last_known = LastKnown()

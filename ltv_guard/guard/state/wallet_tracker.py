@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import accumulate
 
 from ltv_guard.core.model.intents import SPENT, Intent, State
 from ltv_guard.core.model.loans import Direction, Moment
@@ -64,7 +65,7 @@ class WalletTracker:
             self._shown[transfer.intent_id] = (shown, since_ms, now_ms)
             is_steady = age_ms >= longest_ms and now_ms - since_ms >= longest_ms
             if is_steady and not self._has_arrived(transfer, shown):
-                self._believed[transfer.intent_id] = shown + sum(self._spent(transfer))
+                self._believed[transfer.intent_id] = shown + sum(_amounts(self._taken_since(transfer)))
 
     def _landed(self) -> list[Intent]:
         return [
@@ -104,12 +105,16 @@ class WalletTracker:
         believed = self._believed.get(transfer.intent_id)
         if believed is None and shown == transfer.coins_before:
             return False
-        settled, maybe = self._spent(transfer)
-        whole = transfer.coins_before + transfer.amount if believed is None else believed
-        return 0 <= whole - settled - shown <= maybe
+        took = self._taken_since(transfer)
+        settled, maybe = _amounts(took)
+        if believed is not None:
+            return 0 <= believed - settled - shown <= maybe
+        spent_of_open = transfer.coins_before + transfer.amount - settled - shown
+        # Where an open one explains it, so may a wallet from before the transfer.
+        return spent_of_open == 0 or (0 < spent_of_open <= maybe and not _is_of_before(transfer, took, shown))
 
-    def _spent(self, transfer: Intent) -> tuple[Decimal, Decimal]:
-        """Coins that adds and repayments took since it was planned: of those that ended, of those open."""
+    def _taken_since(self, transfer: Intent) -> list[Intent]:
+        """Adds and repayments that took its coin since it was planned, or may have; the first one first."""
         took = [
             item
             for item in self._book.every
@@ -118,5 +123,18 @@ class WalletTracker:
             and item.state in SPENT
             and item.created_at_ms >= transfer.observed_at_ms
         ]
-        maybe = sum((item.amount for item in took if item.is_open), Decimal(0))
-        return sum((item.amount for item in took), -maybe), maybe
+        return sorted(took, key=lambda item: item.created_at_ms)
+
+
+def _amounts(took: Collection[Intent]) -> tuple[Decimal, Decimal]:
+    """Coins that they took: those that ended, those that are open."""
+    maybe = sum((item.amount for item in took if item.is_open), Decimal(0))
+    return sum((item.amount for item in took), -maybe), maybe
+
+
+def _is_of_before(transfer: Intent, took: Collection[Intent], shown: Decimal) -> bool:
+    """Whether the wallet may be one that its coins had not come to, whatever had been spent by then."""
+    maybe = [item.amount for item in took if item.is_open]
+    settled = accumulate((item.amount for item in took if not item.is_open), initial=Decimal(0))
+    spent = transfer.coins_before - shown
+    return any(spent - ended in {Decimal(0), sum(maybe), *maybe} for ended in settled)
