@@ -6,7 +6,6 @@ None of it holds up a cycle. Each asks for the settings in force, which a reload
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 
 from ltv_guard.core.model.status import AlertStatus, Health, Status
@@ -37,18 +36,18 @@ class Beside:
         self._daemon = daemon
         self._latest = latest
         self._defects = Defects(daemon.alerts)
-        self._watchdog = Watchdog(self.signs)
+        self._watchdog = Watchdog(self.signs, self._defects)
         self._desk = Desk(
             Sight(
                 orders=self.orders,
                 outbox=lambda: self._reloads.run.journal.outbox,
                 lasting=self.lasting,
                 status=self.status,
-                sees_all=self._sees_all,
+                sees_all=self.sees_all,
             ),
             send,
+            self._defects,
         )
-        self._began = time.monotonic()
         self._unlisten: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -57,7 +56,7 @@ class Beside:
         return self._reloads.run.settings
 
     def begin(self, stop: asyncio.Event) -> None:
-        deadman = Deadman(self.post, self.health)
+        deadman = Deadman(self.post, self.health, self._defects)
         web = Web(
             Shown(
                 listens=self.listens,
@@ -67,9 +66,10 @@ class Beside:
                 resume=self.resume,
                 ack=self.ack,
                 waiting=self._waiting,
-                tell=Defects(self._daemon.alerts).tell,
+                tell=self._defects.tell,
             ),
             self._has_begun,
+            self._defects,
         )
         self._daemon.hear = self.hear
         works = (self._watchdog.watch(stop), deadman.watch(), web.watch(), self._desk.watch())
@@ -159,9 +159,11 @@ class Beside:
             digest_at=notify.digest_minute,
         )
 
-    def _sees_all(self) -> bool:
-        """Whether what lasted before this start would have been found again by now."""
-        return self._has_begun() and time.monotonic() - self._began > self._sighted_within_s + FOUND_AGAIN_S
+    def sees_all(self) -> bool:
+        """Whether what lasted before this start, or this reload, would have been found again by now."""
+        if self._reloads.is_taking_over or not self._has_begun():
+            return False
+        return self._reloads.in_force_s > self._sighted_within_s + FOUND_AGAIN_S
 
     @property
     def _sighted_within_s(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ import structlog
 
 from ltv_guard.adapters.deadman import DeadmanUrl
 from ltv_guard.core.model.status import Health
+from ltv_guard.guard.defects import Defects
+from ltv_guard.service.rounds import rounds
 
 START, ALIVE, FAIL = "start", "alive", "fail"
 LOOK_S = 1.0
@@ -28,13 +29,19 @@ class Post:
 
 
 class Deadman:
-    """`post` and `health` are asked anew at each look: both may change."""
+    """`post` and `health` are asked anew at each look: both may change. One that fails tells nothing."""
 
     def __init__(
-        self, post: Callable[[], Post], health: Callable[[], Health], *, look_s: float = LOOK_S
+        self,
+        post: Callable[[], Post],
+        health: Callable[[], Health],
+        defects: Defects,
+        *,
+        look_s: float = LOOK_S,
     ) -> None:
         self._post = post
         self._health = health
+        self._defects = defects
         self._look_s = look_s
         self._url: str | None = None
         self._told = ""
@@ -43,13 +50,7 @@ class Deadman:
 
     async def watch(self) -> None:
         """Until it is cancelled."""
-        try:
-            while True:
-                await self._look()
-                await asyncio.sleep(self._look_s)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            log.critical("defect", what="the dead man's switch", why=why, exc_info=error)
+        await rounds("the dead man's switch", self._look, self._look_s, self._defects)
 
     async def _look(self) -> None:
         post, health = self._post(), self._health()

@@ -8,6 +8,7 @@ it knew. So every key may change, and no reload, whatever goes wrong in it, ends
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -33,13 +34,21 @@ class Reloads:
         *,
         read: Callable[[], Settings] | None = None,
         adopted: Callable[[Settings], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run = run
+        self._monotonic = monotonic
+        self._since = monotonic()
         self._daemon = daemon
         self._read = read or (lambda: load(run.settings.source))
         self._adopted = adopted
         self._reading: asyncio.Future[Settings] | None = None
         self._taking_over: asyncio.Task[None] | None = None
+
+    @property
+    def in_force_s(self) -> float:
+        """For how long the run has been in force: what it has told and found began with it."""
+        return self._monotonic() - self._since
 
     @property
     def is_taking_over(self) -> bool:
@@ -103,7 +112,7 @@ class Reloads:
             await before.greet()
             await _close(after, before)
         else:
-            self.run = after
+            self.run, self._since = after, self._monotonic()
             await _close(before, after)
 
     def _refuse(self, why: str, error: Exception | None = None) -> None:

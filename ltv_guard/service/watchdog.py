@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from ltv_guard.guard.defects import Defects
 from ltv_guard.log import format as logs
 from ltv_guard.service import stacks
 from ltv_guard.service.systemd import ALIVE, READY, STOPPING, Systemd
@@ -46,7 +47,7 @@ class Stillness:
 
     _turn: int = -1
     _loop_s: float = 0.0
-    _last: dict[str, Hashable] = field(default_factory=dict)
+    _last: dict[str, tuple[Hashable, float]] = field(default_factory=dict)
     _account_s: dict[str, float] = field(default_factory=dict)
 
     def why_stuck(self, turn: int, signs: Signs, since_s: float) -> str | None:
@@ -56,11 +57,13 @@ class Stillness:
         self._turn = turn
         if self._loop_s >= signs.loop_s:
             return f"the event loop has been blocked for {self._loop_s:.0f} s"
+        # What was still under a longer bound was allowed to be: a reload that shortens it begins anew.
+        now = {name: (done, signs.account_s) for name, done in signs.progress.items()}
         self._account_s = {
             name: self._account_s.get(name, 0.0) + since_s if self._last.get(name) == done else 0.0
-            for name, done in signs.progress.items()
+            for name, done in now.items()
         }
-        self._last = dict(signs.progress)
+        self._last = now
         still = [name for name, seconds in self._account_s.items() if seconds >= signs.account_s]
         if not still:
             return None
@@ -76,12 +79,14 @@ class Watchdog:
     def __init__(
         self,
         signs: Callable[[], Signs],
+        defects: Defects,
         *,
         systemd: Systemd | None = None,
         look_s: float = LOOK_S,
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self._signs = signs
+        self._defects = defects
         self._systemd = systemd or Systemd()
         self._look_s = look_s
         self._end = end
@@ -100,13 +105,13 @@ class Watchdog:
         try:
             while not stop.is_set():
                 turn += 1
-                self._seen = (turn, self._signs())
+                # Without signs it can't judge the accounts, and must end nothing for their sake.
+                signs = replace(self._seen[1], progress={})
+                with self._defects.contained("the watchdog"):
+                    signs = self._signs()
+                self._seen = (turn, signs)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._look_s)
-        except Exception as error:  # without signs it can't judge, and must end nothing
-            log.critical(
-                "defect", what="the watchdog", why=f"{type(error).__name__}: {error}", exc_info=error
-            )
         finally:
             self._stands_down.set()
             if stop.is_set():
@@ -131,7 +136,19 @@ class Watchdog:
 
     def _fire(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
         try:
-            log.critical("daemon_stuck", why=why, stacks=[*stacks.of_tasks(loop), *stacks.of_threads()])
+            log.critical("daemon_stuck", why=why, stacks=_stacks(loop))
             logs.flush()
         finally:
             self._end(STUCK)
+
+
+def _stacks(loop: asyncio.AbstractEventLoop) -> list[str]:
+    return [*_as_far("tasks", lambda: stacks.of_tasks(loop)), *_as_far("threads", stacks.of_threads)]
+
+
+def _as_far(kind: str, look: Callable[[], list[str]]) -> list[str]:
+    """What could not be looked at must not keep it from being told that the daemon is stuck."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - such as tasks that begin and end meanwhile
+        return [f"the {kind} could not be looked at: {error!r}"]

@@ -13,6 +13,8 @@ import structlog
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.status import Health, Status
+from ltv_guard.guard.defects import Defects
+from ltv_guard.service.rounds import rounds
 
 if TYPE_CHECKING:
     from ltv_guard.adapters.http.server import HttpServer
@@ -65,9 +67,12 @@ class Shown:
 class Web:
     """`has_begun`: whether the first cycles are over. Nothing of the server is imported before."""
 
-    def __init__(self, shown: Shown, has_begun: Callable[[], bool], *, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self, shown: Shown, has_begun: Callable[[], bool], defects: Defects, *, look_s: float = LOOK_S
+    ) -> None:
         self._shown = shown
         self._has_begun = has_begun
+        self._defects = defects
         self._look_s = look_s
         self._server: HttpServer | None = None
         self._at: tuple[str | None, int] = (None, 0)
@@ -76,17 +81,13 @@ class Web:
     async def watch(self) -> None:
         """Until it is cancelled."""
         try:
-            while True:
-                if self._has_begun():
-                    await self._look()
-                await asyncio.sleep(self._look_s)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            log.critical("defect", what="the HTTP server", why=why, exc_info=error)
+            await rounds("the HTTP server", self._look, self._look_s, self._defects)
         finally:
             await self._close()
 
     async def _look(self) -> None:
+        if not self._has_begun():
+            return
         listens = self._shown.listens()
         wanted, now = (listens.host, listens.port), asyncio.get_running_loop().time()
         is_news = wanted != self._at
@@ -103,10 +104,10 @@ class Web:
         server: HttpServer = module.HttpServer(self._shown)
         try:
             port = await server.open(host, port)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             await server.close()
             if is_news:
-                why = error.strerror or str(error)
+                why = getattr(error, "strerror", None) or str(error)
                 log.warning("http_not_served", host=host, port=port, why=why)
         else:
             self._server = server

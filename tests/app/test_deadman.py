@@ -15,7 +15,9 @@ from watch_targets import ALIVE, a_switch
 
 from ltv_guard.core.model.status import Health
 from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.deadman import Deadman, Post
 from ltv_guard.service.latest import Latest
 
@@ -30,7 +32,9 @@ ILL = Health(troubles={"main": "its loans were not read for 70 s"})
 async def watched(
     health: Callable[[], Health], url: Callable[[], str | None], interval_s: float = 60
 ) -> AsyncIterator[None]:
-    deadman = Deadman(lambda: Post(url=url(), interval_s=interval_s), health, look_s=0.01)
+    deadman = Deadman(
+        lambda: Post(url=url(), interval_s=interval_s), health, Defects(AlertRepeater(lambda: 0)), look_s=0.01
+    )
     watching = asyncio.create_task(deadman.watch())
     try:
         yield
@@ -84,6 +88,24 @@ async def test_another_url_is_told_from_the_beginning() -> None:
             await until(lambda: len(first.heard) == 1)
             where[0] = second.url
             await until(lambda: len(second.heard) == 1)
+
+
+async def test_a_look_that_fails_is_told_once_says_nothing_and_ends_nothing(
+    events: list[dict[str, Any]],
+) -> None:
+    looks: list[Health | Exception] = [KeyError("odd")] * 3
+
+    def health() -> Health:
+        now = looks.pop(0) if looks else WELL
+        if isinstance(now, Exception):
+            raise now
+        return now
+
+    async with a_switch() as heard, watched(health, lambda: heard.url):
+        await until(lambda: bool(heard.heard))
+        assert not looks
+        assert heard.words == [ALIVE]
+    assert [item["what"] for item in events if item["event"] == "defect"] == ["the dead man's switch"]
 
 
 # What is well.

@@ -19,11 +19,14 @@ from watch_targets import a_box
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.core.model.notices import ACKNOWLEDGED_MS, Alarm, Notice
+from ltv_guard.core.model.notices import ACKNOWLEDGED_MS, LEVELS, Alarm, Notice
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, LoanStatus, Status
+from ltv_guard.guard.defects import Defects
+from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.notify.alarms import id_of, turn
 from ltv_guard.service.notify.courier import MOST, WITHIN_S, Courier
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
+from ltv_guard.service.notify.heard import Heard
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -236,7 +239,13 @@ class Post:
             status=self.status,
             sees_all=lambda: self.sees_all,
         )
-        return Desk(sight, self.send, now_ms=lambda: self.now_ms, monotonic=lambda: self.now_ms / 1000)
+        return Desk(
+            sight,
+            self.send,
+            Defects(AlertRepeater(lambda: 0)),
+            now_ms=lambda: self.now_ms,
+            monotonic=lambda: self.now_ms / 1000,
+        )
 
     async def passes(self, desk: Desk, looks: int = 1, *, seconds: int = 1) -> None:
         for _ in range(looks):
@@ -370,14 +379,15 @@ async def test_a_journal_that_can_not_be_used_is_told_from_memory() -> None:
 class Shaky:
     """A journal's outbox of which some methods fail for as long as they are named."""
 
-    def __init__(self, outbox: Any, *failing: str) -> None:  # noqa: ANN401 - the journal's
+    def __init__(self, outbox: Any, *failing: str, error: Exception | None = None) -> None:  # noqa: ANN401
         self.outbox = outbox
         self.failing = set(failing)
+        self.error = error or JournalUnavailable("the disk is full")
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - every method
         async def asked(*given: Any) -> Any:  # noqa: ANN401 - every method's
             if name in self.failing:
-                raise JournalUnavailable("the disk is full")
+                raise self.error
             return await getattr(self.outbox, name)(*given)
 
         return asked
@@ -392,10 +402,12 @@ WRITTEN_OF_FULL = [
 
 
 @asynccontextmanager
-async def a_shaky_desk(folder: Path, post: Post, *failing: str) -> AsyncIterator[tuple[Desk, Shaky]]:
+async def a_shaky_desk(
+    folder: Path, post: Post, *failing: str, error: Exception | None = None
+) -> AsyncIterator[tuple[Desk, Shaky]]:
     journal = await open_journal(f"sqlite:///{folder / 'journal.db'}")
     try:
-        shaky = Shaky(journal.outbox, *failing)
+        shaky = Shaky(journal.outbox, *failing, error=error)
         yield post.desk(shaky), shaky
     finally:
         await journal.close()
@@ -507,6 +519,136 @@ async def turns_during(work: Coroutine[Any, Any, None]) -> int:
         turns += 1
     await working
     return turns
+
+
+async def test_a_defect_while_notices_are_written_down_holds_none_of_them_back(
+    tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    post = Post(lasting=[BREACH])
+    async with a_shaky_desk(tmp_path, post, "keep", error=TypeError("odd")) as (desk, _):
+        await post.passes(desk, 3)
+    assert post.titles == ["ltv-guard CRITICAL: breach_unanswered, main 1001"]
+    assert [item["what"] for item in events if item["event"] == "defect"] == ["writing notifications down"]
+
+
+async def test_an_errand_that_ends_in_a_defect_is_told_and_run_again(
+    tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    post = Post(lasting=[BREACH])
+    async with a_shaky_desk(tmp_path, post, "waiting", error=TypeError("odd")) as (desk, shaky):
+        await post.passes(desk, 3)
+        assert post.got == []
+        shaky.failing.clear()
+        await post.passes(desk, 3)
+    assert post.titles == ["ltv-guard CRITICAL: breach_unanswered, main 1001"]
+    assert [item["what"] for item in events if item["event"] == "defect"] == ["bringing notifications"]
+
+
+async def test_a_status_that_can_not_be_had_ends_no_acknowledgement(tmp_path: Path) -> None:
+    class Odd(Post):
+        def status(self) -> Status:
+            raise KeyError("odd")
+
+    post = Odd(lasting=[BREACH])
+    async with a_shaky_desk(tmp_path, post) as (desk, shaky):
+        await post.passes(desk, 2)
+        await shaky.outbox.acknowledge("", post.now_ms)
+        await post.passes(desk, 20, seconds=60)
+    assert len(post.got) == 1
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+async def test_words_that_fail_cost_an_event_its_details_and_nothing_else(
+    tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    post = Post(targets={"phone": ("json://phone", "warning")})
+    async with a_desk(tmp_path, post) as desk:
+        desk.hear({"event": "read_failed", "level": "warning", "account": "main", "why": Unspeakable()})
+        desk.hear({"event": "config_reloaded", "level": "warning"})
+        await post.passes(desk, 3)
+    assert post.titles == ["ltv-guard WARNING: read_failed, main", "ltv-guard WARNING: config_reloaded"]
+    assert post.got[0][2] == "Its details could not be put into words."
+    assert [item["what"] for item in events if item["event"] == "defect"] == ["the words of a notification"]
+
+
+async def test_a_status_that_can_not_be_had_costs_an_alarm_its_details(tmp_path: Path) -> None:
+    class Odd(Post):
+        def status(self) -> Status:
+            raise KeyError("odd")
+
+    post = Odd(lasting=[BREACH], digest_at=(Post.now_ms // 60_000) % 1440)
+    async with a_desk(tmp_path, post) as desk:
+        await post.passes(desk, 3)
+    assert sorted(post.titles) == [
+        "ltv-guard CRITICAL: breach_unanswered, main 1001",
+        "ltv-guard: the digest of the day",
+    ]
+    assert f"ltv-guard ack {id_of(ALERT)}" in next(body for _, title, body in post.got if "breach" in title)
+
+
+async def test_a_look_that_fails_loses_nothing_and_the_next_one_comes(tmp_path: Path) -> None:
+    post = Post()
+    odd = [KeyError("odd")]
+
+    def lasting() -> list[AlertStatus]:
+        if odd:
+            raise odd.pop()
+        return []
+
+    async with a_desk(tmp_path, post) as desk:
+        desk._sight = replace(desk._sight, lasting=lasting)
+        desk._look_s = 0.01
+        desk.hear({"event": "needs_human", "level": "critical", "account": "main"})
+        watching = asyncio.create_task(desk.watch())
+        await until(lambda: post.titles == ["ltv-guard CRITICAL: needs_human, main"])
+        watching.cancel()
+    assert not odd
+
+
+async def test_much_that_is_told_in_passing_pushes_out_nothing_grave(tmp_path: Path) -> None:
+    post = Post(targets={"phone": ("json://phone", "critical"), "desk": ("json://desk", "info")})
+    async with a_desk(tmp_path, post) as desk:
+        desk.hear({"event": "needs_human", "level": "critical", "account": "main"})
+        for _ in range(2000):
+            desk.hear({"event": "adjustment_sent", "level": "info"})
+        await post.passes(desk, 2)
+    assert ("json://phone", "ltv-guard CRITICAL: needs_human, main") in [got[:2] for got in post.got]
+
+
+def test_what_nobody_is_to_hear_of_is_not_kept_and_the_rest_keeps_its_order() -> None:
+    heard = Heard()
+    heard.only_from(["critical", "warning"])
+    said = [{"event": str(number), "level": LEVELS[number % 4]} for number in range(20)]
+    for event in said:
+        heard.hear(event)
+    assert heard.taken() == [event for event in said if event["level"] != "info"]
+    assert heard.taken() == []
+    heard.only_from([])
+    heard.hear(said[3])
+    assert heard.taken() == []
+
+
+def test_troubles_of_one_name_that_differ_in_what_fails_are_alarms_of_their_own() -> None:
+    def blind(what: str) -> AlertStatus:
+        return AlertStatus(event="guard_blind", since_ms=0, account="main", details={"what": what})
+
+    assert id_of(blind("orders")) != id_of(blind("pool"))
+    assert id_of(blind("pool")) == id_of(blind("pool"))
+
+
+async def test_a_critical_line_is_not_told_beside_the_alarm_of_the_same_what(tmp_path: Path) -> None:
+    blind = AlertStatus(event="guard_blind", since_ms=0, account="main", details={"what": "pool"})
+    post = Post(lasting=[blind])
+    async with a_desk(tmp_path, post) as desk:
+        for what in ("pool", "orders"):
+            desk.hear({"event": "guard_blind", "level": "critical", "account": "main", "what": what})
+        await post.passes(desk, 3)
+    assert ["what: pool" in body for _, _, body in post.got].count(True) == 1
+    assert ["what: orders" in body for _, _, body in post.got].count(True) == 1
 
 
 async def test_a_target_that_raises_or_is_slow_holds_up_no_other(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import command, until
 
+from ltv_guard.guard.defects import Defects
+from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.service import stacks
 from ltv_guard.service.systemd import Systemd
 from ltv_guard.service.watchdog import Signs, Stillness, Watchdog
 
@@ -57,6 +60,16 @@ def test_any_change_is_progress_however_slow() -> None:
     assert looked(looks) == [None] * 60
 
 
+def test_what_was_still_under_a_longer_bound_is_not_stuck_once_a_reload_shortens_it() -> None:
+    before = [(turn, signs(account_s=600, main=0)) for turn in range(50)]
+    after = [(turn, signs(account_s=30, main=0)) for turn in range(50, 81)]
+
+    said = looked(before + after)
+
+    assert said[:-1] == [None] * 80
+    assert "no cycle of main has ended for 30 s" in str(said[-1])
+
+
 def test_an_account_that_is_new_begins_with_its_own_time() -> None:
     before = [(turn, signs(account_s=3, main=turn)) for turn in range(50)]
     after = [(turn, signs(account_s=3, main=turn, new=0)) for turn in range(50, 53)]
@@ -83,7 +96,9 @@ async def test_a_blocked_loop_is_told_with_every_stack_and_ends_with_status_3(
     events: list[dict[str, object]],
 ) -> None:
     ends = Ends()
-    watchdog = Watchdog(lambda: signs(loop_s=0.1, main=0), look_s=LOOK_S, end=ends)
+    watchdog = Watchdog(
+        lambda: signs(loop_s=0.1, main=0), Defects(AlertRepeater(lambda: 0)), look_s=LOOK_S, end=ends
+    )
     watching = asyncio.create_task(watchdog.watch(asyncio.Event()), name="the watched one")
     await asyncio.sleep(0)
 
@@ -109,7 +124,9 @@ async def test_a_task_is_shown_down_to_what_it_awaits(events: list[dict[str, obj
         await innermost()
 
     ends, deep = Ends(), asyncio.create_task(outermost(), name="deep")
-    watchdog = Watchdog(lambda: signs(account_s=0.1, main=0), look_s=LOOK_S, end=ends)
+    watchdog = Watchdog(
+        lambda: signs(account_s=0.1, main=0), Defects(AlertRepeater(lambda: 0)), look_s=LOOK_S, end=ends
+    )
     watching = asyncio.create_task(watchdog.watch(asyncio.Event()))
     await until(lambda: ends.status == 3)
 
@@ -122,7 +139,12 @@ async def test_a_task_is_shown_down_to_what_it_awaits(events: list[dict[str, obj
 
 async def test_after_a_stop_nothing_fires_however_long_it_takes() -> None:
     ends, stop = Ends(), asyncio.Event()
-    watchdog = Watchdog(lambda: signs(loop_s=0.05, account_s=0.05, main=0), look_s=LOOK_S, end=ends)
+    watchdog = Watchdog(
+        lambda: signs(loop_s=0.05, account_s=0.05, main=0),
+        Defects(AlertRepeater(lambda: 0)),
+        look_s=LOOK_S,
+        end=ends,
+    )
     stop.set()
     await watchdog.watch(stop)
 
@@ -135,14 +157,54 @@ async def test_after_a_stop_nothing_fires_however_long_it_takes() -> None:
 async def test_a_defect_in_the_signs_is_told_and_ends_nothing(events: list[dict[str, object]]) -> None:
     calls = iter([signs(main=0)])
     ends = Ends()
-    watchdog = Watchdog(lambda: next(calls), look_s=LOOK_S, end=ends)
-    await watchdog.watch(asyncio.Event())
+    watchdog = Watchdog(lambda: next(calls), Defects(AlertRepeater(lambda: 0)), look_s=LOOK_S, end=ends)
+    watching = asyncio.create_task(watchdog.watch(asyncio.Event()))
 
     await asyncio.sleep(0.2)
 
+    watching.cancel()
     watchdog.close()
     assert ends.status is None
     assert [item["what"] for item in events if item["event"] == "defect"] == ["the watchdog"]
+
+
+async def test_after_a_defect_in_the_signs_it_goes_on_and_fires(events: list[dict[str, object]]) -> None:
+    ends, odd = Ends(), [KeyError("odd")] * 3
+
+    def look() -> Signs:
+        if odd and watching is not None:
+            raise odd.pop()
+        return signs(account_s=0.1, main=0)
+
+    watching = None
+    watchdog = Watchdog(look, Defects(AlertRepeater(lambda: 0)), look_s=LOOK_S, end=ends)
+    watching = asyncio.create_task(watchdog.watch(asyncio.Event()))
+    await until(lambda: ends.status == 3)
+
+    watching.cancel()
+    assert not odd
+    assert [item["event"] for item in events] == ["defect", "daemon_stuck"]
+
+
+async def test_stacks_that_can_not_be_had_keep_nobody_from_being_told(
+    events: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changes(_loop: object) -> list[str]:
+        raise RuntimeError("Set changed size during iteration")
+
+    monkeypatch.setattr(stacks, "of_tasks", changes)
+    ends = Ends()
+    watchdog = Watchdog(
+        lambda: signs(account_s=0.1, main=0), Defects(AlertRepeater(lambda: 0)), look_s=LOOK_S, end=ends
+    )
+    watching = asyncio.create_task(watchdog.watch(asyncio.Event()))
+    await until(lambda: ends.status == 3)
+
+    watching.cancel()
+    (told,) = [item for item in events if item["event"] == "daemon_stuck"]
+    first, *others = told["stacks"]  # type: ignore[misc]
+    assert "Set changed size" in str(first)
+    assert any("MainThread" in str(item) for item in others)
 
 
 # What systemd is told.

@@ -22,8 +22,13 @@ class Turn:
 
 
 def id_of(alert: AlertStatus) -> str:
-    """The same for the same trouble, also after a restart: short enough to be typed at night."""
-    named = "|".join((alert.event, alert.account or "", alert.product or "", alert.loan_id or ""))
+    """The same for the same trouble, also after a restart: short enough to be typed at night.
+
+    Troubles of one name differ in `what` (a read, what was being worked out), where they have it.
+    """
+    parts = (alert.event, alert.account or "", alert.product or "", alert.loan_id or "")
+    what = alert.details.get("what")
+    named = "|".join(parts if what is None else (*parts, what))
     return sha256(named.encode()).hexdigest()[:8]
 
 

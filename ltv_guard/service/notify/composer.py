@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
+from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.notices import LEVELS, Alarm, Notice, reaches
 from ltv_guard.core.model.status import AlertStatus
+from ltv_guard.guard.defects import Defects
 from ltv_guard.service.notify import words
 from ltv_guard.service.notify.alarms import Turn, id_of
 from ltv_guard.service.notify.sighted import Sighted
 
+T = TypeVar("T")
+
 CRITICAL, INFO = LEVELS[-1], LEVELS[0]
 NAMES = ("account", "product", "loan_id")
+WORDLESS = "Its details could not be put into words."
+DIGEST = "ltv-guard: the digest of the day"
 
 
 class Composer:
@@ -28,11 +34,13 @@ class Composer:
         lasting: Sequence[AlertStatus],
         sighted: Sighted,
         now_ms: int,
+        defects: Defects,
     ) -> None:
         self._targets = targets
         self._lasting = {id_of(alert): alert for alert in lasting}
         self._sighted = sighted
         self._now_ms = now_ms
+        self._defects = defects
 
     def of_events(self, heard: Iterable[Mapping[str, Any]]) -> Iterator[list[Notice]]:
         """Of what lasts the alarm tells, once for all that the log says of it."""
@@ -40,13 +48,12 @@ class Composer:
 
     def _of_event(self, event: Mapping[str, Any]) -> list[Notice]:
         level, name = str(event["level"]), str(event["event"])
-        account, product, loan_id = (event.get(key) for key in NAMES)
-        about = AlertStatus(event=name, since_ms=0, account=account, product=product, loan_id=loan_id)
+        about = _about(event)
         wanted = [target for target, (_, least) in self._targets.items() if reaches(level, least)]
         if not wanted or (level == CRITICAL and id_of(about) in self._lasting):
             return []
         title = words.title_of(name, level, _where(about))
-        return self._to(wanted, level, title, words.body_of(event, self._sighted.loan_of(about)))
+        return self._to(wanted, level, title, self._body(event, about))
 
     def of_alarms(self, found: Turn) -> Iterator[list[Notice]]:
         """All targets hear of what is critical, and that it is over."""
@@ -60,11 +67,27 @@ class Composer:
     def _of_alarm(self, alarm: Alarm, *lasts: str) -> list[Notice]:
         event = {**self._lasting[alarm.alarm_id].details, "event": alarm.event, "level": CRITICAL}
         how = f"To acknowledge: ltv-guard ack {alarm.alarm_id}"
-        body = "\n".join([*lasts, words.body_of(event, self._sighted.loan_of(alarm)), how])
+        body = "\n".join([*lasts, self._body(event, alarm), how])
         return self._to(self._targets, CRITICAL, words.title_of(alarm.event, CRITICAL, _where(alarm)), body)
 
+    def _body(self, event: Mapping[str, Any], about: AlertStatus | Alarm) -> str:
+        """Whatever is odd about an event costs its details: that it happened is told."""
+        what = "the words of a notification"
+        return self._told(what, lambda: words.body_of(event, self._sighted.loan_of(about)), WORDLESS)
+
     def digest(self) -> list[Notice]:
-        return self._to(self._targets, INFO, *words.digest(self._sighted.status))
+        """How everything stands."""
+        said = self._told(
+            "the words of the digest", lambda: words.digest(self._sighted.status), (DIGEST, WORDLESS)
+        )
+        return self._to(self._targets, INFO, *said)
+
+    def _told(self, what: str, write: Callable[[], T], otherwise: T) -> T:
+        found = attempt(what, write)
+        if isinstance(found, Defect):
+            self._defects.tell(found)
+            return otherwise
+        return found
 
     def _to(self, targets: Iterable[str], level: str, title: str, body: str) -> list[Notice]:
         return [
@@ -78,6 +101,20 @@ class Composer:
             )
             for target in targets
         ]
+
+
+def _about(event: Mapping[str, Any]) -> AlertStatus:
+    """What an event of the log is about, as an alert of it would be."""
+    account, product, loan_id = (None if event.get(key) is None else str(event[key]) for key in NAMES)
+    what = {} if event.get("what") is None else {"what": str(event["what"])}
+    return AlertStatus(
+        event=str(event["event"]),
+        since_ms=0,
+        account=account,
+        product=product,
+        loan_id=loan_id,
+        details=what,
+    )
 
 
 def _where(of: AlertStatus | Alarm) -> str:

@@ -83,8 +83,11 @@ class Courier:
         try:
             held = [item for item in await self._waiting(self._target) if item.notice_id not in self._done]
         except JournalUnavailable:  # which the daemon tells
-            held = []
             self._expects = True
+            return []
+        except Exception:
+            self._expects = True
+            raise
         self._expects = self._expects or bool(held)
         return held
 

@@ -7,33 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-import structlog
-
 from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.core.model.notices import LEVELS, Alarm, Notice
+from ltv_guard.core.model.notices import Alarm, Notice
 from ltv_guard.core.model.status import AlertStatus, Status
+from ltv_guard.guard.defects import Defects
 from ltv_guard.service.notify.alarm_book import AlarmBook, Outbox
 from ltv_guard.service.notify.alarms import Turn, turn
 from ltv_guard.service.notify.composer import Composer
 from ltv_guard.service.notify.courier import Courier
+from ltv_guard.service.notify.heard import Heard
 from ltv_guard.service.notify.sighted import Sighted
+from ltv_guard.service.rounds import rounds
 
 LOOK_S = 1.0
 END_S = 2.0
-MOST_HEARD = 500
-OWN = "notices_"  # its own events are not sent
 MOST_AT_ONCE = 100  # written before the loop has its turn
 MS = 1000
-
-log = structlog.stdlib.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +60,7 @@ class Desk:
         self,
         sight: Sight,
         send: Callable[[str, str, str, str], bool],
+        defects: Defects,
         *,
         look_s: float = LOOK_S,
         now_ms: Callable[[], int] = lambda: int(time.time() * MS),
@@ -70,28 +68,22 @@ class Desk:
     ) -> None:
         self._sight = sight
         self._send = send
+        self._defects = defects
         self._look_s = look_s
         self._now_ms = now_ms
         self._monotonic = monotonic
-        self._heard: deque[Mapping[str, Any]] = deque(maxlen=MOST_HEARD)
+        self._heard = Heard()
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None] | None]] = {}
         self._book = AlarmBook()
         self._digested: str | None = None
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Every event of the log. Keeps a reference to those that anybody may want."""
-        if event.get("level") in LEVELS and not str(event["event"]).startswith(OWN):
-            self._heard.append(event)
+        self._heard.hear(event)
 
     async def watch(self) -> None:
         """Until it is cancelled."""
-        try:
-            while True:
-                await self.look()
-                await asyncio.sleep(self._look_s)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            log.critical("defect", what="the notifications", why=why, exc_info=error)
+        await rounds("the notifications", self.look, self._look_s, self._defects)
 
     async def end(self) -> None:
         """Gives errands that are under way a moment: what was sent and not noted would be sent again."""
@@ -104,13 +96,14 @@ class Desk:
     async def look(self) -> None:
         """One round: what is new is written down, and every courier is sent off."""
         orders = self._sight.orders()
+        self._heard.only_from(least for _, least in orders.targets.values())
         if not orders.targets:
-            self._heard.clear()
+            self._heard.taken()
             return
         lasting, sighted = self._sight.lasting(), Sighted(self._sight.status)
         found = await self._turn(orders, lasting, sighted)
-        heard = [self._heard.popleft() for _ in range(len(self._heard))]
-        write = Composer(orders.targets, lasting, sighted, self._now_ms())
+        heard = self._heard.taken()
+        write = Composer(orders.targets, lasting, sighted, self._now_ms(), self._defects)
         notices = await _by_and_by(
             chain(write.of_events(heard), write.of_alarms(found), self._digest(orders, write))
         )
@@ -119,7 +112,9 @@ class Desk:
 
     async def _turn(self, orders: Orders, lasting: Sequence[AlertStatus], sighted: Sighted) -> Turn:
         def ltv_of(alarm: Alarm) -> Decimal | None:
-            item = sighted.loan_of(alarm)
+            item = None
+            with self._defects.contained("how a loan with an alarm stands"):
+                item = sighted.loan_of(alarm)
             return None if item is None else item.loan.ltv
 
         return turn(
@@ -132,14 +127,16 @@ class Desk:
         )
 
     async def _keep(self, notices: Sequence[Notice], found: Turn) -> None:
-        try:
+        is_kept = False
+        with suppress(JournalUnavailable), self._defects.contained("writing notifications down"):
             await self._book.keep(self._sight.outbox(), notices, found)
-        except JournalUnavailable:  # which has to be told all the more
-            for notice in notices:
-                self._courier(notice.target).hand([notice])
-        else:
-            for target in {notice.target for notice in notices}:
-                self._courier(target).expect()
+            is_kept = True
+        for notice in notices:
+            courier = self._courier(notice.target)
+            if is_kept:
+                courier.expect()
+            else:  # which has to be told all the more
+                courier.hand([notice])
 
     def _digest(self, orders: Orders, write: Composer) -> Iterator[list[Notice]]:
         """Once a day, at its minute: what was missed while nothing ran is not made up for."""
@@ -170,7 +167,11 @@ class Desk:
             courier = self._courier(target)
             task = self._couriers[target][1]
             if not courier.is_idle and (task is None or task.done()):
-                self._couriers[target] = (courier, asyncio.create_task(courier.go()))
+                self._couriers[target] = (courier, asyncio.create_task(self._errand(courier)))
+
+    async def _errand(self, courier: Courier) -> None:
+        with self._defects.contained("bringing notifications"):
+            await courier.go()
 
     async def _deliver(self, target: str, title: str, body: str, level: str) -> bool:
         url = self._sight.orders().targets.get(target, ("", ""))[0]

@@ -1,0 +1,22 @@
+"""Looks, one after the other, for as long as a run lasts: one that fails is told and costs itself alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.guard.defects import Defects
+
+
+async def rounds(what: str, look: Callable[[], Awaitable[None]], pause_s: float, defects: Defects) -> None:
+    """Until it is cancelled. `what` is said of a look that fails."""
+    while True:
+        try:
+            await look()
+        except JournalUnavailable:  # which the daemon tells
+            pass
+        except Exception as error:  # noqa: BLE001 - told; an odd value must not end what comes after it
+            defects.tell(Defect(what=what, error=error))
+        await asyncio.sleep(pause_s)
