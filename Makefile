@@ -45,8 +45,9 @@ bench: ## Measure side by side, about an hour on a quiet machine; adds to benchm
 demo: ## A loan that survives a crash, in half a minute
 	$(BIN)ltv-guard demo
 
-docs: ## Write the tables of events that the documentation shows
+docs: ## Write the tables of events and of keys that pages show, from the code
 	$(PYTHON) -m ltv_guard.log.event_tables
+	$(PYTHON) -m ltv_guard.settings.key_tables
 
 lock: ## Pin what the image installs (needs uv)
 	uv pip compile pyproject.toml --extra postgres --extra notify --python-version 3.13 --python-platform x86_64-manylinux_2_28 \

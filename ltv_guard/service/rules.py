@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from typing import Any, TypeVar
 
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.policy import (
@@ -18,9 +18,11 @@ from ltv_guard.core.model.policy import (
 )
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import GuardOptions
-from ltv_guard.settings import AccountSection, Policy, Rule, Settings, UnifiedTransfer, Wallet
+from ltv_guard.settings import AccountSection, Policy, Rule, Settings
+from ltv_guard.settings.sections import Section
 
 MS = 1000
+R = TypeVar("R", AddRule, ReduceRule, RepayRule, Limits, WalletRules, TransferRules)
 
 
 def options_of(settings: Settings, name: str, *, live: bool, continuous: bool) -> GuardOptions:
@@ -50,8 +52,8 @@ def rulebook_of(account: AccountSection) -> Rulebook:
         overrides=tuple(
             (_match(rule), _policy(rule.name, rule.policy, protect=rule.protect)) for rule in account.rules
         ),
-        wallet=_wallet(account.wallet),
-        transfers=_transfers(account.sources.unified_transfer),
+        wallet=_rule(WalletRules, account.wallet),
+        transfers=_rule(TransferRules, account.sources.unified_transfer),
     )
 
 
@@ -69,39 +71,22 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
     return LoanPolicy(
         name=name,
         protect=protect,
-        add=AddRule(trigger_ltv=policy.add.trigger_ltv, target_ltv=policy.add.target_ltv),
+        add=_rule(AddRule, policy.add),
+        reduce=_rule(ReduceRule, policy.reduce),
+        repay=_rule(RepayRule, policy.repay),
+        limits=_rule(Limits, policy.limits),
         collateral_preference=policy.collateral_preference,
-        maturity_notice_ms=tuple(int(seconds * MS) for seconds in policy.maturity_notice_s),
-        reduce=ReduceRule(
-            enabled=policy.reduce.enabled,
-            trigger_ltv=policy.reduce.trigger_ltv,
-            target_ltv=policy.reduce.target_ltv,
-            after_ms=int(policy.reduce.after_s * MS),
-            after_foreign_add_ms=int(policy.reduce.after_foreign_add_s * MS),
-        ),
-        repay=RepayRule(enabled=policy.repay.enabled, max_repay=dict(policy.repay.max_repay)),
-        limits=Limits(
-            min_adjustment_ratio=Decimal(policy.limits.min_adjustment_ratio),
-            cooldown_ms=int(policy.limits.cooldown_s * MS),
-            max_reduction_ratio=Decimal(policy.limits.max_reduction_ratio),
-            max_add=dict(policy.limits.max_add),
-            emergency_ltv=policy.limits.emergency_ltv,
-            feed_lost=policy.limits.feed_lost,
-        ),
+        maturity_notice_ms=tuple(map(_ms, policy.maturity_notice_s)),
     )
 
 
-def _wallet(wallet: Wallet) -> WalletRules:
-    return WalletRules(
-        reserve=dict(wallet.reserve),
-        max_add_24h=dict(wallet.max_add_24h),
-        max_repay_24h=dict(wallet.max_repay_24h),
-    )
+def _rule(kind: type[R], section: Section) -> R:
+    """The section as the core knows it: by the same names, but that spans are `_ms` there and `_s` here."""
+    values: dict[str, Any] = dict(section)
+    for name in [name for name in values if name.endswith("_s")]:
+        values[f"{name.removesuffix('_s')}_ms"] = _ms(values.pop(name))
+    return kind(**values)
 
 
-def _transfers(rule: UnifiedTransfer) -> TransferRules:
-    return TransferRules(
-        enabled=rule.enabled,
-        max_transfer=dict(rule.max_transfer),
-        max_transfer_24h=dict(rule.max_transfer_24h),
-    )
+def _ms(seconds: float) -> int:
+    return int(seconds * MS)

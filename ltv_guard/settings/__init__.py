@@ -13,12 +13,10 @@ from ltv_guard.settings.rule_sections import (
     PoolTermsSection,
     Reduce,
     Repay,
-    Sources,
-    UnifiedTransfer,
-    Wallet,
 )
 from ltv_guard.settings.sections import ExchangeSection, Logging, Schedule, Settlement
 from ltv_guard.settings.values import Product
+from ltv_guard.settings.wallet_sections import Sources, UnifiedTransfer, Wallet
 from ltv_guard.settings.watching import DeadmanSection, HttpSection, NotifySection, WatchdogSection
 
 __all__ = [

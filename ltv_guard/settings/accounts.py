@@ -12,10 +12,11 @@ from pydantic import Field, SecretStr, field_validator
 
 from ltv_guard.settings.errors import ConfigError
 from ltv_guard.settings.keys import Tree, merge, variable_name
-from ltv_guard.settings.rule_sections import MatchSection, Policy, Sources, Wallet, each_once
+from ltv_guard.settings.rule_sections import MatchSection, Policy, each_once
 from ltv_guard.settings.secret_files import QUOTES, absolute, read_secret
 from ltv_guard.settings.sections import Section
 from ltv_guard.settings.values import File, Marker, OptionalSecret, Patch, Product, Secret
+from ltv_guard.settings.wallet_sections import Sources, Wallet
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
 _SECRETS = ("api_secret", "rsa_private_key")

@@ -15,9 +15,10 @@ from ltv_guard.settings.accounts import AccountSection, Override, resolve_accoun
 from ltv_guard.settings.errors import Clash
 from ltv_guard.settings.journal import JournalSection, resolve_journal
 from ltv_guard.settings.keys import Tree
-from ltv_guard.settings.rule_sections import Policy, Sources, Wallet
+from ltv_guard.settings.rule_sections import Policy
 from ltv_guard.settings.sections import ExchangeSection, Logging, Schedule, Settlement
 from ltv_guard.settings.values import AccountName, Marker, is_loopback
+from ltv_guard.settings.wallet_sections import Sources, Wallet
 from ltv_guard.settings.watching import (
     DeadmanSection,
     HttpSection,

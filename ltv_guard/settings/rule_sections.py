@@ -1,4 +1,8 @@
-"""The sections about loans: every key of a policy, its bounds, and what must hold within a section. Pure."""
+"""The sections about loans: every key of a policy, its bounds, and what must hold within a section. Pure.
+
+What a key means stands beside it, and nowhere else: `make docs` writes it into docs/configuration.md and
+config/ltv_guard.yaml.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from ltv_guard.core.model.policy import LoanPolicy, TransferRules
+from ltv_guard.core.model.policy import LoanPolicy
 from ltv_guard.settings.errors import Clash
 from ltv_guard.settings.sections import MS, Section
 from ltv_guard.settings.values import (
@@ -27,7 +31,7 @@ T = TypeVar("T")
 LEAST_GAP = Decimal("0.05")
 """Between where a release ends and where an add ends, so that one never provokes the other."""
 
-RULES, TRANSFERS = LoanPolicy(), TransferRules()
+RULES = LoanPolicy()
 """Where the defaults are: the core is the one place for them."""
 
 
@@ -46,43 +50,100 @@ def each_once(values: tuple[T, ...], noun: str) -> tuple[T, ...]:
 class Add(Section):
     """LTVs: at or above `trigger_ltv` collateral is added, down to `target_ltv`."""
 
-    trigger_ltv: Ltv = RULES.add.trigger_ltv
-    target_ltv: Ltv = RULES.add.target_ltv
+    trigger_ltv: Ltv = Field(
+        RULES.add.trigger_ltv,
+        description="At or above this LTV collateral is added, down to the target. Must be below "
+        "`limits.emergency_ltv`.",
+    )
+    target_ltv: Ltv = Field(
+        RULES.add.target_ltv, description="Where an add ends. Must be below `add.trigger_ltv`."
+    )
 
 
 class Reduce(Section):
     """LTVs between which collateral is released, and how long (seconds) it has to be quiet before."""
 
-    enabled: bool = RULES.reduce.enabled
-    trigger_ltv: Ltv = RULES.reduce.trigger_ltv
-    target_ltv: Ltv = RULES.reduce.target_ltv
-    after_s: Duration = RULES.reduce.after_ms // MS
-    after_foreign_add_s: Duration = RULES.reduce.after_foreign_add_ms // MS
+    enabled: bool = Field(
+        RULES.reduce.enabled,
+        description="Whether collateral is ever released. What was released may be missed in a fall.",
+    )
+    trigger_ltv: Ltv = Field(
+        RULES.reduce.trigger_ltv, description="Below this LTV collateral is released, up to the target."
+    )
+    target_ltv: Ltv = Field(
+        RULES.reduce.target_ltv,
+        description="Where a release ends. Must be above `reduce.trigger_ltv`, and 0.05 or more below "
+        "`add.target_ltv`, so that a release never provokes an add.",
+    )
+    after_s: Duration = Field(
+        RULES.reduce.after_ms // MS,
+        description="Seconds that the LTV must have been seen below the trigger. 0 waits for nothing.",
+    )
+    after_foreign_add_s: Duration = Field(
+        RULES.reduce.after_foreign_add_ms // MS,
+        description="Seconds without a release after you added collateral by hand: you had a reason.",
+    )
 
 
 class Repay(Section):
     """Whether debt is repaid where no collateral helps, and the most coins at a time."""
 
-    enabled: bool = RULES.repay.enabled
-    max_repay: dict[Coin, Amount] = Field(default_factory=dict)
+    enabled: bool = Field(
+        RULES.repay.enabled,
+        description="Whether debt is repaid from the Funding wallet where [nothing else "
+        "helps](#more-ways-to-be-safe). It can't be undone: what is repaid has to be borrowed anew.",
+    )
+    max_repay: dict[Coin, Amount] = Field(
+        default_factory=dict,
+        description="The most to repay at a time, by coin that is owed, such as `{USDT: 20000}`. A rescue "
+        "may take several. Holds in an emergency too.",
+    )
 
 
 class LimitsSection(Section):
     """What holds an adjustment back: ratios, seconds, coins, and the LTV of an emergency."""
 
-    min_adjustment_ratio: Ratio = RULES.limits.min_adjustment_ratio
-    cooldown_s: Duration = RULES.limits.cooldown_ms // MS
-    max_reduction_ratio: Ratio = RULES.limits.max_reduction_ratio
-    max_add: dict[Coin, Amount] = Field(default_factory=dict)
-    emergency_ltv: Ltv = RULES.limits.emergency_ltv
-    feed_lost: bool = RULES.limits.feed_lost
+    min_adjustment_ratio: Ratio = Field(
+        RULES.limits.min_adjustment_ratio,
+        description="Of the loan's collateral (0.002 is 0.2 %). Smaller changes are not worth a call.",
+    )
+    cooldown_s: Duration = Field(
+        RULES.limits.cooldown_ms // MS,
+        description="Seconds between the end of one rescue or release and the next.",
+    )
+    max_reduction_ratio: Ratio = Field(
+        RULES.limits.max_reduction_ratio,
+        description="Of the most that the exchange would release (1.0 is all of it).",
+    )
+    max_add: dict[Coin, Amount] = Field(
+        default_factory=dict,
+        description="The most to add in one adjustment, by coin, such as `{BTC: 0.5, USDT: 20000}`. A rescue "
+        "may take several.",
+    )
+    emergency_ltv: Ltv = Field(
+        RULES.limits.emergency_ltv,
+        description="At or above this LTV cooldown, `wallet.max_add_24h` and `wallet.reserve` no longer hold "
+        "back an add, nor the reserve a repayment.",
+    )
+    feed_lost: bool = Field(
+        RULES.limits.feed_lost,
+        description="Whether a loan takes coins that can't save it: with all that may be given it would "
+        "still be at or above 0.999 of its liquidation LTV, and they would be liquidated with it. By default "
+        "it takes nothing; `protection_short` tells what would have been needed.",
+    )
 
 
 class PoolTermsSection(Section):
     """The LTVs of a pool's margin call and liquidation: no endpoint tells them."""
 
-    margin_call_ltv: Ltv = Decimal("0.85")
-    liquidation_ltv: Ltv = Decimal("0.92")
+    margin_call_ltv: Ltv = Field(
+        Decimal("0.85"),
+        description="Pools: the exchange's margin call, which no endpoint gives. For all, or by account; not "
+        "in an override.",
+    )
+    liquidation_ltv: Ltv = Field(
+        Decimal("0.92"), description="Pools: the exchange's liquidation LTV; as for the margin call."
+    )
 
     @model_validator(mode="after")
     def _margin_call_comes_first(self) -> Self:
@@ -97,8 +158,16 @@ class Policy(Section):
     reduce: Reduce = Reduce()
     repay: Repay = Repay()
     limits: LimitsSection = LimitsSection()
-    collateral_preference: tuple[Coin, ...] = RULES.collateral_preference
-    maturity_notice_s: tuple[Notice, ...] = tuple(notice // MS for notice in RULES.maturity_notice_ms)
+    collateral_preference: tuple[Coin, ...] = Field(
+        RULES.collateral_preference,
+        description="Pools: what to add first, released in reverse. Coins that are not named are neither "
+        "added nor released.",
+    )
+    maturity_notice_s: tuple[Notice, ...] = Field(
+        tuple(notice // MS for notice in RULES.maturity_notice_ms),
+        description="Seconds before the end of a fixed loan at which it is [told](#fixed-loans-that-end), "
+        "once at each; `[]` is never. An overdue loan is told in any case. Orders only.",
+    )
     pool_terms: PoolTermsSection = PoolTermsSection()
 
     @field_validator("collateral_preference")
@@ -118,28 +187,6 @@ class Policy(Section):
             complaint = f"must be {LEAST_GAP} or more below add.target_ltv ({add.target_ltv:f})"
             raise Clash("reduce.target_ltv", f"({reduce.target_ltv:f}) {complaint}")
         return self
-
-
-class Wallet(Section):
-    """By coin, in coins: what stays in the Funding wallet, and the most that goes in 24 hours."""
-
-    reserve: dict[Coin, Amount] = Field(default_factory=dict)
-    max_add_24h: dict[Coin, Amount] = Field(default_factory=dict)
-    max_repay_24h: dict[Coin, Amount] = Field(default_factory=dict)
-
-
-class UnifiedTransfer(Section):
-    """Whether missing coins are moved from the Unified account, and the most of them, in coins."""
-
-    enabled: bool = TRANSFERS.enabled
-    max_transfer: dict[Coin, Amount] = Field(default_factory=dict)
-    max_transfer_24h: dict[Coin, Amount] = Field(default_factory=dict)
-
-
-class Sources(Section):
-    """Where coins come from when the Funding wallet lacks them."""
-
-    unified_transfer: UnifiedTransfer = UnifiedTransfer()
 
 
 class MatchSection(Section):

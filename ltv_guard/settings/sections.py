@@ -1,4 +1,4 @@
-"""The sections about exchange, pace and log: their keys and bounds. Loans have `rule_sections.py`. Pure."""
+"""The sections about exchange, pace and log: their keys and bounds. `rule_sections` has loans. Pure."""
 
 from __future__ import annotations
 

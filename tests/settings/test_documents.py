@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ltv_guard.settings import Override, Settings, load
+from ltv_guard.settings import Override, Settings, key_tables, load
 from ltv_guard.settings.keys import fields_of, is_model, kind_of, leaves, plain
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +130,13 @@ def test_the_reference_names_every_key_and_its_default(path: str) -> None:
     shown = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
     shown = {"None": "null", "True": "true", "False": "false"}.get(shown, shown)
     assert any(re.search(rf"\| `{re.escape(shown)}0?` \|", row) for row in rows), (path, shown)
+
+
+def test_what_pages_say_of_keys_about_loans_is_made_from_the_models() -> None:
+    example = (ROOT / key_tables.EXAMPLE).read_text()
+
+    assert key_tables.with_tables(REFERENCE) == REFERENCE, "make docs"
+    assert key_tables.with_sections(example) == example, "make docs"
 
 
 PAGES = sorted(
