@@ -30,6 +30,11 @@ def command(config: Path | None, *, notifies: bool, in_json: bool) -> int:
 
     Exit status 1 where something has to be mended before a run.
     """
+    return run(config, notifies=notifies, in_json=in_json)
+
+
+def run(config: Path | None, *, notifies: bool = False, in_json: bool = False) -> int:
+    """Checks and prints; the exit status. Raises ConfigError."""
     loaded = settings.load(config)
     logs.configure(style=loaded.logging.format, level="CRITICAL", stream=sys.stderr)
 
