@@ -4,7 +4,8 @@ A new price is told at once, and every price ten times a second, as the exchange
 
 Faults reach it by the endpoint `stream`: close_before (turned away), hang_before (never says anything),
 close_after (cut off after `seconds`), http_error and redirect (no websocket there), ret_code (`value`: a
-coin that no subscription may name). What goes wrong with single prices is in tick_faults.py.
+coin that no subscription may name, for `seconds` or for ever). What goes wrong with single prices is in
+tick_faults.py.
 """
 
 from __future__ import annotations
@@ -84,7 +85,11 @@ class Stream:
     async def _listen(
         self, socket: web.WebSocketResponse, topics: set[str], *, mute: bool, refused: Fault | None
     ) -> None:
+        clock = self.exchange.clock
+        ends_s = clock.real_s() + refused.seconds if refused and refused.seconds is not None else None
         async for message in socket:
+            if ends_s is not None and clock.real_s() >= ends_s:
+                refused = None
             if message.type is WSMsgType.TEXT and not mute:
                 answer = _answer(message.data, topics, refused)
                 self.exchange.requests[f"stream {answer['op']}"] += 1

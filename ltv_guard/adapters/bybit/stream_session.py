@@ -25,7 +25,8 @@ class StreamLost(Exception):
 class StreamPaces:
     """Spans in seconds, sizes in characters.
 
-    `silence_s` without a price is a fault; `steady_s` without a fault is the end of one. `most_a_second` is
+    `silence_s` without a price is a fault; `steady_s` without a fault is the end of one. A coin that was
+    refused is asked for again each `again_s`: a connection may last for days. `most_a_second` is
     many times what an exchange sends: beyond it the connection is given up.
     """
 
@@ -35,6 +36,7 @@ class StreamPaces:
     connect_s: float = 5.0
     close_s: float = 0.5
     look_s: float = 0.5
+    again_s: float = 60.0
     first_wait_s: float = 0.25
     longest_wait_s: float = 30.0
     largest: int = 64 * 1024
@@ -61,6 +63,7 @@ class StreamSession:
         self._refused: set[str] = set()
         self._requests: dict[str, tuple[str, ...]] = {}
         self._began = self._heard = self._pinged = self._second = self._priced = time.monotonic()
+        self._asked_again = self._began
         self._this_second = 0
         self._useless = 0
 
@@ -117,7 +120,10 @@ class StreamSession:
     async def _heed(self, reply: Reply) -> None:
         """A request that is refused is made again for each coin: one that has no market costs only itself."""
         coins = self._requests.pop(reply.request or "", ())
-        if reply.succeeded or reply.operation != "subscribe":
+        if reply.operation != "subscribe":
+            return
+        if reply.succeeded:
+            self._refused.difference_update(coins)
             return
         if len(coins) == 1:
             self._refused.update(coins)
@@ -132,6 +138,10 @@ class StreamSession:
             if now - self._pinged >= self._paces.ping_s:
                 self._pinged = now
                 await self._socket.send_str(request("ping"))
+            if now - self._asked_again >= self._paces.again_s:
+                self._asked_again = now
+                for name in sorted(self._refused & self._latest.coins):
+                    await self._ask("subscribe", (name,), f"again-{name}")
             self._check(now)
             if now - self._began >= self._paces.steady_s:
                 steady()
@@ -158,8 +168,8 @@ class StreamSession:
                 await self._ask(operation, tuple(names[start : start + TOPICS_A_REQUEST]))
         self._subscribed = wanted
 
-    async def _ask(self, operation: str, coins: Collection[str]) -> None:
-        request_id = f"{operation}-{time.monotonic_ns()}"
+    async def _ask(self, operation: str, coins: Collection[str], request_id: str = "") -> None:
+        request_id = request_id or f"{operation}-{time.monotonic_ns()}"
         self._requests[request_id] = tuple(coins)
         await self._socket.send_str(request(operation, coins, request_id))
 

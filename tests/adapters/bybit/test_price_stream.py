@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -106,6 +107,19 @@ async def test_a_coin_that_the_exchange_does_not_stream_costs_only_itself() -> N
         stream.follow(["NONE"])
         await asyncio.sleep(2 * PACES.silence_s + PACES.steady_s)
         assert (stream.why_lost, asked(exchange)) == (None, 1)
+
+
+async def test_a_coin_that_was_refused_is_asked_for_again_on_the_same_connection() -> None:
+    async with opened(paces=replace(PACES, again_s=0.2)) as (exchange, stream):
+        strike(exchange, "ret_code", "stream", value="ETH", seconds="0.5")
+        stream.follow(["BTC", "ETH"])
+        await until(lambda: "BTC" in stream.prices)
+        assert "ETH" not in stream.prices
+        await until(lambda: "ETH" in stream.prices)
+        assert (stream.why_lost, asked(exchange)) == (None, 1)
+        before = exchange.requests["stream subscribe"]
+        await asyncio.sleep(0.5)
+        assert exchange.requests["stream subscribe"] == before
 
 
 USELESS: list[dict[str, Any]] = [
