@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ltv_guard.core.model.errors import ExchangeUnavailable
@@ -12,14 +13,15 @@ from ltv_guard.settings import ConfigError, Settings
 TIMEOUT_S = 10.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens is not where it is asked
 FOUND = 200
+OURS = {"version", "mode", "environment", "at", "ready", "troubles", "unseen", "accounts", "alerts"}
 
 
 class DaemonSilent(ExchangeUnavailable):
-    """Nothing answers where the daemon should; `str()` says where."""
+    """No daemon of this configuration answers where it should; `str()` says where."""
 
 
 def status_of(settings: Settings) -> dict[str, Any]:
-    """Raises ConfigError where nothing is served, DaemonSilent where nothing answers."""
+    """Raises ConfigError where nothing is served, DaemonSilent where nobody answers, or another one."""
     if not settings.http.enabled:
         raise ConfigError(
             "http.enabled is false, so a daemon of this configuration tells nobody how it stands"
@@ -38,6 +40,23 @@ def status_of(settings: Settings) -> dict[str, Any]:
         raise DaemonSilent(silent) from None
     finally:
         connection.close()
-    if not isinstance(found, dict) or "accounts" not in found:
+    if not isinstance(found, dict) or not found.keys() >= OURS:
         raise DaemonSilent(f"something else than ltv-guard answers at {host}:{port}")
+    _check_is_ours(found, settings, f"{host}:{port}")
     return found
+
+
+def _check_is_ours(found: dict[str, Any], settings: Settings, place: str) -> None:
+    """Whoever asks for his loans must not be told of others' that all is well."""
+    theirs = (found["environment"], sorted(found["accounts"]))
+    ours = (settings.exchange.environment, sorted(settings.accounts))
+    if theirs != ours:
+        raise DaemonSilent(
+            f"the daemon at {place} is not one of {settings.source or 'this configuration'}: it guards "
+            f"{_named(*theirs)}, and this names {_named(*ours)}. Give each daemon an http.port of its own, "
+            "name its configuration with -c, or send it SIGHUP if you have changed it"
+        )
+
+
+def _named(environment: str, accounts: Sequence[str]) -> str:
+    return f"{', '.join(accounts) or 'no account'} ({environment})"

@@ -6,15 +6,17 @@ import time
 from pathlib import Path
 
 import click
+from rich.console import RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from ltv_guard import settings
 from ltv_guard.cli import status_table
-from ltv_guard.cli.daemon_status import status_of
+from ltv_guard.cli.daemon_status import DaemonSilent, status_of
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.cli.terminal import console
-from ltv_guard.log.escaping import as_json
+from ltv_guard.log.escaping import as_json, clean
 
 LOOK_S = 2.0
 
@@ -36,17 +38,28 @@ def command(config: Path | None, *, watch: bool, in_json: bool) -> int:
     if in_json:
         click.echo(as_json(found, indent=2))
     elif watch:
-        _watched(loaded)
+        return _watched(loaded)
     else:
         console().print(status_table.shown(found))
     return DONE if status_table.is_calm(found) else FAILED
 
 
-def _watched(loaded: settings.Settings) -> None:
+def _watched(loaded: settings.Settings) -> int:
+    calm = False
     try:
         with Live(console=console(), auto_refresh=False) as live:
             while True:
-                live.update(status_table.shown(status_of(loaded)), refresh=True)
+                shown, calm = look(loaded)
+                live.update(shown, refresh=True)
                 time.sleep(LOOK_S)
     except KeyboardInterrupt:
-        return
+        return DONE if calm else FAILED
+
+
+def look(loaded: settings.Settings) -> tuple[RenderableType, bool]:
+    """What is to be seen now, and whether all is well: a daemon that is started anew answers again."""
+    try:
+        found = status_of(loaded)
+    except DaemonSilent as error:
+        return Text(clean(str(error)), "red"), False
+    return status_table.shown(found), status_table.is_calm(found)

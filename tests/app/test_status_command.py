@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 from e2e_world import NEEDY, ORDER, ran
 from http_world import a_free_port, served
+from rich.console import Console
 
+from ltv_guard.adapters.http.status_json import as_tree
+from ltv_guard.cli.status import look
 from ltv_guard.cli.status_table import is_calm
+from ltv_guard.core.model.status import AccountStatus, Health, Status
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -47,6 +56,79 @@ async def test_where_no_daemon_answers_it_says_what_to_look_at(
         (sentence,) = said.errors
         assert ("no daemon answers" in sentence) == (status == 1)
         assert ("http.enabled" in sentence) == (status == 2)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        ({"environment": "mainnet"}, "it guards main (mainnet), and this names main (testnet)"),
+        ({"accounts": {"other": {}}}, "it guards other (testnet), and this names main (testnet)"),
+        ({"accounts": {}}, "it guards no account (testnet)"),
+        (None, "something else than ltv-guard answers"),
+    ],
+)
+async def test_another_daemon_on_its_port_is_not_taken_for_its_own(
+    open_a_world: OpenWorld, theirs: dict[str, object] | None, said: str
+) -> None:
+    tree = {**status_tree(), **theirs} if theirs is not None else {"accounts": {"main": {}}}
+    async with open_a_world() as world, answering(tree) as port:
+        world.configure({"http": {"enabled": True, "port": port}})
+        for flags in ((), ("--json",), ("--watch",)):
+            status, ran_ = await ran("status", "-c", world.config_file, *flags)
+            assert status == 1
+            (sentence,) = ran_.errors
+            assert said in sentence
+            assert ("http.port" in sentence) == (theirs is not None)
+
+
+async def test_who_watches_sees_that_the_daemon_is_gone_and_that_it_is_back(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        world.configure({"http": {"enabled": True, "port": a_free_port()}})
+        loaded = world.settings()
+
+        async def seen() -> tuple[str, bool]:
+            shown, calm = await asyncio.to_thread(look, loaded)
+            console = Console(width=200, record=True, file=io.StringIO())
+            console.print(shown)
+            return console.export_text(), calm
+
+        for _ in range(2):
+            assert "no daemon answers" in (await seen())[0]
+            async with answering(status_tree(), loaded.http.port):
+                assert ("nothing is wrong" in (await seen())[0], (await seen())[1]) == (True, True)
+
+
+def status_tree() -> dict[str, object]:
+    """Of a daemon of user 1's that is well."""
+    account = AccountStatus(name="main", outcome="ok", withheld=None, unsighted_s=1, trouble=None)
+    return as_tree(
+        Status(
+            at_ms=0,
+            version="1",
+            mode="live",
+            environment="testnet",
+            health=Health(troubles={}),
+            accounts=(account,),
+        )
+    )
+
+
+@asynccontextmanager
+async def answering(tree: object, port: int = 0) -> AsyncIterator[int]:
+    """A server that says so, whatever it is asked."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response(tree)
+
+    app = web.Application()
+    app.router.add_get("/{rest:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
 
 
 def test_all_is_calm_only_without_troubles_and_alerts() -> None:
