@@ -17,6 +17,8 @@ LEAP_MS = 1000  # a larger change of the offset is believed only if the samples 
 JUST_MEASURED_MS = 2000  # so soon after it was measured a clock is not measured for an odd answer
 SLACK_MS = 250  # by how much honest samples may differ beyond what their round trips explain
 
+DISAGREE = "the exchange's clock could not be measured: its answers disagree"
+
 Fetch = Callable[[], Awaitable[int]]
 
 
@@ -62,6 +64,8 @@ class ExchangeClock:
         self._doubted = False
         self._measured_ms: float | None = None
         self._measuring = asyncio.Lock()
+        self._failures = 0
+        self._failure = ExchangeUnavailable(DISAGREE)
 
     def now(self) -> Moment:
         """This instant; before the first measurement by this machine's own clock."""
@@ -99,12 +103,16 @@ class ExchangeClock:
             self._doubted = True
 
     async def ensure_trusted(self, fetch: Fetch) -> None:
-        """Measures if need be. Raises ExchangeUnavailable where that does not make it trustworthy."""
+        """Measures if need be. Raises ExchangeUnavailable where that does not make it trustworthy.
+
+        Those who wait for a measurement share its failure: one after the other, they would all be too late.
+        """
+        asked = self._failures
         async with self._measuring:
-            if not self.is_trusted:
+            if not self.is_trusted and self._failures == asked:
                 await self._measure(fetch)
             if not self.is_trusted:
-                raise ExchangeUnavailable("the exchange's clock could not be measured: its answers disagree")
+                raise self._failure
 
     async def measure(self, fetch: Fetch) -> Measurement:
         """Asks for the server time (ms) several times and takes the quickest of the answers that agree.
@@ -115,7 +123,20 @@ class ExchangeClock:
             return await self._measure(fetch)
 
     async def _measure(self, fetch: Fetch) -> Measurement:
-        samples = await self._take_samples(fetch)
+        try:
+            measurement = self._judge(await self._take_samples(fetch))
+        except ExchangeUnavailable as error:
+            self._fail(error)
+            raise
+        if not measurement.believed:
+            self._fail(ExchangeUnavailable(DISAGREE))
+        return measurement
+
+    def _fail(self, error: ExchangeUnavailable) -> None:
+        self._failures += 1
+        self._failure = error
+
+    def _judge(self, samples: Sequence[Sample]) -> Measurement:
         middle = median(sample.offset_ms for sample in samples)
         agreeing = [sample for sample in samples if sample.agrees_with(middle)]
         best = min(agreeing or samples, key=lambda sample: sample.round_trip_ms)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -171,6 +172,49 @@ async def test_it_is_never_off_by_more_than_half_the_quickest_round_trip(
     clock = world.clock()
     await clock.measure(world.fetch)
     assert abs(off_by(world, clock)) <= min(trips) / 2 + 2
+
+
+@pytest.mark.parametrize("answers", ["none", "that disagree"])
+async def test_those_who_wait_for_a_measurement_that_fails_do_not_measure_one_after_the_other(
+    answers: str,
+) -> None:
+    world, asked = World(), asyncio.Event()
+    world.fails = [ExchangeUnavailable("no answer in time")] * 3 if answers == "none" else []
+    world.lies_ms = [0, 10_000, 20_000, 30_000, 40_000]
+    clock = world.clock()
+
+    async def fetch() -> int:
+        await asked.wait()
+        return await world.fetch()
+
+    waiting = [asyncio.create_task(clock.ensure_trusted(fetch)) for _ in range(4)]
+    await asyncio.sleep(0)
+    asked.set()
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(error) for error in told] == [ExchangeUnavailable] * 4
+    assert world.asked == (3 if answers == "none" else 5)
+    await clock.ensure_trusted(world.fetch)  # whoever comes later measures
+    assert clock.is_trusted
+
+
+async def test_whoever_waits_for_one_that_gives_up_measures_in_its_place() -> None:
+    world, never = World(), asyncio.Event()
+    world.fails = [ExchangeUnavailable("no answer in time")] * 3
+    clock = world.clock()
+    with pytest.raises(ExchangeUnavailable):
+        await clock.ensure_trusted(world.fetch)
+
+    async def hang() -> int:
+        await never.wait()
+        return 0
+
+    gives_up = asyncio.create_task(clock.ensure_trusted(hang))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(clock.ensure_trusted(world.fetch))
+    await asyncio.sleep(0)
+    gives_up.cancel()
+    await waiting
+    assert clock.is_trusted
 
 
 async def test_it_sleeps_as_it_was_told() -> None:
