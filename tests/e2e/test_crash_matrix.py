@@ -60,6 +60,8 @@ def no_balance(code: int) -> dict[str, Any]:
 STEPS = [
     Step(name="write_episodes"),
     Step(name="write_sent", risky=True, stays="after"),
+    Step(name="plan"),
+    Step(name="mark_sent", risky=True, stays="after"),
     Step(name="send", risky=True, stays="after"),
     Step(name="send", fault=LOST_ANSWER, risky=True),
     Step(name="send", fault=LOST_REQUEST, risky=True),

@@ -247,6 +247,7 @@ async def test_without_a_journal_nothing_is_sent() -> None:
     [
         *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
         *("write:record:2", "write:write_episodes:1", "write:write_episodes:2"),
+        *("write:plan:1", "write:mark_sent:1"),  # where the signing waits
     ],
 )
 async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
@@ -260,6 +261,7 @@ async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
     if where.startswith("write:"):
         _, wanted, number = where.split(":")
         left = [int(number)]
+        world.slow_signings = int(wanted in {"plan", "mark_sent"})
 
         def crash(name: str) -> None:
             if name == wanted:

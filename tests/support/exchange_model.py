@@ -5,6 +5,7 @@ The world keeps the truth (what was really applied, for which intent) beside wha
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -32,6 +33,7 @@ from ltv_guard.core.model.tiers import Tier
 from ltv_guard.core.ports import Identity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.sender import AT_ONCE_S
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 
@@ -75,6 +77,9 @@ class ModelPath:
         return self.world.turn_comes()
 
     async def sign(self, intent: Intent) -> SignedAdjustment:
+        if self.world.slow_signings:
+            self.world.slow_signings -= 1
+            await asyncio.sleep(1.5 * AT_ONCE_S)
         return SignedAdjustment(
             intent_id=intent.intent_id,
             body=_Body(intent),

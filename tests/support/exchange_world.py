@@ -137,6 +137,7 @@ class World:
     crash_at: str | None = None
     on_sent: Callable[[Intent], None] = lambda _: None
     turn_comes: Callable[[], bool] = lambda: False  # waits for a turn to write: whether it had to
+    slow_signings: int = 0  # so many more are not signed at once: they stand written as planned meanwhile
     rows_per_page: int = 100
     has_replicas: Callable[[], bool] = lambda: True
     _reads: int = 0

@@ -28,7 +28,8 @@ from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS
 
 KEYS = (key_of(1), POOL)
-WRITES = ("write_sent", "record", "write_episodes")
+WAITED = ("plan", "mark_sent")  # only where the signing waits
+WRITES = ("write_sent", *WAITED, "record", "write_episodes")
 BOUND_S = 180  # by then everything is closed
 CALM_CYCLES = 12  # and nothing more is done in two minutes of calm
 QUIET = {State.CONFIRMED, State.REJECTED, State.ABSENT, State.WITHDRAWN, State.AMBIGUOUS}
@@ -125,6 +126,7 @@ class Life(RuleBasedStateMachine):
             setattr(world, name, True)
         if weather.crash in WRITES:
             self.journal.on_write = self.crash_at_write(weather.crash)
+            world.slow_signings = int(weather.crash in WAITED)
         elif weather.crash:
             world.crash_at = weather.crash
         self.old_journals = [*self.old_journals[-2:], self.journal.snapshot()]
@@ -245,10 +247,14 @@ class Life(RuleBasedStateMachine):
             return
         self.check_confirmed()
         self.heal()
-        self.live_until_quiet()
+        self.check_quiet()
         for _ in range(CALM_CYCLES):
             self.cycle()
             self.advance(10_000)
+        self.check_quiet()
+
+    def check_quiet(self) -> None:
+        """Within a bounded time all is closed, and as it was said to be."""
         self.live_until_quiet()
         self.check_confirmed()
         intents = self.journal.snapshot().intents.values()
@@ -305,7 +311,7 @@ class Life(RuleBasedStateMachine):
         world.repayments_down = world.transfers_down = world.wallet_down = world.unified_down = False
         world.stale_ms = world.old_ltv_ms = world.old_debt_ms = world.stale_wallet_ms = world.row_lag_ms = 0
         world.replica_ms = world.replica_each = 0
-        world.answers, world.answers_to, world.crash_at = [], {}, None
+        world.answers, world.answers_to, world.crash_at, world.slow_signings = [], {}, None, 0
         self.journal.on_write = lambda _: None
 
     def cycle(self) -> None:

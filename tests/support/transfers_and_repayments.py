@@ -20,6 +20,7 @@ PAYS = replace(POLICY, repay=RepayRule(enabled=True))
 CRASHES = [
     *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
     *("write:record:2", "write:write_sent:2", "write:record:3", "write:write_episodes:1"),
+    *("write:plan:1", "write:mark_sent:1", "write:plan:2", "write:mark_sent:2"),  # where the signing waits
 ]
 ADD, REPAY, TRANSFER = Direction.ADD, Direction.REPAY, Direction.TRANSFER
 
@@ -55,6 +56,7 @@ def crashing(world: World, journal: MemoryJournal, where: str) -> None:
         return
     _, wanted, number = where.split(":")
     left = [int(number)]
+    world.slow_signings = left[0] if wanted in {"plan", "mark_sent"} else 0
 
     def crash(name: str) -> None:
         left[0] -= name == wanted
