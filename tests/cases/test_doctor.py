@@ -78,7 +78,6 @@ async def test_a_read_that_fails_is_no_in_its_own_line_and_status_1(
         assert failed == {f"accounts.main: {READS[endpoint]}"} | also, bad.output
 
 
-@pytest.mark.case(15)
 @pytest.mark.parametrize(
     ("fault", "found", "mend"),
     [
@@ -101,6 +100,7 @@ async def test_check_tries_the_price_stream_and_fails_for_nothing_of_it(
         assert (url in told, found in told, mend in remedy) == (True, True, True), check.output
 
 
+@pytest.mark.case(15)
 async def test_limits_and_rules_that_nothing_matches_are_told(open_a_world: OpenWorld) -> None:
     wrong = {
         "wallet": {"reserve": {"XBT": 1}, "max_add_24h": {"BCT": 1, "BTC": 2}},
