@@ -14,6 +14,7 @@ from new_user import at_a_terminal
 from watch_targets import a_box
 
 KEYS = [{"key": "sandbox-key", "secret": "sandbox-secret", "user": "1"}]
+HIDDEN = {"URL"}
 SECRETS = ("bybit_api_key", "bybit_api_secret", "notify_url", "http_token")
 
 
@@ -55,7 +56,7 @@ async def test_from_an_empty_folder_to_a_dry_run_that_raises_its_first_alarm(tmp
     async with command("sandbox", "--port", 0, "--scenario", scenario) as sandbox, a_box() as box:
         url = await url_of(sandbox)
         async with at_a_terminal("init", folder=folder, environ=environ) as terminal:
-            await terminal.answer_all(answers(url, f"json://127.0.0.1:{box.port}/of-mine/"))
+            await terminal.answer_all(answers(url, f"json://127.0.0.1:{box.port}/of-mine/"), secrets=HIDDEN)
             assert await terminal.ends() == 0, terminal.shown
         assert "write the point as a point" in terminal.shown
         assert "of-mine" not in terminal.shown  # what is secret is not shown while it is typed
@@ -88,7 +89,7 @@ async def test_nothing_is_replaced_unasked(tmp_path: Path, replaces: bool) -> No
     async with at_a_terminal("init", folder=tmp_path, environ={"XDG_STATE_HOME": str(tmp_path)}) as terminal:
         await terminal.answer("config.yaml is there already. Replace it", "y" if replaces else "")
         if replaces:
-            await terminal.answer_all(answers(f"http://127.0.0.1:{a_free_port()}"))
+            await terminal.answer_all(answers(f"http://127.0.0.1:{a_free_port()}"), secrets=HIDDEN)
             await terminal.answer("bybit_api_key is there already. Replace it", "")
         status = await terminal.ends()
     assert (tmp_path / "secrets" / "bybit_api_key").read_text() == "mine"

@@ -7,7 +7,7 @@ import os
 import pty
 import sys
 import termios
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,21 +38,26 @@ class Terminal:
             asyncio.get_running_loop().remove_reader(self.fd)
         self._news.set()
 
-    async def answer(self, question: str, text: str, *, within_s: float = 30) -> None:
-        """Waits until it is asked, after all that was answered before."""
+    async def answer(self, question: str, text: str, *, secretly: bool = False, within_s: float = 30) -> None:
+        """Waits until it is asked, after all that was answered before.
+
+        `secretly`: and until nothing is shown of what is typed, for what was typed before is thrown away.
+        """
         try:
             async with asyncio.timeout(within_s):
                 while question not in self.shown[self._read :]:
                     self._news.clear()
                     await self._news.wait()
+                while secretly and termios.tcgetattr(self.fd)[3] & termios.ECHO:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"it never asked {question!r}:\n{self.shown}") from None
         self._read = self.shown.index(question, self._read) + len(question)
         os.write(self.fd, f"{text}\n".encode())
 
-    async def answer_all(self, answers: Sequence[tuple[str, str]]) -> None:
+    async def answer_all(self, answers: Sequence[tuple[str, str]], *, secrets: Collection[str] = ()) -> None:
         for question, text in answers:
-            await self.answer(question, text)
+            await self.answer(question, text, secretly=question in secrets)
 
     async def ends(self, *, within_s: float = 30) -> int:
         async with asyncio.timeout(within_s):
