@@ -48,6 +48,7 @@ demo: ## A loan that survives a crash, in half a minute
 docs: ## Write the tables of events and of keys that pages show, from the code
 	$(PYTHON) -m ltv_guard.log.event_tables
 	$(PYTHON) -m ltv_guard.settings.key_tables
+	$(PYTHON) -m ltv_guard schema > config/ltv_guard.schema.json
 
 lock: ## Pin what the image installs (needs uv)
 	uv pip compile pyproject.toml --extra postgres --extra notify --python-version 3.13 --python-platform x86_64-manylinux_2_28 \

@@ -12,6 +12,8 @@ import click
 
 from ltv_guard.cli.init_questions import SANDBOX, Answers
 from ltv_guard.settings import ConfigError
+from ltv_guard.settings.schema import HEADER, NAME
+from ltv_guard.settings.shipped import shipped
 
 OWN, OWN_FOLDER = 0o600, 0o700
 FOLDER = "secrets"
@@ -31,6 +33,7 @@ def config_of(answers: Answers) -> str:
 
 
 def _lines(answers: Answers) -> Iterator[str]:
+    yield f"{HEADER}{shipped(NAME)}"
     yield "# Made by `ltv-guard init`. `ltv-guard config example` prints every key with its default."
     yield "mode: dry_run                 # decides and logs, sends nothing. live sends"
     yield "exchange:"

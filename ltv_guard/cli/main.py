@@ -12,6 +12,8 @@ import click
 # Each is the `command` of the module of its name, whose docstring begins with the same sentence.
 COMMANDS = {
     "init": "Ask a few questions, write configuration and secrets, and check them.",
+    "config": "Print the commented YAML with every key and its default.",
+    "schema": "Print the JSON schema of the configuration, for editors.",
     "run": "Watch the loans, and adjust them.",
     "check": "Look at configuration, keys, loans, wallet and outlets; say what to mend.",
     "plan": "One read-only cycle: what it would do with each loan, and why.",

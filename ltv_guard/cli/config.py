@@ -1,0 +1,25 @@
+"""`ltv-guard config example`: every key of the configuration, with its default and what it means."""
+
+from __future__ import annotations
+
+import click
+
+from ltv_guard.cli.exit_status import DONE, exits
+from ltv_guard.settings.schema import with_header
+from ltv_guard.settings.shipped import shipped
+
+
+@click.group("config")
+def command() -> None:
+    """Print the commented YAML with every key and its default."""
+
+
+@command.command()
+@exits
+def example() -> int:
+    """Print every key with its default, and what it means.
+
+    Example: ltv-guard config example > config.yaml
+    """
+    click.echo(with_header(shipped("ltv_guard.yaml").read_text()), nl=False)
+    return DONE
