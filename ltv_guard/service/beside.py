@@ -16,6 +16,7 @@ from ltv_guard.service.deadman import Deadman, Post
 from ltv_guard.service.kill_switch import now_ms, writable
 from ltv_guard.service.latest import Latest
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
+from ltv_guard.service.notify.outboxes import AnyOutbox, outbox_of
 from ltv_guard.service.notify.sending import send
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
@@ -40,7 +41,7 @@ class Beside:
         self._desk = Desk(
             Sight(
                 orders=self.orders,
-                outbox=lambda: self._reloads.run.journal.outbox,
+                outbox=self.outbox,
                 lasting=self.lasting,
                 status=self.status,
                 sees_all=self.sees_all,
@@ -140,14 +141,18 @@ class Beside:
         return await self._reloads.run.journal.resume(account)
 
     async def _waiting(self) -> dict[str, int]:
-        return await self._reloads.run.journal.outbox.counted()
+        return await self.outbox().counted()
 
     async def ack(self, alarm_id: str) -> list[str]:
-        found = await self._reloads.run.journal.outbox.acknowledge(alarm_id, now_ms())
+        found = await self.outbox().acknowledge(alarm_id, now_ms())
         return [alarm.alarm_id for alarm in found]
 
     def lasting(self) -> Sequence[AlertStatus]:
         return alerts_of(self.settings, self._reloads.run.wiring, self._daemon.alerts)
+
+    def outbox(self) -> AnyOutbox:
+        run = self._reloads.run
+        return outbox_of(run.journal, run.settings, run.wiring.owners)
 
     def orders(self) -> Orders:
         notify = self.settings.notify

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.beside import Beside
 from ltv_guard.service.latest import Latest
 from ltv_guard.service.live_run import LiveRun
+from ltv_guard.service.notify.outboxes import outbox_of
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.web import Listens, Shown, Web
@@ -127,3 +129,23 @@ async def test_a_host_that_is_no_name_is_told_and_another_one_is_served(events: 
     watching.cancel()
     await asyncio.wait([watching])
     assert [item["event"] for item in events] == ["http_not_served", "http_served"]
+
+
+def names(settings: Settings, *user_ids: str) -> Sequence[str] | None:
+    """By which a daemon tells what is its own; None: all is its own."""
+    given: list[Sequence[str]] = []
+    journal = SimpleNamespace(outbox=None, outbox_of=given.append)
+    outbox_of(cast("Any", journal), settings, user_ids)
+    return given[0] if given else None
+
+
+def test_on_a_database_a_daemon_is_known_by_its_users_and_by_its_keys(tmp_path: Path) -> None:
+    shared = {"journal": {"url": "postgresql://db/ltv"}}
+    settings = settings_of(tmp_path, **shared)
+    (key,) = names(settings) or ()
+    user, same_key = names(settings, "4711") or ()
+    elsewhere = names(settings_of(tmp_path, exchange={"environment": "mainnet"}, **shared), "4711") or ()
+    assert key == same_key
+    assert len({key, user, *elsewhere}) == 4
+    assert all(len(name) == 8 for name in (key, user))
+    assert names(settings_of(tmp_path), "4711") is None

@@ -393,6 +393,26 @@ class Shaky:
         return asked
 
 
+async def test_two_daemons_on_one_journal_tell_nothing_of_each_other(tmp_path: Path) -> None:
+    posts = [Post(lasting=[BREACH], targets={"phone": (f"json://{name}", "critical")}) for name in "ab"]
+    journal = await open_journal(f"sqlite:///{tmp_path / 'journal.db'}")
+    desks = [post.desk(journal.outbox_of([name])) for name, post in zip("ab", posts, strict=True)]
+
+    async def pass_by() -> None:
+        for _ in range(5):
+            for post, desk in zip(posts, desks, strict=True):
+                await post.passes(desk)
+
+    await pass_by()
+    posts[0].lasting = []
+    await pass_by()
+    begun = "ltv-guard CRITICAL: breach_unanswered, main 1001"
+    over = "ltv-guard: over: breach_unanswered, main crypto_loan_legacy 1001"
+    assert [post.titles for post in posts] == [[begun, over], [begun]]
+    assert {url for url, _, _ in posts[1].got} == {"json://b"}
+    await journal.close()
+
+
 WRITES, READS = ("keep", "delivered"), ("alarms", "waiting")
 FULL = AlertStatus(event="journal_unavailable", since_ms=0, details={"why": "full"})
 WRITTEN_OF_FULL = [

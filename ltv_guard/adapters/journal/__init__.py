@@ -2,7 +2,9 @@
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.adapters.journal.opening import open_journal
+from ltv_guard.adapters.journal.outbox import SqlOutbox
+from ltv_guard.adapters.journal.own_outbox import OwnOutbox
 from ltv_guard.adapters.journal.records import Ban, Run
 from ltv_guard.adapters.journal.sql import SqlJournal
 
-__all__ = ["Ban", "MemoryJournal", "Run", "SqlJournal", "open_journal"]
+__all__ = ["Ban", "MemoryJournal", "OwnOutbox", "Run", "SqlJournal", "SqlOutbox", "open_journal"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ltv_guard.adapters.journal import statements
 from ltv_guard.adapters.journal.outbox import SqlOutbox
+from ltv_guard.adapters.journal.own_outbox import OwnOutbox
 from ltv_guard.adapters.journal.records import (
     check_is_planned,
     check_is_sent,
@@ -39,8 +40,12 @@ class SqlJournal(SqlSwitches):
 
     @property
     def outbox(self) -> SqlOutbox:
-        """What people are to be told."""
+        """What people are to be told: of every daemon that uses this journal."""
         return SqlOutbox(self._store)
+
+    def outbox_of(self, names: Sequence[str]) -> OwnOutbox:
+        """The same of one daemon alone, which `names` tell from the others."""
+        return OwnOutbox(self.outbox, names)
 
     @property
     def is_new(self) -> bool:

@@ -66,3 +66,52 @@ async def test_what_no_database_takes_is_kept_escaped(url: str) -> None:
     assert "\x00" not in held.title + held.body
     assert held.body.count("\n") == 1
     await journal.close()
+
+
+# Several daemons on one database.
+
+
+async def test_a_daemon_sees_acknowledges_and_ends_its_own_alarms_alone(url: str) -> None:
+    journal = await open_journal(url)
+    one, other = journal.outbox_of(["1"]), journal.outbox_of(["2"])
+    await one.keep([], [ALARM])
+    assert await other.alarms() == ()
+    await other.keep([], [replace(ALARM, told_at_ms=9)])
+    assert await one.alarms() == (ALARM,)
+    assert await other.acknowledge("3f9", 50) == (replace(ALARM, told_at_ms=9, acknowledged_at_ms=50),)
+    assert await one.alarms() == (ALARM,)
+    await other.keep([], over=[ALARM.alarm_id])
+    assert (await one.alarms(), await other.alarms()) == ((ALARM,), ())
+    assert await other.acknowledge("", 60) == ()
+    assert len(await journal.outbox.acknowledge("3f9", 70)) == 1  # as `ltv-guard ack` does
+    assert await one.alarms() == (replace(ALARM, acknowledged_at_ms=70),)
+    await journal.close()
+
+
+async def test_what_waits_for_a_target_is_brought_by_the_daemon_that_wrote_it(url: str) -> None:
+    journal = await open_journal(url)
+    one, other = journal.outbox_of(["1"]), journal.outbox_of(["2"])
+    await one.keep([notice(1), notice(2)])
+    await other.keep([notice(3)])
+    assert await one.waiting("phone") == (notice(1), notice(2))
+    assert await other.waiting("phone") == (notice(3),)
+    assert (await one.counted(), await other.counted()) == ({"phone": 2}, {"phone": 1})
+    await other.delivered([notice(3).notice_id])
+    assert (await one.counted(), await other.counted()) == ({"phone": 2}, {})
+    await journal.close()
+
+
+async def test_a_daemon_whose_name_is_another_now_goes_on_with_what_it_had(url: str) -> None:
+    journal = await open_journal(url)
+    await journal.outbox_of(["key"]).keep([notice(1)], [ALARM])
+    now = journal.outbox_of(["user", "key"])
+    assert await now.alarms() == (ALARM,)
+    again = replace(ALARM, told_at_ms=9)
+    await now.keep([notice(2)], [again])
+    assert await now.alarms() == (again,)
+    assert await now.waiting("phone") == (notice(1), notice(2))
+    assert await now.counted() == {"phone": 2}
+    assert await now.acknowledge("3", 50) == (replace(again, acknowledged_at_ms=50),)
+    await now.keep([], over=[ALARM.alarm_id])
+    assert await journal.outbox.alarms() == ()
+    await journal.close()
