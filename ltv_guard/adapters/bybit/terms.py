@@ -51,7 +51,7 @@ class TermsOfLevels:
 
 
 def parse_levels(result: Row, reading: Reading | None = None) -> TermsOfLevels:
-    """A row that makes no sense is passed over: its coin's loans are set aside, unless another row serves.
+    """A row that makes no sense is passed over. Its coin has those of before, of other levels, or usual ones.
 
     Raises MalformedPayload where the payload as a whole is unreadable.
     """

@@ -26,9 +26,10 @@ class Contents:
 
 
 class MemoryJournal:
-    """Behaves as `SqlJournal` does. `on_write` is called with the method's name before each write.
+    """Keeps and refuses what `SqlJournal` does, but has no outbox, and `resolve` takes whole ids only.
 
-    What `on_write` raises comes out of the method, and nothing has been written: a full disk, or a crash.
+    `on_write` is called with the method's name before each write. What `on_write` raises comes out of the
+    method, and nothing has been written: a full disk, or a crash.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The way to the newest schema, by Alembic: imported only for a journal that is older, or not there yet."""
+"""The way to the newest schema, by Alembic: imported only for an older journal, and for an empty server."""
 
 from __future__ import annotations
 

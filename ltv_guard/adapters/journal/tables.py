@@ -1,6 +1,7 @@
 """The journal's tables, and what the database itself refuses. Times are ms, amounts and LTVs plain text.
 
-Imported where a schema is made or changed: what the tables hold is read and written by `statements`.
+What the migrations lead to, and `newest` too: tests hold them to it. A run imports it only where Alembic
+makes or changes a schema. What the tables hold is read and written by `statements`.
 """
 
 from __future__ import annotations
