@@ -11,7 +11,7 @@ import aiohttp
 
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.latest_prices import LatestPrices
-from ltv_guard.adapters.bybit.ticker import Reply, parse_message, request
+from ltv_guard.adapters.bybit.stream_wire import Reply, parse_message, request
 
 TOPICS_A_REQUEST = 10
 AT_A_TIME = 50  # messages that are read before others have their turn

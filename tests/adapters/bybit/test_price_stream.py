@@ -22,7 +22,7 @@ from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.latest_prices import LatestPrices
 from ltv_guard.adapters.bybit.price_stream import Failure, SpotPrices
 from ltv_guard.adapters.bybit.stream_session import StreamPaces
-from ltv_guard.adapters.bybit.ticker import Tick, parse_message
+from ltv_guard.adapters.bybit.stream_wire import Tick, parse_message
 from ltv_guard.sandbox import Exchange, Fault, Sandbox
 
 PACES = StreamPaces(
