@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from ltv_guard.adapters.bybit.codes import MEANINGS, UNLISTED, Meaning, WriteOutcome
-from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, clean, identity, json_number
+from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, brief, identity, json_number
 from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     NeedsHuman,
@@ -205,4 +205,4 @@ def _clean(message: object) -> str:
     10004 quotes the signed text, key included, and loses it here.
     """
     text = re.sub(r"origin_string.*", "", str(message or ""), flags=re.DOTALL)
-    return clean(text, LONGEST_MESSAGE)
+    return brief(text, LONGEST_MESSAGE)

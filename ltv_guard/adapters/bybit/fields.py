@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from ltv_guard.log.escaping import clean
+
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -139,14 +141,9 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
-def clean(value: object, longest: int = 200) -> str:
-    """Words of the exchange on one line: printable, bounded, without control characters or bidi marks.
-
-    What can't be printed becomes its escape, so that nothing is hidden.
-    """
-    words = " ".join(str(value)[: 4 * longest].split())
-    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in words)
-    return text[:longest]
+def brief(value: object, longest: int = 200) -> str:
+    """Words of others on one line, harmless to show and of bounded length."""
+    return clean(" ".join(str(value)[: 4 * longest].split()))[:longest]
 
 
 def json_number(text: str) -> int | Decimal | str:

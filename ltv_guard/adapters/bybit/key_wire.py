@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, clean, identity, shown, whole
+from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, brief, identity, shown, whole
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.core.ports import Identity
 from ltv_guard.log.utc import iso
@@ -27,7 +27,7 @@ def parse_identity(result: Row, reading: Reading | None = None, *, now_ms: int |
     ends_at_ms = _ends_at_ms(result, now_ms)
     return Identity(
         user_id=user_id,
-        vip_level=clean(result.get("vipLevel") or "", LONGEST_LEVEL),
+        vip_level=brief(result.get("vipLevel") or "", LONGEST_LEVEL),
         read_only=read_only,
         can_withdraw=_grants(permissions, "Wallet", "Withdraw", unknown=False, reading=reading),
         can_adjust=not read_only and _grants(permissions, "Spot", "SpotTrade", unknown=True, reading=reading),

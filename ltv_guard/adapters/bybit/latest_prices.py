@@ -6,7 +6,8 @@ from collections.abc import Collection
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.clock import ExchangeClock
-from ltv_guard.adapters.bybit.stream_wire import QUOTE, Tick
+from ltv_guard.adapters.bybit.stream_wire import Tick
+from ltv_guard.adapters.bybit.ticker_wire import QUOTE
 
 OFF_MS = 3_000  # a tick that was made so long before or after now is of another time
 

@@ -16,6 +16,7 @@ from ltv_guard.adapters.bybit.fields import (
     decimal,
     identity,
     moment,
+    readable,
 )
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.terms import USUAL_LIQUIDATION, USUAL_MARGIN_CALL, Terms, usual_terms
@@ -23,7 +24,6 @@ from ltv_guard.adapters.bybit.wire import (
     CODES,
     USUAL_ACCURACY,
     direction_of,
-    optional,
     plain,
     repayment_names,
     repayment_row,
@@ -159,8 +159,8 @@ def parse_history_row(item: object) -> HistoryRow:
         direction=direction_of(row),
         amount=amount(row, "amount"),
         at_ms=moment(row, "adjustTime"),
-        ltv_before=optional(row, "preLTV"),
-        ltv_after=optional(row, "afterLTV"),
+        ltv_before=readable(row, "preLTV", amount),
+        ltv_after=readable(row, "afterLTV", amount),
     )
 
 

@@ -30,7 +30,6 @@ from ltv_guard.adapters.bybit.wire import (
     STATUSES,
     USUAL_ACCURACY,
     direction_of,
-    optional,
     plain,
     repayment_names,
     repayment_row,
@@ -166,7 +165,7 @@ def parse_history_row(item: object) -> HistoryRow:
         direction=direction_of(row),
         amount=amount(row, "amount"),
         at_ms=moment(row, "adjustTime"),
-        ltv_before=optional(row, "preLTV"),
-        ltv_after=optional(row, "afterLTV"),
+        ltv_before=readable(row, "preLTV", amount),
+        ltv_after=readable(row, "afterLTV", amount),
         status=status,
     )

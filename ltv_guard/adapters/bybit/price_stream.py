@@ -18,7 +18,7 @@ import aiohttp
 from ltv_guard import __version__
 from ltv_guard.adapters.bybit.ban import BAN_S, Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
-from ltv_guard.adapters.bybit.fields import clean
+from ltv_guard.adapters.bybit.fields import brief
 from ltv_guard.adapters.bybit.latest_prices import LatestPrices
 from ltv_guard.adapters.bybit.stream_session import StreamLost, StreamPaces, StreamSession
 
@@ -114,7 +114,7 @@ class SpotPrices:
         except aiohttp.WSServerHandshakeError as exc:
             return Failure(f"it answers HTTP {exc.status}", BAN_S if exc.status == REFUSED else 0.0)
         except Exception as exc:  # noqa: BLE001 - whatever it is: prices are a hint
-            words = clean(exc) or "no answer in time"
+            words = brief(exc) or "no answer in time"
             return Failure(f"{type(exc).__name__}: {words}")
         return None
 

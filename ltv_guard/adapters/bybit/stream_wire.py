@@ -10,9 +10,8 @@ from decimal import Decimal
 from ltv_guard.adapters.bybit.fields import (
     MalformedPayload,
     Row,
-    amount,
     as_row,
-    clean,
+    brief,
     coin,
     field,
     identity,
@@ -21,9 +20,9 @@ from ltv_guard.adapters.bybit.fields import (
     readable,
     whole,
 )
+from ltv_guard.adapters.bybit.ticker_wire import QUOTE, price_of
 
 TOPIC = "tickers."
-QUOTE = "USDT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +64,15 @@ def _tick(row: Row) -> Tick:
     symbol = coin(data, "symbol")
     if topic != f"{TOPIC}{symbol}" or not symbol.endswith(QUOTE) or symbol == QUOTE:
         raise MalformedPayload("its topic and its symbol do not agree")
+    price = price_of(data)
+    if price is None:
+        raise MalformedPayload("it has no price")
     return Tick(
         coin=symbol.removesuffix(QUOTE),
-        price=_price(data),
+        price=price,
         at_ms=moment(row, "ts"),
         sequence=readable(row, "cs", whole) or 0,
     )
-
-
-def _price(data: Row) -> Decimal:
-    """The same price as a read of all tickers takes: the index in USD, or else the last one in USDT."""
-    prices = (readable(data, name, amount) for name in ("usdIndexPrice", "lastPrice"))
-    price = next((value for value in prices if value), None)
-    if price is None:
-        raise MalformedPayload("it has no price")
-    return price
 
 
 def _reply(row: Row) -> Reply:
@@ -87,9 +80,9 @@ def _reply(row: Row) -> Reply:
     if not isinstance(succeeded, bool):
         raise MalformedPayload("its success is neither true nor false")
     return Reply(
-        operation=clean(field(row, "op")),
+        operation=brief(field(row, "op")),
         succeeded=succeeded,
-        words=clean(row.get("ret_msg") or ""),
+        words=brief(row.get("ret_msg") or ""),
         request=readable(row, "req_id", identity),
     )
 

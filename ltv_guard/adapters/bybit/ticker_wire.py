@@ -14,7 +14,7 @@ PEGGED = {"USDT": Decimal(1), "USDC": Decimal(1)}
 
 
 def parse_prices(result: Row, reading: Reading | None = None) -> Mapping[str, Decimal]:
-    """USD per coin (v5/market/tickers): the index price in USD, or else the last price in USDT."""
+    """USD per coin (v5/market/tickers)."""
     reading = reading or Reading("tickers")
     found = dict(PEGGED)
     for item in rows(result, "list"):
@@ -26,10 +26,15 @@ def parse_prices(result: Row, reading: Reading | None = None) -> Mapping[str, De
             continue
         if not symbol.endswith(QUOTE) or len(symbol) == len(QUOTE):
             continue
-        prices = (readable(row, name, amount) for name in ("usdIndexPrice", "lastPrice"))
-        price = next((value for value in prices if value), None)
+        price = price_of(row)
         if price is None:
             reading.passes_over(symbol, "it has no price", UNPRICED)
         else:
             found[symbol.removesuffix(QUOTE)] = price
     return found
+
+
+def price_of(row: Row) -> Decimal | None:
+    """A ticker's price, of a read and of the stream: the index in USD, or else the last one in USDT."""
+    prices = (readable(row, name, amount) for name in ("usdIndexPrice", "lastPrice"))
+    return next((price for price in prices if price), None)

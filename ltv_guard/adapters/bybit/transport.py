@@ -19,7 +19,7 @@ from yarl import URL
 
 from ltv_guard import __version__
 from ltv_guard.adapters.bybit.answers import BANNED, Answer, TransientError
-from ltv_guard.adapters.bybit.fields import clean
+from ltv_guard.adapters.bybit.fields import brief
 from ltv_guard.adapters.bybit.warm_socket import AHEAD, RENEWED_S, WarmSocket, WriteConnector
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
 
@@ -233,7 +233,7 @@ def _words(exc: BaseException) -> str:
     """An exception for the log: aiohttp's timeouts come without a message."""
     if isinstance(exc, OSError) and exc.errno in NO_DESCRIPTORS:
         return f"{NO_DESCRIPTORS[exc.errno]} has no file descriptor left"
-    text = clean(exc)
+    text = brief(exc)
     if isinstance(exc, TimeoutError) and not text:
         return "no answer in time"
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__

@@ -49,14 +49,6 @@ def direction_of(row: Row) -> Direction:
     return direction
 
 
-def optional(row: Row, name: str) -> Decimal | None:
-    """An amount; None where there is none that can be read."""
-    try:
-        return amount(row, name)
-    except MalformedPayload:
-        return None
-
-
 def repayment_row(row: Row, key: LoanKey) -> HistoryRow:
     """What both products tell of a repayment. Its id is told apart from an adjustment's."""
     status = STATUSES.get(whole(row, "repayStatus"))

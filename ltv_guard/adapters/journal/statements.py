@@ -33,11 +33,11 @@ _OLDEST_FIRST = "ORDER BY created_at_ms, intent_id"
 _SORTED = "ORDER BY +created_at_ms, intent_id"
 # In the order in which ix_intents_open has them: SQLite compares words, and would pass it over.
 _OPEN_STATES = ", ".join(f"'{state}'" for state in State if state in OPEN)
-_IS_OPEN = f"state IN ({_OPEN_STATES})"
+IS_OPEN = f"state IN ({_OPEN_STATES})"
 _COLUMNS, _VALUES = ", ".join(INTENT_COLUMNS), _named(INTENT_COLUMNS)
 _UNLESS_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses WHERE account = '{ALL_ACCOUNTS}' OR account = :account)"  # noqa: S608
 
-OPEN_OF = f"{_OF} AND {_IS_OPEN} {_OLDEST_FIRST}"
+OPEN_OF = f"{_OF} AND {IS_OPEN} {_OLDEST_FIRST}"
 RECENT_OF = f"{_OF} AND (updated_at_ms >= :since_ms OR created_at_ms >= :since_ms) {_SORTED}"
 NEWEST_FIRST = "SELECT * FROM intents ORDER BY created_at_ms DESC, intent_id DESC"
 NEWEST_FEW = f"{NEWEST_FIRST} LIMIT :limit"

@@ -22,7 +22,8 @@ from sqlalchemy import (
     text,
 )
 
-from ltv_guard.core.model.intents import OPEN, State
+from ltv_guard.adapters.journal.statements import IS_OPEN
+from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Direction
 
 metadata = MetaData(
@@ -44,7 +45,6 @@ def _partial(name: str, *columns: str, where: str, unique: bool = True) -> Index
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
-_IS_OPEN = f"state IN ({_listed(state for state in State if state in OPEN)})"
 _LOAN = ("environment", "user_id", "product", "loan_id")
 
 intents = Table(
@@ -79,8 +79,8 @@ intents = Table(
     CheckConstraint(f"direction IN ({_listed(Direction)})", name="direction"),
     CheckConstraint("rescue_of <> intent_id", name="rescue"),
     # Two bugs at once could not send two adjustments for one need: these indexes would refuse the second.
-    _partial("uq_intents_open", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NULL"),
-    _partial("uq_intents_open_rescue", *_LOAN, where=f"{_IS_OPEN} AND rescue_of IS NOT NULL"),
+    _partial("uq_intents_open", *_LOAN, where=f"{IS_OPEN} AND rescue_of IS NULL"),
+    _partial("uq_intents_open_rescue", *_LOAN, where=f"{IS_OPEN} AND rescue_of IS NOT NULL"),
     _partial(
         "uq_intents_adjust_id",
         "environment",
@@ -91,7 +91,7 @@ intents = Table(
     ),
     Index("ix_intents_updated", "environment", "user_id", "updated_at_ms"),
     Index("ix_intents_created", "environment", "user_id", "created_at_ms"),
-    _partial("ix_intents_open", "environment", "user_id", "created_at_ms", where=_IS_OPEN, unique=False),
+    _partial("ix_intents_open", "environment", "user_id", "created_at_ms", where=IS_OPEN, unique=False),
     Index("ix_intents_newest", "created_at_ms", "intent_id"),
 )
 

@@ -111,7 +111,7 @@ async def test_a_key_that_cannot_be_told_is_unavailable(
         ({"readOnly": "NaN"}, {"read_only": False, "can_adjust": True}),
         ({"permissions": [1]}, {"can_adjust": True, "can_transfer": True, "can_withdraw": False}),
         ({"permissions": {"Spot": "SpotTrade", "Wallet": None}}, {"can_adjust": True, "can_transfer": False}),
-        ({"vipLevel": "\u202eVIP-1\x1b[2J"}, {"vip_level": "\\u202eVIP-1\\x1b[2J"}),
+        ({"vipLevel": "\u202eVIP-1\x1b[2J"}, {"vip_level": "\\u202eVIP-1\\u001b[2J"}),
     ],
 )
 async def test_what_cannot_be_told_of_a_key_is_left_to_the_exchange_to_refuse(

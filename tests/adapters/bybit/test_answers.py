@@ -369,7 +369,7 @@ def test_what_the_exchange_says_is_written_down_in_letters_that_can_be_shown() -
     with pytest.raises(WriteRejected) as caught:
         take_write(Answer(status=200, body=body), "/x")
     assert str(caught.value).isprintable()
-    assert "a\\u202eb\\x1b[31mc\\x00" in str(caught.value)
+    assert "a\\u202eb\\u001b[31mc\\u0000" in str(caught.value)
 
 
 def test_the_causes_that_a_person_has_to_mend_have_a_remedy_each() -> None:
