@@ -125,7 +125,7 @@ class AccountExchange(Protocol):
         """
 
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
-        """The same of the Unified account."""
+        """The same of the Unified account. Raises as `wallet`."""
 
     async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
         """USD per coin; `again`: not those of a moment ago. Raises ExchangeUnavailable."""
@@ -138,7 +138,8 @@ class PriceStream(Protocol):
     """
 
     @property
-    def url(self) -> str: ...
+    def url(self) -> str:
+        """Where it comes from, to be shown to people."""
 
     @property
     def prices(self) -> Mapping[str, Decimal]:

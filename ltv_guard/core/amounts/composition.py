@@ -67,7 +67,7 @@ class Composition(Protocol):
         """Debt over collateral at market prices, by all that `coin` may count for; none without prices."""
 
     def implied_prices(self) -> dict[str, Decimal]:
-        """USD per coin, as its own numbers tell it."""
+        """Coin -> USD a coin, as its own numbers tell it."""
 
 
 def composition_of(loan: Loan) -> Composition:

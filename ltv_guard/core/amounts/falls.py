@@ -8,5 +8,5 @@ STEP = Decimal("0.0001")
 
 
 def fall_to(ltv: Decimal, threshold: Decimal) -> Decimal:
-    """The fall of the collateral's price, as a ratio, that brings the LTV to the threshold; 0 if there."""
+    """The part of its price that the collateral has to lose for the LTV to be at `threshold`; 0 if it is."""
     return max(Decimal(0), 1 - ltv / threshold).quantize(STEP)

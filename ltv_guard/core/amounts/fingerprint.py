@@ -18,7 +18,8 @@ BLOCKS = 3  # so many runs of fingerprints are tried where earlier ones are take
 def digits_for(accuracy: int, reference: Decimal) -> int:
     """How many digits of a coin with `accuracy` decimals a fingerprint may use, three at most.
 
-    None at all where even one would cost too much: then only what is taken is stepped over.
+    `reference`: the coins that its cost is measured by (the loan's collateral, or its debt). None at all
+    where even one would cost too much: then only what is taken is stepped over.
     """
     for digits in range(MOST_DIGITS, 0, -1):
         if Decimal(1).scaleb(digits - accuracy) <= reference * TOLERABLE:
@@ -52,7 +53,8 @@ def with_fingerprint(
 ) -> Decimal | None:
     """`amount` with a fingerprint: upward where there is room below `ceiling`, downward otherwise.
 
-    `taken` are the amounts the fingerprint has to differ from, `seed` picks which fingerprint is tried first.
+    All in coins, with `accuracy` decimals; `reference` as in `digits_for`. `taken` are the amounts that the
+    fingerprint has to differ from, `seed` picks which one is tried first.
     None where no positive amount within the ceiling is free.
     """
     step = Decimal(1).scaleb(-accuracy)

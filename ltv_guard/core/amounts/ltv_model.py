@@ -30,7 +30,10 @@ SHOWN = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LtvModel:
-    """Measures one loan. `prices` are USD per coin; an order does without."""
+    """Measures one loan. `prices` are USD per coin; an order does without.
+
+    Values are in coins of an order's collateral, or in USD of a pool's after haircuts: the model's scale.
+    """
 
     loan: Loan
     prices: Mapping[str, Decimal] | None = None

@@ -10,12 +10,12 @@ POOL_QUOTED_TO = Decimal("0.000001")
 
 
 def whole_steps(coins: Decimal, step: Decimal) -> Decimal:
-    """`coins` rounded down to what the exchange takes."""
+    """`coins` rounded down to whole steps (coins), which is what the exchange takes."""
     return _round(coins, step, ROUND_FLOOR)
 
 
 def whole_steps_up(coins: Decimal, step: Decimal) -> Decimal:
-    """`coins` rounded up to what the exchange takes."""
+    """`coins` rounded up to whole steps (coins), which is what the exchange takes."""
     return _round(coins, step, ROUND_CEILING)
 
 

@@ -26,7 +26,7 @@ class Held:
 
 
 def needed_in(fall: Decimal, loans: Iterable[Held]) -> dict[str, Decimal]:
-    """Coin -> how much of it brings each loan that is at its trigger after the fall to its target."""
+    """Coin -> coins of it that bring each loan at its trigger after the fall (a part of 1) to its target."""
     needed: dict[str, Decimal] = {}
     for held in loans:
         found = _needed(held, fall)
@@ -37,7 +37,7 @@ def needed_in(fall: Decimal, loans: Iterable[Held]) -> dict[str, Decimal]:
 
 
 def missing_in(fall: Decimal, loans: Iterable[Held], wallet: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Coin -> what the wallet lacks of it then. Empty: the wallet survives that fall."""
+    """Coin -> coins of it that the wallet lacks then. Empty: the wallet survives that fall."""
     return {
         coin: amount - wallet.get(coin, Decimal(0))
         for coin, amount in needed_in(fall, loans).items()
@@ -46,7 +46,7 @@ def missing_in(fall: Decimal, loans: Iterable[Held], wallet: Mapping[str, Decima
 
 
 def survived(loans: Iterable[Held], wallet: Mapping[str, Decimal]) -> Decimal:
-    """The deepest fall, in whole hundredths, that the wallet survives."""
+    """The deepest fall (a part of 1, in steps of 0.01) that the wallet survives."""
     held, deepest = tuple(loans), Decimal(0)
     while deepest < DEEPEST and not missing_in(deepest + STEP, held, wallet):
         deepest += STEP

@@ -15,7 +15,7 @@ TRANSFERS = "sources.unified_transfer"
 
 
 class FundsBudget:
-    """What the wallets still have to give within one decision. What is open is spent already."""
+    """What the wallets still have to give within one decision, in coins. What is open is spent already."""
 
     def __init__(self, account: AccountFacts) -> None:
         self.unread = account.wallet is None
@@ -88,7 +88,7 @@ class FundsBudget:
         return limits
 
     def reserve(self, coin: str, *, emergency: bool) -> Decimal:
-        """What stays in the Funding wallet."""
+        """Coins that stay in the Funding wallet."""
         return Decimal(0) if emergency else self._rules.reserve.get(coin, Decimal(0))
 
     def on_the_way(self, coin: str) -> Intent | None:

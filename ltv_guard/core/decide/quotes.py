@@ -19,7 +19,10 @@ STOOD_MS = 30_000  # a price that has parted and stays for so long is the price
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastPrice:
-    """The last price of a coin that was believed, and since when another has stood in its place."""
+    """The last price (USD) of a coin that was believed, and since when `other` has stood in its place.
+
+    Times are monotonic, ms.
+    """
 
     price: Decimal
     at_ms: int
@@ -29,7 +32,7 @@ class LastPrice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quotes:
-    """Prices to reckon with. Of `doubted` ones at most a part of the need is added at a time."""
+    """Prices to reckon with, USD a coin. Of `doubted` ones at most a part of the need is added at a time."""
 
     prices: Mapping[str, Decimal]
     doubted: frozenset[str] = frozenset()

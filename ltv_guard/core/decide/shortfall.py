@@ -28,10 +28,12 @@ class Shortfall:
 
     @property
     def loan(self) -> Loan:
+        """The loan as it is shown."""
         return self.facts.loan
 
     @property
     def limits(self) -> Thresholds:
+        """The thresholds that hold for it."""
         return self.urgency.limits
 
     @property
@@ -46,11 +48,12 @@ class Shortfall:
 
     @property
     def least(self) -> Decimal:
-        """The least that is worth a call. What ends a breach always is."""
+        """The least value (the model's scale) that is worth a call. What ends a breach always is."""
         return min(self.least_in_calm, self.value) if self.urgency.breach else self.least_in_calm
 
     @property
     def least_in_calm(self) -> Decimal:
+        """The same, but for the exception of a breach."""
         return self.model.total * self.facts.policy.limits.min_adjustment_ratio
 
     @property

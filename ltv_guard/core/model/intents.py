@@ -60,7 +60,7 @@ ARRIVED = "accepted, and its coins went from the Unified account to the Funding 
 class Intent:
     """One adjustment (or repayment, or transfer) of one coin by one amount, from plan to end.
 
-    Times are exchange time, ms.
+    Times are exchange time, ms; `amount` is in coins, and above 0 (else ValueError). LTVs are parts of 1.
 
     `seen_ids` are the history ids of the loan that existed when it was planned: none of them can be its own.
     `coins_before` and `ltv_before` are what the plan was made from: coins of `coin` that secured the loan,

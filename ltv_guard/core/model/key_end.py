@@ -12,7 +12,10 @@ LAST_NOTICE_MS = DAY_MS
 
 
 def due_notice(ends_at_ms: int | None, now_ms: int) -> int | None:
-    """The nearest of the distances that has been reached; 0 once the end is past; None before the first."""
+    """The nearest of NOTICES_MS (ms before the end) that was reached; 0 once it is past; None before all.
+
+    Both are exchange time, ms. `ends_at_ms` None: a key without an end.
+    """
     if ends_at_ms is None:
         return None
     left_ms = ends_at_ms - now_ms

@@ -42,16 +42,20 @@ class Alarm:
 
     @property
     def where(self) -> str:
+        """Account, product and loan id, as far as it is about them: for people."""
         return " ".join(filter(None, (self.account, self.product, self.loan_id)))
 
     def holds_acknowledgement(self, now_ms: int, ltv: Decimal | None) -> bool:
-        """Whether somebody looks after it, and it is no worse than when he said so."""
+        """Whether somebody looks after it, and it is no worse than when he said so.
+
+        `now_ms` is wall time; `ltv` its loan's now, None where it has none.
+        """
         if self.acknowledged_at_ms is None or now_ms - self.acknowledged_at_ms >= ACKNOWLEDGED_MS:
             return False
         return ltv is None or self.acknowledged_ltv is None or ltv < self.acknowledged_ltv + WORSE
 
     def is_due(self, now_ms: int, repeat_ms: int, ltv: Decimal | None) -> bool:
-        """Whether it is to be told again; `ltv` is its loan's now, None where it has none."""
+        """Whether it is to be told again, `repeat_ms` after the last time, unless that holds."""
         if self.acknowledged_at_ms is not None:
             return not self.holds_acknowledgement(now_ms, ltv)
         return now_ms - self.told_at_ms >= repeat_ms

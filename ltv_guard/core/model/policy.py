@@ -36,7 +36,7 @@ class ReduceRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepayRule:
-    """Whether debt is repaid where no collateral helps. `max_repay`: the most at a time, by coin."""
+    """Whether debt is repaid where no collateral helps. `max_repay`: coin -> the most coins at a time."""
 
     enabled: bool = False
     max_repay: Mapping[str, Decimal] = field(default_factory=dict)
@@ -45,6 +45,8 @@ class RepayRule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What holds an adjustment back. Ratios are of the loan's collateral and of the exchange's maximum.
+
+    `max_add`: coin -> the most coins of one adjustment.
 
     `feed_lost`: whether a loan that can't be saved with all that may be given is given it all the same.
     """
@@ -156,7 +158,10 @@ class Thresholds:
 
 
 def thresholds(policy: LoanPolicy, loan: Loan) -> Thresholds:
-    """The operator's thresholds, no later than the loan's margin call allows: careful, never unprotected."""
+    """The operator's thresholds, no later than the loan's margin call allows: careful, never unprotected.
+
+    All are LTVs. A trigger too near the margin call brings its target and the release's along.
+    """
     trigger = min(policy.add.trigger_ltv, _below(loan.margin_call_ltv, BEFORE_MARGIN_CALL))
     emergency = min(policy.limits.emergency_ltv, _below(loan.margin_call_ltv, EMERGENCY_BEFORE_MARGIN_CALL))
     target = policy.add.target_ltv

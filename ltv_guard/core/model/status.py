@@ -97,6 +97,7 @@ class Health:
 
     @property
     def is_well(self) -> bool:
+        """Whether every account has had a cycle, and nothing is wrong."""
         return not (self.troubles or self.unseen)
 
 

@@ -20,7 +20,10 @@ class Nearness:
     _armed_until_ms: int | None = None
 
     def is_armed(self, gap: Decimal | None, now_ms: int) -> bool:
-        """Whether to be ready, by this gap and those of a moment ago; and for a while longer."""
+        """Whether to be ready at `now_ms` (monotonic), by this gap and those before; and for a while longer.
+
+        `gap`: the part by which prices may fall before a trigger; None where no loan has one.
+        """
         if gap is not None and gap.is_finite() and (gap <= NEAR or self._comes_soon(gap, now_ms)):
             self._armed_until_ms = now_ms + HELD_MS
         return self._armed_until_ms is not None and now_ms < self._armed_until_ms

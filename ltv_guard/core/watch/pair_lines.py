@@ -36,6 +36,7 @@ class PairLines:
 
     @property
     def coins(self) -> Pair:
+        """The coins whose prices move it."""
         return self.pair
 
     def move(self, prices: Mapping[str, Decimal]) -> list[LoanKey]:
@@ -72,6 +73,7 @@ def pair_of(loan: Loan) -> Pair | None:
 
 
 def ratio_of(pair: Pair, prices: Mapping[str, Decimal]) -> Decimal | None:
+    """The collateral's price in coins of the debt; None where one of the two prices lacks."""
     collateral, debt = prices.get(pair[0]), prices.get(pair[1])
     return None if collateral is None or not debt else collateral / debt
 

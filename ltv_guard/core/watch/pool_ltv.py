@@ -25,6 +25,7 @@ class Sum:
     coins: Mapping[str, Decimal]
 
     def at(self, prices: Mapping[str, Decimal]) -> Decimal | None:
+        """USD at these prices; None where one of them lacks."""
         if not self.coins.keys() <= prices.keys():
             return None
         return self.fixed + sum((coins * prices[coin] for coin, coins in self.coins.items()), ZERO)
@@ -42,9 +43,11 @@ class PoolLtv:
 
     @property
     def coins(self) -> tuple[str, ...]:
+        """The coins whose prices move it."""
         return (*self.debt.coins, *self.collateral.coins)
 
     def ltv(self, prices: Mapping[str, Decimal]) -> Decimal | None:
+        """The LTV at these prices; None where one of them lacks."""
         debt, collateral = self.debt.at(prices), self.collateral.at(prices)
         return None if debt is None or not collateral else debt / collateral
 
@@ -64,6 +67,7 @@ class PoolLtv:
         return max(Decimal(1), ltv / self.trigger if self.reached else self.trigger / ltv)
 
     def gap(self, prices: Mapping[str, Decimal]) -> Decimal | None:
+        """The part by which the collateral may lose value before the trigger; negative beyond it."""
         ltv = self.ltv(prices)
         return None if not ltv else self.trigger / ltv - 1
 

@@ -28,7 +28,7 @@ class WakeLimit:
         self.waiting.clear()
 
     def due(self, now_ms: int) -> frozenset[LoanKey]:
-        """Those whose turn it is. They are given once."""
+        """Those whose turn it is at `now_ms` (monotonic). They are given once."""
         if not self.waiting or self._full_at_ms - now_ms > (AT_ONCE - 1) * SPACING_MS:
             return frozenset()
         self._last = {key: ms for key, ms in self._last.items() if now_ms - ms < A_LOAN_MS}
