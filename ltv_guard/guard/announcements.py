@@ -41,6 +41,7 @@ class Announcements:
             self._report.doubts(decisions, self._clock.now(), self._freshness.misfit_ms)
 
     def tell_one(self, snapshot: Snapshot, decision: Decision) -> None:
+        """The decision on one loan, once its turn has come."""
         with self._defects.contained("reporting a decision"):
             stopped = self._directions.why_not(decision.loan.key.product)
             self._report.tell([decision], snapshot.withheld or stopped)

@@ -39,7 +39,7 @@ class Contradictions:
                 log.warning("odd_read", why=PASSED, ltv=loan.ltv, odd_ltv=first.ltv, **named(loan.key))
 
     def contradiction(self, decision: Decision, prices: Mapping[str, Decimal] | None) -> None:
-        """A loan whose numbers contradict each other still after a second read."""
+        """A loan whose numbers contradict each other still after a second read. `prices`: USD a coin."""
         loan = decision.loan
         topic = ("contradicted", loan.key)
         if decision.bearing is Bearing.CONTRADICTED:

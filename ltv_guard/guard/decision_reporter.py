@@ -108,7 +108,7 @@ class DecisionReporter:
         self._alerts.grave(topic, state, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=reason)
 
     def doubts(self, decisions: Sequence[Decision], now: Moment, longest_ms: int) -> None:
-        """A loan whose facts have not become believable: it is not acted on, so somebody has to look."""
+        """A loan whose facts have not become believable within `longest_ms`: it is not acted on. An alarm."""
         for decision in decisions:
             key = decision.loan.key
             topic = ("doubted", key)

@@ -28,7 +28,7 @@ class LastKnown:
         self.prices = learnt(self.prices, quotes, now.monotonic_ms)
 
     def wallet_age_ms(self, now: Moment) -> int | None:
-        """Since the oldest of what is known of it; None: nothing is."""
+        """Age (ms) of the oldest of what is known of it; None: nothing is."""
         return max((now.monotonic_ms - at.monotonic_ms for _, at in self._wallet.values()), default=None)
 
     def wallet(self, intents: Iterable[Intent]) -> dict[str, Decimal] | None:

@@ -140,6 +140,7 @@ class Snapshot:
 
     @property
     def newest_prices(self) -> Mapping[str, Decimal] | None:
+        """USD a coin, as they were read last; None: not read."""
         return self.prices_again or self.prices
 
     def asked_at(self, key: LoanKey) -> Moment:

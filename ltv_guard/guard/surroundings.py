@@ -23,6 +23,7 @@ class AccountPorts:
 
     @property
     def by_product(self) -> dict[Product, LoanExchange]:
+        """Each product, by its name."""
         return {exchange.product: exchange for exchange in self.products}
 
     @property

@@ -37,6 +37,7 @@ class IntentBook:
         return self._intents.values()
 
     def none_is_open(self) -> bool:
+        """Whether all that are remembered have ended."""
         return not any(item.is_open for item in self.every)
 
     # To the journal and to memory together.
@@ -60,7 +61,7 @@ class IntentBook:
     async def record(self, before: Intent, after: Intent) -> None:
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds.
 
-        What was planned and never waited is in no journal yet: it is written down first.
+        What was planned and never waited is in no journal yet: it is planned first. Raises as `plan` then.
         """
         if before.state is State.PLANNED and before.intent_id not in self._intents:
             await self.plan(before)

@@ -53,7 +53,7 @@ class RefusalBackoff:
         lasting: bool = False,
         rest_ms: int = 0,
     ) -> RefusedCoin:
-        """Notes a refusal; each one that follows at once doubles the wait. It is `rest_ms` at least."""
+        """Notes a refusal; each one that follows at once doubles the rest (ms). It is `rest_ms` at least."""
         last = self._refusals.get((key, direction, coin))
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
         count = last.count + 1 if last is not None and again else 1

@@ -78,7 +78,7 @@ class Rows:
         return set() if first is None else {first.adjust_id}
 
     def foreign_add_ms(self, key: LoanKey, now: Moment) -> int | None:
-        """How long ago the user added collateral by hand; None: not within what the history shows."""
+        """How many ms ago the user added collateral by hand; None: not within what the history shows."""
         claimed = self.claimed(key.product)
         times = [
             row.at_ms
