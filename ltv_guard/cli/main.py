@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": "One read-only cycle: what it would do with each loan, and why.",
     "status": "Show what the running daemon sees: each loan, and what is wrong.",
     "journal": "List the intents, newest first; or resolve one by hand.",
+    "export": "Print every adjustment in the journal, oldest first.",
     "pause": "Stop sending adjustments.",
     "resume": "Send adjustments again.",
     "ack": "Acknowledge an alarm: it is told again only if it gets worse, or in an hour.",
