@@ -22,9 +22,11 @@ class DeadmanUrl:
         return await self._tell(self._url)
 
     async def starts(self) -> str | None:
+        """A run begins. Returns as `alive`."""
         return await self._tell(self._url / "start")
 
     async def fails(self, why: str) -> str | None:
+        """All is not well. Returns as `alive`."""
         return await self._tell(self._url / "fail", why)
 
     async def _tell(self, url: URL, body: str = "") -> str | None:

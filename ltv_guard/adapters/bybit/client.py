@@ -172,7 +172,10 @@ class BybitClient:
             raise
 
     async def server_time(self) -> int:
-        """The exchange's time in ms (v5/market/time). One try, not paced: its round trip is what counts."""
+        """The exchange's time in ms (v5/market/time). One try, not paced: its round trip is what counts.
+
+        Raises ExchangeUnavailable, NeedsHuman.
+        """
         self.ban.check()
         try:
             with self.turns.at_once():
@@ -186,7 +189,7 @@ class BybitClient:
             raise TransientError(f"{TIME}: {exc}") from exc
 
     async def measure_clock(self) -> Measurement:
-        """Raises ExchangeUnavailable."""
+        """Measures the exchange's clock, now. Raises ExchangeUnavailable."""
         return await self.clock.measure(self.server_time)
 
     def keep_ready(self, until_ms: int) -> None:

@@ -73,7 +73,7 @@ class RequestLimits:
         return await self._window(path).until_room(Priority.WRITE)
 
     def leave(self, path: str) -> float:
-        """Returns a time for `was_counted`."""
+        """It has left. Returns when it is counted at the latest (monotonic seconds), for `was_counted`."""
         return self._window(path).leave(late_s=rate_of(path).late_s)
 
     def was_counted(self, path: str, left: float) -> None:

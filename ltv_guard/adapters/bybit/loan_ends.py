@@ -20,7 +20,10 @@ LIQUIDATIONS = {"2", "6"}
 
 
 def parse_end(result: Row, order_id: str) -> LoanEnd | None:
-    """How an order ended (v5/crypto-loan/completed-loan-order): status 1 repaid, 2 liquidated."""
+    """How an order ended (v5/crypto-loan/completed-loan-order): status 1 repaid, 2 liquidated.
+
+    None where it is not listed, or has another status. Raises MalformedPayload.
+    """
     for item in rows(result, "list"):
         row = as_row(item)
         if str(row.get("orderId")) == order_id and str(row.get("status")) in ORDER_ENDS:
@@ -29,7 +32,10 @@ def parse_end(result: Row, order_id: str) -> LoanEnd | None:
 
 
 def parse_last_repayment(result: Row, since_ms: int) -> LoanEnd | None:
-    """What the latest repayment since then was by (v5/new-crypto-loan/flexible/repay-orders)."""
+    """What the latest repayment since `since_ms` was by (v5/new-crypto-loan/flexible/repay-orders).
+
+    None where there is none, or of a type that tells no end. Raises MalformedPayload.
+    """
     dated = [
         (moment(row, "repayTime"), str(row.get("repayType"))) for row in map(as_row, rows(result, "list"))
     ]

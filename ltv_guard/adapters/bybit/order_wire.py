@@ -165,6 +165,7 @@ def parse_history_row(item: object) -> HistoryRow:
 
 
 def order_of(row: Row) -> LoanKey:
+    """Whose row of a history it is. Raises MalformedPayload."""
     return LoanKey(Product.LEGACY, identity(row, "orderId"))
 
 

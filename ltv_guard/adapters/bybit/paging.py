@@ -32,8 +32,8 @@ async def pages(
     """Every page of `path`, of what is `asked` for; one whose successor turns out to be empty is the last.
 
     `full_pages`: one that has fewer rows than asked for is, whatever successor it names.
-    Raises ExchangeUnavailable where the list has no plausible end, is too large, or takes too long as a whole
-    (`budget`; one of its own by default): an incomplete read proves nothing.
+    Raises NeedsHuman, and ExchangeUnavailable also where the list has no plausible end, is too large or takes
+    too long as a whole (`budget`; one of its own by default): an incomplete read proves nothing.
     """
     budget = budget or client.budget(path)
     cursor = ""
@@ -80,7 +80,7 @@ async def read_history(client: BybitClient, listed: HistoryList, since_ms: int) 
 
     A list that shows part of its past at once is asked for one stretch after the other. Older rows are
     dropped, so that what is returned doesn't depend on where pages happen to end. A row that `parse` can't
-    make sense of is kept as doubtful: left out, it would prove an absence.
+    make sense of is kept as doubtful: left out, it would prove an absence. Raises as `pages`.
     """
     began = client.clock.now()
     listing = _Listing(listed.parse, listed.names, since_ms)

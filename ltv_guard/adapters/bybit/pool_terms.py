@@ -41,7 +41,10 @@ class PositionTerms:
 
 
 def parse_debt_accuracies(result: Row) -> Mapping[str, int]:
-    """Decimals of flexible debts by coin (v5/new-crypto-loan/loan-coin); odd rows are left out."""
+    """Decimals of flexible debts by coin (v5/new-crypto-loan/loan-coin); odd rows are left out.
+
+    Raises MalformedPayload where there is no list.
+    """
     found: dict[str, int] = {}
     for item in rows(result, "list"):
         try:
@@ -55,7 +58,10 @@ def parse_debt_accuracies(result: Row) -> Mapping[str, int]:
 
 
 def parse_tiers(result: Row, reading: Reading | None = None) -> Mapping[str, tuple[Tier, ...]]:
-    """Tiers by coin (v5/new-crypto-loan/collateral-coin). A group that makes no sense is passed over."""
+    """Tiers by coin (v5/new-crypto-loan/collateral-coin). A group that makes no sense is passed over.
+
+    Raises MalformedPayload where there is no list.
+    """
     reading = reading or Reading("tiers")
     found: dict[str, tuple[Tier, ...]] = {}
     for item in filled_rows(result, "collateralRatioConfigList"):

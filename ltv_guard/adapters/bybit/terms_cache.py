@@ -48,7 +48,10 @@ class TermsCache:
         self._tried_at_ms: int | None = None
 
     async def covering(self, coins: Collection[str], vip_level: str | None) -> Mapping[str, Terms]:
-        """Terms for as many of `coins` as the exchange has. An outage is bridged with those of before."""
+        """Terms for as many of `coins` as the exchange has. An outage is bridged with those of before.
+
+        Raises NeedsHuman.
+        """
         now_ms, timing = self._client.clock.now().monotonic_ms, self._client.timing
         if self._is_due(coins, vip_level, now_ms):
             self._tried_at_ms, self._tried_level = now_ms, vip_level

@@ -14,7 +14,7 @@ PEGGED = {"USDT": Decimal(1), "USDC": Decimal(1)}
 
 
 def parse_prices(result: Row, reading: Reading | None = None) -> Mapping[str, Decimal]:
-    """USD per coin (v5/market/tickers)."""
+    """USD per coin (v5/market/tickers). Raises MalformedPayload where there is no list."""
     reading = reading or Reading("tickers")
     found = dict(PEGGED)
     for item in rows(result, "list"):

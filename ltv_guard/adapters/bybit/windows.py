@@ -128,7 +128,7 @@ class Window:
         return waits
 
     def leave(self, *, late_s: float = 0.0) -> float:
-        """It is out, or will be counted within `late_s` at the latest. Returns that time."""
+        """It is out, or will be counted within `late_s` at the latest. Returns when (monotonic seconds)."""
         left = self._monotonic() + late_s
         self._inside -= 1
         insort(self._left, left)

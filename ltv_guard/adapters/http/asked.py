@@ -26,10 +26,12 @@ async def asked_of(request: BaseRequest) -> Asked:
 
 
 def is_form(request: BaseRequest) -> bool:
+    """Whether the page's form was sent."""
     return request.content_type == "application/x-www-form-urlencoded"
 
 
 def token_of_header(request: BaseRequest) -> str:
+    """The bearer token; empty where none was given."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     return given.strip() if scheme.lower() == "bearer" else ""
 

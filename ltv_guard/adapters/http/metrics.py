@@ -30,6 +30,7 @@ Row = tuple[tuple[str, ...], float | Decimal]
 
 
 def as_text(status: Status) -> bytes:
+    """The page in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Of(status))
     text: bytes = generate_latest(registry)

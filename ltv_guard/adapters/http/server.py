@@ -55,7 +55,7 @@ class HttpServer:
         }
 
     async def open(self, host: str, port: int) -> int:
-        """Returns the port that it listens on."""
+        """Returns the port that it listens on. Raises OSError where it can't."""
         loop = asyncio.get_running_loop()
         self._door = Door(self._answer, access_log=None, keepalive_timeout=KEEPALIVE_S)
         self._server = await loop.create_server(self._door, host, port, backlog=BACKLOG)

@@ -13,6 +13,7 @@ from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, Loan
 
 
 def as_json(status: Status) -> bytes:
+    """`as_tree`, in UTF-8."""
     return json.dumps(as_tree(status), ensure_ascii=True).encode()
 
 
@@ -21,6 +22,7 @@ def health_as_json(health: Health) -> bytes:
 
 
 def as_tree(status: Status) -> dict[str, Any]:
+    """Amounts (coins), LTVs and falls as strings of plain decimals, times in ISO 8601, spans in seconds."""
     return {
         "at": time_of(status.at_ms),
         "version": status.version,
@@ -99,6 +101,7 @@ def amounts(of: Mapping[str, Decimal]) -> dict[str, str]:
 
 
 def plain(number: Decimal) -> str:
+    """Without an exponent."""
     return format(number, "f")
 
 

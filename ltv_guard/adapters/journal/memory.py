@@ -26,10 +26,10 @@ class Contents:
 
 
 class MemoryJournal:
-    """Keeps and refuses what `SqlJournal` does, but has no outbox, and `resolve` takes whole ids only.
+    """Implements `ports.Journal`. Keeps and refuses what `SqlJournal` does, but has no outbox.
 
-    `on_write` is called with the method's name before each write. What `on_write` raises comes out of the
-    method, and nothing has been written: a full disk, or a crash.
+    `resolve` takes whole ids only. `on_write` is called with the method's name before each write. What it
+    raises comes out of the method, and nothing has been written: a full disk, or a crash.
     """
 
     def __init__(

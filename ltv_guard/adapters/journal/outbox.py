@@ -70,6 +70,8 @@ class SqlOutbox:
         return {row["target"]: row["waiting"] for row in rows}
 
     async def delivered(self, notice_ids: Sequence[str]) -> None:
+        """They wait no longer."""
+
         def write(session: Session) -> None:
             for notice_id in notice_ids:
                 session.execute(DELIVERED, {"notice_id": notice_id})
@@ -77,11 +79,12 @@ class SqlOutbox:
         await self._store.write(write)
 
     async def alarms(self) -> tuple[Alarm, ...]:
+        """All that last, as they were written last."""
         rows = await self._store.read(lambda session: session.rows(ALARMS))
         return tuple(_alarm_of(row) for row in rows)
 
     async def acknowledge(self, written: str, at_ms: int) -> tuple[Alarm, ...]:
-        """Those whose ids begin with `written` (all of them, where it is empty)."""
+        """Those whose ids begin with `written` (all of them, where it is empty). `at_ms` is wall time."""
         begun = written.strip().lower()
 
         def write(session: Session) -> list[Row]:

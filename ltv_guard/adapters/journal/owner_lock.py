@@ -45,6 +45,7 @@ class OwnerLock:
         return self._known != len(self._lineage.restorations)
 
     async def give_up(self) -> None:
+        """Lets go of the lock, by ending the session that holds it."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -44,7 +44,10 @@ _TABLES = (
 
 
 class PostgresStore:
-    """Made by `open`. Not continuous at its start: only later sessions can be held against those before."""
+    """Implements `Store`. Made by `open`.
+
+    Not continuous at its start: only later sessions can be held against those before.
+    """
 
     def __init__(self, place_url: str, *, timeout_s: float) -> None:
         url = parse_url(place_url)

@@ -32,7 +32,7 @@ RUNS_KEPT_MS = 24 * 3600 * 1000  # so long a run is remembered after it was last
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ban:
-    """The exchange has shut a host out until `until_ms`; written down at `set_at_ms` by the same clock."""
+    """The exchange has shut a host out until `until_ms`; written down at `set_at_ms`. Both are wall time."""
 
     host: str
     until_ms: int
@@ -41,7 +41,10 @@ class Ban:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One start of the daemon. `acknowledged` are the pauses (account, or None for all) that it obeys."""
+    """One start of the daemon. Times are wall time, ms.
+
+    `acknowledged` are the pauses (account, or None for all) that it obeys.
+    """
 
     run_id: str
     host: str
@@ -53,6 +56,7 @@ class Run:
 
 
 def owner_row(owner: Owner) -> dict[str, Any]:
+    """The columns that name an owner."""
     return {"environment": owner.environment, "user_id": owner.user_id}
 
 
@@ -88,19 +92,22 @@ def row_of(intent: Intent) -> dict[str, Any]:
 
 
 def check_is_planned(intent: Intent) -> None:
-    """Raises ImpossibleTransition."""
+    """Raises ImpossibleTransition where it is not planned."""
     if intent.state is not State.PLANNED:
         raise ImpossibleTransition(f"intent {intent.intent_id} begins as {intent.state}, not as planned")
 
 
 def check_is_sent(intent: Intent) -> None:
-    """Raises ImpossibleTransition."""
+    """Raises ImpossibleTransition where it is not sent."""
     if intent.state is not State.SENT:
         raise ImpossibleTransition(f"intent {intent.intent_id} is {intent.state}, not sent")
 
 
 def intent_of(row: Mapping[str, Any]) -> Intent:
-    """Raises JournalUnavailable where a row makes no sense: to skip it might be to send twice."""
+    """The intent that a row holds.
+
+    Raises JournalUnavailable where the row makes no sense: to skip it might be to send twice.
+    """
     try:
         return _intent_of(row)
     except (ValueError, TypeError, ArithmeticError) as error:
@@ -149,6 +156,7 @@ def episode_of(row: Mapping[str, Any]) -> Episode:
 
 
 def episode_row(owner: Owner, episode: Episode) -> dict[str, Any]:
+    """Its columns."""
     return owner_row(owner) | {
         "product": episode.key.product.value,
         "loan_id": episode.key.loan_id,

@@ -30,6 +30,7 @@ class SqlSwitches:
         self._store = store
 
     async def pauses(self) -> tuple[Pause, ...]:
+        """Every pause that holds: of all accounts, and of single ones."""
         return tuple(pause_of(row) for row in await self._rows(statements.PAUSES))
 
     async def pause(self, account: str | None, reason: str, at_ms: int) -> None:
@@ -73,6 +74,7 @@ class SqlSwitches:
         return tuple(pause_of(row) for row in await self._store.write(acknowledge))
 
     async def end_run(self, run_id: str, at_ms: int) -> None:
+        """Writes that the run has ended by itself."""
         ended = {"run_id": run_id, "at_ms": at_ms}
         await self._store.write(lambda session: session.execute(statements.ENDED_RUN, ended))
 
@@ -92,6 +94,7 @@ class SqlSwitches:
         )
 
     async def remember_ban(self, host: str, until_ms: int, at_ms: int) -> None:
+        """Writes down a ban of a host, in place of the one before. Times are wall time, ms."""
         row = {"host": host, "until_ms": until_ms, "set_at_ms": at_ms}
         await self._store.write(lambda session: session.execute(statements.PUT_BAN, row))
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class SqliteStore:
-    """Made by `open`. A daemon's holds the lock file for as long as it lives."""
+    """Implements `Store`. Made by `open`. A daemon's holds the lock file for as long as it lives."""
 
     def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
         self.place = f"the journal {path}"

@@ -74,7 +74,10 @@ class SqliteConnection:
         return await self._asked(job)
 
     def transaction(self, work: Callable[[Session], T]) -> T:
-        """For a job: what `work` returns, committed; whatever it raises undoes all of it."""
+        """For a job: what `work` returns, committed; whatever it raises undoes all of it.
+
+        Raises what `connect` raises, where it is the first.
+        """
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE" if self._is_writer else "BEGIN")
         try:
