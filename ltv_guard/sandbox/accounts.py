@@ -84,7 +84,7 @@ def open_account(user: str, plan: UserPlan, scenario: Scenario, time_ms: int) ->
 
 
 def copied(account: Account) -> Account:
-    """Copy what changes; the terms are shared."""
+    """A copy of what changes; the terms are shared."""
     twin = copy.copy(account)
     twin.wallets = {name: dict(coins) for name, coins in account.wallets.items()}
     twin.orders = {loan_id: copy.copy(order) for loan_id, order in account.orders.items()}

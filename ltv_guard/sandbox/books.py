@@ -36,7 +36,7 @@ class Books:
         return found
 
     def set_terms(self, coin: str, terms: CoinTerms) -> None:
-        """Change a coin's terms as collateral; loans that exist follow them."""
+        """Changes a coin's terms as collateral; loans that exist follow them."""
         self.scenario = self.scenario.model_copy(update={"coins": self.scenario.coins | {coin: terms}})
         for account in self.accounts.values():
             for order in account.orders.values():

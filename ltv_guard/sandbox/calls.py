@@ -95,7 +95,7 @@ class Endpoint:
 
 
 def parse_params(endpoint: Endpoint, query: list[tuple[str, str]], body: bytes) -> Payload:
-    """Reads the query, or the JSON object of strings that a POST must have."""
+    """The query, or the JSON object of strings that a POST must have. Raises Refusal (10001)."""
     if not endpoint.writes:
         return dict(query)
     try:
@@ -121,7 +121,7 @@ def target_of(endpoint: Endpoint, params: Payload, key: ApiKey | None) -> Target
 
 
 def authenticate(exchange: Exchange, call: Call) -> Allowance | None:
-    """Checks key, window, signature, permission and rate limit, in that order."""
+    """Checks key, window, signature, permission and rate limit, in that order. Raises Refusal."""
     if not call.endpoint.signed:
         return None
     server_ms = exchange.clock.now_ms() + call.clock_shift_ms
@@ -156,5 +156,5 @@ def handling_of(call: Call) -> Handling:
 
 
 def carry_out(exchange: Exchange, call: Call) -> Payload:
-    """Do what the request asks, at this very moment, or raise Refusal."""
+    """Does what the request asks, at this very moment. Raises Refusal."""
     return call.endpoint.handler(exchange, call, exchange.look())

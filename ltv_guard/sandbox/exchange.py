@@ -100,7 +100,7 @@ class Exchange:
     def set_terms(
         self, coin: str, margin_call_ltv: Decimal | None = None, liquidation_ltv: Decimal | None = None
     ) -> None:
-        """Change a coin's LTVs as collateral from now on, either or both; orders that exist follow them."""
+        """Changes a coin's LTVs as collateral from now on, either or both; orders that exist follow them."""
         if coin not in self.market.coins:
             raise KeyError(coin)
         self.look()
@@ -125,7 +125,7 @@ class Exchange:
     def user_adjust(
         self, user: str, loan_id: str, direction: Direction, amount: Decimal, coin: str | None = None
     ) -> Adjustment:
-        """Adjust as the user does in the exchange's own app; loan id `pool` with a coin for the pool."""
+        """Adjusts as the user does in the exchange's own app; loan id `pool` with a coin for the pool."""
         if direction not in ("add", "reduce"):
             raise ValueError(f"direction {direction!r} is neither add nor reduce")
         moment = self.look()
@@ -165,7 +165,7 @@ class Exchange:
         closed_collateral: list[str] | None = None,
         coin_col_res: dict[str, str] | None = None,
     ) -> None:
-        """Close single coins to more collateral, or open them; and what pools show, in all or for a coin."""
+        """Closes coins to more collateral, or opens them; and sets what pools show, in all or for a coin."""
         shown = [item for item in (col_res, *(coin_col_res or {}).values()) if item is not None]
         if wrong := [item for item in shown if item not in ("-1", "0", "1", "2")]:
             raise ValueError(f"colRes {wrong[0]!r} is none of -1, 0, 1, 2")

@@ -155,7 +155,7 @@ class Ledger(Books):
         origin: Origin = BY_API,
         handling: Handling = ORDINARY,
     ) -> Repayment:
-        """Pay from the Funding wallet, at most what is owed, or raise Refusal and move nothing."""
+        """Pays from the Funding wallet, at most what is owed. Raises Refusal, and moves nothing."""
         return self._repayments.ask(loan, coin, amount, moment, origin, handling)
 
     def partial_repayment(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:

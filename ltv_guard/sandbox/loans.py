@@ -1,4 +1,7 @@
-"""Loans, both products: v5/crypto-loan, v5/crypto-loan-common and v5/crypto-loan-flexible."""
+"""Loans, both products: v5/crypto-loan, v5/crypto-loan-common and v5/crypto-loan-flexible.
+
+Each answers with the payload of its page. What it does not answer raises Refusal.
+"""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Order:
         return self.owed if coin == self.loan_coin else Decimal(0)
 
     def pay(self, coin: str, amount: Decimal) -> Decimal:
-        """Pay interest first, then penalty, then principal; return what was used of the amount."""
+        """Pays interest first, then penalty, then principal. Returns what was used of the amount."""
         if coin != self.loan_coin:
             raise ValueError(f"order {self.loan_id} is not owed {coin}")
         left = amount

@@ -23,7 +23,7 @@ def page(
 
     With `closing_cursor` a page that has rows always carries a cursor, as the exchange's history does:
     the page behind the last one is empty. `known` lists all ids that a cursor may name, also of rows
-    that have gone since.
+    that have gone since. Raises Refusal (10001) for another cursor, or a limit that is none.
     """
     limit = _limit(params.get("limit"), default, most)
     ids = known or [str(row[identity]) for row in rows]

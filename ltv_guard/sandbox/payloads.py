@@ -32,7 +32,7 @@ def rounded(number: Decimal, step: Decimal) -> str:
 
 
 def quoted_ltv(ltv: Decimal, product: str) -> str:
-    """Round as the product does: four decimals for an order, six for a pool."""
+    """An LTV rounded as the product does: four decimals for an order, six for a pool."""
     return rounded(ltv, LEGACY_LTV if product == LEGACY else POOL_LTV)
 
 

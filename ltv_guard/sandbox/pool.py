@@ -135,7 +135,7 @@ class Pool:
         return self.flexible.get(coin, ZERO)
 
     def pay(self, coin: str, amount: Decimal) -> Decimal:
-        """Pay flexible debt first, then fixed; return what was used of the amount."""
+        """Pays flexible debt first, then fixed. Returns what was used of the amount."""
         left = amount
         for debts in (self.flexible, self.fixed):
             part = min(left, debts.get(coin, ZERO))

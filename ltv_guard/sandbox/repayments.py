@@ -34,7 +34,7 @@ class Repayments:
         origin: Origin,
         handling: Handling,
     ) -> Repayment:
-        """Pay from the Funding wallet, at most what is owed, or raise Refusal and move nothing.
+        """Pays from the Funding wallet, at most what is owed. Raises Refusal, and moves nothing.
 
         An order that is paid in full returns its collateral.
         """
@@ -100,7 +100,7 @@ class Repayments:
         self._land(row, moment)
 
     def _freed(self, loan: Loan) -> Decimal:
-        """Close an order that owes nothing any more, and give its collateral back."""
+        """Closes an order that owes nothing any more, and gives its collateral back."""
         if not isinstance(loan, Order) or loan.owed > 0:
             return ZERO
         freed, loan.status = loan.collateral, "repaid"

@@ -37,7 +37,7 @@ _ExactLoader.yaml_implicit_resolvers = {
 
 
 def parse_scenario(document: object, source: str = "scenario") -> Scenario:
-    """Validate a mapping as a scenario; raise ScenarioError with one line for each mistake."""
+    """A mapping, validated as a scenario. Raises ScenarioError with one line for each mistake."""
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:

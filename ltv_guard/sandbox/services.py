@@ -1,4 +1,7 @@
-"""Everything but loans: v5/market, v5/system, v5/user and v5/asset."""
+"""Everything but loans: v5/market, v5/system, v5/user and v5/asset.
+
+Each answers with the payload of its page. What it does not answer raises Refusal.
+"""
 
 from __future__ import annotations
 

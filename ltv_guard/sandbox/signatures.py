@@ -87,12 +87,12 @@ def check_key(keys: dict[str, ApiKey], request: SignedRequest, server_ms: int, a
 
 
 def check_end(ends_ms: int | None, server_ms: int) -> None:
-    """Refuses a key whose time is over with 33004."""
+    """Raises Refusal (33004) for a key whose time is over."""
     if ends_ms is not None and server_ms >= ends_ms:
         raise Refusal(33004, "Your api key has expired.")
 
 
 def check_permission(key: ApiKey, group: str, name: str, *, writes: bool) -> None:
-    """Refuses with 10005 what the key may not do."""
+    """Raises Refusal (10005) for what the key may not do."""
     if name not in key.permissions.get(group, []) or (writes and key.read_only):
         raise Refusal(10005, "Permission denied, please check your API key permissions.")
