@@ -88,7 +88,7 @@ def write(path: Path, answers: Answers) -> None:
 
 
 def may_write(path: Path) -> bool:
-    """Whether the file is not there, or may be replaced."""
+    """Whether the file is not there, or may be replaced. Raises ConfigError where it can't be."""
     if not os.path.lexists(path):
         return True
     if not path.is_file():

@@ -57,7 +57,10 @@ def _watched(loaded: settings.Settings) -> int:
 
 
 def look(loaded: settings.Settings) -> tuple[RenderableType, bool]:
-    """What is to be seen now, and whether all is well: a daemon that is started anew answers again."""
+    """What is to be seen now, and whether all is well: a daemon that is started anew answers again.
+
+    Raises ConfigError where nothing is served.
+    """
     try:
         found = status_of(loaded)
     except DaemonSilent as error:

@@ -30,7 +30,7 @@ class Armed:
         self._names &= set(names)
 
     def pace_s(self, name: str) -> float:
-        """From one look at its loans to the next."""
+        """Seconds from one look at its loans to the next."""
         return self._duties().pace_s(armed=name in self._names)
 
     def arm(self, name: str) -> None:
@@ -44,6 +44,7 @@ class Armed:
             account.keep_ready(int((time.monotonic() + READY_S + 2 * self.pace_s(name)) * 1000))
 
     def disarm(self, name: str) -> None:
+        """No loan of it is near its trigger any more."""
         if name in self._names:
             self._names.discard(name)
             log.debug("account_calm", account=name, poll_s=self.pace_s(name))

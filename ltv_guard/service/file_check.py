@@ -12,6 +12,7 @@ from ltv_guard.settings.provenance import secret_files
 
 
 def examine_configuration(settings: Settings) -> Finding:
+    """Where the configuration was read from."""
     source = str(settings.source) if settings.source else "the environment"
     return Finding(what="configuration", good=True, found=f"{source}, mode {settings.mode}")
 

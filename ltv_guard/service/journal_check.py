@@ -26,6 +26,7 @@ class JournalChecked:
 
 
 async def examine_journal(settings: Settings) -> JournalChecked:
+    """Opens it as a command does: where there is none, none is made."""
     try:
         async with journal_of(settings, create=False) as journal:
             pauses = await journal.pauses()

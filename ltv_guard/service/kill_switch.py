@@ -54,7 +54,8 @@ async def journal_to_read(settings: JournalSettings) -> AsyncIterator[SqlJournal
 async def pause(settings: JournalSettings, account: str | None, reason: str, say: Say) -> bool:
     """Pulls the kill switch. Returns whether a live daemon has seen it: without one, nothing was stopped.
 
-    Raises ConfigError for an account that does not exist, JournalMissing where no daemon ever ran.
+    Raises ConfigError for an account that does not exist, JournalUnavailable (JournalMissing where no
+    daemon ever ran).
     """
     _check_account(account, settings.account_names, settings)
     async with _standing_journal(settings) as journal:
@@ -94,7 +95,7 @@ async def _take_note(journal: SqlJournal, account: str | None, say: Say) -> bool
 
 
 async def resume(settings: JournalSettings, account: str | None, say: Say) -> bool:
-    """Lifts the kill switch. Returns whether a live daemon may send again."""
+    """Lifts the kill switch. Returns whether a live daemon may send again. Raises as `pause`."""
     async with _standing_journal(settings) as journal:
         before = await journal.pauses()
         known = settings.account_names

@@ -40,6 +40,7 @@ class Latest:
         self._took: dict[str, Spans] = {}
 
     def hear(self, name: str, result: CycleResult, took_s: float = 0.0) -> None:
+        """What a cycle of the account came to, and how many seconds it took."""
         self._took.setdefault(name, Spans()).add(took_s)
         before, now = self._seen.get(name), self._monotonic()
         good_at = now if not result.blind else before.good_at if before is not None else None
@@ -57,13 +58,13 @@ class Latest:
         return self._took.get(name, Spans()).shown
 
     def silent_s(self, name: str) -> float:
-        """Since the account's loans were last read, or since the start."""
+        """Seconds since the account's loans were last read, or since the start."""
         seen = self._seen.get(name)
         good_at = seen.good_at if seen is not None else None
         return self._monotonic() - (self._began if good_at is None else good_at)
 
     def health(self, names: Collection[str], *, within_s: float, journal_is_sound: bool) -> Health:
-        """`within_s`: how long ago the loans of an account may have been read."""
+        """Who is not well, and why. `within_s`: how long ago the loans of an account may have been read."""
         troubles = {name: why for name in names if (why := self._trouble(name, within_s)) is not None}
         if not journal_is_sound:
             troubles["journal"] = "it can't be used: nothing can be sent"

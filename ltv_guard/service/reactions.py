@@ -37,6 +37,7 @@ class Reactions:
         self._found[name] = found
 
     def took(self, name: str) -> Span:
+        """How long its breaches took, each once."""
         return self._took.get(name, Spans()).shown
 
     def _count(self, name: str, found: dict[LoanKey, int | None], item: Intent) -> None:

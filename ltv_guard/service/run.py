@@ -43,7 +43,8 @@ async def run_daemon(
 ) -> int:
     """Guards until SIGTERM, SIGINT or `stop`; SIGHUP has the configuration read again.
 
-    `adopted` hears of what it found. Status 1 if the journal was unusable at the end.
+    `adopted` hears of what it found. Status 1 if the journal was unusable at the end. Raises
+    ConfigError, JournalUnavailable where it can't begin.
     """
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
     asked = asyncio.Event()
@@ -73,7 +74,8 @@ async def run_daemon(
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:
     """One cycle of every account, and as many more as it takes to settle what it started.
 
-    Status 1 if a loan could not be read, or something is still open after two minutes or at a signal.
+    Status 1 if a loan could not be read, or something is still open after two minutes or at a signal. Raises
+    as `run_daemon`.
     """
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
     stop = stop or _stop_on_signals()

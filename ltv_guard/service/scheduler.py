@@ -59,6 +59,7 @@ class Daemon:
 
     @property
     def journal_is_sound(self) -> bool:
+        """Whether nobody is without the journal now."""
         return self._failures.journal_is_sound
 
     async def run(self, stop: asyncio.Event) -> bool:

@@ -20,6 +20,7 @@ class Spans:
     _total_s: float = 0.0
 
     def add(self, seconds: float) -> None:
+        """Counts one."""
         self._count += 1
         self._total_s += seconds
         at = bisect_left(BOUNDS_S, seconds)
@@ -28,5 +29,6 @@ class Spans:
 
     @property
     def shown(self) -> Span:
+        """As it is told, in seconds."""
         at_most = tuple(zip(BOUNDS_S, accumulate(self._within), strict=True))
         return Span(at_most=at_most, count=self._count, total_s=self._total_s)

@@ -27,7 +27,7 @@ NAMES = ("account", "product", "loan_id")
 def status_of(
     settings: Settings, wiring: Wiring, latest: Latest, health: Health, alerts: AlertRepeater
 ) -> Status:
-    """`alerts` are the daemon's own; those of accounts are their guards'. Reads what the loop owns: on it."""
+    """All of it, now; on the loop. `alerts` are the daemon's own: those of accounts are their guards'."""
     return Status(
         at_ms=_now_ms(),
         version=__version__,

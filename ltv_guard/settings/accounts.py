@@ -99,7 +99,7 @@ class AccountSection(Section):
 
 
 def resolve_account(name: str, written: Tree, settings: Mapping[str, Any], folder: Path) -> Tree:
-    """An account with its secrets read and everything laid over what it inherits."""
+    """An account with its secrets read and everything laid over what it inherits. Raises ConfigError."""
     policy = merge(settings.get("policy", {}), written.get("policy", {}))
     rules = {
         index: {

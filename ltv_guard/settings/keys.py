@@ -69,7 +69,10 @@ def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a mode
 
 
 def below(kind: Any, key: str) -> tuple[Any, str] | None:  # noqa: ANN401 - as above
-    """The kind that stands under a key, and the key as it should be spelled; None if there is none."""
+    """The kind that stands under a key, and the key as it should be spelled; None if there is none.
+
+    Raises ConfigError where it is a name that no coin or account can have.
+    """
     kind = plain(kind)
     if is_model(kind):
         field = fields_of(kind).get(key)
@@ -93,7 +96,7 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def plain(kind: Any) -> Any:  # noqa: ANN401 - as above
-    """Strip Annotated and `| None` off a type."""
+    """A type without Annotated and `| None`."""
     while True:
         if get_origin(kind) is Annotated:
             kind = get_args(kind)[0]
@@ -129,7 +132,7 @@ def leaves(kind: Any, account: str, path: Path = ()) -> Iterator[Path]:  # noqa:
 
 
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Tree:
-    """Lay one tree over another; mappings merge, everything else replaces."""
+    """One tree laid over another: mappings merge, everything else replaces."""
     merged = dict(lower)
     for key, value in upper.items():
         both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)

@@ -25,7 +25,7 @@ def absolute(written: object, folder: Path) -> Path:
 
 
 def read_secret(key: str, written: object, folder: Path) -> str:
-    """The text of the file that `key` names, without its trailing newline."""
+    """The text of the file that `key` names, without its trailing newline. Raises ConfigError."""
     path = absolute(written, folder)
     try:
         data = read_file(path, _MOST_BYTES)

@@ -47,7 +47,10 @@ class Patch:
 
 
 def number(value: object, such_as: str = "0.75", of: str = "") -> Decimal:
-    """The number that was written. `such_as` is an example that fits the key, `of` what it counts."""
+    """The number that was written. `such_as` is an example that fits the key, `of` what it counts.
+
+    Raises ValueError, as all of these do: a sentence without the key.
+    """
     if isinstance(value, Decimal):
         text = str(value)
     else:

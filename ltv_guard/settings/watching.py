@@ -65,6 +65,8 @@ class HttpSection(Section):
 
 
 class NotifyTarget(Section):
+    """Whom to tell: an Apprise URL in a file, and the least level that it is told of."""
+
     url_file: Path
     level: Literal["critical", "error", "warning", "info"] = "critical"
     url: Annotated[SecretStr, Marker.RESOLVED]
@@ -72,6 +74,8 @@ class NotifyTarget(Section):
 
 
 class NotifySection(Section):
+    """Who is told of trouble, again after `repeat_s` seconds, and at which time of the day how all stands."""
+
     targets: dict[AccountName, NotifyTarget] = Field(default_factory=dict)
     repeat_s: Interval = 300
     digest_at: Annotated[str | None, Marker.NULLABLE, AfterValidator(_minute)] = None
@@ -125,7 +129,7 @@ def resolve_http(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def resolve_notify(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the section with its targets' URLs read. Raises ConfigError, which names files and no URL."""
+    """The section with its targets' URLs read. Raises ConfigError, which names files and no URL."""
     targets = written.get("targets") or {}
     if targets and importlib.util.find_spec("apprise") is None:
         raise ConfigError("notify.targets needs Apprise: install ltv-guard[notify]")
