@@ -10,7 +10,7 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Direction, Loan, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
-from ltv_guard.core.reconcile.coin_changes import coins_are_in, measured_after
+from ltv_guard.core.reconcile.coin_changes import coins_show, measured_after
 from ltv_guard.core.reconcile.settlement import (
     Evidence,
     SettlementTimeouts,
@@ -81,7 +81,8 @@ class Reconciler:
     async def settle_by_coins(self, snapshot: Snapshot) -> tuple[Intent, ...]:
         """Accepted adds whose coins are in the loan, and not in the wallet, hold up no further add.
 
-        The history may fail for minutes. Releases and repayments wait for it. A transfer whose coins are in
+        Nor do releases whose coins have left it. The history may fail for minutes: what is to be released or
+        repaid waits for it. A transfer whose coins are in
         the one wallet, and not in the other, holds up no further transfer. Returns what stays open.
         """
         still_open = []
@@ -102,17 +103,19 @@ class Reconciler:
             return came and wallets.has_left(intent, source)
         book = snapshot.books.get(intent.key.product)
         loan = None if book is None else book.loan(intent.key)
-        if book is None or loan is None or not self._are_in_the_loan(intent, loan):
+        if book is None or loan is None or not self._shows_in_the_loan(intent, loan):
             return False
         self._memory.freshness.saw_coins(intent, loan, book.began)
         lasts_ms = self._memory.freshness.shown_for_ms(intent, loan, book.began)
-        return wallets.has_left(intent, source) or lasts_ms > self._timeouts.echo_ms
+        # What was released is in no wallet that could tell it from what was spent since.
+        has_left = intent.direction is Direction.ADD and wallets.has_left(intent, source)
+        return has_left or lasts_ms > self._timeouts.echo_ms
 
-    def _are_in_the_loan(self, intent: Intent, loan: Loan) -> bool:
+    def _shows_in_the_loan(self, intent: Intent, loan: Loan) -> bool:
         rows, siblings = self._memory.rows.of(intent.key), self._memory.intents.sibling_changes(intent)
         first = self._memory.intents.rescued_by(intent)
         plans = [intent] if first is None else [intent, measured_after(intent, first)]
-        return any(coins_are_in(plan, rows, loan, siblings) for plan in plans)
+        return any(coins_show(plan, rows, loan, siblings) for plan in plans)
 
     def _compare_with_journal(self, histories: Mapping[Channel, History]) -> None:
         """A row that the journal says was seen is there: or this is not the exchange it was kept for."""
@@ -124,7 +127,7 @@ class Reconciler:
         self._report.compared(missing, {item.key for item in every})
 
     def _hear_of_awaited_rows(self, histories: Mapping[Channel, History]) -> None:
-        """What became of the rows of adds that their coins had confirmed."""
+        """What became of the rows of adjustments that their coins had confirmed."""
         failed = {
             row.adjust_id
             for history in histories.values()

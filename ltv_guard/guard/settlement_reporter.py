@@ -65,12 +65,12 @@ class SettlementReporter:
         self._unsettled(intent, Waiting(Awaited.PERSON))
 
     def awaits_row(self, intent: Intent) -> None:
-        """An add that its coins have confirmed, and no row yet: an alert, once that has lasted."""
+        """One that its coins have confirmed, and no row yet: an alert, once that has lasted."""
         if self._clock.now().exchange_ms - intent.updated_at_ms >= PATIENCE_WITH_EXCHANGE_MS:
             self._unsettled(intent, Waiting(Awaited.ROW_OF_COINS))
 
     def row_came(self, intent: Intent, *, failed: bool) -> None:
-        """The row of such an add, which may say that it failed."""
+        """The row of such a one, which may say that it failed."""
         self._alerts.ended(("slow", intent.intent_id))
         if failed:
             self._alerts.grave(

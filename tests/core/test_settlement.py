@@ -31,7 +31,7 @@ from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
-from ltv_guard.core.reconcile.coin_changes import coins_are_in, rows_since, unexplained_change
+from ltv_guard.core.reconcile.coin_changes import coins_show, rows_since, unexplained_change
 from ltv_guard.core.reconcile.settlement import (
     Evidence,
     InFlightWatch,
@@ -531,16 +531,34 @@ def test_an_accepted_add_is_in_the_loan_where_nothing_else_explains_its_coins(
     holds: str, rows: list[HistoryRow], siblings: list[str], *, expected: bool
 ) -> None:
     accepted = intent(State.ACCEPTED, adjust_id="own")
-    assert coins_are_in(accepted, rows, loan(held=holds), [D(item) for item in siblings]) is expected
+    assert coins_show(accepted, rows, loan(held=holds), [D(item) for item in siblings]) is expected
 
 
-def test_coins_that_left_are_never_taken_for_a_release_or_a_repayment() -> None:
-    for direction in (REDUCE, Direction.REPAY):
-        accepted = intent(State.ACCEPTED, adjust_id="own", direction=direction)
-        assert not coins_are_in(accepted, [], loan(held="0.89999863"))
+@pytest.mark.parametrize(
+    ("holds", "rows", "siblings", "expected"),
+    [
+        ("0.89999863", [], [], True),
+        ("0.8999", [], [], False),  # partly liquidated
+        ("1", [], [], False),
+        ("1.09999863", [row("hand", "0.2")], [], True),
+        ("0.94999863", [], ["0.05"], True),  # its rescue is in the loan
+        ("1.05", [], ["0.05"], False),
+        ("0.89999863", [row("hand", OURS, direction=REDUCE)], [], False),
+    ],
+)
+def test_an_accepted_release_has_left_the_loan_where_nothing_else_explains_its_coins(
+    holds: str, rows: list[HistoryRow], siblings: list[str], *, expected: bool
+) -> None:
+    accepted = intent(State.ACCEPTED, adjust_id="own", direction=REDUCE)
+    assert coins_show(accepted, rows, loan(held=holds), [D(item) for item in siblings]) is expected
+
+
+def test_coins_that_left_are_never_taken_for_a_repayment() -> None:
+    accepted = intent(State.ACCEPTED, adjust_id="own", direction=Direction.REPAY)
+    assert not coins_show(accepted, [], loan(held="0.89999863"))
 
 
 @pytest.mark.parametrize(("holds", "expected"), [("101", True), ("100", False), ("102", False)])
 def test_coins_without_decimals_are_counted_exactly(holds: str, *, expected: bool) -> None:
     accepted = intent(State.ACCEPTED, adjust_id="own", amount="1", before="100")
-    assert coins_are_in(accepted, [], loan(held=holds, accuracy=0)) is expected
+    assert coins_show(accepted, [], loan(held=holds, accuracy=0)) is expected

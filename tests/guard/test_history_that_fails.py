@@ -138,3 +138,38 @@ async def test_an_add_that_its_coins_confirmed_and_the_history_calls_failed_is_t
     with structlog.testing.capture_logs() as logs:
         await cycles(guard, world, 3)
     assert "adjustment_contradicted" in [item["event"] for item in logs]
+
+
+@pytest.mark.parametrize("kind", ["order", "pool"])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_release_before_a_long_fall_starves_nobody(kind: str, *, restarts: bool) -> None:
+    """Found by the state machine: one rescue, and then nothing for as long as the history failed."""
+    world, key = the_loan(kind)
+    journal = MemoryJournal()
+    guard = a_guard(world, journal)
+    move_to(world, key, "0.30")
+    while not world.sent:
+        await cycles(guard, world, 1)
+    world.history_down = True
+    if restarts:
+        guard = a_guard(world, MemoryJournal.restored(journal.snapshot()))
+    for ltv in FALL:
+        move_to(world, key, ltv)
+        await cycles(guard, world, 12)
+        assert world.ltv(key) <= Decimal("0.6501")
+    assert landed(world).count(Direction.REDUCE) == 1
+
+
+async def test_a_release_that_its_coins_confirmed_waits_for_its_row_before_another_follows() -> None:
+    world, key = the_loan("order")
+    guard = a_guard(world, MemoryJournal())
+    move_to(world, key, "0.30")
+    while not world.sent:
+        await cycles(guard, world, 1)
+    world.history_down = True
+    move_to(world, key, "0.30")
+    await cycles(guard, world, 60)
+    assert landed(world) == [Direction.REDUCE]
+    world.history_down = False
+    await cycles(guard, world, 60)
+    assert landed(world) == [Direction.REDUCE] * 2

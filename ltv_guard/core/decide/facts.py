@@ -21,8 +21,8 @@ class LoanFacts:
 
     `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
     processing them; `rescued`: the one rescue that they allow was sent. `settling`: an adjustment of its own
-    is under way or not shown yet, and has not been for long. `awaits_row`: an add is in it that no
-    history has shown yet.
+    is under way or not shown yet, and has not been for long. `awaits_row`: its coins tell of an
+    adjustment that no history has shown yet.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
     collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take

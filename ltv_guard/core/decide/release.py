@@ -31,7 +31,7 @@ class Neighbours:
 
     @cached_property
     def is_one_awaited(self) -> bool:
-        """Whether any add of the account has no row in a history yet."""
+        """Whether any adjustment of the account that its coins confirmed has no row in a history yet."""
         return any(other.awaits_row for other in self._loans)
 
     @cached_property

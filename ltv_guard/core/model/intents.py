@@ -53,6 +53,7 @@ OPEN = frozenset({State.PLANNED, State.SENT, State.ACCEPTED, State.UNKNOWN})
 SPENT = OPEN | {State.CONFIRMED, State.AMBIGUOUS}
 
 SHOWN = "accepted, and its coins are in the loan: its row in the history is still awaited"
+RELEASED = "accepted, and its coins have left the loan: its row in the history is still awaited"
 ARRIVED = "accepted, and its coins went from the Unified account to the Funding wallet"
 
 

@@ -9,7 +9,7 @@ from itertools import combinations
 
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Loan
+from ltv_guard.core.model.loans import Direction, Kind, Loan
 
 EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
 DEBT_DRIFT = Decimal("0.0005")  # of a debt: interest does not add this much while a repayment settles
@@ -134,14 +134,15 @@ def unexplained_change(
     return readings[0]
 
 
-def coins_are_in(
+def coins_show(
     intent: Intent, rows: Iterable[HistoryRow], loan: Loan, siblings: Collection[Decimal] = ()
 ) -> bool:
-    """Whether the loan holds exactly what an add brings, beside what is known, and nothing else explains it.
+    """Whether the loan's coins moved by exactly what it moves, and nothing that is known explains it.
 
+    Of an add or a release: what is owed moves by itself.
     `siblings` are changes that other open intents of the loan may have made.
     """
-    if intent.direction is not Direction.ADD:
+    if intent.direction.kind is not Kind.ADJUSTMENT:
         return False
     amount, step = shown_coins(intent, loan)
     since = rows_since(intent, [row for row in rows if row.adjust_id != intent.adjust_id])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow, RowStatus
-from ltv_guard.core.model.intents import ARRIVED, SHOWN, Intent, State
+from ltv_guard.core.model.intents import ARRIVED, RELEASED, SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import (
@@ -242,7 +242,7 @@ def _missing(
 
 
 def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
-    """An accepted add (transfer) whose coins are there: as good as confirmed for adding (moving) more."""
+    """An accepted one whose coins have moved: as good as confirmed for adding (a transfer: moving) more."""
     transfer = intent.direction is Direction.TRANSFER
-    words = ARRIVED if transfer else SHOWN
+    words = {Direction.ADD: SHOWN, Direction.REDUCE: RELEASED}.get(intent.direction, ARRIVED)
     return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=words, awaits_row=not transfer)

@@ -24,7 +24,7 @@ class Rows:
     _freshness: FreshnessTracker
 
     def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
-        """What the histories show of the loan, of every kind; and adds that are known to be in it."""
+        """What the histories show of the loan, of every kind; and what its coins have confirmed."""
         histories = self._shelf.histories
         found = [history for channel, history in histories.items() if channel.product is key.product]
         shown = tuple(row for history in found for row in history.of(key))
@@ -32,7 +32,7 @@ class Rows:
         return (*shown, *(row_of(item) for item in awaited if not self._freshness.is_let_go(item)))
 
     def awaited(self) -> list[Intent]:
-        """Adds that the loan's coins have confirmed, and whose rows no history has shown."""
+        """Adjustments that the loan's coins have confirmed, and whose rows no history has shown."""
         awaiting = [item for item in self._book.every if item.awaits_row]
         if not awaiting:
             return []

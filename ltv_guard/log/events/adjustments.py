@@ -10,8 +10,8 @@ ADJUSTMENTS = (
         critical(
             "An adjustment has been open for more than a minute. `waiting_for` says what for. It "
             "blocks its loan, apart from one rescue add; a transfer blocks further ones of its coin. "
-            "An accepted add that shows in the loan blocks no further adds, only releases and "
-            "repayments: `waiting_for` says so.",
+            "An accepted add or release that the loan's coins show blocks no adds, only releases "
+            "and repayments: `waiting_for` says so.",
             "Mostly the history is late or unreachable: wait. If it is older than the six months that "
             "the exchange shows, or in doubt, [resolve "
             "it](operations.md#resolving-an-intent-by-hand).",
@@ -21,8 +21,8 @@ ADJUSTMENTS = (
     event(
         "adjustment_contradicted",
         critical(
-            "The exchange accepted an add and showed its coins in the loan, and its history now says "
-            "that it failed.",
+            "The exchange accepted an add or a release, and the loan's coins showed it, and its "
+            "history now says that it failed.",
             "Look at the loan's collateral. Report it.",
         ),
         fields=("intent_id", "why", "product", "loan_id"),
@@ -57,7 +57,7 @@ ADJUSTMENTS = (
             once=True,
         ),
         info(
-            "Its row is in the history; or, with `row_awaited: true`, its coins are in the loan and "
+            "Its row is in the history; or, with `row_awaited: true`, its coins have moved and "
             "the row is still to come.",
         ),
         fields=(
