@@ -95,12 +95,16 @@ class Beside:
                 self._latest.reactions.hear(name, result, guard.intents.every, began_ms)
 
     def signs(self) -> Signs:
-        """What shows that it gets on. While accounts change guards, that counts as progress."""
-        settings = self.settings
+        """What shows that it gets on. While accounts change guards, that counts as progress.
+
+        So do long jobs of the journal that end: many accounts may wait behind them. Quick ones show nothing:
+        the heartbeat's own end each second.
+        """
+        settings, slow_jobs = self.settings, self._reloads.run.journal.slow_jobs_ended
         handover = object() if self._reloads.is_taking_over else None
         return Signs(
             progress={
-                name: (self._daemon.cycles_ended[name], client.transport.requests_ended, handover)
+                name: (self._daemon.cycles_ended[name], client.transport.requests_ended, slow_jobs, handover)
                 for name, client in self._reloads.run.wiring.clients.items()
             },
             account_s=max(

@@ -1,7 +1,8 @@
 """Ends a daemon that hangs, from a thread of its own: every stack into the log, then exit status 3.
 
 Progress of an account is a cycle that ended, or a request that was answered or given up: each request ends
-within its timeout, so a slow exchange, or one with hundreds of loans to read, is no reason to fire.
+within its timeout, so a slow exchange, or one with hundreds of loans to read, is no reason to fire. Nor is a
+journal that is locked or slow, as long as it ends what it was asked for.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ class Run:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.duties = None
-        self.wiring = SimpleNamespace(clients={})
+        self.transport = SimpleNamespace(requests_ended=0)
+        self.wiring = SimpleNamespace(clients={"main": SimpleNamespace(transport=self.transport)})
+        self.journal = SimpleNamespace(slow_jobs_ended=0)
 
     async def successor(self, settings: Settings) -> Run:
         return Run(settings)
@@ -149,3 +151,18 @@ def test_on_a_database_a_daemon_is_known_by_its_users_and_by_its_keys(tmp_path: 
     assert len({key, user, *elsewhere}) == 4
     assert all(len(name) == 8 for name in (key, user))
     assert names(settings_of(tmp_path), "4711") is None
+
+
+async def test_whatever_an_account_waits_for_is_progress_once_it_ends(tmp_path: Path) -> None:
+    run, guarding = Run(settings_of(tmp_path)), Guarding()
+    reloads = Reloads(cast("LiveRun", run), cast("Daemon", guarding))
+    beside = Beside(reloads, cast("Daemon", guarding), Latest())
+    seen = [beside.signs().progress]
+    guarding.cycles_ended["main"] += 1
+    seen.append(beside.signs().progress)
+    run.transport.requests_ended += 1
+    seen.append(beside.signs().progress)
+    run.journal.slow_jobs_ended += 1
+    seen.append(beside.signs().progress)
+    assert len({signs["main"] for signs in seen}) == 4
+    assert beside.signs().progress == seen[-1]

@@ -119,6 +119,11 @@ class PostgresStore:
     def restorations(self) -> Sequence[str]:
         return tuple(self._lineage.restorations)
 
+    @property
+    def slow_jobs_ended(self) -> int:
+        """Not counted: a user waits behind nobody but himself, and each statement has its timeout."""
+        return 0
+
     async def seal(self) -> None:
         """A restart waits, always."""
 

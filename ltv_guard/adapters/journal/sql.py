@@ -61,6 +61,11 @@ class SqlJournal(SqlSwitches):
     def restorations(self) -> Sequence[str]:
         return self._store.restorations
 
+    @property
+    def slow_jobs_ended(self) -> int:
+        """While a file is locked or its disk slow, this grows: whoever waits for the journal gets on."""
+        return self._store.slow_jobs_ended
+
     async def close(self) -> None:
         await self._store.close()
 

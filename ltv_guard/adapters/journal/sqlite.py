@@ -99,6 +99,10 @@ class SqliteStore:
         """None: a file that is exchanged while it is open is not written to any more."""
         return ()
 
+    @property
+    def slow_jobs_ended(self) -> int:
+        return self._reader.slow_jobs_ended + self._writer.slow_jobs_ended
+
     async def seal(self) -> None:
         await self.write(lambda session: self._seal.write(_last_sent(session)))
         self._is_sealed = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from ltv_guard.core.model.errors import JournalUnavailable
 T = TypeVar("T")
 Pragmas = tuple[tuple[str, Any], ...]
 Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.Future[Any]]
+
+SLOW_S = 1.0  # a job that took so long had others wait behind it
 
 # What is set, and what must then be read back. FULL alone makes a commit in WAL mode survive a power cut.
 _WRITER_PRAGMAS: Pragmas = (
@@ -53,7 +56,14 @@ class SqliteSession:
 class SqliteConnection:
     """Opened when it is first used. What is given to `run` is done in the order in which it came."""
 
-    def __init__(self, path: Path, *, is_writer: bool, busy_timeout_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        is_writer: bool,
+        busy_timeout_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._is_writer = is_writer
         self._busy_timeout_s = busy_timeout_s
@@ -61,6 +71,8 @@ class SqliteConnection:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._monotonic = monotonic
+        self.slow_jobs_ended = 0
 
     async def run(self, job: Callable[[], T]) -> T:
         """Does it in the thread. Whoever is cancelled while it waits does not undo it.
@@ -117,12 +129,14 @@ class SqliteConnection:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             work, loop, done = job
+            began = self._monotonic()
             try:
                 result = work()
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
                 _tell(loop, _fail, done, error)
             else:
                 _tell(loop, _succeed, done, result)
+            self.slow_jobs_ended += self._monotonic() - began >= SLOW_S
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:

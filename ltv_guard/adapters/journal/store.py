@@ -43,4 +43,8 @@ class Store(Protocol):
     def restorations(self) -> Sequence[str]:
         """Why what was written may be lost, each time that this was found since it was opened."""
 
+    @property
+    def slow_jobs_ended(self) -> int:
+        """How many long jobs, each with others waiting behind it, have ended, one way or the other."""
+
     async def close(self) -> None: ...

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +54,37 @@ def unprivileged() -> Iterator[None]:
     os.seteuid(NOBODY)
     yield
     os.seteuid(0)
+
+
+async def test_while_another_holds_the_file_what_ends_is_counted(path: Path) -> None:
+    journal = await open_journal(f"sqlite:///{path}", busy_timeout_s=sqlite_connection.SLOW_S + 0.2)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalUnavailable, match="is locked"):
+            await journal.pause(None, "", 0)
+    assert journal.slow_jobs_ended >= 1
+    await journal.close()
+
+
+async def test_jobs_that_have_others_wait_behind_them_are_counted_and_quick_ones_are_not(path: Path) -> None:
+    now_s = [1000.0]
+
+    def fails() -> None:
+        now_s[0] += sqlite_connection.SLOW_S
+        raise KeyError
+
+    def takes(seconds: float) -> Callable[[], None]:
+        return lambda: now_s.__setitem__(0, now_s[0] + seconds)
+
+    connection = SqliteConnection(path, is_writer=True, busy_timeout_s=1, monotonic=lambda: now_s[0])
+    counted = []
+    for job in (takes(0), takes(0.9), takes(60), fails, takes(0)):
+        with suppress(KeyError):
+            await connection.run(job)
+        await connection.run(takes(0))  # the thread is done with the one before
+        counted.append(connection.slow_jobs_ended)
+    await connection.close()
+    assert counted == [0, 0, 1, 2, 2]
 
 
 async def with_a_plan(path: Path, intent: Intent) -> None:
