@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ltv_guard.adapters.bybit.fields import Row, as_row, moment, rows
 from ltv_guard.core.model.loan_book import LoanEnd
 
@@ -24,8 +26,9 @@ def parse_end(result: Row, order_id: str) -> LoanEnd | None:
 
     None where it is not listed, or has another status. Raises MalformedPayload.
     """
-    for item in rows(result, "list"):
-        row = as_row(item)
+    for row in rows(result, "list"):
+        if not isinstance(row, Mapping):
+            continue
         if str(row.get("orderId")) == order_id and str(row.get("status")) in ORDER_ENDS:
             return ORDER_ENDS[str(row["status"])]
     return None

@@ -128,7 +128,7 @@ class PoolLoans(WriteEndpoint):
         self._due_ms = now_ms + self._timing.terms_retried_ms  # unless they are read: also by who gives up
         try:
             self._terms = await self._read_terms(now_ms)
-        except ExchangeUnavailable:
+        except (ExchangeUnavailable, NeedsHuman):  # a 401 of whatever answers in its place, too
             if self._terms is None:
                 raise
         return self._terms

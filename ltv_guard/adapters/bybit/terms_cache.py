@@ -9,7 +9,7 @@ from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.shared_reads import Kept
 from ltv_guard.adapters.bybit.terms import Terms, TermsOfLevels, parse_levels
-from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.ports import Oddity
 
 TERMS = "/v5/crypto-loan/collateral-data"
@@ -64,7 +64,7 @@ class TermsCache:
                 # A coin that is suddenly missing keeps its terms: its loans must not lose their protection.
                 self._terms = {**self._terms, **found.value.at(vip_level)}
                 self._read_at_ms, self._level = found.at_ms, vip_level
-            except ExchangeUnavailable as exc:
+            except (ExchangeUnavailable, NeedsHuman) as exc:
                 # Before they were ever read, orders are guarded by the usual ones.
                 reading = Reading(TERMS)
                 reading.passes_over("all", exc, "those of before hold, or the usual ones")

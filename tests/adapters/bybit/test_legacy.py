@@ -255,12 +255,13 @@ async def test_an_unknown_coin_has_the_terms_read_again(
     assert legacy._client.oddities.current() == ()
 
 
+@pytest.mark.parametrize("answer", [web.Response(status=404), web.Response(status=401), 10024])
 async def test_an_outage_of_the_terms_does_not_blind(
-    exchange: Exchange, legacy: LegacyLoans, time: Time
+    exchange: Exchange, legacy: LegacyLoans, time: Time, answer: object
 ) -> None:
     exchange.answer(ORDERS, page([order(1)]))
     await legacy.loans()
-    exchange.answer(TERMS, web.Response(status=404))
+    exchange.answer(TERMS, answer)
     time.seconds += 4000
     for _ in range(3):
         assert len((await legacy.loans()).loans) == 1
@@ -479,3 +480,15 @@ async def test_what_is_signed_is_what_is_sent(exchange: Exchange, legacy: Legacy
         "direction": "1",
     }
     assert seen.headers["X-BAPI-TIMESTAMP"] == str(signed.signed_at_ms)
+
+
+async def test_how_an_order_ended_is_told_whatever_stands_beside_it(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    exchange.answer(ORDERS, page([order(1)]))
+    (loan,) = (await legacy.loans()).loans
+    ended = {"orderId": "1", "status": 2}
+    exchange.answer("/v5/crypto-loan/borrow-history", {"list": [None, "?", {"orderId": []}, ended]})
+    end = await legacy.end_of(loan)
+    assert end is not None
+    assert end.liquidated

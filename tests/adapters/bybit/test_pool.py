@@ -197,11 +197,12 @@ async def test_terms_are_read_once_an_hour(exchange: Exchange, pool: PoolLoans, 
     assert len(exchange.requests(TERMS)) == 2
 
 
+@pytest.mark.parametrize("answer", [web.Response(status=404), web.Response(status=401), 10024])
 async def test_an_outage_of_the_terms_is_bridged_and_tried_again_each_minute(
-    exchange: Exchange, pool: PoolLoans, time: Time
+    exchange: Exchange, pool: PoolLoans, time: Time, answer: object
 ) -> None:
     before = await only_loan(pool)
-    exchange.answer(TERMS, web.Response(status=404))
+    exchange.answer(TERMS, answer)
     time.seconds = HOUR_S + 1
     assert await only_loan(pool) == before
     assert await only_loan(pool) == before
