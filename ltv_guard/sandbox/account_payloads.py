@@ -12,6 +12,7 @@ from ltv_guard.sandbox.scenario import ApiKey
 
 
 def wallet(account: Account, name: str, coins: list[str]) -> Payload:
+    """A wallet (v5/asset/balance/all-balance); without `coins`, every coin in it."""
     held = account.wallets[name]
     return {
         "accountType": name,
@@ -29,10 +30,12 @@ def wallet(account: Account, name: str, coins: list[str]) -> Payload:
 
 
 def transfer(row: Transfer) -> Payload:
+    """What a transfer is answered with (v5/asset/transfer/create-inter-transfer)."""
     return {"transferId": row.transfer_id, "status": row.status}
 
 
 def transfer_row(row: Transfer) -> Payload:
+    """A row of v5/asset/transfer/inter-transfer-list."""
     return {
         "transferId": f"selfTransfer_{row.transfer_id}",
         "coin": row.coin,

@@ -159,12 +159,15 @@ class FaultBook:
         self._random = random.Random(seed)  # noqa: S311 chance, not secrecy
 
     def add(self, fault: Fault) -> None:
+        """Has a fault strike from now on."""
         self._entries.append(_Entry(fault))
 
     def clear(self) -> None:
+        """Has no fault strike any more."""
         self._entries.clear()
 
     def state(self) -> list[dict[str, Any]]:
+        """Each with how many requests it has seen, and how many it has struck."""
         return [
             entry.fault.model_dump(mode="json", exclude_defaults=True)
             | {"seen": entry.seen, "struck": entry.struck}

@@ -49,6 +49,7 @@ def answer_position(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_maximum(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers max-collateral-amount of both products."""
     product = call.endpoint.product or LEGACY
     loan_id = call.text("orderId") if product == LEGACY else "pool"
     loan = exchange.ledger.loan(call.user, product, loan_id)
@@ -91,6 +92,7 @@ def answer_history(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_terms(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    """Answers collateral-data of both products."""
     coin = call.optional("currency")
     if call.endpoint.product == POOL:
         return public_payloads.pool_terms(exchange.scenario, coin)
@@ -111,6 +113,7 @@ def answer_repay(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_repayments(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers repayment-history of both products."""
     rows = [
         payloads.repayment_row(row)
         for row in visible(exchange.ledger.repayments, call, moment)
@@ -128,4 +131,5 @@ def answer_borrowed(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
 
 
 def answer_loanable(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    """Answers v5/crypto-loan-common/loanable-data."""
     return public_payloads.loanable(exchange.scenario, call.optional("currency"))

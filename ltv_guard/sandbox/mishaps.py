@@ -22,6 +22,7 @@ NAMED_BY = ("orderId", "coin", "currency", "loanCurrency", "symbol", "adjustId",
 
 
 def duration_s(fault: Fault, default: Decimal = ENDLESS_S) -> float:
+    """How long the fault lasts, in seconds."""
     return float(default if fault.seconds is None else fault.seconds)
 
 

@@ -12,6 +12,7 @@ VIP_LEVELS = ("VIP0", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5", "PRO1", "PRO2", "P
 
 
 def legacy_terms(scenario: Scenario, vip_level: str | None, coin: str | None) -> Payload:
+    """The terms of every level (v5/crypto-loan/collateral-coin), or of one; of every coin, or of one."""
     levels = dict.fromkeys([*VIP_LEVELS, *(key.vip_level for key in scenario.keys)])
     rows = [
         {
@@ -31,6 +32,7 @@ def legacy_terms(scenario: Scenario, vip_level: str | None, coin: str | None) ->
 
 
 def pool_terms(scenario: Scenario, coin: str | None) -> Payload:
+    """The tiers of every coin, or of one (v5/new-crypto-loan/collateral-coin)."""
     chosen = {name: terms for name, terms in scenario.all_terms().items() if coin in (None, name)}
     return {
         "collateralRatioConfigList": [
@@ -72,6 +74,7 @@ def loanable(scenario: Scenario, coin: str | None) -> Payload:
 
 
 def ticker(coin: str, prices: Prices) -> Payload:
+    """A row of v5/market/tickers, category spot."""
     last = plain((prices[coin] / prices["USDT"]).quantize(Decimal("0.00000001"), ROUND_HALF_UP))
     return {
         "symbol": f"{coin}USDT",

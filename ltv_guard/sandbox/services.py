@@ -23,11 +23,13 @@ WEEK_S = 604_800
 
 
 def answer_time(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    """Answers v5/market/time."""
     now = exchange.clock.now_ms() + call.clock_shift_ms
     return {"timeSecond": str(now // 1000), "timeNano": f"{now}000000"}
 
 
 def answer_tickers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/market/tickers, of the spot market."""
     if call.text("category") != "spot":
         raise Refusal(10001, "Only spot is simulated")
     coins = sorted(exchange.market.coins - {"USDT"})
@@ -39,6 +41,7 @@ def answer_tickers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_kline(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/market/kline: candles of so many minutes, the newest first."""
     coin = call.text("symbol").removesuffix("USDT")
     if coin not in exchange.market.coins:
         raise Refusal(10001, "Not supported symbols")
@@ -51,15 +54,18 @@ def answer_kline(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_status(_exchange: Exchange, _call: Call, _moment: Moment) -> Payload:
+    """Answers v5/system/status: no maintenance is ever announced."""
     return {"list": []}
 
 
 def answer_key(exchange: Exchange, call: Call, _moment: Moment) -> Payload:
+    """Answers v5/user/query-api."""
     key = exchange.keys[call.signed.key]
     return account_payloads.key_information(key, exchange.clock.now_ms(), exchange.key_ends_ms(key))
 
 
 def answer_wallet(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/asset/transfer/query-account-coins-balance."""
     name = call.text("accountType")
     if name not in {"FUND", "UNIFIED"}:
         raise Refusal(10001, "Only FUND and UNIFIED are simulated")
@@ -69,6 +75,7 @@ def answer_wallet(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_transfer(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/asset/transfer/inter-transfer."""
     transfer_id = call.text("transferId")
     if not UUID.fullmatch(transfer_id):
         raise Refusal(131203, "Request parameter error: transferId")
@@ -91,6 +98,7 @@ def answer_transfer(exchange: Exchange, call: Call, moment: Moment) -> Payload:
 
 
 def answer_transfers(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/asset/transfer/query-inter-transfer-list."""
     since, until = _asked_seconds(call, moment)
     transfers = exchange.ledger.transfers.values()
     rows = [

@@ -22,6 +22,7 @@ class Chores:
         self._alerts = alerts
 
     async def look_at_clock(self, measure: Callable[[], Awaitable[int]]) -> None:
+        """`measure` returns how far (ms) the exchange's time is ahead of this machine's."""
         try:
             skew_ms = await measure()
         except ExchangeUnavailable as error:
@@ -34,6 +35,7 @@ class Chores:
         self._alerts.ended("clock")
 
     def look_at_descriptors(self) -> None:
+        """Whether this process can still open anything."""
         why = descriptors.why_none_left()
         if why is not None:
             self._alerts.grave("descriptors", "none", "out_of_descriptors", why=why)

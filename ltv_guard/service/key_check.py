@@ -14,6 +14,7 @@ Doubt = tuple[bool, bool, str, str]
 
 
 async def examine_key(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
+    """Reads it at the exchange; what can't be read is a finding."""
     what = f"accounts.{name}"
     try:
         key = await wiring.accounts[name].identify()

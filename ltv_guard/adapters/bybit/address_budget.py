@@ -44,6 +44,7 @@ class AddressBudget:
 
     @property
     def per_5s(self) -> int:
+        """How many requests may leave in any 5 s."""
         return self._window.limit
 
     @per_5s.setter
@@ -70,6 +71,7 @@ class AddressBudget:
         await self._window.enter(priority, account, kept=int(KEPT[priority] * self._window.limit))
 
     def leave(self) -> None:
+        """What entered is answered, or has failed: it counts for 5 s more."""
         self._window.leave()
 
     def enters_now(self) -> bool:

@@ -23,6 +23,7 @@ class LatestPrices:
         self.coins: frozenset[str] = frozenset()
 
     def follow(self, coins: Collection[str]) -> None:
+        """Replaces what was followed before."""
         self.coins = frozenset(coins) - {QUOTE}
         for name in self.prices.keys() - self.coins - {QUOTE}:
             del self.prices[name]

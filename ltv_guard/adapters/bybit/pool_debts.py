@@ -59,6 +59,7 @@ def sums_of(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
 
 
 def debts_of(result: Row, accuracies: Mapping[str, int], reading: Reading) -> list[Debt]:
+    """What is owed, a debt a coin; what is odd of it counts as unread. `accuracies`: decimals by coin."""
     try:
         listed = rows(result, "borrowList")
     except MalformedPayload as exc:

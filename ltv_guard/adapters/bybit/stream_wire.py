@@ -46,6 +46,7 @@ class Reply:
 
 
 def topic_of(name: str) -> str:
+    """The topic of a coin's ticker (v5/websocket/public/ticker)."""
     return f"{TOPIC}{name}{QUOTE}"
 
 
@@ -88,6 +89,7 @@ def _reply(row: Row) -> Reply:
 
 
 def request(operation: str, coins: Collection[str] = (), request_id: str = "") -> str:
+    """A request as JSON (v5/ws/connect): `ping`, or to subscribe to coins or to end that."""
     asked: dict[str, object] = {"op": operation}
     if coins:
         asked |= {"req_id": request_id, "args": [topic_of(name) for name in coins]}

@@ -53,6 +53,7 @@ class WriteConnector(aiohttp.TCPConnector):
         return await super()._create_connection(req, traces, timeout)
 
     def drop_spare(self) -> None:
+        """Closes the connection that waits, if there is one."""
         if self._spare is not None:
             self._spare.close()
             self._spare = None

@@ -67,6 +67,7 @@ class Window:
 
     @property
     def limit(self) -> int:
+        """How many requests in any `span_s`."""
         return self._limit
 
     @limit.setter

@@ -68,10 +68,12 @@ def repayment_row(row: Row, key: LoanKey) -> HistoryRow:
 
 
 def repayment_id(repay_id: str) -> str:
+    """The id of its history row: no adjustId can be the same."""
     return f"repay-{repay_id}"
 
 
 def repayment_names(key: Callable[[Row], LoanKey]) -> RowNames:
+    """How rows of a list of repayments call things."""
     return RowNames(
         adjust_id="repayId",
         written_id=repayment_id,

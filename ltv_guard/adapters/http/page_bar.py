@@ -12,6 +12,7 @@ ABOVE, BELOW = TOP - 4, TOP + HEIGHT + 12
 
 
 def lines_of(item: LoanStatus) -> tuple[tuple[str, Decimal], ...]:
+    """Each line's name and its LTV, from the lowest up."""
     return (
         ("target", item.target_ltv),
         ("trigger", item.trigger_ltv),

@@ -74,6 +74,7 @@ def _loan(item: LoanStatus) -> dict[str, Any]:
 
 
 def adjustment(intent: Intent) -> dict[str, Any]:
+    """An adjustment, as `as_tree` writes things."""
     return {
         "intent_id": intent.intent_id,
         "direction": intent.direction.value,
@@ -97,6 +98,7 @@ def _alert(alert: AlertStatus) -> dict[str, Any]:
 
 
 def amounts(of: Mapping[str, Decimal]) -> dict[str, str]:
+    """Coin -> how many, as a plain decimal."""
     return {coin: plain(amount) for coin, amount in of.items()}
 
 
@@ -106,4 +108,5 @@ def plain(number: Decimal) -> str:
 
 
 def time_of(ms: int) -> str:
+    """ISO 8601, UTC, in whole seconds."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

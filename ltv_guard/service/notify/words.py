@@ -28,6 +28,7 @@ Event = Mapping[str, Any]
 
 
 def title_of(event: str, level: str, where: str) -> str:
+    """One line: how grave, what, about which loan."""
     return f"ltv-guard {level.upper()}: {event}{f', {where}' if where else ''}"
 
 
@@ -78,11 +79,13 @@ def liquidation_price(item: LoanStatus) -> Decimal | None:
 
 
 def again(alarm: Alarm, now_ms: int) -> str:
+    """What is said of an alarm that lasts. `now_ms` is wall time."""
     minutes = max(1, (now_ms - alarm.since_ms) // 60_000)
     return f"It has lasted for {minutes} min, and nobody has acknowledged it."
 
 
 def over(alarm: Alarm) -> tuple[str, str]:
+    """Title and body of its end."""
     return f"ltv-guard: over: {alarm.event}, {alarm.where}".rstrip(", "), f"{alarm.event} is over."
 
 
@@ -100,6 +103,7 @@ def summary(notices: Sequence[Notice]) -> tuple[str, str]:
 
 
 def digest(status: Status) -> tuple[str, str]:
+    """Title and body of how everything stands."""
     lines = [line for account in status.accounts for line in _of_account(account)]
     alerts = [f"{alert.event} {alert.loan_id or ''}".strip() for alert in status.alerts]
     lines.append(f"wrong now: {', '.join(alerts)}" if alerts else "nothing is wrong")
