@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from order_rows import parse_orders
 from payload_mutations import ADJUSTMENT, ORDER, POSITION, REPAYMENT, combined, listed, mutations
 
-from ltv_guard.adapters.bybit import fields, order_wire, pool_wire, wire
+from ltv_guard.adapters.bybit import fields, order_wire, pool_wire
 from ltv_guard.adapters.bybit.answers import open_envelope
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.oddities import Reading
@@ -21,7 +22,15 @@ from ltv_guard.adapters.bybit.pool_terms import PositionTerms
 from ltv_guard.adapters.bybit.terms import usual_terms
 
 READERS = ("decimal", "amount", "whole", "moment", "identity", "coin")
-MODULES = (fields, order_wire, pool_wire, wire)
+BYBIT = "ltv_guard.adapters.bybit."
+READING = {
+    "doubts",
+    "fields",
+    "order_wire",
+    "pool_debts",
+    "pool_wire",
+    "wire",
+}  # on the way of these payloads
 TERMS = {"BTC": usual_terms("BTC")}
 POOL_TERMS = PositionTerms(
     tiers={},
@@ -47,10 +56,6 @@ def spoiled(result: object, seed: int) -> Iterator[object]:
     found = list(mutations(result))
     yield from (item.applied(result) for item in found)
     yield from (payload for payload, _ in combined(found, result, 500, seed))
-
-
-def digits(chance: random.Random, count: int) -> str:
-    return "".join(chance.choices("0123456789", k=count))
 
 
 def numbers(seed: int) -> Iterator[str]:
@@ -79,16 +84,24 @@ def what_comes_of(read: Callable[[], object]) -> object:
 @pytest.mark.parametrize("reader", READERS)
 def test_a_text_is_read_as_before_whatever_stands_in_it(reader: str) -> None:
     short, long = getattr(fields, reader), getattr(long_readers, reader)
-    for text in (*numbers(1), "BTC", "btc", "1INCH", "a-b_c", "", " 1", "1 ", "1\n", "\u0661"):
+    words = ("BTC", "btc", "1INCH", "a-b_c", "", " 1", "1 ", "1\n", "\u0661")
+    for text in (*numbers(1), *words, *("A" * length for length in (32, 33, 64, 65))):
         row = {"x": text}
         assert what_comes_of(lambda row=row: short(row, "x")) == what_comes_of(lambda row=row: long(row, "x"))
 
 
-def the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in MODULES:
-        for name in (*READERS, "as_row"):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, getattr(long_readers, name))
+def the_long_way(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Wherever one is known by its name, also by that of another module. Returns the modules."""
+    short = {name: getattr(fields, name) for name in (*READERS, "as_row")}
+    knowing = [
+        (module, name)
+        for module in [found for path, found in sys.modules.items() if path.startswith(BYBIT)]
+        for name, reader in short.items()
+        if vars(module).get(name) is reader
+    ]
+    for module, name in knowing:
+        monkeypatch.setattr(module, name, getattr(long_readers, name))
+    return {module.__name__.removeprefix(BYBIT) for module, _ in knowing}
 
 
 def orders(result: Any) -> object:  # noqa: ANN401 - JSON
@@ -128,7 +141,7 @@ def test_a_payload_is_read_as_before_whatever_is_odd_in_it(
 ) -> None:
     payloads = [decoded(item) for item in spoiled(result, seed=11)]
     short = [read(item) for item in payloads if isinstance(item, dict)]
-    the_long_way(monkeypatch)
+    assert the_long_way(monkeypatch) >= READING
     long = [read(item) for item in payloads if isinstance(item, dict)]
     assert len(short) > 500
     differing = [(a, b) for a, b in zip(short, long, strict=True) if repr(a) != repr(b)]
