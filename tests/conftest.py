@@ -2,11 +2,13 @@
 
 Such a test waits on what is observable, with bounds that a stalled machine can miss. What must never happen
 (two effects of one intent, something sent that was not written down, a journal untrue to the ledger) says
-so in its message, and fails at once. At night nothing is tried again.
+so in its message, and fails at once. At night nothing is tried again, and neither is what waits for nothing:
+a plain function.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 
 import pytest
@@ -20,10 +22,12 @@ PROMISES = [
     r"not written down before",
     r"two effects",
     r"with the effects",
+    r"must never",
 ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.parent.name in REAL and item.get_closest_marker("nightly") is None:
+        waits = isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function)
+        if waits and item.path.parent.name in REAL and item.get_closest_marker("nightly") is None:
             item.add_marker(pytest.mark.flaky(reruns=2, rerun_except=PROMISES))

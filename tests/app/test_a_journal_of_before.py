@@ -65,7 +65,7 @@ async def test_its_open_intents_are_settled_over_the_wire_and_its_pause_holds(
         async with world.guarded():
             await world.until(lambda: bool(world.heard("daemon_started")))
             await world.until(lambda: all_ended(world, cases))
-            assert not world.sent("adjust", "repay", "transfer")
+            assert not world.sent("adjust", "repay", "transfer"), "a pause must never be passed"
             assert world.ltv(IN_NEED) > world.settings().policy.add.trigger_ltv
             await resumed(world)
             await world.until(lambda: world.is_at_target("add", IN_NEED))

@@ -115,7 +115,7 @@ async def test_with_the_token_a_guard_is_paused_and_goes_on(open_a_world: OpenWo
         shown = (await asked.tree())["accounts"]["main"]
         assert (shown["outcome"], shown["withheld"]["detail"]) == ("paused", "a look")
         assert (await asked.get("/readyz"))[0] == 200
-        assert world.effects() == []
+        assert world.effects() == [], "a pause must never be passed"
         assert await asked.post("/api/v1/resume") == (200, {"resumed": "all accounts", "lifted": True})
         await world.until_settled_at_target()
 
@@ -139,8 +139,8 @@ async def test_whoever_has_no_token_or_comes_from_elsewhere_changes_nothing(
     async with open_shop(shop) as asked:
         for path in ("/api/v1/pause", "/api/v1/resume"):
             assert (await asked.post(path, {"reason": "x"}, token=token, **headers))[0] == status
-    assert shop.changed == []
-    assert TOKEN not in repr(events)
+    assert shop.changed == [], "a stranger must never change anything"
+    assert TOKEN not in repr(events), "a token must never be logged"
 
 
 async def test_a_token_that_fits_changes_what_was_asked_for() -> None:
@@ -157,7 +157,7 @@ async def test_without_a_token_in_the_configuration_nobody_changes_anything() ->
         for token in (TOKEN, "", "None"):
             status, said = await asked.post("/api/v1/pause", token=token)
             assert (status, "http.token_file" in said["error"]) == (403, True)
-    assert shop.changed == []
+    assert shop.changed == [], "without a token it must never be changed"
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ async def test_a_request_that_is_garbage_leaves_nothing_in_the_log(capfd: pytest
     finally:
         structlog.reset_defaults()
     assert stream.getvalue() == ""
-    assert TOKEN not in "".join(capfd.readouterr())
+    assert TOKEN not in "".join(capfd.readouterr()), "a token must never be logged"
 
 
 # What it may not do to the guard.

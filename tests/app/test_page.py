@@ -145,7 +145,7 @@ async def test_without_a_token_there_is_no_switch_and_with_one_a_form_needs_it()
         assert "<form" in (await asked.get("/"))[1]
         assert (await submitted(asked, "pause", {"token": "wrong", "reason": "x"}))[0] == 401
         assert (await submitted(asked, "pause", {"reason": "x"}))[0] == 401
-        assert shop.changed == []
+        assert shop.changed == [], "a wrong token must never change anything"
         assert await submitted(asked, "pause", {"token": TOKEN, "reason": "x"}) == (303, "/")
     assert shop.changed == [("pause", "all", "x")]
 
@@ -186,7 +186,7 @@ async def test_in_a_browser_a_crash_moves_it_and_the_token_alone_changes_somethi
         # Without the token nothing changes, with it the guard is paused: by the form as it stands.
         await press(page, "wrong")
         await page.until("document.body.innerText.includes('Bearer')")
-        assert not world.heard("guard_paused")
+        assert not world.heard("guard_paused"), "a wrong token must never change anything"
         await page.open(asked.url)
         await press(page, TOKEN)
         await world.until(lambda: bool(world.heard("guard_paused")))

@@ -86,5 +86,5 @@ async def test_no_five_seconds_hold_more_than_the_budget_at_start_at_rest_and_wh
                 ),
                 within_s=90,
             )
-        assert world.exchange.limits.violations["ip"] == 0
+        assert world.exchange.limits.violations["ip"] == 0, "the budget must never be passed"
         assert not world.heard("exchange_banned")

@@ -97,7 +97,7 @@ async def test_once_fails_where_it_is_blind(open_a_world: OpenWorld) -> None:
         world.fault("http_error", endpoint="orders", times=None)
         status, once = await ran("run", "--once", "-c", world.config_file)
         assert status == 1, once.output
-        assert not world.effects()
+        assert not world.effects(), "who is blind must never send anything"
 
 
 async def test_a_dry_run_decides_and_sends_and_writes_nothing(open_a_world: OpenWorld) -> None:

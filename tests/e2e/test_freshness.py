@@ -158,7 +158,7 @@ async def test_our_exact_amount_by_hand_is_taken_for_ours_that_was_lost_and_noth
             await world.until(lambda: shows_nothing_to_do(world.events))
         (ours,) = (await world.judge(twins=[twin]))["confirmed"]
         assert (ours.intent_id, ours.adjust_id) == (intent.intent_id, str(twin.adjust_id))
-        assert not world.effects()
+        assert not world.effects(), "it must never move twice"
         assert world.is_at_target(direction)
 
 

@@ -89,14 +89,19 @@ async def test_near_its_trigger_a_connection_waits_for_the_write(
         assert True in taken
 
 
+@pytest.mark.parametrize("with_stream", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_near_its_trigger_an_account_is_looked_at_often_with_and_without_a_stream(
     open_a_world: OpenWorld,
+    with_stream: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     async with open_a_world(scenario_of(NEAR)) as world:
         world.configure({"schedule": {"poll_interval_s": 300, "fastest_poll_s": 0.1}})
+        if with_stream:
+            streamed(world)
         async with world.guarded():
             await world.until(lambda: looks(world) > 4)
             assert [event["poll_s"] for event in world.heard("account_armed")] == [0.1]
+            assert (connections(world) > 0) is with_stream
             world.price(39_000)
             await world.until_settled_at_target()
 
@@ -112,7 +117,7 @@ async def test_a_price_that_comes_near_arms_an_account_that_was_far_from_its_tri
             seen = looks(world)
             world.price(NEAR)
             await world.until(lambda: looks(world) > seen + 4)
-            assert world.effects() == []
+            assert world.effects() == [], "what is only near must never be helped"
 
 
 async def test_a_lie_has_the_exchange_asked_a_few_times_and_sends_nothing(open_a_world: OpenWorld) -> None:
@@ -144,7 +149,7 @@ async def test_a_stream_that_flips_between_truth_and_lies_costs_a_read_a_second(
             lie(world, "100", probability="0.5")
             await asyncio.sleep(4)
             assert looks(world) <= seen + 6
-            assert world.adjustments_sent() == []
+            assert world.adjustments_sent() == [], "a lie must never send anything"
             world.price(39_000)
             await world.until_settled_at_target()
         assert await world.ends() == ["confirmed"]

@@ -79,7 +79,7 @@ async def test_a_rescue_that_is_lost_as_well_gets_no_third(open_a_world: OpenWor
             fall_to(world, "0.82")
             await world.until(lambda: len(world.heard("adjustment_unknown")) == 2)
             await cycles(world, 3)
-            assert len(world.adjustments_sent()) == 2
+            assert len(world.adjustments_sent()) == 2, "a third must never leave"
             assert not world.effects()
             await ends_well(world)
         states = [intent.state for intent in await world.intents()]

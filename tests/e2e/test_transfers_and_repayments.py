@@ -332,7 +332,7 @@ async def test_plan_and_a_dry_run_say_what_would_be_done_and_do_nothing(
         assert (row["action"], row["coin"]) == (means.name, "BTC" if means is TRANSFER else "USDT")
         await app.run_once(world.settings())
         assert world.heard("decision_made")[-1]["action"] == means.name
-        assert not world.sent("adjust", "repay", "transfer")
+        assert not world.sent("adjust", "repay", "transfer"), "a dry run must never send anything"
         assert not await world.intents()
 
 

@@ -125,5 +125,6 @@ async def test_a_waiting_connection_that_dies_costs_at_most_one_unknown_and_neve
             world.price(39_000)
             await world.until_settled_at_target()
         assert len(world.heard("adjustment_unknown")) == unknown
-        assert [row.direction for row in world.effects()] == ["add"]
-        assert len(world.adjustments_sent()) == 1
+        assert [row.direction for row in world.effects()] == ["add"], "it must never be doubled"
+        assert len(world.adjustments_sent()) == 1, "it must never leave again"
+        await world.judge()
