@@ -74,11 +74,11 @@ class Watched:
                 await asyncio.sleep(0.01)
 
 
-def result(*loans: Loan, **said: Any) -> CycleResult:  # noqa: ANN401
+def result(*loans: Loan, protect: bool = True, **said: Any) -> CycleResult:  # noqa: ANN401
     decisions = tuple(
         Decision(
             loan=item,
-            policy=policy(),
+            policy=policy(protect=protect),
             limits=thresholds(policy(), item),
             cause=Cause.IN_BOUNDS,
             reason=Reason(kind=Because.IN_BOUNDS, ltv=item.ltv, limits=thresholds(policy(), item)),
@@ -136,6 +136,8 @@ async def test_what_is_not_protected_or_no_longer_there_wakes_nobody() -> None:
     async with watching() as seen:
         seen.watch.saw("main", result(loan()), AT)
         seen.watch.saw("main", result(), AT)
+        assert seen.stream.followed == frozenset()
+        seen.watch.saw("main", result(loan(), protect=False), AT)
         assert seen.stream.followed == frozenset()
         seen.watch.saw("nobody", result(loan()), AT)
         seen.stream.tell(BTC=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import time
@@ -227,9 +228,10 @@ def test_a_manager_that_is_gone_or_does_not_listen_costs_nothing(tmp_path: Path)
 
 def test_an_abstract_socket_is_told_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
-        heard.bind("\0ltv-guard-test")
+        name = f"ltv-guard-test-{os.getpid()}"
+        heard.bind(f"\0{name}")
         heard.settimeout(20)
-        systemd = Systemd({"NOTIFY_SOCKET": "@ltv-guard-test"})
+        systemd = Systemd({"NOTIFY_SOCKET": f"@{name}"})
         systemd.tell("READY=1")
         assert heard.recv(100) == b"READY=1"
         systemd.close()

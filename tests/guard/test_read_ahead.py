@@ -199,13 +199,14 @@ async def test_another_crossing_has_it_all_read_anew() -> None:
 async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_were_seen() -> None:
     world = World(every=[intent(state=State.SENT)])
     ahead_of(world).begin()
-    blind = ahead_of(World())
+    unseen = World()
+    blind = ahead_of(unseen)
     blind.saw({})
     blind.begin()
     await asyncio.sleep(0)
 
-    assert world.looks == 0
-    assert not await blind.take(shown(world), WANTED)
+    assert (world.looks, unseen.looks) == (0, 0)
+    assert not await blind.take(shown(unseen), WANTED)
 
 
 @pytest.mark.parametrize("change", [too_old, sent_meanwhile, still_open])

@@ -74,7 +74,7 @@ async def test_each_amount_is_of_facts_from_after_its_turn(factor: str, rows_per
     one_at_a_time(world, moves(world, factor))
     await a_guard(world, MemoryJournal()).cycle()
     assert served(world) == ["1", "2", "3"]
-    assert all(TARGET - NEAR <= ltv <= TARGET for ltv in landed_at(world))
+    assert [TARGET - NEAR <= ltv <= TARGET for ltv in landed_at(world)] == [True] * 3
 
 
 async def test_the_turn_is_that_of_the_loan_which_is_worst_by_then() -> None:
@@ -96,7 +96,7 @@ async def test_a_loan_that_comes_to_its_trigger_meanwhile_is_helped_in_the_same_
     one_at_a_time(world, moves(world, "0.98"))
     await a_guard(world, journal).cycle()
     assert served(world) == ["1", "2", "3"]
-    assert all(TARGET - NEAR <= ltv <= TARGET for ltv in landed_at(world))
+    assert [TARGET - NEAR <= ltv <= TARGET for ltv in landed_at(world)] == [True] * 3
     episodes = await journal.episodes(Owner("testnet", "7"))
     assert {episode.key.loan_id for episode in episodes} == {"1", "2", "3"}
 

@@ -203,8 +203,8 @@ async def test_one_that_forgets_what_comes_leaves_one_unknown_and_sends_nothing_
         assert len(peer.requests) == 1
         peer.answers = True
         assert (await transport.post(ADJUST, body, {})).status == 200
-    assert [number for number, _ in peer.requests][:1] == [0]
-    assert len(peer.requests) == 2
+    first, second = (number for number, _ in peer.requests)
+    assert (first, second != first) == (0, True)
 
 
 async def test_one_that_ends_while_the_write_is_under_way_leaves_one_unknown(peer: Peer, body: bytes) -> None:
@@ -284,5 +284,8 @@ async def test_an_account_near_a_trigger_has_one_unless_the_host_is_banned(
     for ban, opened in ((banned, 0), (Ban("127.0.0.1"), 1)):
         parts = connect(peer.url, ban=ban)
         BybitAccount(parts.client).keep_ready(parts.clock.now().monotonic_ms + 60_000)
-        await asyncio.sleep(0.1)
+        if opened:
+            await until(lambda: len(peer.accepted) > 0)
+        else:
+            await asyncio.sleep(0.1)
         assert len(peer.accepted) == opened

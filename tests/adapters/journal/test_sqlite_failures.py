@@ -431,20 +431,6 @@ async def test_a_journal_that_goes_away_during_a_write_is_noticed(
     await journal.close()
 
 
-async def test_recent_and_open_intents_are_found_by_an_index(path: Path) -> None:
-    journal = await open_journal(f"sqlite:///{path}")
-    where = "environment = 'testnet' AND user_id = '1' AND "
-    for condition in ("(updated_at_ms >= 1 OR created_at_ms >= 1)", "state IN ('planned', 'sent')"):
-        plan = await rows_in(
-            journal,
-            f"EXPLAIN QUERY PLAN SELECT * FROM intents WHERE {where}{condition}",  # noqa: S608
-        )
-        steps = " / ".join(row["detail"] for row in plan)
-        assert "USING INDEX" in steps
-        assert "SCAN" not in steps
-    await journal.close()
-
-
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
@@ -462,7 +448,7 @@ async def test_what_a_cycle_asks_for_is_found_without_reading_all(
     with closing(sqlite3.connect(path)) as other:
         plan = " / ".join(row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {statement}", values))
     assert index in plan
-    assert "SCAN intents" not in plan.replace(f"SCAN intents {index}", "")
+    assert ("SCAN" in plan) == (statement is statements.NEWEST_FEW)  # of which the index gives the first few
 
 
 async def test_cancelling_a_write_leaves_a_journal_that_works(path: Path, planned: Plan, sent: Send) -> None:
