@@ -118,7 +118,7 @@ class Raised(ast.NodeVisitor):
             name = f"{self.owner}.{called.attr}" if called.value.id == "self" else ""
         if name not in home.functions:
             return set()
-        return raised_by(home, name) | named_by(home.functions[name])
+        return raised_by(home, name)
 
 
 def names_in(node: ast.expr | None) -> set[str]:
@@ -133,7 +133,7 @@ def raised_by(home: Module, name: str) -> set[str]:
         visitor = Raised(home, name.rpartition(".")[0])
         for item in home.functions[name].body:
             visitor.visit(item)
-        RAISED[home.name, name] = visitor.found
+        RAISED[home.name, name] = visitor.found | named_by(home.functions[name])
     return RAISED[home.name, name]
 
 
