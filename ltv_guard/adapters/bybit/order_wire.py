@@ -79,7 +79,7 @@ def coins_of(items: Iterable[object]) -> set[str]:
 
 
 def order_key(item: object) -> LoanKey:
-    """Whose row it is; a name for all of those that bear none."""
+    """Whose row of v5/crypto-loan/unpaid-loan-order it is; a name for all of those that bear none."""
     try:
         return LoanKey(Product.LEGACY, identity(as_row(item), "orderId"))
     except MalformedPayload:
@@ -165,7 +165,7 @@ def parse_history_row(item: object) -> HistoryRow:
 
 
 def order_of(row: Row) -> LoanKey:
-    """Whose row of a history it is. Raises MalformedPayload."""
+    """Whose row of v5/crypto-loan/ltv-adjust-history or repay-transaction it is. Raises MalformedPayload."""
     return LoanKey(Product.LEGACY, identity(row, "orderId"))
 
 

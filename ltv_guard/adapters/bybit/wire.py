@@ -42,7 +42,10 @@ def plain(value: Decimal) -> str:
 
 
 def direction_of(row: Row) -> Direction:
-    """What an adjustment's row did: 0 adds, 1 releases. Raises MalformedPayload."""
+    """What an adjustment's row did: 0 adds, 1 releases (v5/crypto-loan/adjust-collateral).
+
+    Raises MalformedPayload.
+    """
     direction = DIRECTIONS.get(identity(row, "direction"))
     if direction is None:
         raise MalformedPayload(f"its direction is {shown(row['direction'])}, neither 0 nor 1")
@@ -50,7 +53,10 @@ def direction_of(row: Row) -> Direction:
 
 
 def repayment_row(row: Row, key: LoanKey) -> HistoryRow:
-    """What both products tell of a repayment. Its id is told apart from an adjustment's."""
+    """What both products tell of a repayment. Its id is told apart from an adjustment's.
+
+    Of v5/crypto-loan/repay-transaction, v5/new-crypto-loan/flexible/repay-orders. Raises MalformedPayload.
+    """
     status = STATUSES.get(whole(row, "repayStatus"))
     if status is None:
         raise MalformedPayload(f"its repayStatus is {shown(row['repayStatus'])}, which is none that is known")
@@ -91,7 +97,10 @@ def parse_maximum(result: Row) -> Decimal:
 
 
 def parse_page(result: Row) -> tuple[list[object], str]:
-    """The rows of a page, and the cursor of the next ("" for none)."""
+    """The rows of a page (`list`), and the cursor of the next (`nextPageCursor`; "" for none).
+
+    All lists of v5 have them so. Raises MalformedPayload.
+    """
     return rows(result, "list"), _cursor(result)
 
 
