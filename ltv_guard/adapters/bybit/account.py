@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
+from ltv_guard.adapters.bybit.balances import FUNDING, UNIFIED, Balances
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.key_wire import parse_identity
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.ticker_wire import parse_prices
-from ltv_guard.adapters.bybit.wallet_wire import parse_wallet
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.ports import Identity, Oddity
 
 KEY = "/v5/user/query-api"
-WALLET = "/v5/asset/transfer/query-account-coins-balance"
 TICKERS = "/v5/market/tickers"
 
-COINS_PER_REQUEST = 10
 PRICES_KEPT_MS, NEVER_KEPT_MS = 50, -1
 
 
@@ -27,6 +25,7 @@ class BybitAccount:
 
     def __init__(self, client: BybitClient) -> None:
         self._client = client
+        self._balances = Balances(client)
 
     def keep_ready(self, until_ms: int) -> None:
         self._client.keep_ready(until_ms)
@@ -50,31 +49,11 @@ class BybitAccount:
 
         For each of `coins` but for those whose balance could not be read.
         """
-        return await self._balances("FUND", coins)
+        return await self._balances.read(FUNDING, coins)
 
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         """Coins that can leave the Unified account, for each of `coins`, by its own margin rules."""
-        return await self._balances("UNIFIED", coins, may_owe=True)
-
-    async def _balances(
-        self, wallet: str, coins: Collection[str], *, may_owe: bool = False
-    ) -> Mapping[str, Decimal]:
-        wanted = sorted(set(coins))
-        found: dict[str, Decimal] = {}
-        reading = Reading(f"{WALLET} {wallet}")
-        for start in range(0, len(wanted), COINS_PER_REQUEST):
-            batch = wanted[start : start + COINS_PER_REQUEST]
-            asked = {"accountType": wallet, "coin": ",".join(batch)}
-            result = await self._client.get(WALLET, asked, urgent=True)
-            try:
-                found |= parse_wallet(result, batch, reading, may_owe=may_owe)
-            except MalformedPayload as exc:
-                raise ExchangeUnavailable(f"{WALLET}: the answer makes no sense: {exc}") from exc
-        self._client.oddities.note(reading.endpoint, reading.found)
-        if wanted and not found:
-            why = reading.found[-1].why if reading.found else "no coin of it can be read"
-            raise ExchangeUnavailable(f"{WALLET}: the answer makes no sense: {why}")
-        return found
+        return await self._balances.read(UNIFIED, coins)
 
     async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
         """USD per coin, of every coin with a USDT spot market; kept for a moment, as several may ask.

@@ -36,6 +36,14 @@ class TransientError(ExchangeUnavailable):
     """A fault of the moment: the same read may succeed at once."""
 
 
+class RequestRefused(ExchangeUnavailable):
+    """The exchange answers with a code that is for this request: others may be answered all the same."""
+
+
+class UnlistedCode(RequestRefused, TransientError):
+    """One that is not known: it may as well be a fault of the moment."""
+
+
 class Limited(TransientError):
     """Too many requests: wait for the reset first. `whole_address`: it is not this user's endpoint alone."""
 
@@ -154,7 +162,9 @@ def _refusal_of_read(envelope: Envelope, endpoint: str) -> Exception:
         return ClockRefused(words)
     if meaning.outcome is WriteOutcome.LIMITED:
         return Limited(words, whole_address=meaning.whole_address)
-    return TransientError(words) if meaning.outcome is WriteOutcome.UNKNOWN else ExchangeUnavailable(words)
+    if meaning is UNLISTED:
+        return UnlistedCode(words)
+    return TransientError(words) if meaning.outcome is WriteOutcome.UNKNOWN else RequestRefused(words)
 
 
 def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId") -> str:

@@ -7,13 +7,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from ltv_guard.adapters.bybit import BybitAccount, ExchangeClock
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.ports import AccountExchange, Identity
 
 if TYPE_CHECKING:
-    from conftest import Exchange, Parts
+    from conftest import Exchange, Parts, Seen
 
     Connect = Callable[..., Parts]
 
@@ -241,6 +242,65 @@ async def test_an_odd_total_leaves_what_can_be_transferred_and_a_coin_listed_twi
 async def test_a_wallet_that_lists_nothing_holds_nothing(exchange: Exchange, account: BybitAccount) -> None:
     exchange.answer(WALLET, {"balance": None})
     assert await account.wallet(["BTC"]) == {"BTC": Decimal(0)}
+
+
+def refuses(code: int, *names: str) -> Callable[[Seen], web.StreamResponse]:
+    """Answers for all coins but these, which no request may name."""
+
+    def handler(seen: Seen) -> web.StreamResponse:
+        asked = seen.params["coin"].split(",")
+        rows = [{"coin": name, "walletBalance": "1", "transferBalance": "1"} for name in asked]
+        refused = {*asked} & {*names}
+        return web.json_response({"retCode": code if refused else 0, "result": {"balance": rows}})
+
+    return handler
+
+
+@pytest.mark.parametrize("code", [131231, 131002])  # listed, and not
+async def test_a_coin_that_the_exchange_refuses_to_tell_of_costs_itself_and_is_asked_for_later(
+    exchange: Exchange, connect: Connect, code: int
+) -> None:
+    seconds = 0.0
+    clock = ExchangeClock(monotonic=lambda: seconds, sleep=lambda _: asyncio.sleep(0))
+    client = connect(exchange.url, clock=clock).client
+    account = BybitAccount(client)
+    exchange.handlers[WALLET] = refuses(code, "NONE")
+    for _ in range(2):
+        assert await account.wallet(["BTC", "ETH", "NONE"]) == {"BTC": Decimal(1), "ETH": Decimal(1)}
+        (told,) = client.oddities.current()
+        assert (told.row, str(code) in told.why) == ("NONE", True)
+    assert exchange.requests(WALLET)[-1].params["coin"] == "BTC,ETH"
+    exchange.handlers[WALLET] = refuses(code)
+    seconds = 601
+    assert (await account.wallet(["BTC", "ETH", "NONE"])).keys() == {"BTC", "ETH", "NONE"}
+    assert client.oddities.current() == ()
+
+
+async def test_where_no_coin_is_told_of_not_all_are_asked_for_one_by_one(
+    exchange: Exchange, account: BybitAccount
+) -> None:
+    names = [f"C{number}" for number in range(10)]
+    exchange.handlers[WALLET] = refuses(131231, *names)
+    with pytest.raises(ExchangeUnavailable, match="131231"):
+        await account.wallet(names)
+    assert len(exchange.requests(WALLET)) == 4
+
+
+async def test_an_outage_of_the_wallet_is_not_taken_for_a_refused_coin(
+    exchange: Exchange, account: BybitAccount
+) -> None:
+    exchange.answer(WALLET, web.Response(status=404))
+    with pytest.raises(ExchangeUnavailable):
+        await account.wallet(["BTC", "ETH"])
+    assert len(exchange.requests(WALLET)) == 1
+
+
+async def test_an_answer_that_makes_no_sense_costs_the_coins_that_it_was_to_tell_of(
+    exchange: Exchange, account: BybitAccount
+) -> None:
+    exchange.answer(WALLET, {}, {"balance": []})
+    found = await account.wallet([f"C{number:02}" for number in range(12)])
+    assert found == {"C10": Decimal(0), "C11": Decimal(0)}
 
 
 @pytest.mark.case(3)
