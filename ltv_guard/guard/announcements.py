@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.freshness_judge import FreshnessJudge
@@ -31,7 +32,7 @@ class Announcements:
 
     def tell(self, snapshot: Snapshot, decisions: Sequence[Decision]) -> None:
         """A cycle's decisions, with what is odd and what is doubted."""
-        for decision in decisions:
+        for decision in self._news_of(snapshot, decisions):
             for defect in decision.defects:
                 self._defects.tell(defect)
             self.tell_one(snapshot, decision)
@@ -39,6 +40,25 @@ class Announcements:
                 self._contradictions.contradiction(decision, snapshot.newest_prices)
         with self._defects.contained("reporting doubts"):
             self._report.doubts(decisions, self._clock.now(), self._freshness.misfit_ms)
+
+    def _news_of(self, snapshot: Snapshot, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        """All but what is as it was told: of a thousand quiet loans nothing is put into words again."""
+        found = attempt(
+            "finding what is news",
+            lambda: [item for item in decisions if not self._is_as_told(snapshot, item)],
+        )
+        if isinstance(found, Defect):
+            self._defects.tell(found)
+            return decisions
+        return found
+
+    def _is_as_told(self, snapshot: Snapshot, decision: Decision) -> bool:
+        stopped = self._directions.why_not(decision.loan.key.product)
+        return (
+            not decision.defects
+            and self._report.is_as_told(decision, snapshot.withheld or stopped)
+            and self._contradictions.is_as_told(decision)
+        )
 
     def tell_one(self, snapshot: Snapshot, decision: Decision) -> None:
         """The decision on one loan, once its turn has come."""

@@ -48,7 +48,7 @@ class Appraisal:
             read_at = snapshot.wallet_began or now
             self._memory.wallet.saw(snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms)
         snapshot.quotes = self._quotes_or_prices(snapshot, now)
-        prices = None if snapshot.quotes is None else snapshot.quotes.prices
+        prices = snapshot.believed_prices
         if only is None:
             snapshot.appraised = {}
         for loan in snapshot.loans:

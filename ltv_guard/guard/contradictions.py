@@ -55,6 +55,11 @@ class Contradictions:
         elif decision.bearing is not Bearing.UNKNOWN and self._alerts.ended(topic):
             log.warning("loan_agrees_again", ltv=loan.ltv, **named(loan.key))
 
+    def is_as_told(self, decision: Decision) -> bool:
+        """Whether nothing contradicts itself, nor did."""
+        topic = ("contradicted", decision.loan.key)
+        return decision.bearing is not Bearing.CONTRADICTED and not self._alerts.tells_of(topic)
+
     def prices(self, quotes: Quotes, known: Mapping[str, LastPrice]) -> None:
         """Prices that have parted from the last ones, and that a second read showed as well."""
         for coin, price in quotes.prices.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from ltv_guard.core.decide.decision import Cause, Decision
-from ltv_guard.core.model.loans import Moment
+from ltv_guard.core.model.loans import LoanKey, Moment
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.guard import wording
 from ltv_guard.guard.loan_fields import named
@@ -22,11 +23,22 @@ log = structlog.stdlib.get_logger()
 
 
 class DecisionReporter:
-    """Says what is news of a cycle's decisions. Holds nothing itself."""
+    """Says what is news of a cycle's decisions. Remembers of which loans nothing was wrong the last time."""
 
     def __init__(self, alerts: AlertRepeater, freshness: FreshnessTracker) -> None:
         self._alerts = alerts
         self._freshness = freshness
+        self._calm: set[LoanKey] = set()
+
+    def is_as_told(self, decision: Decision, withheld: Withheld | None) -> bool:
+        """Whether nothing is to be said, for nothing is wrong and it was told so. At DEBUG all is said."""
+        key = decision.loan.key
+        return (
+            key in self._calm
+            and _is_calm(decision)
+            and self._alerts.has_told(("decision", key), _state(decision, withheld))
+            and not logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
+        )
 
     def tell(self, decisions: Sequence[Decision], withheld: Withheld | None) -> None:
         """Decisions at INFO where they are news, with what follows from them for their loans."""
@@ -36,7 +48,7 @@ class DecisionReporter:
 
     def _decision(self, decision: Decision, withheld: Withheld | None) -> None:
         key = decision.loan.key
-        news = self._alerts.changed(("decision", key), (decision.cause, decision.direction, withheld))
+        news = self._alerts.changed(("decision", key), _state(decision, withheld))
         level = log.info if news else log.debug
         if news and decision.emergency:
             level = log.warning
@@ -54,6 +66,7 @@ class DecisionReporter:
         self._pulled_in(decision)
         self._short(decision)
         self._unanswered(decision, withheld)
+        (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
 
     def _pulled_in(self, decision: Decision) -> None:
         limits = decision.limits
@@ -112,8 +125,9 @@ class DecisionReporter:
         for decision in decisions:
             key = decision.loan.key
             topic = ("doubted", key)
-            doubted_ms = self._freshness.doubted_for_ms(key, now)
-            if decision.cause is Cause.NOT_FRESH and doubted_ms > longest_ms:
+            not_fresh = decision.cause is Cause.NOT_FRESH
+            doubted_ms = self._freshness.doubted_for_ms(key, now) if not_fresh else 0
+            if doubted_ms > longest_ms:
                 self._alerts.grave(
                     topic,
                     decision.reason.doubt,
@@ -123,7 +137,7 @@ class DecisionReporter:
                     ltv=decision.loan.ltv,
                     **named(key),
                 )
-            elif decision.cause is not Cause.NOT_FRESH and self._alerts.ended(topic):
+            elif not not_fresh and self._alerts.ended(topic):
                 log.warning("loan_believed_again", **named(key))
             if not self._freshness.is_shown_as_before(key) and self._alerts.ended(("old", key)):
                 log.info("loan_shown_as_it_is", **named(key))
@@ -139,3 +153,14 @@ class DecisionReporter:
             "settled yet. The history could not tell a second one of it apart, so this one waits"
         )
         self._alerts.once(topic, "warning", "adjustment_put_off", why=why)
+
+
+def _state(decision: Decision, withheld: Withheld | None) -> tuple[object, ...]:
+    """A decision is news when this changes."""
+    return decision.cause, decision.direction, withheld
+
+
+def _is_calm(decision: Decision) -> bool:
+    """Whether nothing but the decision itself is to be told of."""
+    wrong = decision.breach or decision.missing > 0 or decision.limits.pulled_in
+    return decision.cause in CALM and not wrong

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.defects import Defect, attempt
@@ -58,17 +57,14 @@ class FactBuilder:
             snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms
         )
         quotes = snapshot.quotes
-        prices = None if quotes is None else quotes.prices
         return AccountFacts(
-            loans=tuple(
-                known.get(loan.key) or self._loan(loan, snapshot, prices, now) for loan in snapshot.loans
-            ),
+            loans=tuple(known.get(loan.key) or self._loan(loan, snapshot, now) for loan in snapshot.loans),
             wallet=snapshot.wallet,
             wallet_is_old=snapshot.wallet_is_old,
             wallet_unread=snapshot.unread_coins(snapshot.wallet),
             unified_unread=snapshot.unread_coins(snapshot.unified),
             unified=snapshot.unified,
-            prices=prices,
+            prices=snapshot.believed_prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
@@ -83,20 +79,16 @@ class FactBuilder:
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now),
         )
 
-    def _loan(
-        self, loan: Loan, snapshot: Snapshot, prices: Mapping[str, Decimal] | None, now: Moment
-    ) -> LoanFacts:
+    def _loan(self, loan: Loan, snapshot: Snapshot, now: Moment) -> LoanFacts:
         """The facts of one loan. Those that can be done without are, where an error of ours is in them."""
         found: Appraised | LoanFacts | Defect = snapshot.appraised[loan.key]
         if isinstance(found, Appraised):
             appraised = found
-            found = attempt(
-                "the facts of a loan", lambda: self._facts(loan, appraised, snapshot, prices, now)
-            )
+            found = attempt("the facts of a loan", lambda: self._facts(loan, appraised, snapshot, now))
         if isinstance(found, LoanFacts):
             return found
         self._defects.tell(found)
-        own = tuple(intent for intent in snapshot.open_now if intent.key == loan.key)
+        own = snapshot.open_of(loan.key)
         return LoanFacts(
             loan=loan,
             policy=self._rulebook.policy_for(loan),
@@ -107,25 +99,20 @@ class FactBuilder:
             may_release=False,
         )
 
-    def _facts(
-        self,
-        shown: Loan,
-        appraised: Appraised,
-        snapshot: Snapshot,
-        prices: Mapping[str, Decimal] | None,
-        now: Moment,
-    ) -> LoanFacts:
+    def _facts(self, shown: Loan, appraised: Appraised, snapshot: Snapshot, now: Moment) -> LoanFacts:
+        prices = snapshot.believed_prices
         loan, fresh, as_shown = appraised.loan, appraised.freshness, not appraised.is_reckoned
-        policy = self._rulebook.policy_for(loan)
         before = snapshot.before.get(loan.key)
-        began = snapshot.asked_at(loan.key)
         episode = snapshot.episodes.get(loan.key)
-        own = tuple(intent for intent in snapshot.open_now if intent.key == loan.key)
-        window_over = all(self._is_overdue(intent, began, now) for intent in own)
-        doubted_for_long = self._memory.freshness.doubted_for_ms(loan.key, now) > self._freshness.echo_ms
+        own = snapshot.open_of(loan.key)
+        window_over = all(self._is_overdue(intent, snapshot.asked_at(loan.key), now) for intent in own)
+        done = bool(self._memory.intents.of_loan(loan.key))  # most loans have never been adjusted
+        doubted_ms = self._memory.freshness.doubted_for_ms(loan.key, now) if done else 0
+        doubted_for_long = doubted_ms > 0 and doubted_ms > self._freshness.echo_ms
         return LoanFacts(
             loan=loan,
-            policy=policy,
+            policy=self._rulebook.policy_for(loan),
+            limits=appraised.limits,
             freshness=fresh,
             bearing=bearing(shown, prices),
             lifts=as_shown and lifts_limits(loan, before, prices, appraised.limits.emergency),
@@ -134,7 +121,7 @@ class FactBuilder:
             open_intents=own,
             window_over=window_over,
             settling=not window_over if own else not (fresh.fresh or doubted_for_long),
-            awaits_row=any(item.key == loan.key for item in self._memory.rows.awaited()),
+            awaits_row=done and self._memory.rows.awaits(loan.key),
             rescued=any(self._memory.intents.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),

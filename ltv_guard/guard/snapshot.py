@@ -133,6 +133,12 @@ class Snapshot:
         """What was open when the cycle had settled, and what it has begun since."""
         return (*self.open_intents, *(item for item in self.begun.values() if item.is_open))
 
+    def open_of(self, key: LoanKey) -> tuple[Intent, ...]:
+        """What of it is one loan's."""
+        if not (self.open_intents or self.begun):
+            return ()
+        return tuple(intent for intent in self.open_now if intent.key == key)
+
     @property
     def loans(self) -> tuple[Loan, ...]:
         """Every loan that was read, of all products."""
@@ -142,6 +148,11 @@ class Snapshot:
     def newest_prices(self) -> Mapping[str, Decimal] | None:
         """USD a coin, as they were read last; None: not read."""
         return self.prices_again or self.prices
+
+    @property
+    def believed_prices(self) -> Mapping[str, Decimal] | None:
+        """What the reads of prices amount to (USD a coin); None: there was none."""
+        return None if self.quotes is None else self.quotes.prices
 
     def asked_at(self, key: LoanKey) -> Moment:
         """What is shown of the loan is not older than this."""

@@ -42,10 +42,18 @@ class AlertRepeater:
 
     def changed(self, topic: Hashable, state: Hashable) -> bool:
         """Whether `state` differs from what was last told of `topic`; remembers it."""
-        if topic in self._states and self._states[topic] == state:
+        if self.has_told(topic, state):
             return False
         self._states[topic] = state
         return True
+
+    def has_told(self, topic: Hashable, state: Hashable) -> bool:
+        """Whether `state` is what was last told of `topic`. Remembers nothing."""
+        return topic in self._states and self._states[topic] == state
+
+    def tells_of(self, topic: Hashable) -> bool:
+        """Whether `topic` is being told of."""
+        return topic in self._states
 
     def ended(self, topic: Hashable) -> bool:
         """Whether `topic` was being told of until now; forgets it."""

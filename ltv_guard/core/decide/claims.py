@@ -68,7 +68,7 @@ def _need_once_landed(facts: LoanFacts, budget: FundsBudget) -> Shortfall:
         is_shown = held is None or held.amount > item.coins_before
         if not is_shown and not model.is_blind:
             loan = model.with_change(item.coin, item.amount)
-    urgency = urgency_of(loan, facts.policy, lifts=facts.lifts)
+    urgency = urgency_of(loan, facts.urgency.limits, lifts=facts.lifts)
     model = LtvModel(loan=loan, prices=budget.prices)
     return Shortfall(facts=facts, urgency=urgency, model=model, value=model.missing(urgency.limits.target))
 

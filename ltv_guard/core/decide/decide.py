@@ -86,7 +86,7 @@ def _decide_alone(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget)
     """A loan whose numbers can't be reckoned with does not stop the others."""
     found = attempt("deciding", lambda: _decide(facts, neighbours, budget))
     if not isinstance(found, Defect):
-        return replace(found, bearing=facts.bearing)
+        return found if found.bearing is facts.bearing else replace(found, bearing=facts.bearing)
     reason = replace(facts.because(Because.NONSENSE), words=repr(found.error))
     return replace(hold(facts, Cause.NONSENSE, reason, breach=facts.urgency.breach), defects=(found,))
 

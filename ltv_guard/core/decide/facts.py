@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.reason import Because, Reason
 from ltv_guard.core.decide.urgency import Urgency, urgency_of
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Collateral, Loan
-from ltv_guard.core.model.policy import LoanPolicy, TransferRules, WalletRules
+from ltv_guard.core.model.policy import LoanPolicy, Thresholds, TransferRules, WalletRules, thresholds
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import Bearing
 
@@ -31,7 +31,7 @@ class LoanFacts:
     `bearing`: whether its own amounts and prices bear its LTV out; `lifts`: whether an emergency LTV counts
     as one, so that reserve, daily cap and cooldown no longer hold; `may_release`: whether a low one is
     believed; `hides_breach`: all else that is known of the loan says that it is above its trigger.
-    `urgency` is worked out from these.
+    `urgency` is worked out from these; `limits`: its thresholds, where they are known already.
     """
 
     loan: Loan
@@ -57,10 +57,12 @@ class LoanFacts:
     kept: Mapping[str, str] = field(default_factory=dict)
     unpayable: Mapping[str, str] = field(default_factory=dict)
 
+    limits: InitVar[Thresholds | None] = None
     urgency: Urgency = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "urgency", urgency_of(self.loan, self.policy, lifts=self.lifts))
+    def __post_init__(self, limits: Thresholds | None) -> None:
+        found = urgency_of(self.loan, limits or thresholds(self.policy, self.loan), lifts=self.lifts)
+        object.__setattr__(self, "urgency", found)
 
     @property
     def is_at_emergency(self) -> bool:

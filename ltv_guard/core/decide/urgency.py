@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ltv_guard.core.model.loans import Loan
-from ltv_guard.core.model.policy import LoanPolicy, Thresholds, thresholds
+from ltv_guard.core.model.policy import Thresholds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,8 @@ class Urgency:
     emergency: bool
 
 
-def urgency_of(loan: Loan, policy: LoanPolicy, *, lifts: bool) -> Urgency:
+def urgency_of(loan: Loan, limits: Thresholds, *, lifts: bool) -> Urgency:
     """`lifts`: whether an emergency LTV is believed."""
-    limits = thresholds(policy, loan)
     at_emergency = loan.ltv >= limits.emergency
     return Urgency(
         limits=limits,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -70,9 +71,17 @@ class History:
     is_old: bool = False
     doubtful: tuple[DoubtfulRow, ...] = ()
 
+    _of_loans: Mapping[LoanKey, tuple[HistoryRow, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found: dict[LoanKey, list[HistoryRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.key, []).append(row)
+        object.__setattr__(self, "_of_loans", {key: tuple(rows) for key, rows in found.items()})
+
     def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
         """The rows of one loan (of a transfer: of the wallet's coin), in the exchange's order."""
-        return tuple(row for row in self.rows if row.key == key)
+        return self._of_loans.get(key, ())
 
     def with_what_it_lost(self, earlier: History, since_ms: int) -> History:
         """This read with the rows from `since_ms` on that `earlier` had, and that it lacks.

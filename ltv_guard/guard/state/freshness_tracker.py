@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment
+from ltv_guard.core.model.loans import Channel, Debt, Direction, Loan, LoanKey, Moment
 from ltv_guard.core.reconcile.coin_changes import DEBT_DRIFT, shown_coins
 from ltv_guard.guard.state.intent_book import IntentBook, landed_lately
 
@@ -27,7 +27,7 @@ class FreshnessTracker:
     _let_go: set[str] = field(default_factory=set)
     _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
     _shown_as_before: set[LoanKey] = field(default_factory=set)
-    _owed: dict[LoanKey, dict[str, Decimal]] = field(default_factory=dict)
+    _owed: dict[LoanKey, tuple[Debt, ...]] = field(default_factory=dict)
 
     def forget(self, intent_ids: Collection[str]) -> None:
         """Drops what is known of these intents."""
@@ -45,16 +45,15 @@ class FreshnessTracker:
 
     def landed_lately(self, key: LoanKey, now: Moment) -> list[Intent]:
         """All that landed within ten minutes: old facts may turn up for as long, though fresh ones did."""
-        found = [
-            item
-            for item in self._book.every
-            if item.key == key and not self.is_let_go(item) and landed_lately(item, now)
-        ]
+        ours = self._book.of_loan(key)
+        if not ours:
+            return []
+        found = [item for item in ours if not self.is_let_go(item) and landed_lately(item, now)]
         return sorted(found, key=lambda item: item.signed_at_ms or 0)
 
     def under_way(self, key: LoanKey, now: Moment) -> list[Intent]:
         """The loan's adjustments that were accepted or landed lately: the loan shows them, or will."""
-        accepted = (item for item in self._book.every if item.key == key and _is_accepted(item))
+        accepted = (item for item in self._book.of_loan(key) if _is_accepted(item))
         return [*self.landed_lately(key, now), *accepted]
 
     def has_landed_in(self, channel: Channel, now: Moment) -> bool:
@@ -89,7 +88,7 @@ class FreshnessTracker:
     def believed(self, loan: Loan) -> None:
         """What is shown of it now is as fresh as can be told."""
         self._shown_as_before.discard(loan.key)
-        self._owed[loan.key] = {debt.coin: debt.amount for debt in loan.debts}
+        self._owed[loan.key] = loan.debts
 
     def doubt_again(self, key: LoanKey, intents: Iterable[Intent]) -> None:
         """The loan was shown as it was before them, after fresh facts were: their echoes are not over."""
@@ -138,8 +137,8 @@ class FreshnessTracker:
         """Whether less is owed than when the loan was last believed, by more than interest moves."""
         now = {debt.coin: debt.amount for debt in loan.debts}
         return any(
-            now.get(coin, Decimal(0)) < amount * (1 - DEBT_DRIFT)
-            for coin, amount in self._owed.get(loan.key, {}).items()
+            now.get(debt.coin, Decimal(0)) < debt.amount * (1 - DEBT_DRIFT)
+            for debt in self._owed.get(loan.key, ())
         )
 
 

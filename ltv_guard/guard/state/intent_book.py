@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -12,6 +12,7 @@ from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owne
 from ltv_guard.core.ports import Journal
 from ltv_guard.core.reconcile.settlement import InFlightWatch, SettlementTimeouts, is_told_apart
 
+NONE: Mapping[str, Intent] = {}
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
 DAY_MS = 86_400_000
 SAME_BODY_MS = 60_000  # what was refused is not asked for again before that
@@ -27,6 +28,7 @@ class IntentBook:
 
     _journal: Journal
     _intents: dict[str, Intent] = field(default_factory=dict)
+    _of_loans: dict[LoanKey, dict[str, Intent]] = field(default_factory=dict)
     _watches: dict[str, InFlightWatch] = field(default_factory=dict)
     tally: Counter[tuple[Direction, State]] = field(default_factory=Counter)
     """What was written by this process: how often a direction came to a state."""
@@ -35,6 +37,10 @@ class IntentBook:
     def every(self) -> Collection[Intent]:
         """All that are remembered."""
         return self._intents.values()
+
+    def of_loan(self, key: LoanKey) -> Collection[Intent]:
+        """Those of one loan; of a transfer, `key` is the wallet's coin."""
+        return self._of_loans.get(key, NONE).values()
 
     def none_is_open(self) -> bool:
         """Whether all that are remembered have ended."""
@@ -92,6 +98,7 @@ class IntentBook:
         """Takes intents as the journal has them; nothing is written."""
         for intent in intents:
             self._intents[intent.intent_id] = intent
+            self._of_loans.setdefault(intent.key, {})[intent.intent_id] = intent
 
     def forget_open_but(self, held: Iterable[Intent]) -> None:
         """Drops what is open and is not among those that the journal holds."""
@@ -108,7 +115,10 @@ class IntentBook:
 
     def _forget(self, ids: Iterable[str]) -> None:
         for intent_id in ids:
-            del self._intents[intent_id]
+            intent = self._intents.pop(intent_id)
+            self._of_loans[intent.key].pop(intent_id)
+            if not self._of_loans[intent.key]:
+                del self._of_loans[intent.key]
             self._watches.pop(intent_id, None)
 
     # Watches.
@@ -141,7 +151,7 @@ class IntentBook:
 
     def has_rescue(self, first: Intent) -> bool:
         """Whether the one rescue of this intent was sent."""
-        return any(item.rescue_of == first.intent_id for item in self.every)
+        return any(item.rescue_of == first.intent_id for item in self.of_loan(first.key))
 
     def rescued_by(self, rescue: Intent) -> Intent | None:
         """What `rescue` is the rescue of, if that landed and is of the same coin."""
@@ -153,7 +163,7 @@ class IntentBook:
         """The rescue of `last`, or what it is the rescue of, if that landed too."""
         found = (
             item
-            for item in self.every
+            for item in self.of_loan(last.key)
             if item.state in LANDED and (item.intent_id == last.rescue_of or item.rescue_of == last.intent_id)
         )
         return next(found, None)
@@ -162,10 +172,10 @@ class IntentBook:
         """What other open intents of the same loan and coin may have moved: a rescue, and what it rescues."""
         return tuple(
             item.change
-            for item in self.every
+            for item in self.of_loan(intent.key)
             if item.is_open
             and item.intent_id != intent.intent_id
-            and (item.key, item.coin, item.channel) == (intent.key, intent.coin, intent.channel)
+            and (item.coin, item.channel) == (intent.coin, intent.channel)
         )
 
     # What they took, and what a new one must differ from.
@@ -188,9 +198,8 @@ class IntentBook:
         """Amounts that a new one must differ from: an intent of that amount could be taken for it."""
         return {
             item.amount
-            for item in self.every
-            if (item.key, item.coin, item.direction) == (key, coin, direction)
-            and not is_told_apart(item, timeouts, now)
+            for item in self.of_loan(key)
+            if (item.coin, item.direction) == (coin, direction) and not is_told_apart(item, timeouts, now)
         }
 
     def refused_amounts(self, key: LoanKey, direction: Direction, coin: str, now: Moment) -> set[Decimal]:
@@ -200,8 +209,8 @@ class IntentBook:
         """
         return {
             item.amount
-            for item in self.every
-            if (item.key, item.direction, item.coin) == (key, direction, coin)
+            for item in self.of_loan(key)
+            if (item.direction, item.coin) == (direction, coin)
             and _was_refused(item)
             and now.exchange_ms - (item.signed_at_ms or item.updated_at_ms) < SAME_BODY_MS
         }
@@ -210,8 +219,8 @@ class IntentBook:
         """Exchange time at which the loan's last release was known to have landed; None: none is known."""
         ends = (
             item.updated_at_ms
-            for item in self.every
-            if item.key == key and item.direction is Direction.REDUCE and item.state is State.CONFIRMED
+            for item in self.of_loan(key)
+            if item.direction is Direction.REDUCE and item.state is State.CONFIRMED
         )
         return max(ends, default=None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ltv_guard.core.model.intents import Intent
@@ -30,12 +30,15 @@ class RefusedCoin:
     lasting: bool
 
 
+NONE: Mapping[tuple[Direction, str], RefusedCoin] = {}
+
+
 @dataclass(slots=True)
 class RefusalBackoff:
     """Mutable, owned by one guard. A suspect is an intent that was answered with a code of no table."""
 
     _waits: Backoff = TIMING.backoff
-    _refusals: dict[tuple[LoanKey, Direction, str], RefusedCoin] = field(default_factory=dict)
+    _refusals: dict[LoanKey, dict[tuple[Direction, str], RefusedCoin]] = field(default_factory=dict)
     _suspects: set[str] = field(default_factory=set)
 
     def forget(self, intent_ids: Collection[str]) -> None:
@@ -54,7 +57,7 @@ class RefusalBackoff:
         rest_ms: int = 0,
     ) -> RefusedCoin:
         """Notes a refusal; each one that follows at once doubles the rest (ms). It is `rest_ms` at least."""
-        last = self._refusals.get((key, direction, coin))
+        last = self._refusals.get(key, NONE).get((direction, coin))
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
         count = last.count + 1 if last is not None and again else 1
         first = self._waits.lasting_ms if lasting else self._waits.first_ms
@@ -67,7 +70,7 @@ class RefusalBackoff:
             until_ms=now.monotonic_ms + wait,
             lasting=lasting,
         )
-        self._refusals[key, direction, coin] = refusal
+        self._refusals.setdefault(key, {})[direction, coin] = refusal
         return refusal
 
     def put_off(self, key: LoanKey, direction: Direction, coin: str, why: str, now: Moment) -> None:
@@ -75,9 +78,9 @@ class RefusalBackoff:
 
         It rests no longer for having been put off before.
         """
-        last = self._refusals.get((key, direction, coin))
+        last = self._refusals.get(key, NONE).get((direction, coin))
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
-        self._refusals[key, direction, coin] = RefusedCoin(
+        self._refusals.setdefault(key, {})[direction, coin] = RefusedCoin(
             why=why,
             count=0,
             since_ms=last.since_ms if last is not None and again else now.monotonic_ms,
@@ -88,7 +91,7 @@ class RefusalBackoff:
 
     def taken(self, intent: Intent) -> None:
         """The exchange took it: the next refusal is the first again."""
-        self._refusals.pop((intent.key, intent.direction, intent.coin), None)
+        self._refusals.get(intent.key, {}).pop((intent.direction, intent.coin), None)
 
     def suspect(self, intent: Intent) -> None:
         """Should it turn out to be without effect, the answer was a refusal of its coin."""
@@ -107,15 +110,16 @@ class RefusalBackoff:
         """Coin -> why the exchange will not take (give) it for this loan for now."""
         return {
             coin: item.why
-            for (loan, way, coin), item in self._refusals.items()
-            if (loan, way) == (key, direction) and now.monotonic_ms < item.until_ms
+            for (way, coin), item in self._refusals.get(key, NONE).items()
+            if way is direction and now.monotonic_ms < item.until_ms
         }
 
     def unmovable(self, now: Moment) -> dict[str, str]:
         """Coin -> why the exchange refused its last transfer."""
         return {
             coin: item.why
-            for (key, way, coin), item in self._refusals.items()
+            for key, refused in self._refusals.items()
+            for (way, coin), item in refused.items()
             if way is Direction.TRANSFER
             and key == LoanKey(Product.FUNDING, coin)
             and now.monotonic_ms < item.until_ms
@@ -125,17 +129,18 @@ class RefusalBackoff:
         """Coin -> why it was refused within a minute: tried again where no other coin helps."""
         return {
             coin: item.why
-            for (loan, way, coin), item in self._refusals.items()
-            if (loan, way) == (key, direction) and now.monotonic_ms < item.at_ms + SAME_BODY_MS
+            for (way, coin), item in self._refusals.get(key, NONE).items()
+            if way is direction and now.monotonic_ms < item.at_ms + SAME_BODY_MS
         }
 
     def passing(self, key: LoanKey | None, direction: Direction, now: Moment) -> frozenset[str]:
         """Coins refused for this loan (None: any) that the exchange may take (give, move) at the next try."""
+        loans = self._refusals.values() if key is None else (self._refusals.get(key, NONE),)
         return frozenset(
             coin
-            for (loan, way, coin), item in self._refusals.items()
+            for refused in loans
+            for (way, coin), item in refused.items()
             if way is direction
-            and key in {None, loan}
             and now.monotonic_ms < item.until_ms
             and not item.lasting
             and now.monotonic_ms - item.since_ms < PASSING_MS

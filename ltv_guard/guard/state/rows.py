@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -28,12 +29,19 @@ class Rows:
         histories = self._shelf.histories
         found = [history for channel, history in histories.items() if channel.product is key.product]
         shown = tuple(row for history in found for row in history.of(key))
-        awaited = [item for item in self.awaited() if item.key == key]
+        awaited = self._not_shown(self._book.of_loan(key))
         return (*shown, *(row_of(item) for item in awaited if not self._freshness.is_let_go(item)))
 
     def awaited(self) -> list[Intent]:
-        """Adjustments that the loan's coins have confirmed, and whose rows no history has shown."""
-        awaiting = [item for item in self._book.every if item.awaits_row]
+        """Adjustments that the coins of loans have confirmed, and whose rows no history has shown."""
+        return self._not_shown(self._book.every)
+
+    def awaits(self, key: LoanKey) -> bool:
+        """Whether one of those is in this loan."""
+        return bool(self._not_shown(self._book.of_loan(key)))
+
+    def _not_shown(self, intents: Iterable[Intent]) -> list[Intent]:
+        awaiting = [item for item in intents if item.awaits_row]
         if not awaiting:
             return []
         histories = self._shelf.histories
@@ -52,7 +60,7 @@ class Rows:
 
     def amounts(self, key: LoanKey) -> set[Decimal]:
         """Amounts that a new adjustment of the loan had better differ from: all that are remembered of it."""
-        ours = {item.amount for item in self._book.every if item.key == key}
+        ours = {item.amount for item in self._book.of_loan(key)}
         return ours | {row.amount for row in self.of(key)}
 
     def claimed(self, product: Product) -> set[str]:
@@ -79,10 +87,9 @@ class Rows:
 
     def foreign_add_ms(self, key: LoanKey, now: Moment) -> int | None:
         """How many ms ago the user added collateral by hand; None: not within what the history shows."""
+        adds = [row for row in self.of(key) if row.direction is Direction.ADD]
+        if not adds:
+            return None
         claimed = self.claimed(key.product)
-        times = [
-            row.at_ms
-            for row in self.of(key)
-            if row.direction is Direction.ADD and row.adjust_id not in claimed
-        ]
+        times = [row.at_ms for row in adds if row.adjust_id not in claimed]
         return max(0, now.exchange_ms - max(times)) if times else None
