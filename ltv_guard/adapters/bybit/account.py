@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from ltv_guard.adapters.bybit.balances import FUNDING, UNIFIED, Balances
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.key_wire import parse_identity
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.ticker_wire import parse_prices
+from ltv_guard.adapters.bybit.wallets import FUNDING, UNIFIED, Wallets
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.ports import Identity, Oddity
 
@@ -25,7 +25,7 @@ class BybitAccount:
 
     def __init__(self, client: BybitClient) -> None:
         self._client = client
-        self._balances = Balances(client)
+        self._wallets = Wallets(client)
 
     def keep_ready(self, until_ms: int) -> None:
         self._client.keep_ready(until_ms)
@@ -49,11 +49,11 @@ class BybitAccount:
 
         For each of `coins` but for those whose balance could not be read.
         """
-        return await self._balances.read(FUNDING, coins)
+        return await self._wallets.read(FUNDING, coins)
 
     async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         """Coins that can leave the Unified account, for each of `coins`, by its own margin rules."""
-        return await self._balances.read(UNIFIED, coins)
+        return await self._wallets.read(UNIFIED, coins)
 
     async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
         """USD per coin, of every coin with a USDT spot market; kept for a moment, as several may ask.

@@ -20,24 +20,24 @@ REFUSED_MS = 600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceKind:
+class WalletKind:
     """As the exchange calls it. One that `may_owe` shows what it has borrowed as less than none."""
 
     name: str
     may_owe: bool = False
 
 
-FUNDING, UNIFIED = BalanceKind(name="FUND"), BalanceKind(name="UNIFIED", may_owe=True)
+FUNDING, UNIFIED = WalletKind(name="FUND"), WalletKind(name="UNIFIED", may_owe=True)
 
 
-class Balances:
+class Wallets:
     """Reads the wallets of one account. A coin that was refused is asked for again after a while."""
 
     def __init__(self, client: BybitClient) -> None:
         self._client = client
-        self._refused: dict[tuple[BalanceKind, str], tuple[int, str]] = {}
+        self._refused: dict[tuple[WalletKind, str], tuple[int, str]] = {}
 
-    async def read(self, wallet: BalanceKind, coins: Collection[str]) -> Mapping[str, Decimal]:
+    async def read(self, wallet: WalletKind, coins: Collection[str]) -> Mapping[str, Decimal]:
         """Each of `coins` but for those that could not be read. Raises ExchangeUnavailable for none."""
         reading = Reading(f"{WALLET} {wallet.name}")
         wanted = self._not_refused(wallet, sorted(set(coins)), reading)
@@ -50,7 +50,7 @@ class Balances:
             raise ExchangeUnavailable(f"{WALLET}: the answer makes no sense: {why}")
         return found
 
-    def _not_refused(self, wallet: BalanceKind, names: Sequence[str], reading: Reading) -> list[str]:
+    def _not_refused(self, wallet: WalletKind, names: Sequence[str], reading: Reading) -> list[str]:
         wanted, now_ms = [], self._client.clock.now().monotonic_ms
         for name in names:
             until_ms, why = self._refused.get((wallet, name), (0, ""))
@@ -60,7 +60,7 @@ class Balances:
                 wanted.append(name)
         return wanted
 
-    async def _batch(self, wallet: BalanceKind, names: Sequence[str], reading: Reading) -> dict[str, Decimal]:
+    async def _batch(self, wallet: WalletKind, names: Sequence[str], reading: Reading) -> dict[str, Decimal]:
         try:
             return await self._asked(wallet, names, reading)
         except RequestRefused:
@@ -69,7 +69,7 @@ class Balances:
         return await self._one_by_one(wallet, names, reading)
 
     async def _one_by_one(
-        self, wallet: BalanceKind, names: Sequence[str], reading: Reading
+        self, wallet: WalletKind, names: Sequence[str], reading: Reading
     ) -> dict[str, Decimal]:
         """Where one of them is refused, which."""
         found: dict[str, Decimal] = {}
@@ -87,7 +87,7 @@ class Balances:
             reading.passes_over(name, why, UNREAD)
         return found
 
-    async def _asked(self, wallet: BalanceKind, names: Sequence[str], reading: Reading) -> dict[str, Decimal]:
+    async def _asked(self, wallet: WalletKind, names: Sequence[str], reading: Reading) -> dict[str, Decimal]:
         asked = {"accountType": wallet.name, "coin": ",".join(names)}
         result = await self._client.get(WALLET, asked, urgent=True)
         try:
