@@ -25,6 +25,7 @@ COMMANDS = {
     "ack": "Acknowledge an alarm: it is told again only if it gets worse, or in an hour.",
     "notify": "Send a test message to every notification target, or to one.",
     "sandbox": "Serve a simulated exchange on this machine.",
+    "replay": "What a policy would have done with your loans in a crash: of files, or made up.",
     "demo": "Watch a loan survive a crash that liquidates its unguarded twin.",
 }
 

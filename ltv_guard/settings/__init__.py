@@ -3,7 +3,7 @@
 from ltv_guard.settings.accounts import AccountKey, AccountSection, Override, Rule
 from ltv_guard.settings.errors import ConfigError
 from ltv_guard.settings.journal import JournalSection
-from ltv_guard.settings.loading import load, load_journal
+from ltv_guard.settings.loading import load, load_journal, load_rules
 from ltv_guard.settings.model import JournalSettings, Settings
 from ltv_guard.settings.rule_sections import (
     Add,
@@ -49,4 +49,5 @@ __all__ = [
     "WatchdogSection",
     "load",
     "load_journal",
+    "load_rules",
 ]

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
+from ltv_guard.settings.accounts import AccountKey
 from ltv_guard.settings.environment import CONFIG, account_names, read_environment
 from ltv_guard.settings.errors import ConfigError, sentence
 from ltv_guard.settings.errors import Path as KeyPath
@@ -18,6 +19,7 @@ from ltv_guard.settings.model import JournalSettings, Settings
 from ltv_guard.settings.yaml_file import read_yaml
 
 DEFAULT_PATH = Path("/etc/ltv-guard/config.yaml")
+RULES = ("policy", "wallet", "sources", "overrides", "accounts")
 
 S = TypeVar("S", bound=JournalSettings)
 
@@ -54,6 +56,31 @@ def load_journal(path: Path | None, *, environ: Mapping[str, str] = os.environ) 
         "account_names": account_names(written, environ),
     }
     return _build(JournalSettings, source, (environment, {**yaml, **beside}), origins)
+
+
+def load_rules(path: Path, *, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads and checks what is done for loans, for whoever asks for nothing else: it takes no secret.
+
+    Where the file names no account, there is one, `main`. Raises ConfigError as `load` does.
+    """
+    written = fit(Settings, read_yaml(path), Place())
+    yaml = {key: value for key, value in written.items() if key in RULES}
+    environment, origins = read_environment(
+        Settings, environ, wanted=lambda keys: keys[0] in RULES and not _is_of_a_key(keys[-1])
+    )
+    names = {*yaml.get("accounts", {}), *environment.get("accounts", {})} or {"main"}
+    accounts = {name: _without_key(name, yaml.get("accounts", {}).get(name, {})) for name in names}
+    return _build(Settings, path.absolute(), (environment, {**yaml, "accounts": accounts}), origins)
+
+
+def _is_of_a_key(name: str) -> bool:
+    return name.removesuffix("_file") in AccountKey.__dataclass_fields__
+
+
+def _without_key(name: str, account: Tree) -> Tree:
+    """The account with a key that signs for nothing."""
+    kept = {key: value for key, value in account.items() if not _is_of_a_key(key)}
+    return {**kept, "api_key": SecretStr(f"{name}-key"), "api_secret": SecretStr(f"{name}-secret")}
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:

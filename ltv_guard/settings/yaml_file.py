@@ -61,12 +61,12 @@ class _DuplicateKeyError(Exception):
         self.line = line
 
 
-def read_yaml(path: Path) -> dict[str, object]:
+def read_yaml(path: Path, *, what: str = "configuration file") -> dict[str, object]:
     """Reads the mapping that a configuration file holds; an empty file holds none.
 
-    Raises ConfigError, which names the file, and the line where there is one.
+    `what` the file is called. Raises ConfigError, which names the file, and the line where there is one.
     """
-    text = _text(path)
+    text = _text(path, what)
     try:
         tree = _tree(text)
     except _DuplicateKeyError as error:
@@ -89,14 +89,14 @@ def read_yaml(path: Path) -> dict[str, object]:
     return tree
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, what: str) -> str:
     try:
         data = read_file(path, _MOST_BYTES)
     except FileNotFoundError:
-        raise ConfigError(f"the configuration file {path} does not exist") from None
+        raise ConfigError(f"the {what} {path} does not exist") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ConfigError(f"the configuration file {path} can't be read ({reason})") from None
+        raise ConfigError(f"the {what} {path} can't be read ({reason})") from None
     if len(data) > _MOST_BYTES:
         raise ConfigError(f"{path} is larger than {_MOST_BYTES} bytes; is it the right file?")
     try:

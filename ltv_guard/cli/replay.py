@@ -1,0 +1,54 @@
+"""`ltv-guard replay`: what a policy would have done with these loans and this wallet, over these prices."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ltv_guard.cli.exit_status import exits
+from ltv_guard.settings.errors import ConfigError
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command("replay")
+@click.option(
+    "--loans", type=FILE, required=True, help="The loans as they are at the start: YAML, see docs/replay.md."
+)
+@click.option("--wallet", default="", help="The Funding wallet at the start: BTC=1.5,USDT=5000.")
+@click.option(
+    "--prices",
+    multiple=True,
+    type=FILE,
+    help="Candles: CSV, also gzip, or a folder of them; may be given several times.",
+)
+@click.option("--pair", help="The pair of the files, such as BTCUSDT, where their names do not say it.")
+@click.option("--synthetic", help="A crash at random instead of files: fall=0.5,hours=36,seed=1.")
+@click.option("-c", "--config", type=FILE, help="The YAML file whose policy is tried; else the default one.")
+@click.option("--account", help="Whose policy of the configuration, where it has several accounts.")
+@click.option("--start", help="From when on, UTC: 2020-03-12 or 2020-03-12T10:00.")
+@click.option("--end", help="Until when.")
+@click.option("--worst-first", is_flag=True, help="In each candle the low comes before the high.")
+@click.option("--latency-s", default="1", show_default=True, help="From a decision to its effect.")
+@click.option("--seed", default=0, show_default=True, help="Picks the fingerprints of amounts.")
+@click.option("--least-wallet", is_flag=True, help="Also the smallest wallet with which no loan is lost.")
+@click.option("--json", "in_json", is_flag=True, help="One JSON document instead of a table.")
+@exits
+def command(**asked: Any) -> int:  # noqa: ANN401 - the options above
+    """What a policy would have done with your loans in a crash: of files, or made up.
+
+    \b
+    ltv-guard replay --loans loans.yaml --wallet BTC=1.5 --synthetic fall=0.5,hours=36,seed=1
+    ltv-guard replay --loans loans.yaml --wallet BTC=1.5 --prices btcusdt_1h_2020-03.csv.gz -c config.yaml
+    """  # noqa: D301 - click's mark for lines that stay as they are
+    try:
+        run = import_module("ltv_guard.cli.replay_run")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "numpy":
+            raise
+        raise ConfigError("replay needs numpy: install it with pip install 'ltv-guard[replay]'") from None
+    status: int = run.replay(run.Asked(**asked))
+    return status

@@ -1,0 +1,118 @@
+"""What a replay came to, for people: each loan beside its unguarded twin, and what was done when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from ltv_guard.cli.terminal import add_row, console, table_of
+from ltv_guard.log.escaping import clean
+
+Tree = dict[str, Any]
+MOST_EVENTS = 40
+WORDS = {
+    "add": "added",
+    "release": "released",
+    "repay": "repaid",
+    "failed": "came too late, or the coins were gone",
+    "short": "the wallet does not bring it to its target; missing",
+    "lost": "nothing in the wallet can save it; missing",
+    "liquidated": "liquidated",
+}
+
+
+def print_report(tree: Tree) -> None:
+    out = console()
+    for item in _report(tree):
+        out.print(item)
+
+
+def _report(tree: Tree) -> Iterator[RenderableType]:
+    yield from _inputs(tree)
+    yield _loans(tree["loans"])
+    for loan in tree["loans"]:
+        yield from _events(loan)
+    yield Text(clean(f"The wallet at the end: {_coins(tree['wallet_left'])}."))
+    if "least_wallet" in tree:
+        yield Text(clean(_least(tree["least_wallet"])))
+
+
+def _inputs(tree: Tree) -> Iterator[Text]:
+    inputs = tree["inputs"]
+    yield Text(
+        clean(f"{_minute(inputs['start'])} to {_minute(inputs['end'])} UTC, {inputs['policy']} policy")
+    )
+    for prices in inputs["prices"]:
+        count, step = prices["candles"], prices["step_s"]
+        yield Text(clean(f"{prices['coin']}: {count} candles of {step} s, {prices['source']}"))
+    for coin, gaps in tree["gaps"].items():
+        missing = sum(gap["candles"] for gap in gaps)
+        first = _minute(gaps[0]["from"])
+        yield Text(
+            clean(f"{coin}: {missing} candles are missing in {len(gaps)} places, the first {first}"), "yellow"
+        )
+
+
+def _loans(loans: list[Tree]) -> RenderableType:
+    whole = ("loan", "unguarded", "guarded", "worst LTV", "adds")
+    table = table_of(*whole, "added", "released", "fee avoided", whole=whole)
+    for loan in loans:
+        avoided = loan["twin_liquidated"] and not loan["liquidated"]
+        add_row(
+            table,
+            loan["loan_id"],
+            _end(loan["twin_liquidated"]),
+            _end(loan["liquidated"]),
+            loan["worst_ltv"],
+            str(loan["adds"]),
+            _coins(loan["added"]),
+            _coins(loan["released"]),
+            f"{loan['twin_liquidation_fee_usd']} USD" if avoided else "-",
+        )
+    return table
+
+
+def _end(liquidated: bool) -> Text:  # noqa: FBT001 - what happened to it
+    return Text("liquidated", "red") if liquidated else Text("alive", "green")
+
+
+def _events(loan: Tree) -> Iterator[RenderableType]:
+    events = loan["events"]
+    if loan["twin_liquidated"]:
+        yield Text(
+            clean(f"{loan['loan_id']} unguarded: liquidated {_minute(loan['twin_liquidated_at'])} UTC")
+        )
+    above = f"{loan['minutes_above_trigger']:g} min at or above its trigger"
+    margin = f"{loan['minutes_above_margin_call']:g} at or above its margin call"
+    yield Text(clean(f"{loan['loan_id']} guarded: {above}, {margin}"))
+    if not events:
+        return
+    table = table_of("when", "loan", "what", "LTV", "after", "delay", whole=("when", "LTV", "after", "delay"))
+    for event in events[:MOST_EVENTS]:
+        amount = "" if event["amount"] is None else f" {event['amount']} {event['coin']}"
+        delay = f"{event['delay_s']:g} s" if "delay_s" in event else ""
+        what = f"{WORDS[event['what']]}{amount}"
+        after = event["ltv_after"] or ""
+        add_row(table, event["at"][:19], loan["loan_id"], what, event["ltv_before"], after, delay)
+    yield table
+    if len(events) > MOST_EVENTS:
+        yield Text(f"and {len(events) - MOST_EVENTS} more: --json has them all")
+
+
+def _coins(of: dict[str, str]) -> str:
+    return ", ".join(f"{amount} {coin}" for coin, amount in of.items()) or "-"
+
+
+def _least(least: dict[str, str] | None) -> str:
+    if least is None:
+        return "No wallet saves these loans: the fall is faster than help can be."
+    if not least:
+        return "The least wallet: none is needed."
+    return f"The least wallet with which no loan is lost: {_coins(least)}."
+
+
+def _minute(when: str) -> str:
+    return when[:16].replace("T", " ")

@@ -1,0 +1,49 @@
+"""The two ways through a path of prices: a moment at every point, or only where something may change.
+
+`every_point` is the plain one, and what the other is held against. `only_changes` asks NumPy for the next
+point at which anything may change, and gives the core its moment there. Both come to the same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ltv_guard.replay.candle_path import CandlePath
+from ltv_guard.replay.next_change import NextChange
+from ltv_guard.replay.replay_account import ReplayAccount
+
+Engine = Callable[[ReplayAccount, CandlePath], None]
+
+
+def every_point(account: ReplayAccount, path: CandlePath) -> None:
+    """A moment at each point of the path, and wherever something lands or a turn comes."""
+    for point in range(len(path.times)):
+        _until(account, path, point, int(path.times[point]))
+        account.live(int(path.times[point]), path.at(point))
+    _finish(account, path)
+
+
+def only_changes(account: ReplayAccount, path: CandlePath) -> None:
+    """The same, without the points at which nothing can change."""
+    search = NextChange(account, path)
+    account.live(int(path.times[0]), path.at(0))
+    point = search.after(0)
+    while point < len(path.times):
+        _until(account, path, point, int(path.times[point]))
+        account.live(int(path.times[point]), path.at(point))
+        point = search.after(point)
+    _finish(account, path)
+
+
+def _until(account: ReplayAccount, path: CandlePath, point: int, now_ms: int) -> None:
+    """What happens by itself before the price moves on."""
+    while (at := account.wakes_at) is not None and at < now_ms:
+        account.live(at, path.at(point - 1))
+
+
+def _finish(account: ReplayAccount, path: CandlePath) -> None:
+    _until(account, path, len(path.times), path.ends_ms)
+    for position in account.living:
+        position.accrue(path.ends_ms)
+    for tally in account.tallies.values():
+        tally.passed(path.ends_ms)

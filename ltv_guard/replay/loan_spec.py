@@ -1,0 +1,47 @@
+"""A loan as it is at the start of a replay. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.model.tiers import FLAT, Tier
+
+ACCURACY = 8
+ORDER_LINES = (Decimal("0.8"), Decimal("0.87"), Decimal("0.95"))
+POOL_LINES = (Decimal("0.8"), Decimal("0.85"), Decimal("0.92"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanSpec:
+    """Amounts in coins. `hourly_rate` is charged on what is owed at each whole hour since the start.
+
+    `start_ltv`: instead of an order's debt, which it is worked out from at the first price. `tiers` count
+    coins, by collateral coin; without any a coin counts in full. An order that is not repaid at
+    `expires_at_ms` pays three times the interest, and is liquidated 48 h later.
+    """
+
+    key: LoanKey
+    collateral: Mapping[str, Decimal]
+    debts: Mapping[str, Decimal]
+    start_ltv: Decimal | None = None
+    hourly_rate: Decimal = Decimal(0)
+    expires_at_ms: int | None = None
+    initial_ltv: Decimal
+    margin_call_ltv: Decimal
+    liquidation_ltv: Decimal
+    tiers: Mapping[str, tuple[Tier, ...]] = field(default_factory=dict)
+    accuracy: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_pool(self) -> bool:
+        return self.key.product is Product.CRYPTO_LOAN
+
+    def tiers_of(self, coin: str) -> tuple[Tier, ...]:
+        return self.tiers.get(coin, FLAT)
+
+    def accuracy_of(self, coin: str) -> int:
+        """Decimals that the exchange takes of the coin."""
+        return self.accuracy.get(coin, ACCURACY)

@@ -1,0 +1,54 @@
+"""What NumPy skips could not have changed anything: both engines come to the same, event by event."""
+
+import pytest
+from replay_cases import random_case
+
+from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.replay.engines import Engine, every_point, only_changes
+from ltv_guard.replay.replay_account import ReplayAccount
+from ltv_guard.replay.replay_event import Happening
+from ltv_guard.replay.replaying import account_of
+
+
+def outcome(seed: int, engine: Engine) -> tuple[ReplayAccount, dict[LoanKey, tuple[object, ...]]]:
+    case, path = random_case(seed)
+    account = account_of(case, path)
+    engine(account, path)
+    tallies = {
+        key: (tally.worst, tally.above_trigger_ms, tally.above_margin_call_ms)
+        for key, tally in account.tallies.items()
+    }
+    return account, tallies
+
+
+def hold_against_each_other(seed: int) -> ReplayAccount:
+    plain, plain_tallies = outcome(seed, every_point)
+    fast, fast_tallies = outcome(seed, only_changes)
+    assert fast.events == plain.events
+    assert fast.wallet == plain.wallet
+    assert fast_tallies == plain_tallies
+    assert [(item.held, item.owed, item.lost) for item in fast.positions] == [
+        (item.held, item.owed, item.lost) for item in plain.positions
+    ]
+    return plain
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_both_engines_come_to_the_same_events_on_random_cases(block: int) -> None:
+    seeds = range(block * 8, block * 8 + 8)
+    seen = {event.what for seed in seeds for event in hold_against_each_other(seed).events}
+    assert {Happening.ADD, Happening.SHORT} <= seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(10))
+def test_both_engines_come_to_the_same_events_on_hundreds_of_cases(block: int) -> None:
+    for seed in range(100 + block * 30, 130 + block * 30):
+        hold_against_each_other(seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("block", range(20))
+def test_both_engines_come_to_the_same_events_on_a_thousand_cases(block: int) -> None:
+    for seed in range(1_000 + block * 50, 1_050 + block * 50):
+        hold_against_each_other(seed)
