@@ -223,6 +223,17 @@ def test_what_they_move_together_stays_within_the_cap_of_a_transfer() -> None:
     assert (other.direction, other.cause) == (None, Cause.TRANSFER), "it is repaid, though coins are coming"
 
 
+def test_coins_that_are_kept_for_a_loan_that_waits_are_as_good_as_gone() -> None:
+    """Found by the state machine: the other was repaid, though the Unified account held plenty."""
+    lagging = Freshness(doubt=Doubt.LTV_LAGS)
+    worse = facts(loan("0.85", loan_id="1002"), PAYS, freshness=lagging, settling=True, episode_open=True)
+    better = facts(loan("0.70"), PAYS, episode_open=True)
+    funds: dict[str, Any] = FUNDS | {"wallet": {"BTC": "0.15", "USDT": 50_000}}
+    waits, other = decide(account(worse, better, **funds))
+    assert (waits.loan.key, waits.direction) == (key("1002"), None)
+    assert (other.direction, other.amount) == (TRANSFER, D("0.07709693"))
+
+
 def test_a_repayment_serves_the_most_urgent_first_and_never_pays_with_the_same_coins_twice() -> None:
     funds: dict[str, Any] = FUNDS | {"unified": {}, "wallet": {"USDT": 6000}}
     urgent, other = decide(

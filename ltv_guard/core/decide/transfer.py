@@ -85,7 +85,7 @@ def _option(need: Shortfall, held: Collateral, budget: FundsBudget) -> Option:
         return nothing.as_nothing(Constraint(kind=Limit.UNMEASURED, coin=coin))
     wanted = model.toward(held, need.value)
     goal = _goal(need, held, wanted, budget)
-    lacking = budget.lacks(coin, goal, emergency=need.emergency)
+    lacking = _lacking(need, coin, goal, budget)
     if lacking <= 0 or not _would_be_added(need, held):
         return nothing
     limits = budget.limits_on_moving(coin)
@@ -102,6 +102,13 @@ def _option(need: Shortfall, held: Collateral, budget: FundsBudget) -> Option:
         is_enough=amount >= lacking and goal >= wanted,
         held_back=below(limits, lacking),
     )
+
+
+def _lacking(need: Shortfall, coin: str, goal: Decimal, budget: FundsBudget) -> Decimal:
+    """Coins that are missing here. What is kept for other loans is as good as gone."""
+    lacking = budget.lacks(coin, goal, emergency=need.emergency)
+    share = budget.share_of(need.loan.key, coin)
+    return lacking if share is None else max(lacking, goal - share)
 
 
 def _goal(need: Shortfall, held: Collateral, wanted: Decimal, budget: FundsBudget) -> Decimal:
