@@ -141,7 +141,22 @@ async def test_too_many_decimals_are_fewer_at_the_next_try(
         assert all(len(digits) <= most for digits, most in zip(sent, decimals, strict=False))
         assert len(sent) >= len(decimals)
         assert len(world.heard("amount_bounded")) == len(decimals) - 1
+        codes = {event["ret_code"] for event in world.heard("adjustment_rejected")}
+        assert codes == {177004 if product is AN_ORDER else 148003}
         assert_no_body_came_twice(world)
+        await world.judge()
+
+
+@pytest.mark.parametrize("product", [A_POOL], ids=str)
+async def test_an_amount_that_a_pool_does_not_take_has_fewer_decimals_at_the_next_try(
+    open_a_world: OpenWorld, product: Product
+) -> None:
+    async with open_a_world(scenario_of(NEEDY, product)) as world, world.guarded():
+        world.fault("ret_code", endpoint="adjust", code=148005, applied=False)
+        await world.until(lambda: bool(world.effects()))
+        first, second = (body["amount"].rstrip("0").partition(".")[2] for body in bodies(world)[:2])
+        assert len(first) > 4 >= len(second)
+        await world.until_quiet()
         await world.judge()
 
 

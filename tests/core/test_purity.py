@@ -8,8 +8,10 @@ import pytest
 
 import ltv_guard.core
 
-PURE = {"__future__", "collections.abc", "dataclasses", "decimal", "functools", "enum", "itertools", "typing"}
-PURE |= {"bisect", "collections"}
+PURE = {
+    *("__future__", "bisect", "collections", "collections.abc", "dataclasses", "decimal", "enum", "functools"),
+    *("itertools", "typing"),
+}
 CORE = Path(ltv_guard.core.__file__).parent
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "compile", "globals", "id", "hash", "__import__"}
 CLOCKS_AND_CHANCE = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "random", "getcontext"}

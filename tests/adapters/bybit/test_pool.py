@@ -385,6 +385,7 @@ async def test_an_adjustment_is_a_post_of_currency_amount_and_direction(
         (148012, Remedy.BALANCE),
         (148009, Remedy.MAXIMUM),
         (148003, Remedy.PRECISION),
+        (148005, Remedy.PRECISION),
         (148023, Remedy.GONE),
     ],
 )
