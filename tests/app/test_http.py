@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
 import socket
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -370,7 +371,7 @@ async def test_a_reload_opens_another_port_and_closes_the_one_before(open_a_worl
         async with command("run", "-c", world.config_file) as daemon, asking(second) as asked:
             await until(lambda: bool(daemon.heard("http_served")), why=lambda: daemon.output)
             world.configure({"http": {"port": second}})
-            daemon.process.send_signal(1)
+            daemon.process.send_signal(signal.SIGHUP)
             await until(lambda: len(daemon.heard("http_served")) == 2, why=lambda: daemon.output)
             assert (await asked.get("/livez"))[0] == 200
             with pytest.raises(OSError, match="Connect"):

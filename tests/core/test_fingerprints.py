@@ -1,4 +1,4 @@
-"""The mark: unlike every other amount of the loan, and cheap."""
+"""The fingerprint: unlike every other amount of the loan, and cheap."""
 
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from ltv_guard.core.amounts.fingerprint import BLOCKS, TOLERABLE, digits_for, mo
 ENDLESS = Decimal("Infinity")
 
 
-def mark(
+def fingerprinted(
     amount: Number,
     *,
     accuracy: int = 8,
@@ -49,7 +49,7 @@ def mark(
         (18, "0.000001", 3),
     ],
 )
-def test_a_mark_takes_the_last_digits_that_the_loan_can_spare(
+def test_a_fingerprint_takes_the_last_digits_that_the_loan_can_spare(
     accuracy: int, reference: str, digits: int
 ) -> None:
     assert digits_for(accuracy, D(reference)) == digits
@@ -78,30 +78,30 @@ def test_a_mark_takes_the_last_digits_that_the_loan_can_spare(
     ],
     ids=str,
 )
-def test_marks_by_hand(case: dict[str, object], expected: str | None) -> None:
-    assert mark(**case) == (None if expected is None else D(expected))  # type: ignore[arg-type]
+def test_fingerprints_by_hand(case: dict[str, object], expected: str | None) -> None:
+    assert fingerprinted(**case) == (None if expected is None else D(expected))  # type: ignore[arg-type]
 
 
 def test_a_coarse_coin_is_added_to_within_one_step() -> None:
-    """16 of 100 coins are needed; a mark of one digit would make 21 to 29 of them."""
-    assert mark("16", accuracy=0, reference="100") == D(16)
-    assert mark("16", accuracy=0, reference="100", taken=(16,)) == D(17)
-    assert mark("16", accuracy=0, reference="100", ceiling="16", taken=(16,)) == D(15)
+    """16 of 100 coins are needed; a fingerprint of one digit would make 21 to 29 of them."""
+    assert fingerprinted("16", accuracy=0, reference="100") == D(16)
+    assert fingerprinted("16", accuracy=0, reference="100", taken=(16,)) == D(17)
+    assert fingerprinted("16", accuracy=0, reference="100", ceiling="16", taken=(16,)) == D(15)
 
 
 def test_a_coarse_coin_is_released_within_one_step() -> None:
-    assert mark("39", accuracy=0, reference="100", upward=False) == D(39)
-    assert mark("39", accuracy=0, reference="100", upward=False, taken=(39,)) == D(38)
+    assert fingerprinted("39", accuracy=0, reference="100", upward=False) == D(39)
+    assert fingerprinted("39", accuracy=0, reference="100", upward=False, taken=(39,)) == D(38)
 
 
-def test_where_a_whole_run_of_marks_is_taken_the_next_one_serves() -> None:
+def test_where_a_whole_run_of_fingerprints_is_taken_the_next_one_serves() -> None:
     run = tuple(D("0.0154") + D(n).scaleb(-8) for n in range(-10, 10))
-    assert mark("0.0154", reference="0.0005", taken=run, seed=3) == D("0.01540014")
-    assert mark("0.0154", reference="0.0005", taken=run, seed=3, ceiling="0.0154") == D("0.01539984")
+    assert fingerprinted("0.0154", reference="0.0005", taken=run, seed=3) == D("0.01540014")
+    assert fingerprinted("0.0154", reference="0.0005", taken=run, seed=3, ceiling="0.0154") == D("0.01539984")
 
 
 @given(st.integers(0, 18), st.integers(1, 10**12), st.integers(1, 10**12), st.integers(0, 2**64))
-def test_an_upward_mark_stays_within_the_room_that_is_set_aside_for_it(
+def test_an_upward_fingerprint_stays_within_the_room_that_is_set_aside_for_it(
     accuracy: int, steps: int, reference_steps: int, seed: int
 ) -> None:
     step = D(1).scaleb(-accuracy)
@@ -121,10 +121,10 @@ def test_an_upward_mark_stays_within_the_room_that_is_set_aside_for_it(
     assert room <= max(2 * reference * TOLERABLE, 2 * step)
 
 
-def test_with_every_mark_taken_there_is_none() -> None:
+def test_with_every_fingerprint_taken_there_is_none() -> None:
     near = tuple(D(n) for n in range(50))
-    assert mark("16", accuracy=0, reference="100", taken=near) is None
-    assert mark("16", accuracy=0, reference="100", taken=near, upward=False) is None
+    assert fingerprinted("16", accuracy=0, reference="100", taken=near) is None
+    assert fingerprinted("16", accuracy=0, reference="100", taken=near, upward=False) is None
 
 
 CASES = {
@@ -139,7 +139,7 @@ CASES = {
 
 
 @given(**CASES)  # type: ignore[arg-type]
-def test_a_mark_is_free_within_the_ceiling_on_the_step_and_cheap(
+def test_a_fingerprint_is_free_within_the_ceiling_on_the_step_and_cheap(
     steps: int,
     accuracy: int,
     of: Decimal,

@@ -9,8 +9,8 @@ import pytest
 import ltv_guard.core
 
 PURE = {
-    *("__future__", "bisect", "collections", "collections.abc", "dataclasses", "decimal", "enum", "functools"),
-    *("itertools", "typing"),
+    *("__future__", "bisect", "collections", "collections.abc", "dataclasses", "decimal"),
+    *("enum", "functools", "itertools", "typing"),
 }
 CORE = Path(ltv_guard.core.__file__).parent
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "compile", "globals", "id", "hash", "__import__"}

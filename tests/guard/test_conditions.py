@@ -41,7 +41,7 @@ def events() -> Iterator[list[Event]]:
 
 
 @dataclass
-class InFlightWatch:
+class ConditionsBench:
     """A guard's eyes without the guard: it is shown loans at a time of ours, from `START_MS` on."""
 
     policy: LoanPolicy = TWO
@@ -105,7 +105,7 @@ def heard(events: list[Event], name: str) -> list[Event]:
 
 
 def test_an_end_is_told_once_at_each_distance(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     for hour in range(10 * 24):
         watch.sees(order(ends=10 * DAY), at=hour * HOUR)
     told = heard(events, "maturity_near")
@@ -114,7 +114,7 @@ def test_an_end_is_told_once_at_each_distance(events: list[Event]) -> None:
 
 
 def test_what_is_told_of_an_end_is_complete(events: list[Event]) -> None:
-    InFlightWatch().sees(order(ends=DAY - 500), at=0)
+    ConditionsBench().sees(order(ends=DAY - 500), at=0)
     (told,) = heard(events, "maturity_near")
     assert told.pop("what_follows").startswith("repay it in the exchange's app: ")
     assert told == {
@@ -130,30 +130,30 @@ def test_what_is_told_of_an_end_is_complete(events: list[Event]) -> None:
 
 def test_a_start_within_a_window_tells_the_nearest_notice_and_no_passed_one(events: list[Event]) -> None:
     for _ in range(2):  # the second is a restart
-        InFlightWatch().sees(order(ends=HOUR), at=0)
+        ConditionsBench().sees(order(ends=HOUR), at=0)
     assert [event["seconds_left"] for event in heard(events, "maturity_near")] == [3600, 3600]
 
 
 def test_a_small_amount_is_told_in_plain_notation(events: list[Event]) -> None:
-    InFlightWatch().sees(order(ends=HOUR, debts=(Debt(coin="BTC", amount=Decimal("1E-8")),)), at=0)
+    ConditionsBench().sees(order(ends=HOUR, debts=(Debt(coin="BTC", amount=Decimal("1E-8")),)), at=0)
     assert heard(events, "maturity_near")[0]["owed"] == {"BTC": "0.00000001"}
 
 
 @pytest.mark.parametrize("loan", [order(), pool()], ids=["a flexible order", "a pool"])
 def test_a_loan_without_an_end_is_not_told_of(loan: Loan, events: list[Event]) -> None:
-    InFlightWatch().sees(loan, product=loan.key.product)
+    ConditionsBench().sees(loan, product=loan.key.product)
     assert events == []
 
 
 def test_a_loan_that_is_not_protected_is_told_of_too(events: list[Event]) -> None:
-    watch = InFlightWatch(overrides=((Match(order_id="1"), replace(TWO, protect=False)),))
+    watch = ConditionsBench(overrides=((Match(order_id="1"), replace(TWO, protect=False)),))
     watch.sees(order(ends=HOUR))
     watch.sees(order(ends=-HOUR))
     assert [event["event"] for event in events] == ["maturity_near", "loan_overdue"]
 
 
 def test_an_override_has_distances_of_its_own(events: list[Event]) -> None:
-    watch = InFlightWatch(overrides=((Match(order_id="2"), LoanPolicy(maturity_notice_ms=(HOUR,))),))
+    watch = ConditionsBench(overrides=((Match(order_id="2"), LoanPolicy(maturity_notice_ms=(HOUR,))),))
     watch.sees(order(1, ends=2 * HOUR), order(2, ends=2 * HOUR), at=0)
     assert [event["loan_id"] for event in heard(events, "maturity_near")] == ["1"]
     watch.sees(order(1, ends=2 * HOUR), order(2, ends=2 * HOUR), at=HOUR)
@@ -161,14 +161,14 @@ def test_an_override_has_distances_of_its_own(events: list[Event]) -> None:
 
 
 def test_a_loan_that_one_read_lacks_is_not_told_of_anew(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     for loans in [(order(ends=HOUR),), (), (order(ends=HOUR),), (order(ends=HOUR),)]:
         watch.sees(*loans)
     assert len(heard(events, "maturity_near")) == 1
 
 
 def test_a_loan_that_is_gone_is_forgotten(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     for loans in [(order(1, ends=HOUR), order(2, ends=-HOUR)), (), ()]:
         watch.sees(*loans)
     assert len(heard(events, "loan_gone")) == 2
@@ -183,7 +183,7 @@ def test_a_loan_that_is_gone_is_forgotten(events: list[Event]) -> None:
 
 
 def test_an_overdue_loan_is_critical_and_repeated_with_growing_pauses(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     minutes = []
     for minute in range(95):
         before = len(heard(events, "loan_overdue"))
@@ -194,7 +194,7 @@ def test_an_overdue_loan_is_critical_and_repeated_with_growing_pauses(events: li
 
 
 def test_what_is_told_of_an_overdue_loan_is_complete(events: list[Event]) -> None:
-    InFlightWatch().sees(order(ends=0), at=HOUR)
+    ConditionsBench().sees(order(ends=0), at=HOUR)
     (told,) = heard(events, "loan_overdue")
     sentence = told.pop("what_follows")
     for part in ("three times the interest", "48 h", "no collateral saves it", "only repaying does"):
@@ -211,7 +211,7 @@ def test_what_is_told_of_an_overdue_loan_is_complete(events: list[Event]) -> Non
 
 
 def test_an_overdue_loan_is_told_of_without_any_distance(events: list[Event]) -> None:
-    watch = InFlightWatch(policy=LoanPolicy(maturity_notice_ms=()))
+    watch = ConditionsBench(policy=LoanPolicy(maturity_notice_ms=()))
     watch.sees(order(ends=HOUR), at=0)
     assert events == []
     watch.sees(order(ends=HOUR), at=HOUR)
@@ -219,7 +219,7 @@ def test_an_overdue_loan_is_told_of_without_any_distance(events: list[Event]) ->
 
 
 def test_an_overdue_loan_that_is_extended_is_overdue_no_longer(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     watch.sees(order(ends=0), at=HOUR)
     watch.sees(order(ends=2 * DAY), at=2 * HOUR)
     watch.sees(order(ends=2 * DAY), at=3 * HOUR)
@@ -227,7 +227,7 @@ def test_an_overdue_loan_that_is_extended_is_overdue_no_longer(events: list[Even
 
 
 def test_a_clock_that_is_set_back_across_the_end_tells_nothing_anew(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     for at in (HOUR - 500, HOUR, HOUR - 500, HOUR):
         watch.sees(order(ends=HOUR), at=at)
     assert [event["event"] for event in events] == ["maturity_near", "loan_overdue"]
@@ -239,7 +239,7 @@ def test_a_clock_that_is_set_back_across_the_end_tells_nothing_anew(events: list
 def test_an_overdue_loan_that_vanishes_after_two_days_was_liquidated(
     hours: int, event: str, events: list[Event]
 ) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     watch.sees(order(ends=0), at=HOUR)
     for _ in range(2):
         watch.sees(at=hours * HOUR)
@@ -253,7 +253,7 @@ def test_an_overdue_loan_that_vanishes_after_two_days_was_liquidated(
 
 
 def test_a_change_of_terms_is_told_once_for_all_orders_of_a_coin(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     watch.sees(order(1), order(2), order(3, coin="ETH"))
     for _ in range(3):
         watch.sees(order(1, call="0.80"), order(2, call="0.80"), order(3, coin="ETH"))
@@ -273,7 +273,7 @@ def test_a_change_of_terms_is_told_once_for_all_orders_of_a_coin(events: list[Ev
 
 
 def test_every_change_of_terms_is_told(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     for loan in (
         order(call="0.87"),
         order(call="0.80"),
@@ -294,14 +294,14 @@ def test_every_change_of_terms_is_told(events: list[Event]) -> None:
 
 
 def test_the_same_terms_written_otherwise_are_no_change(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     watch.sees(order(call="0.80"))
     watch.sees(order(call="0.8"))
     assert events == []
 
 
 def test_a_pools_terms_are_its_own(events: list[Event]) -> None:
-    watch = InFlightWatch()
+    watch = ConditionsBench()
     watch.sees(order())
     watch.sees(pool("0.85"), product=Product.CRYPTO_LOAN)
     assert events == []
@@ -396,7 +396,7 @@ class Key:
 
 
 async def test_the_key_is_asked_again_each_hour_and_a_failure_costs_nothing() -> None:
-    watch, key, levels = InFlightWatch(), Key(), list[str]()
+    watch, key, levels = ConditionsBench(), Key(), list[str]()
 
     async def claim(identity: Identity) -> None:
         levels.append(identity.vip_level)

@@ -50,7 +50,7 @@ class ForkedProcess:
     async def hear_the_end(self, told: socket.socket) -> None:
         with told:
             status = await asyncio.get_running_loop().sock_recv(told, MOST)
-        self.returncode = int(status)
+        self.returncode = int(status or -signal.SIGKILL)  # nobody tells it, if the process that forks is gone
         self._ended.set()
 
     async def wait(self) -> int:
