@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -107,6 +108,14 @@ async def test_it_says_what_the_wallet_survives_and_what_is_missing() -> None:
     needed = D("0.60") / D("0.5") / D("0.65") - 1
     assert f"{(needed - D('0.5')).quantize(D('0.0001'))} BTC more are needed" in text
     assert "survives a fall of <b>38%</b>" in text
+
+
+async def test_an_amount_that_no_loan_can_have_costs_nobody_the_page() -> None:
+    absurd = replace(shown(), loan=loan("0.60", held="9e29"))
+    shop = Shop(accounts=(account(shown(), absurd, wallet={"BTC": D("1e-40"), "ETH": D("9e29")}),))
+    async with open_shop(shop) as asked:
+        for path in ("/", "/metrics", "/api/v1/status"):
+            assert (await asked.get(path))[0] == 200
 
 
 async def test_what_others_wrote_is_no_more_than_text_in_it() -> None:

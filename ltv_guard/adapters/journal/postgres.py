@@ -147,8 +147,20 @@ class PostgresStore:
             await self._shared.dispose()
 
     async def _connect(self) -> Any:  # noqa: ANN401 - a driver's connection
+        try:
+            connection = await self._connected()
+        except RuntimeError as error:  # no thread is to be had to look the host's name up
+            raise JournalUnavailable(f"{self.place} cannot be reached ({error})") from error
+        try:
+            self._lineage.meet(await origin_of(connection))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _connected(self) -> Any:  # noqa: ANN401 - as above
         # asyncpg reads the URL itself, so that everything libpq knows (sslmode, passfile) works.
-        connection = await asyncpg.connect(
+        return await asyncpg.connect(
             self._dsn,
             timeout=self._timeout_s,
             command_timeout=2 * self._timeout_s,
@@ -162,12 +174,6 @@ class PostgresStore:
                 "tcp_keepalives_count": "3",
             },
         )
-        try:
-            self._lineage.meet(await origin_of(connection))
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
 
     async def _prepare(self, connection: AsyncConnection, *, create: bool) -> None:
         await self._check_durability(connection)

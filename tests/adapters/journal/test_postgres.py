@@ -156,3 +156,16 @@ async def test_a_server_out_of_reach_is_told_without_the_password() -> None:
     with pytest.raises(JournalUnavailable, match="cannot be reached") as refused:
         await open_journal("postgresql://guard:hunter2@127.0.0.1:1/journal?sslmode=disable")
     assert "hunter2" not in str(refused.value)
+
+
+async def test_a_server_whose_name_no_thread_can_look_up_is_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", refuse)
+    with pytest.raises(
+        JournalUnavailable, match=r"on db\.example\) cannot be reached \(can't start new thread"
+    ):
+        await open_journal("postgresql://guard:hunter2@db.example/journal?sslmode=disable")
