@@ -14,11 +14,11 @@ from ltv_guard.cli.terminal import NARROW, WIDE, add_row, console, stacked, tabl
 from ltv_guard.cli.withheld_words import in_words
 from ltv_guard.core.amounts.falls import fall_to
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.model.loans import Product
+from ltv_guard.core.model.loans import short_name
 from ltv_guard.guard import wording
 from ltv_guard.log.escaping import clean
 from ltv_guard.log.utc import iso
-from ltv_guard.service.findings import AccountPlan, Said
+from ltv_guard.service.findings import AccountPlan
 
 FALL = "fall to trigger\n/ margin call\n/ liquidation"
 
@@ -120,13 +120,9 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
         terminal.print("The daemon would say:")
     for plan in plans:
         for item in plan.says:
-            loan = "" if item.loan_id is None else f", {_short_name(_named(item))}"
+            loan = "" if item.loan_id is None else f", {short_name(item.product or '', item.loan_id)}"
             line = f"  {item.level.upper()} {item.event}, {plan.account}{loan}: {item.why}"
             terminal.print(clean(line), style="red" if item.level == "critical" else None)
-
-
-def _named(item: Said) -> dict[str, Any]:
-    return {"product": item.product, "loan_id": item.loan_id}
 
 
 def _plan_table(rows: Sequence[tuple[dict[str, Any], list[str]]], width: int) -> Table:
@@ -161,7 +157,15 @@ def _plan_cells(row: dict[str, Any], notes: Sequence[str]) -> tuple[Any, ...]:
             f"{Decimal(row[f'fall_to_{what}']):.1%}" for what in ("trigger", "margin_call", "liquidation")
         ]
     why, rule = _why(row, notes), row.get("rule", "")
-    return (row["account"], _short_name(row), *numbers, _does(row), why, falls, rule)
+    return (
+        row["account"],
+        short_name(row.get("product", ""), row.get("loan_id", "")),
+        *numbers,
+        _does(row),
+        why,
+        falls,
+        rule,
+    )
 
 
 def _does(row: dict[str, Any]) -> Text:
@@ -175,12 +179,6 @@ def _does(row: dict[str, Any]) -> Text:
 def _why(row: dict[str, Any], notes: Sequence[str]) -> str:
     """The reason, what holds back where the reason does not say so itself, and when a fixed loan ends."""
     return "; ".join([row["reason"], *notes, *_end(row.get("expires_at"))])
-
-
-def _short_name(row: dict[str, Any]) -> str:
-    """What a loan is called where room is scarce: `pool`, or `order` and its id."""
-    loan_id: str = row.get("loan_id", "")
-    return f"order {loan_id}" if row.get("product") == Product.LEGACY else loan_id
 
 
 def _end(expires_at: str | None) -> list[str]:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ltv_guard.cli.terminal import add_row, table_of
+from ltv_guard.core.model.notices import where
 from ltv_guard.log.escaping import clean
 
 Tree = dict[str, Any]
@@ -33,9 +34,9 @@ def _lines(status: Tree) -> Iterator[Text]:
     for name in status["unseen"]:
         yield Text(clean(f"{name}: its first cycle has not ended yet"), "yellow")
     for alert in status["alerts"]:
-        where = " ".join(filter(None, (alert["account"], alert["product"], alert["loan_id"])))
+        about = where(alert["account"], alert["product"], alert["loan_id"])
         why = alert["details"].get("why", "")
-        yield Text(clean(f"{alert['event']} since {alert['since']}, {where}: {why}"), "red")
+        yield Text(clean(f"{alert['event']} since {alert['since']}, {about}: {why}"), "red")
     for name, account in status["accounts"].items():
         if account["withheld"] is not None:
             why = account["withheld"]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_UP, Decimal
 
-from ltv_guard.core.amounts.survival import Held, missing_in
+from ltv_guard.core.amounts.survival import Held, free_in, missing_in
 from ltv_guard.core.model.loans import Loan
 from ltv_guard.core.model.policy import LoanPolicy, Rulebook, thresholds
 from ltv_guard.service.findings import Finding
@@ -50,8 +50,7 @@ def examine_falls(
 ) -> list[Finding]:
     """`wallet` is the Funding wallet; what is reserved in it does not count."""
     held = [_held(loan, policy) for loan in loans if (policy := rulebook.policy_for(loan)).protect]
-    reserve = rulebook.wallet.reserve
-    free = {coin: max(Decimal(0), has - reserve.get(coin, Decimal(0))) for coin, has in wallet.items()}
+    free = free_in(wallet, rulebook.wallet.reserve)
     return [_of(what, fall, missing_in(fall, held, free)) for fall in FALLS] if held else []
 
 

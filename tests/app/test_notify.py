@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from ltv_guard.core.model.notices import ACKNOWLEDGED_MS, LEVELS, Alarm, Notice
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, LoanStatus, Status
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.log.events import CATALOGUE
 from ltv_guard.service.notify.alarms import id_of, turn
 from ltv_guard.service.notify.courier import MOST, WITHIN_S, Courier
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
@@ -213,6 +215,8 @@ class Post:
     now_ms: int = 1_700_000_000_000
     digest_at: int | None = None
     sees_all: bool = True
+    wallet: Mapping[str, Decimal] | None = None
+    reserve: Mapping[str, Decimal] = field(default_factory=dict)
 
     def send(self, url: str, title: str, body: str, _level: str) -> bool:
         self.got.append((url, title, body))
@@ -220,7 +224,14 @@ class Post:
 
     def status(self) -> Status:
         account = AccountStatus(
-            name="main", outcome="ok", withheld=None, unsighted_s=1, trouble=None, loans=self.loans
+            name="main",
+            outcome="ok",
+            withheld=None,
+            unsighted_s=1,
+            trouble=None,
+            loans=self.loans,
+            wallet=self.wallet,
+            reserve=self.reserve,
         )
         return Status(
             at_ms=self.now_ms,
@@ -295,6 +306,25 @@ async def test_an_alarm_says_what_a_person_needs_at_three_in_the_morning(tmp_pat
     assert f"ltv-guard ack {id_of(ALERT)}" in body
 
 
+async def test_what_was_said_within_one_look_comes_in_the_order_in_which_it_was_said(tmp_path: Path) -> None:
+    post = Post(targets={"phone": ("json://phone", "info")})
+    said = ["guard_in_time", "clock_jumped", "config_reloaded", "adjustment_sent", "read_failed"]
+    async with a_desk(tmp_path, post) as desk:
+        for event in said:
+            desk.hear({"event": event, "level": "info"})
+        await post.passes(desk, 6)
+    assert post.titles == [f"ltv-guard INFO: {event}" for event in said]
+
+
+async def test_the_words_of_the_catalogue_come_without_its_marks(tmp_path: Path) -> None:
+    post = Post(lasting=[AlertStatus(event=event, since_ms=0, account="main") for event in CATALOGUE])
+    async with a_shaky_desk(tmp_path, post, "waiting") as (desk, shaky):
+        await post.passes(desk)
+        notices = "\n".join(notice.body for notice in await shaky.outbox.waiting("phone"))
+    assert not re.search(r"`|\*|\]\(", notices)
+    assert "Add by hand" in notices
+
+
 async def test_an_alarm_is_repeated_acknowledged_gets_worse_and_is_over(tmp_path: Path) -> None:
     post = Post(lasting=[BREACH], loans=(standing(),))
     journal = await open_journal(f"sqlite:///{tmp_path / 'journal.db'}")
@@ -353,13 +383,14 @@ async def test_a_critical_line_of_what_lasts_is_not_told_beside_its_alarm(tmp_pa
 
 
 async def test_the_digest_comes_once_a_day_and_says_how_everything_stands(tmp_path: Path) -> None:
-    post = Post(loans=(standing("0.60"),))
+    post = Post(loans=(standing("0.60"),), wallet={"BTC": D("2")}, reserve={"BTC": D("1.8")})
     start = (post.now_ms // 86_400_000 + 1) * 86_400_000
     post.now_ms, post.digest_at = start + (8 * 60 - 5) * 60_000, 8 * 60
     async with a_desk(tmp_path, post) as desk:
         await post.passes(desk, 2 * 24 * 60, seconds=60)
     assert post.titles == ["ltv-guard: 1 accounts, all is well"] * 2
     assert "LTV 0.60" in post.got[0][2]
+    assert "wallet: 2 BTC; it survives a fall of 23%" in post.got[0][2]
 
 
 async def test_a_journal_that_can_not_be_used_is_told_from_memory() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from core_builders import D, loan, moment
 
-from ltv_guard.core.model.loans import Collateral, Debt, Loan, Moment
+from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Moment, Product
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,8 @@ def test_the_step_is_the_smallest_amount(accuracy: int, step: str) -> None:
 )
 def test_time_passed_is_what_both_clocks_agree_on(later: Moment, passed: int) -> None:
     assert later.ms_since(moment(0, 0)) == passed
+
+
+def test_a_short_name_tells_an_order_from_a_pool() -> None:
+    assert LoanKey(Product.LEGACY, "1001").short_name == "order 1001"
+    assert LoanKey(Product.CRYPTO_LOAN, "pool").short_name == "pool"

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from core_builders import loan
 
-from ltv_guard.core.amounts.survival import Held, missing_in, needed_in, survived
+from ltv_guard.core.amounts.survival import Held, free_in, missing_in, needed_in, survived
 
 D = Decimal
 
@@ -44,3 +44,8 @@ def test_a_wallet_survives_as_deep_as_it_lacks_nothing() -> None:
 def test_an_empty_wallet_survives_until_the_first_trigger_and_no_loans_survive_everything() -> None:
     assert survived([held()], {}) == D("0.19")
     assert survived([], {}) == D("0.99")
+
+
+def test_what_is_reserved_is_not_free_and_nothing_is_less_than_nothing() -> None:
+    wallet, reserve = {"BTC": D(3), "ETH": D(1), "SOL": D(2)}, {"BTC": D(1), "ETH": D(2), "XRP": D(9)}
+    assert free_in(wallet, reserve) == {"BTC": D(2), "ETH": D(0), "SOL": D(2)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.loans import Loan
@@ -25,7 +26,25 @@ class Held:
     target_ltv: Decimal
 
 
-def needed_in(fall: Decimal, loans: Iterable[Held]) -> dict[str, Decimal]:
+class Guarded(Protocol):
+    """What is asked of a `Held`, and of whatever else tells a loan's own LTVs."""
+
+    @property
+    def loan(self) -> Loan: ...
+
+    @property
+    def trigger_ltv(self) -> Decimal: ...
+
+    @property
+    def target_ltv(self) -> Decimal: ...
+
+
+def free_in(wallet: Mapping[str, Decimal], reserve: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Coin -> what there is beyond what stays."""
+    return {coin: max(Decimal(0), has - reserve.get(coin, Decimal(0))) for coin, has in wallet.items()}
+
+
+def needed_in(fall: Decimal, loans: Iterable[Guarded]) -> dict[str, Decimal]:
     """Coin -> coins of it that bring each loan at its trigger after the fall (a part of 1) to its target."""
     needed: dict[str, Decimal] = {}
     for held in loans:
@@ -36,7 +55,7 @@ def needed_in(fall: Decimal, loans: Iterable[Held]) -> dict[str, Decimal]:
     return needed
 
 
-def missing_in(fall: Decimal, loans: Iterable[Held], wallet: Mapping[str, Decimal]) -> dict[str, Decimal]:
+def missing_in(fall: Decimal, loans: Iterable[Guarded], wallet: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Coin -> coins of it that the wallet lacks then. Empty: the wallet survives that fall."""
     return {
         coin: amount - wallet.get(coin, Decimal(0))
@@ -45,7 +64,7 @@ def missing_in(fall: Decimal, loans: Iterable[Held], wallet: Mapping[str, Decima
     }
 
 
-def survived(loans: Iterable[Held], wallet: Mapping[str, Decimal]) -> Decimal:
+def survived(loans: Iterable[Guarded], wallet: Mapping[str, Decimal]) -> Decimal:
     """The deepest fall (a part of 1, in steps of 0.01) that the wallet survives."""
     held, deepest = tuple(loans), Decimal(0)
     while deepest < DEEPEST and not missing_in(deepest + STEP, held, wallet):
@@ -53,7 +72,7 @@ def survived(loans: Iterable[Held], wallet: Mapping[str, Decimal]) -> Decimal:
     return deepest
 
 
-def _needed(held: Held, fall: Decimal) -> tuple[str, Decimal] | None:
+def _needed(held: Guarded, fall: Decimal) -> tuple[str, Decimal] | None:
     """In the coin that secures most of the loan, whose haircut stays what it is now."""
     after = held.loan.ltv / (1 - fall)
     if after < held.trigger_ltv:

@@ -81,6 +81,16 @@ class LoanKey:
     product: Product
     loan_id: str
 
+    @property
+    def short_name(self) -> str:
+        """As `short_name` has it."""
+        return short_name(self.product, self.loan_id)
+
+
+def short_name(product: str, loan_id: str) -> str:
+    """What a loan is called where room is scarce: `pool`, or `order` and its id."""
+    return f"order {loan_id}" if product == Product.LEGACY else loan_id
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Owner:

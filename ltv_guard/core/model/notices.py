@@ -42,8 +42,8 @@ class Alarm:
 
     @property
     def where(self) -> str:
-        """Account, product and loan id, as far as it is about them: for people."""
-        return " ".join(filter(None, (self.account, self.product, self.loan_id)))
+        """As `where` has it."""
+        return where(self.account, self.product, self.loan_id)
 
     def holds_acknowledgement(self, now_ms: int, ltv: Decimal | None) -> bool:
         """Whether somebody looks after it, and it is no worse than when he said so.
@@ -59,6 +59,11 @@ class Alarm:
         if self.acknowledged_at_ms is not None:
             return not self.holds_acknowledgement(now_ms, ltv)
         return now_ms - self.told_at_ms >= repeat_ms
+
+
+def where(*names: str | None) -> str:
+    """What something is about, of account, product and loan id as far as it has them: for people."""
+    return " ".join(filter(None, names))
 
 
 def reaches(level: str, least: str) -> bool:

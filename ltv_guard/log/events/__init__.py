@@ -9,14 +9,26 @@ from ltv_guard.log.events.account import ACCOUNT
 from ltv_guard.log.events.adjustments import ADJUSTMENTS
 from ltv_guard.log.events.daemon import DAEMON
 from ltv_guard.log.events.decisions import DECISIONS
-from ltv_guard.log.events.event import Event, Field, Level, Shape, Told
+from ltv_guard.log.events.event import Event, Field, Level, Shape, Told, plain
 from ltv_guard.log.events.exchange import EXCHANGE
 from ltv_guard.log.events.fields import COMMON, FIELDS
 from ltv_guard.log.events.journal import JOURNAL
 from ltv_guard.log.events.lags import LAGS
 from ltv_guard.log.events.loans import LOANS
 
-__all__ = ["CATALOGUE", "COMMON", "FIELDS", "FOREMOST", "THEMES", "Event", "Field", "Level", "Shape", "Told"]
+__all__ = [
+    "CATALOGUE",
+    "COMMON",
+    "FIELDS",
+    "FOREMOST",
+    "THEMES",
+    "Event",
+    "Field",
+    "Level",
+    "Shape",
+    "Told",
+    "plain",
+]
 
 THEMES = {
     "The daemon": DAEMON,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 NOTHING = "Nothing."
+LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 class Level(StrEnum):
@@ -66,6 +68,11 @@ class Event:
     def levels(self) -> frozenset[Level]:
         """Every level at which it may be logged."""
         return frozenset(told.level for told in self.told)
+
+
+def plain(sentence: str) -> str:
+    """A sentence of the catalogue without its marks: a link is what it says."""
+    return LINK.sub(r"\1", sentence).replace("`", "").replace("*", "")
 
 
 def event(name: str, *told: Told, fields: tuple[str, ...] = ()) -> Event:

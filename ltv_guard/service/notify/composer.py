@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 from ltv_guard.core.model.defects import Defect, attempt
-from ltv_guard.core.model.notices import LEVELS, Alarm, Notice, reaches
+from ltv_guard.core.model.notices import LEVELS, Alarm, Notice, reaches, where
 from ltv_guard.core.model.status import AlertStatus
 from ltv_guard.guard.defects import Defects
 from ltv_guard.service.notify import words
@@ -41,6 +42,7 @@ class Composer:
         self._sighted = sighted
         self._now_ms = now_ms
         self._defects = defects
+        self._numbers = count()  # what was made at one time is delivered in the order of its ids
 
     def of_events(self, heard: Iterable[Mapping[str, Any]]) -> Iterator[list[Notice]]:
         """Of what lasts the alarm tells, once for all that the log says of it."""
@@ -52,7 +54,7 @@ class Composer:
         wanted = [target for target, (_, least) in self._targets.items() if reaches(level, least)]
         if not wanted or (level == CRITICAL and id_of(about) in self._lasting):
             return []
-        title = words.title_of(name, level, _where(about))
+        title = words.title_of(name, level, where(about.account, about.loan_id))
         return self._to(wanted, level, title, self._body(event, about))
 
     def of_alarms(self, found: Turn) -> Iterator[list[Notice]]:
@@ -68,7 +70,12 @@ class Composer:
         event = {**self._lasting[alarm.alarm_id].details, "event": alarm.event, "level": CRITICAL}
         how = f"To acknowledge: ltv-guard ack {alarm.alarm_id}"
         body = "\n".join([*lasts, self._body(event, alarm), how])
-        return self._to(self._targets, CRITICAL, words.title_of(alarm.event, CRITICAL, _where(alarm)), body)
+        return self._to(
+            self._targets,
+            CRITICAL,
+            words.title_of(alarm.event, CRITICAL, where(alarm.account, alarm.loan_id)),
+            body,
+        )
 
     def _body(self, event: Mapping[str, Any], about: AlertStatus | Alarm) -> str:
         """Whatever is odd about an event costs its details: that it happened is told."""
@@ -92,7 +99,7 @@ class Composer:
     def _to(self, targets: Iterable[str], level: str, title: str, body: str) -> list[Notice]:
         return [
             Notice(
-                notice_id=uuid.uuid4().hex,
+                notice_id=f"{next(self._numbers):08x}{uuid.uuid4().hex[8:]}",
                 target=target,
                 level=level,
                 title=title,
@@ -115,7 +122,3 @@ def _about(event: Mapping[str, Any]) -> AlertStatus:
         loan_id=loan_id,
         details=what,
     )
-
-
-def _where(of: AlertStatus | Alarm) -> str:
-    return " ".join(filter(None, (of.account, of.loan_id)))

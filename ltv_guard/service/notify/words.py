@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ltv_guard.core.amounts.survival import Held, survived
+from ltv_guard.core.amounts.survival import free_in, survived
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.notices import LEVELS, Alarm, Notice
 from ltv_guard.core.model.status import AccountStatus, LoanStatus, Status
-from ltv_guard.log.events import CATALOGUE, Level
+from ltv_guard.log.events import CATALOGUE, Level, plain
 
-LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 SKIPPED = {
     *("event", "level", "timestamp", "account", "product", "loan_id"),
     *("cycle_id", "exc_info", "why", "mend"),
@@ -56,13 +53,10 @@ def _is_told(key: str, value: object) -> bool:
 def standing(item: LoanStatus) -> list[str]:
     """How a loan stands, and at which price it is liquidated."""
     loan, price = item.loan, liquidation_price(item)
-    name = f"order {loan.key.loan_id}" if loan.key.product is Product.LEGACY else loan.key.loan_id
     at = "" if price is None else f" (at {price:,.2f} {loan.debts[0].coin} a {loan.collateral[0].coin})"
-    first = f"{name}: LTV {loan.ltv:f}; trigger {item.trigger_ltv:f}, margin call {loan.margin_call_ltv:f}, "
-    first += (
-        f"liquidation {loan.liquidation_ltv:f}, {item.fall_to_liquidation:.1%} of falling prices away{at}"
-    )
-    lines = [first]
+    first = f"{loan.key.short_name}: LTV {loan.ltv:f}; trigger {item.trigger_ltv:f}, "
+    first += f"margin call {loan.margin_call_ltv:f}, liquidation {loan.liquidation_ltv:f}, "
+    lines = [f"{first}{item.fall_to_liquidation:.1%} of falling prices away{at}"]
     if item.last_adjustment is not None:
         last = item.last_adjustment
         lines.append(f"last: {last.direction.value} {last.amount:f} {last.coin}, {last.state.value}")
@@ -124,19 +118,8 @@ def _of_account(account: AccountStatus) -> Iterable[str]:
         yield f"in 24 h: {what} {amount:f}"
     if account.wallet is not None:
         coins = ", ".join(f"{amount:f} {coin}" for coin, amount in account.wallet.items() if amount > 0)
-        yield f"wallet: {coins or 'empty'}; it survives a fall of {_survived(account, account.wallet):.0%}"
-
-
-def _survived(account: AccountStatus, wallet: Mapping[str, Decimal]) -> Decimal:
-    held = [Held(loan=it.loan, trigger_ltv=it.trigger_ltv, target_ltv=it.target_ltv) for it in account.loans]
-    kept = account.reserve
-    free = {coin: max(Decimal(0), has - kept.get(coin, Decimal(0))) for coin, has in wallet.items()}
-    return survived(held, free)
-
-
-def plain(text: str) -> str:
-    """A sentence of the catalogue, without its marks."""
-    return LINK.sub(r"\1", text).replace("`", "").replace("*", "")
+        fall = survived(account.loans, free_in(account.wallet, account.reserve))
+        yield f"wallet: {coins or 'empty'}; it survives a fall of {fall:.0%}"
 
 
 def _text(value: object) -> str:
