@@ -24,6 +24,7 @@ from ltv_guard.log.events import CATALOGUE, Level
 MOST_LOANS = 50
 MOST_DONE = 20
 FALLS = tuple(Decimal(percent) / 100 for percent in (10, 20, 30, 50))
+TO_SHOW = Decimal("0.0001")
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
@@ -126,7 +127,7 @@ def _wallet(account: AccountStatus) -> Iterable[str]:
 
 
 def _lacks(missing: Mapping[str, Decimal]) -> str:
-    lacks = ", ".join(f"{amount:.4f} {coin}" for coin, amount in missing.items())
+    lacks = ", ".join(f"{amount.quantize(TO_SHOW):f} {coin}" for coin, amount in missing.items())
     return f"{lacks} more are needed" if lacks else "survives"
 
 
