@@ -6,13 +6,17 @@ import asyncio
 from pathlib import Path
 
 import click
+import structlog
 
 from ltv_guard import settings
 from ltv_guard.cli.exit_status import exits
 from ltv_guard.cli.options import config_option
+from ltv_guard.core.model.errors import GuardError
 from ltv_guard.log import format as logs
 from ltv_guard.service import run as app
 from ltv_guard.service.descriptors import raise_limit
+
+log = structlog.stdlib.get_logger()
 
 
 @click.command("run")
@@ -21,13 +25,21 @@ from ltv_guard.service.descriptors import raise_limit
 @exits
 def command(config: Path | None, *, once: bool) -> int:
     """Watch the loans, and adjust them."""
+    try:
+        return _run(config, once=once)
+    except (settings.ConfigError, GuardError, OSError) as error:
+        log.critical("start_failed", why=str(error))
+        raise
+    finally:
+        logs.flush()
+
+
+def _run(config: Path | None, *, once: bool) -> int:
+    logs.configure_daemon()  # for what is wrong with the configuration itself
     loaded = settings.load(config)
     _log(loaded)
     raise_limit()
-    try:
-        return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded, adopted=_log))
-    finally:
-        logs.flush()
+    return asyncio.run(app.run_once(loaded) if once else app.run_daemon(loaded, adopted=_log))
 
 
 def _log(loaded: settings.Settings) -> None:

@@ -170,11 +170,12 @@ class Episode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """The kill switch, pulled for one account or (None) for all."""
+    """The kill switch, pulled for one account or (None) for all. `until_ms`: when it ends; None: by hand."""
 
     account: str | None
     reason: str
     since_ms: int
+    until_ms: int | None = None
 
 
 class Journal(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import structlog
@@ -112,13 +112,19 @@ class DecisionReporter:
             return
         helpless = decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}
         if not decision.breach or (withheld is None and (decision.acts or not helpless)):
-            self._alerts.ended(topic)
+            self._answered(topic, decision)
             return
         reason, awaited = wording.reason(decision), decision.reason.intent
         why = reason if withheld is None else wording.withheld(withheld)
         helpless_for = (decision.emergency, None if awaited is None else (awaited.intent_id, awaited.state))
         state = (decision.cause, helpless_for if withheld is None else withheld.kind)
         self._alerts.grave(topic, state, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=reason)
+
+    def _answered(self, topic: Hashable, decision: Decision) -> None:
+        was_unanswered = self._alerts.lasts(topic, "breach_unanswered")
+        self._alerts.ended(topic)
+        if was_unanswered:
+            log.warning("breach_answered", ltv=decision.loan.ltv, reason=wording.reason(decision))
 
     def doubts(self, decisions: Sequence[Decision], now: Moment, longest_ms: int) -> None:
         """A loan whose facts have not become believable within `longest_ms`: it is not acted on. An alarm."""

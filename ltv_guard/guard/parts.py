@@ -63,7 +63,13 @@ class Parts:
         return Words(
             alerts=alerts,
             defects=Defects(alerts),
-            report=Reporter(self.options.blind_after_cycles, alerts, self.memory.freshness),
+            report=Reporter(
+                self.options.blind_after_cycles,
+                alerts,
+                self.memory.freshness,
+                live=self.options.live,
+                poll_ms=self.options.poll_interval_ms,
+            ),
             contradictions=Contradictions(alerts),
         )
 

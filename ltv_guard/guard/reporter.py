@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nlargest
 
 import structlog
 
 from ltv_guard.core.model.errors import GuardError, NeedsHuman
+from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Oddity, Pause
 from ltv_guard.guard.decision_reporter import DecisionReporter
@@ -15,7 +17,10 @@ from ltv_guard.guard.loan_reporter import LoanReporter
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.log.utc import iso
 
+MOST_TOLD = 10  # loans in a heartbeat, those nearest to liquidation
+FOUND_AGAIN_MS = 60_000  # beyond two polls: so long after it was last found an alarm counts as over
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
 
 log = structlog.stdlib.get_logger()
@@ -27,8 +32,18 @@ class Reporter:
     Holds no knowledge but what was said before.
     """
 
-    def __init__(self, blind_after: int, alerts: AlertRepeater, freshness: FreshnessTracker) -> None:
+    def __init__(
+        self,
+        blind_after: int,
+        alerts: AlertRepeater,
+        freshness: FreshnessTracker,
+        *,
+        live: bool = False,
+        poll_ms: int = TIMING.poll_interval_ms,
+    ) -> None:
         self._blind_after = blind_after
+        self._mode = "live" if live else "dry_run"
+        self._lasts_ms = 2 * poll_ms + FOUND_AGAIN_MS
         self._alerts = alerts
         self.key = KeyReporter(alerts)
         self.loans = LoanReporter(alerts)
@@ -40,7 +55,9 @@ class Reporter:
 
     def finished(self, outcome: CycleResult, withheld: Withheld | None, duration_ms: int) -> None:
         """The heartbeat."""
-        worst = max((decision.loan.ltv for decision in outcome.decisions), default=None)
+        loans = [decision.loan for decision in outcome.decisions]
+        worst = max((loan.ltv for loan in loans), default=None)
+        nearest = nlargest(MOST_TOLD, loans, key=lambda loan: loan.danger)
         level = log.warning if outcome.blind else log.info
         level(
             "cycle_finished",
@@ -50,6 +67,9 @@ class Reporter:
             duration_ms=duration_ms,
             outcome=self._word_for(outcome, withheld),
             open_intents=outcome.left_open,
+            mode=self._mode,
+            critical=sorted({alert.event for alert, _ in self._alerts.lasting(self._lasts_ms)}),
+            ltvs={loan.key.loan_id: loan.ltv for loan in nearest},
         )
 
     def _word_for(self, outcome: CycleResult, withheld: Withheld | None) -> str:
@@ -108,10 +128,12 @@ class Reporter:
         self._odd = there
 
     def paused(self, pause: Pause | None) -> None:
-        """That the kill switch holds, or no longer does, once each."""
+        """That the kill switch holds, each hour, for it is easily forgotten; and once that it does not."""
         if pause is not None:
-            self._alerts.once(
-                "pause", "warning", "guard_paused", why=pause.reason, scope=pause.account or "all"
+            until = iso(pause.until_ms) if pause.until_ms is not None else None
+            scope = pause.account or "all"
+            self._alerts.hourly(
+                "pause", "warning", "guard_paused", why=pause.reason, scope=scope, until=until
             )
         elif self._alerts.ended("pause"):
             log.warning("guard_resumed")

@@ -10,6 +10,7 @@ import structlog
 
 FIRST_REPEAT_MS = 60_000
 LONGEST_REPEAT_MS = 1_800_000
+HOUR_MS = 3_600_000
 
 log = structlog.stdlib.get_logger()
 
@@ -39,6 +40,7 @@ class AlertRepeater:
         self._now = monotonic_ms
         self._states: dict[Hashable, Hashable] = {}
         self._grave: dict[Hashable, _Grave] = {}
+        self._told_ms: dict[Hashable, int] = {}
 
     def changed(self, topic: Hashable, state: Hashable) -> bool:
         """Whether `state` differs from what was last told of `topic`; remembers it."""
@@ -58,12 +60,25 @@ class AlertRepeater:
     def ended(self, topic: Hashable) -> bool:
         """Whether `topic` was being told of until now; forgets it."""
         self._grave.pop(topic, None)
+        self._told_ms.pop(topic, None)
         return self._states.pop(topic, None) is not None
 
     def once(self, topic: Hashable, level: str, event: str, **details: Any) -> None:  # noqa: ANN401
         """Logs `event` if it is news for `topic` (the same event with the same `why` is not)."""
         if self.changed(topic, (event, details.get("why"))):
             getattr(log, level)(event, **details)
+
+    def hourly(self, topic: Hashable, level: str, event: str, **details: Any) -> None:  # noqa: ANN401
+        """The same, and again after each hour of it."""
+        state, now = (event, details.get("why")), self._now()
+        if self.changed(topic, state) or now - self._told_ms.get(topic, now) >= HOUR_MS:
+            self._told_ms[topic] = now
+            getattr(log, level)(event, **details)
+
+    def lasts(self, topic: Hashable, event: str) -> bool:
+        """Whether `topic` is told of as that grave event."""
+        told = self._grave.get(topic)
+        return told is not None and told.alert.event == event
 
     def grave(self, topic: Hashable, state: Hashable, event: str, **details: Any) -> None:  # noqa: ANN401
         """Logs a CRITICAL at once, when `state` changes, and again after 1, 2, 4 ... 30 minutes of it."""

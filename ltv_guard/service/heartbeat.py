@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -32,8 +33,9 @@ class Heartbeat:
         self._writing: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
-        """Writes that the run has begun. Raises JournalUnavailable."""
+        """Writes that the run has begun, and lifts pauses that are over. Raises JournalUnavailable."""
         await self._journal.begin_run(self._run_id, _now_ms())
+        await self._lift(await self._journal.pauses())
 
     async def beat(self, trusted: bool) -> None:  # noqa: FBT001 - the one thing that it is told
         """Cheap where nothing changed: a read a call, a write every few seconds.
@@ -41,12 +43,19 @@ class Heartbeat:
         `trusted`: nothing can have been sent that the journal does not know of, so it is sealed.
         """
         pauses = frozenset(await self._journal.pauses())
+        if await self._lift(pauses):
+            pauses = frozenset(await self._journal.pauses())
         if pauses != self._seen or time.monotonic() - self._beaten > self._beat_s:
             await self._journal.acknowledge_pauses(self._run_id, _now_ms())
             self._seen, self._beaten = pauses, time.monotonic()
         if trusted and not self._sealed:
             await self._journal.seal()
             self._sealed = True
+
+    async def _lift(self, pauses: Iterable[Pause]) -> bool:
+        now_ms = _now_ms()
+        is_due = any(item.until_ms is not None and item.until_ms <= now_ms for item in pauses)
+        return is_due and await self._journal.lift_pauses(now_ms)
 
     async def end(self) -> None:
         """Writes that the run has ended. A journal that fails is told, and raises nothing."""

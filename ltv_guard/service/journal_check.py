@@ -41,10 +41,14 @@ async def examine_journal(settings: Settings) -> JournalChecked:
         return JournalChecked(findings=[Finding(what="journal", good=False, found=str(error), mend=mend)])
     found, mend = f"{settings.journal.shown}, schema {NEWEST}, the newest", ""
     if pauses:
-        paused = "; ".join(f"{item.account or 'all accounts'}: {item.reason}" for item in pauses)
+        paused = "; ".join(f"{item.account or 'all accounts'}: {item.reason}{_end(item)}" for item in pauses)
         found, mend = f"{found}; paused ({paused})", "; ".join(map(_lifting, pauses))
     findings = [Finding(what="journal", good=True, found=found, mend=mend), *_daemons(runs, pauses)]
     return JournalChecked(findings=findings, banned_s=banned_s, is_in_use=bool(runs))
+
+
+def _end(pause: Pause) -> str:
+    return "" if pause.until_ms is None else f", until {_time(pause.until_ms)}"
 
 
 def _lifting(pause: Pause) -> str:

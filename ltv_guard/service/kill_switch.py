@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from ltv_guard.adapters.journal import MemoryJournal, Run, SqlJournal, open_journal
 from ltv_guard.core.model.errors import JournalMissing
+from ltv_guard.log.utc import iso
 from ltv_guard.service.heartbeat import BEAT_S
 from ltv_guard.settings import ConfigError, JournalSettings
 
@@ -51,16 +52,24 @@ async def journal_to_read(settings: JournalSettings) -> AsyncIterator[SqlJournal
         await journal.close()
 
 
-async def pause(settings: JournalSettings, account: str | None, reason: str, say: Say) -> bool:
+async def pause(
+    settings: JournalSettings, account: str | None, reason: str, say: Say, *, for_s: int | None = None
+) -> bool:
     """Pulls the kill switch. Returns whether a live daemon has seen it: without one, nothing was stopped.
+
+    `for_s`: for so many seconds. Then a daemon lifts it, the running one or the next.
 
     Raises ConfigError for an account that does not exist, JournalUnavailable (JournalMissing where no
     daemon ever ran).
     """
     _check_account(account, settings.account_names, settings)
     async with _standing_journal(settings) as journal:
-        await journal.pause(account, writable(reason), now_ms())
+        began_ms = now_ms()
+        until_ms = None if for_s is None else began_ms + for_s * 1000
+        await journal.pause(account, writable(reason), began_ms, until_ms=until_ms)
         say(f"the pause of {account or 'all accounts'} is written to {settings.journal.shown}")
+        if until_ms is not None:
+            say(f"a daemon lifts it at {iso(until_ms)}, or `ltv-guard resume` before that")
         return await _take_note(journal, account, say)
 
 

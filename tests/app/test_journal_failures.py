@@ -248,7 +248,8 @@ async def test_a_second_run_on_the_journal_is_refused_and_the_first_goes_on(open
         assert status == 1
         (sentence,) = second.errors
         assert "another ltv-guard (process " in sentence
-        assert not second.lines
+        assert [event["event"] for event in second.events] == ["start_failed"]
+        assert len(second.lines) == 1
         world.price(NEEDY["add"])
         await world.until_settled_at_target()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import NEEDY, World, scenario_of
+from e2e_world import NEEDY, World, ran, scenario_of
 
 from ltv_guard.adapters.journal import lockfile, open_journal
 from ltv_guard.core.model.errors import JournalUnavailable
@@ -49,6 +49,37 @@ async def test_a_pause_is_acknowledged_by_the_daemon_and_check_shows_it(open_a_w
             assert (await finding(world, "daemon")).mend == ""
             assert "main: look closer" in (await finding(world, "journal")).found
             assert not world.exchange.writes
+
+
+async def test_a_pause_for_a_span_is_lifted_by_the_daemon_when_that_is_over(open_a_world: OpenWorld) -> None:
+    said: list[str] = []
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        await journals.pause(world.settings(), None, "look", said.append, for_s=3_600)
+        assert "a daemon lifts it at 20" in said[-2]
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("guard_paused")))
+            assert world.heard("guard_paused")[0]["until"].endswith("Z")
+            assert ", until 20" in (await finding(world, "journal")).found
+            assert not world.exchange.writes
+            await journals.pause(world.settings(), None, "look", said.append, for_s=1)
+            await world.until(lambda: bool(world.heard("guard_resumed")))
+            await world.until_settled_at_target()
+
+
+async def test_a_pause_that_is_over_is_lifted_by_the_next_daemon(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        journal = await open_journal(world.journal_url, writer=False)
+        await journal.pause(None, "look", 1, until_ms=2)
+        await journal.close()
+        assert await app.run_once(world.settings()) == 0
+        assert (world.heard("guard_paused"), world.is_at_target()) == ([], True)
+
+
+@pytest.mark.parametrize("span", ["2", "h", "2w", "0s", "-1h", "1h junk", "900d", "1.5h"])
+async def test_a_span_that_is_none_is_refused(open_a_world: OpenWorld, span: str) -> None:
+    async with open_a_world() as world:
+        status, said = await ran("pause", "--reason", "r", "--for", span, "-c", world.config_file)
+        assert (status, "such as 2h" in said.output) == (2, True)
 
 
 async def test_a_daemon_whose_clock_is_far_behind_takes_note_of_a_pause_all_the_same(

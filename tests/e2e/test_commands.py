@@ -283,7 +283,9 @@ async def test_a_wrong_configuration_gets_one_sentence_that_names_it(
         assert named in sentence
         assert SECRET not in run.output
         assert KEY not in run.output
-        assert not run.lines
+        (event,) = run.events
+        assert (event["event"], event["level"], named in event["why"]) == ("start_failed", "critical", True)
+        assert len(run.lines) == 1
         assert not world.exchange.requests
 
 

@@ -219,6 +219,47 @@ async def test_a_breach_while_paused_is_critical_and_repeated() -> None:
     assert world.sent == []
 
 
+async def test_the_end_of_a_breach_that_was_not_answered_is_told_once() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    await journal.pause(None, "look", 1)
+    guard = a_guard(world, journal)
+    with structlog.testing.capture_logs() as events:
+        await cycles(guard, world, 3)
+        await journal.resume(None)
+        await cycles(guard, world, 3)
+    told = [item for item in events if item["event"] in {"breach_unanswered", "breach_answered"}]
+    assert [item["event"] for item in told] == ["breach_unanswered", "breach_answered"]
+    assert (told[-1]["log_level"], "reason" in told[-1]) == ("warning", True)
+
+
+async def test_the_heartbeat_says_what_is_wrong_now_and_how_each_loan_stands() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    await journal.pause(None, "look", 1)
+    guard = a_guard(world, journal)
+    with structlog.testing.capture_logs() as events:
+        await cycles(guard, world, 3)
+        await journal.resume(None)
+        await cycles(guard, world, 6)
+    beats = [item for item in events if item["event"] == "cycle_finished"]
+    assert (beats[2]["critical"], beats[-1]["critical"]) == (["breach_unanswered"], [])
+    assert beats[0]["mode"] == "live"
+    (ltv,) = beats[0]["ltvs"].values()
+    assert ltv == beats[0]["worst_ltv"] == Decimal("0.80")
+
+
+async def test_a_lasting_pause_is_told_each_hour() -> None:
+    world, journal = a_world("0.60"), MemoryJournal()
+    await journal.pause(None, "look", 1, until_ms=2)
+    guard = a_guard(world, journal)
+    with structlog.testing.capture_logs() as events:
+        await cycles(guard, world, 25, ms=600_000)  # four hours and ten minutes
+        await journal.resume(None)
+        await cycles(guard, world, 25, ms=600_000)
+    told = [item["event"] for item in events if item["event"] in {"guard_paused", "guard_resumed"}]
+    assert told == ["guard_paused"] * 5 + ["guard_resumed"]
+    assert next(item for item in events if item["event"] == "guard_paused")["until"].startswith("1970")
+
+
 async def test_a_new_journal_waits_for_what_an_earlier_one_may_have_sent() -> None:
     world, journal = a_world("0.80"), MemoryJournal()
     guard = a_guard(world, journal, continuous=False)

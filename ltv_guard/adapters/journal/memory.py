@@ -127,15 +127,19 @@ class MemoryJournal:
     async def pauses(self) -> tuple[Pause, ...]:
         return tuple(sorted(self._held.pauses.values(), key=lambda pause: pause.account or ""))
 
-    async def pause(self, account: str | None, reason: str, at_ms: int) -> None:
+    async def pause(self, account: str | None, reason: str, at_ms: int, until_ms: int | None = None) -> None:
         self.on_write("pause")
         self._unacknowledge(account)
-        self._held.pauses[account] = Pause(account=account, reason=reason, since_ms=at_ms)
+        self._held.pauses[account] = Pause(account=account, reason=reason, since_ms=at_ms, until_ms=until_ms)
 
     async def resume(self, account: str | None) -> bool:
         self.on_write("resume")
         self._unacknowledge(account)
         return self._held.pauses.pop(account, None) is not None
+
+    async def lift_pauses(self, at_ms: int) -> bool:
+        over = [who for who, item in self._held.pauses.items() if (item.until_ms or at_ms + 1) <= at_ms]
+        return any([await self.resume(account) for account in over])
 
     async def begin_run(self, run_id: str, at_ms: int) -> None:
         self.on_write("begin_run")
@@ -168,9 +172,7 @@ class MemoryJournal:
         return tuple(self._held.bans[host] for host in sorted(self._held.bans))
 
     def _oldest_first(self) -> list[Intent]:
-        return sorted(
-            self._held.intents.values(), key=lambda intent: (intent.created_at_ms, intent.intent_id)
-        )
+        return sorted(self._held.intents.values(), key=lambda item: (item.created_at_ms, item.intent_id))
 
     def _is_paused(self, account: str) -> bool:
         return None in self._held.pauses or account in self._held.pauses

@@ -167,7 +167,12 @@ def episode_row(owner: Owner, episode: Episode) -> dict[str, Any]:
 
 def pause_of(row: Mapping[str, Any]) -> Pause:
     """The pause that a row holds."""
-    return Pause(account=account_of(row["account"]), reason=row["reason"], since_ms=row["since_ms"])
+    return Pause(
+        account=account_of(row["account"]),
+        reason=row["reason"],
+        since_ms=row["since_ms"],
+        until_ms=row["until_ms"],
+    )
 
 
 def stored_account(account: str | None) -> str:

@@ -33,22 +33,38 @@ class SqlSwitches:
         """Every pause that holds: of all accounts, and of single ones."""
         return tuple(pause_of(row) for row in await self._rows(statements.PAUSES))
 
-    async def pause(self, account: str | None, reason: str, at_ms: int) -> None:
-        """Once this returns, no intent of the account (None: of any) is marked sent until it is resumed."""
+    async def pause(self, account: str | None, reason: str, at_ms: int, until_ms: int | None = None) -> None:
+        """Once this returns, no intent of the account (None: of any) is marked sent until it is resumed.
+
+        With `until_ms` by `lift_pauses` too, from then on.
+        """
         row = {"account": stored_account(account), "reason": storable(reason), "since_ms": at_ms}
+        end = {"host": _end_of(account), "until_ms": until_ms, "set_at_ms": at_ms}
 
         def pull(session: Session) -> None:
             self._store.lock_pauses(session, exclusive=True)
             # An earlier pause goes first, and its acknowledgements with it: this one has not been seen.
-            session.execute(statements.NO_PAUSE, {"account": row["account"]})
+            _lift(session, account)
             session.execute(statements.PAUSED, row)
+            if until_ms is not None:
+                session.execute(statements.PUT_BAN, end)
 
         await self._store.write(pull)
 
     async def resume(self, account: str | None) -> bool:
         """Lifts the pause of the account, or (None) the one for all; False where there was none."""
-        whose = {"account": stored_account(account)}
-        return await self._store.write(lambda session: session.execute(statements.NO_PAUSE, whose)) > 0
+        return await self._store.write(lambda session: _lift(session, account)) > 0
+
+    async def lift_pauses(self, at_ms: int) -> bool:
+        """Lifts those that were to end by then; one that was pulled anew meanwhile has an end of its own."""
+
+        def lift(session: Session) -> int:
+            self._store.lock_pauses(session, exclusive=True)
+            lifted = session.execute(statements.NO_PAUSE_THAT_IS_OVER, {"at_ms": at_ms})
+            session.execute(statements.NO_END_THAT_IS_OVER, {"at_ms": at_ms})
+            return lifted
+
+        return await self._store.write(lift) > 0
 
     async def begin_run(self, run_id: str, at_ms: int) -> None:
         """Records a start of the daemon; runs that have been silent for a day are forgotten."""
@@ -104,6 +120,16 @@ class SqlSwitches:
 
     async def _rows(self, statement: str, values: Mapping[str, Any] = NOTHING) -> list[Row]:
         return await self._store.read(lambda session: session.rows(statement, values))
+
+
+def _end_of(account: str | None) -> str:
+    """What the end of a pause is called among the bans."""
+    return f"pause of {stored_account(account)}"
+
+
+def _lift(session: Session, account: str | None) -> int:
+    session.execute(statements.NO_END, {"host": _end_of(account)})
+    return session.execute(statements.NO_PAUSE, {"account": stored_account(account)})
 
 
 def _alive(run_id: str, at_ms: int) -> Row:

@@ -83,10 +83,11 @@ ACCOUNT = (
     event(
         "guard_paused",
         warning(
-            "A pause holds: nothing is sent.",
+            "A pause holds: nothing is sent. Told again each hour of it. `until`: it ends by itself then; "
+            "without, only by hand.",
             "`resume` when you are done: [Pause](operations.md#pause-and-resume).",
         ),
-        fields=("why", "scope"),
+        fields=("why", "scope", "until"),
     ),
     event(
         "guard_resumed",

@@ -6,6 +6,16 @@ from ltv_guard.log.events.event import critical, debug, error, event, info, warn
 
 DAEMON = (
     event(
+        "start_failed",
+        critical(
+            "`run` could not begin, and has ended with exit status 1 or 2: `why` is a sentence that names "
+            "the key, the file or the journal. This process guards nothing.",
+            "Mend it, `ltv-guard check`, and start it again.",
+            once=True,
+        ),
+        fields=("why",),
+    ),
+    event(
         "daemon_stuck",
         critical(
             "The watchdog ended the daemon, with exit status 3: `why` says what stood still, `stacks` "
@@ -192,10 +202,14 @@ DAEMON = (
         info(
             "The heartbeat, after each cycle. `outcome` is one word: `ok`; `slow` (what was read was "
             "too old to be acted on, or all of it took too long to read: see `guard_slow`); "
-            "`dry_run`, `paused`, `needs_human`, or `waiting` (a journal that is new or restored).",
-            "Alert when it stays away.",
+            "`dry_run`, `paused`, `needs_human`, or `waiting` (a journal that is new or restored). "
+            "`critical` names what of the account is wrong now: empty while all is well.",
+            "Alert when it stays away, and while `critical` is not empty: one rule.",
         ),
-        fields=("loans", "worst_ltv", "actions", "duration_ms", "outcome", "open_intents"),
+        fields=(
+            *("loans", "worst_ltv", "actions", "duration_ms", "outcome", "open_intents"),
+            *("mode", "critical", "ltvs"),
+        ),
     ),
     event(
         "daemon_started",

@@ -19,6 +19,14 @@ DECISIONS = (
         fields=("why", "ltv", "reason"),
     ),
     event(
+        "breach_answered",
+        warning(
+            "The end of `breach_unanswered`: something is done about the loan, or it is below its "
+            "trigger. `reason` says which.",
+        ),
+        fields=("ltv", "reason"),
+    ),
+    event(
         "protection_short",
         critical(
             "The loan can't be brought to its target; nothing can be added at all, nor, where that is "

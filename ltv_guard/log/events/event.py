@@ -26,7 +26,7 @@ class Shape(StrEnum):
     TEXT = "text"
     TEXTS = "list of texts"
     DECIMAL = "decimal, as text"
-    AMOUNTS = "decimals as text, by coin"
+    AMOUNTS = "decimals as text, by name"
     TIME = "time, ISO 8601"
     INTEGER = "integer"
     NUMBER = "number"

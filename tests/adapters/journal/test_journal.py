@@ -260,6 +260,33 @@ async def test_resuming_one_account_does_not_lift_the_pause_for_all(
     assert await journal.pauses() == (Pause(account=None, reason="audit", since_ms=EARLY),)
 
 
+async def test_a_pause_with_an_end_is_lifted_then_and_no_other(
+    journal: Journal, planned: Plan, sent: Send
+) -> None:
+    await journal.remember_ban("api.bybit.com", LATE, EARLY)
+    await journal.pause("main", "an hour", EARLY, until_ms=LATE)
+    await journal.pause(None, "by hand", EARLY)
+    assert {item.account: item.until_ms for item in await journal.pauses()} == {"main": LATE, None: None}
+    assert not await journal.lift_pauses(LATE - 1)
+    assert await journal.lift_pauses(LATE)
+    assert [item.account for item in await journal.pauses()] == [None]
+    assert [item.host for item in await journal.bans()] == ["api.bybit.com"]
+    assert await journal.resume(None)
+    assert await journal.write_sent(sent(planned()))
+
+
+async def test_a_pause_that_is_pulled_anew_has_the_new_end_or_none(journal: Journal) -> None:
+    await journal.pause("main", "an hour", EARLY, until_ms=LATE)
+    await journal.pause("main", "for good", EARLY)
+    assert not await journal.lift_pauses(LATE)
+    await journal.pause("main", "longer", EARLY, until_ms=LATE + 1)
+    assert not await journal.lift_pauses(LATE)
+    assert [item.reason for item in await journal.pauses()] == ["longer"]
+    await journal.resume("main")
+    await journal.pause("main", "for good", EARLY)
+    assert not await journal.lift_pauses(LATE + 1)
+
+
 async def test_a_pause_does_not_stop_settlement(journal: Journal, planned: Plan, sent: Send) -> None:
     lost = await unknown(journal, planned(), sent)
     await journal.pause(None, "audit", EARLY)
