@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.quotes import LastPrice, Quotes, learnt
-from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.guard.state.intent_book import LANDED
 
@@ -32,7 +32,7 @@ class LastKnown:
         return max((now.monotonic_ms - at.monotonic_ms for _, at in self._wallet.values()), default=None)
 
     def wallet(self, intents: Iterable[Intent]) -> dict[str, Decimal] | None:
-        """The last balances, less what left since, and with what was moved there. None where none is known.
+        """The last balances, less what left since, and with what came there. None where none is known.
 
         What open intents take is not taken off: whoever decides does that.
         """
@@ -51,7 +51,5 @@ def _effect(intent: Intent) -> Decimal:
     match intent.direction:
         case Direction.ADD | Direction.REPAY:
             return -intent.amount
-        case Direction.TRANSFER:
-            return intent.amount
-        case Direction.REDUCE:
-            return Decimal(0)  # an old balance does not tell whether it has arrived: it does not count
+        case Direction.TRANSFER | Direction.REDUCE:
+            return intent.amount if intent.state is State.CONFIRMED else Decimal(0)

@@ -30,7 +30,7 @@ from transfers_and_repayments import (
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loans import Kind, LoanKey, Product
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey, Product
 from ltv_guard.core.model.policy import LoanPolicy, TransferRules, WalletRules
 from ltv_guard.guard.cycle import Guard
 
@@ -424,4 +424,20 @@ async def test_coins_of_the_users_own_are_not_taken_for_a_transfer_that_has_just
     await cycles(guard, world, 40, ms=1_000)
     moved = [item for item in world.sent if item.direction is TRANSFER]
     assert sum(item.amount for item in moved) <= world.loans[ONE].collateral - 1 - Decimal("0.3") + DUST
+    assert at_target(world)
+
+
+async def test_what_was_released_is_known_to_be_there_while_the_wallet_cannot_be_read() -> None:
+    """Found by the state machine: coins were moved, and debt was repaid, beside what had been released."""
+    world = a_world("0.30", wallet="0", unified="50", owed="1000000")
+    guard = a_guard(world, MemoryJournal(), policy=PAYS, transfers=MOVES)
+    while not world.sent:
+        await cycles(guard, world, 1)
+    world.wallet_down = True
+    await cycles(guard, world, 3)
+    world.price *= Decimal("0.66")
+    world.note()
+    assert world.ltv(ONE) > Decimal("0.82")
+    await cycles(guard, world, 5)
+    assert landed(world) == [Direction.REDUCE, ADD]
     assert at_target(world)
