@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.model.status import AlertStatus, Health, Status
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.snapshot import CycleResult
@@ -18,6 +19,7 @@ from ltv_guard.service.latest import Latest
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
 from ltv_guard.service.notify.outboxes import AnyOutbox, outbox_of
 from ltv_guard.service.notify.sending import send
+from ltv_guard.service.recorder import Recorder, RecorderSource
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.status import alerts_of, status_of
@@ -49,6 +51,15 @@ class Beside:
             send,
             self._defects,
         )
+        self._recorder = Recorder(
+            RecorderSource(
+                is_wanted=lambda: self.settings.http.enabled and self._has_begun(),
+                status=self.status,
+                owners=self.owners,
+                samples=lambda: self._reloads.run.journal.samples,
+            ),
+            self._defects,
+        )
         self._unlisten: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -67,13 +78,18 @@ class Beside:
                 resume=self.resume,
                 ack=self.ack,
                 waiting=self._waiting,
+                acknowledged=self._acknowledged,
+                samples=self._recorder.shown,
                 tell=self._defects.tell,
             ),
             self._has_begun,
             self._defects,
         )
         self._daemon.hear = self.hear
-        works = (self._watchdog.watch(stop), deadman.watch(), web.watch(), self._desk.watch())
+        works = (
+            *(self._watchdog.watch(stop), deadman.watch(), web.watch(), self._desk.watch()),
+            self._recorder.watch(),
+        )
         self._unlisten = logs.listen(self._desk.hear)
         self._tasks = [asyncio.create_task(work) for work in works]
 
@@ -147,12 +163,23 @@ class Beside:
     async def _waiting(self) -> dict[str, int]:
         return await self.outbox().counted()
 
+    async def _acknowledged(self) -> dict[str, int]:
+        alarms = await self.outbox().alarms()
+        return {
+            item.alarm_id: item.acknowledged_at_ms for item in alarms if item.acknowledged_at_ms is not None
+        }
+
     async def ack(self, alarm_id: str) -> list[str]:
         found = await self.outbox().acknowledge(alarm_id, now_ms())
         return [alarm.alarm_id for alarm in found]
 
     def lasting(self) -> Sequence[AlertStatus]:
         return alerts_of(self.settings, self._reloads.run.wiring, self._daemon.alerts)
+
+    def owners(self) -> dict[str, Owner]:
+        """Whose each account is, as far as the exchange has told it."""
+        wiring = self._reloads.run.wiring
+        return {name: Owner(wiring.environment, user_id) for user_id, name in wiring.owners.items()}
 
     def outbox(self) -> AnyOutbox:
         run = self._reloads.run

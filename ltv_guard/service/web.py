@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ import structlog
 
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.samples import ChartSample
 from ltv_guard.core.model.status import Health, Status
 from ltv_guard.guard.defects import Defects
+from ltv_guard.service.notify.alarms import id_of
 from ltv_guard.service.rounds import rounds
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ class Listens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Implements `adapters.http.views.Views`."""
+    """Implements `adapters.http.views.Views`. `acknowledged`: id of an alarm -> when (wall time, ms)."""
 
     listens: Callable[[], Listens]
     health: Callable[[], Health]
@@ -46,6 +49,8 @@ class Shown:
     resume: Callable[[str | None], Awaitable[bool]]
     ack: Callable[[str], Awaitable[list[str]]]
     waiting: Callable[[], Awaitable[Mapping[str, int]]]
+    acknowledged: Callable[[], Awaitable[Mapping[str, int]]]
+    samples: Callable[[], Mapping[str, Sequence[ChartSample]]]
     tell: Callable[[Defect], None]
 
     @property
@@ -57,11 +62,13 @@ class Shown:
         return self.listens().host or ""
 
     async def status(self) -> Status:
-        try:
-            waiting = await self.waiting()
-        except JournalUnavailable:
-            waiting = {}
-        return replace(self.see(), notices_waiting=waiting)
+        waiting: Mapping[str, int] = {}
+        acknowledged: Mapping[str, int] = {}
+        with suppress(JournalUnavailable):
+            waiting, acknowledged = await self.waiting(), await self.acknowledged()
+        seen = self.see()
+        alerts = [replace(item, acknowledged_ms=acknowledged.get(id_of(item))) for item in seen.alerts]
+        return replace(seen, alerts=alerts, notices_waiting=waiting, samples=self.samples())
 
 
 class Web:

@@ -121,6 +121,8 @@ async def test_a_host_that_is_no_name_is_told_and_another_one_is_served(events: 
         resume=never,
         ack=never,
         waiting=never,
+        acknowledged=never,
+        samples=dict,
         tell=lambda _: None,
     )
     web = Web(shown, lambda: True, Defects(AlertRepeater(lambda: 0)), look_s=0.01)

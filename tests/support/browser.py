@@ -69,8 +69,41 @@ class Page:
         await self.call("Emulation.setEmulatedMedia", features=features)
 
     async def picture(self, path: Path) -> None:
-        found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        found = await self.call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(found["data"]))  # noqa: ASYNC240 - a test may wait
+
+    async def pictures(self, folder: Path) -> None:
+        """Light, dark, and on a phone, where nothing may stick out."""
+        await self.call("Emulation.setScrollbarsHidden", hidden=True)
+        await self.size(1000, 1240)
+        for scheme in ("light", "dark"):
+            await self.scheme(scheme)
+            await self.picture(folder / f"page-{scheme}.png")
+        await self.scheme("light")
+        await self.size(390, 1500)
+        assert await self.value("document.documentElement.scrollWidth") <= 390
+        await self.picture(folder / "page-narrow.png")
+        await self.size(1000, 900)
+
+    async def text(self) -> str:
+        """What it holds, for a page whose scripts do not run."""
+        tree = await self.call("DOM.getDocument")
+        found = await self.call("DOM.getOuterHTML", nodeId=tree["root"]["nodeId"])
+        html: str = found["outerHTML"]
+        return html
+
+    async def type_and_press(self, field: str, text: str, button: str) -> None:
+        """As a person does it, for a page whose scripts do not run."""
+        for selector in (field, button):
+            tree = await self.call("DOM.getDocument")
+            found = await self.call("DOM.querySelector", nodeId=tree["root"]["nodeId"], selector=selector)
+            await self.call("DOM.scrollIntoViewIfNeeded", nodeId=found["nodeId"])
+            box = (await self.call("DOM.getBoxModel", nodeId=found["nodeId"]))["model"]["content"]
+            at = {"x": (box[0] + box[2]) / 2, "y": (box[1] + box[5]) / 2, "button": "left", "clickCount": 1}
+            for kind in ("mousePressed", "mouseReleased"):
+                await self.call("Input.dispatchMouseEvent", type=kind, **at)
+            if selector == field:
+                await self.call("Input.insertText", text=text)
 
     def _hear(self, said: dict[str, Any]) -> None:
         params = said.get("params", {})

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ from e2e_world import World, merged, until
 
 from ltv_guard.adapters.http.server import HttpServer
 from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.samples import ChartSample
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, Status
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -87,6 +89,9 @@ class Shop:
     accounts: tuple[AccountStatus, ...] = ()
     alerts: tuple[AlertStatus, ...] = ()
     changed: list[tuple[str, ...]] = field(default_factory=list)
+    at_ms: int = 0
+    samples: dict[str, tuple[ChartSample, ...]] = field(default_factory=dict)
+    prices: dict[str, Decimal] | None = None
     defects: Defects = field(
         default_factory=lambda: Defects(AlertRepeater(lambda: int(time.monotonic() * 1000)))
     )
@@ -99,13 +104,15 @@ class Shop:
 
     async def status(self) -> Status:
         return Status(
-            at_ms=0,
+            at_ms=self.at_ms,
             version="1",
             mode="live",
             environment="testnet",
             health=self.health(),
             accounts=self.accounts,
             alerts=self.alerts,
+            samples=self.samples,
+            prices=self.prices,
         )
 
     async def pause(self, account: str | None, reason: str) -> None:

@@ -8,6 +8,7 @@ from ltv_guard.core.model.status import LoanStatus
 
 WIDTH, BEYOND = 100, Decimal("1.08")  # of the liquidation LTV: where the bar ends
 TOP, HEIGHT = 14, 14
+KINDS = ("aim", "trigger", "call", "end")  # classes of the four lines
 ABOVE, BELOW = TOP - 4, TOP + HEIGHT + 12
 
 
@@ -25,11 +26,14 @@ def bar(item: LoanStatus) -> str:
     """Its numbers stand in turn above and below, so that none covers its neighbour."""
     end, lines = item.loan.liquidation_ltv * BEYOND, lines_of(item)
     said = ", ".join(f"{name} {ltv:f}" for name, ltv in (("LTV", item.loan.ltv), *lines))
-    ticks = (_tick(ltv, _at(ltv, end), BELOW if at % 2 else ABOVE) for at, (_, ltv) in enumerate(lines))
+    ticks = (
+        _tick(kind, ltv, _at(ltv, end), BELOW if at % 2 else ABOVE)
+        for at, (kind, (_, ltv)) in enumerate(zip(KINDS, lines, strict=True))
+    )
     size = f'x="0" y="{TOP}" height="{HEIGHT}"'
     return (
         f'<svg role="img" aria-label="{said}"><rect class="track" {size} width="100%"/>'
-        f'<rect class="{_colour(item)}" {size} width="{_at(item.loan.ltv, end)}%"/>{"".join(ticks)}</svg>'
+        f'<rect class="{colour_of(item)}" {size} width="{_at(item.loan.ltv, end)}%"/>{"".join(ticks)}</svg>'
     )
 
 
@@ -37,14 +41,14 @@ def _at(ltv: Decimal, end: Decimal) -> str:
     return f"{min(Decimal(1), ltv / end) * WIDTH:.2f}"
 
 
-def _tick(ltv: Decimal, x: str, y: int) -> str:
+def _tick(kind: str, ltv: Decimal, x: str, y: int) -> str:
     return (
-        f'<line class="tick" x1="{x}%" x2="{x}%" y1="{TOP - 2}" y2="{TOP + HEIGHT + 2}"/>'
+        f'<line class="tick {kind}" x1="{x}%" x2="{x}%" y1="{TOP - 2}" y2="{TOP + HEIGHT + 2}"/>'
         f'<text class="name" x="{x}%" y="{y}" text-anchor="middle">{ltv:f}</text>'
     )
 
 
-def _colour(item: LoanStatus) -> str:
+def colour_of(item: LoanStatus) -> str:
     if item.loan.ltv >= item.loan.margin_call_ltv:
         return "bad"
     return "near" if item.loan.ltv >= item.trigger_ltv else "calm"

@@ -94,6 +94,7 @@ def _alert(alert: AlertStatus) -> dict[str, Any]:
         "product": alert.product,
         "loan_id": alert.loan_id,
         "details": dict(alert.details),
+        "acknowledged": None if alert.acknowledged_ms is None else time_of(alert.acknowledged_ms),
     }
 
 

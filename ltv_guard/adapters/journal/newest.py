@@ -166,6 +166,16 @@ _STATEMENTS = (
         CONSTRAINT pk_alarms PRIMARY KEY (alarm_id)
     )
     """,
+    """
+    CREATE TABLE samples (
+        environment TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        at_ms BIGINT NOT NULL,
+        ltvs TEXT NOT NULL,
+        prices TEXT NOT NULL,
+        CONSTRAINT pk_samples PRIMARY KEY (environment, user_id, at_ms)
+    )
+    """,
     f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{NEWEST}')",  # noqa: S608 - words of ours
 )
 

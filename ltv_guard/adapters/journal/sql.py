@@ -17,6 +17,7 @@ from ltv_guard.adapters.journal.records import (
     owner_row,
     row_of,
 )
+from ltv_guard.adapters.journal.samples import SqlSamples
 from ltv_guard.adapters.journal.session import NOTHING, Row, Session, Violation
 from ltv_guard.adapters.journal.sql_switches import SqlSwitches
 from ltv_guard.adapters.journal.store import Store
@@ -46,6 +47,11 @@ class SqlJournal(SqlSwitches):
     def outbox_of(self, names: Sequence[str]) -> OwnOutbox:
         """The same of one daemon alone, which `names` tell from the others."""
         return OwnOutbox(self.outbox, names)
+
+    @property
+    def samples(self) -> SqlSamples:
+        """LTVs and prices of the last week."""
+        return SqlSamples(self._store)
 
     @property
     def is_new(self) -> bool:

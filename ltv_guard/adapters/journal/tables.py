@@ -185,3 +185,14 @@ alarms = Table(
     Column("acknowledged_at_ms", BigInteger),
     Column("acknowledged_ltv", Text),
 )
+
+# LTVs and prices, once a minute, as JSON: drawn, and never decided on.
+samples = Table(
+    "samples",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("at_ms", BigInteger, primary_key=True),
+    Column("ltvs", Text, nullable=False),
+    Column("prices", Text, nullable=False),
+)

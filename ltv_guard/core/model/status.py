@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Loan
+from ltv_guard.core.model.samples import ChartSample
 from ltv_guard.core.model.withheld import Withheld
 
 
@@ -78,7 +79,10 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStatus:
-    """A critical event that lasts: what it is about, since when (wall time, ms), and its details as texts."""
+    """A critical event that lasts: what it is about, since when (wall time, ms), and its details as texts.
+
+    `acknowledged_ms`: when somebody said that he looks after it; None: nobody, or it holds no more.
+    """
 
     event: str
     since_ms: int
@@ -86,6 +90,7 @@ class AlertStatus:
     product: str | None = None
     loan_id: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    acknowledged_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,8 @@ class Status:
     """Of the whole daemon, at `at_ms` (wall time). `banned_s`, `held_s`: until requests may leave again.
 
     `requests_left`: of this machine's address, now. `prices`: USD per coin, of the stream; None where it is
-    lost, or not used. `notices_waiting`: for each target.
+    lost, or not used. `notices_waiting`: for each target. `samples`: each account's
+    last day, for a page.
     """
 
     at_ms: int
@@ -123,3 +129,4 @@ class Status:
     uses_stream: bool = False
     prices: Mapping[str, Decimal] | None = None
     notices_waiting: Mapping[str, int] = field(default_factory=dict)
+    samples: Mapping[str, Sequence[ChartSample]] = field(default_factory=dict)

@@ -1,0 +1,36 @@
+"""Text on the page: whatever others wrote is escaped here, and nowhere else."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.log.escaping import clean
+
+LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+
+
+def escaped(text: str) -> str:
+    return html.escape(clean(text))
+
+
+def prose(text: str) -> str:
+    """A sentence of the catalogue, without its marks."""
+    return escaped(LINK.sub(r"\1", text).replace("`", "").replace("*", ""))
+
+
+def name_of(key: LoanKey) -> str:
+    return f"order {key.loan_id}" if key.product is Product.LEGACY else key.loan_id
+
+
+def clock_of(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%H:%M:%S UTC")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escaped(cell)}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
