@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from e2e_world import until
+from secret_files import write_secret
 
 from ltv_guard.core.model.status import Health
 from ltv_guard.guard.defects import Defects
@@ -58,8 +59,7 @@ class Guarding:
 
 def settings_of(folder: Path, **changes: object) -> Settings:
     for name in ("main.key", "main.secret"):
-        (folder / name).write_text(f"{name}-0123456789\n")
-        (folder / name).chmod(0o600)
+        write_secret(folder / name, f"{name}-0123456789\n")
     tree = {
         "accounts": {"main": {"api_key_file": "main.key", "api_secret_file": "main.secret"}},
         "schedule": {"poll_interval_s": 15},

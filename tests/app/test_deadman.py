@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e_world import World, until
+from secret_files import write_secret
 from watch_targets import ALIVE, a_switch
 
 from ltv_guard.core.model.status import Health
@@ -151,8 +152,7 @@ def test_an_account_without_a_cycle_is_neither_well_nor_in_trouble() -> None:
 
 
 def pointed_at(world: World, url: str, folder: Path) -> None:
-    (folder / "deadman.url").write_text(url + "\n")
-    (folder / "deadman.url").chmod(0o600)
+    write_secret(folder / "deadman.url", url + "\n")
     world.configure({"deadman": {"url_file": "deadman.url", "interval_s": 1}})
 
 

@@ -16,6 +16,7 @@ import pytest
 from core_builders import loan
 from e2e_world import NEEDY, ORDER, Command, World, command, ran, until
 from http_world import Shop, open_shop
+from secret_files import write_secret
 from watch_targets import a_box
 
 from ltv_guard.adapters.journal import open_journal
@@ -721,8 +722,7 @@ async def test_a_target_that_raises_or_is_slow_holds_up_no_other(tmp_path: Path)
 
 
 def told_to(world: World, port: int, **notify: object) -> None:
-    (world.folder / "phone.url").write_text(f"json://user:password-nobody-may-see@127.0.0.1:{port}/")
-    (world.folder / "phone.url").chmod(0o600)
+    write_secret(world.folder / "phone.url", f"json://user:password-nobody-may-see@127.0.0.1:{port}/")
     world.configure(
         {"mode": "dry_run", "notify": {"targets": {"phone": {"url_file": "phone.url"}}, **notify}}
     )

@@ -13,6 +13,7 @@ import pytest
 from e2e_world import NEEDY, World, merged, scenario_of
 from http_world import a_free_port, asking
 from metric_figures import figures
+from secret_files import write_secret
 from watch_targets import ALIVE, a_box, a_switch
 
 from ltv_guard.service import run as app
@@ -163,8 +164,7 @@ def watched_by(world: World, box: int, switch: str, mode: str) -> int:
         ("deadman.url", switch),
         ("http.token", "a-token-that-nobody-may-see"),
     ):
-        (world.folder / name).write_text(text)
-        (world.folder / name).chmod(0o600)
+        write_secret(world.folder / name, text)
     port = a_free_port()
     world.configure(
         merged(

@@ -90,7 +90,7 @@ async def test_check_tries_the_price_stream_and_fails_for_nothing_of_it(
     open_a_world: OpenWorld, fault: str | None, found: str, mend: str
 ) -> None:
     async with open_a_world() as world:
-        url = f"{world.exchange.url.replace('http', 'ws', 1)}/v5/public/spot"
+        url = world.stream_url
         world.configure({"exchange": {"stream_url": url}})
         if fault is not None:
             world.fault(fault, endpoint="stream", times=None)

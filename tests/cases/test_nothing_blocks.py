@@ -18,8 +18,7 @@ AT_DEBUG = {"logging": {"level": "DEBUG"}}
 
 
 def streamed(world: World) -> None:
-    url = world.exchange.url.replace("http", "ws", 1)
-    world.configure({"exchange": {"stream_url": f"{url}/v5/public/spot"}})
+    world.configure({"exchange": {"stream_url": world.stream_url}})
 
 
 def reported(report: Path) -> list[dict[str, Any]]:

@@ -19,10 +19,10 @@ from deploy_files import (
     queries,
     ran,
     rules,
-    stream_of,
     tool,
 )
 from http_world import served
+from secret_files import write_secret
 
 from ltv_guard import settings
 
@@ -45,7 +45,7 @@ async def test_every_metric_that_is_asked_for_is_one_that_a_running_guard_shows(
 ) -> None:
     async with (
         open_a_world() as world,
-        served(world, {"exchange": {"stream_url": stream_of(world)}}) as asked,
+        served(world, {"exchange": {"stream_url": world.stream_url}}) as asked,
     ):
         _, text = await asked.get("/metrics")
     lines = [line.split() for line in text.splitlines() if line.startswith("# TYPE ")]
@@ -153,8 +153,7 @@ def test_the_probes_ask_what_there_is_and_secrets_come_as_files(tmp_path: Path) 
     here = written.replace(mounted["secrets"], str(tmp_path))
     assert here != written
     for name in ("bybit_api_key", "bybit_api_secret", "http_token"):
-        (tmp_path / name).write_text(f"{name}-0123456789\n".replace("_", "-"))
-        (tmp_path / name).chmod(0o600)
+        write_secret(tmp_path / name, f"{name}-0123456789\n".replace("_", "-"))
     (tmp_path / "config.yaml").write_text(here)
     loaded = settings.load(tmp_path / "config.yaml")
     assert loaded.http.host == "0.0.0.0"  # noqa: S104 - the probes ask by the pod's address

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from deploy_files import RULES, queries, rules, stream_of, tool
+from deploy_files import RULES, queries, rules, tool
 from e2e_world import NEEDY, until
 from http_world import a_free_port, served
 
@@ -93,7 +93,7 @@ async def test_every_query_of_rules_and_dashboard_finds_its_figures(
 ) -> None:
     tool("prometheus")
     async with open_a_world() as world:
-        config = {"exchange": {"stream_url": stream_of(world)}, "wallet": {"reserve": {"BTC": "0.1"}}}
+        config = {"exchange": {"stream_url": world.stream_url}, "wallet": {"reserve": {"BTC": "0.1"}}}
         async with (
             served(world, config) as asked,
             prometheus(tmp_path, asked.url.removeprefix("http://")) as seen,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e_world import (
     AN_ORDER,
+    NEAR,
     PRODUCTS,
     SECRET,
     Product,
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 NEVER = {"schedule": {"poll_interval_s": 300, "fastest_poll_s": 300}}
-NEAR = Decimal(40_500)  # LTV 0.741, trigger 0.75
 PRICE_FIELDS = ("lastPrice", "usdIndexPrice")
 
 
 def streamed(world: World, changes: dict[str, Any] | None = None) -> None:
-    url = world.exchange.url.replace("http", "ws", 1)
-    world.configure(merged({"exchange": {"stream_url": f"{url}/v5/public/spot"}}, changes or {}))
+    world.configure(merged({"exchange": {"stream_url": world.stream_url}}, changes or {}))
 
 
 def connections(world: World) -> int:

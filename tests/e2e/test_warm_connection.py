@@ -6,17 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from e2e_world import scenario_of
+from e2e_world import NEAR, scenario_of
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
-
-NEAR = Decimal(40_500)  # LTV 0.741, trigger 0.75
 
 
 @dataclass(slots=True)

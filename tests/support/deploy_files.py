@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e_world import World
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -60,8 +59,3 @@ def ran(*command: str | Path) -> str:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout + done.stderr
-
-
-def stream_of(world: World) -> str:
-    """Where its sandbox tells prices as they change."""
-    return f"{world.exchange.url.replace('http', 'ws', 1)}/v5/public/spot"

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 import yaml
 from e2e_forked import BARE, PACKAGE, ForkedProcess, forked
+from secret_files import write_secret
 
 from ltv_guard.adapters.journal import open_journal
 from ltv_guard.core.model.intents import Intent, State
@@ -42,6 +43,7 @@ TARGETS = {"add": Decimal("0.65"), "reduce": Decimal("0.55")}
 # Prices at which the loan of user 1 (30000 USD to a whole BTC) asks for an adjustment, and for none.
 NEEDY = {"add": Decimal(38000), "reduce": Decimal(100000)}
 CALM = Decimal(52000)
+NEAR = Decimal(40_500)  # LTV 0.741, trigger 0.75
 KILLED = Path(__file__).with_name("e2e_killed.py")
 INSTALLED = ("-m", PACKAGE)
 FORKED = (INSTALLED, (KILLED,))  # what need not be started by an interpreter of its own
@@ -227,6 +229,11 @@ class World:
     def journal_url(self) -> str:
         url: str = self.config["journal"]["url"]
         return url
+
+    @property
+    def stream_url(self) -> str:
+        """Where its exchange tells prices as they change."""
+        return f"{self.exchange.url.replace('http', 'ws', 1)}/v5/public/spot"
 
     def configure(self, changes: Mapping[str, Any]) -> None:
         self.config = merged(self.config, changes)
@@ -538,10 +545,8 @@ async def open_world(
         world = World(folder, exchange, events, config_of(exchange.url, folder, product), product, timing)
         for key in exchange.scenario.keys:
             name = "main" if key.key == KEY else key.key
-            (folder / f"{name}.key").write_text(key.key)
-            (folder / f"{name}.secret").write_text(key.secret or "")
-            for suffix in ("key", "secret"):
-                (folder / f"{name}.{suffix}").chmod(0o600)
+            write_secret(folder / f"{name}.key", key.key)
+            write_secret(folder / f"{name}.secret", key.secret or "")
         world.configure(config or {})
         if trusted:
             await world.trust_journal()

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 from e2e_world import World, merged, until
+from secret_files import write_secret
 
 from ltv_guard.adapters.http.server import HttpServer
 from ltv_guard.core.model.defects import Defect
@@ -70,8 +71,7 @@ class Served:
 async def served(world: World, config: Mapping[str, Any] | None = None) -> AsyncIterator[Served]:
     """The real daemon in this process, once it listens."""
     port = a_free_port()
-    (world.folder / "http.token").write_text(TOKEN + "\n")
-    (world.folder / "http.token").chmod(0o600)
+    write_secret(world.folder / "http.token", TOKEN + "\n")
     http = {"enabled": True, "port": port, "token_file": "http.token"}
     world.configure(merged({"http": http}, config or {}))
     async with world.guarded(), asking(port) as asked:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from sandbox_world import build
+from waits import until
 
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
@@ -52,12 +53,6 @@ async def opened(
 
 async def _now(exchange: Exchange) -> int:
     return exchange.clock.now_ms()
-
-
-async def until(holds: Callable[[], bool], within_s: float = 10) -> None:
-    async with asyncio.timeout(within_s):
-        while not holds():  # noqa: ASYNC110 - a stream's state signals nothing
-            await asyncio.sleep(0.01)
 
 
 def strike(exchange: Exchange, kind: str, endpoint: str = "ticks", **how: Any) -> None:  # noqa: ANN401

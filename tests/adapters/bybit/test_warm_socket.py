@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
+from waits import until
 
 from ltv_guard.adapters.bybit import Ban, BybitAccount
 from ltv_guard.adapters.bybit.transport import Transport
@@ -93,12 +94,6 @@ async def speaking_to(
         yield made
     finally:
         await made.close()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - the peer lives in threads
-            await asyncio.sleep(0.005)
 
 
 async def kept_warm(transport: Transport, peer: Peer) -> None:
