@@ -26,6 +26,7 @@ from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, Loan
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.events import CATALOGUE
+from ltv_guard.service.notify import words
 from ltv_guard.service.notify.alarms import id_of, turn
 from ltv_guard.service.notify.courier import MOST, WITHIN_S, Courier
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
@@ -392,6 +393,15 @@ async def test_the_digest_comes_once_a_day_and_says_how_everything_stands(tmp_pa
     assert post.titles == ["ltv-guard: 1 accounts, all is well"] * 2
     assert "LTV 0.60" in post.got[0][2]
     assert "wallet: 2 BTC; it survives a fall of 23%" in post.got[0][2]
+
+
+async def test_the_digest_of_hundreds_is_no_longer_than_a_message() -> None:
+    post = Post(loans=(standing(),) * 300)
+    status = replace(post.status(), alerts=(BREACH,) * 300)
+    _, body = words.digest(status)
+    assert len(body.splitlines()) == 13  # the account, ten loans and how many more, what is wrong
+    assert body.count("and 290 more") == 2
+    assert body.count("breach_unanswered 1001") == 10
 
 
 async def test_a_journal_that_can_not_be_used_is_told_from_memory() -> None:

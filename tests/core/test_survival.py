@@ -41,6 +41,16 @@ def test_a_wallet_survives_as_deep_as_it_lacks_nothing() -> None:
     assert missing_in(deepest + D("0.01"), [held()], wallet) != {}
 
 
+@pytest.mark.parametrize("coins", ["0", "0.01", "0.2", "3", "60"])
+def test_no_fall_short_of_it_is_one_that_the_wallet_does_not_survive(coins: str) -> None:
+    loans, wallet = [held(), held("0.70", loan_id="2"), held("0.3", loan_id="3")], {"BTC": D(coins)}
+    deepest = survived(loans, wallet)
+    falls = [D("0.01") * step for step in range(1, 100)]
+    assert [fall for fall in falls if not missing_in(fall, loans, wallet)] == [
+        fall for fall in falls if fall <= deepest
+    ]
+
+
 def test_an_empty_wallet_survives_until_the_first_trigger_and_no_loans_survive_everything() -> None:
     assert survived([held()], {}) == D("0.19")
     assert survived([], {}) == D("0.99")

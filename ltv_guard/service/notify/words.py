@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from ltv_guard.core.amounts.survival import free_in, survived
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.notices import LEVELS, Alarm, Notice
+from ltv_guard.core.model.notices import LEVELS, Alarm, Notice, where
 from ltv_guard.core.model.status import AccountStatus, LoanStatus, Status
 from ltv_guard.log.events import CATALOGUE, Level, plain
 
@@ -24,9 +25,9 @@ RUNBOOK = "Every event is explained in docs/events.md, what to do at night in do
 Event = Mapping[str, Any]
 
 
-def title_of(event: str, level: str, where: str) -> str:
+def title_of(event: str, level: str, about: str) -> str:
     """One line: how grave, what, about which loan."""
-    return f"ltv-guard {level.upper()}: {event}{f', {where}' if where else ''}"
+    return f"ltv-guard {level.upper()}: {event}{f', {about}' if about else ''}"
 
 
 def body_of(event: Event, loan: LoanStatus | None) -> str:
@@ -99,7 +100,7 @@ def summary(notices: Sequence[Notice]) -> tuple[str, str]:
 def digest(status: Status) -> tuple[str, str]:
     """Title and body of how everything stands."""
     lines = [line for account in status.accounts for line in _of_account(account)]
-    alerts = [f"{alert.event} {alert.loan_id or ''}".strip() for alert in status.alerts]
+    alerts = _first((where(alert.event, alert.loan_id) for alert in status.alerts), len(status.alerts))
     lines.append(f"wrong now: {', '.join(alerts)}" if alerts else "nothing is wrong")
     title = f"ltv-guard: {len(status.accounts)} accounts, {'look' if alerts else 'all is well'}"
     return title, "\n".join(lines)
@@ -107,8 +108,7 @@ def digest(status: Status) -> tuple[str, str]:
 
 def _of_account(account: AccountStatus) -> Iterable[str]:
     yield f"{account.name}: {len(account.loans)} loans, {account.outcome or 'no cycle yet'}"
-    for loan in account.loans[:MOST_LOANS]:
-        yield standing(loan)[0]
+    yield from _first((standing(loan)[0] for loan in account.loans), len(account.loans))
     sums: dict[str, Decimal] = {}
     for item in account.adjustments:
         if item.state is State.CONFIRMED and account.exchange_ms - item.created_at_ms < DAY_MS:
@@ -120,6 +120,12 @@ def _of_account(account: AccountStatus) -> Iterable[str]:
         coins = ", ".join(f"{amount:f} {coin}" for coin, amount in account.wallet.items() if amount > 0)
         fall = survived(account.loans, free_in(account.wallet, account.reserve))
         yield f"wallet: {coins or 'empty'}; it survives a fall of {fall:.0%}"
+
+
+def _first(said: Iterable[str], number: int) -> list[str]:
+    """As many of so many as a message holds, and how many more there are."""
+    more = number - MOST_LOANS
+    return [*islice(said, MOST_LOANS), *([f"and {more} more"] if more > 0 else [])]
 
 
 def _text(value: object) -> str:
