@@ -42,6 +42,10 @@ class Signs:
     loop_s: float
 
 
+# Before the first look, or where none succeeds: the loop alone is judged.
+UNSEEN = Signs(progress={}, account_s=60.0, loop_s=60.0)
+
+
 @dataclass(slots=True)
 class Stillness:
     """For how long nothing has moved, counted look by look, so that time in a frozen process is none."""
@@ -91,7 +95,7 @@ class Watchdog:
         self._systemd = systemd or Systemd()
         self._look_s = look_s
         self._end = end
-        self._seen: tuple[int, Signs] = (0, signs())
+        self._seen = (0, UNSEEN)
         self._stands_down = threading.Event()
         self._closed = threading.Event()
 

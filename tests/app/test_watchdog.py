@@ -173,11 +173,10 @@ async def test_after_a_defect_in_the_signs_it_goes_on_and_fires(events: list[dic
     ends, odd = Ends(), [KeyError("odd")] * 3
 
     def look() -> Signs:
-        if odd and watching is not None:
+        if odd:
             raise odd.pop()
         return signs(account_s=0.1, main=0)
 
-    watching = None
     watchdog = Watchdog(look, Defects(AlertRepeater(lambda: 0)), look_s=LOOK_S, end=ends)
     watching = asyncio.create_task(watchdog.watch(asyncio.Event()))
     await until(lambda: ends.status == 3)
