@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
@@ -20,7 +19,7 @@ from ltv_guard.adapters.bybit.pool_wire import (
     parse_history_row,
     parse_position,
 )
-from ltv_guard.adapters.bybit.terms_cache import terms_of_levels
+from ltv_guard.adapters.bybit.terms_cache import RENEWED_WITHIN_S, terms_of_levels
 from ltv_guard.adapters.bybit.wire import parse_maximum
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
@@ -136,7 +135,9 @@ class PoolLoans(WriteEndpoint):
     async def _read_terms(self, now_ms: int) -> PositionTerms:
         """Those of coins are the same for every key. What could not be read is asked for again soon."""
         timing, before = self._timing, self._terms
-        found = await self._client.shared.get(TERMS, self._read_tiers, max_age_ms=timing.terms_kept_ms - 1)
+        found = await self._client.shared.soon(
+            TERMS, self._read_tiers, max_age_ms=timing.terms_kept_ms - 1, within_s=self._within_s
+        )
         tiers, odd = found.value
         self._client.oddities.note(TERMS, odd)
         accuracies, debt_accuracies = await self._accuracies(), await self._debt_accuracies()
@@ -153,6 +154,11 @@ class PoolLoans(WriteEndpoint):
             liquidation_ltv=self._liquidation_ltv,
         )
 
+    @property
+    def _within_s(self) -> float | None:
+        """How long the pool waits for terms: not long, where those of before serve as well."""
+        return RENEWED_WITHIN_S if self._terms is not None else None
+
     async def _read_tiers(self) -> tuple[Mapping[str, tuple[Tier, ...]], list[Oddity]]:
         result = await self._client.get(TERMS, signed=False)
         reading = Reading(TERMS)
@@ -164,20 +170,23 @@ class PoolLoans(WriteEndpoint):
     async def _accuracies(self) -> Mapping[str, int] | None:
         """The pool's own terms tell none, those of the old product do. None: it can do without."""
         try:
-            found = await terms_of_levels(self._client, max_age_ms=self._timing.terms_kept_ms - 1)
+            found = await terms_of_levels(
+                self._client, max_age_ms=self._timing.terms_kept_ms - 1, within_s=self._within_s
+            )
         except (ExchangeUnavailable, NeedsHuman):
             return None
         return {name: item.accuracy for name, item in found.value.at(None).items()}
 
     async def _debt_accuracies(self) -> Mapping[str, int] | None:
         """How fine a repayment may be (v5/new-crypto-loan/loan-coin). None: as collateral is."""
-        shared = self._client.shared
         try:
-            async with asyncio.timeout(LOANABLE_WITHIN_S):  # the pool must not wait for it
-                found = await shared.get(
-                    LOANABLE, self._read_debt_accuracies, max_age_ms=self._timing.terms_kept_ms - 1
-                )
-        except (ExchangeUnavailable, NeedsHuman, TimeoutError):
+            found = await self._client.shared.soon(
+                LOANABLE,
+                self._read_debt_accuracies,
+                max_age_ms=self._timing.terms_kept_ms - 1,
+                within_s=LOANABLE_WITHIN_S,  # the pool must not wait for it
+            )
+        except (ExchangeUnavailable, NeedsHuman):
             return None
         return found.value
 

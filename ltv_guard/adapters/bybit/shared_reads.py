@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 
@@ -35,6 +35,29 @@ class SharedReads:
         self._kept: dict[Hashable, Kept[object]] = {}
         self._failed: dict[Hashable, _Failure] = {}
         self._reading: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._going_on: set[asyncio.Task[Kept[Any]]] = set()
+
+    async def soon(
+        self, name: Hashable, read: Callable[[], Awaitable[T]], *, max_age_ms: int, within_s: float | None
+    ) -> Kept[T]:
+        """As `get`, but waited for no longer than that: what comes later is kept for the next who asks.
+
+        Raises ExchangeUnavailable too where it has not come by then.
+        """
+        if within_s is None:
+            return await self.get(name, read, max_age_ms=max_age_ms)
+        task = asyncio.create_task(self.get(name, read, max_age_ms=max_age_ms))
+        self._going_on.add(task)
+        task.add_done_callback(self._is_over)
+        await asyncio.wait([task], timeout=within_s)
+        if not task.done():
+            raise ExchangeUnavailable(f"{name}: no answer within {within_s:g} s")
+        return task.result()
+
+    def _is_over(self, task: asyncio.Task[Kept[Any]]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody may be left who waits for it
 
     async def get(self, name: Hashable, read: Callable[[], Awaitable[T]], *, max_age_ms: int) -> Kept[T]:
         """What is kept under `name`, or else what `read` gives, which is kept then.

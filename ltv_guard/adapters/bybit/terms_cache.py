@@ -14,9 +14,12 @@ from ltv_guard.core.ports import Oddity
 
 TERMS = "/v5/crypto-loan/collateral-data"
 NO_TERMS_RETRIED_MS = 10_000  # while there are none at all
+RENEWED_WITHIN_S = 2.0  # while those of before serve as well: no loan waits longer for others
 
 
-async def terms_of_levels(client: BybitClient, *, max_age_ms: int) -> Kept[TermsOfLevels]:
+async def terms_of_levels(
+    client: BybitClient, *, max_age_ms: int, within_s: float | None
+) -> Kept[TermsOfLevels]:
     """As some key of this host has read them. Raises ExchangeUnavailable, NeedsHuman."""
 
     async def read() -> tuple[TermsOfLevels, list[Oddity]]:
@@ -27,7 +30,7 @@ async def terms_of_levels(client: BybitClient, *, max_age_ms: int) -> Kept[Terms
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{TERMS}: the terms make no sense: {exc}") from exc
 
-    found = await client.shared.get(TERMS, read, max_age_ms=max_age_ms)
+    found = await client.shared.soon(TERMS, read, max_age_ms=max_age_ms, within_s=within_s)
     levels, odd = found.value
     client.oddities.note(TERMS, odd)
     return Kept(value=levels, at_ms=found.at_ms)
@@ -60,7 +63,8 @@ class TermsCache:
                 # What this one has read already does not hold what it misses; what another has since, may.
                 since_ms = max(now_ms - timing.terms_retried_ms, self._read_at_ms or 0)
                 kept_ms = now_ms - since_ms if differs else timing.terms_kept_ms
-                found = await terms_of_levels(self._client, max_age_ms=kept_ms - 1)
+                within_s = RENEWED_WITHIN_S if set(coins) <= self._terms.keys() else None
+                found = await terms_of_levels(self._client, max_age_ms=kept_ms - 1, within_s=within_s)
                 # A coin that is suddenly missing keeps its terms: its loans must not lose their protection.
                 self._terms = {**self._terms, **found.value.at(vip_level)}
                 self._read_at_ms, self._level = found.at_ms, vip_level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -265,6 +266,29 @@ async def test_an_outage_of_the_terms_does_not_blind(
     time.seconds += 4000
     for _ in range(3):
         assert len((await legacy.loans()).loans) == 1
+    assert len(exchange.requests(TERMS)) == 2
+
+
+async def test_while_terms_of_before_serve_no_loan_waits_long_for_new_ones(
+    exchange: Exchange, legacy: LegacyLoans, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltv_guard.adapters.bybit.terms_cache.RENEWED_WITHIN_S", 0.05)
+    exchange.answer(ORDERS, page([order(1)]))
+    await legacy.loans()
+    answered = asyncio.Event()
+
+    async def slow(_: Seen) -> web.StreamResponse:
+        await answered.wait()
+        return web.json_response({"retCode": 0, "result": terms("BTC", call="0.80")})
+
+    exchange.handlers[TERMS] = slow
+    time.seconds += 4000
+    async with asyncio.timeout(1):
+        assert (await legacy.loans()).loans[0].margin_call_ltv == Decimal("0.87")
+    answered.set()
+    await asyncio.sleep(0.05)  # it comes when nobody waits for it
+    time.seconds += 61
+    assert (await legacy.loans()).loans[0].margin_call_ltv == Decimal("0.80")
     assert len(exchange.requests(TERMS)) == 2
 
 

@@ -19,7 +19,7 @@ from ltv_guard.core.model.loans import Collateral, Direction, Loan, LoanKey, Own
 from ltv_guard.core.ports import LoanExchange
 
 if TYPE_CHECKING:
-    from conftest import Exchange, Parts
+    from conftest import Exchange, Parts, Seen
 
     Connect = Callable[..., Parts]
 
@@ -306,6 +306,29 @@ async def test_a_read_of_terms_that_is_given_up_is_made_again_within_a_minute_an
     exchange.answer(TERMS, ratios("BTC", "USDT", ratio="0.7"))
     time.seconds += 61
     assert (await only_loan(pool)).collateral[0].tiers[0].ratio == D("0.7")
+
+
+@pytest.mark.parametrize("path", [TERMS, LEGACY_TERMS])
+async def test_while_terms_of_before_serve_no_pool_waits_long_for_new_ones(
+    exchange: Exchange, pool: PoolLoans, time: Time, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("ltv_guard.adapters.bybit.pool.RENEWED_WITHIN_S", 0.05)
+    before = await only_loan(pool)
+    answered = asyncio.Event()
+    answer = exchange.handlers[path]
+
+    async def slow(seen: Seen) -> web.StreamResponse:
+        await answered.wait()
+        return answer(seen)  # type: ignore[return-value]
+
+    exchange.handlers[path] = slow
+    time.seconds = HOUR_S + 1
+    async with asyncio.timeout(1):
+        assert await only_loan(pool) == before
+    answered.set()
+    time.seconds += 61
+    assert await only_loan(pool) == before
+    assert len(exchange.requests(path)) == 2
 
 
 async def test_a_coin_that_the_terms_leave_out_for_once_stays_as_fine_as_it_was(

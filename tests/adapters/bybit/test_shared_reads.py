@@ -128,6 +128,26 @@ async def test_one_that_gives_up_reading_leaves_it_to_the_next() -> None:
     assert (await patient).value == 2
 
 
+async def test_a_read_that_is_not_waited_for_goes_on_and_its_answer_is_kept() -> None:
+    source = Source()
+    shared = SharedReads(lambda: source.now_ms)
+    with pytest.raises(ExchangeUnavailable, match="no answer within"):
+        await shared.soon("x", source.read, max_age_ms=100, within_s=0)
+    assert (await shared.soon("x", source.read, max_age_ms=100, within_s=5)).value == 1
+    assert source.reads == 1
+
+
+async def test_a_read_that_fails_when_nobody_waits_any_more_is_quiet() -> None:
+    source = Source()
+    source.fails = True
+    shared = SharedReads(lambda: source.now_ms)
+    with pytest.raises(ExchangeUnavailable, match="no answer within"):
+        await shared.soon("x", source.read, max_age_ms=100, within_s=0)
+    with pytest.raises(ExchangeUnavailable, match="does not answer"):
+        await shared.soon("x", source.read, max_age_ms=100, within_s=5)
+    assert not shared._going_on
+
+
 @pytest.fixture
 async def clients(exchange: Exchange) -> Any:  # noqa: ANN401 - a list of clients, closed afterwards
     host = Host(rest_url=exchange.url, clock=ExchangeClock(), ban=Ban("127.0.0.1"))
