@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import pytest
 from browser import CHROMIUM, Page, a_page
 from core_builders import loan
-from deploy_files import stream_of
 from e2e_world import CALM, NEEDY, ORDER, USER, World
 from http_world import TOKEN, Served, Shop, open_shop, served
 from watch_targets import a_box
@@ -281,7 +280,7 @@ async def test_in_a_browser_a_crash_moves_it_and_the_token_alone_changes_somethi
         (world.folder / "phone.url").chmod(0o600)
         config = {
             "mode": "live",
-            "exchange": {"stream_url": stream_of(world)},
+            "exchange": {"stream_url": world.stream_url},
             "notify": {"targets": {"phone": {"url_file": "phone.url"}}},
         }
         async with served(world, config) as asked, a_page(tmp_path) as page:
