@@ -55,6 +55,7 @@ class Beside:
             RecorderSource(
                 is_wanted=lambda: self.settings.http.enabled and self._has_begun(),
                 status=self.status,
+                now_ms=now_ms,
                 owners=self.owners,
                 samples=lambda: self._reloads.run.journal.samples,
             ),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.model.samples import EVERY_MS, MOST_LOANS, ChartSample
 from ltv_guard.core.model.status import AccountStatus, Status
@@ -28,10 +30,14 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecorderSource:
-    """`is_wanted`: whether anybody could look at it. `owners`: by account, as far as they are known."""
+    """`is_wanted`: whether anybody could look at it. `owners`: by account, as far as they are known.
+
+    `status` takes long with many loans: it is asked for once a minute.
+    """
 
     is_wanted: Callable[[], bool]
     status: Callable[[], Status]
+    now_ms: Callable[[], int]
     owners: Callable[[], Mapping[str, Owner]]
     samples: Callable[[], Samples]
 
@@ -59,14 +65,16 @@ class Recorder:
         owners = self._source.owners()
         if not (self._source.is_wanted() and owners):
             return
-        status = self._source.status()
+        now_ms = self._source.now_ms()
         # A clock that was set back must not silence it.
-        if self._due_ms - EVERY_MS <= status.at_ms < self._due_ms:
+        if self._due_ms - EVERY_MS <= now_ms < self._due_ms:
             return
-        self._due_ms = status.at_ms + EVERY_MS
+        self._due_ms = now_ms + EVERY_MS
+        status = self._source.status()
         for account in status.accounts:
             if account.loans and (owner := owners.get(account.name)) is not None:
-                await self._note(owner, _sample_of(status, account))
+                with suppress(JournalUnavailable):  # which the daemon tells, and which costs no other account
+                    await self._note(owner, _sample_of(status, account))
 
     async def _note(self, owner: Owner, sample: ChartSample) -> None:
         """Raises JournalUnavailable; it is held in memory then."""

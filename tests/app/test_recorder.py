@@ -79,16 +79,23 @@ class Bench:
         )
         self.kept = Kept()
         self.is_wanted = True
+        self.owners = {"main": OWNER, "other": Owner("testnet", "2")}
+        self.asked = 0
         self.recorder = self.another()
 
     def another(self) -> Recorder:
         source = RecorderSource(
             is_wanted=lambda: self.is_wanted,
-            status=lambda: self.status,
-            owners=lambda: {"main": OWNER},
+            status=self.put_together,
+            now_ms=lambda: self.status.at_ms,
+            owners=lambda: {account.name: self.owners[account.name] for account in self.status.accounts},
             samples=lambda: self.kept,
         )
         return Recorder(source, Defects(AlertRepeater(lambda: 0)))
+
+    def put_together(self) -> Status:
+        self.asked += 1
+        return self.status
 
     def at(self, ms: int) -> None:
         self.status = replace(self.status, at_ms=ms)
@@ -121,6 +128,7 @@ async def test_it_notes_the_nearest_loans_and_their_prices_once_a_minute(bench: 
             bench.at(NOW + later)
             await looked()
     assert [item.at_ms for _, item in bench.kept.rows] == bench.shown == [NOW, NOW + MINUTE]
+    assert bench.asked == 2  # with a thousand loans that takes long
     (owner, sample), _ = bench.kept.rows
     assert owner == OWNER
     assert [int(key.loan_id) for key in sample.ltvs] == list(range(MOST_LOANS))
@@ -160,3 +168,12 @@ async def test_a_journal_that_can_not_be_used_interrupts_no_curve(bench: Bench) 
         bench.at(NOW + MINUTE)
         await looked()
     assert bench.shown == [NOW - MINUTE, NOW, NOW + MINUTE]
+
+
+async def test_a_journal_that_can_not_be_used_interrupts_no_other_account(bench: Bench) -> None:
+    (account,) = bench.status.accounts
+    bench.status = replace(bench.status, accounts=(account, replace(account, name="other")))
+    bench.kept.fails = True
+    with bench.watched(bench.recorder):
+        await looked()
+    assert {name: len(samples) for name, samples in bench.recorder.shown().items()} == {"main": 1, "other": 1}
