@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "Look at configuration, keys, loans, wallet and outlets; say what to mend.",
     "plan": "One read-only cycle: what it would do with each loan, and why.",
     "status": "Show what the running daemon sees: each loan, and what is wrong.",
+    "health": "Say whether the daemon is alive and gets on, by its own sign of life.",
     "journal": "List the intents, newest first; or resolve one by hand.",
     "export": "Print every adjustment in the journal, oldest first.",
     "pause": "Stop sending adjustments.",

@@ -22,6 +22,7 @@ from ltv_guard.service.notify.sending import send
 from ltv_guard.service.recorder import Recorder, RecorderSource
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
+from ltv_guard.service.sign_of_life import SignOfLife
 from ltv_guard.service.status import alerts_of, status_of
 from ltv_guard.service.watchdog import Signs, Watchdog
 from ltv_guard.service.web import Listens, Shown, Web
@@ -39,7 +40,7 @@ class Beside:
         self._daemon = daemon
         self._latest = latest
         self._defects = Defects(daemon.alerts)
-        self._watchdog = Watchdog(self.signs, self._defects)
+        self._watchdog = Watchdog(self.signs, self._defects, life=SignOfLife(self.settings.source))
         self._desk = Desk(
             Sight(
                 orders=self.orders,

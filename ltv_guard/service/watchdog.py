@@ -20,6 +20,7 @@ import structlog
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log import format as logs
 from ltv_guard.service import stacks
+from ltv_guard.service.sign_of_life import SignOfLife
 from ltv_guard.service.systemd import ALIVE, READY, STOPPING, Systemd
 
 STUCK = 3  # the exit status
@@ -87,12 +88,14 @@ class Watchdog:
         defects: Defects,
         *,
         systemd: Systemd | None = None,
+        life: SignOfLife | None = None,
         look_s: float = LOOK_S,
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self._signs = signs
         self._defects = defects
         self._systemd = systemd or Systemd()
+        self._life = life
         self._look_s = look_s
         self._end = end
         self._seen = (0, UNSEEN)
@@ -125,6 +128,8 @@ class Watchdog:
     def close(self) -> None:
         self._stands_down.set()
         self._closed.set()
+        if self._life is not None:
+            self._life.close()
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         stillness, before = Stillness(), time.monotonic()
@@ -137,7 +142,11 @@ class Watchdog:
                 self._fire(loop, why)
                 return
             self._systemd.tell(ALIVE)
+            if self._life is not None:
+                self._life.tell()
         self._systemd.close()
+        if self._life is not None:
+            self._life.close()
 
     def _fire(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
         try:
