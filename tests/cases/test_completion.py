@@ -16,7 +16,7 @@ def completed(*before: str, begun: str = "") -> list[str]:
 @pytest.mark.parametrize(
     ("before", "begun", "offered"),
     [
-        ((), "re", ["resume"]),
+        ((), "res", ["resume"]),
         (("journal",), "", ["resolve"]),
         (("config",), "", ["example"]),
         (("check",), "--n", ["--notify"]),
