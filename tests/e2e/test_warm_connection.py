@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 
+IDLE_S = 0.3
+
+
 @dataclass(slots=True)
 class Line:
     """One connection of the daemon's. It is idle until bytes come over it."""
@@ -24,6 +28,7 @@ class Line:
     writer: asyncio.StreamWriter
     is_idle: bool = True
     is_forgotten: bool = False
+    since_s: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -37,7 +42,10 @@ class Middle:
 
     @property
     def idle(self) -> list[Line]:
-        return [line for line in self.lines if line.is_idle and not line.reader.at_eof()]
+        """Those that wait: what is opened for a read is idle for a moment only."""
+        latest_s = time.monotonic() - IDLE_S
+        idle = [line for line in self.lines if line.is_idle and not line.reader.at_eof()]
+        return [line for line in idle if line.since_s < latest_s]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = Line(reader, writer)
