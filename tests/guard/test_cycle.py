@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import POLICY, POOL, Crash, ModelPath, World, a_guard, a_world, key_of, with_limits
+from transfers_and_repayments import crossed_with_answers
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
@@ -282,14 +283,16 @@ async def test_without_a_journal_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize("direction", ["add", "reduce"])
-@pytest.mark.parametrize("answer", ["ok", "lost_answer", "lost_request", "late:4000", "refused", "not_sent"])
 @pytest.mark.parametrize(
-    "where",
-    [
-        *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
-        *("write:record:2", "write:write_episodes:1", "write:write_episodes:2"),
-        *("write:plan:1", "write:mark_sent:1"),  # where the signing waits
-    ],
+    ("where", "answer"),
+    crossed_with_answers(
+        [
+            *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
+            *("write:record:2", "write:write_episodes:1", "write:write_episodes:2"),
+            *("write:plan:1", "write:mark_sent:1"),
+        ],
+        ["ok", "lost_answer", "lost_request", "late:4000", "refused", "not_sent"],
+    ),
 )
 async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
     where: str, answer: str, direction: str

@@ -19,6 +19,7 @@ from transfers_and_repayments import (
     TWO,
     at_target,
     crashing,
+    crossed_with_answers,
     cycles,
     landed,
     sent,
@@ -482,8 +483,13 @@ async def test_an_ltv_from_between_the_rescue_and_what_it_rescues_is_not_acted_o
 # Crashes.
 
 
-@pytest.mark.parametrize("answer", ["ok", "lost_answer", "lost_request", "late:4000", "pending:4000"])
-@pytest.mark.parametrize("where", [item for item in CRASHES if not item.endswith((":2", ":3"))])
+@pytest.mark.parametrize(
+    ("where", "answer"),
+    crossed_with_answers(
+        [item for item in CRASHES if not item.endswith((":2", ":3"))],
+        ["ok", "lost_answer", "lost_request", "late:4000", "pending:4000"],
+    ),
+)
 @OF_BOTH
 async def test_a_crash_at_any_step_of_a_repayment_repays_nothing_twice(
     key: LoanKey, where: str, answer: str

@@ -22,6 +22,7 @@ from transfers_and_repayments import (
     TWO,
     at_target,
     crashing,
+    crossed_with_answers,
     cycles,
     landed,
     sent,
@@ -364,8 +365,10 @@ async def test_it_is_called_short_where_neither_wallet_has_anything() -> None:
 # Crashes.
 
 
-@pytest.mark.parametrize("answer", ["ok", "lost_answer", "lost_request", "late:4000", "pending:4000"])
-@pytest.mark.parametrize("where", CRASHES)
+@pytest.mark.parametrize(
+    ("where", "answer"),
+    crossed_with_answers(CRASHES, ["ok", "lost_answer", "lost_request", "late:4000", "pending:4000"]),
+)
 async def test_a_crash_at_any_step_of_a_transfer_moves_nothing_twice(where: str, answer: str) -> None:
     world, journal = a_world("0.77", wallet="0", unified="10"), MemoryJournal()
     world.answers_to = {Kind.TRANSFER: [answer]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -17,10 +18,11 @@ ONE, TWO = key_of(1), key_of(2)
 TARGET = Decimal("0.65")
 MOVES = TransferRules(enabled=True)
 PAYS = replace(POLICY, repay=RepayRule(enabled=True))
+WAITED = ("write:plan:1", "write:mark_sent:1", "write:plan:2", "write:mark_sent:2")  # where the signing waits
 CRASHES = [
     *("write:write_sent:1", "before_send", "after_send", "write:record:1"),
     *("write:record:2", "write:write_sent:2", "write:record:3", "write:write_episodes:1"),
-    *("write:plan:1", "write:mark_sent:1", "write:plan:2", "write:mark_sent:2"),  # where the signing waits
+    *WAITED,
 ]
 ADD, REPAY, TRANSFER = Direction.ADD, Direction.REPAY, Direction.TRANSFER
 
@@ -47,6 +49,11 @@ async def cycles(guard: Guard, world: World, count: int = 30, ms: int = 2_000) -
     for _ in range(count):
         await guard.cycle()
         world.advance(ms)
+
+
+def crossed_with_answers(places: Iterable[str], answers: Sequence[str]) -> list[tuple[str, str]]:
+    """Each place of a crash with each answer; where nothing has left yet, with the first two."""
+    return [(place, answer) for place in places for answer in answers[: 2 if place in WAITED else None]]
 
 
 def crashing(world: World, journal: MemoryJournal, where: str) -> None:
