@@ -61,6 +61,22 @@ async def test_a_read_from_before_a_repayment_is_never_acted_on() -> None:
     assert landed(world) == paid
 
 
+@pytest.mark.parametrize("interest", ["0", "0.0001"])
+async def test_a_read_from_long_before_a_repayment_is_never_acted_on(interest: str) -> None:
+    """Found by the state machine: its LTV was another one than the repayment was planned on."""
+    world = a_world("0.85", wallet="0")
+    world.hourly_interest = Decimal(interest)
+    guard = a_guard(world, MemoryJournal(), policy=PAYS)
+    await cycles(guard, world, MINUTE)
+    fall_to(world, ONE, "0.79")
+    world.wallet["USDT"] = Decimal(1_000_000)
+    await cycles(guard, world, MINUTE)
+    assert landed(world) == [REPAY]
+    world.stale_ms = 90_000
+    await cycles(guard, world, 4)
+    assert landed(world) == [REPAY]
+
+
 async def test_a_wallet_from_before_a_transfer_moves_nothing_again() -> None:
     """The need passed before the coins were added, and comes again a minute later."""
     world = a_world("0.79", wallet="0", unified="50")

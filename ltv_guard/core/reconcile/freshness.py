@@ -28,6 +28,7 @@ CONTINUOUS = {
     Direction.REPAY: Decimal("0.05"),
 }
 NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
+GROWTH = Decimal("0.00005")  # of a debt: no interest of ten minutes is more
 # Facts from before an add (repayment) of no more than this do no harm worth leaving the loan alone for long.
 HARMLESS = Decimal("0.03")
 
@@ -125,14 +126,18 @@ def doubted_coins(
 def shows_before(loan: Loan, last: Intent, rows: Sequence[HistoryRow], later: Intent | None = None) -> bool:
     """Whether the loan is shown exactly as it was before `last`, which landed.
 
-    A debt is only told to within its interest, and may be borrowed anew: its LTV has to be the old one, too.
+    A debt is only told to within its interest, and may be borrowed anew: its LTV has to be the old one, too,
+    or the debt that of before to within the interest of ten minutes. The LTV of before the plan was another.
     """
     doubt = doubted_coins(loan, last, rows, steady=True, later=later)
     if doubt is None or not doubt.is_old:
         return False
     if last.direction is not Direction.REPAY:
         return True
-    return last.ltv_before > 0 and abs(loan.ltv / last.ltv_before - 1) <= NOISE
+    if last.ltv_before > 0 and abs(loan.ltv / last.ltv_before - 1) <= NOISE:
+        return True
+    owed, _ = shown_coins(last, loan)
+    return last.coins_before * (1 - GROWTH) <= owed <= last.coins_before
 
 
 def _is_told_apart(loan: Loan, one: Intent, other: Intent) -> bool:
