@@ -15,6 +15,7 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.ports import Pause
 
+ENDED_WITHIN_S = 10.0  # longer than a lock is waited for
 BEAT_S = TIMING.beat_ms / 1000
 
 log = structlog.stdlib.get_logger()
@@ -58,12 +59,16 @@ class Heartbeat:
         return is_due and await self._journal.lift_pauses(now_ms)
 
     async def end(self) -> None:
-        """Writes that the run has ended. A journal that fails is told, and raises nothing."""
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        """Writes that the run has ended. A journal that fails or hangs is told, and holds up no end."""
         try:
-            await self._journal.end_run(self._run_id, _now_ms())
+            async with asyncio.timeout(ENDED_WITHIN_S):
+                await asyncio.gather(*self._writing, return_exceptions=True)
+                await self._journal.end_run(self._run_id, _now_ms())
         except JournalUnavailable as error:
             log.critical("journal_unavailable", why=str(error))
+        except TimeoutError:
+            why = f"the journal has not answered for {ENDED_WITHIN_S:g} s: is its disk stuck?"
+            log.critical("journal_unavailable", why=why)
 
     def banned(self, host: str, seconds: float) -> None:
         """Hears of a ban, and writes it down for the next run."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e_world import NEEDY, World, ran, scenario_of
 
-from ltv_guard.adapters.journal import lockfile, open_journal
+from ltv_guard.adapters.journal import MemoryJournal, lockfile, open_journal
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.service import check as checking
+from ltv_guard.service import heartbeat
 from ltv_guard.service import kill_switch as journals
 from ltv_guard.service import run as app
 from ltv_guard.service.findings import Finding
@@ -22,6 +24,21 @@ if TYPE_CHECKING:
 
 async def finding(world: World, what: str) -> Finding:
     return next(item for item in await checking.check(world.settings()) if item.what == what)
+
+
+class Hanging(MemoryJournal):
+    async def end_run(self, run_id: str, at_ms: int) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_journal_that_hangs_is_told_and_holds_up_no_end(
+    events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "ENDED_WITHIN_S", 0.05)
+    async with asyncio.timeout(5):
+        await heartbeat.Heartbeat(Hanging(), "run").end()  # type: ignore[arg-type] # it has what is needed
+    (told,) = events
+    assert (told["event"], "stuck" in told["why"]) == ("journal_unavailable", True)
 
 
 async def test_check_shows_the_daemon_that_is_alive_and_since_when(open_a_world: OpenWorld) -> None:

@@ -109,7 +109,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._reader.close()
-        await self._writer.close()
+        if not await self._writer.close():
+            return  # what it may yet write, no other daemon must write beside: the lock ends with the process
         self._seal.close()
         if self._lock is not None:
             self._lock.release()

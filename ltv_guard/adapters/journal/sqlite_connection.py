@@ -22,6 +22,8 @@ Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.Future[Any]]
 
 SLOW_S = 1.0  # a job that took so long had others wait behind it
 
+CLOSED_WITHIN_S = 10.0  # longer than a lock is waited for
+
 # What is set, and what must then be read back. FULL alone makes a commit in WAL mode survive a power cut.
 _WRITER_PRAGMAS: Pragmas = (
     ("journal_mode", "wal"),
@@ -71,6 +73,7 @@ class SqliteConnection:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._disconnected: asyncio.Future[None] | None = None
         self._monotonic = monotonic
         self.slow_jobs_ended = 0
 
@@ -100,14 +103,17 @@ class SqliteConnection:
             raise
         return result
 
-    async def close(self) -> None:
-        """Once all that was asked for is done."""
+    async def close(self) -> bool:
+        """Once all that was asked for is done. Whether it is: a disk that hangs is not waited for long."""
         self._is_closed = True
         if self._thread is not None:
             self._thread = None
-            disconnected = self._asked(self._disconnect)
+            self._disconnected = self._asked(self._disconnect)
             self._jobs.put(None)
-            await disconnected
+        if self._disconnected is None:
+            return True
+        done, _ = await asyncio.wait([self._disconnected], timeout=CLOSED_WITHIN_S)
+        return bool(done)
 
     def _begun(self) -> threading.Thread:
         # A daemon: a disk that hangs holds up no exit.

@@ -261,6 +261,26 @@ async def test_a_journal_that_is_closed_is_not_opened_again_by_whoever_comes_lat
     await journal.close()
 
 
+async def test_a_disk_that_hangs_holds_up_no_end_and_nobody_else_may_write_meanwhile(
+    path: Path, planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_connection, "CLOSED_WITHIN_S", 0.1)
+    journal = await open_journal(f"sqlite:///{path}")
+    hangs = threading.Event()
+    writing = asyncio.create_task(journal._store.write(lambda _: hangs.wait(20)))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        await journal.close()
+    with pytest.raises(JournalUnavailable, match="is using the journal"):
+        await open_journal(f"sqlite:///{path}")
+    hangs.set()
+    await writing
+    await journal.close()
+    again = await open_journal(f"sqlite:///{path}")
+    await again.plan(planned())
+    await again.close()
+
+
 async def test_a_reader_that_lingers_does_not_hold_up_a_write(path: Path, planned: Plan) -> None:
     journal = await open_journal(f"sqlite:///{path}", busy_timeout_s=0.2)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
