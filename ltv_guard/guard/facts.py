@@ -74,9 +74,9 @@ class FactBuilder:
             ],
             unmovable=self._memory.refusals.unmovable(now),
             passing=self._memory.refusals.passing(None, Direction.TRANSFER, now),
-            added_24h=self._memory.intents.spent_24h(Direction.ADD, now),
-            repaid_24h=self._memory.intents.spent_24h(Direction.REPAY, now),
-            transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now),
+            added_24h=self._memory.intents.spent_24h(Direction.ADD, now, snapshot.begun),
+            repaid_24h=self._memory.intents.spent_24h(Direction.REPAY, now, snapshot.begun),
+            transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now, snapshot.begun),
         )
 
     def _loan(self, loan: Loan, snapshot: Snapshot, now: Moment) -> LoanFacts:

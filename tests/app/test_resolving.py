@@ -63,11 +63,11 @@ async def test_what_a_person_resolved_is_what_the_guard_remembers(answer: str, w
 
 async def test_what_was_resolved_as_absent_no_longer_counts_in_the_daily_cap() -> None:
     world, journal, guard = await an_unknown_add("lost_request")
-    assert guard._memory.intents.spent_24h(Direction.ADD, world.now())
+    assert guard._memory.intents.spent_24h(Direction.ADD, world.now(), {})
     await journal.resolve(only(journal).intent_id, State.ABSENT, world.now().exchange_ms)
     world.orders_down = True
     await guard.cycle()
-    assert not guard._memory.intents.spent_24h(Direction.ADD, world.now())
+    assert not guard._memory.intents.spent_24h(Direction.ADD, world.now(), {})
 
 
 @pytest.mark.parametrize("late_by_ms", [0, -3_600_000], ids=["a clock that agrees", "an hour slow"])

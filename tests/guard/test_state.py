@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from core_builders import START, intent, key, loan
+from core_builders import START, intent, key, loan, moment
 from exchange_model import a_guard, a_world
 from held_intents import intent_in
 
@@ -35,6 +35,16 @@ async def test_each_step_of_an_intent_is_in_the_journal_and_in_memory() -> None:
     unknown = SENT.to(State.UNKNOWN, START + 300)
     await book.record(SENT, unknown)
     assert list(book.every) == [unknown] == [await intent_in(journal, "i1")]
+
+
+async def test_what_is_begun_counts_for_the_day_before_it_is_written_down_and_once() -> None:
+    book, now, begun = IntentBook(MemoryJournal()), moment(START), {PLANNED.intent_id: PLANNED}
+    once = {PLANNED.coin: PLANNED.amount}
+    assert book.spent_24h(PLANNED.direction, now, begun) == once
+    assert await book.write_sent(SENT)
+    assert book.spent_24h(PLANNED.direction, now, begun) == once
+    ended = {PLANNED.intent_id: PLANNED.to(State.WITHDRAWN, START + 1)}
+    assert IntentBook(MemoryJournal()).spent_24h(PLANNED.direction, now, ended) == {}
 
 
 async def test_what_the_journal_does_not_take_is_not_remembered() -> None:

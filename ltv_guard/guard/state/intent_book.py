@@ -180,13 +180,14 @@ class IntentBook:
 
     # What they took, and what a new one must differ from.
 
-    def spent_24h(self, direction: Direction, now: Moment) -> dict[str, Decimal]:
+    def spent_24h(self, direction: Direction, now: Moment, begun: Mapping[str, Intent]) -> dict[str, Decimal]:
         """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.
 
-        An intent's day begins when its end was known: until then it may still land.
+        An intent's day begins when its end was known: until then it may still land. `begun`: by id, what may
+        not be written down yet.
         """
         spent: dict[str, Decimal] = {}
-        for item in self.every:
+        for item in {**begun, **self._intents}.values():
             recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
             if recent and item.direction is direction and item.state in SPENT:
                 spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
