@@ -1,4 +1,4 @@
-"""What the demo shows of the guarded loan and its unguarded twin: a table, a line, and the sum of it."""
+"""What the demo has seen of the guarded loan and its unguarded twin: a line, and the sum of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 GUARDED, TWIN = "100001", "100002"
@@ -19,37 +17,41 @@ State = dict[str, Any]
 
 @dataclass(slots=True)
 class DemoRecord:
-    """What the demo has seen of both loans."""
+    """What the demo has seen of both loans. `course`: each user's highest LTV at each look; None: lost."""
 
     low: dict[str, Decimal] = field(default_factory=dict)
     high: dict[str, Decimal] = field(default_factory=dict)
+    course: dict[str, list[Decimal | None]] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
 
     def look(self, state: State) -> None:
-        """Notes the LTVs of one look at the sandbox's state."""
+        """Notes the LTVs of one look at the sandbox's state, and what was done since the last."""
         for user in state["users"]:
-            for loan in _loans_of(state, user):
-                if loan["ltv"] is not None:
-                    ltv = Decimal(loan["ltv"])
-                    self.low[user] = min(ltv, self.low.get(user, ltv))
-                    self.high[user] = max(ltv, self.high.get(user, ltv))
+            ltvs = [Decimal(loan["ltv"]) for loan in loans_of(state, user) if loan["ltv"] is not None]
+            self.course.setdefault(user, []).append(max(ltvs, default=None))
+            for ltv in ltvs:
+                self.low[user] = min(ltv, self.low.get(user, ltv))
+                self.high[user] = max(ltv, self.high.get(user, ltv))
+        for item in _done(state, GUARDED)[len(self.done) :]:
+            self.done.append(f"{hours(state)}  {_in_words(item)}")
 
     def span(self, user: str) -> str:
         """The lowest and the highest LTV of a user so far."""
         return f"{self.low[user]:.4f} to {self.high[user]:.4f}" if user in self.low else "never seen"
 
 
-def _loans_of(state: State, user: str) -> list[State]:
+def loans_of(state: State, user: str) -> list[State]:
     """The user's loans, open or lost."""
     account = state["users"].get(user, {})
     return [*account.get("orders", []), *([account["pool"]] if account.get("pool") else [])]
 
 
-def _prices(state: State) -> str:
+def prices(state: State) -> str:
     volatile = {coin: price for coin, price in state["prices"].items() if coin not in {"USDT", "USDC"}}
     return "  ".join(f"{coin} {Decimal(price):,.0f}" for coin, price in sorted(volatile.items()))
 
 
-def _hours(state: State) -> str:
+def hours(state: State) -> str:
     return f"{Decimal(state['market_s']) / 3600:5.1f} h"
 
 
@@ -58,10 +60,10 @@ def _ltv(loan: State) -> str:
 
 
 def _ltvs(state: State, user: str) -> str:
-    return " ".join(_ltv(loan) for loan in _loans_of(state, user)) or "-"
+    return " ".join(_ltv(loan) for loan in loans_of(state, user)) or "-"
 
 
-def _wallet(state: State, user: str) -> str:
+def wallet(state: State, user: str) -> str:
     funding = state["users"].get(user, {}).get("funding", {})
     return "  ".join(f"{Decimal(amount):.4f} {coin}" for coin, amount in sorted(funding.items()))
 
@@ -84,28 +86,18 @@ def _last_adjustment(state: State, user: str) -> str:
     own = _done(state, user)
     if not own:
         return "-"
-    last = own[-1]
-    return f"{WORDS[last['direction']]} {Decimal(last['amount']):.4f} {last['coin']}"
+    return _in_words(own[-1])
 
 
-def table_of(state: State) -> Table:
-    """What a terminal shows of the sandbox's state."""
-    table = Table(box=box.ROUNDED, title=f"{_hours(state)}   {_prices(state)}", title_justify="left")
-    for column in ("", "product", "LTV", "Funding wallet", "last adjustment"):
-        table.add_column(column)
-    for user, name in ((GUARDED, "guarded"), (TWIN, "unguarded twin")):
-        for loan in _loans_of(state, user):
-            lost = loan["status"] != "open"
-            ltv = Text(loan["status"], "bold red") if lost else Text(_ltv(loan))
-            table.add_row(name, loan["product"], ltv, _wallet(state, user), _last_adjustment(state, user))
-    return table
+def _in_words(item: State) -> str:
+    return f"{WORDS[item['direction']]} {Decimal(item['amount']):.4f} {item['coin']}"
 
 
 def line_of(state: State) -> str:
     """The same as one line."""
     return (
-        f"{_hours(state)}  {_prices(state):<12}  guarded {_ltvs(state, GUARDED):<10}  "
-        f"twin {_ltvs(state, TWIN):<10}  wallet {_wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"
+        f"{hours(state)}  {prices(state):<12}  guarded {_ltvs(state, GUARDED):<10}  "
+        f"twin {_ltvs(state, TWIN):<10}  wallet {wallet(state, GUARDED)}  {_last_adjustment(state, GUARDED)}"
     )
 
 

@@ -84,7 +84,8 @@ def _loan(loan: Loan, now: Moment) -> dict[str, Any]:
     }
     if isinstance(loan, Order):
         split = {"principal": loan.debt, "interest": loan.interest, "penalty": loan.penalty}
-        return {**common, **split, "loan_coin": loan.loan_coin, "collateral_coin": loan.collateral_coin}
+        coins = {"loan_coin": loan.loan_coin, "collateral_coin": loan.collateral_coin}
+        return {**common, **split, **coins, "margin_call_ltv": loan.terms.margin_call_ltv}
     return {**common, "collateral_usd": loan.collateral_usd(now.prices), "supply": loan.supply}
 
 
