@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ DIGITS = 8  # of a price on the way: what is made up is not told to more
 ONE = Decimal(1)
 OPEN, HIGH, LOW, CLOSE = range(4)
 CORNERS = 4
+PIECE = 16_384  # candles that are worked on together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,16 @@ def candle_path(every: Sequence[Candles], *, worst_first: bool = False) -> Candl
         times = np.intersect1d(times, candles.times, assume_unique=True)
     if not len(times):
         raise ConfigError("the files have no candle at the same time")
-    corners = np.stack([_corners(candles, times, worst_first=worst_first) for candles in every])
-    at = (times[:, None] + np.array([0, step_ms // 3, 2 * step_ms // 3, step_ms - 1])).reshape(-1)
-    at, prices = _walked(at, corners)
+    digits = [DIGITS - int(np.ceil(np.log10(candles.ohlc.max()))) for candles in every]
+    walks = _walks(every, times, step_ms, worst_first=worst_first)
+    at = np.empty(sum(int(walk.strides.sum()) for walk in walks()), dtype=np.int64)
+    prices = np.empty((len(every), len(at)))
+    filled = 0
+    for walk in walks():
+        piece, walked = _walked(walk, digits)
+        at[filled : filled + len(piece)] = piece
+        prices[:, filled : filled + len(piece)] = walked
+        filled += len(piece)
     return CandlePath(
         coins=tuple(candles.coin for candles in every),
         times=at,
@@ -78,12 +86,41 @@ def _corners(candles: Candles, times: Times, *, worst_first: bool) -> Floats:
     return np.column_stack([rows[:, OPEN], second, third, rows[:, CLOSE]]).reshape(-1)
 
 
-def _walked(times: Times, corners: Floats) -> tuple[Times, Floats]:
-    """With the points in between, where a price moves by more than a stride within a candle."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Walk:
+    """The corners of some candles: prices by coin; in how many steps each of them leads to the next."""
+
+    times: Times
+    corners: Floats
+    strides: Times
+
+
+def _walks(
+    every: Sequence[Candles], times: Times, step_ms: int, *, worst_first: bool
+) -> Callable[[], Iterator[_Walk]]:
+    """Piece by piece, as often as asked: memory is for the points alone."""
+    thirds = np.array([0, step_ms // 3, 2 * step_ms // 3, step_ms - 1])
+
+    def walks() -> Iterator[_Walk]:
+        for first in range(0, len(times), PIECE):
+            piece = times[first : first + PIECE]
+            corners = np.stack([_corners(candles, piece, worst_first=worst_first) for candles in every])
+            at = (piece[:, None] + thirds).reshape(-1)
+            yield _Walk(times=at, corners=corners, strides=_strides(corners))
+
+    return walks
+
+
+def _strides(corners: Floats) -> Times:
     moves = np.abs(np.diff(np.log(corners), axis=1)).max(axis=0)
     strides = np.maximum(1, np.ceil(moves / STRIDE - 1e-9)).astype(np.int64)
     strides[CORNERS - 1 :: CORNERS] = 1  # from one candle to the next it leaps
-    strides = np.append(strides, 1)
+    return np.append(strides, 1)
+
+
+def _walked(walk: _Walk, digits: Sequence[int]) -> tuple[Times, Floats]:
+    """With the points in between, where a price moves by more than a stride within a candle."""
+    times, corners, strides = walk.times, walk.corners, walk.strides
     if strides.max() == 1:
         return times, corners
     origin = np.repeat(np.arange(len(times)), strides)
@@ -92,6 +129,5 @@ def _walked(times: Times, corners: Floats) -> tuple[Times, Floats]:
     after = np.minimum(origin + 1, len(times) - 1)
     at = times[origin] + ((times[after] - times[origin]) * share).astype(np.int64)
     prices = corners[:, origin] + (corners[:, after] - corners[:, origin]) * share
-    digits = [DIGITS - int(np.ceil(np.log10(row.max()))) for row in corners]
     rounded = np.stack([np.round(row, places) for row, places in zip(prices, digits, strict=True)])
     return at, np.where(gone > 0, rounded, corners[:, origin])

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ltv_guard.replay.candle_path import CandlePath
-from ltv_guard.replay.next_change import NextChange
+from ltv_guard.replay.next_change import FIRST_CHUNK, NextChange
+from ltv_guard.replay.quiet_blocks import BLOCK
 from ltv_guard.replay.replay_account import ReplayAccount
 
 Engine = Callable[[ReplayAccount, CandlePath], None]
@@ -23,9 +24,11 @@ def every_point(account: ReplayAccount, path: CandlePath) -> None:
     _finish(account, path)
 
 
-def only_changes(account: ReplayAccount, path: CandlePath) -> None:
-    """The same, without the points at which nothing can change."""
-    search = NextChange(account, path)
+def only_changes(
+    account: ReplayAccount, path: CandlePath, *, chunk: int = FIRST_CHUNK, block: int = BLOCK
+) -> None:
+    """The same, without the points at which nothing can change. Points are looked at in chunks and blocks."""
+    search = NextChange(account, path, chunk, block)
     account.live(int(path.times[0]), path.at(0))
     point = search.after(0)
     while point < len(path.times):

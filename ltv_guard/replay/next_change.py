@@ -12,7 +12,9 @@ import numpy as np
 from ltv_guard.replay.candle_path import CandlePath
 from ltv_guard.replay.candles import Bools, Floats
 from ltv_guard.replay.change_lines import MARGIN, Lines, lines_of
-from ltv_guard.replay.position import HOUR_MS, OVERDUE_FACTOR, Position
+from ltv_guard.replay.ltv_curve import debt_along, value_along
+from ltv_guard.replay.position import Position
+from ltv_guard.replay.quiet_blocks import QuietBlocks, Watched
 from ltv_guard.replay.replay_account import ReplayAccount
 
 ALIKE = 1e-9
@@ -22,9 +24,11 @@ FIRST_CHUNK, LARGEST_CHUNK = 256, 65_536
 class NextChange:
     """Finds the next point. What it passes over is added to the account's tallies."""
 
-    def __init__(self, account: ReplayAccount, path: CandlePath) -> None:
+    def __init__(self, account: ReplayAccount, path: CandlePath, chunk: int, block: int) -> None:
         self._account = account
         self._path = path
+        self._chunk = chunk
+        self._quiet = QuietBlocks(path, block)
 
     def after(self, point: int) -> int:
         """The first point after `point` at which anything may change; the number of points if none."""
@@ -35,77 +39,69 @@ class NextChange:
         lines = [lines_of(account, position, path.at(point)) for position in account.living]
         if account.wakes_at is not None or None in lines:
             return following
-        every = [(position, item) for position, item in zip(account.living, lines, strict=True) if item]
-        size = FIRST_CHUNK
+        every = [
+            (position, item, account.tallies[position.spec.key])
+            for position, item in zip(account.living, lines, strict=True)
+            if item is not None
+        ]
+        size = self._chunk
         while following < end:
-            last = min(following + size, end)
+            last = self._chunk_end(following, size)
             hit = self._look_ahead(every, following, last)
             if hit is not None:
                 return hit
-            following, size = last, min(2 * size, LARGEST_CHUNK)
+            following, size = self._over_quiet(every, last), min(2 * size, LARGEST_CHUNK)
         return end
 
-    def _look_ahead(self, every: Sequence[tuple[Position, Lines]], first: int, last: int) -> int | None:
+    def _chunk_end(self, first: int, size: int) -> int:
+        """Where a chunk of about that size ends: large ones where a block does."""
+        last = first + size
+        aligned = last - last % self._quiet.size if size >= self._quiet.size else last
+        return min(aligned, len(self._path.times))
+
+    def _over_quiet(self, every: Sequence[Watched], first: int) -> int:
+        """Past the quiet blocks that begin at `first`; there is nothing in them to tally."""
+        if first % self._quiet.size or first >= len(self._path.times):
+            return first
+        following = self._quiet.passed(every, first)
+        if following > first:
+            path = self._path
+            until = int(path.times[following]) if following < len(path.times) else path.ends_ms
+            for _, _, tally in every:
+                tally.passed(int(path.times[first]))
+                tally.last, tally.last_ms = None, until
+        return following
+
+    def _look_ahead(self, every: Sequence[Watched], first: int, last: int) -> int | None:
         """The first of these points at which anything may change; what is before it is tallied."""
+        path = self._path
         hits = np.zeros(last - first, dtype=np.bool_)
         found = []
-        for position, lines in every:
-            value = self._value(position, first, last)
-            ltv = self._debt(position, first, last) / value
-            hits |= self._may_change(lines, ltv, value, first)
+
+        def price(coin: str) -> Floats | float:
+            return path.prices[path.coins.index(coin), first:last] if coin in path.coins else 1.0
+
+        for position, lines, _ in every:
+            value = np.broadcast_to(value_along(position, path.at(first), price), hits.shape)
+            ltv = debt_along(position, path.times[first:last], price) / value
+            hits |= self._may_change(lines, ltv, first)
+            for coin, worth in lines.funds.items():
+                hits |= worth * price(coin) >= value
             found.append((position, ltv))
         passed = int(np.argmax(hits)) if hits.any() else last - first
         for position, ltv in found:
             self._tally(position, ltv[:passed], first)
         return first + passed if hits.any() else None
 
-    def _may_change(self, lines: Lines, ltv: Floats, value: Floats, first: int) -> Bools:
-        last = first + len(ltv)
+    def _may_change(self, lines: Lines, ltv: Floats, first: int) -> Bools:
         hits: Bools = ltv >= lines.high
         if lines.low is not None:
             hits |= ltv < lines.low
         if lines.low_until is not None:
             hits |= ltv >= lines.low_until
         if lines.due_ms is not None:
-            hits |= self._path.times[first:last] >= lines.due_ms
-        for coin, worth in lines.funds.items():
-            hits |= worth * self._price(coin, first, last) >= value
+            hits |= self._path.times[first : first + len(ltv)] >= lines.due_ms
         return hits
-
-    def _value(self, position: Position, first: int, last: int) -> Floats:
-        """What the collateral counts for at these points: as many coins of each, whatever their price."""
-        prices = self._path.at(first)
-        value = np.zeros(last - first)
-        for coin in position.held:
-            counted = float(position.counted(coin, prices) / prices[coin])
-            value += counted * self._price(coin, first, last)
-        return value
-
-    def _debt(self, position: Position, first: int, last: int) -> Floats:
-        """What is owed at these points, with the interest of their time."""
-        debts = np.zeros(last - first)
-        for coin, owed in position.owed.items():
-            debts += float(owed) * self._growth(position, coin, first, last) * self._price(coin, first, last)
-        return debts
-
-    def _growth(self, position: Position, coin: str, first: int, last: int) -> Floats | float:
-        """By what factor a debt has grown from what was charged last."""
-        rate, owed = float(position.spec.hourly_rate), float(position.owed[coin])
-        if not rate or not owed:
-            return 1.0
-        if position.is_overdue(int(self._path.times[first])):
-            rate *= OVERDUE_FACTOR
-        hours = (self._path.times[first:last] - position.began_ms) // HOUR_MS - position.hours
-        if position.spec.is_pool:
-            return np.asarray((1 + rate) ** hours.astype(np.float64), dtype=np.float64)
-        share = float(position.bearing[coin]) / owed
-        return np.asarray(1 + rate * share * hours, dtype=np.float64)
-
-    def _price(self, coin: str, first: int, last: int) -> Floats | float:
-        if coin not in self._path.coins:
-            return 1.0
-        prices: Floats = self._path.prices[self._path.coins.index(coin), first:last]
-        return prices
 
     def _tally(self, position: Position, ltv: Floats, first: int) -> None:
         """What is passed over, as if it had been looked at point by point."""
