@@ -11,7 +11,10 @@ from ltv_guard.settings.shipped import shipped
 
 @click.group("config")
 def command() -> None:
-    """Print the commented YAML with every key and its default."""
+    """Print the commented YAML with every key and its default.
+
+    Example: ltv-guard config example > config.yaml
+    """
 
 
 @command.command()

@@ -46,7 +46,10 @@ Playing = tuple[sandbox.Exchange, asyncio.Task[int], Settings]
 )
 @exits
 def command(config: Path | None, scenario: str) -> int:  # noqa: ARG001
-    """Watch a loan survive a crash that liquidates its unguarded twin."""
+    """Watch a loan survive a crash that liquidates its unguarded twin.
+
+    Example: ltv-guard demo --scenario slow_decline
+    """
     return asyncio.run(played(_run(scenario_file(scenario))))
 
 

@@ -23,7 +23,10 @@ from ltv_guard.service import kill_switch as journals
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
 @click.pass_context
 def command(ctx: click.Context, config: Path | None, limit: int | None, *, in_json: bool) -> None:
-    """List the intents, newest first; or resolve one by hand."""
+    """List the intents, newest first; or resolve one by hand.
+
+    Example: ltv-guard journal -n 5
+    """
     ctx.obj = config
     if ctx.invoked_subcommand is None:
         _list(config, limit, in_json=in_json)
@@ -70,6 +73,8 @@ def resolve(
     force: bool,
 ) -> int:
     """Say how an intent ended that the guard could not tell.
+
+    Example: ltv-guard journal resolve 3f9a --as confirmed --adjust-id 17
 
     INTENT_ID may be abbreviated. Absent only counts once its receive window is over, and a margin.
     """

@@ -20,7 +20,10 @@ from ltv_guard.service import run as app
 @click.option("--json", "in_json", is_flag=True, help="One JSON document instead of a table.")
 @exits
 def command(config: Path | None, *, in_json: bool) -> int:
-    """One read-only cycle: what it would do with each loan, and why."""
+    """One read-only cycle: what it would do with each loan, and why.
+
+    Example: ltv-guard plan -c config.yaml --json
+    """
     loaded = settings.load(config)
     heard = overheard.listen()
 

@@ -19,7 +19,10 @@ from ltv_guard.service import kill_switch
 @click.option("--account", help="Only this account.")
 @exits
 def command(config: Path | None, account: str | None) -> int:
-    """Send adjustments again."""
+    """Send adjustments again.
+
+    Example: ltv-guard resume --account main
+    """
     loaded = settings.load_journal(config)
     resumed = kill_switch.resume(loaded, account, lambda sentence: click.echo(clean(sentence)))
     return DONE if asyncio.run(resumed) else FAILED

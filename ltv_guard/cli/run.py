@@ -24,7 +24,10 @@ log = structlog.stdlib.get_logger()
 @click.option("--once", is_flag=True, help="One cycle, and settle what it started; for cron.")
 @exits
 def command(config: Path | None, *, once: bool) -> int:
-    """Watch the loans, and adjust them."""
+    """Watch the loans, and adjust them.
+
+    Example: ltv-guard run -c config.yaml
+    """
     try:
         return _run(config, once=once)
     except (settings.ConfigError, GuardError, OSError) as error:

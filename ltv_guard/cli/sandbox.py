@@ -21,7 +21,10 @@ from ltv_guard.cli.scenario import played, scenario_file
 @click.option("--host", default="127.0.0.1", show_default=True)
 @exits
 def command(config: Path | None, scenario: str, port: int, host: str) -> int:  # noqa: ARG001
-    """Serve a simulated exchange on this machine."""
+    """Serve a simulated exchange on this machine.
+
+    Example: ltv-guard sandbox --scenario slow_decline
+    """
 
     async def work() -> int:
         stop = asyncio.Event()

@@ -81,3 +81,9 @@ async def test_a_daemon_imports_nothing_that_it_does_not_need(open_a_world: Open
 def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
     assert command_of(name).get_short_help_str(limit=200) == COMMANDS[name]
     assert command_of(name).name == name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_has_an_example_that_names_it(name: str) -> None:
+    shown = command_of(name).help or ""
+    assert f"ltv-guard {name}" in shown, shown
