@@ -169,3 +169,23 @@ async def test_a_server_whose_name_no_thread_can_look_up_is_out_of_reach(
         JournalUnavailable, match=r"on db\.example\) cannot be reached \(can't start new thread"
     ):
         await open_journal("postgresql://guard:hunter2@db.example/journal?sslmode=disable")
+
+
+async def test_a_server_that_is_out_of_reach_holds_up_no_end(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await open_journal(postgres_url, busy_timeout_s=0.5)
+    await journal.claim(Owner("testnet", "1"))
+    waited = []
+
+    async def waits_for_the_server(connection: asyncpg.Connection) -> None:
+        waited.append(connection)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            connection.terminate()  # as the driver does
+
+    monkeypatch.setattr(asyncpg.Connection, "close", waits_for_the_server)
+    async with asyncio.timeout(5):
+        await journal.close()
+    assert waited
