@@ -35,6 +35,9 @@ FILE = click.Path(path_type=Path)
 @click.option("--latency-s", default="1", show_default=True, help="From a decision to its effect.")
 @click.option("--seed", default=0, show_default=True, help="Picks the fingerprints of amounts.")
 @click.option("--least-wallet", is_flag=True, help="Also the smallest wallet with which no loan is lost.")
+@click.option("--survival", is_flag=True, help="Also from what share of start times the loans survive.")
+@click.option("--frontier", is_flag=True, help="Also which triggers, targets and wallets do best.")
+@click.option("--compare", type=FILE, help="Another YAML file: what its policy would have done instead.")
 @click.option("--json", "in_json", is_flag=True, help="One JSON document instead of a table.")
 @exits
 def command(**asked: Any) -> int:  # noqa: ANN401 - the options above

@@ -1,70 +1,42 @@
-"""A replay as it was asked for: files in, a table or JSON out."""
+"""A replay as it was asked for: what it comes to, and the questions beside it; a table or JSON out."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from ltv_guard import settings
 from ltv_guard.cli import replay_table
 from ltv_guard.cli.exit_status import DONE
-from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.cli.replay_inputs import Asked, candles_of, case_of, inputs_of
 from ltv_guard.log.escaping import as_json
-from ltv_guard.log.utc import iso
 from ltv_guard.replay.candle_path import CandlePath, candle_path
-from ltv_guard.replay.candles import Candles
+from ltv_guard.replay.frontier import frontier
 from ltv_guard.replay.least_wallet import least_wallet
-from ltv_guard.replay.loan_spec import POOL_LINES
-from ltv_guard.replay.loans_file import read_loans, time_ms
-from ltv_guard.replay.price_files import TimeSpan, candles_for
+from ltv_guard.replay.replay_answers import comparison_tree, frontier_tree, survival_tree
 from ltv_guard.replay.replay_report import Outcome, amounts, as_tree
 from ltv_guard.replay.replaying import Case, played, played_unguarded
-from ltv_guard.replay.synthetic import crash_of, synthetic
-from ltv_guard.service.rules import rulebook_of
-from ltv_guard.settings import AccountSection, ConfigError, values
+from ltv_guard.replay.survival import survival
+from ltv_guard.settings import ConfigError
 
-T = TypeVar("T")
-MS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The options of the command."""
-
-    loans: Path
-    wallet: str
-    prices: tuple[Path, ...]
-    pair: str | None
-    synthetic: str | None
-    config: Path | None
-    account: str | None
-    start: str | None
-    end: str | None
-    worst_first: bool
-    latency_s: str
-    seed: int
-    least_wallet: bool
-    in_json: bool
+__all__ = ["Asked", "replay"]
 
 
 def replay(asked: Asked) -> int:
     """Raises ConfigError for what can't be replayed."""
-    case = _case(asked)
-    every = _candles(asked, case)
+    case = case_of(asked, asked.config)
+    if (asked.survival or asked.frontier) and not any(case.wallet.values()):
+        raise ConfigError("--survival and --frontier try parts of a wallet: say with --wallet what there is")
+    other = None if asked.compare is None else case_of(asked, asked.compare)
+    every = candles_of(asked, sorted({*case.coins, *(case if other is None else other).coins}))
     path = candle_path(every, worst_first=asked.worst_first)
     outcome = Outcome(guarded=played(case, path), unguarded=played_unguarded(case, path), path=path)
-    tree = as_tree(outcome, _inputs(asked, case, every, path))
-    if asked.least_wallet:
-        least = least_wallet(case, path, _progress)
-        _progress_ends()
-        tree["least_wallet"] = None if least is None else amounts(least)
+    tree = as_tree(outcome, inputs_of(asked, case, every, path))
+    if other is not None:
+        compared = Outcome(guarded=played(other, path), unguarded=outcome.unguarded, path=path)
+        tree["compare"] = comparison_tree(as_tree(compared, {}), str(asked.compare))
+    tree |= _answers(asked, case, path)
     if asked.in_json:
         click.echo(as_json(tree, indent=2))
     else:
@@ -72,117 +44,23 @@ def replay(asked: Asked) -> int:
     return DONE
 
 
-def _case(asked: Asked) -> Case:
-    account = _account(asked)
-    terms = None if account is None else account.policy.pool_terms
-    pool_lines = POOL_LINES
-    if terms is not None:
-        pool_lines = (min(POOL_LINES[0], terms.margin_call_ltv), terms.margin_call_ltv, terms.liquidation_ltv)
-    if asked.seed < 0:
-        raise ConfigError("--seed must be 0 or more")
-    return Case(
-        loans=read_loans(asked.loans, pool_lines),
-        wallet=_wallet(asked.wallet),
-        rulebook=Rulebook() if account is None else rulebook_of(account),
-        latency_ms=int(_parsed("--latency-s", asked.latency_s, values.duration) * MS),
-        seed=asked.seed,
-    )
-
-
-def _account(asked: Asked) -> AccountSection | None:
-    """Whose policy is tried; None: the default one."""
-    if asked.config is None:
-        if asked.account is not None:
-            raise ConfigError("--account names an account of a configuration: name that with -c")
-        return None
-    accounts = settings.load_rules(asked.config).accounts
-    if asked.account is None and len(accounts) > 1:
-        raise ConfigError(f"{asked.config} has several accounts: say which with --account, {_or(accounts)}")
-    name = asked.account or next(iter(accounts))
-    if name not in accounts:
-        raise ConfigError(f"{asked.config} has no account {name}: --account must be {_or(accounts)}")
-    return accounts[name]
-
-
-def _or(names: Any) -> str:  # noqa: ANN401 - any collection of names
-    return " or ".join(sorted(names))
-
-
-def _wallet(text: str) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = {}
-    for part in filter(None, (item.strip() for item in text.split(","))):
-        name, _, amount = part.partition("=")
-        coin = _parsed("--wallet", name, values.coin)
-        if coin in found:
-            raise ConfigError(f"--wallet names {coin} twice")
-        found[coin] = _parsed(f"--wallet {coin}", amount, values.amount)
+def _answers(asked: Asked, case: Case, path: CandlePath) -> dict[str, Any]:
+    """What takes many replays, each where it was asked for."""
+    found: dict[str, Any] = {}
+    if asked.least_wallet:
+        least = least_wallet(case, path, lambda tries: _progress(f"least wallet: try {tries}"))
+        found["least_wallet"] = None if least is None else amounts(least)
+    if asked.survival:
+        shares = survival(case, path, lambda at, of: _progress(f"survival: start {at} of {of}"))
+        found["survival"] = survival_tree(shares)
+    if asked.frontier:
+        points = frontier(case, path, lambda at, of: _progress(f"frontier: {at} of {of}"))
+        found["frontier"] = frontier_tree(points)
+    _progress("")
     return found
 
 
-def _parsed(option: str, text: str, parse: Callable[[object], T]) -> T:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise ConfigError(f"{option} {error}") from None
-
-
-def _candles(asked: Asked, case: Case) -> list[Candles]:
-    start, end = _time("--start", asked.start), _time("--end", asked.end)
-    if asked.synthetic is not None:
-        if asked.prices or asked.start or asked.end:
-            raise ConfigError(
-                "--synthetic makes up its own prices and times: leave out --prices, --start, --end"
-            )
-        found = synthetic(crash_of(asked.synthetic), case.coins)
-    elif asked.prices:
-        if start is not None and end is not None and start >= end:
-            raise ConfigError("--start must be before --end")
-        found = candles_for(case.coins, asked.prices, TimeSpan(start_ms=start, end_ms=end), asked.pair)
-    else:
-        raise ConfigError(
-            "there are no prices: name files of candles with --prices (docs/replay.md says what they are and "
-            "where from), or try --synthetic fall=0.5,hours=36,seed=1"
-        )
-    if not found:
-        raise ConfigError("these loans are in dollars alone: no price moves them")
-    return found
-
-
-def _time(option: str, text: str | None) -> int | None:
-    return None if text is None else _parsed(option, text, time_ms)
-
-
-def _inputs(asked: Asked, case: Case, every: list[Candles], path: CandlePath) -> dict[str, Any]:
-    """What another person needs to get the same report."""
-    return {
-        "loans": str(asked.loans),
-        "policy": "default" if asked.config is None else str(asked.config),
-        "wallet": amounts(case.wallet),
-        "prices": [
-            {
-                "coin": item.coin,
-                "source": item.source,
-                "sha256": item.sha256 or None,
-                "candles": len(item.times),
-                "step_s": item.step_ms // MS,
-            }
-            for item in every
-        ],
-        "start": iso(int(path.times[0])),
-        "end": iso(path.ends_ms),
-        "worst_first": asked.worst_first,
-        "latency_s": asked.latency_s,
-        "seed": asked.seed,
-        "versions": {name: version(name) for name in ("ltv-guard", "numpy")},
-    }
-
-
-def _progress(tries: int) -> None:
-    """On a terminal only: a line that is written over."""
+def _progress(words: str) -> None:
+    """On a terminal only: a line that is written over, and taken away at the end."""
     if sys.stderr.isatty():
-        click.echo(f"\rleast wallet: try {tries} ", nl=False, err=True)
-
-
-def _progress_ends() -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r{'':40}\r", nl=False, err=True)
+        click.echo(f"\r{words:40}" + ("" if words else "\r"), nl=False, err=True)

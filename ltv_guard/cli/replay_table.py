@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from ltv_guard.cli.replay_answers_table import answers, coins
 from ltv_guard.cli.terminal import add_row, console, table_of
 from ltv_guard.log.escaping import clean
 
@@ -35,9 +36,12 @@ def _report(tree: Tree) -> Iterator[RenderableType]:
     yield _loans(tree["loans"])
     for loan in tree["loans"]:
         yield from _events(loan)
-    yield Text(clean(f"The wallet at the end: {_coins(tree['wallet_left'])}."))
-    if "least_wallet" in tree:
-        yield Text(clean(_least(tree["least_wallet"])))
+    yield Text(clean(f"The wallet at the end: {coins(tree['wallet_left'])}."))
+    if "compare" in tree:
+        yield Text(clean(f"With {tree['compare']['policy']} instead:"))
+        yield _loans(tree["compare"]["loans"])
+        yield Text(clean(f"The wallet at its end: {coins(tree['compare']['wallet_left'])}."))
+    yield from answers(tree)
 
 
 def _inputs(tree: Tree) -> Iterator[Text]:
@@ -68,8 +72,8 @@ def _loans(loans: list[Tree]) -> RenderableType:
             _end(loan["liquidated"]),
             loan["worst_ltv"],
             str(loan["adds"]),
-            _coins(loan["added"]),
-            _coins(loan["released"]),
+            coins(loan["added"]),
+            coins(loan["released"]),
             f"{loan['twin_liquidation_fee_usd']} USD" if avoided else "-",
         )
     return table
@@ -100,18 +104,6 @@ def _events(loan: Tree) -> Iterator[RenderableType]:
     yield table
     if len(events) > MOST_EVENTS:
         yield Text(f"and {len(events) - MOST_EVENTS} more: --json has them all")
-
-
-def _coins(of: dict[str, str]) -> str:
-    return ", ".join(f"{amount} {coin}" for coin, amount in of.items()) or "-"
-
-
-def _least(least: dict[str, str] | None) -> str:
-    if least is None:
-        return "No wallet saves these loans: the fall is faster than help can be."
-    if not least:
-        return "The least wallet: none is needed."
-    return f"The least wallet with which no loan is lost: {_coins(least)}."
 
 
 def _minute(when: str) -> str:

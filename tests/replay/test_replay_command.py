@@ -79,6 +79,33 @@ def test_the_policy_comes_from_the_configuration_whose_key_is_not_read(loans: Pa
     assert "0.70" <= tried["events"][0]["ltv_before"] < "0.71"
 
 
+def test_another_policy_is_compared_over_the_same_prices(loans: Path) -> None:
+    other = loans.with_name("other.yaml")
+    other.write_text(POLICY)
+    words = ("--wallet", "BTC=1.5", *CRASH, "--compare", str(other))
+    found = tree(replay(loans, *words, "--json"))
+    own, compared = found["loans"][0], found["compare"]["loans"][0]
+    assert own["worst_ltv"] >= "0.75" > compared["worst_ltv"] >= "0.70"
+    assert "events" not in compared
+    assert f"With {other} instead:" in replay(loans, *words).output.replace("\n", "")
+
+
+def test_survival_and_frontier_are_told_and_need_a_wallet(loans: Path) -> None:
+    words = ("--synthetic", "fall=0.4,hours=2,seed=1", "--survival", "--frontier")
+    found = tree(replay(loans, "--wallet", "BTC=0.3", *words, "--json"))
+    shares = [item["share"] for item in found["survival"]["shares"]]
+    assert shares == sorted(shares)
+    assert all(item["low"] <= item["share"] <= item["high"] for item in found["survival"]["shares"])
+    assert found["frontier"]["configured"] in [
+        {key: value for key, value in point.items() if key != "dominated"}
+        for point in found["frontier"]["points"]
+    ]
+    shown = replay(loans, "--wallet", "BTC=0.3", *words).output
+    assert "starts survived" in shown
+    assert "no other beats these" in shown
+    assert "say with --wallet what there is" in refusal(replay(loans, *words))
+
+
 def test_of_several_accounts_one_has_to_be_named(loans: Path) -> None:
     config = loans.with_name("config.yaml")
     config.write_text("accounts: {one: {policy: {add: {trigger_ltv: 0.70}}}, two: {}}\n")

@@ -1,0 +1,157 @@
+"""What a replay was asked for: options and files in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ltv_guard import settings
+from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.log.utc import iso
+from ltv_guard.replay.candle_path import CandlePath
+from ltv_guard.replay.candles import Candles
+from ltv_guard.replay.loan_spec import POOL_LINES
+from ltv_guard.replay.loans_file import read_loans, time_ms
+from ltv_guard.replay.price_files import TimeSpan, candles_for
+from ltv_guard.replay.replay_report import amounts
+from ltv_guard.replay.replaying import Case
+from ltv_guard.replay.synthetic import crash_of, synthetic
+from ltv_guard.service.rules import rulebook_of
+from ltv_guard.settings import AccountSection, ConfigError, values
+
+T = TypeVar("T")
+MS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The options of the command."""
+
+    loans: Path
+    wallet: str
+    prices: tuple[Path, ...]
+    pair: str | None
+    synthetic: str | None
+    config: Path | None
+    account: str | None
+    start: str | None
+    end: str | None
+    worst_first: bool
+    latency_s: str
+    seed: int
+    least_wallet: bool
+    survival: bool
+    frontier: bool
+    compare: Path | None
+    in_json: bool
+
+
+def case_of(asked: Asked, config: Path | None) -> Case:
+    """What is replayed, with the policy of `config`. Raises ConfigError."""
+    account = _account(asked, config)
+    terms = None if account is None else account.policy.pool_terms
+    pool_lines = POOL_LINES
+    if terms is not None:
+        pool_lines = (min(POOL_LINES[0], terms.margin_call_ltv), terms.margin_call_ltv, terms.liquidation_ltv)
+    if asked.seed < 0:
+        raise ConfigError("--seed must be 0 or more")
+    return Case(
+        loans=read_loans(asked.loans, pool_lines),
+        wallet=_wallet(asked.wallet),
+        rulebook=Rulebook() if account is None else rulebook_of(account),
+        latency_ms=int(_parsed("--latency-s", asked.latency_s, values.duration) * MS),
+        seed=asked.seed,
+    )
+
+
+def _account(asked: Asked, config: Path | None) -> AccountSection | None:
+    """Whose policy is tried; None: the default one."""
+    if config is None:
+        if asked.account is not None:
+            raise ConfigError("--account names an account of a configuration: name that with -c")
+        return None
+    accounts = settings.load_rules(config).accounts
+    if asked.account is None and len(accounts) > 1:
+        raise ConfigError(f"{config} has several accounts: say which with --account, {_or(accounts)}")
+    name = asked.account or next(iter(accounts))
+    if name not in accounts:
+        raise ConfigError(f"{config} has no account {name}: --account must be {_or(accounts)}")
+    return accounts[name]
+
+
+def _or(names: Any) -> str:  # noqa: ANN401 - any collection of names
+    return " or ".join(sorted(names))
+
+
+def _wallet(text: str) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for part in filter(None, (item.strip() for item in text.split(","))):
+        name, _, amount = part.partition("=")
+        coin = _parsed("--wallet", name, values.coin)
+        if coin in found:
+            raise ConfigError(f"--wallet names {coin} twice")
+        found[coin] = _parsed(f"--wallet {coin}", amount, values.amount)
+    return found
+
+
+def _parsed(option: str, text: str, parse: Callable[[object], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{option} {error}") from None
+
+
+def candles_of(asked: Asked, coins: Collection[str]) -> list[Candles]:
+    """Of files, or made up. Raises ConfigError."""
+    start, end = _time("--start", asked.start), _time("--end", asked.end)
+    if asked.synthetic is not None:
+        if asked.prices or asked.start or asked.end:
+            raise ConfigError(
+                "--synthetic makes up its own prices and times: leave out --prices, --start, --end"
+            )
+        found = synthetic(crash_of(asked.synthetic), coins)
+    elif asked.prices:
+        if start is not None and end is not None and start >= end:
+            raise ConfigError("--start must be before --end")
+        found = candles_for(coins, asked.prices, TimeSpan(start_ms=start, end_ms=end), asked.pair)
+    else:
+        raise ConfigError(
+            "there are no prices: name files of candles with --prices (docs/replay.md says what they are and "
+            "where from), or try --synthetic fall=0.5,hours=36,seed=1"
+        )
+    if not found:
+        raise ConfigError("these loans are in dollars alone: no price moves them")
+    return found
+
+
+def _time(option: str, text: str | None) -> int | None:
+    return None if text is None else _parsed(option, text, time_ms)
+
+
+def inputs_of(asked: Asked, case: Case, every: list[Candles], path: CandlePath) -> dict[str, Any]:
+    """What another person needs to get the same report."""
+    return {
+        "loans": str(asked.loans),
+        "policy": "default" if asked.config is None else str(asked.config),
+        "wallet": amounts(case.wallet),
+        "prices": [
+            {
+                "coin": item.coin,
+                "source": item.source,
+                "sha256": item.sha256 or None,
+                "candles": len(item.times),
+                "step_s": item.step_ms // MS,
+            }
+            for item in every
+        ],
+        "start": iso(int(path.times[0])),
+        "end": iso(path.ends_ms),
+        "worst_first": asked.worst_first,
+        "latency_s": asked.latency_s,
+        "seed": asked.seed,
+        "versions": {name: version(name) for name in ("ltv-guard", "numpy")},
+    }
