@@ -2,7 +2,7 @@ PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 BENCH ?= --record
 
-.PHONY: help setup check format lint types layers test slow nightly soak bench demo docs lock
+.PHONY: help setup check format lint types layers test slow nightly soak bench demo docs lock image
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench: ## Measure side by side, about an hour on a quiet machine; adds to benchm
 
 demo: ## A loan that survives a crash, in half a minute
 	$(BIN)ltv-guard demo
+
+image: ## Build the image without Docker and try it (needs root, buildah, debootstrap)
+	$(BIN)pytest tests/container -m slow -s
 
 docs: ## Write the tables of events and of keys that pages show, from the code
 	$(PYTHON) -m ltv_guard.log.event_tables
