@@ -68,7 +68,7 @@ class Reporter:
             outcome=self._word_for(outcome, withheld),
             open_intents=outcome.left_open,
             mode=self._mode,
-            critical=sorted({alert.event for alert, _ in self._alerts.lasting(self._lasts_ms)}),
+            critical=self._alerts.events(self._lasts_ms),
             ltvs={loan.key.loan_id: loan.ltv for loan in nearest},
         )
 

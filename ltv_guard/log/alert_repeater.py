@@ -41,6 +41,7 @@ class AlertRepeater:
         self._states: dict[Hashable, Hashable] = {}
         self._grave: dict[Hashable, _Grave] = {}
         self._told_ms: dict[Hashable, int] = {}
+        self.wider: AlertRepeater | None = None  # of the whole, where this one is of a part
 
     def changed(self, topic: Hashable, state: Hashable) -> bool:
         """Whether `state` differs from what was last told of `topic`; remembers it."""
@@ -113,3 +114,8 @@ class AlertRepeater:
             for item in self._grave.values()
             if now - item.seen_ms <= within_ms
         ]
+
+    def events(self, within_ms: int) -> list[str]:
+        """The names of what lasts, here and in the whole that this is a part of."""
+        wider = self.wider.events(within_ms) if self.wider is not None else []
+        return sorted({*wider, *(alert.event for alert, _ in self.lasting(within_ms))})

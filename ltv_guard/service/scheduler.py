@@ -177,6 +177,7 @@ class Daemon:
 
     async def _cycle(self, name: str) -> None:
         guard, began, prices = self._duties.guards[name], time.monotonic(), self._watch.prices()
+        guard.alerts.wider = self._alerts
         try:
             result = await guard.cycle()
         except JournalUnavailable as error:

@@ -133,6 +133,10 @@ async def test_a_journal_that_only_reads_is_told_while_nothing_has_to_be_done_ye
         await cycles(world, 1)
         await execute_in(opened[0], NO_BEAT)
         await refused(world, "no more beats")
+        beat = world.heard("cycle_finished")[
+            -1
+        ]  # the loans can be read, and the heartbeat says what is wrong
+        assert (beat["outcome"], beat["critical"]) == ("ok", ["journal_unavailable"])
         assert not world.heard("journal_available")
 
 

@@ -203,7 +203,8 @@ DAEMON = (
             "The heartbeat, after each cycle. `outcome` is one word: `ok`; `slow` (what was read was "
             "too old to be acted on, or all of it took too long to read: see `guard_slow`); "
             "`dry_run`, `paused`, `needs_human`, or `waiting` (a journal that is new or restored). "
-            "`critical` names what of the account is wrong now: empty while all is well.",
+            "`critical` names what is wrong now, of the account and of the daemon: empty while all is "
+            "well.",
             "Alert when it stays away, and while `critical` is not empty: one rule.",
         ),
         fields=(

@@ -35,7 +35,9 @@ FIELDS = {
     "coin": Field(kind=Shape.TEXT, means="the coin"),
     "continuous": Field(kind=Shape.FLAG, means="whether the journal is the one that the run before closed"),
     "count": Field(kind=Shape.INTEGER, means="how many log lines were dropped"),
-    "critical": Field(kind=Shape.TEXTS, means="the CRITICAL events of the account that last, by name"),
+    "critical": Field(
+        kind=Shape.TEXTS, means="the CRITICAL events that last, of the account and of the daemon"
+    ),
     "cycles": Field(kind=Shape.INTEGER, means="for how many cycles it could not be read"),
     "direction": Field(kind=Shape.TEXT, means="`add`, `reduce`, `repay` or `transfer`"),
     "duration_ms": Field(kind=Shape.INTEGER, means="how long the cycle took"),
