@@ -73,15 +73,14 @@ async def it_guards_is_seen_to_be_alive_ends_in_time_and_is_seen_to_be_dead(
             await world.until(lambda: bool(world.exchange.requests["GET /v5/crypto-loan/ongoing-orders"]))
             world.price(NEEDY["add"])
             await world.until(lambda: world.is_at_target() or process.poll() is not None)
-            assert process.poll() is None, process.stdout.read() if process.stdout else ""
+            assert process.poll() is None, image.log.read_text()
             assert await asyncio.to_thread(healthy, image) == 0
-            assert await asyncio.to_thread(shown, image) == "ok"
+            assert await asyncio.to_thread(shown, image) in {"ok", "slow"}
             began = time.monotonic()
             stop(process)
-            said, _ = await asyncio.to_thread(process.communicate, timeout=15)
+            assert await asyncio.to_thread(process.wait, timeout=15) == 0
             print(f"SIGTERM took {time.monotonic() - began:.1f} s")  # noqa: T201
-            assert process.returncode == 0
-            assert [json.loads(line)["event"] for line in said.splitlines()][-1] == "daemon_stopped"
+        assert json.loads(image.log.read_text().splitlines()[-1])["event"] == "daemon_stopped"
         assert (image.volume / "journal.db").stat().st_uid == USER
         assert healthy(image) == 1
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,11 @@ class Image:
     volume: Path
     etc: Path
     size: int
-    environment: tuple[str, ...] = field(default=())
+
+    @property
+    def log(self) -> Path:
+        """What it says while it runs. A file, so that no pipe is ever full."""
+        return self.etc.parent / "log"
 
     def command(self, *arguments: str) -> list[str]:
         enter = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh")
@@ -106,7 +110,8 @@ class Image:
     def running(self) -> Iterator[subprocess.Popen[str]]:
         """As `docker run` does it, with the image's own entry point and command, as process 1."""
         command = self.command(*self.config["Entrypoint"], *self.config["Cmd"])
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with self.log.open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
         try:
             yield process
         finally:
