@@ -23,6 +23,7 @@ from ltv_guard.service.host_check import examine_tls
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
+HUSH = "hush4Real1ooking"
 POOR = {USER: {"funding": {"BTC": "0.1"}, **AN_ORDER.borrowed}}
 
 
@@ -70,6 +71,44 @@ async def test_people_see_what_was_written_and_how_many_keys_were_not(open_a_wor
         (line,) = [line for line in said.lines if " exchange.recv_window_ms" in line]
         assert line.split()[1:4] == ["1000", "YAML", "file:"]
         assert any("other keys have their defaults" in line for line in said.lines)
+
+
+async def test_no_secret_is_shown_from_wherever_it_came(open_a_world: OpenWorld) -> None:
+    port = a_free_port()
+    secrets = {
+        "phone.url": f"json://user:{HUSH}-phone@127.0.0.1:{port}/{HUSH}/",
+        "deadman.url": f"http://127.0.0.1:{port}/ping/{HUSH}-deadman",
+        "http.token": f"{HUSH}-http-token",
+    }
+    async with open_a_world() as world:
+        for name, text in secrets.items():
+            (world.folder / name).write_text(text)
+        world.configure(
+            {
+                "notify": {"targets": {"phone": {"url_file": "phone.url"}}},
+                "deadman": {"url_file": "deadman.url"},
+                "http": {"enabled": True, "port": port, "token_file": "http.token"},
+            }
+        )
+        environ = {
+            "LTV_GUARD_ACCOUNTS__OTHER": json.dumps(
+                {"api_key": f"{HUSH}-key", "api_secret": f"{HUSH}-secret"}
+            ),
+            **WIDE,
+        }
+        for options in ((), ("--json",), ("--notify",)):
+            _, said = await ran("check", "-c", world.config_file, *options, environ=environ)
+            assert "accounts.other" in said.output
+            assert all(word not in said.output for word in (HUSH, KEY, SECRET)), said.output
+        found = json.loads(
+            "".join((await ran("check", "-c", world.config_file, "--json", environ=environ))[1].lines)
+        )
+        hidden = {item["key"]: item["source"] for item in found["settings"] if item["value"] == "(hidden)"}
+        assert hidden["accounts.other.api_secret"] == "environment"
+        assert {key for key, source in hidden.items() if source == "secret file"} == {
+            *("accounts.main.api_key", "accounts.main.api_secret", "deadman.url", "http.token"),
+            "notify.targets.phone.url",
+        }
 
 
 async def test_a_wallet_that_a_fall_would_empty_is_told_how_much_is_missing(open_a_world: OpenWorld) -> None:
