@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -38,6 +39,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--survival", is_flag=True, help="Also from what share of start times the loans survive.")
 @click.option("--frontier", is_flag=True, help="Also which triggers, targets and wallets do best.")
 @click.option("--compare", type=FILE, help="Another YAML file: what its policy would have done instead.")
+@click.option("--html", type=FILE, help="Also a report with charts: one file that needs no network.")
 @click.option("--json", "in_json", is_flag=True, help="One JSON document instead of a table.")
 @exits
 def command(**asked: Any) -> int:  # noqa: ANN401 - the options above
@@ -47,11 +49,19 @@ def command(**asked: Any) -> int:  # noqa: ANN401 - the options above
     ltv-guard replay --loans loans.yaml --wallet BTC=1.5 --synthetic fall=0.5,hours=36,seed=1
     ltv-guard replay --loans loans.yaml --wallet BTC=1.5 --prices btcusdt_1h_2020-03.csv.gz -c config.yaml
     """  # noqa: D301 - click's mark for lines that stay as they are
-    try:
-        run = import_module("ltv_guard.cli.replay_run")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "numpy":
-            raise
-        raise ConfigError("replay needs numpy: install it with pip install 'ltv-guard[replay]'") from None
+    run = _imported("ltv_guard.cli.replay_run")
+    if asked["html"] is not None:
+        _imported("ltv_guard.replay.replay_page")
     status: int = run.replay(run.Asked(**asked))
     return status
+
+
+def _imported(name: str) -> ModuleType:
+    """The module, or one sentence that says what to install for it. Raises ConfigError."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in {"numpy", "bokeh"}:
+            raise
+        raise ConfigError(f"this needs {missing}: install it with pip install 'ltv-guard[replay]'") from None

@@ -47,6 +47,7 @@ class Asked:
     survival: bool
     frontier: bool
     compare: Path | None
+    html: Path | None
     in_json: bool
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
@@ -28,6 +29,8 @@ def replay(asked: Asked) -> int:
     case = case_of(asked, asked.config)
     if (asked.survival or asked.frontier) and not any(case.wallet.values()):
         raise ConfigError("--survival and --frontier try parts of a wallet: say with --wallet what there is")
+    if asked.html is not None and not asked.html.absolute().parent.is_dir():
+        raise ConfigError(f"--html {asked.html}: there is no such folder")
     other = None if asked.compare is None else case_of(asked, asked.compare)
     every = candles_of(asked, sorted({*case.coins, *(case if other is None else other).coins}))
     path = candle_path(every, worst_first=asked.worst_first)
@@ -37,6 +40,9 @@ def replay(asked: Asked) -> int:
         compared = Outcome(guarded=played(other, path), unguarded=outcome.unguarded, path=path)
         tree["compare"] = comparison_tree(as_tree(compared, {}), str(asked.compare))
     tree |= _answers(asked, case, path)
+    if asked.html is not None:
+        page = import_module("ltv_guard.replay.replay_page").page  # not for whoever wants no charts
+        asked.html.write_text(page(outcome, tree), encoding="utf-8")
     if asked.in_json:
         click.echo(as_json(tree, indent=2))
     else:

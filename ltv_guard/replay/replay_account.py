@@ -38,7 +38,8 @@ class Rescue:
 class ReplayAccount:
     """Mutable. The wallet holds coins; all times are the exchange's, ms.
 
-    `waits`: when a turn to write comes for which a decision waits; None where none does.
+    `waits`: when a turn to write comes for which a decision waits; None where none does. `history`: each loan
+    at its start, and as it was after each change but for interest.
     """
 
     rulebook: Rulebook
@@ -51,6 +52,7 @@ class ReplayAccount:
     low_since: dict[LoanKey, int] = field(default_factory=dict)
     rescues: dict[LoanKey, Rescue] = field(default_factory=dict)
     waits: int | None = None
+    history: dict[LoanKey, list[tuple[int, Position]]] = field(default_factory=dict)
 
     @property
     def living(self) -> list[Position]:
@@ -87,6 +89,10 @@ class ReplayAccount:
         if self.living:
             self._decide(now_ms, prices)
 
+    def remember(self, position: Position, now_ms: int) -> None:
+        """Notes how a loan is from now on."""
+        self.history.setdefault(position.spec.key, []).append((now_ms, position.copy()))
+
     def _land(self, intent: Intent, now_ms: int, prices: Prices) -> None:
         """An adjustment takes effect, or fails: what was there when it was sent may be gone."""
         position = next(item for item in self.positions if item.spec.key == intent.key)
@@ -95,6 +101,7 @@ class ReplayAccount:
         if not position.lost and self._moved(position, intent, prices):
             happening, after = LANDED[intent.direction], position.shown_ltv(prices)
             self.flights.landed.append((now_ms, intent))
+            self.remember(position, now_ms)
         self.events.append(
             ReplayEvent(
                 at_ms=now_ms,
@@ -137,6 +144,7 @@ class ReplayAccount:
             return
         tally.saw(None, now_ms)
         sale = position.liquidate(prices, self.fee)
+        self.remember(position, now_ms)
         for coin, amount in sale.returned.items():
             self._credit(coin, amount)
         details = {"debt_usd": sale.debt_usd, "fee_usd": sale.fee_usd}

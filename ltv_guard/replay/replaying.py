@@ -81,6 +81,7 @@ def account_of(case: Case, path: CandlePath) -> ReplayAccount:
     )
     for position in positions:
         account.tallies[position.spec.key] = _tally(account, position, prices)
+        account.remember(position, began_ms)
     return account
 
 

@@ -155,15 +155,25 @@ def test_a_loan_that_is_liquidated_at_the_first_price_is_refused(loans: Path) ->
     assert "the loan 1 has an LTV of 0.9600 at the first price, and is liquidated at 0.95" in said
 
 
-def without_numpy(*words: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys; sys.modules['numpy'] = None; from ltv_guard.__main__ import main; main()"
+def without(library: str, *words: str) -> subprocess.CompletedProcess[str]:
+    program = f"import sys; sys.modules[{library!r}] = None; from ltv_guard.__main__ import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program, "replay", *words], capture_output=True, text=True, check=False
     )
 
 
 def test_without_numpy_one_sentence_says_what_to_install(loans: Path) -> None:
-    asked = without_numpy("--loans", str(loans), *CRASH)
+    asked = without("numpy", "--loans", str(loans), *CRASH)
     assert asked.returncode == 2
-    assert asked.stderr == "ltv-guard: replay needs numpy: install it with pip install 'ltv-guard[replay]'\n"
-    assert without_numpy("--help").returncode == 0
+    assert asked.stderr == "ltv-guard: this needs numpy: install it with pip install 'ltv-guard[replay]'\n"
+    assert without("numpy", "--help").returncode == 0
+
+
+def test_charts_are_written_to_a_file_and_need_a_library_of_their_own(loans: Path) -> None:
+    file = loans.with_name("report.html")
+    assert replay(loans, *CRASH, "--html", str(file)).exit_code == 0
+    assert "<h2>Over time</h2>" in file.read_text()
+    assert "no such folder" in refusal(replay(loans, *CRASH, "--html", str(loans / "nowhere" / "a.html")))
+    asked = without("bokeh", "--loans", str(loans), *CRASH, "--html", str(file))
+    assert (asked.returncode, "this needs bokeh" in asked.stderr) == (2, True)
+    assert without("bokeh", "--loans", str(loans), *CRASH).returncode == 0

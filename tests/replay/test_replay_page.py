@@ -1,0 +1,96 @@
+"""The report as a file: charts that work without a network, in both schemes, and the same each time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, a_page
+from replay_cases import case, flat, order, path_of
+
+from ltv_guard.replay.ltv_history import ltv_line, thinned
+from ltv_guard.replay.replay_page import page
+from ltv_guard.replay.replay_report import Outcome, as_tree
+from ltv_guard.replay.replaying import played, played_unguarded
+
+MOST_BYTES = 2_000_000
+CANVASES = """(() => {
+    const within = (node) => [...node.querySelectorAll('*')].reduce(
+        (sum, one) => sum + (one.tagName === 'CANVAS') + (one.shadowRoot ? within(one.shadowRoot) : 0), 0);
+    return within(document); })()"""
+EVIL = "<script>alert(1)</script>"
+
+
+def outcome() -> Outcome:
+    path = path_of(flat(60_000, 47_000, 45_000, 40_000, 36_000, 52_000))
+    both = case(order("1"), order("2"), wallet={"BTC": 2})
+    return Outcome(guarded=played(both, path), unguarded=played_unguarded(both, path), path=path)
+
+
+def inputs(policy: str = "default") -> dict[str, object]:
+    return {"start": "2023-11-14T22:00:00.000Z", "end": "2023-11-14T22:06:00.000Z", "policy": policy}
+
+
+def text(policy: str = "default") -> str:
+    found = outcome()
+    return page(found, as_tree(found, inputs(policy)))
+
+
+def test_the_same_inputs_give_the_same_file_of_moderate_size() -> None:
+    program = "import test_replay_page as t; print(hash(t.text()))"
+    where = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
+    run = [sys.executable, "-c", f"import sys; sys.path[:0] = {where!r}; {program}"]
+    one, other = (
+        subprocess.run(run, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "0"}).stdout
+        for _ in range(2)
+    )
+    assert one == other
+    assert len(text().encode()) < MOST_BYTES
+
+
+def test_what_others_wrote_is_shown_and_never_obeyed() -> None:
+    found = text(EVIL)
+    assert EVIL not in found
+    assert "&lt;script&gt;alert(1)" in found
+
+
+def test_a_line_has_the_ltv_before_and_after_each_change() -> None:
+    found = outcome()
+    (key, *_) = found.guarded.history
+    times, ltvs = ltv_line(found.guarded.history[key], found.path, 1_000)
+    assert (times[1:] >= times[:-1]).all()
+    assert max(ltvs) == pytest.approx(float(found.guarded.tallies[key].worst), abs=1e-4)
+    landed = next(event for event in found.guarded.events if event.loan_id == key.loan_id)
+    after = ltvs[list(times).index(landed.at_ms)]
+    assert after == pytest.approx(float(landed.ltv_after or 0), abs=1e-4)
+    twin_times, twin_ltvs = ltv_line(found.unguarded.history[key], found.path, 1_000)
+    assert twin_times[-1] < times[-1]  # it ends where it is liquidated
+    assert max(twin_ltvs) < 0.95
+
+
+def test_thinning_keeps_lows_and_highs() -> None:
+    path = path_of(flat(*[100.0] * 500, 40.0, *[100.0] * 700, 170.0, *[100.0] * 300))
+    times, values = thinned(path.times, path.prices[0], 50)
+    assert len(times) <= 102
+    assert (values.min(), values.max()) == (40, 170)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+async def test_in_a_browser_the_charts_are_there_and_nothing_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(text())
+    async with a_page(tmp_path) as shown:
+        await shown.open(file.as_uri())
+        await shown.until("Bokeh.documents.length > 0 && Bokeh.documents[0].is_idle")
+        assert await shown.value(CANVASES) >= 4  # two loans, a price, the capital
+        for width in (1000, 390):
+            await shown.size(width, 900)
+            await asyncio.sleep(0.5)
+            assert await shown.value("document.documentElement.scrollWidth") <= width
+        assert [url for url in shown.asked if not url.startswith(("file:", "data:"))] == []
+        assert shown.complaints == []
+        assert re.search("liquidation", await shown.text())
