@@ -93,7 +93,7 @@ class FreshnessJudge:
             return True
         return (
             found.collateral_is_new
-            and (emergency or found.harmless or found.as_led)
+            and (emergency or found.harmless or found.as_led or found.as_planned)
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
         )
 

@@ -234,3 +234,16 @@ async def test_a_breach_that_an_ltv_hides_is_helped_once_it_stands_for_longer_th
     assert world.sent == []
     await cycles(guard, world, 3)
     assert landed(world)[:1] == [ADD]
+
+
+async def test_an_old_debt_does_not_bear_out_the_ltv_that_an_add_was_planned_on() -> None:
+    """Found by the state machine: as many coins were added as had been sold, so that the old debt agreed."""
+    world = a_world(pool="0.82", wallet="50", held="10", accuracy=0)
+    guard = a_guard(world, MemoryJournal(), policy=with_limits(POLICY, max_add={"BTC": Decimal(1)}))
+    world.old_ltv_ms = world.old_debt_ms = 2_000
+    world.advance(500)
+    world.liquidate_part(POOL, Decimal("0.1"))
+    await cycles(guard, world, 4, ms=400)
+    assert landed(world) == [ADD]
+    await cycles(guard, world, 10, ms=400)
+    assert landed(world) == [ADD] * 2

@@ -51,7 +51,8 @@ class Freshness:
 
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
-    before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it.
+    before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it;
+    `as_planned`: it fits, but is to the last digit the one of before, as it is beside a debt of before.
     """
 
     doubt: Doubt | None = None
@@ -59,6 +60,7 @@ class Freshness:
     harmless: bool = False
     is_old: bool = False
     as_led: bool = False
+    as_planned: bool = False
 
     @property
     def fresh(self) -> bool:
@@ -94,13 +96,15 @@ def judge(
     if led is not None and beside is not None and _is_told_apart(loan, beside, last):
         first = last if beside.rescue_of == last.intent_id else beside
         led = expected_of_both(first, led, expected_ltv(loan, beside, rows, prices or {}))
-    as_led = led is None or _follows(loan, led, last, prices)
-    if led is None or (as_led and not _came_there_by_chance(loan, led, last, prices)):
+    follows = led is None or _follows(loan, led, last, prices)
+    as_planned = led is not None and abs(led.moved - 1) > NOISE and loan.ltv == last.ltv_before
+    if led is None or (follows and not as_planned and not _came_there_by_chance(loan, led, last, prices)):
         return FRESH
     return Freshness(
         doubt=Doubt.LTV_LAGS,
         collateral_is_new=True,
-        as_led=as_led,
+        as_led=follows and not as_planned,
+        as_planned=follows and as_planned,
         harmless=last.direction is not Direction.REDUCE and led.moved - 1 <= HARMLESS,
     )
 
