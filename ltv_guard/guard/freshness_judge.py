@@ -70,7 +70,10 @@ class FreshnessJudge:
             if doubt is not None and item is not last:
                 return Comparison(doubt)
         beside = self._intents.beside(last)
-        return Comparison(judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside))
+        found = judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside)
+        if found.as_planned and self._seen.price_has_not_moved(last, snapshot.prices):
+            found = found.as_lagging()
+        return Comparison(found)
 
     def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment, now: Moment) -> bool:
         """Whether the journal is of another exchange, or another time: in an emergency nobody waits for it.

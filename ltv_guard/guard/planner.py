@@ -62,6 +62,7 @@ class Planner:
                 self._refusals.put_off(decision, ALL_IN_USE, now)
         if intent is not None:
             self._memory.wallet.note_before(intent, snapshot.source_of(intent.direction))
+            self._memory.freshness.note_price(intent, snapshot.prices)
         return intent
 
     async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:

@@ -7,7 +7,7 @@ Acting on either adds or releases a second time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -52,7 +52,7 @@ class Freshness:
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
     before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it;
-    `as_planned`: it fits, but is to the last digit the one of before, as it is beside a debt of before.
+    `as_planned`: it fits, but is to the last digit the one of before: where no price has moved, it lags.
     """
 
     doubt: Doubt | None = None
@@ -66,6 +66,10 @@ class Freshness:
     def fresh(self) -> bool:
         """Whether what is shown counts."""
         return self.doubt is None
+
+    def as_lagging(self) -> Freshness:
+        """The same, but that the LTV is one of before."""
+        return replace(self, doubt=Doubt.LTV_LAGS, collateral_is_new=True, as_led=False)
 
 
 FRESH = Freshness()
@@ -96,15 +100,17 @@ def judge(
     if led is not None and beside is not None and _is_told_apart(loan, beside, last):
         first = last if beside.rescue_of == last.intent_id else beside
         led = expected_of_both(first, led, expected_ltv(loan, beside, rows, prices or {}))
-    follows = led is None or _follows(loan, led, last, prices)
-    as_planned = led is not None and abs(led.moved - 1) > NOISE and loan.ltv == last.ltv_before
-    if led is None or (follows and not as_planned and not _came_there_by_chance(loan, led, last, prices)):
+    if led is None:
         return FRESH
+    follows = _follows(loan, led, last, prices)
+    as_planned = follows and abs(led.moved - 1) > NOISE and loan.ltv == last.ltv_before
+    if follows and not _came_there_by_chance(loan, led, last, prices):
+        return Freshness(as_planned=as_planned)
     return Freshness(
         doubt=Doubt.LTV_LAGS,
         collateral_is_new=True,
-        as_led=follows and not as_planned,
-        as_planned=follows and as_planned,
+        as_led=follows,
+        as_planned=as_planned,
         harmless=last.direction is not Direction.REDUCE and led.moved - 1 <= HARMLESS,
     )
 

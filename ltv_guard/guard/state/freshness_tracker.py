@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Debt, Direction, Loan, LoanKey, Moment
 from ltv_guard.core.reconcile.coin_changes import DEBT_DRIFT, shown_coins
+from ltv_guard.core.reconcile.freshness import NOISE
 from ltv_guard.guard.state.intent_book import IntentBook, landed_lately
 
 
@@ -27,6 +28,7 @@ class FreshnessTracker:
     _let_go: set[str] = field(default_factory=set)
     _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
     _shown_as_before: set[LoanKey] = field(default_factory=set)
+    _prices: dict[str, Decimal] = field(default_factory=dict)
     _owed: dict[LoanKey, tuple[Debt, ...]] = field(default_factory=dict)
 
     def forget(self, intent_ids: Collection[str]) -> None:
@@ -36,6 +38,7 @@ class FreshnessTracker:
         for intent_id in intent_ids:
             self._fresh_since.pop(intent_id, None)
             self._doubted_since.pop(intent_id, None)
+            self._prices.pop(intent_id, None)
 
     # The adjustments that what is shown is compared with.
 
@@ -128,6 +131,16 @@ class FreshnessTracker:
         within = drift if intent.direction is Direction.REPAY else Decimal(0)
         noted = self._shown.get(_coins_of(intent))
         return None if noted is None or abs(noted[0] - coins) > within else noted[1]
+
+    def note_price(self, intent: Intent, prices: Mapping[str, Decimal] | None) -> None:
+        """What its coin was worth (USD) when it was planned; None: no price was read."""
+        if prices is not None and intent.coin in prices:
+            self._prices[intent.intent_id] = prices[intent.coin]
+
+    def price_has_not_moved(self, intent: Intent, prices: Mapping[str, Decimal] | None) -> bool:
+        """Whether its coin is worth what it was then, but for noise; not known after a restart."""
+        before, now = self._prices.get(intent.intent_id), (prices or {}).get(intent.coin)
+        return before is not None and now is not None and abs(now - before) <= NOISE * before
 
     def knows_debts_of(self, key: LoanKey) -> bool:
         """Whether the loan was believed once, so that what it owed then is known."""
