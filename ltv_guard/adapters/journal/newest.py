@@ -30,6 +30,7 @@ _STATEMENTS = (
         account TEXT NOT NULL,
         reason TEXT NOT NULL,
         since_ms BIGINT NOT NULL,
+        until_ms BIGINT,
         CONSTRAINT pk_pauses PRIMARY KEY (account)
     )
     """,

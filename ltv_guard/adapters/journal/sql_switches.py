@@ -38,16 +38,18 @@ class SqlSwitches:
 
         With `until_ms` by `lift_pauses` too, from then on.
         """
-        row = {"account": stored_account(account), "reason": storable(reason), "since_ms": at_ms}
-        end = {"host": _end_of(account), "until_ms": until_ms, "set_at_ms": at_ms}
+        row = {
+            "account": stored_account(account),
+            "reason": storable(reason),
+            "since_ms": at_ms,
+            "until_ms": until_ms,
+        }
 
         def pull(session: Session) -> None:
             self._store.lock_pauses(session, exclusive=True)
             # An earlier pause goes first, and its acknowledgements with it: this one has not been seen.
             _lift(session, account)
             session.execute(statements.PAUSED, row)
-            if until_ms is not None:
-                session.execute(statements.PUT_BAN, end)
 
         await self._store.write(pull)
 
@@ -60,9 +62,7 @@ class SqlSwitches:
 
         def lift(session: Session) -> int:
             self._store.lock_pauses(session, exclusive=True)
-            lifted = session.execute(statements.NO_PAUSE_THAT_IS_OVER, {"at_ms": at_ms})
-            session.execute(statements.NO_END_THAT_IS_OVER, {"at_ms": at_ms})
-            return lifted
+            return session.execute(statements.NO_PAUSE_THAT_IS_OVER, {"at_ms": at_ms})
 
         return await self._store.write(lift) > 0
 
@@ -122,13 +122,7 @@ class SqlSwitches:
         return await self._store.read(lambda session: session.rows(statement, values))
 
 
-def _end_of(account: str | None) -> str:
-    """What the end of a pause is called among the bans."""
-    return f"pause of {stored_account(account)}"
-
-
 def _lift(session: Session, account: str | None) -> int:
-    session.execute(statements.NO_END, {"host": _end_of(account)})
     return session.execute(statements.NO_PAUSE, {"account": stored_account(account)})
 
 

@@ -71,19 +71,15 @@ PUT_EPISODE = put(
     "episodes", ("environment", "user_id", "product", "loan_id"), ("opened_at_ms", "closed_at_ms")
 )
 
-# Until when a pause holds stands beside the bans, which have the same shape (a name, until when, set when):
-# the name is that of no host, for it has a blank in it.
-_END_OF = "'pause of ' || pauses.account"
-_PAUSES = f"SELECT pauses.*, bans.until_ms FROM pauses LEFT JOIN bans ON bans.host = {_END_OF}"  # noqa: S608
-_IS_OVER = f"EXISTS (SELECT 1 FROM bans WHERE bans.host = {_END_OF} AND bans.until_ms <= :at_ms)"  # noqa: S608
-PAUSES = f"{_PAUSES} ORDER BY account"
+PAUSES = "SELECT * FROM pauses ORDER BY account"
 NO_PAUSE = "DELETE FROM pauses WHERE account = :account"
-NO_PAUSE_THAT_IS_OVER = f"DELETE FROM pauses WHERE {_IS_OVER}"  # noqa: S608
-NO_END = "DELETE FROM bans WHERE host = :host"
-NO_END_THAT_IS_OVER = "DELETE FROM bans WHERE host LIKE 'pause of %' AND until_ms <= :at_ms"
-PAUSED = "INSERT INTO pauses (account, reason, since_ms) VALUES (:account, :reason, :since_ms)"
+NO_PAUSE_THAT_IS_OVER = "DELETE FROM pauses WHERE until_ms <= :at_ms"
+PAUSED = (
+    "INSERT INTO pauses (account, reason, since_ms, until_ms) "
+    "VALUES (:account, :reason, :since_ms, :until_ms)"
+)
 UNACKNOWLEDGED_BY = (
-    f"{_PAUSES} WHERE account NOT IN "  # noqa: S608
+    "SELECT * FROM pauses WHERE account NOT IN "
     "(SELECT account FROM acknowledgements WHERE run_id = :run_id) ORDER BY account"
 )
 ACKNOWLEDGEMENTS = "SELECT * FROM acknowledgements"
@@ -98,5 +94,5 @@ FORGOTTEN_RUNS = "DELETE FROM runs WHERE alive_at_ms < :before_ms"
 HAS_RUN = "SELECT EXISTS (SELECT 1 FROM runs) AS found"
 HAS_ANYTHING = "SELECT EXISTS (SELECT 1 FROM intents) OR EXISTS (SELECT 1 FROM runs) AS found"
 
-BANS = "SELECT * FROM bans WHERE host NOT LIKE 'pause of %' ORDER BY host"
+BANS = "SELECT * FROM bans ORDER BY host"
 PUT_BAN = put("bans", ("host",), ("until_ms", "set_at_ms"))

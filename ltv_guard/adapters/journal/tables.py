@@ -112,6 +112,7 @@ pauses = Table(
     Column("account", Text, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger),
 )
 
 runs = Table(

@@ -140,7 +140,8 @@ async def test_what_was_written_is_all_there_and_unchanged(old_url: str) -> None
     expected = [row | column for row, column in zip(renamed, kept, strict=True)]
     assert await rows_of(old_url, "intents") == expected
     for table, rows in OTHERS.items():
-        assert await rows_of(old_url, table) == rows, table
+        new = {"until_ms": None} if table == "pauses" else {}
+        assert await rows_of(old_url, table) == [row | new for row in rows], table
     assert await rows_of(old_url, VERSION_TABLE) == [{"version_num": NEWEST}]
 
 
