@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from transfers_and_repayments import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cyc
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
+from ltv_guard.core.model.policy import RepayRule
 from ltv_guard.guard.cycle import Guard
 
 MINUTE = 30  # cycles of two seconds
@@ -74,6 +76,20 @@ async def test_a_read_from_long_before_a_repayment_is_never_acted_on(interest: s
     assert landed(world) == [REPAY]
     world.stale_ms = 90_000
     await cycles(guard, world, 4)
+    assert landed(world) == [REPAY]
+
+
+async def test_an_ltv_of_before_a_repayment_far_below_where_that_led_repays_nothing_more() -> None:
+    """Found by the state machine: it was planned on an LTV of seconds ago, and prices had risen since."""
+    world = a_world(pool="0.98", wallet="0")
+    rule = RepayRule(enabled=True, max_repay={"USDT": Decimal(4_000)})
+    guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, repay=rule))
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 3)
+    fall_to(world, POOL, "0.668")
+    world.wallet["USDT"] = Decimal(1_000_000)
+    world.advance(1_000)
+    await cycles(guard, world, 30, ms=500)
     assert landed(world) == [REPAY]
 
 

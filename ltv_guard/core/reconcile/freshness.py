@@ -178,9 +178,9 @@ def _came_there_by_chance(
 ) -> bool:
     """Whether the LTV, which fits the adjustment, may yet be one of before: it is farther off than any crash.
 
-    From what prices say, towards more of what was just done. Without prices, after a repayment, which can't
-    be undone: from where that leads. An adjustment that was planned on an LTV of minutes ago leads, by
-    chance, near or above one of seconds ago.
+    From what prices say, towards more of what was just done. After a repayment, which can't be undone, it is
+    farther off than it may stray from them, or, without prices, than any crash from where that leads. An
+    adjustment that was planned on an LTV of minutes ago leads, by chance, near or above one of seconds ago.
     """
     if abs(led.moved - 1) <= NOISE:
         return False
@@ -189,7 +189,8 @@ def _came_there_by_chance(
         return last.direction is Direction.REPAY and parted(loan.ltv, led.ltv) > APART
     if last.direction is Direction.REDUCE:
         return loan.ltv * APART < min(implied)
-    return loan.ltv > max(implied) * APART
+    apart = 1 + CONTINUOUS[Direction.REPAY] if last.direction is Direction.REPAY else APART
+    return loan.ltv > max(implied) * apart
 
 
 def _is_near(ltv: Decimal, implied: Sequence[Decimal]) -> bool:
