@@ -3,8 +3,8 @@
     python benchmarks/server.py SCENARIO.json      (prints its URL)
 
 Wire, signatures, limits, latency (the fault `slow`) and books are the sandbox's. What keeps its own work
-out of the figures: time liquidates nobody, a page of orders costs its own rows only, and the stream looks
-at prices every 5 ms. POST /bench/NAME: see `Bench`.
+out of the figures: time liquidates nobody (but in a storm), a page of orders costs its own rows only, and the
+stream looks at prices every 5 ms. POST /bench/NAME: see `Bench`.
 """
 
 from __future__ import annotations
@@ -22,44 +22,19 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from exchanges import ORDERS, StormyExchange, UnhurriedExchange, answer_orders, shows_breach
 
-from ltv_guard.sandbox import Exchange, Scenario, parse_scenario, payloads, stream
+from ltv_guard.sandbox import Exchange, Scenario, parse_scenario, stream
 from ltv_guard.sandbox.api import ENDPOINTS
-from ltv_guard.sandbox.calls import Call
-from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.faults import Fault
 from ltv_guard.sandbox.wire import Wire
 
-ORDERS = "/v5/crypto-loan/ongoing-orders"
 STREAM_PERIOD_S = 0.005
+STORM = "storm"
 RUSH_S = 5.0  # in which the exchange counts the requests of an address
 PRICE_STEP = Decimal("0.000001")
 RET_CODE = re.compile(rb'\{"retCode": (\d+)')
 Asked = dict[str, Any]
-
-
-class UnhurriedExchange(Exchange):
-    """Nothing happens by itself: no interest, no liquidation, so that no tick walks through all loans."""
-
-    def look(self) -> Moment:
-        return self.moment()
-
-
-def answer_orders(exchange: Exchange, call: Call, moment: Moment) -> dict[str, Any]:
-    """Answer as the sandbox does, but write only the rows of the page."""
-    orders = exchange.ledger.accounts[call.user].open_orders()
-    for name, attribute in (
-        ("orderId", "loan_id"),
-        ("loanCurrency", "loan_coin"),
-        ("collateralCurrency", "collateral_coin"),
-    ):
-        if wanted := call.optional(name):
-            orders = [order for order in orders if getattr(order, attribute) == wanted]
-    cursor, limit = call.optional("cursor"), call.number("limit", 10)
-    begin = 1 + [order.loan_id for order in orders].index(cursor) if cursor else 0
-    shown = orders[begin : begin + limit]
-    more = len(orders) > begin + limit
-    rows = [payloads.order_row(order, moment.prices) for order in shown]
-    return {"list": rows, "nextPageCursor": shown[-1].loan_id if more else ""}
 
 
 @dataclass(slots=True)
@@ -77,11 +52,13 @@ class Seen:
 
 
 class Bench:
-    """What the scripts ask: `ltv` and `cross` move a price, `wait` waits for a request, `sweeps` lists."""
+    """What the scripts ask: `ltv` and `cross` move a price, `wait` waits for a request, the rest lists."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.seen: list[Seen] = []
+        self.watched: tuple[str, Decimal] | None = None  # a loan, and its trigger
+        self._shown: float | None = None
         self._waiting: list[tuple[Callable[[Seen], bool], asyncio.Future[Seen]]] = []
         self._acts = {
             "ltv": self._ltv,
@@ -90,6 +67,8 @@ class Bench:
             "sweeps": self._sweeps,
             "rush": self._rush,
             "served": self._served,
+            "slow": self._slow,
+            "storm": self._storm,
         }
 
     @web.middleware
@@ -115,6 +94,8 @@ class Bench:
         seen.ret_code = int(found[1]) if (found := RET_CODE.match(told)) else None
         seen.left = monotonic()
         seen.answered.set()
+        if self.watched and self._shown is None and shows_breach(told, *self.watched):
+            self._shown = seen.left
         return answer
 
     async def serve(self, request: web.Request) -> web.Response:
@@ -141,7 +122,12 @@ class Bench:
         return {"price": str(price)}
 
     async def _cross(self, asked: Asked) -> Asked:
-        """Do the same, and tell the time from then until the first adjustment that was taken arrived."""
+        """Do the same, and tell the time from then until the first adjustment that was taken arrived.
+
+        With a `trigger` also how long that was after an answer had first shown the breach.
+        """
+        self._shown = None
+        self.watched = (asked["loan_id"], Decimal(asked["trigger"])) if "trigger" in asked else None
         waits = asyncio.create_task(self._taken(asked["key"], asked["within_s"]))
         await asyncio.sleep(0)
         await self._ltv(asked)
@@ -149,7 +135,9 @@ class Bench:
         adjustment, refused = await waits
         ltv = self._loan(asked).ltv(self.exchange.moment().prices)
         taken_s = None if adjustment is None else adjustment.arrived - crossed
-        return {"reaction_s": taken_s, "refused": refused, "ltv_after": float(ltv)}
+        shown_s = None if adjustment is None or self._shown is None else adjustment.arrived - self._shown
+        told = {"reaction_s": taken_s, "refused": refused, "ltv_after": float(ltv)}
+        return told | {"after_shown_s": shown_s}
 
     async def _taken(self, key: str, within_s: float) -> tuple[Seen | None, int]:
         refused, deadline = 0, monotonic() + within_s
@@ -208,6 +196,22 @@ class Bench:
                 raise TimeoutError
             await asyncio.sleep(0.1)
 
+    async def _slow(self, asked: Asked) -> Asked:
+        """Answer everything after so many seconds from now on."""
+        self.exchange.clear_faults()
+        self.exchange.add_fault(Fault(kind="slow", times=None, seconds=Decimal(asked["seconds"])))
+        return {}
+
+    async def _storm(self, asked: Asked) -> Asked:
+        """Tell what became of a user's loans: those lost, and each add at its market time."""
+        (exchange := self.exchange).look()
+        began_s = exchange.market.began_s or Decimal(0)
+        adds = [row for row in exchange.ledger.effects if row.user == asked["user"]]
+        told = [(row.loan_id, float((row.applied_s or 0) - began_s), float(row.ltv_after)) for row in adds]
+        lost = [row.loan_id for row in exchange.ledger.liquidations if row.user == asked["user"]]
+        refused = sum(_is_adjustment_of(asked["key"])(seen) and seen.ret_code != 0 for seen in self.seen)
+        return {"market_s": float(exchange.moment().market_s), "adds": told, "lost": lost, "refused": refused}
+
     def _loan(self, asked: Asked) -> Any:  # noqa: ANN401 - an order or a pool
         product = "crypto_loan" if asked["loan_id"] == "pool" else "crypto_loan_legacy"
         return self.exchange.ledger.loan(asked["user"], product, asked["loan_id"])
@@ -224,8 +228,10 @@ def _is_adjustment_of(key: str) -> Callable[[Seen], bool]:
 async def main(scenario: Scenario) -> None:
     """Serve until the process is ended."""
     ENDPOINTS[ORDERS] = replace(ENDPOINTS[ORDERS], handler=answer_orders)
-    stream.PERIOD_S = STREAM_PERIOD_S
-    exchange = UnhurriedExchange(scenario)
+    stormy = scenario.name == STORM
+    if not stormy:
+        stream.PERIOD_S = STREAM_PERIOD_S
+    exchange: Exchange = StormyExchange(scenario) if stormy else UnhurriedExchange(scenario)
     bench, wire, prices = Bench(exchange), Wire(exchange), stream.Stream(exchange)
     application = web.Application(middlewares=[bench.note])
     application.router.add_post("/bench/{name}", bench.serve)
@@ -234,7 +240,8 @@ async def main(scenario: Scenario) -> None:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    exchange.start()
+    if scenario.market.start == "immediately":
+        exchange.start()
     print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
     await asyncio.Event().wait()
 

@@ -114,10 +114,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(borrowers: Sequence[Borrower], folder: Path) -> Iterator[Server]:
-    """A server process for as long as the block lasts."""
+def serving(borrowers: Sequence[Borrower], folder: Path, **changes: object) -> Iterator[Server]:
+    """A server process for as long as the block lasts; `changes` are of its scenario."""
     plan = folder / "scenario.json"
-    plan.write_text(json.dumps(scenario(borrowers)))
+    plan.write_text(json.dumps({**scenario(borrowers), **changes}))
     command = [sys.executable, str(HERE / "server.py"), str(plan)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

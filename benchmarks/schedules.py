@@ -1,0 +1,98 @@
+"""A storm reckoned without a clock: when each loan would be liquidated, and whom a schedule saves. Pure.
+
+A loan that nobody helps is liquidated once its price has fallen far enough. One add saves it for good:
+prices never fall as far again after it (storm.py sees to that). So a schedule is a choice of loans for turns,
+one turn a second, and a loan is lost if it had none before its time.
+
+`best` loses as few as any schedule can. Let a schedule's adds leave a second or more apart, each not before
+its loan's breach. Rounded down to whole seconds after the first breach, no two share a second, none is later
+than it was, and none is before the second of its breach. So whatever it saves can also be saved in the turns
+0, 1, 2... by loans that are open from the *second* of their breach on. Of unit jobs in such turns the
+earliest deadline first, passing over those that are lost already, completes as many as can be (Glover 1967,
+convex bipartite matching). This is therefore a bound: none can lose fewer, though all prices be known.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+TURN_S = 1.0
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endangered:
+    """A loan that breaches: when, and when it is liquidated unless helped (infinity: never)."""
+
+    loan_id: str
+    breach_s: float
+    deadline_s: float
+    price_now: Callable[[float], float]
+    price_lost: float
+
+
+def price_at(points: Points, at_s: float) -> float:
+    """The price on the straight lines between points."""
+    index = bisect_left([at for at, _ in points], at_s)
+    if index == 0:
+        return points[0][1]
+    if index == len(points):
+        return points[-1][1]
+    (start, high), (end, low) = points[index - 1], points[index]
+    return high + (low - high) * (at_s - start) / (end - start)
+
+
+def first_at_or_below(points: Points, price: float) -> float:
+    """When a price is first reached; infinity: never."""
+    if points[0][1] <= price:
+        return points[0][0]
+    for (start, high), (end, low) in pairwise(points):
+        if low <= price:
+            return start + (end - start) * (high - price) / (high - low)
+    return math.inf
+
+
+def lost_at_best(loans: Sequence[Endangered]) -> int:
+    """How many the best schedule loses: see above."""
+    first = min(loan.breach_s for loan in loans)
+    coming = sorted((math.floor((loan.breach_s - first) / TURN_S), loan.deadline_s) for loan in loans)
+    waiting: list[float] = []
+    turn = lost = 0
+    while coming or waiting:
+        while coming and coming[0][0] <= turn:
+            heapq.heappush(waiting, coming.pop(0)[1])
+        while waiting and waiting[0] <= first + turn * TURN_S:
+            heapq.heappop(waiting)
+            lost += 1
+        if waiting:
+            heapq.heappop(waiting)
+        turn += 1
+    return lost
+
+
+def lost_in_order(loans: Sequence[Endangered], rank: Callable[[Endangered, float], float]) -> int:
+    """How many are lost where at each turn the lowest rank of those in breach goes first, without delay."""
+    left, lost = list(loans), 0
+    at_s = min(loan.breach_s for loan in loans)
+    while left:
+        lost += sum(loan.deadline_s <= at_s for loan in left)
+        left = [loan for loan in left if loan.deadline_s > at_s]
+        open_now = [loan for loan in left if loan.breach_s <= at_s]
+        if open_now:
+            left.remove(min(open_now, key=lambda loan: rank(loan, at_s)))
+        at_s += TURN_S
+    return lost
+
+
+def first_come(loan: Endangered, _at_s: float) -> float:
+    return loan.breach_s
+
+
+def worst_first(loan: Endangered, at_s: float) -> float:
+    """The share by which its price may still fall: who knows no future can't do better by LTV alone."""
+    return 1 - loan.price_lost / loan.price_now(at_s)

@@ -1,0 +1,201 @@
+"""A crash in which 300 orders breach within ten seconds, and the exchange takes one adjustment a second.
+
+Each storm is random: one coin or several, prices that fall about 2 % a second for ten seconds and then, with
+bounces, on to a bottom of 0.69 to 0.76 of where they began, a minute or two later. Every order begins between
+LTV 0.62 and 0.745, crosses its trigger (0.75) in those ten seconds, and is liquidated at 0.95.
+
+How many are lost: by this project with its defaults, live, in real time against a server that answers after
+50 ms and liquidates; by whoever helps first who breached first, and whoever helps the worst first, both
+without any delay; by the best schedule, which knows all prices; and by nobody's help. The last four are
+reckoned (schedules.py). And how far from its target each add landed.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bench
+import schedules
+import world
+
+BEGIN, TRIGGER, LIQUIDATION, TARGET = 100_000.0, 0.75, 0.95, 0.65
+CALM_S, CRASH_S, STEP_S, AFTER_S = 12.0, 10.0, 2.0, 4.0
+BOTTOM, FALL_S = (0.69, 0.76), (60.0, 110.0)
+LTVS = (0.62, 0.745)
+DEBT, USER = 30_000, "1"
+MOST_COINS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """Prices by coin, from the market's start on, and the orders: id -> coin, LTV at the start."""
+
+    paths: dict[str, schedules.Points]
+    orders: dict[str, tuple[str, float]]
+
+    @property
+    def ends_s(self) -> float:
+        return max(path[-1][0] for path in self.paths.values())
+
+    def endangered(self) -> list[schedules.Endangered]:
+        return [self._endangered(loan_id) for loan_id in self.orders]
+
+    def _endangered(self, loan_id: str) -> schedules.Endangered:
+        coin, ltv = self.orders[loan_id]
+        path, lost = self.paths[coin], BEGIN * ltv / LIQUIDATION
+        return schedules.Endangered(
+            loan_id=loan_id,
+            breach_s=schedules.first_at_or_below(path, BEGIN * ltv / TRIGGER),
+            deadline_s=schedules.first_at_or_below(path, lost),
+            price_now=lambda at_s: schedules.price_at(path, at_s),
+            price_lost=lost,
+        )
+
+    def plan(self) -> world.Tree:
+        """What the server's scenario has instead of the usual."""
+        coins = {
+            coin: {"path": [[f"{at:.3f}", f"{usd:.2f}"] for at, usd in path]}
+            for coin, path in self.paths.items()
+        }
+        orders = [
+            {
+                "order_id": loan_id,
+                "loan_coin": "USDT",
+                "debt": str(DEBT),
+                "collateral_coin": coin,
+                "collateral": f"{DEBT / BEGIN / ltv:.8f}",
+            }
+            for loan_id, (coin, ltv) in self.orders.items()
+        ]
+        funding = dict.fromkeys(self.paths, "1000000")
+        return {
+            "name": "storm",
+            "market": {"start": "first_request", "coins": coins},
+            "users": {USER: {"funding": funding, "orders": orders}},
+        }
+
+
+def storm_of(seed: int, orders: int) -> Storm:
+    chance = random.Random(seed)
+    coins = [f"S{number}" for number in range(1 + (seed - 1) % MOST_COINS)]
+    fall_s = chance.uniform(*FALL_S)
+    paths = {coin: path_of(chance, fall_s) for coin in coins}
+    listed = {
+        str(1_000_000 + number): (chance.choice(coins), chance.uniform(*LTVS)) for number in range(orders)
+    }
+    return Storm(paths=paths, orders=listed)
+
+
+def path_of(chance: random.Random, fall_s: float) -> list[tuple[float, float]]:
+    """Calm, crash, a rough way down to the bottom, and a little above it afterwards."""
+    rate, bottom = chance.uniform(0.0195, 0.021), BEGIN * chance.uniform(*BOTTOM)
+    points = [(0.0, BEGIN)]
+    points += [(CALM_S + second, BEGIN * (1 - rate) ** second) for second in range(int(CRASH_S) + 1)]
+    crashed, steps = points[-1][1], int(fall_s / STEP_S)
+    for step in range(1, steps):
+        straight = crashed + (bottom - crashed) * step / steps
+        points.append(
+            (CALM_S + CRASH_S + step * STEP_S, max(bottom, straight * chance.uniform(0.985, 1.015)))
+        )
+    ends_s = CALM_S + CRASH_S + fall_s
+    return [*points, (ends_s, bottom), (ends_s + 1, bottom * 1.01), (ends_s + AFTER_S, bottom * 1.01)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one storm came to. `astray`: how far off target the worst add landed, in the crash and in all."""
+
+    coins: int
+    lost: dict[str, int]
+    adds: int
+    refused: int
+    astray: tuple[float, float]
+
+
+def outcome_of(storm: Storm, told: world.Tree) -> Outcome:
+    loans, adds = storm.endangered(), told["adds"]
+    off = [(at_s, abs(ltv - TARGET)) for _, at_s, ltv in adds]
+    in_crash = [far for at_s, far in off if at_s <= CALM_S + CRASH_S]
+    return Outcome(
+        coins=len(storm.paths),
+        lost={
+            "nobody": sum(loan.deadline_s < storm.ends_s for loan in loans),
+            "first come": schedules.lost_in_order(loans, schedules.first_come),
+            "worst first": schedules.lost_in_order(loans, schedules.worst_first),
+            "ltv-guard": len(told["lost"]),
+            "best": schedules.lost_at_best(loans),
+        },
+        adds=len(adds),
+        refused=told["refused"],
+        astray=(max(in_crash, default=0.0), max((far for _, far in off), default=0.0)),
+    )
+
+
+def weather(storm: Storm, folder: Path) -> Outcome:
+    """One storm, in real time."""
+    folder.mkdir()
+    borrower = world.Borrower(name=USER, orders=1)
+    with world.serving([borrower], folder, **storm.plan()) as server:
+        command = world.guard(borrower, server.url, folder, changes_of(storm, server.url))
+        with world.running(command) as program:
+            if not program.wait_for("cycle_finished", 1, within_s=CALM_S):
+                raise SystemExit("the first look took longer than the calm before the storm")
+            while (told := server.ask("storm", user=USER, key=borrower.key))["market_s"] < storm.ends_s:
+                time.sleep(min(5.0, storm.ends_s - told["market_s"] + 0.1))
+    return outcome_of(storm, told)
+
+
+def changes_of(storm: Storm, url: str) -> dict[str, world.Tree]:
+    return {**world.with_stream(url), "policy": {"collateral_preference": list(storm.paths)}}
+
+
+def report_of(found: Sequence[Outcome], orders: int) -> bench.Report:
+    sides = list(found[0].lost)
+    columns = ["storm", "coins", *(f"lost: {side}" for side in sides), "over best", "adds", "refused"]
+    title = f"{orders} orders breach within ten seconds, one adjustment a second"
+    report = bench.Report(title, [*columns, "off target in the crash", "off target"])
+    for number, one in enumerate(found, 1):
+        over = one.lost["ltv-guard"] - one.lost["best"]
+        astray = [f"{far:.4f}" for far in one.astray]
+        report.add(number, one.coins, *one.lost.values(), over, one.adds, one.refused, *astray)
+    overs = [one.lost["ltv-guard"] - one.lost["best"] for one in found]
+    totals = [sum(one.lost[side] for one in found) for side in sides]
+    worst = [f"{max(one.astray[part] for one in found):.4f}" for part in (0, 1)]
+    adds, refused = sum(one.adds for one in found), sum(one.refused for one in found)
+    report.add("all", "", *totals, f"{max(overs)} at most", adds, refused, *worst)
+    report.notes.append(
+        "Best is a bound: no schedule of one add a second loses fewer, though it know all prices. First come "
+        "and worst first act without any delay, to the second. Off target: how far from LTV 0.65 the worst "
+        "add landed."
+    )
+    return report
+
+
+def main() -> None:
+    """Weather so many storms, one after the other."""
+    asked = bench.options(
+        __doc__,
+        storms={
+            "type": int,
+            "default": 20,
+            "help": "how many; each takes a minute and a half to two and a half",
+        },
+        first={"type": int, "default": 1, "help": "the seed of the first one"},
+        orders={"type": int, "default": 300},
+    )
+    if asked.smoke:
+        asked.storms = 1
+    with bench.workplace(asked) as folder:
+        found = [
+            weather(storm_of(seed, asked.orders), folder / str(seed))
+            for seed in range(asked.first, asked.first + asked.storms)
+        ]
+    bench.publish([report_of(found, asked.orders)], asked)
+
+
+if __name__ == "__main__":
+    main()
