@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from ltv_guard.core.decide.allocation import SAVED
 from ltv_guard.core.model.loans import Loan
@@ -26,7 +25,7 @@ class Lines:
     """At or above `high` an LTV may change something, and below `low`; `low_until`: or at or above that.
 
     `due_ms`: at or after it, too. `funds`: coin -> so much of it, times its price, is worth an add where the
-    loan's collateral counts for no more.
+    loan's collateral counts for no more; `payments`: the same of repaying, where no more is owed.
     """
 
     high: float
@@ -34,6 +33,7 @@ class Lines:
     low_until: float | None = None
     due_ms: int | None = None
     funds: Mapping[str, float] = field(default_factory=dict)
+    payments: Mapping[str, float] = field(default_factory=dict)
 
 
 def lines_of(account: ReplayAccount, position: Position, prices: Prices) -> Lines | None:
@@ -59,22 +59,25 @@ def lines_of(account: ReplayAccount, position: Position, prices: Prices) -> Line
 def _beside_an_empty_wallet(
     account: ReplayAccount, loan: Loan, policy: LoanPolicy, limits: Thresholds, due: int | None
 ) -> Lines | None:
-    """A rescue for which there are no coins, which has been told: it waits for its target, or its end."""
-    told = account.rescues[loan.key].told
-    pays = policy.repay.enabled and any(account.wallet.get(debt.coin) for debt in loan.debts)
-    if Happening.SHORT not in told or pays:
+    """A rescue for which there are no coins, which has been told: it waits for its target, or its end.
+
+    What is worth a call is a part of the collateral, or of the debt; or what ends a breach, if that is less.
+    """
+    told, smallest = account.rescues[loan.key].told, policy.limits.min_adjustment_ratio
+    least_add = float(min(smallest, limits.trigger / limits.target - 1)) * NEARLY
+    least_payment = float(min(smallest, 1 - limits.target / limits.trigger)) * NEARLY
+    if Happening.SHORT not in told or min(least_add, least_payment) <= 0:
         return None
-    smallest = policy.limits.min_adjustment_ratio
-    least = float(min(smallest, limits.trigger / limits.target - 1)) * NEARLY
-    funds = {held.coin: account.wallet.get(held.coin, Decimal(0)) for held in policy.candidates(loan)}
-    if least <= 0:
-        return None
+    owed = {debt.coin for debt in loan.debts} if policy.repay.enabled else set()
+    wallet = {coin: float(amount) for coin, amount in account.wallet.items() if amount > 0}
+    wanted = {held.coin for held in policy.candidates(loan)}
     lost = loan.liquidation_ltv if Happening.LOST in told else loan.liquidation_ltv * SAVED
     return Lines(
         high=float(lost) - MARGIN,
         low=float(limits.target * (1 + smallest)) + MARGIN,
         due_ms=due,
-        funds={coin: float(amount) / least for coin, amount in funds.items() if amount > 0},
+        funds={coin: amount / least_add for coin, amount in wallet.items() if coin in wanted},
+        payments={coin: amount / least_payment for coin, amount in wallet.items() if coin in owed},
     )
 
 

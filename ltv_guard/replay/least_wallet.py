@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_UP, Decimal
 
 from ltv_guard.replay.candle_path import CandlePath
+from ltv_guard.replay.loan_spec import LoanSpec
 from ltv_guard.replay.position import Prices
 from ltv_guard.replay.replaying import Case, lost, played, with_wallet
 
@@ -20,8 +21,8 @@ def least_wallet(
 ) -> dict[str, Decimal] | None:
     """Coin -> what it takes, to 0.1 %, the other coins being what they were found to be; None: none survives.
 
-    An order takes its own coin; a pool those of the wallet that it may be given, or else its first preferred
-    one. `tell` hears of each try.
+    An order takes its own coin; a pool those of the wallet that it may be given, or else its own most
+    preferred one. `tell` hears of each try.
     """
     tries = 0
 
@@ -66,7 +67,12 @@ def _plenty(case: Case, prices: Prices) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for loan in case.loans:
         worth = sum((amount * prices[coin] for coin, amount in loan.collateral.items()), ZERO)
-        coins = set(loan.collateral) if not loan.is_pool else case.takes or set(list(loan.collateral)[:1])
+        coins = set(loan.collateral) if not loan.is_pool else case.takes or _preferred(case, loan)
         for coin in coins:
             found[coin] = found.get(coin, ZERO) + PLENTY * (worth / prices[coin]).quantize(PLACES)
     return found
+
+
+def _preferred(case: Case, loan: LoanSpec) -> set[str]:
+    wanted = case.rulebook.default.collateral_preference
+    return set([coin for coin in wanted if coin in loan.collateral][:1])

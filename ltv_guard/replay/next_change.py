@@ -83,10 +83,13 @@ class NextChange:
 
         for position, lines, _ in every:
             value = np.broadcast_to(value_along(position, path.at(first), price), hits.shape)
-            ltv = debt_along(position, path.times[first:last], price) / value
+            debt = debt_along(position, path.times[first:last], price)
+            ltv = debt / value
             hits |= self._may_change(lines, ltv, first)
             for coin, worth in lines.funds.items():
                 hits |= worth * price(coin) >= value
+            for coin, worth in lines.payments.items():
+                hits |= worth * price(coin) >= debt
             found.append((position, ltv))
         passed = int(np.argmax(hits)) if hits.any() else last - first
         for position, ltv in found:

@@ -45,7 +45,7 @@ class QuietBlocks:
 
     def _is_quiet(self, position: Position, lines: Lines, tally: Tally, blocks: slice) -> Bools:
         """Whether no LTV of the block comes near a line, or is the worst so far."""
-        if lines.funds:
+        if lines.funds or lines.payments:
             return np.zeros(blocks.stop - blocks.start, dtype=np.bool_)
         exact = self._path.at(blocks.start * self.size)
         low, high = self._curve(self._lowest, blocks), self._curve(self._highest, blocks)
