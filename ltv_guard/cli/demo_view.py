@@ -132,4 +132,5 @@ def sum_up(state: State, watched: DemoRecord, console: Console) -> int:
         if lost
         else Text("The guarded loan is alive.", "bold green")
     )
+    console.print("What real crashes would have done to your own loans: ltv-guard replay (docs/replay.md).")
     return LOST if lost else DONE

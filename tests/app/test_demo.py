@@ -134,4 +134,5 @@ async def test_on_a_terminal_the_table_lives_and_the_page_is_there(tmp_path: Pat
         assert "<html" in page
         assert await terminal.ends() == 0, terminal.shown
     assert "The guarded loan is alive" in terminal.shown
+    assert "ltv-guard replay" in terminal.shown
     assert "What was done so far" in terminal.shown
