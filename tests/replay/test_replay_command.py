@@ -91,7 +91,7 @@ def test_another_policy_is_compared_over_the_same_prices(loans: Path) -> None:
 
 
 def test_survival_and_frontier_are_told_and_need_a_wallet(loans: Path) -> None:
-    words = ("--synthetic", "fall=0.4,hours=2,seed=1", "--survival", "--frontier")
+    words = ("--synthetic", "fall=0.4,hours=1,seed=1", "--survival", "--frontier")
     found = tree(replay(loans, "--wallet", "BTC=0.3", *words, "--json"))
     shares = [item["share"] for item in found["survival"]["shares"]]
     assert shares == sorted(shares)

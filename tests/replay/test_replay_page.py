@@ -40,7 +40,8 @@ def text(policy: str = "default") -> str:
     return page(found, as_tree(found, inputs(policy)))
 
 
-def test_the_same_inputs_give_the_same_file_of_moderate_size() -> None:
+@pytest.mark.slow
+def test_the_same_inputs_give_the_same_file() -> None:
     program = "import test_replay_page as t; print(hash(t.text()))"
     where = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
     run = [sys.executable, "-c", f"import sys; sys.path[:0] = {where!r}; {program}"]
@@ -49,11 +50,11 @@ def test_the_same_inputs_give_the_same_file_of_moderate_size() -> None:
         for _ in range(2)
     )
     assert one == other
-    assert len(text().encode()) < MOST_BYTES
 
 
 def test_what_others_wrote_is_shown_and_never_obeyed() -> None:
     found = text(EVIL)
+    assert len(found.encode()) < MOST_BYTES
     assert EVIL not in found
     assert "&lt;script&gt;alert(1)" in found
 
