@@ -217,7 +217,7 @@ async def test_a_day_is_a_curve_from_left_to_right_and_the_worst_of_each_five_mi
 
 
 async def test_prices_of_its_coins_are_shown_with_their_change() -> None:
-    held = (sample(700, "0.55", "61000"), sample(690, "0.55", "50000"))
+    held = (sample(710, "0.55", "0"), sample(700, "0.55", "61000"), sample(690, "0.55", "50000"))
     text = await page_of(
         Shop(at_ms=NOW, accounts=(account(shown()),), samples={"main": held}, prices={"BTC": D("48800.5")})
     )

@@ -94,7 +94,7 @@ def _prices(
 
 
 def _price(coin: str, price: Decimal, samples: Sequence[ChartSample], at_ms: int) -> str:
-    points = points_of(samples, lambda sample: sample.prices.get(coin), (at_ms, price))
+    points = points_of(samples, lambda sample: sample.prices.get(coin) or None, (at_ms, price))
     change = price / points[0][1] - 1
     colour = "bad" if change <= Decimal("-0.1") else "near" if change <= Decimal("-0.05") else "calm"
     said = f"Price of the last 24 hours, now {price:f} USD"

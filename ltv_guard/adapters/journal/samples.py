@@ -55,6 +55,8 @@ def _sample_of(row: Row) -> ChartSample | None:
     try:
         ltvs = {_key(name): Decimal(ltv) for name, ltv in json.loads(row["ltvs"]).items()}
         prices = {coin: Decimal(price) for coin, price in json.loads(row["prices"]).items()}
+        if not all(number.is_finite() for number in (*ltvs.values(), *prices.values())):
+            return None
     except (ValueError, TypeError, ArithmeticError, AttributeError):
         return None
     return ChartSample(at_ms=row["at_ms"], ltvs=ltvs, prices=prices)

@@ -50,7 +50,7 @@ async def test_of_one_minute_the_last_is_kept_and_what_is_a_week_old_goes(url: s
 
 async def test_a_row_that_makes_no_sense_is_passed_over(url: str) -> None:
     journal = await open_journal(url)
-    for at_ms in range(NOW, NOW + 5):
+    for at_ms in range(NOW, NOW + 6):
         await journal.samples.keep(OWNER, sample(at_ms))
     await journal.close()
     for at_ms, column, text in (
@@ -58,8 +58,9 @@ async def test_a_row_that_makes_no_sense_is_passed_over(url: str) -> None:
         (NOW + 1, "ltvs", "[]"),
         (NOW + 2, "ltvs", '{"gone 1": "0.5"}'),
         (NOW + 3, "prices", '{"BTC": "much"}'),
+        (NOW + 4, "prices", '{"BTC": "NaN"}'),
     ):
         await execute(url, f"UPDATE samples SET {column} = '{text}' WHERE at_ms = {at_ms}")  # noqa: S608
     journal = await open_journal(url)
-    assert await journal.samples.since(OWNER, 0) == (sample(NOW + 4),)
+    assert await journal.samples.since(OWNER, 0) == (sample(NOW + 5),)
     await journal.close()
