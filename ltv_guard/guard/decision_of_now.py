@@ -122,14 +122,19 @@ class DecisionOfNow:
         return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms
 
     def _rank(self, snapshot: Snapshot, lane: Lane) -> None:
-        """Who asks for this kind of write now, or may once it is read: the worst first, what is odd last."""
+        """Who asks for this kind of write now, or may once it is read: the worst first, what is odd last.
+
+        Whom prices put beyond liquidation since it was read comes after those that can be saved for certain:
+        to find it gone takes a read, and hundreds may pass that line at once.
+        """
         urgency, is_new = {}, self._is_one_page(snapshot, lane)
         for key, decision in lane.decisions.items():
             loan, now = decision.loan, snapshot.newest_prices or {}
             moved = Decimal(1) if is_new else repricing(loan, lane.prices, now)
             if decision.kind is lane.kind or self._will_ask(snapshot, lane, decision, moved):
                 is_sound = decision.bearing is not Bearing.CONTRADICTED
-                urgency[key] = (is_sound, loan.danger * moved)
+                is_there = not loan.danger < 1 <= loan.danger * moved
+                urgency[key] = (is_sound, is_there, loan.danger * moved)
         lane.line_up(sorted(urgency, key=urgency.__getitem__, reverse=True))
 
     def _will_ask(self, snapshot: Snapshot, lane: Lane, decision: Decision, moved: Decimal) -> bool:

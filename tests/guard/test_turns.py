@@ -193,6 +193,26 @@ async def test_a_search_that_finds_nobody_among_many_does_not_hold_up_the_cycle(
     assert len(read) < 10
 
 
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "still there"])
+async def test_whom_prices_put_beyond_liquidation_costs_those_that_can_be_saved_no_turn(
+    monkeypatch: pytest.MonkeyPatch, *, gone: bool
+) -> None:
+    world = a_proven_world("0.94", "0.935", "0.93", "0.90", rows_per_page=1)
+
+    def falls() -> None:
+        if world.price == falls_from:
+            world.price *= Decimal("0.97")
+            for number in (2, 3) if gone else ():
+                del world.loans[key_of(number)]
+
+    falls_from = world.price
+    one_at_a_time(world, falls)
+    read = reads_of_single_loans(monkeypatch, world, take_ms=1)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert read[:2] == ["2", "4"]
+    assert served(world) == ["1", "4", *([] if gone else ["2", "3"])]
+
+
 async def test_a_slow_loan_that_needs_no_help_after_all_passes_the_turn_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

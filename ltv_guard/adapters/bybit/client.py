@@ -154,7 +154,7 @@ class BybitClient:
             raise WriteNotSent(f"{path}: {exc}") from exc
         sent, judged = self.clock.now(), self.clock.is_trusted
         try:
-            with self.turns.writing():
+            with self.turns.writing(path):
                 answer = await self._transport.post(path, body, headers)
         except NoRoom:  # it would wait beyond its receive window, perhaps
             raise WriteNotSent(f"{path}: the limit of this address was reached after it was signed") from None

@@ -27,7 +27,7 @@ class Rate:
 
 
 # A little longer than the limits ask: requests may reach the exchange closer together than they left.
-OF_WRITES = Rate(requests=1, seconds=1.1)
+OF_WRITES = Rate(requests=1, seconds=1.01, late_s=0.09)
 OF_READS = Rate(requests=5, seconds=1.01, late_s=0.25)
 # Sixty a minute: as slow as a write in the long run, with a few to begin with, while an end is awaited.
 OF_SLOW_READS = Rate(requests=5, seconds=5.5)
@@ -68,9 +68,9 @@ class RequestLimits:
         """
         await self._window(path).enter(priority, kept=kept)
 
-    async def until_room(self, path: str) -> bool:
-        """Waits until a write to `path` may leave, and takes no turn. Whether that took waiting."""
-        return await self._window(path).until_room(Priority.WRITE)
+    async def until_room(self, path: str, *, ahead_s: float) -> bool:
+        """Waits until `ahead_s` before a write to `path` may leave. Takes no turn. Whether it waited."""
+        return await self._window(path).until_room(Priority.WRITE, ahead_s=ahead_s)
 
     def leave(self, path: str) -> float:
         """It has left. Returns when it is counted at the latest (monotonic seconds), for `was_counted`."""

@@ -9,6 +9,8 @@ from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.windows import Priority
 
+# What a write is decided by is asked for so long before its turn, and is there as it comes.
+AHEAD_S = 0.05
 DECIDING_MS = 5000  # from a write's turn until it is decided, at the longest
 
 
@@ -28,6 +30,7 @@ class Turns:
         self._now_ms = now_ms
         self._ready_until_ms = 0
         self._deciding_until_ms = 0
+        self._counted_at: dict[str, float] = {}
 
     def keep_ready(self, until_ms: int) -> None:
         """Near a trigger: until then its reads go before those of others.
@@ -72,25 +75,31 @@ class Turns:
         try:
             await self._address.reserve(self._account)
         finally:
-            self._limits.leave(path)
+            self._counted_at[path] = self._limits.leave(path)
 
     async def until_write(self, path: str) -> bool:
-        """Waits until a write may leave at once; only `to_write` takes the turn. Whether it had to wait."""
-        waited = await self._limits.until_room(path)
+        """Waits until a write may leave as soon as it is decided. Whether it had to wait.
+
+        Only `to_write` takes the turn.
+        """
+        waited = await self._limits.until_room(path, ahead_s=AHEAD_S)
         waited = await self._address.until_room(self._account) or waited
         # What is read now is what this write is decided by.
         self._deciding_until_ms = self._now_ms() + DECIDING_MS
         return waited
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """The block sends what was signed. Raises NoRoom where that would have to wait."""
+    def writing(self, path: str) -> Iterator[None]:
+        """The block sends what was signed, to its answer. Raises NoRoom where that would have to wait."""
+        counted_at = self._counted_at.get(path)
         if self._address.held_s > 0 or not self._address.uses_reserved():
             raise NoRoom
         try:
             yield
         finally:
             self._address.leave()
+        if counted_at is not None:
+            self._limits.was_counted(path, counted_at)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

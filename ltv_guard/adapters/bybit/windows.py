@@ -22,7 +22,7 @@ class Priority(IntEnum):
 class _Ticket:
     """One that waits. Within a priority those go first whose account had fewer turns."""
 
-    __slots__ = ("called", "is_gone", "kept", "key", "turn")
+    __slots__ = ("ahead_s", "called", "is_gone", "kept", "key", "turn")
 
     def __init__(self, priority: Priority, turn: int, number: int, kept: int) -> None:
         # The rest come a turn later than those near a trigger, and not after all of them: looks at accounts
@@ -31,6 +31,7 @@ class _Ticket:
         self.key = (min(priority, Priority.NEAR), turn + is_last, number)
         self.turn = turn
         self.kept = kept
+        self.ahead_s = 0.0
         self.called = asyncio.Event()
         self.is_gone = False
 
@@ -93,14 +94,17 @@ class Window:
         """Lets nobody in for so long, however few there are."""
         self._held_until = max(self._held_until, self._monotonic() + seconds)
 
-    async def enter(self, priority: Priority, account: str = "", *, kept: int = 0) -> None:
+    async def enter(
+        self, priority: Priority, account: str = "", *, kept: int = 0, ahead_s: float = 0.0
+    ) -> None:
         """Waits until one more may leave, and leaves room for `kept` others. Call `leave` afterwards."""
         if self._first() is None and self._wait_s(kept) == 0:
             self._inside += 1
             return
         ticket = self._queued(priority, account, kept)
+        ticket.ahead_s = ahead_s
         try:
-            while (wait_s := self._wait_s(ticket.kept) if self._first() is ticket else None) != 0:
+            while (wait_s := self._wait_of(ticket)) != 0:
                 if wait_s is None:  # until others have left, or are out
                     await ticket.called.wait()
                     ticket.called.clear()
@@ -119,11 +123,12 @@ class Window:
         self._inside += 1
         return True
 
-    async def until_room(self, priority: Priority, account: str = "") -> bool:
-        """Waits until one more may leave at once, and goes in for nothing. Whether that took waiting."""
-        waits = self._first() is not None or self._wait_s(0) != 0
+    async def until_room(self, priority: Priority, account: str = "", *, ahead_s: float = 0.0) -> bool:
+        """Waits until `ahead_s` before one more may leave. Goes in for nothing. Whether that took waiting."""
+        wait_s = self._wait_s(0)
+        waits = self._first() is not None or wait_s is None or wait_s > ahead_s
         if waits:
-            await self.enter(priority, account)
+            await self.enter(priority, account, ahead_s=ahead_s)
             self._inside -= 1
             self._call_first()
         return waits
@@ -168,6 +173,11 @@ class Window:
     def _call_first(self) -> None:
         if (first := self._first()) is not None:
             first.called.set()
+
+    def _wait_of(self, ticket: _Ticket) -> float | None:
+        """Seconds until it is let in; None: until others have left, or are out."""
+        wait_s = self._wait_s(ticket.kept) if self._first() is ticket else None
+        return None if wait_s is None else max(0.0, wait_s - ticket.ahead_s)
 
     def _wait_s(self, kept: int) -> float | None:
         """Seconds until there is room for one more and for `kept` others; None: one has to get out first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -266,7 +267,7 @@ def test_a_signed_write_leaves_in_the_place_reserved_for_it_or_not_at_all(run_vi
 
         def write() -> str:
             try:
-                with turns.writing():
+                with turns.writing(ADJUST):
                     return "sent"
             except NoRoom:
                 return "no room"
@@ -332,7 +333,46 @@ def test_waiting_for_a_writes_turn_takes_none(run_virtually: Run) -> None:
             times.append(round(now() - began, 2))
         return times
 
-    assert run_virtually(main) == [False, False, 0.0, 0.0, True, False, 1.1, 1.1]
+    assert run_virtually(main) == [False, False, 0.0, 0.0, True, False, 1.05, 1.1]
+
+
+@pytest.mark.parametrize(("answer_s", "next_s"), [(0.03, 1.04), (0.5, 1.1)])
+def test_a_write_counts_from_its_answer_and_from_a_little_after_it_left_where_that_is_late(
+    run_virtually: Run, answer_s: float, next_s: float
+) -> None:
+    async def main(now: Now) -> list[float]:
+        turns, began = turns_of("a", AddressBudget(monotonic=now), now), now()
+        await turns.to_write(ADJUST)
+        with turns.writing(ADJUST):
+            await asyncio.sleep(answer_s)
+        await turns.to_write(ADJUST)
+        return [round(now() - began, 3)]
+
+    assert run_virtually(main) == [next_s]
+
+
+def test_a_write_that_no_answer_came_to_counts_from_a_little_after_it_left(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        turns, began = turns_of("a", AddressBudget(monotonic=now), now), now()
+        await turns.to_write(ADJUST)
+        with contextlib.suppress(ConnectionError), turns.writing(ADJUST):
+            raise ConnectionError
+        await turns.to_write(ADJUST)
+        return [round(now() - began, 3)]
+
+    assert run_virtually(main) == [1.1]
+
+
+def test_an_answer_that_comes_after_the_next_write_tells_nothing_of_that_one(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        turns, began = turns_of("a", AddressBudget(monotonic=now), now), now()
+        await turns.to_write(ADJUST)
+        with turns.writing(ADJUST):
+            await turns.to_write(ADJUST)
+        await turns.to_write(ADJUST)
+        return [round(now() - began, 3)]
+
+    assert run_virtually(main) == [2.2]
 
 
 def test_a_writes_turn_waits_for_the_address_too(run_virtually: Run) -> None:
