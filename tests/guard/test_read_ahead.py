@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
@@ -37,6 +37,7 @@ class World:
     wallet: dict[str, Decimal] | None = field(default_factory=lambda: {"BTC": Decimal(5)})
     prices: dict[str, Decimal] | None = field(default_factory=lambda: {"BTC": Decimal(40_000)})
     error: Exception | None = None
+    late_history: bool = False
     slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now(self) -> Moment:
@@ -52,8 +53,12 @@ class World:
         if self.error is not None:
             raise self.error
         snapshot.wallet, snapshot.prices = self.wallet, self.prices
-        snapshot.histories = {ADJUSTMENTS: History(rows=(), began=self.now())}
         snapshot.asked = {ADJUSTMENTS}
+        if not self.late_history:
+            await self.read_on(snapshot, wanted.histories)
+
+    async def read_on(self, snapshot: Snapshot, histories: Mapping[Channel, int]) -> None:
+        snapshot.histories |= {channel: History(rows=(), began=self.now()) for channel in histories}
 
 
 def shown(world: World) -> Snapshot:
@@ -146,6 +151,17 @@ async def test_where_more_is_wanted_all_is_read_anew(more: dict[str, Any]) -> No
     world.slow.set()
 
     assert not await ahead.take(shown(world), replace(WANTED, **more))
+
+
+async def test_a_history_that_did_not_come_soon_has_nothing_else_read_anew() -> None:
+    world = World(late_history=True)
+    ahead, snapshot = ahead_of(world), shown(world)
+    ahead.begin()
+    world.slow.set()
+
+    assert await ahead.take(snapshot, WANTED)
+    assert world.looks == 1
+    assert (snapshot.wallet, snapshot.histories.keys()) == (world.wallet, {ADJUSTMENTS})
 
 
 async def test_an_emergency_that_has_an_older_wallet_waits_a_moment_only() -> None:

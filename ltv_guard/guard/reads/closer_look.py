@@ -49,3 +49,7 @@ class CloserLook:
             await asyncio.wait({prices}, timeout=None if wanted.needs_prices else self._grace_s)
         finally:
             prices.cancel()
+
+    async def read_on(self, snapshot: Snapshot, histories: Mapping[Channel, int]) -> None:
+        """Adds those that were asked for before and did not come soon, where they are there by now."""
+        await self._histories.read(snapshot, histories)

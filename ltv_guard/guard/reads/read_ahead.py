@@ -97,6 +97,8 @@ class ReadAhead:
         snapshot.prices = found.prices
         snapshot.histories |= found.histories
         snapshot.asked |= found.asked
+        if late := {key: since for key, since in wanted.histories.items() if key not in found.histories}:
+            await self._closer_look.read_on(snapshot, late)
         return True
 
     def _is_enough(self, reading: _AheadOfNeed, snapshot: Snapshot, wanted: Wanted) -> bool:
@@ -110,7 +112,7 @@ class ReadAhead:
             not self._is_of_before(reading, snapshot)
             and wanted.coins <= found.asked_coins
             and unified_is_there
-            and wanted.histories.keys() <= found.histories.keys()
+            and wanted.histories.keys() <= found.asked  # a closer look does not wait for a slow one either
             and (found.prices is not None or not wanted.needs_prices)
         )
 
