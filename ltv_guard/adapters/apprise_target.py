@@ -7,12 +7,14 @@ import logging
 import apprise
 
 ANSWER_S = 60.0  # what was given up may have arrived, and would come twice: slow ones are waited for
+WORDY = ("apprise", "urllib3")  # they may name the URL: the latter where an answer's headers are odd
 KINDS = {"critical": "failure", "error": "failure", "warning": "warning", "info": "info"}
 
 
 def send(url: str, title: str, body: str, level: str) -> bool:
     """Whether the service has taken it."""
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it may name the URL
+    for library in WORDY:
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     # No storage: what it would keep on the disk holds parts of the URL.
     asset = apprise.AppriseAsset(storage_mode=apprise.PersistentStoreMode.MEMORY)
     target = apprise.Apprise(asset=asset)

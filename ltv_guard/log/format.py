@@ -195,6 +195,8 @@ def _plain(event: Event) -> EventDict:
 def _value(value: Any) -> Any:  # noqa: ANN401 - whatever an event carries
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, dict):
+        return {key: _value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_value(item) for item in value]
     return value

@@ -45,7 +45,11 @@ class JournalSection(Section):
     def shown(self) -> str:
         """The URL without its password, to be shown to people."""
         text = self.url.get_secret_value()
-        return text if self.file is not None else _parsed(text).render_as_string(hide_password=True)
+        if self.file is not None:
+            return text
+        url = _parsed(text)
+        hidden = url.update_query_dict({key: "***" for key in url.query if _is_secret(key)})
+        return hidden.render_as_string(hide_password=True)
 
     @property
     def file(self) -> Path | None:
@@ -95,7 +99,12 @@ def _holds_password(text: str) -> bool:
         url = _parsed(text)
     except ValueError:
         return False  # it can't be read at all, which is said when it is used
-    return url.password is not None or "password" in url.query
+    return url.password is not None or any(map(_is_secret, url.query))
+
+
+def _is_secret(key: str) -> bool:
+    """Whether a parameter of a URL holds what nobody may see: `password`, `sslpassword`."""
+    return "password" in key.lower()
 
 
 def resolve_journal(written: Mapping[str, Any], folder: Path, *, local_exchange: bool) -> dict[str, Any]:
@@ -130,6 +139,8 @@ def _server(key: str, text: str) -> str:
         raise ConfigError(
             f"{key} is not a URL that can be read; sqlite:////var/lib/ltv-guard/journal.db is one"
         ) from None
+    if "@" in (url.host or ""):  # the rest of the password would be taken, and shown, for the host
+        raise ConfigError(f"{key} holds an @ too many: in a password it is written %40")
     driver = _DRIVERS.get(url.drivername)
     if driver is None:
         raise ConfigError(f"{key} must begin with sqlite:/// or postgresql://")

@@ -13,7 +13,11 @@ QUOTES = "'\"`\u2018\u2019\u201c\u201d"  # around a value they are a slip
 _MOST_BYTES = 16 * 1024
 
 # an API key or a secret, pasted where a path belongs, must not be printed as a path that does not exist
-_PASTED = re.compile(r"(?=.*\d)[A-Za-z0-9+=]{16,}|.*=.*|[\"'].*|-----BEGIN.*|.*://.*", re.DOTALL)
+_PASTED = re.compile(
+    r"(?=.*\d)[A-Za-z0-9+=]{16,}|(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9+/_-]{16,}"
+    r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|.*=.*|[\"'].*|-----BEGIN.*|.*://.*",
+    re.DOTALL,
+)
 
 
 def absolute(written: object, folder: Path) -> Path:

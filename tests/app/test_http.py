@@ -323,28 +323,6 @@ async def test_a_request_that_is_garbage_leaves_nothing_in_the_log(capfd: pytest
 # What it may not do to the guard.
 
 
-async def test_hundreds_of_clients_that_say_nothing_hold_few_descriptors_and_shut_nobody_out(
-    open_a_world: OpenWorld,
-) -> None:
-    async with open_a_world() as world, served(world) as asked:
-        port = int(asked.url.rpartition(":")[2])
-        slow: list[Any] = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
-        assert (await asked.get("/livez"))[0] == 200
-        seen = len(world.heard("cycle_finished"))
-        await world.until(lambda: len(world.heard("cycle_finished")) > seen + 2)
-        held = 0
-        for reader, writer in slow:
-            try:
-                async with asyncio.timeout(0.01):
-                    await reader.read(1)
-            except TimeoutError:
-                held += 1
-            except ConnectionError:
-                pass
-            writer.close()
-        assert held <= 64
-
-
 async def test_a_port_that_is_taken_is_told_once_and_the_guard_goes_on(open_a_world: OpenWorld) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

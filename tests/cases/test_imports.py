@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import World
+from e2e_world import NEEDY, World, command, until
+from http_world import a_free_port, asking
 
 from ltv_guard.cli.main import COMMANDS, command_of
 
@@ -31,6 +32,8 @@ SLOW = {
 # (structlog imports rich by itself.)
 UNNEEDED = {
     "apprise",
+    "ltv_guard.adapters.apprise_target",
+    "requests",
     "ltv_guard.adapters.http",
     "prometheus_client",
     "aiosqlite",
@@ -43,6 +46,9 @@ UNNEEDED = {
     "ltv_guard.cli.terminal",
     "rich",
 }
+
+# Apprise, and what it brings along.
+OF_NOTIFY = {"apprise", "requests", "requests_oauthlib", "oauthlib", "urllib3", "markdown"}
 
 
 async def imported_by(*words: str) -> set[str]:
@@ -75,6 +81,28 @@ async def test_a_daemon_imports_nothing_that_it_does_not_need(open_a_world: Open
         (world.folder / "journal.db").unlink()
         for _ in ("makes the journal", "finds it"):
             assert await once(world) & UNNEEDED == set()
+
+
+@pytest.mark.slow
+async def test_a_daemon_that_shows_everything_and_notifies_nobody_imports_nothing_of_notify(
+    open_a_world: OpenWorld,
+) -> None:
+    port = a_free_port()
+    async with open_a_world() as world:
+        world.configure({"http": {"enabled": True, "port": port}})
+        run = command("run", "-c", world.config_file, program=("-c", IMPORTED))
+        async with run as daemon, asking(port) as asked:
+            await until(lambda: bool(daemon.heard("http_served")), why=lambda: daemon.output)
+            world.price(NEEDY["add"])
+            await until(lambda: bool(daemon.heard("adjustment_confirmed")), why=lambda: daemon.output)
+            for path in ("/metrics", "/", "/api/v1/status"):
+                assert (await asked.get(path))[0] == 200
+            daemon.process.terminate()
+            assert await daemon.ends() == 0
+        imported = set(json.loads(daemon.lines[-1]))
+    assert {"prometheus_client", "ltv_guard.adapters.http.page"} <= imported
+    assert packages(imported) & OF_NOTIFY == set()
+    assert "ltv_guard.adapters.apprise_target" not in imported
 
 
 @pytest.mark.parametrize("name", COMMANDS)

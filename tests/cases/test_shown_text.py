@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from e2e_shown import words
 from e2e_world import NEEDY, command, ran, scenario_of
 
 from ltv_guard.cli.terminal import console
+from ltv_guard.log import format as logs
 from ltv_guard.log.escaping import as_json, clean
 
 if TYPE_CHECKING:
@@ -103,6 +108,19 @@ def test_clean_text_is_left_alone_and_the_rest_is_escaped() -> None:
     assert clean("a\nb\tc") == "a\\u000ab\\u0009c"
     assert clean("\ud800\U000e0041") == "\\ud800\\U000e0041"
     assert as_json({"why": "\x7f\x1b\u202e"}) == '{"why": "\\u007f\\u001b\\u202e"}'
+
+
+def test_a_number_within_a_mapping_is_logged_as_plain_text_like_any_other() -> None:
+    stream = io.StringIO()
+    logs.configure(style="json", stream=stream)
+    try:
+        structlog.get_logger().info(
+            "cycle_finished", ltvs={"1001": Decimal("0.65")}, worst_ltv=Decimal("1E-8")
+        )
+    finally:
+        structlog.reset_defaults()
+    told = json.loads(stream.getvalue())
+    assert (told["ltvs"], told["worst_ltv"]) == ({"1001": "0.65"}, "0.00000001")
 
 
 async def test_a_stream_in_a_small_encoding_fails_no_command(open_a_world: OpenWorld) -> None:

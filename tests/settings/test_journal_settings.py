@@ -59,6 +59,23 @@ def test_a_url_with_a_password_comes_from_a_file_or_a_variable(load_text: Load, 
     assert load_text("journal: {url_file: url}").journal.shown == "postgresql+asyncpg://user:***@db/x"
 
 
+@pytest.mark.parametrize("key", ["password", "sslpassword"])
+def test_a_password_among_the_parameters_of_a_url_is_not_shown(load_text: Load, key: str) -> None:
+    text = f"postgresql://user@db/x?{key}={SECRET}&sslmode=require"
+
+    settings = load_text("", {"LTV_GUARD_JOURNAL__URL": text})
+
+    assert SECRET in url(settings)
+    assert SECRET not in settings.journal.shown
+    assert "sslmode=require" in settings.journal.shown
+
+
+def test_the_rest_of_a_password_with_an_at_sign_is_not_taken_for_the_host(refusal: Refusal) -> None:
+    said = refusal("", {"LTV_GUARD_JOURNAL__URL": f"postgresql://user:a@{SECRET}@db/x"})
+
+    assert "%40" in said
+
+
 @pytest.mark.parametrize(
     ("journal", "named", "said"),
     [
@@ -77,6 +94,7 @@ def test_a_url_with_a_password_comes_from_a_file_or_a_variable(load_text: Load, 
         (f"url: 'postgresql://u:{SECRET}@db/x'", "journal.url", "url_file"),
         (f"url: 'postgresql://db/x?password={SECRET}'", "journal.url", "url_file"),
         (f"url: 'postgresql://u:{SECRET}@db:port/x'", "journal.url", "not a URL"),
+        (f"url: 'postgresql://db/x?sslpassword={SECRET}'", "journal.url", "url_file"),
         (f"url_file: 'postgresql://u:{SECRET}@db/x'", "journal.url_file", "looks like the secret itself"),
         ("url_file: absent", "journal.url_file", "/absent, which does not exist"),
         ("url_file: key", "journal.url_file", "not a URL"),

@@ -102,11 +102,11 @@ class Envelope:
         return f"{endpoint}: {self.meaning.words} (retCode {self.code}: {self.message})"
 
 
-def open_envelope(body: bytes, *, exact: bool = False) -> Envelope:
+def open_envelope(body: bytes, *, exact: bool = False, hides: str = "") -> Envelope:
     """Numbers become int or Decimal, never float. Raises MalformedPayload, saying what is wrong.
 
     `exact`: letters that no text can hold (a lone surrogate, broken UTF-8) spoil the whole. Without it they
-    spoil the field that they stand in: one odd name must not cost the whole page.
+    spoil the field that they stand in: one odd name must not cost the whole page. `hides`: see `take_read`.
     """
     if not body.strip():
         raise MalformedPayload("the answer is empty")
@@ -127,17 +127,20 @@ def open_envelope(body: bytes, *, exact: bool = False) -> Envelope:
     code = payload.get("retCode")
     if isinstance(code, bool) or not isinstance(code, int) or code not in CODES:
         raise MalformedPayload("the answer has no retCode that is a whole number of ordinary size")
-    return Envelope(code=code, message=_clean(payload.get("retMsg")), result=payload.get("result"))
+    return Envelope(code=code, message=_clean(payload.get("retMsg"), hides), result=payload.get("result"))
 
 
-def take_read(answer: Answer, endpoint: str) -> Row:
-    """The result of a GET. Raises ExchangeUnavailable (TransientError: try again), NeedsHuman."""
+def take_read(answer: Answer, endpoint: str, *, hides: str = "") -> Row:
+    """The result of a GET. Raises ExchangeUnavailable (TransientError: try again), NeedsHuman.
+
+    `hides`: the API key, which the exchange's message may quote, and which nobody may see.
+    """
     if answer.status == LIMITED:
         raise Limited(f"{endpoint}: too many requests (HTTP {answer.status})")
     if answer.status >= SERVER_ERROR:
         raise TransientError(f"{endpoint}: HTTP {answer.status}", mend=MEND_EXCHANGE)
     try:
-        envelope = open_envelope(answer.body)
+        envelope = open_envelope(answer.body, hides=hides)
     except MalformedPayload as exc:
         if answer.status == UNAUTHORIZED:
             raise NeedsHuman(f"{endpoint}: {KEY_REFUSED} (HTTP {answer.status})", mend=MEND_KEY) from None
@@ -167,14 +170,17 @@ def _refusal_of_read(envelope: Envelope, endpoint: str) -> Exception:
     return TransientError(words) if meaning.outcome is WriteOutcome.UNKNOWN else RequestRefused(words)
 
 
-def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId") -> str:
-    """The id that a POST is answered with. Raises WriteRejected where refused, else WriteOutcomeUnknown."""
+def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId", *, hides: str = "") -> str:
+    """The id that a POST is answered with. Raises WriteRejected where refused, else WriteOutcomeUnknown.
+
+    `hides`: as for `take_read`.
+    """
     if answer.status == LIMITED:
         raise WriteLimited(f"{endpoint}: too many requests (HTTP {answer.status})")
     if answer.status != OK and not _may_refuse(answer.status):
         raise WriteOutcomeUnknown(f"{endpoint}: HTTP {answer.status}")
     try:
-        envelope = open_envelope(answer.body, exact=True)
+        envelope = open_envelope(answer.body, exact=True, hides=hides)
     except MalformedPayload as exc:
         if answer.status == UNAUTHORIZED:
             raise WriteOutcomeUnknown(
@@ -209,10 +215,10 @@ def _refusal_of_write(envelope: Envelope, endpoint: str) -> Exception:
     return WriteOutcomeUnknown(words, code=code, remedy=meaning.remedy)
 
 
-def _clean(message: object) -> str:
+def _clean(message: object, hides: str) -> str:
     """The exchange's words on one line, every letter one that can be shown.
 
     10004 quotes the signed text, key included, and loses it here.
     """
     text = re.sub(r"origin_string.*", "", str(message or ""), flags=re.DOTALL)
-    return brief(text, LONGEST_MESSAGE)
+    return brief(text.replace(hides, "(hidden)") if hides else text, LONGEST_MESSAGE)

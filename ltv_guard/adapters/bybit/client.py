@@ -162,7 +162,7 @@ class BybitClient:
         if judged and (why := self._why_of_another_time(answer, sent)) is not None:
             raise WriteOutcomeUnknown(f"{path}: {why}")
         try:
-            return take_write(answer, path, id_field)
+            return take_write(answer, path, id_field, hides=self._credentials.api_key)
         except WriteLimited as exc:
             self._slow_down(path, answer, whole_address=exc.whole_address)
             raise
@@ -223,7 +223,7 @@ class BybitClient:
         if answer.status == BANNED:
             self.ban.check()
         try:
-            return take_read(answer, path)
+            return take_read(answer, path, hides=self._credentials.api_key)
         except Limited as exc:
             self._slow_down(path, answer, whole_address=exc.whole_address)
             raise

@@ -7,6 +7,7 @@ import hmac
 import ipaddress
 import socket
 from hashlib import sha256
+from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -23,12 +24,22 @@ LARGEST_BODY = 4096
 class Door(web.Server):
     """aiohttp's server, with room for so many at a time."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as aiohttp has them
+        super().__init__(*given, **named)
+        self._ends: dict[RequestHandler, asyncio.TimerHandle] = {}
+
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         too_many = len(self._connections) - MOST_CONNECTIONS
         for oldest in list(self._connections.values())[: max(0, too_many)]:
             oldest.abort()
-        self._loop.call_later(LONGEST_CONNECTION_S, transport.abort)
+        self._ends[handler] = self._loop.call_later(LONGEST_CONNECTION_S, transport.abort)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        # Whoever comes and goes thousands of times in those seconds would have it keep as many of them.
+        if (end := self._ends.pop(handler, None)) is not None:
+            end.cancel()
+        super().connection_lost(handler, exc)
 
     def _make_request(
         self,

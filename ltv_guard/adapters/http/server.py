@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeVar
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
@@ -31,7 +32,8 @@ KEEPALIVE_S = 15.0
 BACKLOG = 32
 
 Answer = Callable[[BaseRequest], Awaitable[web.Response]]
-Change = Callable[[Asked], Awaitable[web.Response]]
+Change = Callable[[Asked], Coroutine[None, None, web.Response]]
+Made = TypeVar("Made")
 
 
 class HttpServer:
@@ -41,6 +43,7 @@ class HttpServer:
         self._views = views
         self._door: Door | None = None
         self._server: asyncio.Server | None = None
+        self._making = asyncio.Lock()
         self._reads: dict[str, Answer] = {
             "/": self._page,
             "/livez": self._livez,
@@ -57,7 +60,10 @@ class HttpServer:
     async def open(self, host: str, port: int) -> int:
         """Returns the port that it listens on. Raises OSError where it can't."""
         loop = asyncio.get_running_loop()
-        self._door = Door(self._answer, access_log=None, keepalive_timeout=KEEPALIVE_S)
+        # Whoever has gone costs nothing more: his answer is not made.
+        self._door = Door(
+            self._answer, handler_cancellation=True, access_log=None, keepalive_timeout=KEEPALIVE_S
+        )
         self._server = await loop.create_server(self._door, host, port, backlog=BACKLOG)
         listening: int = self._server.sockets[0].getsockname()[1]
         return listening
@@ -101,7 +107,8 @@ class HttpServer:
             asked = await asked_of(request)
             if is_form(request) and not is_token(token_of_form(asked), self._views.token):
                 return _without_token()
-            response = await self._changes[request.path](asked)
+            # What has begun is done, also for somebody who hangs up meanwhile.
+            response = await asyncio.shield(self._changes[request.path](asked))
         except ValueError as error:
             return _json(400, error=clean(str(error)))
         if is_form(request):  # of the page, which is shown again
@@ -121,8 +128,8 @@ class HttpServer:
         return None
 
     async def _page(self, _request: BaseRequest) -> web.Response:
-        status, may_change = await self._views.status(), self._views.token is not None
-        body = await asyncio.to_thread(page.as_html, status, may_change=may_change)
+        may_change = self._views.token is not None
+        body = await self._made(lambda status: page.as_html(status, may_change=may_change))
         policy = {"Content-Security-Policy": POLICY}
         return web.Response(body=body, content_type="text/html", charset="utf-8", headers=policy)
 
@@ -135,13 +142,16 @@ class HttpServer:
         return web.Response(body=body, status=200 if health.is_well else 503, content_type=JSON)
 
     async def _status(self, _request: BaseRequest) -> web.Response:
-        status = await self._views.status()
-        return web.Response(body=await asyncio.to_thread(status_json.as_json, status), content_type=JSON)
+        return web.Response(body=await self._made(status_json.as_json), content_type=JSON)
 
     async def _metrics(self, _request: BaseRequest) -> web.Response:
-        status = await self._views.status()
-        body, kind = await asyncio.to_thread(_as_metrics, status)
+        body, kind = await self._made(_as_metrics)
         return web.Response(body=body, headers={"Content-Type": kind})
+
+    async def _made(self, make: Callable[[Status], Made]) -> Made:
+        """In a thread, and one after the other: many who ask at once must not crowd out the guards."""
+        async with self._making:
+            return await asyncio.to_thread(make, await self._views.status())
 
     async def _pause(self, asked: Asked) -> web.Response:
         reason = str(asked.get("reason") or "asked for over HTTP")[:LONGEST_REASON]

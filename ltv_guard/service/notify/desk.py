@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
@@ -37,7 +37,7 @@ MS = 1000
 class Orders:
     """Whom to tell what: target -> its URL and the least level; `digest_at`: minutes after midnight, UTC."""
 
-    targets: Mapping[str, tuple[str, str]]
+    targets: Mapping[str, tuple[str, str]] = field(repr=False)  # URLs hold passwords
     repeat_s: float = 300.0
     digest_at: int | None = None
 

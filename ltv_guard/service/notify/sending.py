@@ -9,4 +9,7 @@ APPRISE = "ltv_guard.adapters.apprise_target"
 
 def send(url: str, title: str, body: str, level: str) -> bool:
     """Blocks until the service has answered. Whether it has taken the message."""
-    return bool(import_module(APPRISE).send(url, title, body, level))
+    try:
+        return bool(import_module(APPRISE).send(url, title, body, level))
+    except Exception:  # noqa: BLE001 - a library of many services: its error may hold the URL, and costs a try
+        return False

@@ -333,6 +333,19 @@ def test_what_the_exchange_says_is_quoted_on_one_line_and_without_the_signed_tex
     assert len(str(longest.value)) < 300
 
 
+def test_an_api_key_in_the_exchanges_words_is_hidden_wherever_they_are_cut_off() -> None:
+    key = "xK7pQ2mW9vR4tZ6bN1"
+    for before in ("", "a" * 190):
+        answer = Answer(
+            status=200, body=b'{"retCode": 10003, "retMsg": "%sof %s"}' % (before.encode(), key.encode())
+        )
+        with pytest.raises(NeedsHuman) as read:
+            take_read(answer, "/x", hides=key)
+        with pytest.raises(WriteError) as written:
+            take_write(answer, "/x", hides=key)
+        assert key[:4] not in f"{read.value}{written.value}"
+
+
 @pytest.mark.parametrize("status", [302, 403, 429, 500, 503])
 def test_no_body_makes_a_refusal_of_a_status_that_proves_nothing(status: int) -> None:
     with pytest.raises(WriteOutcomeUnknown):
