@@ -293,6 +293,17 @@ def test_amounts_of_a_coarse_coin_that_differ_by_a_step_are_told_apart(held: str
     assert unexplained_change(rescue, [first], loan(held=held, accuracy=2)) == D(moved)
 
 
+def test_a_hand_that_moved_as_much_beside_an_old_read_keeps_nothing_open_for_ever() -> None:
+    """Found by the state machine: the plan knew of the row, and was made from a read that did not show it."""
+    by_hand = row("u1", OURS, at=START - 2_000)
+    planned = intent(seen_ids=frozenset({"u1"}))
+    moved = loan(held="1.10000137")
+    assert unexplained_change(planned, [by_hand], moved) is None
+    assert unexplained_change(planned, [by_hand], moved, ours=["u1"]) == D(OURS), "a read without it is old"
+    assert look_twice(planned, by_hand, shows=moved).intent.is_open
+    assert look_twice(planned, by_hand, apart=LONG_LAG, shows=moved).intent.state is State.ABSENT
+
+
 def test_the_users_row_after_the_signature_is_not_in_the_coins_before() -> None:
     """Its change is not shown yet: something is unaccounted for."""
     by_hand = row("u1", "0.2", at=SENT)

@@ -15,6 +15,7 @@ EARLY_MS = 1000  # a row may carry a time up to this much before the signed time
 DEBT_DRIFT = Decimal("0.0005")  # of a debt: interest does not add this much while a repayment settles
 MOST_DRIFT = Decimal("0.25")  # of a repayment's amount: never so much that it could be there or not
 SURELY_SHOWN_MS = 60_000  # a row this much older than a read of the loan was in what the read showed
+SHOWN_LATE_MS = 30_000  # so old may be what a plan was made from, beside a history that is not
 BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combination
 
 
@@ -62,10 +63,11 @@ def row_of(intent: Intent) -> HistoryRow:
     )
 
 
-def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
+def rows_since(intent: Intent, rows: Iterable[HistoryRow], *, late_ms: int = 0) -> list[HistoryRow]:
     """Rows of the same loan, kind and coin that may be younger than the intent's plan, oldest first.
 
-    The history is read after the loan: a row that the plan knew of may be younger than what it was made from.
+    The history is read after the loan: a row that the plan knew of may be younger than what it was made from,
+    which may have been shown `late_ms` late.
     """
     earliest = intent.observed_at_ms - SURELY_SHOWN_MS
     since = [
@@ -74,7 +76,7 @@ def rows_since(intent: Intent, rows: Iterable[HistoryRow]) -> list[HistoryRow]:
         if row.key == intent.key
         and row.direction.kind is intent.direction.kind
         and row.coin == intent.coin
-        and (row.adjust_id not in intent.seen_ids or row.at_ms > intent.observed_at_ms)
+        and (row.adjust_id not in intent.seen_ids or row.at_ms > intent.observed_at_ms - late_ms)
         and row.at_ms >= earliest
     ]
     return sorted(since, key=lambda row: (row.at_ms, row.adjust_id))
@@ -101,13 +103,28 @@ def starting_points(
     return bases, tuple(row for row in since if row not in earlier)
 
 
+def _since_or_shown_late(
+    intent: Intent, rows: Iterable[HistoryRow], ours: Collection[str]
+) -> list[HistoryRow]:
+    """As `rows_since`, and what the plan knew of but may not have been shown. Of `ours` it was."""
+    shown = intent.seen_ids.intersection(ours)
+    late = rows_since(intent, rows, late_ms=SHOWN_LATE_MS)
+    return [row for row in late if row.at_ms > intent.observed_at_ms or row.adjust_id not in shown]
+
+
 def unexplained_change(
-    intent: Intent, rows: Iterable[HistoryRow], loan: Loan | None, siblings: Collection[Decimal] = ()
+    intent: Intent,
+    rows: Iterable[HistoryRow],
+    loan: Loan | None,
+    siblings: Collection[Decimal] = (),
+    ours: Collection[str] = (),
 ) -> Decimal | None:
     """Coins of collateral (debt) that moved since the plan and that no row of the history explains.
 
     The intent's own change if that is what moved, alone or with one of `siblings`: changes that other open
-    intents of the loan may have made. None where it can't be known: the loan, or its amount, is not shown.
+    intents of the loan may have made. None where it can't be known: the loan, or its amount, is not shown, or
+    a row of as many coins from about the plan explains it just as well. Of `ours`, ids of rows, those that
+    the plan knew of are in what it was made from.
     Nothing is left to be explained of a transfer: its row has our own id, or is none of it.
     """
     if intent.direction is Direction.TRANSFER:
@@ -115,7 +132,7 @@ def unexplained_change(
     if loan is None or _is_unread(intent, loan):
         return None
     amount, step = shown_coins(intent, loan)
-    since = rows_since(intent, rows)
+    since = _since_or_shown_late(intent, rows, ours)
     bases, after = starting_points(intent, since)
     explained = sum((row.change for row in after), Decimal(0))
     readings = [amount - base - explained for base in bases]
@@ -128,7 +145,7 @@ def unexplained_change(
     as_none = min(abs(value) for value in readings)
     # The nearer of the two: of a coarse coin, amounts that differ by a step are amounts of different intents.
     if as_own is not None and as_own <= min(close, as_none):
-        return intent.change
+        return intent.change if as_own < as_none else None
     if as_none <= close:
         return Decimal(0)
     return readings[0]

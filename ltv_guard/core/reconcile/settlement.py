@@ -14,10 +14,7 @@ from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow, RowSt
 from ltv_guard.core.model.intents import ARRIVED, RELEASED, SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
-from ltv_guard.core.reconcile.coin_changes import (
-    EARLY_MS,
-    unexplained_change,
-)
+from ltv_guard.core.reconcile.coin_changes import EARLY_MS, unexplained_change
 
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 
@@ -210,11 +207,16 @@ def _could_be(row: DoubtfulRow, intent: Intent, timeouts: SettlementTimeouts) ->
     )
 
 
+def _unexplained(intent: Intent, evidence: Evidence) -> Decimal | None:
+    seen, loan = evidence.history.rows, evidence.loan
+    return unexplained_change(intent, seen, loan, evidence.siblings, evidence.claimed)
+
+
 def _ambiguous(
     intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
 ) -> Verdict:
     """Two rows that could be ours: it closes once every change is accounted for, or never will be."""
-    if unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings):
+    if _unexplained(intent, evidence):
         return _missing(intent, watch, evidence, timeouts, now, State.AMBIGUOUS)
     return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
 
@@ -231,7 +233,7 @@ def _missing(
     began = evidence.history.began
     if watch.first_missed is None:
         watch = InFlightWatch(since=watch.since, first_missed=began)
-    unexplained = unexplained_change(intent, evidence.history.rows, evidence.loan, evidence.siblings)
+    unexplained = _unexplained(intent, evidence)
     if unexplained == intent.change:
         return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.LATE_ROW))
     lag_ms = timeouts.history_lag_ms if unexplained == 0 else timeouts.misfit_ms
