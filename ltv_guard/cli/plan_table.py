@@ -14,6 +14,7 @@ from ltv_guard.cli.terminal import NARROW, WIDE, add_row, console, stacked, tabl
 from ltv_guard.cli.withheld_words import in_words
 from ltv_guard.core.amounts.falls import fall_to
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.loans import short_name
 from ltv_guard.guard import wording
 from ltv_guard.log.escaping import clean
@@ -83,6 +84,7 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral if item.amount > 0},
         "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
         "expires_at": None if loan.expires_at_ms is None else iso(loan.expires_at_ms),
+        "contracts": [_contract(item) for item in plan.contracts] if loan.is_pool else [],
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,
         "amount": format(decision.amount, "f") if decision.acts else None,
@@ -92,6 +94,17 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "rule": decision.policy.name,
         "withheld": None if plan.withheld is None else in_words(plan.withheld),
         "says": _says(plan, loan.key.product.value, loan.key.loan_id),
+    }
+
+
+def _contract(item: Contract) -> dict[str, str]:
+    return {
+        "loan_id": item.loan_id,
+        "coin": item.coin,
+        "owed": format(item.owed, "f"),
+        "ends_at": iso(item.ends_at_ms),
+        "at_end": item.at_end.value,
+        "what_follows": wording.at_end(item.at_end),
     }
 
 
@@ -178,9 +191,20 @@ def _does(row: dict[str, Any]) -> Text:
 
 def _why(row: dict[str, Any], notes: Sequence[str]) -> str:
     """The reason, what holds back where the reason does not say so itself, and when a fixed loan ends."""
-    return "; ".join([row["reason"], *notes, *_end(row.get("expires_at"))])
+    contracts = [_contract_end(item) for item in row.get("contracts", ())]
+    return "; ".join([row["reason"], *notes, *_end(row.get("expires_at")), *contracts])
+
+
+def _contract_end(item: dict[str, str]) -> str:
+    """`fixed loan 1771 of 0.1 ETH ends 2026-11-20 08:00 UTC, and is then ...`."""
+    what = f"fixed loan {item['loan_id']} of {item['owed']} {item['coin']}"
+    return f"{what} ends {_to_the_minute(item['ends_at'])}, and is then {item['what_follows']}"
 
 
 def _end(expires_at: str | None) -> list[str]:
-    """To the minute: `it ends 2026-11-20 08:00 UTC`."""
-    return [] if expires_at is None else [f"it ends {expires_at[:16].replace('T', ' ')} UTC"]
+    """`it ends 2026-11-20 08:00 UTC`."""
+    return [] if expires_at is None else [f"it ends {_to_the_minute(expires_at)}"]
+
+
+def _to_the_minute(time: str) -> str:
+    return f"{time[:16].replace('T', ' ')} UTC"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd
@@ -107,6 +108,13 @@ class LoanExchange(WritePath, Protocol):
 
     async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
         """Coins that may be released at this moment. Raises ExchangeUnavailable, NeedsHuman."""
+
+
+class ContractExchange(Protocol):
+    """The contracts that an account's pool owes."""
+
+    async def contracts(self, coin: str) -> ContractList:
+        """Those in `coin` that are not repaid. Raises ExchangeUnavailable, NeedsHuman."""
 
 
 class AccountExchange(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 
 import structlog
 
@@ -14,6 +15,7 @@ from ltv_guard.core.ports import Journal
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.needs import horizon_ms
 from ltv_guard.guard.parts import Parts
+from ltv_guard.guard.reads.closer_look import Wanted
 from ltv_guard.guard.settings_match import Matcher
 from ltv_guard.guard.snapshot import CycleResult, GuardOptions, Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
@@ -86,6 +88,8 @@ class Guard:
                         self._report.oddities(self._exchange.oddities())
                 with self._defects.contained("reporting the cycle"):
                     self._report.finished(result, snapshot.withheld, self._clock.now().ms_since(began))
+                if not self._around.stopping():
+                    result = await self._look_at_contracts(snapshot, result)
                 if not (result.left_open or self._around.stopping()):  # it must not hold up what is under way
                     await self._when_nothing_presses(result)
             return result
@@ -132,6 +136,8 @@ class Guard:
         if owner is None:
             return parts.conclusion.of_nothing()
         await parts.reads.loans.sweep(snapshot)
+        with self._defects.contained("fixed debts"):
+            parts.contracts.reads.saw(snapshot.books)
         parts.read_ahead.saw(snapshot.books)
         await self._settle(owner, snapshot)
         decisions = await self._decide(snapshot)
@@ -169,8 +175,12 @@ class Guard:
             return decisions
         emergency = any(facts.is_at_emergency for facts in account.loans)
         wanted = parts.needs.to_decide(snapshot, self._clock.now(), emergency=emergency)
-        if not await parts.read_ahead.take(snapshot, wanted):
-            await parts.reads.closer_look.read(snapshot, wanted)
+        if emergency or not self._memory.contracts.fixed:
+            await self._look_closer(snapshot, wanted)
+        else:  # what is due is kept only where it is known
+            parts.contracts.reads.begin()
+            await self._look_closer(snapshot, wanted)
+            await parts.contracts.reads.wait(self.options.grace_s)
         await parts.rereads.of_what_is_old(snapshot)
         with self._defects.contained("settling by what the coins show"):
             snapshot.open_intents = await parts.reconciler.settle_by_coins(snapshot)
@@ -180,6 +190,18 @@ class Guard:
         with self._defects.contained("remembering prices"):
             parts.decider.remember_prices(snapshot)
         return decisions
+
+    async def _look_closer(self, snapshot: Snapshot, wanted: Wanted) -> None:
+        if not await self._parts.read_ahead.take(snapshot, wanted):
+            await self._parts.reads.closer_look.read(snapshot, wanted)
+
+    async def _look_at_contracts(self, snapshot: Snapshot, result: CycleResult) -> CycleResult:
+        contracts = self._parts.contracts
+        with self._defects.contained("looking at fixed loans"):
+            await contracts.look(snapshot, may_read=not (result.left_open or result.blind))
+            if contracts.known:
+                return replace(result, contracts=contracts.known)
+        return result
 
     async def _when_nothing_presses(self, result: CycleResult) -> None:
         with self._defects.contained("looking at the key"):

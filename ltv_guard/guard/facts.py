@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.defects import Defect, attempt
@@ -66,6 +67,7 @@ class FactBuilder:
             unified=snapshot.unified,
             prices=snapshot.believed_prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
+            due=self._due(snapshot, now),
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
             on_the_way=on_the_way,
@@ -134,6 +136,17 @@ class FactBuilder:
             kept=self._memory.refusals.refused(loan.key, Direction.REDUCE, now),
             unpayable=self._unpayable(loan, snapshot, now),
         )
+
+    def _due(self, snapshot: Snapshot, now: Moment) -> Mapping[str, Decimal]:
+        pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
+        if pool is None or not self._memory.contracts.kept:
+            return {}
+        within_ms = self._rulebook.policy_for(pool).due_within_ms
+        due = attempt("what is due", lambda: self._memory.contracts.due(now, within_ms))
+        if isinstance(due, Defect):
+            self._defects.tell(due)
+            return {}
+        return due
 
     def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> dict[str, str]:
         """What was repaid before has to be known, or it could be taken for ours."""

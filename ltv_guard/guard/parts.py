@@ -10,6 +10,8 @@ from ltv_guard.guard.adjuster import Adjuster
 from ltv_guard.guard.announcements import Announcements
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.conclusion import Conclusion
+from ltv_guard.guard.contract_watch import ContractWatch
+from ltv_guard.guard.contracts import Contracts
 from ltv_guard.guard.contradictions import Contradictions
 from ltv_guard.guard.decider import Decider
 from ltv_guard.guard.decision_of_now import DecisionOfNow
@@ -105,6 +107,12 @@ class Parts:
             clock,
             self.words.defects,
         )
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        shelf = self.memory.contracts
+        watch = ContractWatch(shelf, self.words.alerts)
+        return Contracts(self.reads.contracts, watch, shelf, self.rulebook, self.around.clock)
 
     # Settling.
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.quotes import Quotes
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
@@ -54,7 +55,7 @@ class CycleResult:
     there is something to do that only time holds up (a new journal, facts that are not fresh yet).
     `trusts_journal`: nothing can have been sent that the journal does not know of. `withheld`: why nothing
     was sent. `wallet`: the Funding wallet, where it was read. `in_haste`: of a long list only what is urgent
-    was read, so that all of it is to be read next.
+    was read, so that all of it is to be read next. `contracts`: the pool's, as they were read last.
     """
 
     loans: int = 0
@@ -71,6 +72,7 @@ class CycleResult:
     in_haste: bool = False
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    contracts: tuple[Contract, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

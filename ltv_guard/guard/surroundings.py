@@ -6,19 +6,29 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ltv_guard.core.model.loans import Channel, Product
-from ltv_guard.core.ports import AccountExchange, Clock, Identity, LoanExchange, Oddity, WritePath
+from ltv_guard.core.ports import (
+    AccountExchange,
+    Clock,
+    ContractExchange,
+    Identity,
+    LoanExchange,
+    Oddity,
+    WritePath,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPorts:
     """One account of an exchange: `products` list loans and adjust their collateral, `others` repay and move.
 
-    `oddities`: what it answers at the moment that no reader understands.
+    `contracts`: the fixed loans of its pool; None: it has none. `oddities`: what it answers at the moment
+    that no reader understands.
     """
 
     account: AccountExchange
     products: Sequence[LoanExchange]
     others: Sequence[WritePath] = ()
+    contracts: ContractExchange | None = None
     oddities: Callable[[], Iterable[Oddity]] = tuple
 
     @property

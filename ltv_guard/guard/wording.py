@@ -7,6 +7,7 @@ from decimal import Decimal
 from ltv_guard.core.decide.constraints import Constraint, Limit
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.reason import Because, Reason
+from ltv_guard.core.model.contracts import AtEnd
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
@@ -16,6 +17,7 @@ LIMITS = {
     Limit.FUNDING: "the Funding wallet leaves {amount} {coin}",
     Limit.FUNDING_UNREAD: "the Funding wallet, whose {coin} could not be read, leaves {amount} {coin}",
     Limit.SETTING: "{key} of {setting} leaves {amount} {coin}",
+    Limit.DUE: "what a fixed loan will soon take from it leaves {amount} {coin}",
     Limit.UNIFIED: "the Unified account leaves {amount} {coin}",
     Limit.UNMOVABLE: "the exchange moves no {coin} for now: {words}",
     Limit.SHARE: "its share of scarce funds leaves {amount} {coin}",
@@ -48,6 +50,13 @@ LIMITS = {
     Limit.NEEDED_ELSEWHERE: "another loan secured by {coin} is above its add target",
     Limit.PRICES_UNREAD: "prices could not be read",
     Limit.NOT_BORNE_OUT: "its own amounts and prices do not bear that out",
+}
+
+AT_END = {
+    AtEnd.NOTHING: "overdue unless you repay it",
+    AtEnd.REPAID: "repaid from the Funding wallet",
+    AtEnd.FLEXIBLE: "turned flexible",
+    AtEnd.UNTOLD: "treated as the exchange's app says: the row does not",
 }
 
 DOUBTS = {
@@ -148,6 +157,11 @@ def constraint(item: Constraint) -> str:
         words=item.words,
     )
     return f"repaying: {said}" if item.repaying else said
+
+
+def at_end(what: AtEnd) -> str:
+    """What becomes of a pool's fixed loan at its end."""
+    return AT_END[what]
 
 
 def withheld(item: Withheld) -> str:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from ltv_guard.sandbox.contracts import signed
 from ltv_guard.sandbox.market import Moment
 from ltv_guard.sandbox.orders import Order
 from ltv_guard.sandbox.pool import Pool
@@ -74,6 +75,7 @@ def open_account(user: str, plan: UserPlan, scenario: Scenario, time_ms: int) ->
             user=user,
             flexible=dict(plan.pool.flexible),
             fixed=dict(plan.pool.fixed),
+            contracts=[signed(contract, time_ms) for contract in plan.pool.contracts],
             collateral=dict(plan.pool.collateral),
             supply=dict(plan.pool.supply),
             hourly_rate=plan.pool.hourly_rate,
@@ -92,6 +94,7 @@ def copied(account: Account) -> Account:
         twin.pool = copy.copy(account.pool)
         for name in ("flexible", "fixed", "collateral", "supply"):
             setattr(twin.pool, name, dict(getattr(account.pool, name)))
+        twin.pool.contracts = [copy.copy(contract) for contract in account.pool.contracts]
     return twin
 
 

@@ -10,6 +10,7 @@ from ltv_guard.sandbox.refusals import LEGACY, POOL
 
 WALLET_RIGHT = ("Wallet", "AccountTransfer")
 COMMON, OLD, FLEXIBLE = "/v5/crypto-loan-common", "/v5/crypto-loan", "/v5/crypto-loan-flexible"
+FIXED = "/v5/crypto-loan-fixed"
 PUBLIC: dict[str, Any] = {"signed": False, "permission": None}
 
 _ALL = [
@@ -70,6 +71,12 @@ _ALL = [
     Endpoint(path=f"{COMMON}/adjustment-history", name="history", handler=loans.answer_history, product=POOL),
     Endpoint(
         path=f"{COMMON}/collateral-data", name="terms", handler=loans.answer_terms, product=POOL, **PUBLIC
+    ),
+    Endpoint(
+        path=f"{FIXED}/borrow-contract-info",
+        name="contracts",
+        handler=loans.answer_contracts,
+        product=POOL,
     ),
     Endpoint(path=f"{FLEXIBLE}/repay", name="repay", handler=loans.answer_repay, method="POST", product=POOL),
     Endpoint(

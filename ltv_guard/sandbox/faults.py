@@ -43,7 +43,7 @@ NAMES = frozenset(
         *("time", "tickers", "kline", "status", "stream", "ticks"),
         *("key", "wallet", "transfer", "transfers"),
         *("orders", "position", "maximum", "adjust", "history", "terms", "repay", "repayments"),
-        *("borrowed", "loanable"),
+        *("borrowed", "loanable", "contracts"),
     }
 )
 

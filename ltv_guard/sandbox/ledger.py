@@ -7,6 +7,8 @@ from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from ltv_guard.sandbox.accounts import Loan
 from ltv_guard.sandbox.books import Books, growing_ids, take_due, too_fine
+from ltv_guard.sandbox.contract_ends import grace_s, settle_contracts
+from ltv_guard.sandbox.contracts import ContractEnd
 from ltv_guard.sandbox.market import Moment
 from ltv_guard.sandbox.orders import DUST
 from ltv_guard.sandbox.records import (
@@ -39,6 +41,7 @@ class Ledger(Books):
         super().__init__(scenario, time_ms)
         self.adjustments: list[Adjustment] = []
         self.liquidations: list[Liquidation] = []
+        self.contract_ends: list[ContractEnd] = []
         self.closed_coins = set(scenario.closed_collateral)
         self.col_res: str = scenario.col_res
         self.coin_col_res: dict[str, str] = dict(scenario.coin_col_res)
@@ -189,6 +192,7 @@ class Ledger(Books):
         """Lets time pass up to this moment: interest, what waits to settle, LTV extremes, liquidations."""
         self._transfers.settle(moment)
         self._repayments.settle(moment)
+        self.contract_ends += settle_contracts(self, moment)
         for row in take_due(self._waiting, moment):
             self._settle(row, moment)
         for loan in self.open_loans():
@@ -198,7 +202,7 @@ class Ledger(Books):
             loan.trough_ltv = ltv if loan.trough_ltv is None else min(ltv, loan.trough_ltv)
             if ltv >= loan.liquidation_ltv:
                 self._liquidate(loan, moment, "ltv")
-            elif loan.overdue_s(moment) > self.scenario.overdue_grace:
+            elif loan.overdue_s(moment) > grace_s(self.scenario, loan):
                 self._liquidate(loan, moment, "overdue")
 
     def open_loans(self) -> Iterator[Loan]:

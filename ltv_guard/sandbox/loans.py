@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from ltv_guard.sandbox import payloads, public_payloads
 from ltv_guard.sandbox.calls import Call, amount_of, directions, handling_of
+from ltv_guard.sandbox.contract_payloads import contract_row
 from ltv_guard.sandbox.exchange import Exchange
 from ltv_guard.sandbox.market import Moment
 from ltv_guard.sandbox.paging import page
@@ -121,6 +122,17 @@ def answer_repayments(exchange: Exchange, call: Call, moment: Moment) -> Payload
     ]
     rows = filtered(rows, call, "orderId", "repayId", "loanCurrency")
     return page(rows, call.params, "repayId", closing_cursor=True)
+
+
+def answer_contracts(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/crypto-loan-fixed/borrow-contract-info: of one coin, which is required."""
+    coin = call.text("orderCurrency")
+    account, _ = shown(exchange, call, moment)
+    contracts = [] if account.pool is None else account.pool.contracts
+    newest_first = sorted(contracts, key=lambda item: item.began_ms, reverse=True)
+    rows = [contract_row(item) for item in newest_first if item.coin == coin]
+    rows = filtered(rows, call, "orderId", "loanId", "term")
+    return page(rows, call.params, "loanId", closing_cursor=True)
 
 
 def answer_borrowed(exchange: Exchange, call: Call, _moment: Moment) -> Payload:

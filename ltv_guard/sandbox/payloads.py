@@ -61,7 +61,7 @@ def position(
         empty = {"ltv": "", "totalCollateral": "0", "totalDebt": "0", "totalSupply": "0"}
         return {"borrowList": [], "collateralList": [], "supplyList": [], **empty, "colRes": col_res}
     return {
-        "borrowList": [_debt_row(pool, coin, prices) for coin in {**pool.flexible, **pool.fixed}],
+        "borrowList": [_debt_row(pool, coin, prices) for coin in {**pool.flexible, **pool.fixed_debts()}],
         "collateralList": [
             {
                 "currency": coin,
@@ -86,7 +86,7 @@ def position(
 
 
 def _debt_row(pool: Pool, coin: str, prices: Prices) -> Payload:
-    flexible, fixed = pool.flexible.get(coin, Decimal(0)), pool.fixed.get(coin, Decimal(0))
+    flexible, fixed = pool.flexible.get(coin, Decimal(0)), pool.fixed_debts().get(coin, Decimal(0))
     return {
         "loanCurrency": coin,
         "flexibleTotalDebt": plain(flexible),

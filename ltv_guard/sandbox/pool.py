@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
+from ltv_guard.sandbox.contracts import FixedLoan
 from ltv_guard.sandbox.market import Moment, Prices
 from ltv_guard.sandbox.orders import DUST, HOUR_S, INFINITE
 from ltv_guard.sandbox.refusals import POOL
@@ -58,6 +59,7 @@ class Pool:
     hourly_rate: Decimal
     pool_terms: PoolTerms
     terms: dict[str, CoinTerms]
+    contracts: list[FixedLoan] = field(default_factory=list)
     loan_id: str = "pool"
     hours: int = 0
     status: str = "open"
@@ -87,7 +89,15 @@ class Pool:
             del self.collateral[coin]
 
     def debts(self) -> list[tuple[str, Decimal]]:
-        return [*self.flexible.items(), *self.fixed.items()]
+        return [*self.flexible.items(), *self.fixed_debts().items()]
+
+    def fixed_debts(self) -> dict[str, Decimal]:
+        """What is owed in fixed loans, by coin."""
+        found = dict(self.fixed)
+        for contract in self.contracts:
+            if contract.owed > 0:
+                found[contract.coin] = found.get(contract.coin, ZERO) + contract.owed
+        return found
 
     def debt_usd(self, prices: Prices) -> Decimal:
         """What is owed in all coins, in USD."""
@@ -125,10 +135,13 @@ class Pool:
                 self.flexible[coin] = owed + (owed * self.hourly_rate * (hours - self.hours)).quantize(
                     DUST, ROUND_UP
                 )
+            for contract in self.contracts:
+                contract.accrue(hours - self.hours, moment)
             self.hours = hours
 
-    def overdue_s(self, _moment: Moment) -> Decimal:
-        return ZERO
+    def overdue_s(self, moment: Moment) -> Decimal:
+        """Seconds for which the contract that ended first has been overdue; 0 where none is."""
+        return max((contract.overdue_s(moment) for contract in self.contracts), default=ZERO)
 
     def repayable(self, coin: str) -> Decimal:
         """The most that a repayment in this coin can be: fixed debt has a way of its own."""
@@ -144,9 +157,14 @@ class Pool:
                 debts[coin] -= part
             if debts.get(coin) == 0:
                 del debts[coin]
+        for contract in self.contracts:
+            if contract.coin == coin:
+                left -= contract.pay(left)
         return amount - left
 
     def write_off(self) -> None:
         """Forgets the debt that no collateral is left for."""
         self.flexible.clear()
         self.fixed.clear()
+        for contract in self.contracts:
+            contract.pay(contract.owed)

@@ -149,11 +149,25 @@ class OrderPlan(Part):
     expires_in: Annotated[Decimal, BeforeValidator(_seconds)] | None = None
 
 
+class ContractPlan(Part):
+    """A fixed loan of a pool; `repay_type`: 0 none, 1 repaid, 2 turned flexible; `ends_in`: real time."""
+
+    loan_id: str
+    coin: str
+    principal: Positive
+    interest: Amount = Decimal(0)
+    annual_rate: Amount = Decimal(0)
+    term: str = "30"
+    repay_type: Literal["0", "1", "2"] = "1"
+    ends_in: Annotated[Decimal, BeforeValidator(_seconds)]
+
+
 class PoolPlan(Part):
-    """An account's pool: debts and collateral in coins."""
+    """An account's pool: debts and collateral in coins. `fixed`: debts that no contract is listed for."""
 
     flexible: Coins = Field(default_factory=dict)
     fixed: Coins = Field(default_factory=dict)
+    contracts: list[ContractPlan] = Field(default_factory=list)
     collateral: Coins = Field(default_factory=dict)
     supply: Coins = Field(default_factory=dict)
     hourly_rate: Amount = Decimal(0)
@@ -200,6 +214,7 @@ class Scenario(Part):
     seed: int = 1
     liquidation_fee: Amount = Decimal("0.02")
     overdue_grace: Seconds = Decimal(172800)
+    contract_grace: Seconds = Decimal(86400)
     col_res: Literal["-1", "0", "1", "2"] = "0"
     coin_col_res: dict[str, Literal["-1", "0", "1", "2"]] = Field(default_factory=dict)
     ids: Literal["fixed", "new"] = "fixed"
@@ -213,6 +228,7 @@ class Scenario(Part):
         for user, plan in self.users.items():
             pool = plan.pool or PoolPlan()
             used = {*pool.flexible, *pool.fixed, *pool.collateral}
+            used |= {contract.coin for contract in pool.contracts}
             used |= {coin for order in plan.orders for coin in (order.loan_coin, order.collateral_coin)}
             if used - priced:
                 raise ValueError(f"user {user}: no price for {', '.join(sorted(used - priced))}")

@@ -13,7 +13,7 @@ from ltv_guard.core.model.loans import Channel, Kind, Loan
 from ltv_guard.core.ports import LoanExchange, WritePath
 from ltv_guard.core.reconcile.polarity import Polarity, polarity_of_all
 from ltv_guard.guard.state.intent_book import DAY_MS
-from ltv_guard.service.cover_check import examine_falls, examine_thresholds
+from ltv_guard.service.cover_check import examine_contract, examine_falls, examine_thresholds
 from ltv_guard.service.findings import Finding
 from ltv_guard.service.rules import rulebook_of
 from ltv_guard.service.wiring import Wiring
@@ -49,6 +49,7 @@ class _Examination:
                 self._found(f"terms, {exchange.product}", found, good=len(coins) > 0)
         loans = [loan for book in books if book is not None for loan in book.loans]
         self._findings += examine_thresholds(self._what, loans, self._rulebook)
+        await self._contracts(loans)
         await self._wallets(loans)
         await self._histories()
         prices = await self._read("prices", self._wiring.accounts[self._name].prices())
@@ -70,6 +71,18 @@ class _Examination:
                 mend = "look after this loan by hand; report it if it looks right in the exchange's app"
                 self._found(f"loan {item.key.loan_id}", f"set aside: {item.why}", mend, good=False)
         return book
+
+    async def _contracts(self, loans: Sequence[Loan]) -> None:
+        """A line for each fixed loan of the pool, and for each coin whose could not be read."""
+        exchange = self._wiring.contracts.get(self._name)
+        if exchange is None:
+            return
+        for coin in sorted({debt.coin for loan in loans for debt in loan.debts if debt.fixed > 0}):
+            found = await self._read(f"fixed loans in {coin}", exchange.contracts(coin))
+            for item in () if found is None else found.contracts:
+                self._findings.append(
+                    examine_contract(self._what, item, self._wiring.clock.now().exchange_ms)
+                )
 
     async def _wallets(self, loans: Sequence[Loan]) -> None:
         account = self._settings.accounts[self._name]

@@ -18,6 +18,7 @@ from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.service.connections import (
     connect,
     connection_of,
+    contracts_of,
     credentials_of,
     keep,
     on_host,
@@ -138,6 +139,7 @@ def _set_guard(
         account, client, wiring.known_products.setdefault(name, {})
     )
     others = wiring.others[name] = other_writes(products, client)
+    wiring.contracts |= contracts_of(name, products, client)
     wiring.claims[name] = KeyClaim(wiring, settings.exchange.environment, name, products, frame.own)
     wiring.matchers[name] = Matcher(
         name,
@@ -154,6 +156,7 @@ def _set_guard(
             account=wiring.accounts[name],
             products=products,
             others=others,
+            contracts=wiring.contracts.get(name),
             oddities=client.oddities.current,
         ),
         Surroundings(

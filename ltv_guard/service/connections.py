@@ -8,7 +8,7 @@ from yarl import URL
 
 from ltv_guard.adapters import bybit
 from ltv_guard.core.model.loans import Product
-from ltv_guard.core.ports import LoanExchange, WritePath
+from ltv_guard.core.ports import ContractExchange, LoanExchange, WritePath
 from ltv_guard.service.wiring import Wiring
 from ltv_guard.settings import AccountSection, Settings
 
@@ -103,6 +103,14 @@ def products_of(
 def other_writes(products: Sequence[LoanExchange], client: bybit.BybitClient) -> list[WritePath]:
     """Whether they are used is the policy's matter; what was sent before is settled all the same."""
     return [*(bybit.repayments(client, item.product) for item in products), bybit.transfers(client)]
+
+
+def contracts_of(
+    name: str, products: Sequence[LoanExchange], client: bybit.BybitClient
+) -> dict[str, ContractExchange]:
+    """The fixed loans of the pool of account `name`; nothing where the account has no pool."""
+    pool = any(item.product is Product.CRYPTO_LOAN for item in products)
+    return {name: bybit.FixedContracts(client)} if pool else {}
 
 
 def credentials_of(account: AccountSection) -> bybit.Credentials:

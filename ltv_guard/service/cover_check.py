@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from decimal import ROUND_UP, Decimal
 
 from ltv_guard.core.amounts.survival import Held, free_in, missing_in
+from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.loans import Loan
 from ltv_guard.core.model.policy import LoanPolicy, Rulebook, thresholds
+from ltv_guard.guard import wording
+from ltv_guard.log.utc import iso
 from ltv_guard.service.findings import Finding
 
 FALLS = tuple(map(Decimal, ("0.1", "0.2", "0.3", "0.5")))
@@ -43,6 +46,18 @@ def _line(what: str, loan: Loan, policy: LoanPolicy) -> tuple[str, str, str]:
     asked += f"{policy.limits.emergency_ltv:f}"
     mend = f"these hold instead of yours ({asked}), which lie too near the margin call: lower them"
     return head, f"{shown} (by {policy.name})", mend
+
+
+def examine_contract(what: str, contract: Contract, now_ms: int) -> Finding:
+    """When a fixed loan of a pool ends, and what becomes of it; not good once its end is past."""
+    head, end = f"{what}: fixed loan {contract.loan_id}", iso(contract.ends_at_ms)
+    owed = f"{contract.owed:f} {contract.coin}"
+    if contract.overdue or contract.ends_at_ms <= now_ms:
+        mend = "repay it in the exchange's app: 24 h after its end it is liquidated"
+        return Finding(what=head, good=False, found=f"{owed}, whose end was at {end}", mend=mend)
+    then = f"{owed}, at its end ({end}) {wording.at_end(contract.at_end)}"
+    mend = "repay it in the exchange's app before then" if contract.at_end is AtEnd.NOTHING else ""
+    return Finding(what=head, good=True, found=then, mend=mend)
 
 
 def examine_falls(

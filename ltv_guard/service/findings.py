@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.withheld import Withheld
 
 
@@ -37,7 +38,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPlan:
-    """What `plan` found for one account. `withheld`: why nothing would be sent, if so."""
+    """What `plan` found for one account. `withheld`: why nothing would be sent, if so.
+
+    `contracts`: the fixed loans of its pool.
+    """
 
     account: str
     decisions: tuple[Decision, ...]
@@ -46,3 +50,4 @@ class AccountPlan:
     why_blind: str = ""
     withheld: Withheld | None = None
     says: tuple[Said, ...] = ()
+    contracts: tuple[Contract, ...] = ()

@@ -77,6 +77,7 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
         limits=_rule(Limits, policy.limits),
         collateral_preference=policy.collateral_preference,
         maturity_notice_ms=tuple(map(_ms, policy.maturity_notice_s)),
+        due_within_ms=_ms(policy.due_within_s),
     )
 
 

@@ -143,5 +143,6 @@ async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence
         set_aside=tuple((item.key.product.value, item.key.loan_id, item.why) for item in outcome.set_aside),
         blind=outcome.blind,
         why_blind=outcome.why_blind,
+        contracts=outcome.contracts,
         withheld=withheld if pause is None else Withheld(kind=Why.PAUSED, detail=pause.reason),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ltv_guard.adapters import bybit
 from ltv_guard.core.model.errors import NeedsHuman
 from ltv_guard.core.model.loans import Owner
-from ltv_guard.core.ports import Identity, LoanExchange, WritePath
+from ltv_guard.core.ports import ContractExchange, Identity, LoanExchange, WritePath
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher
 
@@ -27,6 +27,7 @@ class Wiring:
     guards: dict[str, Guard] = field(default_factory=dict)
     products: dict[str, list[LoanExchange]] = field(default_factory=dict)
     others: dict[str, list[WritePath]] = field(default_factory=dict)
+    contracts: dict[str, ContractExchange] = field(default_factory=dict)
     matchers: dict[str, Matcher] = field(default_factory=dict)
     known_products: dict[str, dict[Hashable, LoanExchange]] = field(default_factory=dict)
     claims: dict[str, KeyClaim] = field(default_factory=dict)

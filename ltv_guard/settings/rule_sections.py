@@ -166,7 +166,12 @@ class Policy(Section):
     maturity_notice_s: tuple[Notice, ...] = Field(
         tuple(notice // MS for notice in RULES.maturity_notice_ms),
         description="Seconds before the end of a fixed loan at which it is [told](#fixed-loans-that-end), "
-        "once at each; `[]` is never. An overdue loan is told in any case. Orders only.",
+        "once at each; `[]` is never. An overdue loan is told in any case. Orders, and a pool's fixed loans.",
+    )
+    due_within_s: Duration = Field(
+        RULES.due_within_ms / MS,
+        description="Pools: coins that a [fixed loan](#fixed-loans-that-end) takes from the Funding wallet "
+        "at its end, within so many seconds, are kept there, but in an emergency. 0 keeps none.",
     )
     pool_terms: PoolTermsSection = PoolTermsSection()
 

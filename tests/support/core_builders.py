@@ -119,6 +119,7 @@ def account(
     moment: Collection[str] = (),
     max_repay_24h: Mapping[str, Number] | None = None,
     repaid_24h: Mapping[str, Number] | None = None,
+    due: Mapping[str, Number] | None = None,
 ) -> AccountFacts:
     """An account whose wallet holds 100 BTC unless told otherwise, and whose Unified account is not used."""
     return AccountFacts(
@@ -126,6 +127,7 @@ def account(
         wallet=amounts({"BTC": 100} if wallet is None else wallet) if wallet_read else None,
         unified=None if unified is None else amounts(unified),
         prices=None if prices is None else amounts(prices),
+        due=amounts(due or {}),
         wallet_rules=WalletRules(
             reserve=amounts(reserve or {}),
             max_add_24h=amounts(max_add_24h or {}),

@@ -76,6 +76,20 @@ TRANSFER = {
     "timestamp": str(NOW_MS - 1000),
     "status": "SUCCESS",
 }
+CONTRACT = {
+    "annualRate": "0.022",
+    "borrowCurrency": "ETH",
+    "borrowTime": str(NOW_MS - 86_400_000),
+    "interestPaid": "0.01",
+    "loanId": "1539",
+    "orderId": "13007",
+    "repaymentTime": str(NOW_MS + 86_400_000),
+    "repayType": "1",
+    "residualPenaltyInterest": "0",
+    "residualPrincipal": "0.1",
+    "status": 1,
+    "term": "7",
+}
 POSITION = {
     "borrowList": [
         {

@@ -5,6 +5,7 @@ from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
+from ltv_guard.adapters.bybit.contracts import FixedContracts
 from ltv_guard.adapters.bybit.host import Host
 from ltv_guard.adapters.bybit.legacy import LegacyLoans
 from ltv_guard.adapters.bybit.limits import RequestLimits
@@ -21,6 +22,7 @@ __all__ = [
     "BybitClient",
     "Credentials",
     "ExchangeClock",
+    "FixedContracts",
     "HmacSigner",
     "Host",
     "LegacyLoans",

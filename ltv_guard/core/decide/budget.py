@@ -26,6 +26,7 @@ class FundsBudget:
         self.unified_unread = account.unified is None
         self._wallet_unread, self._unified_unread = account.wallet_unread, account.unified_unread
         self._rules = account.wallet_rules
+        self._due = account.due
         self._transfers = account.transfer_rules
         self._wallet = dict(account.wallet or {})
         self._unified = dict(account.unified or {})
@@ -81,15 +82,22 @@ class FundsBudget:
         balance = max(Decimal(0), self._wallet.get(coin, Decimal(0)))
         kind = Limit.FUNDING_UNREAD if self.is_unread(coin) else Limit.FUNDING
         limits = [Constraint(kind=kind, coin=coin, amount=balance)]
-        reserve = self.reserve(coin, emergency=emergency)
+        if emergency:
+            return limits
+        reserve, due = self._rules.reserve.get(coin, Decimal(0)), self._due.get(coin, Decimal(0))
         if reserve > 0:
             left = max(Decimal(0), balance - reserve)
             limits.append(of_setting("wallet.reserve", coin, left, setting=reserve))
+        if due > 0:
+            left = max(Decimal(0), balance - reserve - due)
+            limits.append(Constraint(kind=Limit.DUE, coin=coin, amount=left))
         return limits
 
     def reserve(self, coin: str, *, emergency: bool) -> Decimal:
-        """Coins that stay in the Funding wallet."""
-        return Decimal(0) if emergency else self._rules.reserve.get(coin, Decimal(0))
+        """Coins that stay in the Funding wallet: the operator's reserve, and what is due."""
+        if emergency:
+            return Decimal(0)
+        return self._rules.reserve.get(coin, Decimal(0)) + self._due.get(coin, Decimal(0))
 
     def on_the_way(self, coin: str) -> Intent | None:
         """The transfer of `coin` that is open, or has landed and does not show yet."""

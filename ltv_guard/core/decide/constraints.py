@@ -16,6 +16,7 @@ class Limit(StrEnum):
     FUNDING = "funding"
     FUNDING_UNREAD = "funding_unread"
     SETTING = "setting"
+    DUE = "due"
     UNIFIED = "unified"
     UNMOVABLE = "unmovable"
     SHARE = "share"

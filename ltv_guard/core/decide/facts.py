@@ -100,6 +100,7 @@ class AccountFacts:
 
     `wallet_is_old`: it is that of an earlier read, less what was spent since: good enough for an emergency.
     `doubted_prices`: coins whose price has parted from the last one, or has nothing to be compared with.
+    `due`: coins that fixed loans of a pool will soon take from the Funding wallet.
     `unified`: what can leave the Unified account, None where it was not read or may not be used.
     `..._unread`: coins whose balance there could not be read, though that of others could.
     `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
@@ -115,6 +116,7 @@ class AccountFacts:
     wallet_unread: Collection[str] = ()
     unified_unread: Collection[str] = ()
     prices: Mapping[str, Decimal] | None = None
+    due: Mapping[str, Decimal] = field(default_factory=dict)
     wallet_rules: WalletRules = field(default_factory=WalletRules)
     transfer_rules: TransferRules = field(default_factory=TransferRules)
     on_the_way: Mapping[str, Intent] = field(default_factory=dict)

@@ -61,7 +61,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoanPolicy:
-    """Everything the operator said about one loan. `name` is where it stands in the configuration."""
+    """Everything the operator said about one loan. `name` is where it stands in the configuration.
+
+    `due_within_ms`: what a pool's contracts take from the Funding wallet within that time is kept there.
+    """
 
     name: str = "policy"
     protect: bool = True
@@ -71,6 +74,7 @@ class LoanPolicy:
     limits: Limits = field(default_factory=Limits)
     collateral_preference: tuple[str, ...] = ("USDT", "USDC", "BTC", "ETH")
     maturity_notice_ms: tuple[int, ...] = NOTICE_MS
+    due_within_ms: int = 86_400_000
 
     def candidates(self, loan: Loan) -> list[Collateral]:
         """The coins to secure `loan` with, most wanted first: an order's only one, or those preferred."""

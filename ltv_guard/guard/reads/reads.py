@@ -7,6 +7,7 @@ from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
 from ltv_guard.guard.reads.balances import Balances
 from ltv_guard.guard.reads.closer_look import CloserLook
+from ltv_guard.guard.reads.contracts import ContractReads
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.reads.prices import Prices
@@ -43,12 +44,7 @@ class Reads:
             defects=words.defects,
         )
         self.histories = Histories(
-            exchange.paths,
-            memory.shelf,
-            clock,
-            words.alerts,
-            words.defects,
-            longest_ms=options.max_snapshot_age_ms,
+            exchange.paths, memory.shelf, clock, words.alerts, words.defects, longest_ms=longest_ms
         )
         self.prices = Prices(exchange.account, attempts, short_wait_s=options.short_wait_s)
         balances = Balances(
@@ -59,9 +55,12 @@ class Reads:
             words.alerts,
             short_wait_s=options.short_wait_s,
         )
+        shelf, timing = memory.contracts, options.timing
+        self.contracts = ContractReads(exchange, shelf, attempts, clock, timing, words.defects)
         self.closer_look = CloserLook(balances, self.prices, self.histories, grace_s=options.grace_s)
 
     async def close(self) -> None:
         """Ends what is still being read for the next cycle, and waits for the ends of loans."""
         await self._news.close()
+        await self.contracts.close()
         await self.histories.close()

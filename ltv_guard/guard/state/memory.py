@@ -8,6 +8,7 @@ from ltv_guard.core.ports import Journal
 from ltv_guard.guard.lag import Lateness
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.state.amount_bounds import AmountBounds
+from ltv_guard.guard.state.contract_shelf import ContractShelf
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.guard.state.hidden_breaches import HiddenBreaches
 from ltv_guard.guard.state.history_shelf import HistoryShelf
@@ -38,6 +39,7 @@ class Memory:
         self.loans = LoanRegistry()
         self.lateness = Lateness()
         self.last_known = LastKnown()
+        self.contracts = ContractShelf()
         self.owner: Owner | None = None
         self.journal = journal
 

@@ -45,7 +45,14 @@ DECISIONS = (
             "what would have been needed.",
             "Bring `missing` coins to the Funding wallet, or repay in the app, at once. "
             "`limits.feed_lost: true` gives what there is.",
-            case="with `why`",
+            case="with `why` and `reachable_ltv`",
+        ),
+        critical(
+            "The Funding wallet can't pay what a fixed loan of the pool takes from it within "
+            "`policy.due_within_s`: `missing` coins are lacking. `why` names the loan, its end, and what "
+            "follows.",
+            "Bring `missing` coins to the Funding wallet before then, or repay in the app.",
+            case="with `why`, without `reachable_ltv`",
         ),
         warning(
             "Less than needed is added now: wallet, limit, a share of scarce funds or the exchange "

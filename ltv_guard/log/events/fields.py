@@ -30,10 +30,16 @@ FIELDS = {
     "age_ms": Field(kind=Shape.INTEGER, means="how old what was read was when it was to be acted on"),
     "amount": Field(kind=Shape.DECIMAL, means="in coins"),
     "assumed_s": Field(kind=Shape.NUMBER, means="what `settlement.history_lag_s` says"),
+    "at_end": Field(
+        kind=Shape.TEXT,
+        means="what the exchange does with a pool's fixed loan at its end: `repaid` from the Funding wallet, "
+        "turned `flexible`, `nothing`, or `untold`",
+    ),
     "cause": Field(kind=Shape.TEXT, means="one word: [causes](operations.md#causes)"),
     "changed": Field(kind=Shape.TEXTS, means="what differs in the configuration, a line a key"),
     "coin": Field(kind=Shape.TEXT, means="the coin"),
     "continuous": Field(kind=Shape.FLAG, means="whether the journal is the one that the run before closed"),
+    "contract": Field(kind=Shape.TEXT, means="the id of a pool's fixed loan"),
     "count": Field(kind=Shape.INTEGER, means="how many log lines were dropped"),
     "critical": Field(
         kind=Shape.TEXTS, means="the CRITICAL events that last, of the account and of the daemon"
@@ -125,7 +131,8 @@ FIELDS = {
     "was": Field(kind=Shape.TEXT, means="the state before"),
     "what": Field(
         kind=Shape.TEXT,
-        means="a product, `account`, `wallet`, `unified`, `prices`, `loan` or `loans`; where a defect struck",
+        means="a product, `account`, `wallet`, `unified`, `prices`, `loan`, `loans`, `contracts in` a coin; "
+        "where a defect struck",
     ),
     "what_follows": Field(kind=Shape.TEXT, means="what follows, in words"),
     "what_to_do": Field(kind=Shape.TEXT, means="what to do"),

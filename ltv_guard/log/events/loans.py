@@ -40,12 +40,22 @@ LOANS = (
         "loan_overdue",
         critical(
             "A fixed loan was not repaid at its end (`expires_at`). Three times the interest runs, "
-            "and at `liquidated_at`, 48 h after its end, the exchange liquidates it, whatever its "
-            "LTV. The guard goes on adding collateral where the LTV asks for it, but that does not "
-            "save it. Loans with `protect: false` are told of too.",
+            "and at `liquidated_at`, 48 h after its end (24 h for one of a pool, which `contract` "
+            "names), the exchange liquidates it, whatever its LTV. The guard goes on adding "
+            "collateral where the LTV asks for it, but that does not save it. Loans with `protect: "
+            "false` are told of too.",
             "Repay it in the exchange's app. `owed` is principal, interest and penalty, by coin.",
         ),
-        fields=("expires_at", "liquidated_at", "owed", "what_follows", "product", "loan_id"),
+        fields=(
+            "expires_at",
+            "liquidated_at",
+            "owed",
+            "what_follows",
+            "contract",
+            "at_end",
+            "product",
+            "loan_id",
+        ),
     ),
     event(
         "loan_liquidated",
@@ -113,10 +123,21 @@ LOANS = (
         warning(
             "A fixed loan ends in `seconds_left`, at `expires_at`; once at each of "
             "`policy.maturity_notice_s`, and once more after a start (so with each `run --once`). "
-            "`owed` is what it takes to repay it now, by coin.",
-            "Repay it in the exchange's app before then.",
+            "`owed` is what it takes to repay it now, by coin. Of a pool's fixed loan (`contract`) `at_end` "
+            "says what the exchange does then.",
+            "Repay it in the exchange's app before then; or, with `at_end: repaid`, have the coins in the "
+            "Funding wallet.",
         ),
-        fields=("expires_at", "seconds_left", "owed", "what_follows", "product", "loan_id"),
+        fields=(
+            "expires_at",
+            "seconds_left",
+            "owed",
+            "what_follows",
+            "contract",
+            "at_end",
+            "product",
+            "loan_id",
+        ),
     ),
     event(
         "terms_changed",

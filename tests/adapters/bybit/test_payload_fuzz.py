@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from payload_mutations import (
     ADJUSTMENT,
+    CONTRACT,
     KEY,
     NOW_MS,
     ORDER,
@@ -37,12 +38,14 @@ from ltv_guard.adapters.bybit import (
     BybitAccount,
     BybitClient,
     ExchangeClock,
+    FixedContracts,
     LegacyLoans,
     PoolLoans,
     repayments,
     transfers,
 )
 from ltv_guard.adapters.bybit.answers import Answer
+from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     NeedsHuman,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     Connect = Callable[..., Parts]
 
 OTHER_ORDER = "1793683005081680385"
+OTHER_CONTRACT = "1540"
 OTHER_ID = "7000000000000000001"
 OTHER_TRANSFER = "11111111-2222-4333-8444-555555555555"
 ERRORS: dict[bool, tuple[type[Exception], ...]] = {
@@ -79,6 +83,7 @@ ANSWERS: dict[str, Json] = {
     "/v5/crypto-loan-common/adjustment-history": listed(POOL_ADJUSTMENT, adjustId=int(OTHER_ID)),
     "/v5/crypto-loan-common/collateral-data": TIERS,
     "/v5/crypto-loan-flexible/repayment-history": listed(POOL_REPAYMENT, repayId=OTHER_ID),
+    "/v5/crypto-loan-fixed/borrow-contract-info": listed(CONTRACT, loanId=OTHER_CONTRACT),
     "/v5/asset/transfer/query-inter-transfer-list": listed(TRANSFER, transferId=OTHER_TRANSFER),
     "/v5/asset/transfer/inter-transfer": {"transferId": OTHER_TRANSFER, "status": "SUCCESS"},
     "/v5/asset/transfer/query-account-coins-balance": WALLET,
@@ -197,6 +202,14 @@ def the_other_row_is_read(found: History, usual: History, spoiled: Mutation) -> 
     assert len(rest) + len(found.doubtful) == 1 or passed_over or row_is_old(spoiled), (rest, found.doubtful)
 
 
+def the_other_contract_is_read(found: ContractList, usual: ContractList, spoiled: Mutation) -> None:
+    if in_first_row(spoiled):
+        assert usual.contracts[1] in found.contracts
+        assert all(item.owed >= 0 for item in found.contracts)
+        may_lack = not found.whole or spoiled.path[-1] in {"borrowCurrency", "status", "loanId"}
+        assert len(found.contracts) == 2 or may_lack, found
+
+
 def row_is_old(spoiled: Mutation) -> bool:
     return spoiled.path[-1] in {"adjustTime", "repayTime", "timestamp", "adjustId", "repayId", "transferId"}
 
@@ -271,6 +284,12 @@ def readers() -> list[Reader]:
             "/v5/crypto-loan-flexible/repayment-history",
             lambda it: history_of(repayments(it.client, Product.CRYPTO_LOAN)),
             other_row,
+        ),
+        Reader(
+            "contracts",
+            "/v5/crypto-loan-fixed/borrow-contract-info",
+            lambda it: FixedContracts(it.client).contracts("ETH"),
+            the_other_contract_is_read,
         ),
         Reader(
             "transfers",

@@ -1,0 +1,72 @@
+"""Rows of a pool's fixed loans (v5/new-crypto-loan/fixed/borrow-contract): payloads in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from ltv_guard.adapters.bybit.fields import (
+    MalformedPayload,
+    Row,
+    amount,
+    as_row,
+    coin,
+    identity,
+    moment,
+    readable,
+    shown,
+    whole,
+)
+from ltv_guard.adapters.bybit.oddities import Reading, row_named
+from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
+
+UNREPAID, REPAID, OVERDUE = 1, 2, 3
+AT_END: dict[int | None, AtEnd] = {0: AtEnd.NOTHING, 1: AtEnd.REPAID, 2: AtEnd.FLEXIBLE}
+PASSED_OVER = "nothing is told of this fixed loan, and nothing kept for it; all else goes on"
+
+
+def parse_contracts(listed: Iterable[object], asked: str, reading: Reading) -> ContractList:
+    """The contracts in the coin that was asked for; a row that can't be read is noted, and passed over."""
+    found: dict[str, Contract] = {}
+    whole_list = True
+    for item in listed:
+        try:
+            row = as_row(item)
+            if coin(row, "borrowCurrency") != asked or _is_repaid(row):
+                continue
+            contract = _contract(row, asked, reading)
+        except MalformedPayload as exc:
+            reading.passes_over(row_named(item, "loanId", "orderId"), exc, PASSED_OVER)
+            whole_list = False
+            continue
+        found[contract.loan_id] = contract  # the list may have moved on while it was read
+    soonest_first = sorted(found.values(), key=lambda item: (item.ends_at_ms, item.loan_id))
+    return ContractList(contracts=tuple(soonest_first), whole=whole_list)
+
+
+def _is_repaid(row: Row) -> bool:
+    return readable(row, "status", whole) == REPAID
+
+
+def _contract(row: Row, asked: str, reading: Reading) -> Contract:
+    """Raises MalformedPayload where it can't be told what is owed, or until when."""
+    loan_id = identity(row, "loanId")
+    interest, status = readable(row, "residualPenaltyInterest", amount), readable(row, "status", whole)
+    at_end = AT_END.get(readable(row, "repayType", whole), AtEnd.UNTOLD)
+    if interest is None:
+        why = f"its residualPenaltyInterest is {shown(row.get('residualPenaltyInterest'))}"
+        reading.passes_over(loan_id, why, "its interest is taken from what the pool owes in the coin")
+    elif status not in {UNREPAID, OVERDUE}:
+        reading.passes_over(loan_id, f"its status is {shown(row.get('status'))}", "its end tells")
+    elif at_end is AtEnd.UNTOLD:
+        why = f"its repayType is {shown(row.get('repayType'))}"
+        reading.passes_over(loan_id, why, "it is taken to be repaid from the Funding wallet at its end")
+    return Contract(
+        loan_id=loan_id,
+        coin=asked,
+        ends_at_ms=moment(row, "repaymentTime"),
+        principal=amount(row, "residualPrincipal"),
+        interest=interest or Decimal(0),
+        at_end=at_end,
+        overdue=status == OVERDUE,
+    )

@@ -1,0 +1,55 @@
+"""The fixed loans of a pool, which the exchange calls contracts: how much, until when, what then. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class AtEnd(StrEnum):
+    """What the exchange does with a contract at its end (`repayType`). UNTOLD: its row does not say."""
+
+    NOTHING = "nothing"
+    REPAID = "repaid"
+    FLEXIBLE = "flexible"
+    UNTOLD = "untold"
+
+    @property
+    def takes_coins(self) -> bool:
+        """Whether the Funding wallet pays at the end: the default, and so taken for it where untold."""
+        return self in {AtEnd.REPAID, AtEnd.UNTOLD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """A contract that is not repaid. Amounts in coins; `ends_at_ms` is the exchange's time.
+
+    `overdue`: the exchange says so.
+    """
+
+    loan_id: str
+    coin: str
+    ends_at_ms: int
+    principal: Decimal
+    interest: Decimal = Decimal(0)
+    at_end: AtEnd = AtEnd.REPAID
+    overdue: bool = False
+
+    @property
+    def owed(self) -> Decimal:
+        """Coins: principal, interest and penalty, as its row has them."""
+        return self.principal + self.interest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractList:
+    """One read of the contracts in one coin, soonest end first. `whole`: every row of it was understood."""
+
+    contracts: tuple[Contract, ...]
+    whole: bool = True
+
+    @property
+    def owed(self) -> Decimal:
+        """Coins that all of them owe."""
+        return sum((item.owed for item in self.contracts), Decimal(0))

@@ -1,0 +1,148 @@
+"""What is told of a pool's contracts: ends that are near or past, and coins that are missing for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+
+import structlog
+
+from ltv_guard.core.amounts.due import is_due
+from ltv_guard.core.model.contracts import AtEnd, Contract
+from ltv_guard.core.model.loans import Loan, LoanKey, Moment
+from ltv_guard.core.model.maturity import Maturity, maturity_of
+from ltv_guard.core.model.policy import LoanPolicy
+from ltv_guard.guard.loan_fields import named
+from ltv_guard.guard.state.contract_shelf import ContractShelf
+from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.log.utc import iso
+
+SETTLES_WITHIN_MS = 60_000  # the exchange may take its time to repay one, or to turn it flexible
+OVERDUE = "three times the interest runs, and 24 h after its end it is liquidated, whatever the pool's LTV"
+AT_END = {
+    AtEnd.NOTHING: "nothing repays it at its end: repay it in the exchange's app before then; otherwise "
+    f"{OVERDUE}",
+    AtEnd.REPAID: "at its end the exchange repays it from the Funding wallet: have the coins there; where "
+    f"they are missing, {OVERDUE}",
+    AtEnd.FLEXIBLE: "at its end the exchange turns it into a flexible debt, whose interest floats",
+    AtEnd.UNTOLD: "the exchange does not say what happens at its end: look in its app, and have the coins in "
+    f"the Funding wallet; where it is not repaid, {OVERDUE}",
+}
+SINCE_IT_ENDED = f"{OVERDUE}; no collateral saves it, only repaying does: repay it in the exchange's app"
+
+log = structlog.stdlib.get_logger()
+
+
+class ContractWatch:
+    """What it said is remembered until a restart."""
+
+    def __init__(self, shelf: ContractShelf, alerts: AlertRepeater) -> None:
+        self._shelf = shelf
+        self._alerts = alerts
+        self._told: dict[str, Maturity] = {}
+        self._short: set[str] = set()
+
+    def look(self, pool: Loan, policy: LoanPolicy, now: Moment) -> None:
+        """Tells of ends, by the distances of the pool's policy."""
+        known = set()
+        for kept in self._shelf.kept.values():
+            for contract in kept.found.contracts:
+                known.add(contract.loan_id)
+                found = maturity_of(contract, now.exchange_ms, policy.maturity_notice_ms)
+                read_after_ms = kept.at.exchange_ms - contract.ends_at_ms
+                self._announce(pool.key, contract, found, read_after_ms)
+        self._forget_all_but(known)
+
+    def nothing_left(self) -> None:
+        """No contract is known any more."""
+        self._forget_all_but(())
+        self.all_covered_but({})
+
+    def _forget_all_but(self, known: Collection[str]) -> None:
+        for loan_id in [loan_id for loan_id in self._told if loan_id not in known]:
+            del self._told[loan_id]
+            self._alerts.ended(("contract overdue", loan_id))
+
+    def _announce(self, key: LoanKey, contract: Contract, found: Maturity, read_after_ms: int) -> None:
+        """`read_after_ms`: how long after its end it was still listed; negative: it was read before."""
+        settles_ms = 0 if contract.at_end is AtEnd.NOTHING else SETTLES_WITHIN_MS
+        if contract.overdue or read_after_ms >= settles_ms:
+            self._told.setdefault(contract.loan_id, found)
+            self._alerts.grave(
+                ("contract overdue", contract.loan_id),
+                found.ends_at_ms,
+                "loan_overdue",
+                expires_at=iso(found.ends_at_ms),
+                liquidated_at=iso(found.liquidated_at_ms),
+                owed=_owed(contract),
+                what_follows=SINCE_IT_ENDED,
+                contract=contract.loan_id,
+                at_end=contract.at_end.value,
+                **named(key),
+            )
+        elif found.is_news_after(self._told.get(contract.loan_id)):
+            self._told[contract.loan_id] = found
+            log.warning(
+                "maturity_near",
+                expires_at=iso(found.ends_at_ms),
+                seconds_left=found.left_ms // 1000,
+                owed=_owed(contract),
+                what_follows=AT_END[contract.at_end],
+                contract=contract.loan_id,
+                at_end=contract.at_end.value,
+                **named(key),
+            )
+
+    # What the Funding wallet lacks.
+
+    def hold_against(
+        self,
+        wallet: Mapping[str, Decimal],
+        due: Mapping[str, Decimal],
+        pool: Loan,
+        policy: LoanPolicy,
+        now: Moment,
+    ) -> None:
+        """Tells of coins that are due and not there; a balance that could not be read tells nothing."""
+        for coin in due.keys() & wallet.keys():
+            missing = due[coin] - wallet[coin]
+            if missing > 0:
+                self._short.add(coin)
+                self._alerts.grave(
+                    ("due", coin),
+                    coin,
+                    "protection_short",
+                    coin=coin,
+                    missing=missing,
+                    ltv=pool.ltv,
+                    why=self._why_short(coin, due[coin], wallet[coin], policy, now),
+                    **named(pool.key),
+                )
+            else:
+                self.is_covered(coin)
+
+    def _why_short(self, coin: str, due: Decimal, has: Decimal, policy: LoanPolicy, now: Moment) -> str:
+        soon = [
+            item
+            for item in self._shelf.kept[coin].found.contracts
+            if is_due(item, now.exchange_ms, policy.due_within_ms)
+        ]
+        first, more = soon[0], f" and {len(soon) - 1} more" if soon[1:] else ""
+        return (
+            f"{due:f} {coin} are due from the Funding wallet, which holds {has:f}: fixed loan "
+            f"{first.loan_id} ends at {iso(first.ends_at_ms)}{more}; where what is due is not paid, {OVERDUE}"
+        )
+
+    def all_covered_but(self, due: Mapping[str, Decimal]) -> None:
+        """What is no longer due is no longer missing."""
+        for coin in [coin for coin in self._short if coin not in due]:
+            self.is_covered(coin)
+
+    def is_covered(self, coin: str) -> None:
+        """The wallet can pay what is due in `coin`."""
+        self._short.discard(coin)
+        self._alerts.ended(("due", coin))
+
+
+def _owed(contract: Contract) -> dict[str, str]:
+    return {contract.coin: format(contract.owed, "f")}

@@ -1,0 +1,61 @@
+"""A pool's contracts, from reading to telling: one look at the end of each cycle. Acts on nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from ltv_guard.core.model.contracts import Contract
+from ltv_guard.core.model.loans import Loan, Moment
+from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.core.ports import Clock
+from ltv_guard.guard.contract_watch import ContractWatch
+from ltv_guard.guard.reads.contracts import ContractReads
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.state.contract_shelf import ContractShelf
+
+
+class Contracts:
+    """Costs an account without contracts nothing: there is nothing to read then, and nothing to tell."""
+
+    def __init__(
+        self,
+        reads: ContractReads,
+        watch: ContractWatch,
+        shelf: ContractShelf,
+        rulebook: Rulebook,
+        clock: Clock,
+    ) -> None:
+        self.reads = reads
+        self._watch = watch
+        self._shelf = shelf
+        self._rulebook = rulebook
+        self._clock = clock
+
+    @property
+    def known(self) -> tuple[Contract, ...]:
+        """As they were read last, soonest end first."""
+        return self._shelf.contracts
+
+    def due(self, loan: Loan, now: Moment) -> Mapping[str, Decimal]:
+        """Coins that the Funding wallet has to pay soon, by the policy of that pool."""
+        return self._shelf.due(now, self._rulebook.policy_for(loan).due_within_ms)
+
+    async def look(self, snapshot: Snapshot, *, may_read: bool) -> None:
+        """Reads what is to be read, and tells what there is to tell."""
+        if may_read:
+            self.reads.begin()
+            await self.reads.wait()
+        if not self._shelf.kept:
+            self._watch.nothing_left()
+            return
+        pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
+        if pool is None:
+            return
+        now, policy = self._clock.now(), self._rulebook.policy_for(pool)
+        self._watch.look(pool, policy, now)
+        due = self.due(pool, now)
+        self._watch.all_covered_but(due)
+        if due:
+            wallet = await self.reads.wallet(due, may_read=may_read)
+            self._watch.hold_against(wallet, due, pool, policy, now)

@@ -1,0 +1,81 @@
+"""The contracts of an account's pool as they were read last, by coin, and when to read them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.amounts.due import due_coins
+from ltv_guard.core.model.contracts import Contract, ContractList
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Moment
+from ltv_guard.core.model.timing import Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptList:
+    """One read: what it found, when, and what the pool owed in contracts by then."""
+
+    found: ContractList
+    fixed: Decimal
+    at: Moment
+
+    def is_to_be_renewed(self, fixed: Decimal, now: Moment, longest_ms: int) -> bool:
+        """After an hour, when the fixed debt changes, when a contract has ended, and where a row was odd."""
+        ended = any(
+            self.at.exchange_ms <= item.ends_at_ms <= now.exchange_ms for item in self.found.contracts
+        )
+        return ended or not self.found.whole or fixed != self.fixed or now.ms_since(self.at) >= longest_ms
+
+
+class ContractShelf:
+    """Lost by a restart without harm: the first look reads them again. `fixed` is what is owed, by coin."""
+
+    def __init__(self) -> None:
+        self.fixed: dict[str, Decimal] = {}
+        self.kept: dict[str, KeptList] = {}
+        self._tried: dict[str, Moment] = {}
+
+    def saw(self, book: LoanBook) -> None:
+        """Notes what the pool owes in contracts; a coin whose debt could not be read stays as it was."""
+        debts = [debt for loan in book.loans if loan.is_pool for debt in loan.debts]
+        unread = {debt.coin for debt in debts if debt.unread}
+        before = {coin: fixed for coin, fixed in self.fixed.items() if coin in unread}
+        self.fixed = before | {debt.coin: debt.fixed for debt in debts if debt.fixed > 0}
+        for coin in [coin for coin in self.kept if coin not in self.fixed]:
+            del self.kept[coin]
+
+    def wanted(self, now: Moment, timing: Timing) -> list[str]:
+        """The coins whose contracts are to be read now."""
+        return [
+            coin
+            for coin, fixed in self.fixed.items()
+            if self._may_try(coin, now, timing)
+            and (coin not in self.kept or self.kept[coin].is_to_be_renewed(fixed, now, timing.terms_kept_ms))
+        ]
+
+    def _may_try(self, coin: str, now: Moment, timing: Timing) -> bool:
+        last = self._tried.get(coin)
+        return last is None or now.ms_since(last) >= timing.terms_retried_ms
+
+    def tries(self, coins: Iterable[str], now: Moment) -> None:
+        """They are being read: also one that fails is not read again at once."""
+        self._tried |= dict.fromkeys(coins, now)
+
+    def keep(self, coin: str, found: ContractList, now: Moment) -> None:
+        """What was read at `now`."""
+        self.kept[coin] = KeptList(found=found, fixed=self.fixed.get(coin, Decimal(0)), at=now)
+
+    @property
+    def contracts(self) -> tuple[Contract, ...]:
+        """All of them, as they were read last, soonest end first."""
+        found = [item for kept in self.kept.values() for item in kept.found.contracts]
+        return tuple(sorted(found, key=lambda item: item.ends_at_ms))
+
+    def due(self, now: Moment, within_ms: int) -> Mapping[str, Decimal]:
+        """Coins that the Funding wallet has to pay within that time."""
+        if not self.kept:
+            return {}
+        lists = {coin: kept.found for coin, kept in self.kept.items()}
+        return due_coins(lists, self.fixed, now.exchange_ms, within_ms)

@@ -1,0 +1,140 @@
+"""A pool's fixed loans as they come over the wire, of a small exchange and of the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from core_builders import D
+from payload_mutations import CONTRACT, NOW_MS
+
+from ltv_guard.adapters.bybit import FixedContracts
+from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.sandbox import Sandbox, parse_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Exchange, Parts
+
+    Connect = Callable[..., Parts]
+
+PATH = "/v5/crypto-loan-fixed/borrow-contract-info"
+DAY_MS = 86_400_000
+
+
+def row(**changes: object) -> dict[str, Any]:
+    return {**CONTRACT, **changes}
+
+
+def page(*rows: object, cursor: object = "") -> dict[str, Any]:
+    return {"list": list(rows), "nextPageCursor": cursor}
+
+
+async def read(connect: Connect, exchange: Exchange, coin: str = "ETH") -> tuple[ContractList, list[str]]:
+    client = connect(exchange.url).client
+    found = await FixedContracts(client).contracts(coin)
+    return found, [item.why for item in client.oddities.current()]
+
+
+USUAL = Contract(
+    loan_id="1539", coin="ETH", ends_at_ms=NOW_MS + DAY_MS, principal=D("0.1"), at_end=AtEnd.REPAID
+)
+
+
+async def test_the_documented_row_is_read(connect: Connect, exchange: Exchange) -> None:
+    exchange.answer(PATH, page(row()))
+    assert await read(connect, exchange) == (ContractList(contracts=(USUAL,)), [])
+    assert exchange.requests(PATH)[0].params == {"orderCurrency": "ETH", "limit": "100"}
+
+
+async def test_numbers_stand_for_strings_and_strings_for_numbers(
+    connect: Connect, exchange: Exchange
+) -> None:
+    numbers = {
+        "loanId": 1539,
+        "repaymentTime": NOW_MS + DAY_MS,
+        "repayType": 1,
+        "residualPrincipal": 0.1,
+        "residualPenaltyInterest": 0,
+    }
+    exchange.answer(PATH, page(row(**numbers, status="1")))
+    assert await read(connect, exchange) == (ContractList(contracts=(USUAL,)), [])
+
+
+async def test_pages_are_read_to_their_end_and_repaid_ones_in_between_passed_over(
+    connect: Connect, exchange: Exchange
+) -> None:
+    exchange.answer(
+        PATH,
+        page(row(loanId="3", repaymentTime=str(NOW_MS + 3)), row(loanId="9", status=2), cursor="a"),
+        page(row(loanId="8", status=2), row(loanId="7", borrowCurrency="BTC"), cursor="b"),
+        page(row(loanId="2", repaymentTime=str(NOW_MS + 2), status=3), row(loanId="3"), cursor="c"),
+        page(),
+    )
+    found, odd = await read(connect, exchange)
+    assert [(item.loan_id, item.overdue) for item in found.contracts] == [("2", True), ("3", False)]
+    assert (found.whole, odd) == (True, [])
+    assert [seen.params.get("cursor") for seen in exchange.requests(PATH)] == [None, "a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "at_end"),
+    [
+        ({"repayType": "0"}, AtEnd.NOTHING),
+        ({"repayType": "2"}, AtEnd.FLEXIBLE),
+        ({"repayType": "3"}, AtEnd.UNTOLD),
+        ({"repayType": None}, AtEnd.UNTOLD),
+        ({"status": 9}, AtEnd.REPAID),
+        ({"residualPenaltyInterest": ""}, AtEnd.REPAID),
+    ],
+)
+async def test_what_can_be_done_without_costs_the_row_nothing(
+    connect: Connect, exchange: Exchange, spoiled: Mapping[str, object], at_end: AtEnd
+) -> None:
+    exchange.answer(PATH, page(row(**spoiled)))
+    found, odd = await read(connect, exchange)
+    assert [(item.at_end, item.principal) for item in found.contracts] == [(at_end, D("0.1"))]
+    assert found.whole
+    assert len(odd) == (0 if at_end in {AtEnd.NOTHING, AtEnd.FLEXIBLE} else 1)
+
+
+@pytest.mark.parametrize("name", ["loanId", "borrowCurrency", "repaymentTime", "residualPrincipal"])
+async def test_an_odd_row_costs_itself_alone_and_is_told(
+    connect: Connect, exchange: Exchange, name: str
+) -> None:
+    exchange.answer(PATH, page(row(**{name: "?"}), row(loanId="2")))
+    found, odd = await read(connect, exchange)
+    assert [item.loan_id for item in found.contracts] == ["2"]
+    assert not found.whole
+    assert len(odd) == 1
+    assert name in odd[0]
+
+
+async def test_a_list_that_makes_no_sense_is_no_answer(connect: Connect, exchange: Exchange) -> None:
+    exchange.answer(PATH, {"list": "none"})
+    with pytest.raises(ExchangeUnavailable, match="makes no sense"):
+        await read(connect, exchange)
+
+
+async def test_those_of_the_sandbox_are_read(connect: Connect) -> None:
+    contracts = [
+        {"loan_id": str(number), "coin": "ETH", "principal": "0.01", "ends_in": f"{number}h"}
+        for number in range(1, 231)
+    ]
+    scenario = {
+        "name": "contracts",
+        "market": {"coins": {"BTC": {"path": [[0, "50000"]]}, "ETH": {"path": [[0, "2500"]]}}},
+        "keys": [{"key": "key", "secret": "secret", "user": "1"}],
+        "users": {"1": {"pool": {"collateral": {"BTC": "1"}, "contracts": contracts}}},
+        "limits": {"reads_per_s": 1000},
+    }
+    async with Sandbox(parse_scenario(scenario)).serve() as exchange:
+        client = connect(exchange.url).client
+        await client.measure_clock()
+        found = await FixedContracts(client).contracts("ETH")
+        assert [item.loan_id for item in found.contracts] == [str(number) for number in range(1, 231)]
+        assert found.owed == D("2.3")
+        assert (await FixedContracts(client).contracts("BTC")).contracts == ()
