@@ -73,7 +73,7 @@ async def odd_target() -> AsyncIterator[int]:
 
 def in_earnest(world: World, port: int, box: int, odd: int) -> None:
     """Files with secrets, and a configuration that names them."""
-    for file in world.folder.glob("*.key"):
+    for file in (*world.folder.glob("*.key"), *world.folder.glob("*.secret")):
         file.unlink()
     url = f"json://alice:{PASSWORD}@127.0.0.1"
     for name, text in (
@@ -87,17 +87,18 @@ def in_earnest(world: World, port: int, box: int, odd: int) -> None:
         ("away-url", f"{url}:1/{PATH}"),
         ("deadman-url", f"http://127.0.0.1:1/ping/{DEADMAN_ID}"),
     ):
-        write_secret(world.folder / name, f"{text}\n")
-    targets = {name: {"url_file": f"{name}-url", "level": "info"} for name in ("box", "odd", "away")}
+        (world.folder / "secrets").mkdir(exist_ok=True)
+        write_secret(world.folder / "secrets" / name, f"{text}\n")
+    targets = {name: {"url_file": f"secrets/{name}-url", "level": "info"} for name in ("box", "odd", "away")}
     world.configure(
         {
             "accounts": {
-                "main": {"api_key_file": "bybit-key", "api_secret_file": "bybit-secret"},
-                "refused": {"api_key_file": "rsa-key", "rsa_private_key_file": "rsa-pem"},
+                "main": {"api_key_file": "secrets/bybit-key", "api_secret_file": "secrets/bybit-secret"},
+                "refused": {"api_key_file": "secrets/rsa-key", "rsa_private_key_file": "secrets/rsa-pem"},
             },
-            "http": {"enabled": True, "port": port, "token_file": "http-token"},
+            "http": {"enabled": True, "port": port, "token_file": "secrets/http-token"},
             "notify": {"targets": targets},
-            "deadman": {"url_file": "deadman-url"},
+            "deadman": {"url_file": "secrets/deadman-url"},
             "logging": {"level": "DEBUG"},
         }
     )
@@ -135,7 +136,7 @@ async def in_trouble(world: World, daemon: Command, box: Box) -> None:
 def emitted(daemon: Command, world: World, scan: Scan) -> None:
     scan.add("the log", daemon.output)
     for file in world.folder.rglob("*"):
-        if file.is_file() and file.suffix not in {"", ".secret", ".yaml"}:
+        if file.is_file() and file.parent.name != "secrets":
             scan.add(f"the file {file.name}", file.read_bytes())
 
 
