@@ -57,16 +57,16 @@ def first_at_or_below(points: Points, price: float) -> float:
     return math.inf
 
 
-def lost_at_best(loans: Sequence[Endangered]) -> int:
-    """How many the best schedule loses: see above."""
+def lost_at_best(loans: Sequence[Endangered], turn_s: float = TURN_S) -> int:
+    """How many the best schedule loses: see above. With a longer turn, the best of those at that pace."""
     first = min(loan.breach_s for loan in loans)
-    coming = sorted((math.floor((loan.breach_s - first) / TURN_S), loan.deadline_s) for loan in loans)
+    coming = sorted((math.floor((loan.breach_s - first) / turn_s), loan.deadline_s) for loan in loans)
     waiting: list[float] = []
     turn = lost = 0
     while coming or waiting:
         while coming and coming[0][0] <= turn:
             heapq.heappush(waiting, coming.pop(0)[1])
-        while waiting and waiting[0] <= first + turn * TURN_S:
+        while waiting and waiting[0] <= first + turn * turn_s:
             heapq.heappop(waiting)
             lost += 1
         if waiting:
