@@ -65,7 +65,12 @@ class FreshnessJudge:
         last = landed[-1]
         for item, is_steady in zip(measuring, steady, strict=True):
             doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, lately))
-            if doubt is not None and doubt.is_old and self._was_sold(loan, item, began, emergency=emergency):
+            sold_ms = self._seen.each_doubted_for_ms(landed, began)
+            if (
+                doubt is not None
+                and doubt.is_old
+                and self._was_sold(loan, item, sold_ms, emergency=emergency)
+            ):
                 return Comparison(FRESH, let_go=tuple(landed))
             if doubt is not None and item is not last:
                 return Comparison(doubt)
@@ -100,15 +105,15 @@ class FreshnessJudge:
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
         )
 
-    def _was_sold(self, loan: Loan, item: Intent, began: Moment, *, emergency: bool) -> bool:
+    def _was_sold(self, loan: Loan, item: Intent, doubted_ms: int, *, emergency: bool) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
 
         Of a coarse coin that is no rare chance. It has to be shown for longer than old facts can be; where
-        this process never believed the loan, so that what was owed is not known, for much longer.
+        this process never believed the loan, so that what was owed is not known, for much longer. What landed
+        last begins the wait anew: of its own coins an old read knows nothing.
         """
         if item.direction is Direction.REPAY:
             return False
-        doubted_ms = self._seen.each_doubted_for_ms([item], began)
         if self._seen.knows_debts_of(loan.key):
             return doubted_ms > self.echo_ms and self._seen.owes_less(loan)
         return doubted_ms > 2 * self.misfit_ms and emergency and _is_coarse(item, loan)

@@ -13,7 +13,7 @@ from transfers_and_repayments import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cyc
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
-from ltv_guard.core.model.policy import RepayRule
+from ltv_guard.core.model.policy import AddRule, RepayRule
 from ltv_guard.guard.cycle import Guard
 
 MINUTE = 30  # cycles of two seconds
@@ -263,3 +263,18 @@ async def test_an_old_debt_does_not_bear_out_the_ltv_that_an_add_was_planned_on(
     assert landed(world) == [ADD]
     await cycles(guard, world, 10, ms=400)
     assert landed(world) == [ADD] * 2
+
+
+async def test_what_was_sold_before_an_add_does_not_make_a_read_from_before_it_new() -> None:
+    """Found by the state machine: the sale explained fewer coins, and so the add was made a second time."""
+    rule = AddRule(trigger_ltv=Decimal("0.60"), target_ltv=Decimal("0.59"))
+    world = a_world("0.601", held="20", accuracy=2)
+    guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, add=rule))
+    await cycles(guard, world, 3, ms=1_000)
+    assert landed(world) == [ADD]
+    world.liquidate_part(ONE, Decimal("0.1"))
+    fall_to(world, ONE, "0.70")
+    world.stale_ms, world.prices_down = 2_000, True
+    await cycles(guard, world, 60, ms=500)
+    assert landed(world) == [ADD, ADD]
+    assert world.ltv(ONE) > Decimal("0.58")
