@@ -177,8 +177,8 @@ class Daemon:
 
     async def _cycle(self, name: str) -> None:
         guard, began, prices = self._duties.guards[name], time.monotonic(), self._watch.prices()
-        guard.alerts.wider = self._alerts
         try:
+            guard.alerts.wider = self._alerts
             result = await guard.cycle()
         except JournalUnavailable as error:
             self._failures.journal_failed(f"account {name}", error)

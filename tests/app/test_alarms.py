@@ -9,6 +9,7 @@ from e2e_world import Event, until
 
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.scheduler import Daemon
 
@@ -18,6 +19,7 @@ class Defective:
 
     def __init__(self, failing: int) -> None:
         self.cycles = 0
+        self.alerts = AlertRepeater(lambda: 0)
         self._failing = failing
 
     async def cycle(self) -> CycleResult:
