@@ -81,7 +81,7 @@ async def test_from_an_empty_folder_to_a_dry_run_that_raises_its_first_alarm(tmp
         assert "breach_unanswered" in json.dumps(box.got)
 
 
-@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("replaces", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_nothing_is_replaced_unasked(tmp_path: Path, replaces: bool) -> None:  # noqa: FBT001 - a parameter
     (tmp_path / "config.yaml").write_text("mode: live\n")
     (tmp_path / "secrets").mkdir()

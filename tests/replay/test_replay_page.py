@@ -80,6 +80,7 @@ def test_thinning_keeps_lows_and_highs() -> None:
     assert (values.min(), values.max()) == (40, 170)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 async def test_in_a_browser_the_charts_are_there_and_nothing_is_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
