@@ -82,6 +82,7 @@ class Life(RuleBasedStateMachine):
     disturbed = False
     sold: set[LoanKey]  # partly liquidated
     sold_unknown: set[LoanKey]  # and no process is left that knew what was owed before
+    taken_out: set[LoanKey]  # of which the user has taken coins by hand
     above_ms: dict[tuple[str, LoanKey], int]
     new_id: Callable[[], str]
     old_journals: list[Contents]
@@ -99,7 +100,7 @@ class Life(RuleBasedStateMachine):
         self.starts = 0
         self.rescued = set()
         self.above_ms = {}
-        self.sold, self.sold_unknown = set(), set()
+        self.sold, self.sold_unknown, self.taken_out = set(), set(), set()
         self.old_journals = []
 
     def a_guard(self) -> Guard:
@@ -298,16 +299,16 @@ class Life(RuleBasedStateMachine):
         return [key for key in self.funded() if world.ltv(key) >= TRIGGER and not self.is_taken_for_old(key)]
 
     def is_taken_for_old(self, key: LoanKey) -> bool:
-        """A liquidation left exactly the coins of before one of ours, and whoever knew the debt is gone.
+        """It holds just the coins of before one of ours: by a sale whose debt nobody knows, or by hand.
 
         Nothing tells that from an old replica, for ten minutes or until it has long been an emergency:
         `docs/architecture.md`.
         """
-        now_ms = self.world.now().exchange_ms
-        return key in self.sold_unknown and any(
+        now_ms, digit = self.world.now().exchange_ms, Decimal(1).scaleb(-self.world.accuracy)
+        return key in self.sold_unknown | self.taken_out and any(
             item.key == key
             and item.intent_id in self.world.applied
-            and item.coins_before == self.world.loans[key].collateral
+            and abs(item.coins_before - self.world.loans[key].collateral) < digit
             and now_ms - item.updated_at_ms < SETTLING_DOWN_MS
             for item in self.journal.snapshot().intents.values()
         )
@@ -405,6 +406,8 @@ def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a
             self, key: LoanKey, direction: Direction, amount: str, stretch: Stretch
         ) -> None:
             self.disturbed = True
+            if direction is Direction.REDUCE:
+                self.taken_out.add(key)
             added = [
                 row.shown.amount
                 for row in self.world.rows
