@@ -73,9 +73,7 @@ async def test_a_read_that_fails_is_no_in_its_own_line_and_status_1(
         status, bad = await ran("check", "-c", world.config_file, environ=WIDE)
         assert status == 1, bad.output
         failed = {what for what, (mark, *_) in findings(bad.lines).items() if mark == "no"}
-        # An order's LTVs are in the terms: without these its loans can't be read either.
-        also = {f"accounts.main: loans, {LEGACY}"} if endpoint == "terms" else set()
-        assert failed == {f"accounts.main: {READS[endpoint]}"} | also, bad.output
+        assert failed == {f"accounts.main: {READS[endpoint]}"}, bad.output
 
 
 @pytest.mark.parametrize(
