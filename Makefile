@@ -50,7 +50,7 @@ image: ## Build the image without Docker and try it (needs root, buildah, deboot
 
 docs: ## Write the tables of events and of keys that pages show, from the code
 	$(PYTHON) -m ltv_guard.log.event_tables
-	$(PYTHON) -m ltv_guard.settings.key_tables
+	$(PYTHON) -m ltv_guard.adapters.settings.key_tables
 	$(PYTHON) -m ltv_guard schema > config/ltv_guard.schema.json
 
 lock: ## Pin what the image installs (needs uv)

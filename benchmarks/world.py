@@ -216,7 +216,7 @@ def guard(borrower: Borrower, url: str, folder: Path, changes: Mapping[str, Tree
 
 def streams() -> bool:
     """Whether this version of the project knows a price stream."""
-    from ltv_guard.settings import sections  # noqa: PLC0415 - the one look inside
+    from ltv_guard.adapters.settings import sections  # noqa: PLC0415 - the one look inside
 
     return "price_stream" in sections.Schedule.model_fields
 

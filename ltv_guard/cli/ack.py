@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ltv_guard import settings
+from ltv_guard.adapters import settings
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.log.escaping import clean

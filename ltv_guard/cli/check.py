@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from ltv_guard import settings
+from ltv_guard.adapters import settings
+from ltv_guard.adapters.settings.provenance import origins
 from ltv_guard.cli import findings_table
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.log import format as logs
 from ltv_guard.log.escaping import as_json
 from ltv_guard.service import check as checking
-from ltv_guard.settings.provenance import origins
 
 
 @click.command("check")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ltv_guard.adapters.settings.schema import with_header
+from ltv_guard.adapters.settings.shipped import shipped
 from ltv_guard.cli.exit_status import DONE, exits
-from ltv_guard.settings.schema import with_header
-from ltv_guard.settings.shipped import shipped
 
 
 @click.group("config")

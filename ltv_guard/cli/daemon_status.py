@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ltv_guard.adapters.settings import ConfigError, Settings
 from ltv_guard.core.model.errors import ExchangeUnavailable
-from ltv_guard.settings import ConfigError, Settings
 
 TIMEOUT_S = 10.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens is not where it is asked

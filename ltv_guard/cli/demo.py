@@ -17,6 +17,8 @@ from rich.live import Live
 from rich.text import Text
 
 from ltv_guard import sandbox
+from ltv_guard.adapters.settings import Settings, load
+from ltv_guard.adapters.settings.shipped import shipped
 from ltv_guard.cli import terminal
 from ltv_guard.cli.demo_screen import Screen
 from ltv_guard.cli.demo_view import DemoRecord, line_of, sum_up
@@ -27,8 +29,6 @@ from ltv_guard.log import format as logs
 from ltv_guard.log.escaping import clean
 from ltv_guard.sandbox.state import state_of
 from ltv_guard.service import run as app
-from ltv_guard.settings import Settings, load
-from ltv_guard.settings.shipped import shipped
 
 LOOK_S = 0.25
 LINE_EVERY = 8  # looks, where there is no terminal to redraw

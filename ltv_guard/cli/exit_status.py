@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
+from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.core.model.errors import GuardError
 from ltv_guard.log.escaping import clean
-from ltv_guard.settings.errors import ConfigError
 
 DONE, FAILED, UNUSABLE = 0, 1, 2
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.text import Text
 
+from ltv_guard.adapters.settings.provenance import Source, ValueOrigin
 from ltv_guard.cli.terminal import WIDE, add_row, console, stacked, table_of
 from ltv_guard.log.escaping import clean
 from ltv_guard.service.findings import Finding
-from ltv_guard.settings.provenance import Source, ValueOrigin
 
 COLOURS = {"ok": "green", "!": "yellow", "no": "red"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from ltv_guard.adapters.settings import ConfigError
 from ltv_guard.cli import check, init_files
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.init_questions import ENVIRONMENTS, LIVE, MAINNET, ask
-from ltv_guard.settings import ConfigError
 
 
 @click.command("init")

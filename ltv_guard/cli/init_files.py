@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
+from ltv_guard.adapters.settings import ConfigError
+from ltv_guard.adapters.settings.schema import HEADER, NAME
+from ltv_guard.adapters.settings.shipped import shipped
 from ltv_guard.cli.init_questions import SANDBOX, Answers
-from ltv_guard.settings import ConfigError
-from ltv_guard.settings.schema import HEADER, NAME
-from ltv_guard.settings.shipped import shipped
 
 OWN, OWN_FOLDER = 0o600, 0o700
 FOLDER = "secrets"

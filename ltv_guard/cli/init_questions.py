@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import click
 
-from ltv_guard.settings import values
-from ltv_guard.settings.sections import REST
-from ltv_guard.settings.shipped import shipped
+from ltv_guard.adapters.settings import values
+from ltv_guard.adapters.settings.sections import REST
+from ltv_guard.adapters.settings.shipped import shipped
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.cli.exit_status import exits
-from ltv_guard.settings.errors import ConfigError
 
 FILE = click.Path(path_type=Path)
 

@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ltv_guard import settings
+from ltv_guard.adapters import settings
+from ltv_guard.adapters.settings import AccountSection, ConfigError, values
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.log.utc import iso
 from ltv_guard.replay.candle_path import CandlePath
@@ -21,7 +22,6 @@ from ltv_guard.replay.replay_report import amounts
 from ltv_guard.replay.replaying import Case
 from ltv_guard.replay.synthetic import crash_of, synthetic
 from ltv_guard.service.rules import rulebook_of
-from ltv_guard.settings import AccountSection, ConfigError, values
 
 T = TypeVar("T")
 MS = 1000

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ltv_guard.adapters.settings import ConfigError
 from ltv_guard.cli import replay_table
 from ltv_guard.cli.exit_status import DONE
 from ltv_guard.cli.replay_inputs import Asked, candles_of, case_of, inputs_of
@@ -19,7 +20,6 @@ from ltv_guard.replay.replay_answers import comparison_tree, frontier_tree, surv
 from ltv_guard.replay.replay_report import Outcome, amounts, as_tree
 from ltv_guard.replay.replaying import Case, played, played_unguarded
 from ltv_guard.replay.survival import survival
-from ltv_guard.settings import ConfigError
 
 __all__ = ["Asked", "replay"]
 

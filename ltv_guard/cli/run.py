@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import structlog
 
-from ltv_guard import settings
+from ltv_guard.adapters import settings
 from ltv_guard.cli.exit_status import exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.core.model.errors import GuardError

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ltv_guard import sandbox
-from ltv_guard.settings import ConfigError
-from ltv_guard.settings.shipped import scenario_names, shipped
+from ltv_guard.adapters.settings import ConfigError
+from ltv_guard.adapters.settings.shipped import scenario_names, shipped
 
 T = TypeVar("T")
 

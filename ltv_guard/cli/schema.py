@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ltv_guard.adapters.settings.schema import schema
 from ltv_guard.cli.exit_status import DONE, exits
 from ltv_guard.log.escaping import as_json
-from ltv_guard.settings.schema import schema
 
 
 @click.command("schema")

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from ltv_guard import settings
+from ltv_guard.adapters import settings
 from ltv_guard.cli import status_table
 from ltv_guard.cli.daemon_status import DaemonSilent, status_of
 from ltv_guard.cli.exit_status import DONE, FAILED, exits

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import numpy as np
 
+from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.replay.candles import USD, Candles, Floats, Times
-from ltv_guard.settings.errors import ConfigError
 
 STRIDE = 0.01  # between the points of a candle a price walks in steps of at most this
 DIGITS = 8  # of a price on the way: what is made up is not told to more

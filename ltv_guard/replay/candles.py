@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ltv_guard.settings.errors import ConfigError
+from ltv_guard.adapters.settings.errors import ConfigError
 
 HEADER = "timestamp_ms,open,high,low,close"
 COLUMNS = HEADER.split(",")

@@ -9,12 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
+from ltv_guard.adapters.settings import values
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.yaml_file import read_yaml
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.model.tiers import Tier
 from ltv_guard.replay.loan_spec import ORDER_LINES, POOL_LINES, LoanSpec
-from ltv_guard.settings import values
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.yaml_file import read_yaml
 
 T = TypeVar("T")
 MOST_DECIMALS = 18

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.replay.candles import USD, Candles, coin_of, pair_in, read_candles
-from ltv_guard.settings.errors import ConfigError
 
 ENDINGS = (".csv", ".csv.gz")
 

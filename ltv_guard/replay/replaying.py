@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.maturity import GRACE_MS
 from ltv_guard.core.model.policy import LoanPolicy, Rulebook
@@ -16,7 +17,6 @@ from ltv_guard.replay.loan_spec import LoanSpec
 from ltv_guard.replay.position import Position, Prices, opened
 from ltv_guard.replay.replay_account import ReplayAccount
 from ltv_guard.replay.tally import Tally
-from ltv_guard.settings.errors import ConfigError
 
 FEE = Decimal("0.02")  # of the debt: what the exchange keeps of a liquidation
 UNGUARDED = Rulebook(default=LoanPolicy(protect=False))

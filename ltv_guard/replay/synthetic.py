@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import numpy as np
 
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.values import number
 from ltv_guard.replay.candles import MINUTE_MS, USD, Candles, Floats
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.values import number
 
 BEGINS_MS = 1_577_836_800_000  # 2020-01-01, as good as any
 FIRST_PRICES = {"BTC": 60_000.0, "ETH": 3_000.0, "SOL": 150.0}

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
+from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.errors import ExchangeUnavailable, GuardError, NeedsHuman
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loan_book import LoanBook
@@ -17,7 +18,6 @@ from ltv_guard.service.cover_check import examine_contract, examine_falls, exami
 from ltv_guard.service.findings import Finding
 from ltv_guard.service.rules import rulebook_of
 from ltv_guard.service.wiring import Wiring
-from ltv_guard.settings import Settings
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.model.status import AlertStatus, Health, Status
 from ltv_guard.guard.defects import Defects
@@ -26,7 +27,6 @@ from ltv_guard.service.sign_of_life import SignOfLife
 from ltv_guard.service.status import alerts_of, status_of
 from ltv_guard.service.watchdog import Signs, Watchdog
 from ltv_guard.service.web import Listens, Shown, Web
-from ltv_guard.settings import Settings
 
 FOUND_AGAIN_S = 60.0  # some troubles are told once they have lasted for a minute
 LONGEST_WAIT_S = 15.0  # what a request may wait for its turn, beside its own timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ltv_guard.adapters.journal import MemoryJournal
+from ltv_guard.adapters.settings import Settings
 from ltv_guard.service.account_check import examine
 from ltv_guard.service.compose import Frame, wire
 from ltv_guard.service.file_check import examine_configuration, examine_files
@@ -12,7 +13,6 @@ from ltv_guard.service.journal_check import examine_journal
 from ltv_guard.service.key_check import examine_key
 from ltv_guard.service.outlets_check import examine_port, examine_targets
 from ltv_guard.service.stream_check import examine_stream
-from ltv_guard.settings import Settings
 
 
 async def check(settings: Settings, *, notifies: bool = False) -> list[Finding]:

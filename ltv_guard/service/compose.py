@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from ltv_guard.adapters.settings import ConfigError, Policy, Settings
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.ports import Identity, Journal, PriceStream
@@ -28,7 +29,6 @@ from ltv_guard.service.connections import (
 )
 from ltv_guard.service.rules import options_of, rulebook_of
 from ltv_guard.service.wiring import KeyClaim, Wiring
-from ltv_guard.settings import ConfigError, Policy, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

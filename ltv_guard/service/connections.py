@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable, Sequence
 from yarl import URL
 
 from ltv_guard.adapters import bybit
+from ltv_guard.adapters.settings import AccountSection, Settings
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.ports import ContractExchange, LoanExchange, WritePath
 from ltv_guard.service.wiring import Wiring
-from ltv_guard.settings import AccountSection, Settings
 
 
 def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, float], None] | None) -> Wiring:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltv_guard.settings import Settings
-from ltv_guard.settings.provenance import secret_files
-from ltv_guard.settings.shipped import shipped
+from ltv_guard.adapters.settings import Settings
+from ltv_guard.adapters.settings.provenance import secret_files
+from ltv_guard.adapters.settings.shipped import shipped
 
 READABLE, WRITABLE, WRITABLE_BY_GROUP = stat.S_IROTH, stat.S_IWOTH, stat.S_IWGRP
 

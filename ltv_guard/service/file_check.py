@@ -5,10 +5,10 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from ltv_guard.adapters.settings import Settings
+from ltv_guard.adapters.settings.provenance import secret_files
 from ltv_guard.service.exposure import exposures
 from ltv_guard.service.findings import Finding
-from ltv_guard.settings import Settings
-from ltv_guard.settings.provenance import secret_files
 
 
 def examine_configuration(settings: Settings) -> Finding:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 from ltv_guard.adapters.journal import Run
 from ltv_guard.adapters.journal.schema import NEWEST
+from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.errors import GuardError, JournalMissing
 from ltv_guard.core.ports import Pause
 from ltv_guard.service.findings import Finding
 from ltv_guard.service.heartbeat import banned_for_s
 from ltv_guard.service.kill_switch import journal_of, live_runs
-from ltv_guard.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.errors import GuardError
 from ltv_guard.core.model.key_end import DAY_MS, LAST_NOTICE_MS, due_notice
 from ltv_guard.core.ports import Identity
 from ltv_guard.service.findings import Finding
 from ltv_guard.service.wiring import Wiring
-from ltv_guard.settings import Settings
 
 Doubt = tuple[bool, bool, str, str]
 """Whether it holds, whether one can live with it, what it is, and what to mend."""

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from ltv_guard.adapters.journal import MemoryJournal, Run, SqlJournal, open_journal
+from ltv_guard.adapters.settings import ConfigError, JournalSettings
 from ltv_guard.core.model.errors import JournalMissing
 from ltv_guard.log.utc import iso
 from ltv_guard.service.heartbeat import BEAT_S
-from ltv_guard.settings import ConfigError, JournalSettings
 
 SILENT_S = 3 * BEAT_S  # a run that was not heard of for so long has ended
 ACKNOWLEDGE_S = SILENT_S + 1  # long enough for one that was killed to count no more

@@ -12,13 +12,13 @@ import structlog
 
 from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal, open_journal
+from ltv_guard.adapters.settings import ConfigError, Settings
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.service.compose import Frame, begin, rewire
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.exposure import exposures
 from ltv_guard.service.heartbeat import Heartbeat, banned_for_s
 from ltv_guard.service.wiring import Wiring
-from ltv_guard.settings import ConfigError, Settings
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import structlog
 
+from ltv_guard.adapters.settings import ConfigError, Settings, load
 from ltv_guard.core.model.errors import GuardError
 from ltv_guard.service.live_run import LiveRun
 from ltv_guard.service.scheduler import Daemon
-from ltv_guard.settings import ConfigError, Settings, load
 
 READ_S = 10.0  # how long the files may take to be read
 READY_S = 30.0  # how long the journal and the exchange may take until new guards are ready

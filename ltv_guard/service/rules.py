@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from ltv_guard.adapters.settings import AccountSection, Policy, Rule, Settings
+from ltv_guard.adapters.settings.sections import Section
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.policy import (
     AddRule,
@@ -18,8 +20,6 @@ from ltv_guard.core.model.policy import (
 )
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import GuardOptions
-from ltv_guard.settings import AccountSection, Policy, Rule, Settings
-from ltv_guard.settings.sections import Section
 
 MS = 1000
 R = TypeVar("R", AddRule, ReduceRule, RepayRule, Limits, WalletRules, TransferRules)

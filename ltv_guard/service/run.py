@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import Pause
 from ltv_guard.guard.cycle import Guard
@@ -26,7 +27,6 @@ from ltv_guard.service.rehearsal import Rehearsal
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.threads import DaemonThreads
-from ltv_guard.settings import Settings
 
 DONE, FAILED = 0, 1
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from ltv_guard import __version__
+from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.amounts.falls import fall_to
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent
@@ -17,7 +18,6 @@ from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import Alert, AlertRepeater
 from ltv_guard.service.latest import Latest
 from ltv_guard.service.wiring import Wiring
-from ltv_guard.settings import Settings
 
 MS = 1000
 LASTS_S = 60.0  # beyond two polls: so long after it was last found an alert counts as over

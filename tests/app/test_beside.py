@@ -12,6 +12,7 @@ from typing import Any, cast
 from e2e_world import until
 from secret_files import write_secret
 
+from ltv_guard.adapters.settings import Settings, load
 from ltv_guard.core.model.status import Health
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -22,7 +23,6 @@ from ltv_guard.service.notify.outboxes import outbox_of
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.web import Listens, Shown, Web
-from ltv_guard.settings import Settings, load
 
 
 class Run:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import Command, World, command, ran
 
+from ltv_guard.adapters.settings import loading
 from ltv_guard.service import sign_of_life
 from ltv_guard.service.sign_of_life import SignOfLife, age_s, file_of, source_of
-from ltv_guard.settings import loading
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

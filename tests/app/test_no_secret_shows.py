@@ -29,8 +29,8 @@ from leaks import (
 from secret_files import write_secret
 from watch_targets import Box, a_box
 
+from ltv_guard.adapters.settings import ConfigError, load
 from ltv_guard.service.notify.sending import send
-from ltv_guard.settings import ConfigError, load
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from e2e_world import Event, until
 
+from ltv_guard.adapters.settings import load
+from ltv_guard.adapters.settings.shipped import shipped
 from ltv_guard.sandbox import Sandbox
 from ltv_guard.sandbox.state import state_of
 from ltv_guard.service import check as checking
 from ltv_guard.service import run as app
-from ltv_guard.settings import load
-from ltv_guard.settings.shipped import shipped
 
 # Where it is caught; liquidated at 0.95. Where coins have to be moved, the crash goes on meanwhile.
 WORST = {

@@ -8,8 +8,8 @@ import pytest
 from e2e_world import KEY, SECRET, USER, scenario_of
 
 from ltv_guard.adapters.journal import open_journal
+from ltv_guard.adapters.settings import ConfigError
 from ltv_guard.service import run as app
-from ltv_guard.settings import ConfigError
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e_world import KEY, NEEDY, SECRET, command, ran, scenario_of, shown_first
 
-from ltv_guard.settings import ConfigError, load
+from ltv_guard.adapters.settings import ConfigError, load
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -24,7 +24,7 @@ from deploy_files import (
 from http_world import served
 from secret_files import write_secret
 
-from ltv_guard import settings
+from ltv_guard.adapters import settings
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -33,12 +33,12 @@ from e2e_world import (
     until,
 )
 
+from ltv_guard.adapters.settings import load
+from ltv_guard.adapters.settings.shipped import shipped
 from ltv_guard.cli.plan_table import plans_as_json
 from ltv_guard.sandbox import Fault, Sandbox, load_scenario
 from ltv_guard.sandbox.state import state_of
 from ltv_guard.service import run as app
-from ltv_guard.settings import load
-from ltv_guard.settings.shipped import shipped
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 NAME = re.compile(r"`([\w/]+(?:\.py|/))`")
 # Of these the map has a line each: their modules stand in no other folder's story.
 AS_A_WHOLE = {"adapters/bybit", "adapters/http", "adapters/journal"}
-AS_A_WHOLE |= {"log/events", "sandbox", "service/notify", "settings"}
+AS_A_WHOLE |= {"log/events", "sandbox", "service/notify", "adapters/settings"}
 
 
 def mapped(row: str) -> set[str]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.core.model.loans import Product
 from ltv_guard.replay.loans_file import read_loans
-from ltv_guard.settings.errors import ConfigError
 
 D = Decimal
 EXAMPLE = Path(__file__).parents[2] / "config" / "replay" / "loans.yaml"

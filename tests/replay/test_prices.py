@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from replay_cases import START, candles, flat
 
+from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.replay.candle_path import candle_path
 from ltv_guard.replay.candles import HEADER, read_candles
 from ltv_guard.replay.price_files import TimeSpan, candles_for
 from ltv_guard.replay.synthetic import crash_of, synthetic
-from ltv_guard.settings.errors import ConfigError
 
 
 def row(minute: float, prices: str = "100,101,99,100") -> str:

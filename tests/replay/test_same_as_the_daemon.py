@@ -18,13 +18,13 @@ import pytest
 import yaml
 from replay_cases import flat, order, path_of, pool
 
+from ltv_guard.adapters.settings import Settings, load
 from ltv_guard.replay.loan_spec import LoanSpec
 from ltv_guard.replay.replay_account import ReplayAccount
 from ltv_guard.replay.replaying import Case, played
 from ltv_guard.sandbox import Exchange, Sandbox, parse_scenario
 from ltv_guard.service import run as app
 from ltv_guard.service.rules import rulebook_of
-from ltv_guard.settings import Settings, load
 
 D = Decimal
 Moved = tuple[str, str, Decimal]

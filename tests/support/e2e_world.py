@@ -28,11 +28,11 @@ from e2e_forked import BARE, PACKAGE, ForkedProcess, forked
 from secret_files import write_secret
 
 from ltv_guard.adapters.journal import open_journal
+from ltv_guard.adapters.settings import Settings, load
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.timing import TIMING, Timing
 from ltv_guard.sandbox import Exchange, Fault, Sandbox, parse_scenario
 from ltv_guard.service import run as app
-from ltv_guard.settings import Settings, load
 
 Event = dict[str, Any]
 Tree = dict[str, Any]

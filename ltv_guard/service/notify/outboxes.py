@@ -6,7 +6,7 @@ from collections.abc import Collection
 from hashlib import sha256
 
 from ltv_guard.adapters.journal import OwnOutbox, SqlJournal, SqlOutbox
-from ltv_guard.settings import Settings
+from ltv_guard.adapters.settings import Settings
 
 AnyOutbox = SqlOutbox | OwnOutbox
 

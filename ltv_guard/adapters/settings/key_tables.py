@@ -1,4 +1,4 @@
-"""The keys about loans, as pages show them: `python -m ltv_guard.settings.key_tables`, in a checkout.
+"""The keys about loans, as pages show them: `python -m ltv_guard.adapters.settings.key_tables` in a checkout.
 
 That is the tables of `policy`, `wallet` and `sources` in docs/configuration.md, and the same sections of
 config/ltv_guard.yaml. Names, defaults, kinds and meanings are those of `rule_sections` and `wallet_sections`.
@@ -16,14 +16,14 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from ltv_guard.settings.keys import fields_of
-from ltv_guard.settings.rule_sections import Policy
-from ltv_guard.settings.values import amount, coin, count, duration, interval, ltv, notice, ratio
-from ltv_guard.settings.wallet_sections import Sources, Wallet
+from ltv_guard.adapters.settings.keys import fields_of
+from ltv_guard.adapters.settings.rule_sections import Policy
+from ltv_guard.adapters.settings.values import amount, coin, count, duration, interval, ltv, notice, ratio
+from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
 
 PAGE, EXAMPLE = Path("docs/configuration.md"), Path("config/ltv_guard.yaml")
 SECTIONS: Mapping[str, BaseModel] = {"policy": Policy(), "wallet": Wallet(), "sources": Sources()}
-BEGIN, END = "made from ltv_guard/settings by `make docs`", "end of what is made"
+BEGIN, END = "made from ltv_guard/adapters/settings by `make docs`", "end of what is made"
 WIDTH = 118
 
 _KINDS: Mapping[Any, str] = {

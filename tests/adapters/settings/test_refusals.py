@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ltv_guard.settings import ConfigError, load
+from ltv_guard.adapters.settings import ConfigError, load
 
 KEY = "ApiKeyThatNobodyMaySee001"
 SECRET = "ApiSecretThatNobodyMaySee002"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ltv_guard.settings import Override, Settings, key_tables, load
-from ltv_guard.settings.keys import fields_of, is_model, kind_of, leaves, plain
+from ltv_guard.adapters.settings import Override, Settings, key_tables, load
+from ltv_guard.adapters.settings.keys import fields_of, is_model, kind_of, leaves, plain
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FROM_THE_ENVIRONMENT_ONLY = ("api_key", "api_secret", "rsa_private_key")
 BY_NAME = ("notify", "targets", "main")  # of which there is none by default
 INHERITED = {("accounts", "main", name) for name in ("policy", "wallet", "sources")}

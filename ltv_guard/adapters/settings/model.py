@@ -10,16 +10,15 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ltv_guard.core.model.timing import TIMING, Timing
-from ltv_guard.settings.accounts import AccountSection, Override, resolve_account
-from ltv_guard.settings.errors import Clash
-from ltv_guard.settings.journal import JournalSection, resolve_journal
-from ltv_guard.settings.keys import Tree
-from ltv_guard.settings.rule_sections import Policy
-from ltv_guard.settings.sections import ExchangeSection, Logging, Schedule, Settlement
-from ltv_guard.settings.values import AccountName, Marker, is_loopback
-from ltv_guard.settings.wallet_sections import Sources, Wallet
-from ltv_guard.settings.watching import (
+from ltv_guard.adapters.settings.accounts import AccountSection, Override, resolve_account
+from ltv_guard.adapters.settings.errors import Clash
+from ltv_guard.adapters.settings.journal import JournalSection, resolve_journal
+from ltv_guard.adapters.settings.keys import Tree
+from ltv_guard.adapters.settings.rule_sections import Policy
+from ltv_guard.adapters.settings.sections import ExchangeSection, Logging, Schedule, Settlement
+from ltv_guard.adapters.settings.values import AccountName, Marker, is_loopback
+from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
+from ltv_guard.adapters.settings.watching import (
     DeadmanSection,
     HttpSection,
     NotifySection,
@@ -28,6 +27,7 @@ from ltv_guard.settings.watching import (
     resolve_http,
     resolve_notify,
 )
+from ltv_guard.core.model.timing import TIMING, Timing
 
 MOST_RULES = 5000
 """Accounts times overrides: each is worked out, and no file may keep a running daemon busy for minutes."""

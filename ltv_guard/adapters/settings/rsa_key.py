@@ -6,8 +6,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.secret_files import QUOTES
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.secret_files import QUOTES
 
 _LONGEST_RSA_BITS = 8192
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from ltv_guard.adapters.settings import MatchSection, Settings
 from ltv_guard.core.model.policy import RepayRule, Rulebook, TransferRules, WalletRules
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.service.rules import options_of, rulebook_of
-from ltv_guard.settings import MatchSection, Settings
 
 Load = Callable[..., Settings]
 Refusal = Callable[..., str]

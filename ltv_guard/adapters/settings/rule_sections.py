@@ -11,10 +11,9 @@ from typing import Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from ltv_guard.core.model.policy import LoanPolicy
-from ltv_guard.settings.errors import Clash
-from ltv_guard.settings.sections import MS, Section
-from ltv_guard.settings.values import (
+from ltv_guard.adapters.settings.errors import Clash
+from ltv_guard.adapters.settings.sections import MS, Section
+from ltv_guard.adapters.settings.values import (
     AccountName,
     Amount,
     Coin,
@@ -25,6 +24,7 @@ from ltv_guard.settings.values import (
     Product,
     Ratio,
 )
+from ltv_guard.core.model.policy import LoanPolicy
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, BeforeValidator
 
-from ltv_guard.settings import values
-from ltv_guard.settings.keys import fields_of, is_model, kind_of, plain
-from ltv_guard.settings.model import Settings
-from ltv_guard.settings.shipped import shipped
-from ltv_guard.settings.values import Marker
+from ltv_guard.adapters.settings import values
+from ltv_guard.adapters.settings.keys import fields_of, is_model, kind_of, plain
+from ltv_guard.adapters.settings.model import Settings
+from ltv_guard.adapters.settings.shipped import shipped
+from ltv_guard.adapters.settings.values import Marker
 
 Schema = dict[str, Any]
 Path = tuple[str, ...]

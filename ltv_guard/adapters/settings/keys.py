@@ -17,8 +17,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from ltv_guard.settings.errors import ConfigError, Path, dotted
-from ltv_guard.settings.values import Marker, Patch
+from ltv_guard.adapters.settings.errors import ConfigError, Path, dotted
+from ltv_guard.adapters.settings.values import Marker, Patch
 
 PREFIX = "LTV_GUARD_"
 DELIMITER = "__"

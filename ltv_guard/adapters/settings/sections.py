@@ -6,10 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from ltv_guard.core.model.timing import TIMING
-from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-from ltv_guard.settings.errors import Clash
-from ltv_guard.settings.values import (
+from ltv_guard.adapters.settings.errors import Clash
+from ltv_guard.adapters.settings.values import (
     Count,
     Interval,
     Marker,
@@ -19,6 +17,8 @@ from ltv_guard.settings.values import (
     is_loopback,
     upper,
 )
+from ltv_guard.core.model.timing import TIMING
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 
 REST = {"mainnet": "https://api.bybit.com", "testnet": "https://api-testnet.bybit.com"}
 STREAM = {

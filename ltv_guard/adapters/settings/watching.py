@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.secret_files import absolute, read_secret
-from ltv_guard.settings.sections import Section
-from ltv_guard.settings.values import AccountName, Count, File, Interval, Marker
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.secret_files import absolute, read_secret
+from ltv_guard.adapters.settings.sections import Section
+from ltv_guard.adapters.settings.values import AccountName, Count, File, Interval, Marker
 
 LEAST_STUCK_S = 10
 LEAST_TOKEN = 16

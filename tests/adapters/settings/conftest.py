@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltv_guard.settings import ConfigError, Settings, load
+from ltv_guard.adapters.settings import ConfigError, Settings, load
 
 API_KEY = "ApiKeyThatNobodyMaySee001"
 API_SECRET = "ApiSecretThatNobodyMaySee002"
@@ -26,7 +26,7 @@ Refusal = Callable[..., str]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr("ltv_guard.settings.loading.DEFAULT_PATH", tmp_path / "etc.yaml")
+    monkeypatch.setattr("ltv_guard.adapters.settings.loading.DEFAULT_PATH", tmp_path / "etc.yaml")
     (tmp_path / "key").write_text(f"{API_KEY}\n")
     (tmp_path / "secret").write_text(f"{API_SECRET}\n")
     return tmp_path

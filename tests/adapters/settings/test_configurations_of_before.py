@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parent.parent / "fixtures" / "configs"
+FOLDER = Path(__file__).parents[2] / "fixtures" / "configs"
 KEPT = sorted(FOLDER.glob("*/*.yaml"))
 
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
 
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.keys import Tree, merge, variable_name
-from ltv_guard.settings.rule_sections import MatchSection, Policy, each_once
-from ltv_guard.settings.secret_files import QUOTES, absolute, read_secret
-from ltv_guard.settings.sections import Section
-from ltv_guard.settings.values import File, Marker, OptionalSecret, Patch, Product, Secret
-from ltv_guard.settings.wallet_sections import Sources, Wallet
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.keys import Tree, merge, variable_name
+from ltv_guard.adapters.settings.rule_sections import MatchSection, Policy, each_once
+from ltv_guard.adapters.settings.secret_files import QUOTES, absolute, read_secret
+from ltv_guard.adapters.settings.sections import Section
+from ltv_guard.adapters.settings.values import File, Marker, OptionalSecret, Patch, Product, Secret
+from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
 _SECRETS = ("api_secret", "rsa_private_key")
@@ -162,7 +162,7 @@ def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
     if kind == "rsa_private_key":
         # an env file has no place for line breaks
         pem = value if "\n" in value else value.replace("\\n", "\n")
-        from ltv_guard.settings.rsa_key import check_rsa  # noqa: PLC0415 - slow to import, and only for accounts with such a key
+        from ltv_guard.adapters.settings.rsa_key import check_rsa  # noqa: PLC0415 - slow to import, and only for accounts with such a key
 
         check_rsa(key, pem)
         return pem

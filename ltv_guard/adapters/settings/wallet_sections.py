@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from ltv_guard.adapters.settings.sections import Section
+from ltv_guard.adapters.settings.values import Amount, Coin
 from ltv_guard.core.model.policy import TransferRules
-from ltv_guard.settings.sections import Section
-from ltv_guard.settings.values import Amount, Coin
 
 TRANSFERS = TransferRules()
 """Where the defaults are: the core is the one place for them."""

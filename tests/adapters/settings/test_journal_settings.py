@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ltv_guard.settings import ConfigError, Settings, load, load_journal
+from ltv_guard.adapters.settings import ConfigError, Settings, load, load_journal
 
 Load = Callable[..., Settings]
 Refusal = Callable[..., str]

@@ -14,10 +14,10 @@ from urllib.parse import quote, unquote
 import platformdirs
 from pydantic import SecretStr
 
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.secret_files import absolute, read_secret
-from ltv_guard.settings.sections import Section
-from ltv_guard.settings.values import File, Marker
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.secret_files import absolute, read_secret
+from ltv_guard.adapters.settings.sections import Section
+from ltv_guard.adapters.settings.values import File, Marker
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

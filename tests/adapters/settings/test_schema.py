@@ -12,12 +12,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from ltv_guard.adapters.settings import Settings, load
+from ltv_guard.adapters.settings.keys import leaves
+from ltv_guard.adapters.settings.schema import HEADER, NAME, schema
 from ltv_guard.cli.main import main
-from ltv_guard.settings import Settings, load
-from ltv_guard.settings.keys import leaves
-from ltv_guard.settings.schema import HEADER, NAME, schema
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FROM_THE_ENVIRONMENT_ONLY = ("api_key", "api_secret", "rsa_private_key")
 WITH_NEIGHBOURS = {"api_secret_file", "margin_call_ltv", "liquidation_ltv"}  # explained together
 KINDS: dict[str, tuple[type, ...]] = {

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from ltv_guard.settings import Settings, load
+from ltv_guard.adapters.settings import Settings, load
 
 Load = Callable[..., Settings]
 Refusal = Callable[..., str]

@@ -6,8 +6,8 @@ import contextlib
 import re
 from pathlib import Path
 
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.files import read_file
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.files import read_file
 
 QUOTES = "'\"`\u2018\u2019\u201c\u201d"  # around a value they are a slip
 _MOST_BYTES = 16 * 1024

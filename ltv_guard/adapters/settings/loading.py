@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
 
-from ltv_guard.settings.accounts import AccountKey
-from ltv_guard.settings.environment import CONFIG, account_names, read_environment
-from ltv_guard.settings.errors import ConfigError, sentence
-from ltv_guard.settings.errors import Path as KeyPath
-from ltv_guard.settings.journal import settle_sources
-from ltv_guard.settings.keys import Place, Tree, fit
-from ltv_guard.settings.model import JournalSettings, Settings
-from ltv_guard.settings.yaml_file import read_yaml
+from ltv_guard.adapters.settings.accounts import AccountKey
+from ltv_guard.adapters.settings.environment import CONFIG, account_names, read_environment
+from ltv_guard.adapters.settings.errors import ConfigError, sentence
+from ltv_guard.adapters.settings.errors import Path as KeyPath
+from ltv_guard.adapters.settings.journal import settle_sources
+from ltv_guard.adapters.settings.keys import Place, Tree, fit
+from ltv_guard.adapters.settings.model import JournalSettings, Settings
+from ltv_guard.adapters.settings.yaml_file import read_yaml
 
 DEFAULT_PATH = Path("/etc/ltv-guard/config.yaml")
 RULES = ("policy", "wallet", "sources", "overrides", "accounts")

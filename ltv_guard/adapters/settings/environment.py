@@ -10,8 +10,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from ltv_guard.settings.errors import ConfigError, Path
-from ltv_guard.settings.keys import (
+from ltv_guard.adapters.settings.errors import ConfigError, Path
+from ltv_guard.adapters.settings.keys import (
     DELIMITER,
     PREFIX,
     Place,

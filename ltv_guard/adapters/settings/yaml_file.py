@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from ltv_guard.settings.errors import ConfigError
-from ltv_guard.settings.files import read_file
+from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.files import read_file
 
 _MOST_BYTES = 256 * 1024
 _MOST_NODES = 20_000

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from ltv_guard.settings.accounts import AccountSection
-from ltv_guard.settings.environment import read_environment
-from ltv_guard.settings.errors import Path as KeyPath
-from ltv_guard.settings.errors import dotted
-from ltv_guard.settings.keys import Place, fields_of, fit, is_model
-from ltv_guard.settings.model import Settings
-from ltv_guard.settings.yaml_file import read_yaml
+from ltv_guard.adapters.settings.accounts import AccountSection
+from ltv_guard.adapters.settings.environment import read_environment
+from ltv_guard.adapters.settings.errors import Path as KeyPath
+from ltv_guard.adapters.settings.errors import dotted
+from ltv_guard.adapters.settings.keys import Place, fields_of, fit, is_model
+from ltv_guard.adapters.settings.model import Settings
+from ltv_guard.adapters.settings.yaml_file import read_yaml
 
 HIDDEN = "(hidden)"
 INHERITED = ("policy", "wallet", "sources")  # of an account: only what was written there is its own

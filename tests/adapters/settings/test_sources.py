@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltv_guard.settings import Settings, load
+from ltv_guard.adapters.settings import Settings, load
 
 Load = Callable[..., Settings]
 
