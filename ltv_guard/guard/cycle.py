@@ -173,9 +173,9 @@ class Guard:
         if not any(decision.needs_a_closer_look for decision in decisions):
             parts.read_ahead.not_needed(snapshot)
             return decisions
-        emergency = any(facts.is_at_emergency for facts in account.loans)
-        wanted = parts.needs.to_decide(snapshot, self._clock.now(), emergency=emergency)
-        if emergency or not self._memory.contracts.fixed:
+        emergencies = [facts.loan for facts in account.loans if facts.is_at_emergency]
+        wanted = parts.needs.to_decide(snapshot, self._clock.now(), emergencies=emergencies)
+        if emergencies or not self._memory.contracts.fixed:
             await self._look_closer(snapshot, wanted)
         else:  # what is due is kept only where it is known
             parts.contracts.reads.begin()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
+from ltv_guard.core.model.loans import Channel, Kind, Loan, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.guard.reads.closer_look import Wanted
 from ltv_guard.guard.snapshot import Snapshot
@@ -58,11 +58,12 @@ class Needs:
         ]
         return {channel: self._since_ms(channel, intents, now) for channel in needed}
 
-    def to_decide(self, snapshot: Snapshot, now: Moment, *, emergency: bool) -> Wanted:
+    def to_decide(self, snapshot: Snapshot, now: Moment, *, emergencies: Sequence[Loan] = ()) -> Wanted:
         """What a quiet cycle does without.
 
         An emergency goes by the last wallet that is known, where the fresh one does not come at once. Orders
-        do without prices where these take longer than all else: an amount of collateral needs none.
+        do without prices where these take longer than all else: an amount of collateral needs none. Nor does
+        the emergency of an order wait for the prices of a pool that is in none.
         """
         held = {item.coin for loan in snapshot.loans for item in loan.collateral if not item.unread}
         owed = (
@@ -73,8 +74,8 @@ class Needs:
             coins=frozenset(held | owed),
             unified=frozenset(held) if self._rulebook.transfers.enabled else None,
             histories={channel: self._since_ms(channel, (), now) for channel in histories},
-            spare=self._memory.last_known.wallet(self._memory.intents.every) if emergency else None,
-            needs_prices=any(composition_of(loan).sized_by_prices for loan in snapshot.loans),
+            spare=self._memory.last_known.wallet(self._memory.intents.every) if emergencies else None,
+            needs_prices=any(composition_of(loan).sized_by_prices for loan in emergencies or snapshot.loans),
         )
 
     def _channels_of(self, products: Collection[Product]) -> set[Channel]:

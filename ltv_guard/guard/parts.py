@@ -102,7 +102,7 @@ class Parts:
         clock, needs = self.around.clock, self.needs
         return ReadAhead(
             self.reads.closer_look,
-            lambda seen: needs.to_decide(seen, clock.now(), emergency=False),
+            lambda seen: needs.to_decide(seen, clock.now()),
             self.memory.intents,
             clock,
             self.words.defects,
