@@ -10,7 +10,7 @@ from ltv_guard.sandbox.refusals import LEGACY, POOL
 
 WALLET_RIGHT = ("Wallet", "AccountTransfer")
 COMMON, OLD, FLEXIBLE = "/v5/crypto-loan-common", "/v5/crypto-loan", "/v5/crypto-loan-flexible"
-FIXED = "/v5/crypto-loan-fixed"
+FIXED = loans.FIXED
 PUBLIC: dict[str, Any] = {"signed": False, "permission": None}
 
 _ALL = [
@@ -77,6 +77,29 @@ _ALL = [
         name="contracts",
         handler=loans.answer_contracts,
         product=POOL,
+    ),
+    Endpoint(
+        path=f"{FIXED}/fully-repay",
+        name="repay_fixed",
+        handler=loans.answer_repay_fixed,
+        method="POST",
+        product=POOL,
+    ),
+    Endpoint(
+        path=f"{FIXED}/repayment-history",
+        name="fixed_repayments",
+        handler=loans.answer_fixed_repayments,
+        product=POOL,
+    ),
+    *(
+        Endpoint(
+            path=f"{kind}/repay-collateral",
+            name="repay_collateral",
+            handler=loans.answer_repay_with_collateral,
+            method="POST",
+            product=POOL,
+        )
+        for kind in (FLEXIBLE, FIXED)
     ),
     Endpoint(path=f"{FLEXIBLE}/repay", name="repay", handler=loans.answer_repay, method="POST", product=POOL),
     Endpoint(

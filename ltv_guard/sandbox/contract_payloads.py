@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ltv_guard.sandbox.contracts import FixedLoan
 from ltv_guard.sandbox.payloads import Payload, plain
+from ltv_guard.sandbox.records import Repayment
 
 
 def contract_row(contract: FixedLoan) -> Payload:
@@ -21,4 +22,17 @@ def contract_row(contract: FixedLoan) -> Payload:
         "residualPrincipal": plain(contract.principal),
         "status": contract.status,
         "term": contract.term,
+    }
+
+
+def fixed_repayment_row(row: Repayment) -> Payload:
+    """A row of v5/crypto-loan-fixed/repayment-history: numbers for its id, states and times."""
+    return {
+        "details": [{"loanId": loan_id, "repayAmount": plain(paid)} for loan_id, paid in row.details.items()],
+        "loanCurrency": row.coin,
+        "repayAmount": plain(row.amount),
+        "repayId": row.repay_id,
+        "repayStatus": row.status,
+        "repayTime": row.time_ms,
+        "repayType": row.kind,
     }

@@ -43,7 +43,7 @@ NAMES = frozenset(
         *("time", "tickers", "kline", "status", "stream", "ticks"),
         *("key", "wallet", "transfer", "transfers"),
         *("orders", "position", "maximum", "adjust", "history", "terms", "repay", "repayments"),
-        *("borrowed", "loanable", "contracts"),
+        *("borrowed", "loanable", "contracts", "repay_fixed", "repay_collateral", "fixed_repayments"),
     }
 )
 

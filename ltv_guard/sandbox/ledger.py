@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from ltv_guard.sandbox.accounts import Loan
 from ltv_guard.sandbox.books import Books, growing_ids, take_due, too_fine
-from ltv_guard.sandbox.contract_ends import grace_s, settle_contracts
+from ltv_guard.sandbox.collateral_sales import sell_all
+from ltv_guard.sandbox.contract_ends import BECAME_OVERDUE, grace_s, settle_contracts
 from ltv_guard.sandbox.contracts import ContractEnd
 from ltv_guard.sandbox.market import Moment
 from ltv_guard.sandbox.orders import DUST
@@ -26,7 +27,7 @@ from ltv_guard.sandbox.records import (
     Transfer,
 )
 from ltv_guard.sandbox.refusals import Refusal, refusal
-from ltv_guard.sandbox.repayments import BY_LIQUIDATION, Repayments
+from ltv_guard.sandbox.repayments import BY_LIQUIDATION, RepaymentAsked, Repayments
 from ltv_guard.sandbox.scenario import Scenario
 from ltv_guard.sandbox.transfers import Transfers
 
@@ -159,7 +160,13 @@ class Ledger(Books):
         handling: Handling = ORDINARY,
     ) -> Repayment:
         """Pays from the Funding wallet, at most what is owed. Raises Refusal, and moves nothing."""
-        return self._repayments.ask(loan, coin, amount, moment, origin, handling)
+        return self.repay_as(RepaymentAsked(loan=loan, coin=coin, amount=amount), moment, origin, handling)
+
+    def repay_as(
+        self, wanted: RepaymentAsked, moment: Moment, origin: Origin = BY_API, handling: Handling = ORDINARY
+    ) -> Repayment:
+        """Pays any debt in any way: a contract's too, and with collateral. Raises Refusal."""
+        return self._repayments.ask(wanted, moment, origin, handling)
 
     def partial_repayment(self, loan: Loan, coin: str, amount: Decimal, moment: Moment) -> Repayment:
         """Lets debt shrink by a payment from outside the Funding wallet."""
@@ -192,7 +199,7 @@ class Ledger(Books):
         """Lets time pass up to this moment: interest, what waits to settle, LTV extremes, liquidations."""
         self._transfers.settle(moment)
         self._repayments.settle(moment)
-        self.contract_ends += settle_contracts(self, moment)
+        self._end_contracts(moment)
         for row in take_due(self._waiting, moment):
             self._settle(row, moment)
         for loan in self.open_loans():
@@ -205,6 +212,13 @@ class Ledger(Books):
             elif loan.overdue_s(moment) > grace_s(self.scenario, loan):
                 self._liquidate(loan, moment, "overdue")
 
+    def _end_contracts(self, moment: Moment) -> None:
+        for end in settle_contracts(self, moment):
+            self.contract_ends.append(end)
+            pool = self.accounts[end.user].pool
+            if end.kind != BECAME_OVERDUE and pool is not None:
+                self._repayments.by_contract(pool, end.coin, {end.loan_id: end.amount}, moment, end.kind)
+
     def open_loans(self) -> Iterator[Loan]:
         for account in self.accounts.values():
             yield from (loan for loan in account.loans() if loan.status == "open")
@@ -212,20 +226,10 @@ class Ledger(Books):
     def _liquidate(self, loan: Loan, moment: Moment, reason: str) -> None:
         """Sells collateral for debt and fee; what is left goes back to the Funding wallet."""
         account = self.accounts[loan.user]
-        debt = loan.debt_usd(moment.prices)
-        due = debt * (1 + self.scenario.liquidation_fee)
-        ltv = loan.ltv(moment.prices)
-        sold: dict[str, Decimal] = {}
-        returned: dict[str, Decimal] = {}
-        holdings = loan.holdings()
-        for coin in sorted(holdings, key=lambda coin: loan.coin_terms(coin).liquidation_order):
-            amount = holdings[coin]
-            step = Decimal(1).scaleb(-loan.coin_terms(coin).accuracy)
-            sold[coin] = min(amount, (due / moment.prices[coin]).quantize(step, ROUND_UP))
-            returned[coin] = amount - sold[coin]
-            due = max(due - sold[coin] * moment.prices[coin], ZERO)
-            loan.move(coin, -amount)
-            account.credit(coin, returned[coin])
+        debt, ltv = loan.debt_usd(moment.prices), loan.ltv(moment.prices)
+        sold, returned = sell_all(loan, debt * (1 + self.scenario.liquidation_fee), moment.prices)
+        for coin, amount in returned.items():
+            account.credit(coin, amount)
         self.liquidations.append(
             Liquidation(
                 user=loan.user,
@@ -242,8 +246,4 @@ class Ledger(Books):
                 reason=reason,
             )
         )
-        debts = loan.debts()
-        loan.write_off()
-        loan.status = "liquidated"
-        for coin, amount in debts:
-            self._repayments.by_sale(loan, coin, amount, moment)
+        self._repayments.by_liquidation(loan, moment, overdue=reason == "overdue")

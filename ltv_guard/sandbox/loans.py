@@ -9,14 +9,17 @@ from decimal import Decimal
 
 from ltv_guard.sandbox import payloads, public_payloads
 from ltv_guard.sandbox.calls import Call, amount_of, directions, handling_of
-from ltv_guard.sandbox.contract_payloads import contract_row
+from ltv_guard.sandbox.contract_payloads import contract_row, fixed_repayment_row
 from ltv_guard.sandbox.exchange import Exchange
 from ltv_guard.sandbox.market import Moment
 from ltv_guard.sandbox.paging import page
 from ltv_guard.sandbox.payloads import Payload
-from ltv_guard.sandbox.records import Origin
+from ltv_guard.sandbox.records import DebtOf, Origin, Repayment
 from ltv_guard.sandbox.refusals import LEGACY, POOL, Refusal
+from ltv_guard.sandbox.repayments import RepaymentAsked
 from ltv_guard.sandbox.views import filtered, shown, visible
+
+FIXED = "/v5/crypto-loan-fixed"
 
 
 def _old_ltvs(exchange: Exchange, call: Call, moment: Moment) -> dict[str, str]:
@@ -113,12 +116,51 @@ def answer_repay(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     return {"repayId": str(row.repay_id)}
 
 
+def answer_repay_with_collateral(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers repay-collateral, of flexible and of fixed debts: with nothing, not even an id."""
+    _repay_pool(
+        exchange,
+        call,
+        moment,
+        amount_of(call, POOL),
+        DebtOf(fixed=call.endpoint.path.startswith(FIXED), contract=call.optional("loanId") or ""),
+        tuple(call.text("collateralCoin").split(",")),
+    )
+    return {}
+
+
+def answer_repay_fixed(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/crypto-loan-fixed/fully-repay."""
+    debt = DebtOf(fixed=True, contract=call.text("loanId"), whole=True)
+    row = _repay_pool(exchange, call, moment, Decimal(0), debt, ())
+    return {"repayId": str(row.repay_id)}
+
+
+def _repay_pool(
+    exchange: Exchange, call: Call, moment: Moment, amount: Decimal, debt: DebtOf, selling: tuple[str, ...]
+) -> Repayment:
+    loan = exchange.ledger.loan(call.user, POOL, "pool")
+    wanted = RepaymentAsked(
+        loan=loan, coin=call.text("loanCurrency"), amount=amount, debt=debt, selling=selling
+    )
+    origin = Origin(signed_at=call.signed.timestamp)
+    return exchange.ledger.repay_as(wanted, moment, origin, handling_of(call))
+
+
+def answer_fixed_repayments(exchange: Exchange, call: Call, moment: Moment) -> Payload:
+    """Answers v5/crypto-loan-fixed/repayment-history."""
+    repayments = visible(exchange.ledger.repayments, call, moment)
+    rows = [fixed_repayment_row(row) for row in repayments if row.debt.fixed]
+    rows = filtered(rows, call, "repayId", "loanCurrency")
+    return page(rows, call.params, "repayId", closing_cursor=True)
+
+
 def answer_repayments(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     """Answers repayment-history of both products."""
     rows = [
         payloads.repayment_row(row)
         for row in visible(exchange.ledger.repayments, call, moment)
-        if row.product == call.endpoint.product
+        if row.product == call.endpoint.product and not row.debt.fixed
     ]
     rows = filtered(rows, call, "orderId", "repayId", "loanCurrency")
     return page(rows, call.params, "repayId", closing_cursor=True)

@@ -91,6 +91,10 @@ class Pool:
     def debts(self) -> list[tuple[str, Decimal]]:
         return [*self.flexible.items(), *self.fixed_debts().items()]
 
+    def debts_without_contracts(self) -> list[tuple[str, Decimal]]:
+        """What is owed in flexible loans, and in fixed ones that no contract is listed for."""
+        return [*self.flexible.items(), *self.fixed.items()]
+
     def fixed_debts(self) -> dict[str, Decimal]:
         """What is owed in fixed loans, by coin."""
         found = dict(self.fixed)
@@ -146,6 +150,20 @@ class Pool:
     def repayable(self, coin: str) -> Decimal:
         """The most that a repayment in this coin can be: fixed debt has a way of its own."""
         return self.flexible.get(coin, ZERO)
+
+    def contracts_of(self, coin: str, loan_id: str = "") -> list[FixedLoan]:
+        """The contracts of a coin that owe something, or one of them; those that end first come first."""
+        asked = (one for one in self.contracts if one.coin == coin and loan_id in ("", one.loan_id))
+        return sorted((one for one in asked if one.owed > 0), key=lambda one: one.ends_ms)
+
+    def pay_contracts(self, coin: str, amount: Decimal, loan_id: str) -> dict[str, Decimal]:
+        """Pays contracts. Returns what each of them took."""
+        paid: dict[str, Decimal] = {}
+        for contract in self.contracts_of(coin, loan_id):
+            part = contract.pay(amount - sum(paid.values(), ZERO))
+            if part:
+                paid[contract.loan_id] = part
+        return paid
 
     def pay(self, coin: str, amount: Decimal) -> Decimal:
         """Pays flexible debt first, then fixed. Returns what was used of the amount."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeVar
 
@@ -66,14 +66,32 @@ class Adjustment:
     settles_as: int = SUCCESS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebtOf:
+    """Which of a loan's debts: an order's own or a pool's flexible one, or a contract's.
+
+    `contract` is its loan id; empty, all contracts of the coin are meant, those that end first before others.
+    `whole`: all that is owed is paid, whatever the amount.
+    """
+
+    fixed: bool = False
+    contract: str = ""
+    whole: bool = False
+
+
+FLEXIBLE_DEBT = DebtOf()
+
+
 @dataclass(slots=True, kw_only=True)
 class Repayment:
     """A debt paid back. Amounts in the loan's coin.
 
     `kind` is the page's repayType: 1 by the user, 2 by liquidation, 5 by delisting, 6 by delayed liquidation,
-    7 with collateral.
+    7 with collateral; of a contract also 3 automatic, 4 overdue, 8 turned flexible.
 
-    `asked` is what the request said, `amount` what is paid of it: at most what is owed. `applied_s` and
+    `debt` is which debt it is for, `selling` the collateral it is paid with (none: the Funding wallet).
+    `asked` is what the request said, `amount` what is paid of it: at most what is owed; `details` is the part
+    of each contract, by its loan id, and `sold` the collateral that went for it. `applied_s` and
     `applied_ms` are None until the coins have moved. `by` and `signed_at` are its Origin's; a liquidation has
     neither.
     """
@@ -89,6 +107,10 @@ class Repayment:
     collateral_returned: Decimal = Decimal(0)
     term: str
     kind: int
+    debt: DebtOf = FLEXIBLE_DEBT
+    selling: tuple[str, ...] = ()
+    details: dict[str, Decimal] = field(default_factory=dict)
+    sold: dict[str, Decimal] = field(default_factory=dict)
     by: str = ""
     signed_at: str = ""
     time_ms: int

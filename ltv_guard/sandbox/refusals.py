@@ -14,6 +14,7 @@ CODES = {
     "over_maximum": {LEGACY: 177013, POOL: 148009},
     "not_taken": {LEGACY: 177017, POOL: 148004},
     "platform_limit": {LEGACY: 177015, POOL: 148048},
+    "sale_limit": {POOL: 148047},
     "nothing_owed": {LEGACY: 177010, POOL: 148033},
 }
 

@@ -75,7 +75,8 @@ class Tier(Part):
 class CoinTerms(Part):
     """A coin as collateral. Legacy orders use the LTVs, pools the tiers.
 
-    `borrowing_accuracy`: the decimals of a debt in it, where they are others than those of collateral.
+    `borrowing_accuracy`: the decimals of a debt in it, where they are others than those of collateral;
+    `conversion_fee`: the share that repaying with collateral costs, the higher of the two coins' counts.
     """
 
     accuracy: Annotated[int, Field(ge=0, le=18)] = 8
@@ -87,6 +88,7 @@ class CoinTerms(Part):
     tiers: list[Tier] = Field(default_factory=lambda: [Tier(ratio=Decimal("0.9"))])
     tier_unit: Literal["usd", "coins"] = "usd"
     liquidation_order: int = 1
+    conversion_fee: Amount = Decimal("0.005")
 
     @property
     def debt_accuracy(self) -> int:
@@ -104,7 +106,8 @@ class PoolTerms(Part):
 class ApiKey(Part):
     """An API key. `ips: []` binds it to no address; `rsa_public_key` (PEM) replaces the secret.
 
-    It ends after `deadline_days` (negative: never), or after `expires_in` of real time.
+    It ends after `deadline_days` (negative: never), or after `expires_in` of real time. `user_id` is what the
+    exchange calls the user; None: as the scenario does.
     """
 
     key: str
@@ -112,7 +115,6 @@ class ApiKey(Part):
     rsa_public_key: str | None = None
     user: str
     user_id: str | None = None
-    """What the exchange calls the user; None: as the scenario does."""
     read_only: bool = False
     permissions: dict[str, list[str]] = Field(
         default_factory=lambda: {"Spot": ["SpotTrade"], "Wallet": ["AccountTransfer"]}
@@ -198,7 +200,8 @@ class Scenario(Part):
 
     `col_res` is what a pool shows, `coin_col_res` what single coins in it show; neither refuses anything.
     `closed_collateral` are the coins that the platform takes no more of. `directions_reversed`: "0" takes
-    collateral out and "1" puts it in, as one tool of the exchange's own has it.
+    collateral out and "1" puts it in, as one tool of the exchange's own has it. `ids`: orders and users are
+    called as written, or anew at each start, as a file's are. `sale_limit_usd`: of one sale for a repayment.
     """
 
     name: str
@@ -213,12 +216,12 @@ class Scenario(Part):
     clock_offset_ms: int = 0
     seed: int = 1
     liquidation_fee: Amount = Decimal("0.02")
+    sale_limit_usd: Positive = Decimal(300000)
     overdue_grace: Seconds = Decimal(172800)
     contract_grace: Seconds = Decimal(86400)
     col_res: Literal["-1", "0", "1", "2"] = "0"
     coin_col_res: dict[str, Literal["-1", "0", "1", "2"]] = Field(default_factory=dict)
     ids: Literal["fixed", "new"] = "fixed"
-    """Whether orders and users are called as written, or anew at each start; a file's default is `new`."""
     closed_collateral: list[str] = Field(default_factory=list)
     directions_reversed: bool = False
 
@@ -234,8 +237,7 @@ class Scenario(Part):
                 raise ValueError(f"user {user}: no price for {', '.join(sorted(used - priced))}")
         if strangers := {key.user for key in self.keys} - self.users.keys():
             raise ValueError(f"keys name unknown users: {', '.join(sorted(strangers))}")
-        ids = [order.order_id for plan in self.users.values() for order in plan.orders]
-        if len(ids) != len(set(ids)):
+        if len(ids := [one.order_id for plan in self.users.values() for one in plan.orders]) != len(set(ids)):
             raise ValueError("two orders have the same order_id")
         return self
 

@@ -76,7 +76,7 @@ def test_an_overdue_one_has_the_pool_liquidated_after_a_day() -> None:
     assert [one.reason for one in ledger.liquidations] == ["overdue"]
     assert only(ledger).owed == 0
     rows: list[Repayment] = ledger.repayments
-    assert {(row.coin, row.kind) for row in rows} == {("USDT", 2), ("ETH", 2)}
+    assert {(row.coin, row.kind) for row in rows} == {("USDT", 2), ("ETH", 4)}
 
 
 def test_interest_runs_in_market_time_and_three_times_as_fast_once_it_is_overdue() -> None:
