@@ -35,6 +35,7 @@ class Screen:
     unicode: bool = True
 
     def show(self, state: State, watched: DemoRecord) -> RenderableType:
+        """The whole screen: both loans, their LTV curves, what was done so far."""
         return Group(
             self._table(state),
             *(self._curve(watched, user) for user in WHO if user in watched.course),

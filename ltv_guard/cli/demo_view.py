@@ -47,11 +47,13 @@ def loans_of(state: State, user: str) -> list[State]:
 
 
 def prices(state: State) -> str:
+    """`BTC 60,000  ETH 2,500`: USD a coin; stablecoins are left out."""
     volatile = {coin: price for coin, price in state["prices"].items() if coin not in {"USDT", "USDC"}}
     return "  ".join(f"{coin} {Decimal(price):,.0f}" for coin, price in sorted(volatile.items()))
 
 
 def hours(state: State) -> str:
+    """The market's time since the start, in hours."""
     return f"{Decimal(state['market_s']) / 3600:5.1f} h"
 
 
@@ -64,6 +66,7 @@ def _ltvs(state: State, user: str) -> str:
 
 
 def wallet(state: State, user: str) -> str:
+    """What the user's Funding wallet holds, in coins."""
     funding = state["users"].get(user, {}).get("funding", {})
     return "  ".join(f"{Decimal(amount):.4f} {coin}" for coin, amount in sorted(funding.items()))
 

@@ -28,6 +28,7 @@ def answers(tree: Tree) -> Iterator[RenderableType]:
 
 
 def coins(of: dict[str, str]) -> str:
+    """`1.5 BTC, 5000 USDT`; `-` for none."""
     return ", ".join(f"{amount} {coin}" for coin, amount in of.items()) or "-"
 
 

@@ -26,6 +26,7 @@ WORDS = {
 
 
 def print_report(tree: Tree) -> None:
+    """Prints the JSON object of one replay as tables."""
     out = console()
     for item in _report(tree):
         out.print(item)

@@ -17,10 +17,12 @@ Tree = dict[str, Any]
 
 
 def is_calm(status: Tree) -> bool:
+    """Whether the daemon is ready and has nothing to tell: exit status 0."""
     return bool(status["ready"]) and not status["alerts"]
 
 
 def shown(status: Tree) -> RenderableType:
+    """What `/api/v1/status` answered, as a table of its loans under lines of what is wrong."""
     return Group(*_lines(status), _loans(status))
 
 

@@ -37,6 +37,7 @@ class Candles:
 
     @property
     def ends_ms(self) -> int:
+        """When the last candle is over: UTC, ms."""
         return int(self.times[-1]) + self.step_ms
 
     @property

@@ -37,9 +37,11 @@ class LoanSpec:
 
     @property
     def is_pool(self) -> bool:
+        """Whether it has many coins, haircuts and one LTV; else it is a legacy order."""
         return self.key.product is Product.CRYPTO_LOAN
 
     def tiers_of(self, coin: str) -> tuple[Tier, ...]:
+        """The coin's ratios of collateral that counts; all of it where the file names none."""
         return self.tiers.get(coin, FLAT)
 
     def accuracy_of(self, coin: str) -> int:

@@ -28,6 +28,7 @@ def ltv_line(history: Sequence[tuple[int, Position]], path: CandlePath, buckets:
 
 
 def price_line(path: CandlePath, coin: str, buckets: int) -> Line:
+    """The coin's price (USD) over the window, thinned to about `buckets` points."""
     return thinned(path.times, path.prices[path.coins.index(coin)], buckets)
 
 

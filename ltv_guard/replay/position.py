@@ -46,6 +46,7 @@ class Position:
 
     @property
     def margin_call_ltv(self) -> Decimal:
+        """As the loans file has it, or the product's: a fraction."""
         return self.spec.margin_call_ltv
 
     def copy(self) -> Position:
@@ -76,9 +77,11 @@ class Position:
                 self.bearing = dict(self.owed)
 
     def is_overdue(self, now_ms: int, grace_ms: int = 0) -> bool:
+        """Whether a fixed loan's end (ms), and its grace, are behind `now_ms`."""
         return self.spec.expires_at_ms is not None and now_ms > self.spec.expires_at_ms + grace_ms
 
     def debt_usd(self, prices: Prices) -> Decimal:
+        """All that is owed, in USD; `prices` are USD a coin and name each of its coins."""
         return sum((amount * prices[coin] for coin, amount in self.owed.items()), ZERO)
 
     def counted(self, coin: str, prices: Prices) -> Decimal:

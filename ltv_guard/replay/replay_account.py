@@ -56,6 +56,7 @@ class ReplayAccount:
 
     @property
     def living(self) -> list[Position]:
+        """The loans that were not liquidated."""
         return [position for position in self.positions if not position.lost]
 
     @property
@@ -70,11 +71,13 @@ class ReplayAccount:
         return thresholds(self.rulebook.policy_for(loan), loan)
 
     def is_in_rescue(self, key: LoanKey) -> bool:
+        """Whether the loan's last rescue has not ended: it ends when its target is reached."""
         rescue = self.rescues.get(key)
         return rescue is not None and rescue.closed_ms is None
 
     @property
     def is_one_in_rescue(self) -> bool:
+        """Whether any living loan is in a rescue: then every point matters, none is skipped."""
         return any(self.is_in_rescue(position.spec.key) for position in self.living)
 
     def live(self, now_ms: int, prices: Prices) -> None:

@@ -48,6 +48,7 @@ def amounts(of: Mapping[str, Decimal]) -> dict[str, str]:
 
 
 def plain(number: Decimal) -> str:
+    """`0.5` and not `5E-1`: as JSON and tables show amounts."""
     return f"{number.normalize():f}"
 
 

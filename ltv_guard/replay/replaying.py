@@ -86,6 +86,7 @@ def account_of(case: Case, path: CandlePath) -> ReplayAccount:
 
 
 def with_wallet(case: Case, wallet: Mapping[str, Decimal]) -> Case:
+    """The same case with this Funding wallet, in coins."""
     return replace(case, wallet=wallet)
 
 

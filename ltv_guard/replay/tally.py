@@ -32,5 +32,6 @@ class Tally:
         self.last_ms = now_ms
 
     def add(self, ltv: Decimal, ms: int) -> None:
+        """Counts `ms` spent at this LTV."""
         self.above_trigger_ms += ms if ltv >= self.trigger else 0
         self.above_margin_call_ms += ms if ltv >= self.margin_call else 0

@@ -48,6 +48,7 @@ def transfer_row(row: Transfer) -> Payload:
 
 
 def iso(time_ms: int) -> str:
+    """`2026-11-28T15:26:00Z` of a time in ms, as the key's page shows its end."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

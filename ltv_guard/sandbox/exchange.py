@@ -151,6 +151,7 @@ class Exchange:
     def partial_repayment(
         self, user: str, loan_id: str, amount: Decimal, coin: str | None = None
     ) -> Repayment:
+        """What the exchange itself repays of a loan, unasked: `amount` in `coin`."""
         moment = self.look()
         loan = self._loan(user, loan_id)
         return self.ledger.partial_repayment(loan, coin or loan.debts()[0][0], amount, moment)

@@ -61,6 +61,7 @@ class Ledger(Books):
 
     @property
     def transfers(self) -> dict[str, Transfer]:
+        """All that were ever taken, by their ids."""
         return self._transfers.rows
 
     # Adjusting

@@ -61,11 +61,13 @@ def useless_answer(fault: Fault, envelope: Payload) -> web.Response:
 
 
 def redirect(fault: Fault) -> web.Response:
+    """A redirect to where the fault says; 307 unless it names another such status."""
     status = fault.status if fault.status in {301, 302, 303, 307, 308} else 307
     return web.Response(status=status, headers={"Location": fault.location})
 
 
 def json_response(text: str, headers: dict[str, str]) -> web.Response:
+    """Text as the exchange sends it, valid JSON or not."""
     return web.Response(text=text, content_type="application/json", headers=headers)
 
 

@@ -38,6 +38,7 @@ class Order:
 
     @property
     def liquidation_ltv(self) -> Decimal:
+        """Its collateral coin's: a fraction."""
         return self.terms.liquidation_ltv
 
     @property
@@ -46,12 +47,15 @@ class Order:
         return self.debt + self.interest + self.penalty
 
     def coin_terms(self, _coin: str) -> CoinTerms:
+        """Of its one collateral coin, whichever is asked for."""
         return self.terms
 
     def holdings(self) -> dict[str, Decimal]:
+        """Its collateral, in coins."""
         return {self.collateral_coin: self.collateral}
 
     def held(self, coin: str) -> Decimal:
+        """Its collateral in this coin; 0 in any other."""
         return self.collateral if coin == self.collateral_coin else Decimal(0)
 
     def move(self, coin: str, amount: Decimal) -> None:
@@ -61,6 +65,7 @@ class Order:
         self.collateral += amount
 
     def debts(self) -> list[tuple[str, Decimal]]:
+        """What it owes, in coins."""
         return [(self.loan_coin, self.owed)]
 
     def debt_usd(self, prices: Prices) -> Decimal:

@@ -67,9 +67,11 @@ class Beside:
 
     @property
     def settings(self) -> Settings:
+        """Those in force: a reload replaces them."""
         return self._reloads.run.settings
 
     def begin(self, stop: asyncio.Event) -> None:
+        """Starts what runs beside the guards. None of it ends the daemon by failing, but for the watchdog."""
         deadman = Deadman(self.post, self.health, self._defects)
         web = Web(
             Shown(
@@ -96,6 +98,7 @@ class Beside:
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def end(self) -> None:
+        """Ends it all. Notices that wait stay in the journal."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -134,6 +137,7 @@ class Beside:
         )
 
     def health(self) -> Health:
+        """Whether every account's last good cycle is recent enough, and the journal is sound."""
         return self._latest.health(
             self.settings.accounts,
             within_s=self._sighted_within_s,
@@ -141,16 +145,19 @@ class Beside:
         )
 
     def post(self) -> Post:
+        """Where a dead man's switch is told, and how often (s)."""
         deadman = self.settings.deadman
         url = deadman.url.get_secret_value() if deadman.url is not None else None
         return Post(url=url, interval_s=float(deadman.interval_s))
 
     def listens(self) -> Listens:
+        """Where HTTP is answered, and by which token something may be changed."""
         http = self.settings.http
         token = http.token.get_secret_value() if http.token is not None else None
         return Listens(host=http.host if http.enabled else None, port=http.port, token=token)
 
     def status(self) -> Status:
+        """All that is seen now, put together from memory: reads nothing, waits for nobody."""
         run = self._reloads.run
         return status_of(run.settings, run.wiring, self._latest, self.health(), self._daemon.alerts)
 
@@ -176,6 +183,7 @@ class Beside:
         return [alarm.alarm_id for alarm in found]
 
     def lasting(self) -> Sequence[AlertStatus]:
+        """What is wrong and has not ended, of all accounts."""
         return alerts_of(self.settings, self._reloads.run.wiring, self._daemon.alerts)
 
     def owners(self) -> dict[str, Owner]:
@@ -184,10 +192,12 @@ class Beside:
         return {name: Owner(wiring.environment, user_id) for user_id, name in wiring.owners.items()}
 
     def outbox(self) -> AnyOutbox:
+        """The outbox of this daemon's users, in the journal that is open now."""
         run = self._reloads.run
         return outbox_of(run.journal, run.settings, run.wiring.owners)
 
     def orders(self) -> Orders:
+        """Which targets are told from which level on, and when again (s)."""
         notify = self.settings.notify
         return Orders(
             targets={

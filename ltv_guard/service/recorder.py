@@ -23,9 +23,11 @@ MOST = DAY_MS // EVERY_MS
 class Samples(Protocol):
     """What is needed of `adapters.journal.samples`."""
 
-    async def keep(self, owner: Owner, sample: ChartSample) -> None: ...
+    async def keep(self, owner: Owner, sample: ChartSample) -> None:
+        """Keeps one minute of an account's LTVs and prices. Raises JournalUnavailable."""
 
-    async def since(self, owner: Owner, since_ms: int) -> tuple[ChartSample, ...]: ...
+    async def since(self, owner: Owner, since_ms: int) -> tuple[ChartSample, ...]:
+        """Those kept since an exchange time (ms), oldest first. Raises JournalUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ class SignOfLife:
             return
 
     def close(self) -> None:
+        """Takes the file away: a daemon that ended is not healthy. Never raises."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.unlink()

@@ -30,6 +30,7 @@ class Systemd:
             return
 
     def close(self) -> None:
+        """Tells nothing any more."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -126,6 +126,7 @@ class Watchdog:
                 self._systemd.tell(STOPPING)
 
     def close(self) -> None:
+        """Watches no more. Its thread ends by itself; it is not waited for."""
         self._stands_down.set()
         self._closed.set()
         if self._life is not None:

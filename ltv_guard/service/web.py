@@ -55,6 +55,7 @@ class Shown:
 
     @property
     def token(self) -> str | None:
+        """What a POST must carry, by the settings in force; None: nothing may be changed."""
         return self.listens().token
 
     @property
@@ -62,6 +63,7 @@ class Shown:
         return self.listens().host or ""
 
     async def status(self) -> Status:
+        """What is seen now, and what the journal has of it: what waits, acknowledgements, charts."""
         waiting: Mapping[str, int] = {}
         acknowledged: Mapping[str, int] = {}
         with suppress(JournalUnavailable):

@@ -95,6 +95,7 @@ class Envelope:
 
     @property
     def meaning(self) -> Meaning:
+        """What its code means, by the answer table; UNLISTED where that lacks it."""
         return MEANINGS.get(self.code, UNLISTED)
 
     def told(self, endpoint: str) -> str:

@@ -42,6 +42,7 @@ class Turns:
 
     @property
     def is_ready(self) -> bool:
+        """Whether the account is near a trigger, as `keep_ready` was last told."""
         return self._now_ms() < self._ready_until_ms
 
     @asynccontextmanager

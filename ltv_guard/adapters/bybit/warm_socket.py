@@ -93,6 +93,7 @@ class WarmSocket:
             self._keeping = asyncio.create_task(self._keep(may_open))
 
     async def close(self) -> None:
+        """Keeps nothing warm any more. A connection in use is left alone."""
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)

@@ -24,6 +24,7 @@ TO_SHOW = Decimal("0.0001")
 
 
 def account_as_html(status: Status, account: AccountStatus) -> Iterable[str]:
+    """One account as lines of HTML: what holds it back, its loans, its wallet. All text is escaped."""
     samples, at_ms, withheld = status.samples.get(account.name, ()), status.at_ms, account.withheld
     word = account.outcome or "no cycle yet"
     yield f'<h2>{escaped(account.name)} <span class="word">{escaped(word)}</span></h2>'

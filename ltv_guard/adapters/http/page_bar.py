@@ -49,6 +49,7 @@ def _tick(kind: str, ltv: Decimal, x: str, y: int) -> str:
 
 
 def colour_of(item: LoanStatus) -> str:
+    """The class of a bar: `bad` at or above the margin call, `near` at or above the trigger, else `calm`."""
     if item.loan.ltv >= item.loan.margin_call_ltv:
         return "bad"
     return "near" if item.loan.ltv >= item.trigger_ltv else "calm"

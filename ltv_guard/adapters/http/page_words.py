@@ -14,6 +14,7 @@ LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def escaped(text: str) -> str:
+    """Foreign text as HTML shows it, without what a terminal or a browser would obey."""
     return html.escape(clean(text))
 
 
@@ -23,14 +24,17 @@ def prose(text: str) -> str:
 
 
 def name_of(key: LoanKey) -> str:
+    """The loan as people call it: `order 1001`, `pool`."""
     return f"order {key.loan_id}" if key.product is Product.LEGACY else key.loan_id
 
 
 def clock_of(ms: int) -> str:
+    """`14:05:09 UTC` of an exchange time (ms)."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%H:%M:%S UTC")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows of plain text as an HTML table; every cell is escaped."""
     head = "".join(f"<th>{escaped(cell)}</th>" for cell in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'

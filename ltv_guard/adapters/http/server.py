@@ -69,6 +69,7 @@ class HttpServer:
         return listening
 
     async def close(self) -> None:
+        """Ends all connections at once; what was never opened is closed as well."""
         if self._server is not None:
             self._server.close()
         if self._door is not None:

@@ -18,6 +18,7 @@ def as_json(status: Status) -> bytes:
 
 
 def health_as_json(health: Health) -> bytes:
+    """What `/livez` and `/readyz` answer, as UTF-8 JSON."""
     return json.dumps(_health(health)).encode()
 
 

@@ -12,15 +12,18 @@ class Views(Protocol):
     """Asked anew for each request. `token` None: nothing may be changed over HTTP."""
 
     @property
-    def token(self) -> str | None: ...
+    def token(self) -> str | None:
+        """What a POST must carry; None: nothing may be changed from here."""
 
     @property
     def host(self) -> str:
         """Where it listens, as it was configured: a name that requests may use."""
 
-    def health(self) -> Health: ...
+    def health(self) -> Health:
+        """Whether the process lives and is ready, and why not. Asks nobody."""
 
-    async def status(self) -> Status: ...
+    async def status(self) -> Status:
+        """All that a running guard sees. A journal that can't be read costs only what lies there."""
 
     async def pause(self, account: str | None, reason: str) -> None:
         """Raises ValueError for an account that there is not, JournalUnavailable."""

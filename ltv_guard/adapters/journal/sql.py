@@ -73,6 +73,7 @@ class SqlJournal(SqlSwitches):
         return self._store.slow_jobs_ended
 
     async def close(self) -> None:
+        """Waits for writes that are under way, then lets go of the database and of its lock."""
         await self._store.close()
 
     async def seal(self) -> None:

@@ -108,6 +108,7 @@ class SqliteStore:
         self._is_sealed = True
 
     async def close(self) -> None:
+        """Waits for the writer; where that does not end, the lock is kept until the process ends."""
         await self._reader.close()
         if not await self._writer.close():
             return  # what it may yet write, no other daemon must write beside: the lock ends with the process

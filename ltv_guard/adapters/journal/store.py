@@ -47,4 +47,5 @@ class Store(Protocol):
     def slow_jobs_ended(self) -> int:
         """How many long jobs, each with others waiting behind it, have ended, one way or the other."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Ends connections, and gives back the lock that keeps a second daemon out."""

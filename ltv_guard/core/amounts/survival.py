@@ -34,10 +34,12 @@ class Guarded(Protocol):
     def loan(self) -> Loan: ...
 
     @property
-    def trigger_ltv(self) -> Decimal: ...
+    def trigger_ltv(self) -> Decimal:
+        """From here on coins are added: a fraction."""
 
     @property
-    def target_ltv(self) -> Decimal: ...
+    def target_ltv(self) -> Decimal:
+        """Where an add leads: a fraction."""
 
 
 def free_in(wallet: Mapping[str, Decimal], reserve: Mapping[str, Decimal]) -> dict[str, Decimal]:

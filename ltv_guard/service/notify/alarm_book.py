@@ -16,13 +16,20 @@ class Outbox(Protocol):
 
     async def keep(
         self, notices: Sequence[Notice], alarms: Sequence[Alarm] = (), over: Sequence[str] = ()
-    ) -> None: ...
+    ) -> None:
+        """In one commit: notices to deliver, alarms that last, and the ids of those that are over.
 
-    async def waiting(self, target: str) -> tuple[Notice, ...]: ...
+        Raises JournalUnavailable.
+        """
 
-    async def delivered(self, notice_ids: Sequence[str]) -> None: ...
+    async def waiting(self, target: str) -> tuple[Notice, ...]:
+        """What this target has not been told, oldest first. Raises JournalUnavailable."""
 
-    async def alarms(self) -> tuple[Alarm, ...]: ...
+    async def delivered(self, notice_ids: Sequence[str]) -> None:
+        """These are told. Raises JournalUnavailable."""
+
+    async def alarms(self) -> tuple[Alarm, ...]:
+        """Those that last, as they were kept. Raises JournalUnavailable."""
 
 
 class AlarmBook:
