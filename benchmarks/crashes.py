@@ -14,8 +14,8 @@ from ltv_guard.replay.candle_path import candle_path
 from ltv_guard.replay.candles import pair_in, read_candles
 from ltv_guard.replay.least_wallet import least_wallet
 from ltv_guard.replay.loan_spec import ORDER_LINES, LoanSpec
+from ltv_guard.replay.one_replay import Case, lost, played, played_unguarded
 from ltv_guard.replay.replay_event import Happening
-from ltv_guard.replay.replaying import Case, lost, played, played_unguarded
 
 START_LTV = Decimal("0.60")
 PLENTY = Decimal(100)

@@ -19,7 +19,7 @@ from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.replay.candle_path import CandlePath, candle_path
 from ltv_guard.replay.candles import Candles, read_candles
 from ltv_guard.replay.loan_spec import ORDER_LINES, LoanSpec
-from ltv_guard.replay.replaying import Case, played
+from ltv_guard.replay.one_replay import Case, played
 
 MINUTES, MINUTE_MS = 60, 60_000
 TRIGGER, TARGET, LIQUIDATION = 0.75, 0.65, 0.95

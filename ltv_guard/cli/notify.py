@@ -10,7 +10,7 @@ from ltv_guard.adapters import settings
 from ltv_guard.adapters.settings import ConfigError
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
-from ltv_guard.service.notify.sending import send
+from ltv_guard.service.notify.delivery_thread import send
 from ltv_guard.service.outlets_check import BODY, TITLE
 
 

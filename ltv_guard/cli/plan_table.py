@@ -16,7 +16,7 @@ from ltv_guard.core.amounts.falls import fall_to
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.loans import short_name
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 from ltv_guard.log.escaping import clean
 from ltv_guard.log.utc import iso
 from ltv_guard.service.findings import AccountPlan
@@ -33,7 +33,7 @@ def _rows_with_notes(plans: Sequence[AccountPlan]) -> list[tuple[dict[str, Any],
     """Each row, and what holds its loan back that the reason in it does not name."""
     found = [(plan, decision) for plan in plans for decision in plan.decisions]
     found.sort(key=lambda row: row[1].loan.danger, reverse=True)
-    loans = [(_plan_row(plan, decision), wording.beside_reason(decision)) for plan, decision in found]
+    loans = [(_plan_row(plan, decision), sentences.beside_reason(decision)) for plan, decision in found]
     return loans + [(row, []) for row in (*_set_aside(plans), *_blind(plans))]
 
 
@@ -88,8 +88,8 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,
         "amount": format(decision.amount, "f") if decision.acts else None,
-        "reason": wording.reason(decision),
-        "held_back": wording.held_back(decision),
+        "reason": sentences.reason(decision),
+        "held_back": sentences.held_back(decision),
         "reachable_ltv": None if decision.reachable_ltv is None else format(decision.reachable_ltv, "f"),
         "rule": decision.policy.name,
         "withheld": None if plan.withheld is None else in_words(plan.withheld),
@@ -104,7 +104,7 @@ def _contract(item: Contract) -> dict[str, str]:
         "owed": format(item.owed, "f"),
         "ends_at": iso(item.ends_at_ms),
         "at_end": item.at_end.value,
-        "what_follows": wording.at_end(item.at_end),
+        "what_follows": sentences.at_end(item.at_end),
     }
 
 

@@ -17,9 +17,9 @@ from ltv_guard.replay.candle_path import CandlePath
 from ltv_guard.replay.candles import Candles
 from ltv_guard.replay.loan_spec import POOL_LINES
 from ltv_guard.replay.loans_file import read_loans, time_ms
+from ltv_guard.replay.one_replay import Case
 from ltv_guard.replay.price_files import TimeSpan, candles_for
 from ltv_guard.replay.replay_report import amounts
-from ltv_guard.replay.replaying import Case
 from ltv_guard.replay.synthetic import crash_of, synthetic
 from ltv_guard.service.rules import rulebook_of
 

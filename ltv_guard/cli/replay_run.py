@@ -16,9 +16,9 @@ from ltv_guard.log.escaping import as_json
 from ltv_guard.replay.candle_path import CandlePath, candle_path
 from ltv_guard.replay.frontier import frontier
 from ltv_guard.replay.least_wallet import least_wallet
+from ltv_guard.replay.one_replay import Case, played, played_unguarded
 from ltv_guard.replay.replay_answers import comparison_tree, frontier_tree, survival_tree
 from ltv_guard.replay.replay_report import Outcome, amounts, as_tree
-from ltv_guard.replay.replaying import Case, played, played_unguarded
 from ltv_guard.replay.survival import survival
 
 __all__ = ["Asked", "replay"]

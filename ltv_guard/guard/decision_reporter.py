@@ -11,7 +11,7 @@ import structlog
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.model.loans import LoanKey, Moment
 from ltv_guard.core.model.withheld import Withheld
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -56,11 +56,11 @@ class DecisionReporter:
             "decision_made",
             action=decision.direction or "hold",
             cause=decision.cause,
-            reason=wording.reason(decision),
+            reason=sentences.reason(decision),
             ltv=decision.loan.ltv,
             amount=decision.amount if decision.acts else None,
             coin=decision.coin,
-            held_back=wording.held_back(decision) or None,
+            held_back=sentences.held_back(decision) or None,
             rule=decision.policy.name,
         )
         self._pulled_in(decision)
@@ -88,12 +88,12 @@ class DecisionReporter:
         details: dict[str, Any] = {
             "coin": decision.coin,
             "missing": decision.missing if decision.missing.is_finite() else None,
-            "held_back": wording.held_back(decision),
+            "held_back": sentences.held_back(decision),
             "reachable_ltv": decision.reachable_ltv,
             "ltv": decision.loan.ltv,
         }
         if decision.cause is Cause.LOST:
-            details["why"] = wording.reason(decision)
+            details["why"] = sentences.reason(decision)
         state = tuple(item.what for item in decision.held_back)
         if decision.cause in {Cause.SHORT, Cause.LOST}:
             self._alerts.grave(topic, state, "protection_short", **details)
@@ -108,14 +108,14 @@ class DecisionReporter:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
         topic = ("unanswered", decision.loan.key)
         if decision.cause is Cause.NONSENSE:
-            self._alerts.grave(topic, decision.cause, "loan_set_aside", why=wording.reason(decision))
+            self._alerts.grave(topic, decision.cause, "loan_set_aside", why=sentences.reason(decision))
             return
         helpless = decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}
         if not decision.breach or (withheld is None and (decision.acts or not helpless)):
             self._answered(topic, decision)
             return
-        reason, awaited = wording.reason(decision), decision.reason.intent
-        why = reason if withheld is None else wording.withheld(withheld)
+        reason, awaited = sentences.reason(decision), decision.reason.intent
+        why = reason if withheld is None else sentences.withheld(withheld)
         helpless_for = (decision.emergency, None if awaited is None else (awaited.intent_id, awaited.state))
         state = (decision.cause, helpless_for if withheld is None else withheld.kind)
         self._alerts.grave(topic, state, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=reason)
@@ -124,7 +124,7 @@ class DecisionReporter:
         was_unanswered = self._alerts.lasts(topic, "breach_unanswered")
         self._alerts.ended(topic)
         if was_unanswered:
-            log.warning("breach_answered", ltv=decision.loan.ltv, reason=wording.reason(decision))
+            log.warning("breach_answered", ltv=decision.loan.ltv, reason=sentences.reason(decision))
 
     def doubts(self, decisions: Sequence[Decision], now: Moment, longest_ms: int) -> None:
         """A loan whose facts have not become believable within `longest_ms`: it is not acted on. An alarm."""
@@ -138,7 +138,7 @@ class DecisionReporter:
                     topic,
                     decision.reason.doubt,
                     "loan_not_believed",
-                    why=wording.reason(decision),
+                    why=sentences.reason(decision),
                     seconds=doubted_ms // 1000,
                     ltv=decision.loan.ltv,
                     **named(key),

@@ -11,7 +11,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 from ltv_guard.guard.state.memory import Memory
 
 
@@ -65,7 +65,7 @@ def plan(
         coin=decision.coin,
         amount=amount,
         state=State.PLANNED,
-        reason=wording.reason_or_cause(decision),
+        reason=sentences.reason_or_cause(decision),
         coins_before=subject.before,
         ltv_before=decision.loan.ltv,
         observed_at_ms=origin.observed.exchange_ms,

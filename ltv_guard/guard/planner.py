@@ -10,7 +10,7 @@ from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Owner, Product
 from ltv_guard.core.ports import LoanExchange
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 from ltv_guard.guard.plan import IntentOrigin, plan
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
@@ -76,6 +76,6 @@ class Planner:
         with self._defects.contained("reporting a decision"):
             self._report.tell([decision], None)
         if not decision.acts:
-            why = wording.reason_or_cause(decision)
+            why = sentences.reason_or_cause(decision)
             self._memory.refusals.refuse(loan.key, Direction.REDUCE, coin, why, clock.now(), lasting=True)
         return decision

@@ -10,7 +10,7 @@ from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -105,7 +105,7 @@ class SettlementReporter:
             "adjustment_unsettled",
             intent_id=intent.intent_id,
             intent_state=intent.state,
-            waiting_for=None if waiting_for is None else wording.waiting(waiting_for),
+            waiting_for=None if waiting_for is None else sentences.waiting(waiting_for),
             mend=f"look it up on the exchange, then `ltv-guard journal resolve {intent.intent_id} --as ...`",
             **named(intent.key),
         )

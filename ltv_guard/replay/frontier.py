@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from ltv_guard.core.model.policy import AddRule, LoanPolicy, Rulebook
 from ltv_guard.replay.candle_path import CandlePath
+from ltv_guard.replay.one_replay import Case, lost, played, with_wallet
 from ltv_guard.replay.position import Prices
 from ltv_guard.replay.replay_account import ReplayAccount
 from ltv_guard.replay.replay_event import Happening
-from ltv_guard.replay.replaying import Case, lost, played, with_wallet
 
 SIZES = tuple(Decimal(size) for size in ("0.25", "0.5", "0.75", "1", "1.5", "2"))
 TRIGGERS = tuple(Decimal(ltv) for ltv in ("0.60", "0.63", "0.66", "0.69", "0.72", "0.75", "0.78"))

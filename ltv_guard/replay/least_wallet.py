@@ -7,8 +7,8 @@ from decimal import ROUND_UP, Decimal
 
 from ltv_guard.replay.candle_path import CandlePath
 from ltv_guard.replay.loan_spec import LoanSpec
+from ltv_guard.replay.one_replay import Case, lost, played, with_wallet
 from ltv_guard.replay.position import Prices
-from ltv_guard.replay.replaying import Case, lost, played, with_wallet
 
 EXACT = Decimal("0.001")  # of what is found
 PLENTY = 100  # times a loan's collateral: no policy asks for more

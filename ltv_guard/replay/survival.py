@@ -11,7 +11,7 @@ import numpy as np
 from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.replay.candle_path import CandlePath
 from ltv_guard.replay.candles import Bools
-from ltv_guard.replay.replaying import Case, lost, played, with_wallet
+from ltv_guard.replay.one_replay import Case, lost, played, with_wallet
 
 SIZES = tuple(Decimal(size) for size in ("0", "0.25", "0.5", "0.75", "1", "1.5", "2", "4"))
 MOST_STARTS = 200

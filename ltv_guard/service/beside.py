@@ -17,9 +17,9 @@ from ltv_guard.log import format as logs
 from ltv_guard.service.deadman import Deadman, Post
 from ltv_guard.service.kill_switch import now_ms, writable
 from ltv_guard.service.latest import Latest
+from ltv_guard.service.notify.delivery_thread import send
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
 from ltv_guard.service.notify.outboxes import AnyOutbox, outbox_of
-from ltv_guard.service.notify.sending import send
 from ltv_guard.service.recorder import Recorder, RecorderSource
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon

@@ -10,7 +10,7 @@ from ltv_guard.core.amounts.survival import Held, free_in, missing_in
 from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.loans import Loan
 from ltv_guard.core.model.policy import LoanPolicy, Rulebook, thresholds
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 from ltv_guard.log.utc import iso
 from ltv_guard.service.findings import Finding
 
@@ -55,7 +55,7 @@ def examine_contract(what: str, contract: Contract, now_ms: int) -> Finding:
     if contract.overdue or contract.ends_at_ms <= now_ms:
         mend = "repay it in the exchange's app: 24 h after its end it is liquidated"
         return Finding(what=head, good=False, found=f"{owed}, whose end was at {end}", mend=mend)
-    then = f"{owed}, at its end ({end}) {wording.at_end(contract.at_end)}"
+    then = f"{owed}, at its end ({end}) {sentences.at_end(contract.at_end)}"
     mend = "repay it in the exchange's app before then" if contract.at_end is AtEnd.NOTHING else ""
     return Finding(what=head, good=True, found=then, mend=mend)
 

@@ -9,7 +9,7 @@ import socket
 
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.service.findings import Finding
-from ltv_guard.service.notify.sending import send
+from ltv_guard.service.notify.delivery_thread import send
 
 TIMEOUT_S = 5.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens is not where it is asked

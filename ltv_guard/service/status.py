@@ -13,7 +13,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Counts, Health, LoanStatus, Status
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import Alert, AlertRepeater
 from ltv_guard.service.latest import Latest
@@ -109,7 +109,7 @@ def _loans(decisions: Iterable[Decision], last: Mapping[LoanKey, Intent]) -> Ite
             fall_to_margin_call=fall_to(loan.ltv, loan.margin_call_ltv),
             fall_to_liquidation=fall_to(loan.ltv, loan.liquidation_ltv),
             doing=decision.cause.value,
-            reason=wording.reason(decision),
+            reason=sentences.reason(decision),
             last_adjustment=last.get(loan.key),
         )
 

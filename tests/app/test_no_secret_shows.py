@@ -30,7 +30,7 @@ from secret_files import write_secret
 from watch_targets import Box, a_box
 
 from ltv_guard.adapters.settings import ConfigError, load
-from ltv_guard.service.notify.sending import send
+from ltv_guard.service.notify.delivery_thread import send
 
 if TYPE_CHECKING:
     from conftest import OpenWorld

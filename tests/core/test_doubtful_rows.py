@@ -26,7 +26,7 @@ from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Product
 from ltv_guard.core.reconcile.settlement import Evidence, InFlightWatch, SettlementTimeouts, Verdict, settle
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"
@@ -73,7 +73,7 @@ def test_an_intent_that_a_doubtful_row_could_be_is_not_absent_and_says_why(known
     verdict = ends(intent(seen_ids=frozenset({"seen before"})), doubtful(**known))
     assert verdict.intent.state is State.UNKNOWN
     assert verdict.waiting is not None
-    assert "its status is 4" in wording.waiting(verdict.waiting)
+    assert "its status is 4" in sentences.waiting(verdict.waiting)
 
 
 @pytest.mark.case(7)
@@ -91,7 +91,7 @@ def test_an_accepted_intent_whose_row_is_doubtful_says_so() -> None:
     accepted = intent(State.ACCEPTED, adjust_id="r9")
     verdict = ends(accepted, doubtful(adjust_id="r9"))
     assert verdict.intent.state is State.ACCEPTED
-    assert "its status is 4" in wording.waiting(verdict.waiting)
+    assert "its status is 4" in sentences.waiting(verdict.waiting)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 
 OF_LOAN = {"held", "coin", "accuracy", "margin_call", "liquidation", "loan_id"}
 OF_POLICY = {
@@ -272,12 +272,12 @@ def test_a_decision_says_what_held_it_back_and_how_far_the_funds_go() -> None:
         facts(loan("0.75"), policy(max_add={"BTC": "0.05"})), wallet={"BTC": "0.2"}, reserve={"BTC": "0.1"}
     )
     assert decision.cause is Cause.BREACH
-    assert tuple(wording.held_back(decision)) == (
+    assert tuple(sentences.held_back(decision)) == (
         "wallet.reserve of 0.1 leaves 0.1 BTC",
         "max_add allows 0.05 BTC at a time",
     )
     assert (decision.reachable_ltv, decision.missing) == (D("0.6818"), D("0.054"))
-    assert "LTV 0.75 against a trigger of 0.75: 0.154 BTC bring it to 0.65" in wording.reason(decision)
+    assert "LTV 0.75 against a trigger of 0.75: 0.154 BTC bring it to 0.65" in sentences.reason(decision)
 
 
 def test_a_rescue_says_what_it_lacks_and_leaves_room_for_no_more_than_its_bounds() -> None:
@@ -285,7 +285,7 @@ def test_a_rescue_says_what_it_lacks_and_leaves_room_for_no_more_than_its_bounds
     about = facts(loan("0.82"), open_intents=(first,), window_over=True)
     decision = decide_one(about, wallet={"BTC": "0.254"})
     assert (decision.amount, decision.ceiling, decision.missing) == (D("0.1"), D("0.1"), D("0.16169231"))
-    assert tuple(wording.held_back(decision)) == ("the Funding wallet leaves 0.100 BTC",)
+    assert tuple(sentences.held_back(decision)) == ("the Funding wallet leaves 0.100 BTC",)
     assert decide_one(about).missing == 0
 
 
@@ -305,7 +305,7 @@ def test_a_loan_that_cannot_be_helped_says_so_and_stays_in_its_episode() -> None
     decision = decide_one(facts(loan("0.75")), wallet={})
     assert decision.episode is EpisodeChange.OPENS
     assert (decision.breach, decision.missing, decision.reachable_ltv) == (True, D("0.154"), D("0.75"))
-    assert "the Funding wallet leaves 0 BTC" in wording.reason(decision)
+    assert "the Funding wallet leaves 0 BTC" in sentences.reason(decision)
 
 
 @pytest.mark.parametrize(

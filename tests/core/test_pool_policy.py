@@ -37,7 +37,7 @@ from ltv_guard.core.model.loans import Additions, Direction
 from ltv_guard.core.reconcile.coin_changes import unexplained_change
 from ltv_guard.core.reconcile.freshness import Freshness, judge
 from ltv_guard.core.reconcile.settlement import Evidence, InFlightWatch, SettlementTimeouts, settle
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 
 HELD = {"BTC": "1", "ETH": "10"}
 RICH = {"USDT": "1000000", "USDC": "1000000", "BTC": "50", "ETH": "1000"}
@@ -195,7 +195,7 @@ def test_a_price_that_is_missing_for_one_coin_leaves_the_others() -> None:
     truth = at("0.80", HELD)
     decision = decide_pool(truth, RICH, of_account={"prices": prices})
     assert (decision.direction, decision.coin) == (Direction.ADD, "USDC")
-    assert "USDT has no price or no terms as collateral" in wording.held_back(decision)
+    assert "USDT has no price or no terms as collateral" in sentences.held_back(decision)
 
 
 def test_without_any_price_a_breach_waits_for_them_and_says_so() -> None:
@@ -226,7 +226,7 @@ def test_with_an_empty_wallet_the_coin_that_is_wanted_first_is_what_is_missing()
     assert (decision.cause, decision.coin, decision.acts) == (Cause.SHORT, "USDT", False)
     assert decision.reachable_ltv == truth.ltv.quantize(D("0.0001"))
     assert TARGET - WITHIN <= truth.plus("USDT", decision.missing).ltv <= TARGET
-    assert tuple(wording.held_back(decision)) == tuple(
+    assert tuple(sentences.held_back(decision)) == tuple(
         f"the Funding wallet leaves 0 {coin}" for coin in PREFERENCE
     )
 
@@ -242,17 +242,17 @@ def test_where_no_amount_would_do_it_is_said_in_words_and_not_in_infinities() ->
     for wallet in ({}, RICH):
         decision = decide_pool(truth, wallet, pool_policy(["USDT"]))
         assert decision.breach
-        assert "Infinity" not in wording.reason(decision)
-        assert "no amount of USDT by itself brings it to 0.65" in wording.reason(decision)
+        assert "Infinity" not in sentences.reason(decision)
+        assert "no amount of USDT by itself brings it to 0.65" in sentences.reason(decision)
         assert decision.missing == D("Infinity")  # the log says null
-        json.dumps([wording.reason(decision), wording.held_back(decision)])
+        json.dumps([sentences.reason(decision), sentences.held_back(decision)])
 
 
 def test_caps_of_nothing_are_short_too() -> None:
     """The wallet is full, but no adjustment is allowed: silence would be a breach that nobody hears of."""
     decision = decide_pool(at("0.80", HELD), RICH, pool_policy(["USDT"], max_add={"USDT": "0"}))
     assert (decision.cause, decision.acts, decision.breach) == (Cause.SHORT, False, True)
-    assert tuple(wording.held_back(decision)) == ("max_add allows 0 USDT at a time",)
+    assert tuple(sentences.held_back(decision)) == ("max_add allows 0 USDT at a time",)
 
 
 def test_a_preference_that_names_no_coin_of_the_exchange_is_short() -> None:

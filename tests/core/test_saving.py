@@ -10,7 +10,7 @@ from core_builders import ADD, REPAY, TRANSFER, D, account, decide_one, facts, l
 from ltv_guard.core.decide import decide as deciding
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import Cause, Decision
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 
 
 def feeding() -> Any:  # noqa: ANN401 - a policy
@@ -21,7 +21,7 @@ def feeding() -> Any:  # noqa: ANN401 - a policy
 def test_what_would_leave_it_liquidated_is_not_given_and_what_was_needed_is_said() -> None:
     found = decide_one(facts(loan("0.97")), wallet={"BTC": "0.01"})
     assert (found.cause, found.acts, found.breach) == (Cause.LOST, False, True)
-    assert "would bring it below its liquidation LTV" in wording.reason(found)
+    assert "would bring it below its liquidation LTV" in sentences.reason(found)
     assert found.missing > D("0.4")
     assert found.reachable_ltv == D("0.9604")
 

@@ -16,7 +16,7 @@ from ltv_guard.core.decide.options import Option, best_of
 from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.decide.top_up import most_lacked, top_up_options
 from ltv_guard.core.model.loans import Additions
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 
 HELD = {"BTC": "1"}
 NEED = D(9000)  # counted: 10000 USDT, 0.2 BTC, 4 ETH
@@ -43,7 +43,7 @@ def options(
 
 
 def names(option: Option) -> tuple[str, ...]:
-    return tuple(map(wording.constraint, option.held_back))
+    return tuple(map(sentences.constraint, option.held_back))
 
 
 def test_every_preferred_coin_is_an_option_in_the_operators_order() -> None:

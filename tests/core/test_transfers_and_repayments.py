@@ -32,7 +32,7 @@ from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Additions, Debt, Direction, LoanKey, Product
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
-from ltv_guard.guard import wording
+from ltv_guard.guard import sentences
 
 OF_LOAN = {"held", "debt", "accuracy", "coin"}
 OF_POLICY = {"max_add", "least", "repays", "max_repay", "protect"}
@@ -254,7 +254,7 @@ def test_an_open_repayment_is_spent_already() -> None:
 
 def test_a_repayment_says_what_held_it_back_how_far_it_leads_and_what_is_missing() -> None:
     decision = decided("0.75", NO_BTC | {"wallet": {"USDT": 1000}})
-    assert tuple(wording.held_back(decision)) == ("the Funding wallet leaves 1000 USDT",)
+    assert tuple(sentences.held_back(decision)) == ("the Funding wallet leaves 1000 USDT",)
     assert decision.reachable_ltv == D("0.7250")  # a thirtieth less
     assert decision.missing == D("3003.467")
 
@@ -262,7 +262,7 @@ def test_a_repayment_says_what_held_it_back_how_far_it_leads_and_what_is_missing
 def test_where_nothing_helps_it_says_all_that_was_tried() -> None:
     decision = decided("0.75", NO_BTC)
     assert decision.cause is Cause.SHORT
-    assert tuple(wording.held_back(decision)) == (
+    assert tuple(sentences.held_back(decision)) == (
         "the Funding wallet leaves 0 BTC",
         "the Unified account leaves 0 BTC",
         "repaying: the Funding wallet leaves 0 USDT",
@@ -380,7 +380,7 @@ def test_fixed_debts_of_a_pool_are_not_repaid() -> None:
     about = facts(replace(shown, debts=debts), pool_policy(("BTC",), repays=True))
     decision = decide_one(about, prices=PRICES, wallet={"USDT": 50_000})
     assert outcome(decision) == "repay 100 USDT"
-    assert "what is owed in flexible loans leaves 100" in wording.held_back(decision)[0]
+    assert "what is owed in flexible loans leaves 100" in sentences.held_back(decision)[0]
 
 
 def test_a_debt_without_a_price_is_not_repaid() -> None:
@@ -388,7 +388,7 @@ def test_a_debt_without_a_price_is_not_repaid() -> None:
     about = facts(replace(shown, debts=(Debt(coin="NEW", amount=D(5)),)), pool_policy(repays=True))
     decision = decide_one(about, prices=PRICES, wallet={"NEW": 5})
     assert decision.direction is None
-    assert "repaying: NEW has no price" in wording.held_back(decision)
+    assert "repaying: NEW has no price" in sentences.held_back(decision)
 
 
 def test_a_rescue_beside_an_open_repayment_is_no_larger_for_a_price_that_is_missing() -> None:

@@ -11,9 +11,9 @@ from replay_cases import HOUR, MINUTE, START, case, flat, order, path_of, pool
 
 from ltv_guard.core.model.policy import AddRule, LoanPolicy, ReduceRule, Rulebook, WalletRules
 from ltv_guard.core.model.tiers import Tier
+from ltv_guard.replay.one_replay import played, played_unguarded
 from ltv_guard.replay.replay_account import ReplayAccount
 from ltv_guard.replay.replay_event import Happening
-from ltv_guard.replay.replaying import played, played_unguarded
 
 D = Decimal
 RELEASES = Rulebook(default=LoanPolicy(reduce=ReduceRule(enabled=True)))

@@ -7,9 +7,9 @@ from replay_cases import random_case
 
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.replay.engines import Engine, every_point, only_changes
+from ltv_guard.replay.one_replay import account_of
 from ltv_guard.replay.replay_account import ReplayAccount
 from ltv_guard.replay.replay_event import Happening
-from ltv_guard.replay.replaying import account_of
 
 # So short paths have many chunks and blocks as well.
 in_small_steps: Engine = partial(only_changes, chunk=5, block=8)

@@ -13,9 +13,9 @@ from browser import CHROMIUM, a_page
 from replay_cases import case, flat, order, path_of
 
 from ltv_guard.replay.ltv_history import ltv_line, thinned
+from ltv_guard.replay.one_replay import played, played_unguarded
 from ltv_guard.replay.replay_page import page
 from ltv_guard.replay.replay_report import Outcome, as_tree
-from ltv_guard.replay.replaying import played, played_unguarded
 
 MOST_BYTES = 2_000_000
 CANVASES = """(() => {

@@ -20,8 +20,8 @@ from replay_cases import flat, order, path_of, pool
 
 from ltv_guard.adapters.settings import Settings, load
 from ltv_guard.replay.loan_spec import LoanSpec
+from ltv_guard.replay.one_replay import Case, played
 from ltv_guard.replay.replay_account import ReplayAccount
-from ltv_guard.replay.replaying import Case, played
 from ltv_guard.sandbox import Exchange, Sandbox, parse_scenario
 from ltv_guard.service import run as app
 from ltv_guard.service.rules import rulebook_of

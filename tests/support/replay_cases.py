@@ -23,7 +23,7 @@ from ltv_guard.core.model.tiers import Tier
 from ltv_guard.replay.candle_path import CandlePath, candle_path
 from ltv_guard.replay.candles import Candles
 from ltv_guard.replay.loan_spec import ORDER_LINES, POOL_LINES, LoanSpec
-from ltv_guard.replay.replaying import Case
+from ltv_guard.replay.one_replay import Case
 
 D = Decimal
 START = 1_700_000_000_000 - 1_700_000_000_000 % 3_600_000

@@ -5,6 +5,12 @@ from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.adapters.settings.journal import JournalSection
 from ltv_guard.adapters.settings.loading import load, load_journal, load_rules
 from ltv_guard.adapters.settings.model import JournalSettings, Settings
+from ltv_guard.adapters.settings.outlet_sections import (
+    DeadmanSection,
+    HttpSection,
+    NotifySection,
+    WatchdogSection,
+)
 from ltv_guard.adapters.settings.rule_sections import (
     Add,
     LimitsSection,
@@ -17,7 +23,6 @@ from ltv_guard.adapters.settings.rule_sections import (
 from ltv_guard.adapters.settings.sections import ExchangeSection, Logging, Schedule, Settlement
 from ltv_guard.adapters.settings.values import Product
 from ltv_guard.adapters.settings.wallet_sections import Sources, UnifiedTransfer, Wallet
-from ltv_guard.adapters.settings.watching import DeadmanSection, HttpSection, NotifySection, WatchdogSection
 
 __all__ = [
     "AccountKey",

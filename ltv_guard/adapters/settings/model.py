@@ -14,11 +14,7 @@ from ltv_guard.adapters.settings.accounts import AccountSection, Override, resol
 from ltv_guard.adapters.settings.errors import Clash
 from ltv_guard.adapters.settings.journal import JournalSection, resolve_journal
 from ltv_guard.adapters.settings.keys import Tree
-from ltv_guard.adapters.settings.rule_sections import Policy
-from ltv_guard.adapters.settings.sections import ExchangeSection, Logging, Schedule, Settlement
-from ltv_guard.adapters.settings.values import AccountName, Marker, is_loopback
-from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
-from ltv_guard.adapters.settings.watching import (
+from ltv_guard.adapters.settings.outlet_sections import (
     DeadmanSection,
     HttpSection,
     NotifySection,
@@ -27,6 +23,10 @@ from ltv_guard.adapters.settings.watching import (
     resolve_http,
     resolve_notify,
 )
+from ltv_guard.adapters.settings.rule_sections import Policy
+from ltv_guard.adapters.settings.sections import ExchangeSection, Logging, Schedule, Settlement
+from ltv_guard.adapters.settings.values import AccountName, Marker, is_loopback
+from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
 from ltv_guard.core.model.timing import TIMING, Timing
 
 MOST_RULES = 5000

@@ -1,4 +1,4 @@
-"""What an intent's end waits for, as a value: `guard/wording.py` says it in words. Pure."""
+"""What an intent's end waits for, as a value: `guard/sentences.py` says it in words. Pure."""
 
 from __future__ import annotations
 
