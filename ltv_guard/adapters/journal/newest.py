@@ -177,6 +177,35 @@ _STATEMENTS = (
         CONSTRAINT pk_samples PRIMARY KEY (environment, user_id, at_ms)
     )
     """,
+    """
+    CREATE TABLE leases (
+        environment TEXT NOT NULL,
+        account TEXT NOT NULL,
+        user_id TEXT,
+        egress TEXT NOT NULL,
+        worker TEXT,
+        epoch BIGINT NOT NULL,
+        since_ms BIGINT NOT NULL,
+        expires_at_ms BIGINT NOT NULL,
+        handed_over TEXT,
+        CONSTRAINT pk_leases PRIMARY KEY (environment, account)
+    )
+    """,
+    """
+    CREATE UNIQUE INDEX uq_leases_user ON leases (environment, user_id) WHERE user_id IS NOT NULL
+    """,
+    """
+    CREATE TABLE workers (
+        worker TEXT NOT NULL,
+        environment TEXT NOT NULL,
+        egress TEXT NOT NULL,
+        host TEXT NOT NULL,
+        pid BIGINT NOT NULL,
+        since_ms BIGINT NOT NULL,
+        expires_at_ms BIGINT NOT NULL,
+        CONSTRAINT pk_workers PRIMARY KEY (worker)
+    )
+    """,
     f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{NEWEST}')",  # noqa: S608 - words of ours
 )
 

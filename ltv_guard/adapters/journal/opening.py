@@ -8,9 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ltv_guard.adapters.journal import statements
+from ltv_guard.adapters.journal.fleet import FleetJournal
 from ltv_guard.adapters.journal.sql import SqlJournal
 from ltv_guard.adapters.journal.sqlite import SqliteStore
-from ltv_guard.adapters.journal.store import Store
+from ltv_guard.adapters.journal.store import Shared, Store
 from ltv_guard.core.model.errors import JournalUnavailable
 
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
@@ -28,12 +29,35 @@ async def open_journal(
     Raises JournalUnavailable, whose sentence never holds the URL.
     """
     store = await _store(url, writer=writer, create=create, busy_timeout_s=busy_timeout_s)
+    return SqlJournal(store, is_new=await _is_new(store))
+
+
+async def open_fleet_journal(
+    url: str, *, idle_s: float, busy_timeout_s: float = 5.0, most_sessions: int = 10
+) -> FleetJournal:
+    """The journal of one worker of a fleet; raises as `open_journal`.
+
+    A worker that stands still in the middle of a transaction holds its locks for `idle_s` at most.
+    """
+    if url.partition(":")[0] in _POSTGRES:
+        store = await _on_a_server(
+            url,
+            create=True,
+            busy_timeout_s=busy_timeout_s,
+            shared=Shared(sessions=most_sessions, idle_s=idle_s),
+        )
+    else:
+        store = await _store(url, writer=True, create=True, busy_timeout_s=busy_timeout_s)
+    return FleetJournal(store, is_new=await _is_new(store))
+
+
+async def _is_new(store: Store) -> bool:
     try:
         (found,) = await store.read(lambda session: session.rows(statements.HAS_ANYTHING))
     except BaseException:
         await store.close()
         raise
-    return SqlJournal(store, is_new=not found["found"])
+    return not found["found"]
 
 
 async def _store(url: str, *, writer: bool, create: bool, busy_timeout_s: float) -> Store:
@@ -47,6 +71,12 @@ async def _store(url: str, *, writer: bool, create: bool, busy_timeout_s: float)
             if "://" in url
             else "the journal's URL is not one: write sqlite:////folder/journal.db"
         )
+    return await _on_a_server(url, create=create, busy_timeout_s=busy_timeout_s)
+
+
+async def _on_a_server(
+    url: str, *, create: bool, busy_timeout_s: float, shared: Shared | None = None
+) -> Store:
     try:
         # First in a thread: a reload comes here too, while loans are guarded.
         await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.postgres")
@@ -55,7 +85,7 @@ async def _store(url: str, *, writer: bool, create: bool, busy_timeout_s: float)
         raise JournalUnavailable(
             "a journal in PostgreSQL needs its driver: pip install 'ltv-guard[postgres]'"
         ) from None
-    return await PostgresStore.open(url, create=create, timeout_s=busy_timeout_s)
+    return await PostgresStore.open(url, create=create, timeout_s=busy_timeout_s, shared=shared)
 
 
 def sqlite_file(url: str) -> Path:

@@ -51,13 +51,12 @@ class OwnerLock:
             await session.close()
 
     async def _taken(self) -> AsyncConnection:
-        name = f"{self.owner.environment} {self.owner.user_id}"
         session = await self._sessions.connect()
         try:
             async with session.begin():
                 # Long enough for a daemon that is just ending, or for our own lost session to be noticed.
                 await session.execute(text("SET LOCAL lock_timeout = '1s'"))
-                await session.execute(select(func.pg_advisory_lock(lock_number(name))))
+                await session.execute(select(func.pg_advisory_lock(lock_number(owner_name(self.owner)))))
         except BaseException as error:
             await session.close()
             if isinstance(error, DBAPIError) and _sqlstate(error) == _LOCK_NOT_AVAILABLE:
@@ -71,6 +70,11 @@ class OwnerLock:
 
 def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
+
+
+def owner_name(owner: Owner) -> str:
+    """What an owner's lock is called."""
+    return f"{owner.environment} {owner.user_id}"
 
 
 def lock_number(name: str) -> int:

@@ -19,11 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ltv_guard.adapters.journal import schema, statements
 from ltv_guard.adapters.journal.failures import missing, told
 from ltv_guard.adapters.journal.lineage import Lineage, origin_of
-from ltv_guard.adapters.journal.owner_lock import OwnerLock, lock_number
+from ltv_guard.adapters.journal.owner_lock import OwnerLock, lock_number, owner_name
 from ltv_guard.adapters.journal.postgres_session import PostgresSession
 from ltv_guard.adapters.journal.postgres_url import parse_url
 from ltv_guard.adapters.journal.records import owner_row
 from ltv_guard.adapters.journal.session import Session
+from ltv_guard.adapters.journal.store import Shared
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
@@ -33,9 +34,10 @@ T = TypeVar("T")
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
 _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
 # Whether another session holds a lock of ours: a daemon's claim, or for a moment a command.
-_OTHERS = text(
+_OTHERS = (
     "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
-    "WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid())"
+    "WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid()) "
+    "AS found"
 )
 _TABLES = (
     "SELECT relname AS name FROM pg_catalog.pg_class "
@@ -49,14 +51,23 @@ class PostgresStore:
     Not continuous at its start: only later sessions can be held against those before.
     """
 
-    def __init__(self, place_url: str, *, timeout_s: float) -> None:
+    def __init__(self, place_url: str, *, timeout_s: float, shared: Shared | None = None) -> None:
         url = parse_url(place_url)
         host = url.host or url.query.get("host", "localhost")
         self.place = f"the journal in PostgreSQL (database {url.database} on {host})"
         self.is_continuous = False
+        self.now_ms = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+        # The timeline of now, and which database: a standby that was promoted has another, a copy too.
+        self.origin = (
+            "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        self.locked_row = "FOR UPDATE"
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._timeout_s = timeout_s
-        self._shared = self._engine(pool_pre_ping=True, pool_timeout=timeout_s)
+        self._idle_s = 0.0 if shared is None else shared.idle_s
+        most = {} if shared is None else {"pool_size": shared.sessions, "max_overflow": 0}
+        self._shared = self._engine(pool_pre_ping=True, pool_timeout=timeout_s, **most)
         self._sessions = self._engine(poolclass=NullPool)
         self._claims: dict[Owner, OwnerLock] = {}
         self._lineage = Lineage(self.place)
@@ -64,10 +75,12 @@ class PostgresStore:
         self._counted: dict[Owner, int] = {}
 
     @classmethod
-    async def open(cls, url: str, *, create: bool = True, timeout_s: float) -> Self:
+    async def open(
+        cls, url: str, *, create: bool = True, timeout_s: float, shared: Shared | None = None
+    ) -> Self:
         """Makes the schema current. Raises JournalUnavailable."""
         try:
-            store = cls(url, timeout_s=timeout_s)
+            store = cls(url, timeout_s=timeout_s, shared=shared)
         except ValueError as error:
             raise JournalUnavailable(str(error)) from None
         try:
@@ -88,7 +101,10 @@ class PostgresStore:
     async def write(self, work: Callable[[Session], T], owner: Owner | None = None) -> T:
         claim = self._claims.get(owner) if owner else None
         if claim is None:
-            return await self.read(work)
+            found = await self.read(work)
+            if owner is not None and owner in self._counted:  # a fleet's: its lease is its claim
+                self._lineage.has_sent(owner, self._counted.pop(owner))
+            return found
         with told(self.place, *_DRIVER):
             async with claim.turn:
                 self._counted.pop(claim.owner, None)
@@ -109,6 +125,11 @@ class PostgresStore:
     def lock_pauses(self, session: Session, *, exclusive: bool) -> None:
         lock = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
         session.rows(f"SELECT {lock}({lock_number('pauses')})")
+
+    def shares_user(self, session: Session, owner: Owner) -> bool:
+        number = lock_number(owner_name(owner))
+        (found,) = session.rows(f"SELECT pg_try_advisory_xact_lock_shared({number}) AS held")
+        return bool(found["held"])
 
     def note_sent(self, session: Session, intent: Intent) -> None:
         """Counts it; the count holds once the transaction is committed."""
@@ -176,6 +197,7 @@ class PostgresStore:
                 "tcp_keepalives_idle": "30",
                 "tcp_keepalives_interval": "10",
                 "tcp_keepalives_count": "3",
+                "idle_in_transaction_session_timeout": f"{self._idle_s * 1000:.0f}",
             },
         )
 
@@ -187,7 +209,7 @@ class PostgresStore:
             return
         if standing is schema.SchemaState.EMPTY and not create:
             raise missing(self.place)
-        if standing is schema.SchemaState.OLDER and (await connection.execute(_OTHERS)).scalar_one():
+        if standing is schema.SchemaState.OLDER and await connection.run_sync(_within, self._has_others):
             # A daemon of an older version must not find its tables changed under it.
             raise JournalUnavailable(
                 f"another ltv-guard is using {self.place}, whose schema is an older version's: "
@@ -197,6 +219,14 @@ class PostgresStore:
         from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
 
         await connection.run_sync(migrating.upgrade)
+
+    def _has_others(self, session: Session) -> bool:
+        if session.rows(_OTHERS)[0]["found"]:
+            return True
+        if "workers" not in {row["name"] for row in session.rows(_TABLES)}:
+            return False
+        alive = f"SELECT EXISTS (SELECT 1 FROM workers WHERE expires_at_ms > {self.now_ms}) AS found"  # noqa: S608
+        return bool(session.rows(alive)[0]["found"])
 
     def _standing(self, session: Session) -> schema.SchemaState:
         return schema.standing(session, {row["name"] for row in session.rows(_TABLES)}, self.place)

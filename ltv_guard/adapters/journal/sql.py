@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ltv_guard.adapters.journal import statements
 from ltv_guard.adapters.journal.outbox import SqlOutbox
@@ -25,6 +25,8 @@ from ltv_guard.core.model.errors import AlreadyOpen, GuardError, ImpossibleTrans
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.ports import Episode
+
+T = TypeVar("T")
 
 OF_A_TRANSFER = "selftransfer_"  # stands before our own id where the exchange lists transfers
 
@@ -101,9 +103,7 @@ class SqlJournal(SqlSwitches):
 
     async def plan(self, intent: Intent) -> None:
         check_is_planned(intent)
-        await self._store.write(
-            lambda session: _insert(session, statements.PLANNED, intent), owner=intent.owner
-        )
+        await self._write_for(intent.owner, lambda session: _insert(session, statements.PLANNED, intent))
 
     async def write_sent(self, intent: Intent) -> bool:
         check_is_sent(intent)
@@ -112,10 +112,10 @@ class SqlJournal(SqlSwitches):
             self._store.lock_pauses(session, exclusive=False)
             if not _insert(session, statements.SENT_AT_ONCE, intent):
                 return False
-            self._store.note_sent(session, intent)
+            self._note_sent(session, intent)
             return True
 
-        return await self._store.write(insert, owner=intent.owner)
+        return await self._write_for(intent.owner, insert)
 
     async def mark_sent(self, intent: Intent) -> bool:
         check_is_sent(intent)
@@ -124,17 +124,17 @@ class SqlJournal(SqlSwitches):
         def mark(session: Session) -> bool:
             self._store.lock_pauses(session, exclusive=False)
             if session.execute(statements.SENT_UNLESS_PAUSED, row) == 1:
-                self._store.note_sent(session, intent)
+                self._note_sent(session, intent)
                 return True
             self._check_state(session, intent.intent_id, State.PLANNED)
             return False
 
-        return await self._store.write(mark, owner=intent.owner)
+        return await self._write_for(intent.owner, mark)
 
     async def record(self, before: Intent, after: Intent) -> None:
         if after.state is State.SENT:
             raise ImpossibleTransition(f"intent {after.intent_id}: only mark_sent makes it sent")
-        await self._store.write(lambda session: self._replace(session, before, after), owner=after.owner)
+        await self._write_for(after.owner, lambda session: self._replace(session, before, after))
 
     async def resolve(
         self, written: str, state: State, at_ms: int, *, adjust_id: str | None = None, forced: bool = False
@@ -163,7 +163,15 @@ class SqlJournal(SqlSwitches):
             for episode in episodes:
                 session.execute(statements.PUT_EPISODE, episode_row(owner, episode))
 
-        await self._store.write(put, owner=owner)
+        await self._write_for(owner, put)
+
+    async def _write_for(self, owner: Owner, work: Callable[[Session], T]) -> T:
+        """Every write for a user that its daemon makes: only while it is the daemon's own."""
+        return await self._store.write(work, owner=owner)
+
+    def _note_sent(self, session: Session, intent: Intent) -> None:
+        """The last thing that the transaction does which marks an intent sent."""
+        self._store.note_sent(session, intent)
 
     async def _intents(self, statement: str, values: Mapping[str, Any] = NOTHING) -> tuple[Intent, ...]:
         return tuple(intent_of(row) for row in await self._rows(statement, values))

@@ -34,6 +34,9 @@ class SqliteStore:
     def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
         self.place = f"the journal {path}"
         self.is_continuous = False
+        self.now_ms = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+        self.origin = "'file'"
+        self.locked_row = ""  # whoever writes has the whole file
         self._path = path
         self._busy_timeout_s = busy_timeout_s
         self._lock: LockFile | None = None
@@ -93,6 +96,9 @@ class SqliteStore:
         session.rows(statements.ONE_MORE_SENT, owner_row(intent.owner))
         if self._is_sealed:
             self._seal.write(intent.intent_id)
+
+    def shares_user(self, session: Session, owner: Owner) -> bool:  # noqa: ARG002 - one file, one daemon
+        return True
 
     @property
     def restorations(self) -> Sequence[str]:

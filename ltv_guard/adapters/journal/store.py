@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from ltv_guard.adapters.journal.session import Session
@@ -12,11 +13,25 @@ from ltv_guard.core.model.loans import Owner
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """How a worker of a fleet shares a server: so many sessions, each cut off when idle in a transaction."""
+
+    sessions: int
+    idle_s: float
+
+
 class Store(Protocol):
     """Everything async raises JournalUnavailable. `place` names it in a sentence, without any password."""
 
     place: str
     is_continuous: bool
+    now_ms: str
+    """Its clock as SQL: ms, at this very instant."""
+    origin: str
+    """As SQL: what is another once the database was brought back to before, or is another's copy."""
+    locked_row: str
+    """What a SELECT ends with whose rows nobody may change until the transaction ends."""
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """What `work` finds in a consistent view; never blocks a writer."""
@@ -32,6 +47,9 @@ class Store(Protocol):
 
     def lock_pauses(self, session: Session, *, exclusive: bool) -> None:
         """Orders pausing and sending: whoever comes second sees what the first has written."""
+
+    def shares_user(self, session: Session, owner: Owner) -> bool:
+        """Whether no daemon claims `owner` for itself alone; until the transaction ends none can."""
 
     def note_sent(self, session: Session, intent: Intent) -> None:
         """Notes, within the transaction that makes it sent, that this intent is the last, and counts it."""

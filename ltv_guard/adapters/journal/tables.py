@@ -197,3 +197,33 @@ samples = Table(
     Column("ltvs", Text, nullable=False),
     Column("prices", Text, nullable=False),
 )
+
+# A fleet's: which worker guards which account, by the database's clock. `epoch` only grows. `handed_over`:
+# the database's own origin, where the last holder gave it back with nothing under way; null otherwise.
+leases = Table(
+    "leases",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("user_id", Text),
+    Column("egress", Text, nullable=False),
+    Column("worker", Text),
+    Column("epoch", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("handed_over", Text),
+    # Two accounts of one user would each adjust the same loans.
+    _partial("uq_leases_user", "environment", "user_id", where="user_id IS NOT NULL"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("egress", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+)

@@ -97,6 +97,14 @@ class JournalMissing(JournalUnavailable):
     """There is no journal yet where one was looked for, and none was made."""
 
 
+class LeaseLost(JournalUnavailable):
+    """Another worker of the fleet holds `account`, or may: nothing was written, and nothing more may be."""
+
+    def __init__(self, message: str, *, account: str) -> None:
+        super().__init__(message)
+        self.account = account
+
+
 class AlreadyOpen(GuardError):
     """The loan has an open intent already: the database refused a second."""
 

@@ -28,6 +28,14 @@ async def url(request: pytest.FixtureRequest) -> str:
     return await emptied(request.getfixturevalue("postgres_server"))
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def url_of_a_fleet(request: pytest.FixtureRequest) -> str:
+    """The same; PostgreSQL, which a fleet has, takes a while."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("sqlite_url"))
+    return await emptied(request.getfixturevalue("postgres_server"))
+
+
 async def emptied(postgres_server: str) -> str:
     """The server's own database, which is much faster to empty than another is to make."""
     await execute(postgres_server, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")

@@ -1,0 +1,186 @@
+"""The leases of a fleet in the database: seen, renewed, taken and given back, by the database's clock."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection, Sequence
+
+from ltv_guard.adapters.journal.records import LONGEST_ID, storable
+from ltv_guard.adapters.journal.session import Row, Session
+from ltv_guard.adapters.journal.statements import put
+from ltv_guard.adapters.journal.store import Store
+from ltv_guard.core.model.leases import FleetView, Lease, Tenure, Worker
+
+FORGOTTEN_MS = 24 * 3600 * 1000  # so long a worker is shown after it was last heard of
+
+_WORKER = ("environment", "egress", "host", "pid", "since_ms", "expires_at_ms")
+_PUT_WORKER = put("workers", ("worker",), _WORKER, kept="since_ms")
+_FORGET = "DELETE FROM workers WHERE expires_at_ms < :before_ms"
+_LEAVE = "DELETE FROM workers WHERE worker = :worker"
+_WORKERS = "SELECT * FROM workers ORDER BY egress, worker"
+_ADD = (
+    "INSERT INTO leases (environment, account, egress, epoch, since_ms, expires_at_ms) "
+    "VALUES (:environment, :account, :egress, 0, 0, 0) ON CONFLICT (environment, account) DO NOTHING"
+)
+_MOVE = "UPDATE leases SET egress = :egress WHERE environment = :environment AND account = :account"
+_OF = "SELECT * FROM leases WHERE environment = :environment"
+_RENEW = "UPDATE leases SET expires_at_ms = :until_ms WHERE environment = :environment AND worker = :worker"
+_ONE = f"{_OF} AND account = :account"
+_TAKE = (
+    "UPDATE leases SET worker = :worker, epoch = :epoch, since_ms = :since_ms, "
+    "expires_at_ms = :expires_at_ms, handed_over = NULL "
+    "WHERE environment = :environment AND account = :account"
+)
+_GIVE_BACK = (
+    "UPDATE leases SET worker = NULL, expires_at_ms = 0, "
+    "handed_over = CASE WHEN :is_orderly = 1 THEN {origin} END "
+    "WHERE environment = :environment AND account = :account AND worker = :worker AND epoch = :epoch"
+)
+
+
+class SqlLeases:
+    """Of one environment. Every method raises JournalUnavailable; a write is durable when it returns."""
+
+    def __init__(self, store: Store, environment: str) -> None:
+        self._store = store
+        self._environment = environment
+        self._give_back = _GIVE_BACK.format(origin=store.origin)
+
+    async def look(self, egress: str) -> FleetView:
+        """What is true of an egress now."""
+        return await self._store.read(lambda session: self._view(session, egress))
+
+    async def beat(self, worker: Worker, accounts: Collection[str], lease_ms: int) -> FleetView:
+        """Says that the worker lives, and renews what it holds; `accounts` are those of its egress."""
+
+        def beat(session: Session) -> FleetView:
+            now_ms = self._now_ms(session)
+            until_ms = now_ms + lease_ms
+            session.execute(_PUT_WORKER, self._row_of(worker, now_ms, until_ms))
+            session.execute(_FORGET, {"before_ms": now_ms - FORGOTTEN_MS})
+            self._make_known(session, worker.egress, accounts)
+            renewed = {"until_ms": until_ms, "environment": self._environment, "worker": worker.name}
+            session.execute(_RENEW, renewed)
+            return self._view(session, worker.egress)
+
+        return await self._store.write(beat)
+
+    async def take(self, worker: Worker, wanted: Sequence[Lease], lease_ms: int) -> list[Tenure]:
+        """Takes those of `wanted`, as they were seen, that nobody else has taken meanwhile."""
+
+        def take(session: Session) -> list[Tenure]:
+            ordered = sorted(wanted, key=lambda item: item.account)  # two who take can't wait in a circle
+            found = (self._take(session, worker, seen, lease_ms) for seen in ordered)
+            return [tenure for tenure in found if tenure is not None]
+
+        return await self._store.write(take)
+
+    async def give_back(self, tenures: Collection[Tenure], *, is_orderly: bool) -> None:
+        """Frees them for others. `is_orderly`: nothing of the worker's own is under way any more."""
+
+        def give(session: Session) -> None:
+            for tenure in sorted(tenures, key=lambda item: item.account):
+                session.execute(
+                    self._give_back,
+                    {
+                        "environment": self._environment,
+                        "account": tenure.account,
+                        "worker": tenure.worker,
+                        "epoch": tenure.epoch,
+                        "is_orderly": int(is_orderly),
+                    },
+                )
+
+        await self._store.write(give)
+
+    async def leave(self, worker: str) -> None:
+        """The worker is no more: the others' shares grow at once."""
+        await self._store.write(lambda session: session.execute(_LEAVE, {"worker": worker}))
+
+    async def all(self) -> tuple[int, tuple[Lease, ...], tuple[Worker, ...]]:
+        """The database's time, every lease and every worker of the last day, of all egresses."""
+
+        def everything(session: Session) -> tuple[int, tuple[Lease, ...], tuple[Worker, ...]]:
+            leases = session.rows(f"{_OF} ORDER BY egress, account", {"environment": self._environment})
+            workers = [_worker_of(row) for row in session.rows(_WORKERS)]
+            return self._now_ms(session), tuple(map(_lease_of, leases)), tuple(workers)
+
+        return await self._store.read(everything)
+
+    def _take(self, session: Session, worker: Worker, seen: Lease, lease_ms: int) -> Tenure | None:
+        named = {"environment": self._environment, "account": seen.account}
+        statement = _ONE.replace("*", f"leases.*, {self._store.origin} AS origin")
+        rows = session.rows(f"{statement} {self._store.locked_row}", named)
+        taken = None
+        if rows:
+            taken = _lease_of(rows[0]).taken(worker.name, seen.epoch, self._now_ms(session), lease_ms)
+        if taken is None:
+            return None
+        values = {"epoch": taken.epoch, "since_ms": taken.since_ms, "expires_at_ms": taken.expires_at_ms}
+        session.execute(_TAKE, {**named, **values, "worker": worker.name})
+        return Tenure(
+            account=seen.account,
+            worker=worker.name,
+            epoch=taken.epoch,
+            is_orderly=rows[0]["handed_over"] == rows[0]["origin"],
+        )
+
+    def _make_known(self, session: Session, egress: str, accounts: Collection[str]) -> None:
+        rows = session.rows(_OF, {"environment": self._environment})
+        known = {row["account"]: row["egress"] for row in rows}
+        for account in sorted(accounts):
+            if known.get(account) != egress:
+                statement = _MOVE if account in known else _ADD
+                values = {"environment": self._environment, "account": account, "egress": egress}
+                session.execute(statement, values)
+
+    def _view(self, session: Session, egress: str) -> FleetView:
+        now_ms = self._now_ms(session)
+        leases = session.rows(
+            f"{_OF} AND egress = :egress", {"environment": self._environment, "egress": egress}
+        )
+        alive = [
+            row["worker"]
+            for row in session.rows(_WORKERS)
+            if (row["environment"], row["egress"]) == (self._environment, egress)
+            and row["expires_at_ms"] > now_ms
+        ]
+        return FleetView(now_ms=now_ms, leases=tuple(map(_lease_of, leases)), workers=alive)
+
+    def _now_ms(self, session: Session) -> int:
+        (found,) = session.rows(f"SELECT {self._store.now_ms} AS now_ms")
+        return int(found["now_ms"])
+
+    def _row_of(self, worker: Worker, now_ms: int, until_ms: int) -> Row:
+        return {
+            "worker": worker.name,
+            "environment": self._environment,
+            "egress": worker.egress,
+            "host": storable(socket.gethostname(), LONGEST_ID),
+            "pid": os.getpid(),
+            "since_ms": now_ms,
+            "expires_at_ms": until_ms,
+        }
+
+
+def _lease_of(row: Row) -> Lease:
+    return Lease(
+        account=row["account"],
+        egress=row["egress"],
+        worker=row["worker"],
+        epoch=row["epoch"],
+        expires_at_ms=row["expires_at_ms"],
+        since_ms=row["since_ms"],
+    )
+
+
+def _worker_of(row: Row) -> Worker:
+    return Worker(
+        name=row["worker"],
+        egress=row["egress"],
+        host=row["host"],
+        pid=row["pid"],
+        since_ms=row["since_ms"],
+        expires_at_ms=row["expires_at_ms"],
+    )
