@@ -10,13 +10,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from ltv_guard.cli import plan_rows
 from ltv_guard.cli.terminal import NARROW, WIDE, add_row, console, stacked, table_of
 from ltv_guard.cli.withheld_words import in_words
 from ltv_guard.core.amounts.falls import fall_to
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.loans import short_name
-from ltv_guard.guard import sentences
+from ltv_guard.guard import outlook_sentences, sentences
 from ltv_guard.log.escaping import clean
 from ltv_guard.log.utc import iso
 from ltv_guard.service.findings import AccountPlan
@@ -84,7 +84,7 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral if item.amount > 0},
         "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
         "expires_at": None if loan.expires_at_ms is None else iso(loan.expires_at_ms),
-        "contracts": [_contract(item) for item in plan.contracts] if loan.is_pool else [],
+        "contracts": [plan_rows.contract_row(item) for item in plan.contracts] if loan.is_pool else [],
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,
         "amount": format(decision.amount, "f") if decision.acts else None,
@@ -93,18 +93,9 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "reachable_ltv": None if decision.reachable_ltv is None else format(decision.reachable_ltv, "f"),
         "rule": decision.policy.name,
         "withheld": None if plan.withheld is None else in_words(plan.withheld),
+        "help": [plan_rows.prospect_row(item) for item in plan.prospects.get(loan.key, ())],
+        "by_hand": outlook_sentences.by_hand(plan.prospects.get(loan.key, ())),
         "says": _says(plan, loan.key.product.value, loan.key.loan_id),
-    }
-
-
-def _contract(item: Contract) -> dict[str, str]:
-    return {
-        "loan_id": item.loan_id,
-        "coin": item.coin,
-        "owed": format(item.owed, "f"),
-        "ends_at": iso(item.ends_at_ms),
-        "at_end": item.at_end.value,
-        "what_follows": sentences.at_end(item.at_end),
     }
 
 
@@ -129,6 +120,9 @@ def print_plans(plans: Sequence[AccountPlan]) -> None:
         if plan.withheld is not None:
             words = in_words(plan.withheld)
             terminal.print(clean(f"{plan.account}: nothing would be sent: {words}"))
+    for row, _ in rows:
+        for line in plan_rows.help_lines(row):
+            terminal.print(clean(line))
     if any(plan.says for plan in plans):
         terminal.print("The daemon would say:")
     for plan in plans:

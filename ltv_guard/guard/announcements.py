@@ -64,4 +64,4 @@ class Announcements:
         """The decision on one loan, once its turn has come."""
         with self._defects.contained("reporting a decision"):
             stopped = self._directions.why_not(decision.loan.key.product)
-            self._report.tell([decision], snapshot.withheld or stopped)
+            self._report.tell([decision], snapshot.withheld or stopped, snapshot.account)

@@ -44,6 +44,7 @@ class Conclusion:
             wallet=None if snapshot.wallet_is_old else snapshot.wallet,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=tuple(decisions),
+            account=snapshot.account,
         )
 
     def _is_busy(self, snapshot: Snapshot, decisions: Sequence[Decision], actions: int) -> bool:

@@ -9,9 +9,12 @@ from typing import Any
 import structlog
 
 from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.decide.facts import AccountFacts
+from ltv_guard.core.decide.outlook import prospects
+from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import LoanKey, Moment
 from ltv_guard.core.model.withheld import Withheld
-from ltv_guard.guard import sentences
+from ltv_guard.guard import outlook_sentences, sentences
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -40,13 +43,21 @@ class DecisionReporter:
             and not logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
         )
 
-    def tell(self, decisions: Sequence[Decision], withheld: Withheld | None) -> None:
-        """Decisions at INFO where they are news, with what follows from them for their loans."""
+    def tell(
+        self,
+        decisions: Sequence[Decision],
+        withheld: Withheld | None,
+        account: AccountFacts | None = None,
+    ) -> None:
+        """Decisions at INFO where they are news, with what follows from them for their loans.
+
+        `account` is what they were decided on: of a loan that is short it tells what each help would do.
+        """
         for decision in decisions:
             with structlog.contextvars.bound_contextvars(**named(decision.loan.key)):
-                self._decision(decision, withheld)
+                self._decision(decision, withheld, account)
 
-    def _decision(self, decision: Decision, withheld: Withheld | None) -> None:
+    def _decision(self, decision: Decision, withheld: Withheld | None, account: AccountFacts | None) -> None:
         key = decision.loan.key
         news = self._alerts.changed(("decision", key), _state(decision, withheld))
         level = log.info if news else log.debug
@@ -64,7 +75,7 @@ class DecisionReporter:
             rule=decision.policy.name,
         )
         self._pulled_in(decision)
-        self._short(decision)
+        self._short(decision, account)
         self._unanswered(decision, withheld)
         (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
 
@@ -82,7 +93,7 @@ class DecisionReporter:
                 margin_call_ltv=decision.loan.margin_call_ltv,
             )
 
-    def _short(self, decision: Decision) -> None:
+    def _short(self, decision: Decision, account: AccountFacts | None) -> None:
         """Funds, caps or the exchange leave the loan above its target, or would."""
         topic = ("short", decision.loan.key)
         details: dict[str, Any] = {
@@ -96,10 +107,12 @@ class DecisionReporter:
             details["why"] = sentences.reason(decision)
         state = tuple(item.what for item in decision.held_back)
         if decision.cause in {Cause.SHORT, Cause.LOST}:
+            if self._alerts.is_due(topic, state):
+                details |= _outlook(decision, account)
             self._alerts.grave(topic, state, "protection_short", **details)
         elif decision.missing > 0:
             if self._alerts.changed(("less", topic), state):
-                log.warning("protection_short", **details)
+                log.warning("protection_short", **details, **_outlook(decision, account))
         elif decision.cause in CALM:
             self._alerts.ended(topic)
             self._alerts.ended(("less", topic))
@@ -164,6 +177,16 @@ class DecisionReporter:
 def _state(decision: Decision, withheld: Withheld | None) -> tuple[object, ...]:
     """A decision is news when this changes."""
     return decision.cause, decision.direction, withheld
+
+
+def _outlook(decision: Decision, account: AccountFacts | None) -> dict[str, list[str]]:
+    """What each kind of help would do; nothing where an error of ours is in the way."""
+    if account is None:
+        return {}
+    found = attempt("what would help", lambda: prospects(account, decision.loan.key))
+    if isinstance(found, Defect) or not found:
+        return {}
+    return {"help": list(map(outlook_sentences.in_words, found)), "by_hand": outlook_sentences.by_hand(found)}
 
 
 def _is_calm(decision: Decision) -> bool:

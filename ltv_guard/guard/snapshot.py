@@ -73,6 +73,7 @@ class CycleResult:
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     contracts: tuple[Contract, ...] = ()
+    account: AccountFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

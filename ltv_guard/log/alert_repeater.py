@@ -81,6 +81,11 @@ class AlertRepeater:
         told = self._grave.get(topic)
         return told is not None and told.alert.event == event
 
+    def is_due(self, topic: Hashable, state: Hashable) -> bool:
+        """Whether `grave` would log it now: for details that cost something."""
+        before = self._grave.get(topic)
+        return before is None or before.state != state or self._now() >= before.due_ms
+
     def grave(self, topic: Hashable, state: Hashable, event: str, **details: Any) -> None:  # noqa: ANN401
         """Logs a CRITICAL at once, when `state` changes, and again after 1, 2, 4 ... 30 minutes of it."""
         now, before = self._now(), self._grave.get(topic)

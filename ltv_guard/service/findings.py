@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.outlook import Prospect
 from ltv_guard.core.model.contracts import Contract
+from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.withheld import Withheld
 
 
@@ -40,7 +42,7 @@ class Said:
 class AccountPlan:
     """What `plan` found for one account. `withheld`: why nothing would be sent, if so.
 
-    `contracts`: the fixed loans of its pool.
+    `contracts`: the fixed loans of its pool. `prospects`: of a loan in trouble, what each help would do.
     """
 
     account: str
@@ -51,3 +53,4 @@ class AccountPlan:
     withheld: Withheld | None = None
     says: tuple[Said, ...] = ()
     contracts: tuple[Contract, ...] = ()
+    prospects: Mapping[LoanKey, tuple[Prospect, ...]] = field(default_factory=dict)

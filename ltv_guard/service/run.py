@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import structlog
 
 from ltv_guard.adapters.settings import Settings
+from ltv_guard.core.decide.outlook import Prospect, prospects
+from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import Pause
 from ltv_guard.guard.cycle import Guard
@@ -144,5 +146,14 @@ async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence
         blind=outcome.blind,
         why_blind=outcome.why_blind,
         contracts=outcome.contracts,
+        prospects=_prospects(outcome),
         withheld=withheld if pause is None else Withheld(kind=Why.PAUSED, detail=pause.reason),
     )
+
+
+def _prospects(outcome: CycleResult) -> dict[LoanKey, tuple[Prospect, ...]]:
+    """Of each loan that is being rescued, or would be: what each kind of help would do."""
+    account = outcome.account
+    if account is None:
+        return {}
+    return {item.loan.key: prospects(account, item.loan.key) for item in account.loans if item.in_rescue}

@@ -145,6 +145,8 @@ async def test_what_is_due_is_kept_and_the_rest_is_given(open_a_world: OpenWorld
         assert D(3990) < given <= D(4000)
         short = world.heard("protection_short")[-1]
         assert any("what a fixed loan will soon take" in item for item in short["held_back"])
+        assert any(item.startswith("repaying") and "policy.repay is off" in item for item in short["help"])
+        assert any("with BTC of its collateral" in item for item in short["by_hand"])
         await world.judge()
 
 

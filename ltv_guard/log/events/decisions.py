@@ -32,7 +32,8 @@ DECISIONS = (
             "The loan can't be brought to its target; nothing can be added at all, nor, where that is "
             "enabled, moved or repaid. `missing` coins are lacking, `held_back` names what holds "
             "back, `reachable_ltv` is what can be reached. *Its share of scarce funds*: other loans "
-            "need the coins as badly.",
+            "need the coins as badly. `help` tells what each kind of help would do by itself, `by_hand` what "
+            "you could do.",
             "Move coins to the Funding wallet. Or lower `wallet.reserve`, or raise "
             "`wallet.max_add_24h`, and [send SIGHUP](operations.md#changing-the-configuration). If "
             "the exchange refuses the coin, give the wallet another one of `collateral_preference`, "
@@ -59,7 +60,7 @@ DECISIONS = (
             "leave the loan above its target, or would. The fields are those of the CRITICAL one.",
             "The same, with more time.",
         ),
-        fields=("coin", "missing", "held_back", "reachable_ltv", "ltv", "why"),
+        fields=("coin", "missing", "held_back", "reachable_ltv", "ltv", "why", "help", "by_hand"),
     ),
     event(
         "threshold_pulled_in",

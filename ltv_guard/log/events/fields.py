@@ -44,6 +44,7 @@ FIELDS = {
     "critical": Field(
         kind=Shape.TEXTS, means="the CRITICAL events that last, of the account and of the daemon"
     ),
+    "by_hand": Field(kind=Shape.TEXTS, means="what you could do, each enough by itself"),
     "cycles": Field(kind=Shape.INTEGER, means="for how many cycles it could not be read"),
     "direction": Field(kind=Shape.TEXT, means="`add`, `reduce`, `repay` or `transfer`"),
     "duration_ms": Field(kind=Shape.INTEGER, means="how long the cycle took"),
@@ -55,6 +56,7 @@ FIELDS = {
     "expires_at": Field(kind=Shape.TIME, means="when the loan or the key ends"),
     "failed": Field(kind=Shape.INTEGER, means="how many reads had failed"),
     "follows": Field(kind=Shape.TEXT, means="what follows from it"),
+    "help": Field(kind=Shape.TEXTS, means="what each kind of help would do by itself, with numbers"),
     "held_back": Field(kind=Shape.TEXTS, means="what holds back: wallet, limits, the exchange"),
     "host": Field(kind=Shape.TEXT, means="the exchange's host; for HTTP, the address that it is served on"),
     "intent_state": Field(kind=Shape.TEXT, means="the adjustment's state in the journal"),

@@ -1,0 +1,189 @@
+"""What each kind of help would do for a loan in trouble, with numbers: for people. Pure; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from ltv_guard.core.amounts.collateral_sale import CollateralSale, sale_of
+from ltv_guard.core.amounts.ltv_model import LtvModel, shown
+from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
+from ltv_guard.core.decide.budget import FundsBudget
+from ltv_guard.core.decide.constraints import tightest
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
+from ltv_guard.core.decide.options import ZERO, best_of
+from ltv_guard.core.decide.shortfall import Shortfall, need_of
+from ltv_guard.core.decide.top_up import most_lacked, top_up_options
+from ltv_guard.core.model.loans import Collateral, Debt, LoanKey
+
+USUAL_FEE = Decimal("0.01")  # of a repayment with collateral, where nothing tells it: rather too much
+
+
+class Way(StrEnum):
+    """A kind of help, in the order in which they are tried."""
+
+    ADD = "add"
+    TRANSFER = "transfer"
+    REPAY = "repay"
+    REPAY_WITH_COLLATERAL = "repay_with_collateral"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What one kind of help would do by itself: `needed` coins bring the loan to its `target`.
+
+    `coin` is what is given (a transfer's is added next) or repaid, with `collateral` where that pays it.
+    `amount` of it can be given now, and leads to `ltv_after`; None: the wallet's was not read. `cost`: coins
+    that are gone for it. `needed` is infinite where no amount would do. `allowed`: by the operator's policy.
+    """
+
+    way: Way
+    coin: str
+    target: Decimal
+    needed: Decimal
+    amount: Decimal | None
+    ltv_after: Decimal | None
+    collateral: str | None = None
+    cost: Decimal = ZERO
+    allowed: bool = True
+
+    @property
+    def missing(self) -> Decimal:
+        """Coins that are lacking to bring it to its target this way alone; infinite where no amount would."""
+        return max(ZERO, self.needed - (self.amount or ZERO))
+
+
+def prospects(account: AccountFacts, key: LoanKey) -> tuple[Prospect, ...]:
+    """The best of each kind, as if the loan had the wallets for itself; nothing for one at its target."""
+    facts = next((item for item in account.loans if item.loan.key == key), None)
+    if facts is None or account.wallet is None:
+        return ()
+    budget = FundsBudget(account)
+    model = LtvModel(loan=facts.loan, prices=budget.prices)
+    if model.is_blind:
+        return ()
+    need = need_of(facts, model)
+    if need.value <= 0:
+        return ()
+    found = (
+        _adding(need, budget),
+        _moving(need, budget),
+        _repaying(need, budget, account),
+        _selling(need),
+    )
+    return tuple(item for item in found if item is not None)
+
+
+def _adding(need: Shortfall, budget: FundsBudget) -> Prospect | None:
+    every = top_up_options(need, budget)
+    best = best_of(every)
+    if best is None:
+        return None
+    if not best.amount:
+        best = most_lacked(every)
+    return Prospect(
+        way=Way.ADD,
+        coin=best.coin,
+        target=need.limits.target,
+        needed=best.needed,
+        amount=best.amount,
+        ltv_after=shown(need.model.ltv_after(best.gain)),
+    )
+
+
+def _moving(need: Shortfall, budget: FundsBudget) -> Prospect | None:
+    """Adding what is here with what the Unified account has; None where that is not known, or nothing."""
+    if not budget.transfers_allowed or budget.unified_unread:
+        return None
+    found = [
+        _moved(need, held, here, there)
+        for held in need.candidates
+        if need.model.measures(held)
+        and (there := tightest(budget.limits_on_moving(held.coin))) > 0
+        and (here := tightest(budget.limits_on(held.coin, emergency=need.emergency))).is_finite()
+    ]
+    return _best(found)
+
+
+def _moved(need: Shortfall, held: Collateral, here: Decimal, there: Decimal) -> Prospect:
+    needed = need.model.to_gain(held, need.value)
+    coins = whole_steps(min(needed, here + there), held.step)
+    return Prospect(
+        way=Way.TRANSFER,
+        coin=held.coin,
+        target=need.limits.target,
+        needed=max(ZERO, needed - here),
+        amount=max(ZERO, coins - here),
+        ltv_after=shown(need.model.ltv_after(need.model.gain(held, coins))),
+    )
+
+
+def _repaying(need: Shortfall, budget: FundsBudget, account: AccountFacts) -> Prospect | None:
+    wallet = account.wallet or {}
+    found = [
+        _repaid(need, debt, budget, known=debt.coin in wallet)
+        for debt in need.loan.debts
+        if debt.repayable > 0 and need.model.to_repay(debt, need.limits.target).is_finite()
+    ]
+    return _best(found)
+
+
+def _repaid(need: Shortfall, debt: Debt, budget: FundsBudget, *, known: bool) -> Prospect:
+    step, rule = Decimal(1).scaleb(-debt.accuracy), need.facts.policy.repay
+    needed = whole_steps_up(need.model.to_repay(debt, need.limits.target), step)
+    cap = rule.max_repay.get(debt.coin, debt.repayable) if rule.enabled else debt.repayable
+    funds = tightest(budget.limits_on_repaying(debt.coin, emergency=need.emergency))
+    amount = whole_steps(min(needed, debt.repayable, funds, cap), step)
+    after = need.model.with_debt_less(debt.coin, amount).loan.ltv
+    return Prospect(
+        way=Way.REPAY,
+        coin=debt.coin,
+        target=need.limits.target,
+        needed=needed if needed <= debt.repayable else Decimal("Infinity"),
+        amount=amount if known else None,
+        ltv_after=shown(after) if known else None,
+        allowed=rule.enabled,
+    )
+
+
+def _selling(need: Shortfall) -> Prospect | None:
+    """Only of a pool: orders take none (v5/crypto-loan/repay)."""
+    if not need.loan.is_pool:
+        return None
+    best = _best_sale(need.facts, need.model)
+    if best is None:
+        return None
+    return Prospect(
+        way=Way.REPAY_WITH_COLLATERAL,
+        coin=best.coin,
+        collateral=best.collateral,
+        target=need.limits.target,
+        needed=best.needed,
+        amount=best.amount,
+        ltv_after=shown(best.ltv_after),
+        cost=best.cost,
+        allowed=False,
+    )
+
+
+def _best_sale(facts: LoanFacts, model: LtvModel) -> CollateralSale | None:
+    """What costs least of those that bring it to its target; otherwise what brings it lowest."""
+    loan, target = facts.loan, facts.urgency.limits.target
+    prices = model.prices or {}
+    sales = [
+        sale
+        for debt in loan.debts
+        for held in loan.collateral
+        if (sale := sale_of(model, debt, held, target, USUAL_FEE)) is not None
+    ]
+    enough = [sale for sale in sales if sale.needed.is_finite()]
+    if enough:
+        return min(enough, key=lambda sale: sale.cost * prices.get(sale.coin, ZERO))
+    return min(sales, key=lambda sale: sale.ltv_after, default=None)
+
+
+def _best(found: Iterable[Prospect]) -> Prospect | None:
+    """The one that leads lowest; of those that are as good, the first."""
+    return min(found, key=lambda item: (item.ltv_after is None, item.ltv_after or ZERO), default=None)

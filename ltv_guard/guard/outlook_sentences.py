@@ -1,0 +1,82 @@
+"""What each kind of help would do, as sentences for people: made here, and never read back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ltv_guard.core.decide.outlook import Prospect, Way
+
+WAYS = {
+    Way.ADD: "adding {amount} {coin} brings it to {ltv}",
+    Way.TRANSFER: "moving {amount} {coin} from the Unified account, and adding it, brings it to {ltv}",
+    Way.REPAY: "repaying {amount} {coin} brings it to {ltv}",
+    Way.REPAY_WITH_COLLATERAL: "repaying {amount} {coin} with {collateral} of its collateral brings it to "
+    "{ltv}, at a fee of up to {cost} {coin}",
+}
+NOTHING = {
+    Way.ADD: "there is no {coin} to add",
+    Way.TRANSFER: "there is no {coin} to move from the Unified account",
+    Way.REPAY: "there is no {coin} to repay with",
+}
+UNKNOWN = "repaying {needed} {coin} brings it to {target}"
+FOR_THE_TARGET = {
+    Way.ADD: "{needed} would bring it to {target}",
+    Way.TRANSFER: "{needed} would bring it to {target}",
+    Way.REPAY: "{needed} would bring it to {target}",
+}
+SWITCHES = {
+    Way.REPAY: "policy.repay is off",
+    Way.REPAY_WITH_COLLATERAL: "policy.repay_with_collateral is off",
+}
+BY_HAND = {
+    Way.ADD: "bring {missing} {coin} to the Funding wallet, to be added",
+    Way.REPAY: "repay {needed} {coin} in the exchange's app",
+    Way.REPAY_WITH_COLLATERAL: "repay {needed} {coin} there with {collateral} of its collateral, for about "
+    "{cost} {coin}",
+}
+
+
+def in_words(item: Prospect) -> str:
+    """`repaying 500 USDT brings it to 0.7615; 7020 would bring it to 0.65 (policy.repay is off)`."""
+    said = _with_numbers(_template(item), item)
+    short = item.amount is not None and item.needed.is_finite() and item.amount < item.needed
+    if short and item.way in FOR_THE_TARGET:
+        said = f"{said}; {_with_numbers(FOR_THE_TARGET[item.way], item)}"
+    return said if item.allowed else f"{said} ({SWITCHES[item.way]})"
+
+
+def by_hand(found: Sequence[Prospect]) -> list[str]:
+    """What a person could do, each enough by itself to bring the loan to its target."""
+    return [
+        _with_numbers(BY_HAND[item.way], item)
+        for item in found
+        if item.way in BY_HAND and item.needed.is_finite() and (item.way is not Way.ADD or item.missing > 0)
+    ]
+
+
+def _template(item: Prospect) -> str:
+    if item.amount is None:
+        return UNKNOWN
+    return WAYS[item.way] if item.amount > 0 else NOTHING[item.way]
+
+
+def _with_numbers(template: str, item: Prospect) -> str:
+    numbers = {
+        "amount": item.amount,
+        "needed": item.needed,
+        "missing": item.missing,
+        "cost": item.cost,
+        "ltv": item.ltv_after,
+        "target": item.target,
+    }
+    shown = {name: _plain(number) for name, number in numbers.items()}
+    return template.format(coin=item.coin, collateral=item.collateral, **shown)
+
+
+def _plain(number: Decimal | None) -> str:
+    """Without an exponent, and without idle zeros."""
+    if number is None:
+        return ""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,147 @@
+"""What each kind of help would do for a loan in trouble. One case a line, by hand.
+
+The pool: 1 BTC (50000 USD) and 4 ETH (10000), nine tenths of which count: 54000. At an LTV of 0.78 it owes
+42120 USDT; its target is 0.65.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from core_builders import D, account, facts, key, loan, policy
+from core_pools import POOL, at, pool_account, pool_facts, pool_policy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltv_guard.core.amounts.collateral_sale import sale_of
+from ltv_guard.core.amounts.ltv_model import LtvModel
+from ltv_guard.core.decide.outlook import Prospect, Way, prospects
+from ltv_guard.guard.outlook_sentences import by_hand, in_words
+
+HELD = {"BTC": "1", "ETH": "4"}
+ADD, MOVE, REPAY, SELL = Way.ADD, Way.TRANSFER, Way.REPAY, Way.REPAY_WITH_COLLATERAL
+
+
+def found(
+    wallet: Mapping[str, str], ltv: str = "0.78", truth: Mapping[str, Any] | None = None
+) -> dict[Way, Prospect]:
+    pool = pool_facts(at(ltv, HELD, **(truth or {})), pool_policy())
+    return {item.way: item for item in prospects(pool_account(pool, wallet=wallet), POOL)}
+
+
+def near(number: Decimal | None, to: str, within: str = "0.2") -> bool:
+    return number is not None and abs(number - D(to)) <= D(within)
+
+
+# Wallet; the way; its coin, what brings the loan to 0.65, what there is for it, and where that leads.
+CASES: list[tuple[Mapping[str, str], Way, str, str, str, str]] = [
+    # (42120 / 0.65 - 54000) / 0.9 = 12000
+    ({"USDT": "1000"}, ADD, "USDT", "12000", "1000", "0.7672"),  # 42120 / 54900
+    ({"USDT": "13000"}, ADD, "USDT", "12000", "12000", "0.65"),
+    ({}, ADD, "USDT", "12000", "0", "0.78"),
+    ({"BTC": "0.1"}, ADD, "BTC", "0.24", "0.1", "0.72"),  # 10800 / 45000; 42120 / 58500
+    # 42120 - 0.65 * 54000 = 7020
+    ({"USDT": "1000"}, REPAY, "USDT", "7020", "1000", "0.7615"),  # 41120 / 54000
+    ({"USDT": "8000"}, REPAY, "USDT", "7020", "7020", "0.65"),
+    # 7020 / (1 - 0.65 * 0.9 * 1.01) = 7020 / 0.40915 = 17157.5
+    ({"USDT": "1000"}, SELL, "USDT", "17157.5", "17157.5", "0.65"),
+]
+
+
+@pytest.mark.parametrize(("wallet", "way", "coin", "needed", "amount", "ltv_after"), CASES)
+def test_what_a_kind_of_help_would_do(
+    wallet: Mapping[str, str], way: Way, coin: str, needed: str, amount: str, ltv_after: str
+) -> None:
+    got = found(wallet)[way]
+    assert got.coin == coin
+    assert near(got.needed, needed, "0.001" if coin == "BTC" else "0.5")
+    assert near(got.amount, amount, "0.001" if coin == "BTC" else "0.5")
+    assert near(got.ltv_after, ltv_after, "0.0001")
+
+
+def test_what_the_wallet_holds_of_a_debt_that_was_not_read_is_not_known() -> None:
+    got = found({"BTC": "1"})[REPAY]
+    assert (got.amount, got.ltv_after) == (None, None)
+    assert near(got.needed, "7020")
+
+
+def test_repaying_with_collateral_costs_its_fee() -> None:
+    assert near(found({})[SELL].cost, "171.58", "0.01")  # one per cent
+
+
+def test_the_coin_of_the_lowest_ratio_pays_for_it_costs_least() -> None:
+    """ETH counts half: 4 of it are worth 10000, so 9900.99 can be paid; (42120 - x) / (50000 - 5000) ..."""
+    steps = {"ETH": (("0.5", "0", None),)}
+    assert found({}, truth={"steps": steps})[SELL].collateral == "ETH"
+
+
+def test_at_most_300000_usd_are_repaid_with_collateral_at_once() -> None:
+    pool = pool_facts(at("0.9", {"BTC": "100"}))
+    (got,) = (i for i in prospects(pool_account(pool, wallet={}), POOL) if i.way is SELL)
+    assert got.amount == 300_000
+    assert not got.needed.is_finite()
+
+
+def test_coins_of_the_unified_account_count_with_what_is_here() -> None:
+    pool = pool_facts(at("0.78", HELD))
+    about = pool_account(pool, wallet={"USDT": "1000"}, unified={"USDT": "5000"}, transfers=True)
+    (got,) = (item for item in prospects(about, POOL) if item.way is MOVE)
+    assert near(got.needed, "11000", "0.5")
+    assert got.amount == 5000
+    assert near(got.ltv_after, "0.7091", "0.0001")  # 42120 / (54000 + 0.9 * 6000)
+
+
+def test_a_loan_at_its_target_and_one_that_is_not_there_have_no_outlook() -> None:
+    pool = pool_facts(at("0.6", HELD))
+    assert prospects(pool_account(pool, wallet={"USDT": "1"}), POOL) == ()
+    assert prospects(pool_account(pool, wallet={}), key("7")) == ()
+
+
+def test_an_order_is_never_repaid_with_its_collateral() -> None:
+    about = account(facts(loan("0.78"), policy()), wallet={"BTC": "1"})
+    assert [item.way for item in prospects(about, key())] == [ADD, REPAY]
+
+
+def test_in_words() -> None:
+    ways = found({"USDT": "1000"})
+    assert in_words(ways[REPAY]) == (
+        "repaying 1000 USDT brings it to 0.7615; 7020.06499995 would bring it to 0.65 (policy.repay is off)"
+    )
+    assert by_hand(tuple(ways.values())) == [
+        "bring 11000.11452992 USDT to the Funding wallet, to be added",
+        "repay 7020.06499995 USDT in the exchange's app",
+        "repay 17157.52203752 USDT there with BTC of its collateral, for about 171.5752203752 USDT",
+    ]
+    assert in_words(found({})[ADD]).startswith("there is no USDT to add; 12000.")
+
+
+@given(
+    ltv=st.integers(66, 90),
+    fee=st.integers(0, 50),
+    ratios=st.lists(st.integers(30, 95), min_size=2, max_size=2),
+)
+def test_a_sale_that_is_enough_leads_to_the_target_and_a_little_less_would_not(
+    ltv: int, fee: int, ratios: list[int]
+) -> None:
+    """The tiers are in USD, and by then the coins tell so."""
+    high, low = sorted(ratios, reverse=True)
+    steps = {"BTC": ((str(D(high) / 100), "0", "30000"), (str(D(low) / 100), "30000", None))}
+    shown = at(str(D(ltv) / 100), {"BTC": "1"}, steps=steps).shown()
+    model = LtvModel(loan=shown, prices={"BTC": D(50000), "USDT": D(1)})
+    rate, target = D(fee) / 1000, D("0.65")
+    sale = sale_of(model, shown.debts[0], shown.collateral[0], target, rate)
+    if sale is None or not sale.needed.is_finite():
+        return
+
+    def counted(coins: Decimal) -> Decimal:
+        return min(coins * 50000, D(30000)) * high / 100 + max(coins * 50000 - 30000, D(0)) * low / 100
+
+    debt = shown.debts[0].amount
+
+    def ltv_after(repaid: Decimal) -> Decimal:
+        return (debt - repaid) / counted(1 - repaid * (1 + rate) / 50000)
+
+    assert ltv_after(sale.amount) <= target + D("0.0001")
+    if high == low or high - low >= 5:  # otherwise what is shown leaves open whether tiers count coins
+        assert ltv_after(sale.amount - 2) > target - D("0.0001")
