@@ -215,7 +215,11 @@ class Journal(Protocol):
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
 
     async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
-        """The latest episode of each loan, open or closed."""
+        """The latest episode of each loan, open or closed; `odd_rows` tells of those that make no sense."""
+
+    @property
+    def odd_rows(self) -> Sequence[str]:
+        """Rows that make no sense and could be passed over, each in a sentence."""
 
     async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
         """Writes episodes of loans, each in place of the one before, in one step."""

@@ -133,7 +133,7 @@ class Parts:
 
     @cached_property
     def episodes(self) -> Episodes:
-        return Episodes(self.memory.journal, self.around.clock)
+        return Episodes(self.memory.journal, self.around.clock, self.words.alerts)
 
     # Deciding.
 

@@ -25,6 +25,10 @@ class Rehearsal:
     async def recent_intents(self, owner: Owner, since_ms: int) -> tuple[Intent, ...]:
         return await self._journal.recent_intents(owner, since_ms)
 
+    @property
+    def odd_rows(self) -> Sequence[str]:
+        return self._journal.odd_rows
+
     async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
         return await self._journal.episodes(owner)
 

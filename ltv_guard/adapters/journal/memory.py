@@ -39,7 +39,7 @@ class MemoryJournal:
         self._held = _copy(contents or Contents())
         self.is_new = not self._held.intents and not self._held.runs
         self.is_continuous = self._held.sealed
-        self.restorations: list[str] = []
+        self.restorations, self.odd_rows = list[str](), list[str]()
 
     def snapshot(self) -> Contents:
         """What a crash at this instant would leave behind."""

@@ -146,13 +146,22 @@ def _intent_of(row: Mapping[str, Any]) -> Intent:
     )
 
 
-def episode_of(row: Mapping[str, Any]) -> Episode:
-    """The episode that a row holds."""
+def episode_of(row: Mapping[str, Any]) -> Episode | None:
+    """The episode that a row holds; None where its product is none that is known: of no loan of ours."""
+    try:
+        product = Product(row["product"])
+    except ValueError:
+        return None
     return Episode(
-        key=LoanKey(Product(row["product"]), row["loan_id"]),
+        key=LoanKey(product, row["loan_id"]),
         opened_at_ms=row["opened_at_ms"],
         closed_at_ms=row["closed_at_ms"],
     )
+
+
+def odd_episode(row: Mapping[str, Any]) -> str:
+    """A sentence about an episode's row that is passed over."""
+    return storable(f"the episode of loan {row['loan_id']!r} is of an unknown product, {row['product']!r}")
 
 
 def episode_row(owner: Owner, episode: Episode) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ltv_guard.adapters.journal.records import (
     episode_of,
     episode_row,
     intent_of,
+    odd_episode,
     owner_row,
     row_of,
 )
@@ -40,6 +41,7 @@ class SqlJournal(SqlSwitches):
     def __init__(self, store: Store, *, is_new: bool) -> None:
         super().__init__(store)
         self._is_new = is_new
+        self.odd_rows: Sequence[str] = ()
 
     @property
     def outbox(self) -> SqlOutbox:
@@ -153,8 +155,9 @@ class SqlJournal(SqlSwitches):
         return await self._store.write(resolved)
 
     async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
-        found = await self._rows(statements.EPISODES_OF, owner_row(owner))
-        return tuple(episode_of(row) for row in found)
+        found = [(row, episode_of(row)) for row in await self._rows(statements.EPISODES_OF, owner_row(owner))]
+        self.odd_rows = tuple(odd_episode(row) for row, episode in found if episode is None)
+        return tuple(episode for _, episode in found if episode is not None)
 
     async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
         """Keeps the latest episode of each loan: these take the place of earlier ones."""

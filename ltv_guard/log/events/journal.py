@@ -39,6 +39,15 @@ JOURNAL = (
         fields=("why",),
     ),
     event(
+        "journal_row_odd",
+        warning(
+            "A row of the journal that can be done without makes no sense, and is passed over: the episode "
+            "of a loan whose product is unknown, by a later version or by hand. Loans are guarded as usual.",
+            "Nothing, where a later version wrote it; otherwise delete that row by hand.",
+        ),
+        fields=("why",),
+    ),
+    event(
         "journal_available",
         warning(
             "The journal works again, for every account.",

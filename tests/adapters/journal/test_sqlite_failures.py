@@ -17,13 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from held_intents import intent_in
 from journal_tables import execute_in, rows_in
 
+from ltv_guard.adapters.bybit.clock import ExchangeClock
 from ltv_guard.adapters.journal import SqlJournal, open_journal, schema, sqlite_connection, statements
 from ltv_guard.adapters.journal.sqlite_connection import SqliteConnection
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.ports import Episode
+from ltv_guard.guard.episodes import Episodes
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 Plan = Callable[..., Intent]
 Send = Callable[[Intent], Intent]
@@ -489,3 +495,26 @@ async def cancelled_after(steps: int, write: Awaitable[object]) -> None:
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
+
+
+async def test_an_episode_of_an_unknown_product_is_passed_over_and_the_others_are_read(
+    path: Path, planned: Plan
+) -> None:
+    await with_a_plan(path, planned())
+    owner = planned().owner
+    journal = await open_journal(f"sqlite:///{path}")
+    ours = [Episode(key=LoanKey(Product.LEGACY, name), opened_at_ms=1) for name in ("1", "2")]
+    await journal.write_episodes(owner, ours)
+    await journal.close()
+    with closing(sqlite3.connect(path)) as hand:
+        hand.execute("UPDATE episodes SET product = 'moon_loan' WHERE loan_id = '2'")
+        hand.commit()
+    journal = await open_journal(f"sqlite:///{path}")
+    assert await journal.episodes(owner) == (ours[0],)
+    assert journal.odd_rows == ("the episode of loan '2' is of an unknown product, 'moon_loan'",)
+    episodes = Episodes(journal, ExchangeClock(), AlertRepeater(lambda: 0))
+    with structlog.testing.capture_logs() as heard:
+        for _ in range(2):
+            assert await episodes.recall(owner) == {ours[0].key: ours[0]}
+    await journal.close()
+    assert [(item["event"], item["why"]) for item in heard] == [("journal_row_odd", journal.odd_rows[0])]
