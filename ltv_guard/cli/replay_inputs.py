@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ltv_guard.adapters import settings
 from ltv_guard.adapters.settings import AccountSection, ConfigError, values
+from ltv_guard.cli.replay_asked import MS, Asked, parsed
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.log.utc import iso
 from ltv_guard.replay.candle_path import CandlePath
@@ -22,33 +22,6 @@ from ltv_guard.replay.price_files import TimeSpan, candles_for
 from ltv_guard.replay.replay_report import amounts
 from ltv_guard.replay.synthetic import crash_of, synthetic
 from ltv_guard.service.rules import rulebook_of
-
-T = TypeVar("T")
-MS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The options of the command."""
-
-    loans: Path
-    wallet: str
-    prices: tuple[Path, ...]
-    pair: str | None
-    synthetic: str | None
-    config: Path | None
-    account: str | None
-    start: str | None
-    end: str | None
-    worst_first: bool
-    latency_s: str
-    seed: int
-    least_wallet: bool
-    survival: bool
-    frontier: bool
-    compare: Path | None
-    html: Path | None
-    in_json: bool
 
 
 def case_of(asked: Asked, config: Path | None) -> Case:
@@ -64,7 +37,7 @@ def case_of(asked: Asked, config: Path | None) -> Case:
         loans=read_loans(asked.loans, pool_lines),
         wallet=_wallet(asked.wallet),
         rulebook=Rulebook() if account is None else rulebook_of(account),
-        latency_ms=int(_parsed("--latency-s", asked.latency_s, values.duration) * MS),
+        latency_ms=int(parsed("--latency-s", asked.latency_s, values.duration) * MS),
         seed=asked.seed,
     )
 
@@ -92,18 +65,11 @@ def _wallet(text: str) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for part in filter(None, (item.strip() for item in text.split(","))):
         name, _, amount = part.partition("=")
-        coin = _parsed("--wallet", name, values.coin)
+        coin = parsed("--wallet", name, values.coin)
         if coin in found:
             raise ConfigError(f"--wallet names {coin} twice")
-        found[coin] = _parsed(f"--wallet {coin}", amount, values.amount)
+        found[coin] = parsed(f"--wallet {coin}", amount, values.amount)
     return found
-
-
-def _parsed(option: str, text: str, parse: Callable[[object], T]) -> T:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise ConfigError(f"{option} {error}") from None
 
 
 def candles_of(asked: Asked, coins: Collection[str]) -> list[Candles]:
@@ -130,7 +96,7 @@ def candles_of(asked: Asked, coins: Collection[str]) -> list[Candles]:
 
 
 def _time(option: str, text: str | None) -> int | None:
-    return None if text is None else _parsed(option, text, time_ms)
+    return None if text is None else parsed(option, text, time_ms)
 
 
 def inputs_of(asked: Asked, case: Case, every: list[Candles], path: CandlePath) -> dict[str, Any]:

@@ -19,6 +19,8 @@ WORDS = {
     "release": "released",
     "repay": "repaid",
     "failed": "came too late, or the coins were gone",
+    "refused": "the platform takes no more of",
+    "absent": "never arrived, and no answer told so:",
     "short": "the wallet does not bring it to its target; missing",
     "lost": "nothing in the wallet can save it; missing",
     "liquidated": "liquidated",
@@ -34,10 +36,12 @@ def print_report(tree: Tree) -> None:
 
 def _report(tree: Tree) -> Iterator[RenderableType]:
     yield from _inputs(tree)
+    yield from _stress(tree["inputs"])
     yield _loans(tree["loans"])
     for loan in tree["loans"]:
         yield from _events(loan)
     yield Text(clean(f"The wallet at the end: {coins(tree['wallet_left'])}."))
+    yield _baselines(tree["baselines"])
     if "compare" in tree:
         yield Text(clean(f"With {tree['compare']['policy']} instead:"))
         yield _loans(tree["compare"]["loans"])
@@ -59,6 +63,35 @@ def _inputs(tree: Tree) -> Iterator[Text]:
         yield Text(
             clean(f"{coin}: {missing} candles are missing in {len(gaps)} places, the first {first}"), "yellow"
         )
+
+
+def _stress(inputs: Tree) -> Iterator[Text]:
+    """What was asked to go wrong."""
+    if "ban" in inputs:
+        ban = inputs["ban"]
+        when = "none" if ban is None else ban if isinstance(ban, str) else f"{ban[0][:19]} to {ban[1][:19]}"
+        full = ", ".join(inputs["platform_limit"]) or "none"
+        words = f"Stress: ban {when}; lost answers {inputs['lost_answers']}; full coins {full}; "
+        yield Text(clean(words + f"index late by {inputs['index_lag_s']} s"), "yellow")
+
+
+def _baselines(found: list[Tree]) -> RenderableType:
+    """What others would have done beside it."""
+    table = table_of(
+        "beside it", "liquidated", "worst LTV", "adds", "capital, USD", "fee, USD", whole=("beside it",)
+    )
+    for item in found:
+        lost = Text(clean(", ".join(item["liquidated"])), "red") if item["liquidated"] else Text("-", "green")
+        add_row(
+            table,
+            item["name"],
+            lost,
+            item["worst_ltv"],
+            str(item["adds"]),
+            item["capital_usd"],
+            item["liquidation_fee_usd"],
+        )
+    return table
 
 
 def _loans(loans: list[Tree]) -> RenderableType:

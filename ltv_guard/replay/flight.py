@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ltv_guard.core.amounts.fingerprint import coarsest, with_fingerprint
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Owner
+from ltv_guard.replay.stress import ABSENT_MS, ANSWERED_MS, NEVER, NONE, WINDOW_MS, Stress
 
 DAY_MS = 86_400_000
 TURN_MS = 1_000  # the exchange takes one adjustment a second for a user and product
@@ -17,19 +18,60 @@ OWNER = Owner("replay", "replay")
 
 
 @dataclass(slots=True, kw_only=True)
+class Flight:
+    """Mutable. `lands_ms`: when it takes effect; `known_ms`: when the guard knows how it ended.
+
+    `answered`: whether it hears so by the answer; else it finds out.
+    """
+
+    intent: Intent
+    lands_ms: int
+    known_ms: int
+    answered: bool = True
+    landed: bool = False
+
+    @property
+    def sent_ms(self) -> int:
+        return self.intent.created_at_ms
+
+    def wakes_at(self, now_ms: int) -> int:
+        """When its next thing happens: effect, knowledge, and of an unknown one the end of its window."""
+        window_ms = self.sent_ms + WINDOW_MS
+        is_waited_for = not self.answered and window_ms > now_ms
+        lands_ms = self.known_ms if self.landed else self.lands_ms
+        return min(self.known_ms, lands_ms, window_ms if is_waited_for else NEVER)
+
+    def as_seen(self, now_ms: int) -> Intent:
+        """As the guard has written it down."""
+        unknown = not self.answered and now_ms >= self.sent_ms + ANSWERED_MS
+        return replace(self.intent, state=State.UNKNOWN) if unknown else self.intent
+
+
+@dataclass(slots=True, kw_only=True)
 class Flights:
-    """Mutable, of one account. `due` has what is under way, with the time at which it takes effect."""
+    """Mutable, of one account. `open` has those of which the guard does not know the end, in their order."""
 
     latency_ms: int
     seed: int
-    due: list[tuple[int, Intent]] = field(default_factory=list)
+    stress: Stress = NONE
+    open: list[Flight] = field(default_factory=list)
     landed: list[tuple[int, Intent]] = field(default_factory=list)
+    rescued: set[str] = field(default_factory=set)
     _free_at: dict[Channel, int] = field(default_factory=dict)
     _sent: int = 0
 
-    def of(self, key: LoanKey) -> tuple[Intent, ...]:
-        """What is under way of a loan."""
-        return tuple(intent for _, intent in self.due if intent.key == key)
+    def wakes_at(self, now_ms: int) -> int | None:
+        """When the next thing happens to any of them."""
+        return min((flight.wakes_at(now_ms) for flight in self.open), default=None)
+
+    def of(self, key: LoanKey, now_ms: int) -> tuple[Intent, ...]:
+        """What is under way of a loan, as far as the guard knows."""
+        return tuple(flight.as_seen(now_ms) for flight in self.open if flight.intent.key == key)
+
+    def window_is_over(self, key: LoanKey, now_ms: int) -> bool:
+        """Whether nothing that is open of a loan can take effect any more."""
+        own = [flight for flight in self.open if flight.intent.key == key]
+        return bool(own) and all(now_ms >= flight.sent_ms + WINDOW_MS for flight in own)
 
     def turn_at(self, channel: Channel) -> int:
         """When the channel takes the next one."""
@@ -58,21 +100,47 @@ class Flights:
             seen_ids=frozenset(),
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
+            rescue_of=decision.rescue_of,
         )
-        self.due.append((now_ms + self.latency_ms, intent))
+        if decision.rescue_of is not None:
+            self.rescued.add(decision.rescue_of)
+        self.open.append(self._flight(intent, now_ms))
         self._free_at[channel] = now_ms + TURN_MS
         return True
 
-    def landing(self, now_ms: int) -> Iterator[Intent]:
+    def _flight(self, intent: Intent, now_ms: int) -> Flight:
+        fate, lands_ms = self.stress.fate(self.seed, self._sent), now_ms + self.latency_ms
+        known_ms = lands_ms if fate.answered else max(lands_ms, now_ms + ANSWERED_MS)
+        if not fate.arrives:
+            lands_ms, known_ms = NEVER, now_ms + ABSENT_MS
+        return Flight(intent=intent, lands_ms=lands_ms, known_ms=known_ms, answered=fate.answered)
+
+    def landing(self, now_ms: int) -> list[Intent]:
         """Those that take effect by now, in the order in which they were sent."""
-        while self.due and self.due[0][0] <= now_ms:
-            yield self.due.pop(0)[1]
+        found = [flight for flight in self.open if not flight.landed and flight.lands_ms <= now_ms]
+        for flight in found:
+            flight.landed = True
+        return [flight.intent for flight in found]
+
+    def settled(self, now_ms: int) -> list[Flight]:
+        """Those whose end the guard knows by now: they are open no longer."""
+        found = [flight for flight in self.open if flight.known_ms <= now_ms]
+        self.open = [flight for flight in self.open if flight.known_ms > now_ms]
+        return found
+
+    def put_off(self, now_ms: int, until_ms: int) -> None:
+        """Nothing that is due now becomes known before then."""
+        for flight in self.open:
+            if flight.known_ms <= now_ms:
+                flight.known_ms = until_ms
 
     def spent_24h(self, direction: Direction, now_ms: int) -> dict[str, Decimal]:
         """Coins that were added (repaid) within a day, or are about to be."""
         spent: dict[str, Decimal] = {}
         recent = [intent for at, intent in self.landed if now_ms - at < DAY_MS]
-        for intent in (*recent, *(intent for _, intent in self.due)):
+        counted = {intent.intent_id for intent in recent}
+        under_way = (item.intent for item in self.open if item.intent.intent_id not in counted)
+        for intent in (*recent, *under_way):
             if intent.direction is direction:
                 spent[intent.coin] = spent.get(intent.coin, Decimal(0)) + intent.amount
         return spent
@@ -95,10 +163,14 @@ class Flights:
             accuracy=accuracy,
             reference=max(before, decision.amount),
             ceiling=decision.ceiling,
-            taken={item.amount for _, item in self.landed if item.key == loan.key},
+            taken=self._taken(loan.key),
             seed=self.seed + self._sent,
             upward=decision.direction is not Direction.REDUCE,
         )
+
+    def _taken(self, key: LoanKey) -> Collection[Decimal]:
+        every = (*(item for _, item in self.landed), *(flight.intent for flight in self.open))
+        return {item.amount for item in every if item.key == key}
 
 
 def _before(decision: Decision) -> Decimal:

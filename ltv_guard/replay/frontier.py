@@ -8,17 +8,15 @@ from decimal import Decimal
 
 from ltv_guard.core.model.policy import AddRule, LoanPolicy, Rulebook
 from ltv_guard.replay.candle_path import CandlePath
+from ltv_guard.replay.capital import capital_usd
 from ltv_guard.replay.one_replay import Case, lost, played, with_wallet
 from ltv_guard.replay.position import Prices
 from ltv_guard.replay.replay_account import ReplayAccount
-from ltv_guard.replay.replay_event import Happening
 
 SIZES = tuple(Decimal(size) for size in ("0.25", "0.5", "0.75", "1", "1.5", "2"))
 TRIGGERS = tuple(Decimal(ltv) for ltv in ("0.60", "0.63", "0.66", "0.69", "0.72", "0.75", "0.78"))
 TARGETS = tuple(Decimal(ltv) for ltv in ("0.50", "0.55", "0.60", "0.65", "0.70"))
 APART = Decimal("0.03")  # a target nearer to its trigger is reached by chance
-SIGN = {Happening.ADD: 1, Happening.REPAY: 1, Happening.RELEASE: -1}
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +110,7 @@ def _point(
         target=rule.target_ltv,
         size=size,
         survivors=len(account.positions) - len(lost(account)),
-        capital_usd=_capital(account, prices),
+        capital_usd=capital_usd(account.events, prices),
         worst_ltv=max(tally.worst for tally in account.tallies.values()),
         configured=configured,
     )
-
-
-def _capital(account: ReplayAccount, prices: Prices) -> Decimal:
-    used = most = ZERO
-    for event in account.events:
-        if event.what in SIGN and event.amount is not None and event.coin is not None:
-            used += SIGN[event.what] * event.amount * prices[event.coin]
-            most = max(most, used)
-    return most.quantize(Decimal("0.01"))

@@ -38,14 +38,14 @@ def least_wallet(
     if not survives(wallet):
         return None
     for coin in sorted(wallet):
-        wallet[coin] = _smallest(coin, wallet, survives)
+        wallet[coin] = smallest(coin, wallet, survives)
     return {coin: amount for coin, amount in wallet.items() if amount > 0}
 
 
-def _smallest(
+def smallest(
     coin: str, wallet: Mapping[str, Decimal], survives: Callable[[Mapping[str, Decimal]], bool]
 ) -> Decimal:
-    """Halves what lies between a wallet that is lost with and one that survives."""
+    """So much of the coin, to 0.1 %, that `wallet` survives: halves between too little and enough."""
     low, high = ZERO, wallet[coin]
     if survives({**wallet, coin: ZERO}):
         return ZERO

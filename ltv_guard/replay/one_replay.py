@@ -10,12 +10,15 @@ from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.maturity import GRACE_MS
 from ltv_guard.core.model.policy import LoanPolicy, Rulebook
+from ltv_guard.replay.attention import Attention
 from ltv_guard.replay.candle_path import CandlePath
-from ltv_guard.replay.engines import Engine, only_changes
+from ltv_guard.replay.engines import Engine, every_point, only_changes
 from ltv_guard.replay.flight import Flights
+from ltv_guard.replay.index_lag import shown_late, with_late_points
 from ltv_guard.replay.loan_spec import LoanSpec
 from ltv_guard.replay.position import Position, Prices, opened
 from ltv_guard.replay.replay_account import ReplayAccount
+from ltv_guard.replay.stress import NONE, Stress
 from ltv_guard.replay.tally import Tally
 
 FEE = Decimal("0.02")  # of the debt: what the exchange keeps of a liquidation
@@ -32,6 +35,7 @@ class Case:
     latency_ms: int = 1_000
     seed: int = 0
     fee: Decimal = FEE
+    stress: Stress = NONE
 
     @property
     def coins(self) -> list[str]:
@@ -48,10 +52,20 @@ class Case:
         return {coin for coin, amount in self.wallet.items() if amount > 0} & wanted if pools else set()
 
 
-def played(case: Case, path: CandlePath, *, engine: Engine = only_changes) -> ReplayAccount:
-    """The account at the end of the path. Raises ConfigError for a loan that is lost before it begins."""
-    account = account_of(case, path)
-    engine(account, path)
+def played(
+    case: Case, path: CandlePath, *, engine: Engine = only_changes, attention: Attention | None = None
+) -> ReplayAccount:
+    """The account at the end of the path. `attention`: when it is looked after, where not by the guard.
+
+    Raises ConfigError for a loan that is lost before it begins.
+    """
+    account, lag_ms = account_of(case, path), case.stress.index_lag_ms
+    account.attention = attention or account.attention
+    if lag_ms:
+        account.index = shown_late(path, lag_ms)
+        every_point(account, with_late_points(path, lag_ms))
+    else:
+        engine(account, path)
     return account
 
 
@@ -76,7 +90,8 @@ def account_of(case: Case, path: CandlePath) -> ReplayAccount:
         rulebook=case.rulebook,
         wallet=dict(case.wallet),
         positions=positions,
-        flights=Flights(latency_ms=case.latency_ms, seed=case.seed),
+        flights=Flights(latency_ms=case.latency_ms, seed=case.seed, stress=case.stress),
+        attention=Attention(case.stress.ban),
         fee=case.fee,
     )
     for position in positions:

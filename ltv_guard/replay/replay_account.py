@@ -12,15 +12,19 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Direction
 from ltv_guard.core.model.maturity import GRACE_MS
 from ltv_guard.replay.account_state import AccountState, Rescue
+from ltv_guard.replay.attention import AlertLine
+from ltv_guard.replay.flight import Flight
 from ltv_guard.replay.position import Position, Prices
 from ltv_guard.replay.replay_event import Happening, ReplayEvent
-from ltv_guard.replay.replay_facts import account_facts
+from ltv_guard.replay.replay_facts import account_facts, at
+from ltv_guard.replay.stress import NEVER
 
 LANDED = {
     Direction.ADD: Happening.ADD,
     Direction.REDUCE: Happening.RELEASE,
     Direction.REPAY: Happening.REPAY,
 }
+WHY_FULL = "the platform takes no more of this coin"
 TOLD = {Cause.SHORT: Happening.SHORT, Cause.LOST: Happening.LOST}
 
 
@@ -30,31 +34,71 @@ class ReplayAccount(AccountState):
 
     def live(self, now_ms: int, prices: Prices) -> None:
         """One moment: interest, what lands, what is liquidated, and what is decided."""
+        self.now_ms, self.waits = now_ms, None
         for position in self.living:
             position.accrue(now_ms)
         for intent in self.flights.landing(now_ms):
             self._land(intent, now_ms, prices)
         for position in self.living:
             self._look(position, now_ms, prices)
-        self.waits = None
         if self.living:
-            self._decide(now_ms, prices)
+            self._attend(now_ms, prices if self.index is None else self.index(now_ms))
+        else:
+            self.flights.settled(now_ms)
+
+    def _attend(self, now_ms: int, prices: Prices) -> None:
+        """What the guard does at the prices that it is shown, where it looks at all."""
+
+        def is_at(alarm: AlertLine) -> bool:
+            return self.is_one_at(alarm, prices)
+
+        looks_at = self.attention.looks_at(now_ms, is_at)
+        if looks_at > now_ms:
+            self.flights.put_off(now_ms, looks_at)
+            self.waits = looks_at if looks_at < NEVER else None
+            return
+        for flight in self.flights.settled(now_ms):
+            self._settle(flight, now_ms)
+        self._decide(now_ms, prices)
+        if self.attention.looked(now_ms, is_at, is_busy=self.wakes_at is not None):
+            for rescue in self.rescues.values():
+                rescue.closed_ms = now_ms if rescue.closed_ms is None else rescue.closed_ms
 
     def _land(self, intent: Intent, now_ms: int, prices: Prices) -> None:
         """An adjustment takes effect, or fails: what was there when it was sent may be gone."""
         position = next(item for item in self.positions if item.spec.key == intent.key)
-        before = intent.ltv_before
         happening, after = Happening.FAILED, None
-        if not position.lost and self._moved(position, intent, prices):
+        if intent.direction is Direction.ADD and intent.coin in self.flights.stress.full:
+            if not self._is_refused_anew(intent, now_ms):
+                return
+            happening = Happening.REFUSED
+        elif not position.lost and self._moved(position, intent, prices):
             happening, after = LANDED[intent.direction], position.shown_ltv(prices)
             self.flights.landed.append((now_ms, intent))
             self.remember(position, now_ms)
+        self._tell(intent, happening, now_ms, after)
+
+    def _is_refused_anew(self, intent: Intent, now_ms: int) -> bool:
+        """Whether it is said: once an episode and coin."""
+        key, coin = intent.key, intent.coin
+        self.refusals.refuse(key, intent.direction, coin, WHY_FULL, at(now_ms), lasting=True)
+        rescue = self.rescues.setdefault(key, Rescue())
+        is_new = coin not in rescue.refused
+        rescue.refused.add(coin)
+        return is_new
+
+    def _settle(self, flight: Flight, now_ms: int) -> None:
+        """The guard learns how it ended."""
+        if not flight.landed:
+            self._tell(flight.intent, Happening.ABSENT, now_ms)
+
+    def _tell(self, intent: Intent, happening: Happening, now_ms: int, after: Decimal | None = None) -> None:
         self.events.append(
             ReplayEvent(
                 at_ms=now_ms,
                 loan_id=intent.key.loan_id,
                 what=happening,
-                ltv_before=before,
+                ltv_before=intent.ltv_before,
                 ltv_after=after,
                 coin=intent.coin,
                 amount=intent.amount,

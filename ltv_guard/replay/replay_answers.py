@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ltv_guard.replay.baselines import Baseline
 from ltv_guard.replay.frontier import FrontierPoint, nearest_better, undominated
-from ltv_guard.replay.replay_report import plain
+from ltv_guard.replay.replay_report import amounts, plain
 from ltv_guard.replay.survival import Survival
 
 Tree = dict[str, Any]
@@ -17,6 +18,22 @@ def comparison_tree(report: Tree, policy: str) -> Tree:
     """Another policy's replay, without its events."""
     loans = [{key: value for key, value in loan.items() if key != "events"} for loan in report["loans"]]
     return {"policy": policy, "loans": loans, "wallet_left": report["wallet_left"]}
+
+
+def baselines_tree(found: Iterable[Baseline]) -> list[Tree]:
+    """A row each, this policy's first."""
+    return [
+        {
+            "name": item.name,
+            "liquidated": list(item.lost),
+            "worst_ltv": plain(item.worst_ltv),
+            "adds": item.adds,
+            "added": amounts(item.added),
+            "capital_usd": plain(item.capital_usd),
+            "liquidation_fee_usd": plain(item.fee_usd),
+        }
+        for item in found
+    ]
 
 
 def survival_tree(found: Survival) -> Tree:

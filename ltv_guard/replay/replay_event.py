@@ -9,12 +9,17 @@ from enum import StrEnum
 
 
 class Happening(StrEnum):
-    """`SHORT`: the wallet could not bring the loan to its target; `LOST`: nothing could save it any more."""
+    """`SHORT`: the wallet could not bring the loan to its target; `LOST`: nothing could save it any more.
+
+    `REFUSED`: the platform takes no more of the coin; `ABSENT`: it never arrived, and its answer neither.
+    """
 
     ADD = "add"
     RELEASE = "release"
     REPAY = "repay"
     FAILED = "failed"
+    REFUSED = "refused"
+    ABSENT = "absent"
     SHORT = "short"
     LOST = "lost"
     LIQUIDATED = "liquidated"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
-from ltv_guard.core.model.loans import Direction, LoanKey
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment
 from ltv_guard.replay.account_state import AccountState
 from ltv_guard.replay.position import Position, Prices
 
@@ -26,19 +26,28 @@ def account_facts(account: AccountState, now_ms: int, prices: Prices) -> Account
 
 def _loan(account: AccountState, position: Position, now_ms: int, prices: Prices) -> LoanFacts:
     key, loan = position.spec.key, position.shown(prices)
-    open_now = account.flights.of(key)
+    open_now, now = account.flights.of(key, now_ms), at(now_ms)
     facts = LoanFacts(
         loan=loan,
         policy=account.rulebook.policy_for(loan),
         open_intents=open_now,
+        window_over=account.flights.window_is_over(key, now_ms),
+        rescued=any(intent.intent_id in account.flights.rescued for intent in open_now),
         settling=bool(open_now),
         episode_open=account.is_in_rescue(key),
         rested_ms=_rested_ms(account, key, now_ms),
+        refused=account.refusals.refused(key, Direction.ADD, now),
+        shunned=account.refusals.shunned(key, Direction.ADD, now),
     )
     if loan.ltv >= facts.urgency.limits.release_trigger:
         account.low_since.pop(key, None)
         return facts
     return replace(facts, low_for_ms=now_ms - account.low_since.setdefault(key, now_ms))
+
+
+def at(now_ms: int) -> Moment:
+    """The exchange's clock, which is the only one here."""
+    return Moment(exchange_ms=now_ms, monotonic_ms=now_ms)
 
 
 def _rested_ms(account: AccountState, key: LoanKey, now_ms: int) -> int | None:

@@ -29,6 +29,15 @@ LOANS = {
     "twin_liquidation_fee_usd": "unguarded: fee, USD",
 }
 EVENTS = ("at", "what", "amount", "coin", "ltv_before", "ltv_after", "delay_s")
+BESIDE = {
+    "name": "",
+    "liquidated": "liquidated",
+    "worst_ltv": "worst LTV",
+    "adds": "adds",
+    "added": "added",
+    "capital_usd": "capital, USD",
+    "liquidation_fee_usd": "fee, USD",
+}
 POINTS = ("trigger_ltv", "target_ltv", "wallet_times", "survivors", "capital_usd", "worst_ltv", "configured")
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
@@ -82,6 +91,8 @@ def _body(tree: Tree, divs: str) -> Iterable[str]:
     window = f"{inputs['start']} to {inputs['end']}, {inputs['policy']} policy"
     yield f'<p class="soft">{_text(window)}</p>'
     yield _loans("Loans", tree["loans"])
+    rows = [[item[key] for key in BESIDE] for item in tree.get("baselines", ())]
+    yield _table("Beside it", BESIDE.values(), rows)
     if "compare" in tree:
         other = tree["compare"]
         yield _loans(f"The same with {other['policy']}", other["loans"])

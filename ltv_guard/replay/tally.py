@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ltv_guard.replay.attention import AlertLine
+
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
@@ -17,6 +19,10 @@ class Tally:
     above_margin_call_ms: int = 0
     last: Decimal | None = None
     last_ms: int = 0
+
+    def line(self, alarm: AlertLine) -> Decimal:
+        """The LTV at which it goes off."""
+        return self.trigger if alarm is AlertLine.TRIGGER else self.margin_call
 
     def saw(self, ltv: Decimal | None, now_ms: int) -> None:
         """The LTV from now on; None: the loan is gone."""

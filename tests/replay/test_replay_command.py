@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,22 @@ def test_another_policy_is_compared_over_the_same_prices(loans: Path) -> None:
     assert f"With {other} instead:" in replay(loans, *words).output.replace("\n", "")
 
 
+def test_what_goes_wrong_is_told_with_the_inputs_and_who_stands_beside_it_in_a_table(loans: Path) -> None:
+    short = ("--wallet", "BTC=1.5", "--synthetic", "fall=0.5,hours=2,seed=1")
+    stress = ("--ban", "10m@worst", "--lost-answers", "0.5", "--platform-limit", "ETH", "--latency-s", "5")
+    found = tree(replay(loans, *short, *stress, "--json"))
+    assert found["inputs"]["lost_answers"] == "0.5"
+    assert found["inputs"]["platform_limit"] == ["ETH"]
+    begins, ends = (datetime.fromisoformat(at) for at in found["inputs"]["ban"])
+    assert ends - begins == timedelta(minutes=10)
+    assert [item["name"] for item in found["baselines"]][:2] == ["this policy", "nothing done"]
+    assert found["baselines"][1]["liquidated"] == ["1"]
+    shown = replay(loans, *short, *stress).output
+    assert "Stress: ban 2020-01-01T" in shown
+    assert "perfect foresight" in shown
+    assert "ban" not in tree(replay(loans, *short, "--json"))["inputs"]
+
+
 def test_survival_and_frontier_are_told_and_need_a_wallet(loans: Path) -> None:
     words = ("--synthetic", "fall=0.4,hours=1,seed=1", "--survival", "--frontier")
     found = tree(replay(loans, "--wallet", "BTC=0.3", *words, "--json"))
@@ -138,6 +155,12 @@ def test_gaps_are_told_in_table_and_json(loans: Path) -> None:
         ((*CRASH, "--latency-s", "-1"), "--latency-s must be 0 or more seconds"),
         ((*CRASH, "--seed", "-1"), "--seed must be 0 or more"),
         ((*CRASH, "--account", "main"), "name that with -c"),
+        ((*CRASH, "--ban", "10@worst"), "--ban 10@worst can't be read: say how long and when"),
+        ((*CRASH, "--ban", "0m@worst"), "--ban 0m@worst must last for at least 1s"),
+        ((*CRASH, "--ban", "1m@2019-01-01"), "--ban 1m@2019-01-01 begins outside of the prices"),
+        ((*CRASH, "--lost-answers", "2"), "--lost-answers must be above 0 and at most 1"),
+        ((*CRASH, "--platform-limit", "B C"), "--platform-limit must be"),
+        ((*CRASH, "--index-lag-s", "-1"), "--index-lag-s must be 0 or more seconds"),
         (("--prices", "btcusdt.csv", "--start", "yesterday"), "--start must be a time in UTC"),
         (
             ("--prices", "btcusdt.csv", "--start", "2020-03-12", "--end", "2020-03-11"),
