@@ -17,7 +17,7 @@ FILE = click.Path(path_type=Path)
 
 @click.command("replay")
 @click.option(
-    "--loans", type=FILE, required=True, help="The loans as they are at the start: YAML, see docs/replay.md."
+    "--loans", type=FILE, help="The loans at the start: YAML, see docs/replay.md. Else those of the account."
 )
 @click.option("--wallet", default="", help="The Funding wallet at the start: BTC=1.5,USDT=5000.")
 @click.option(
@@ -29,7 +29,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--pair", help="The pair of the files, such as BTCUSDT, where their names do not say it.")
 @click.option("--synthetic", help="A crash at random instead of files: fall=0.5,hours=36,seed=1.")
 @click.option("-c", "--config", type=FILE, help="The YAML file whose policy is tried; else the default one.")
-@click.option("--account", help="Whose policy of the configuration, where it has several accounts.")
+@click.option("--account", help="Whose policy of the configuration, and loans without --loans.")
 @click.option("--start", help="From when on, UTC: 2020-03-12 or 2020-03-12T10:00.")
 @click.option("--end", help="Until when.")
 @click.option("--worst-first", is_flag=True, help="In each candle the low comes before the high.")
@@ -52,6 +52,7 @@ def command(**asked: Any) -> int:  # noqa: ANN401 - the options above
     \b
     ltv-guard replay --loans loans.yaml --wallet BTC=1.5 --synthetic fall=0.5,hours=36,seed=1
     ltv-guard replay --loans loans.yaml --wallet BTC=1.5 --prices btcusdt_1h_2020-03.csv.gz -c config.yaml
+    ltv-guard replay -c config.yaml --account main --prices btcusdt_1h_2020-03.csv.gz
     """  # noqa: D301 - click's mark for lines that stay as they are
     run = _imported("ltv_guard.cli.replay_run")
     if asked["html"] is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ltv_guard.adapters import settings
 from ltv_guard.adapters.settings import AccountSection, ConfigError, values
-from ltv_guard.cli.replay_asked import MS, Asked, parsed
+from ltv_guard.cli.replay_asked import MS, Asked, LiveStart, account_name, parsed
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.log.utc import iso
 from ltv_guard.replay.candle_path import CandlePath
@@ -24,8 +24,8 @@ from ltv_guard.replay.synthetic import crash_of, synthetic
 from ltv_guard.service.rules import rulebook_of
 
 
-def case_of(asked: Asked, config: Path | None) -> Case:
-    """What is replayed, with the policy of `config`. Raises ConfigError."""
+def case_of(asked: Asked, config: Path | None, live: LiveStart | None) -> Case:
+    """What is replayed, with the policy of `config`. `live`: where no file has loans. Raises ConfigError."""
     account = _account(asked, config)
     terms = None if account is None else account.policy.pool_terms
     pool_lines = POOL_LINES
@@ -34,8 +34,8 @@ def case_of(asked: Asked, config: Path | None) -> Case:
     if asked.seed < 0:
         raise ConfigError("--seed must be 0 or more")
     return Case(
-        loans=read_loans(asked.loans, pool_lines),
-        wallet=_wallet(asked.wallet),
+        loans=read_loans(asked.loans, pool_lines) if asked.loans is not None else live.loans if live else [],
+        wallet=live.wallet if live is not None and not asked.wallet else _wallet(asked.wallet),
         rulebook=Rulebook() if account is None else rulebook_of(account),
         latency_ms=int(parsed("--latency-s", asked.latency_s, values.duration) * MS),
         seed=asked.seed,
@@ -49,16 +49,7 @@ def _account(asked: Asked, config: Path | None) -> AccountSection | None:
             raise ConfigError("--account names an account of a configuration: name that with -c")
         return None
     accounts = settings.load_rules(config).accounts
-    if asked.account is None and len(accounts) > 1:
-        raise ConfigError(f"{config} has several accounts: say which with --account, {_or(accounts)}")
-    name = asked.account or next(iter(accounts))
-    if name not in accounts:
-        raise ConfigError(f"{config} has no account {name}: --account must be {_or(accounts)}")
-    return accounts[name]
-
-
-def _or(names: Any) -> str:  # noqa: ANN401 - any collection of names
-    return " or ".join(sorted(names))
+    return accounts[account_name(asked, config, accounts)]
 
 
 def _wallet(text: str) -> dict[str, Decimal]:
@@ -99,10 +90,12 @@ def _time(option: str, text: str | None) -> int | None:
     return None if text is None else parsed(option, text, time_ms)
 
 
-def inputs_of(asked: Asked, case: Case, every: list[Candles], path: CandlePath) -> dict[str, Any]:
+def inputs_of(
+    asked: Asked, case: Case, every: list[Candles], path: CandlePath, live: LiveStart | None
+) -> dict[str, Any]:
     """What another person needs to get the same report."""
     return {
-        "loans": str(asked.loans),
+        **({"loans": str(asked.loans)} if live is None else live.said),
         "policy": "default" if asked.config is None else str(asked.config),
         "wallet": amounts(case.wallet),
         "prices": [

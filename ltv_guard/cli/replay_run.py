@@ -30,14 +30,17 @@ __all__ = ["Asked", "replay"]
 
 def replay(asked: Asked) -> int:
     """Raises ConfigError for what can't be replayed."""
-    case = case_of(asked, asked.config)
+    live = None
+    if asked.loans is None:  # what speaks to the exchange is not for whoever has a file
+        live = import_module("ltv_guard.cli.replay_live").live_start(asked)
+    case = case_of(asked, asked.config, live)
     _check(asked, case)
-    other = None if asked.compare is None else case_of(asked, asked.compare)
+    other = None if asked.compare is None else case_of(asked, asked.compare, live)
     every = candles_of(asked, sorted({*case.coins, *(case if other is None else other).coins}))
     path, progress = candle_path(every, worst_first=asked.worst_first), Progress()
     case = stressed(asked, case, path, progress.of("ban: start"))
     outcome = Outcome(guarded=played(case, path), unguarded=played_unguarded(case, path), path=path)
-    tree = as_tree(outcome, inputs_of(asked, case, every, path) | stress_tree(asked, case.stress))
+    tree = as_tree(outcome, inputs_of(asked, case, every, path, live) | stress_tree(asked, case.stress))
     tree["baselines"] = baselines_tree(baselines(case, path, outcome.guarded, outcome.unguarded))
     if other is not None:
         tree["compare"] = _comparison(replace(other, stress=case.stress), outcome, str(asked.compare))

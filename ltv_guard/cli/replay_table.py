@@ -54,6 +54,12 @@ def _inputs(tree: Tree) -> Iterator[Text]:
     yield Text(
         clean(f"{_minute(inputs['start'])} to {_minute(inputs['end'])} UTC, {inputs['policy']} policy")
     )
+    if "live_loans" in inputs:
+        yield Text(
+            clean(f"The loans {inputs['loans'][:-5].replace('T', ' ')} UTC, with their coins and LTVs")
+        )
+    for name, why in inputs.get("left_out", {}).items():
+        yield Text(clean(f"{name} is left out: {why}"), "yellow")
     for prices in inputs["prices"]:
         count, step = prices["candles"], prices["step_s"]
         yield Text(clean(f"{prices['coin']}: {count} candles of {step} s, {prices['source']}"))

@@ -18,7 +18,8 @@ POOL_LINES = (Decimal("0.8"), Decimal("0.85"), Decimal("0.92"))
 class LoanSpec:
     """Amounts in coins. `hourly_rate` is charged on what is owed at each whole hour since the start.
 
-    `start_ltv`: instead of an order's debt, which it is worked out from at the first price. `tiers` count
+    `start_ltv`: instead of debts, which are worked out from it at the first prices; `debts` are then how much
+    of them is in which coin, by value: of one coin anything. `tiers` count
     coins, by collateral coin; without any a coin counts in full. An order that is not repaid at
     `expires_at_ms` pays three times the interest, and is liquidated 48 h later.
     """
@@ -39,6 +40,12 @@ class LoanSpec:
     def is_pool(self) -> bool:
         """Whether it has many coins, haircuts and one LTV; else it is a legacy order."""
         return self.key.product is Product.CRYPTO_LOAN
+
+    @property
+    def debt_shares(self) -> dict[str, Decimal]:
+        """What part of all that is owed is in which coin, where `start_ltv` says how much that is."""
+        whole = sum(self.debts.values(), Decimal(0))
+        return {coin: worth / whole if whole else Decimal(1) for coin, worth in self.debts.items()}
 
     def tiers_of(self, coin: str) -> tuple[Tier, ...]:
         """The coin's ratios of collateral that counts; all of it where the file names none."""

@@ -177,7 +177,7 @@ def opened(spec: LoanSpec, began_ms: int, prices: Prices, takes: Collection[str]
     debts = dict(spec.debts)
     if spec.start_ltv is not None:
         value = sum((position.counted(coin, prices) for coin in position.held), ZERO)
-        (coin,) = debts
-        debts[coin] = (value * spec.start_ltv / prices[coin]).quantize(DUST, ROUND_DOWN)
+        for coin, share in spec.debt_shares.items():
+            debts[coin] = (value * spec.start_ltv * share / prices[coin]).quantize(DUST, ROUND_DOWN)
     position.owed, position.bearing = debts, dict(debts)
     return position

@@ -172,6 +172,11 @@ def test_what_can_t_be_replayed_is_one_sentence(loans: Path, words: tuple[str, .
     assert says in refusal(replay(loans, *words))
 
 
+def test_without_loans_it_says_how_to_name_them() -> None:
+    said = refusal(CliRunner().invoke(command, list(CRASH)))
+    assert "there are no loans: name a file of them with --loans" in said
+
+
 def test_a_loan_that_is_liquidated_at_the_first_price_is_refused(loans: Path) -> None:
     loans.write_text(LOANS.replace("start_ltv: 0.60", "start_ltv: 0.96"))
     said = refusal(replay(loans, *CRASH))
