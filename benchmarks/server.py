@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -49,6 +50,12 @@ class Seen:
     ends_sweep: bool = False
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     ret_code: int | None = None
+    is_single: bool = False
+
+    @property
+    def name(self) -> str:
+        """What was asked for: the end of its path, `loan` where that is one order by its id."""
+        return "loan" if self.is_single else self.path.rsplit("/", 1)[1]
 
 
 class Bench:
@@ -82,6 +89,7 @@ class Bench:
             path=request.path,
             begins_sweep=request.path == ORDERS and not {"cursor", "orderId"} & _given(request),
             arrived=monotonic(),
+            is_single=request.path == ORDERS and "orderId" in _given(request),
         )
         self.seen.append(seen)
         for wanted, future in self._waiting:
@@ -209,8 +217,24 @@ class Bench:
         adds = [row for row in exchange.ledger.effects if row.user == asked["user"]]
         told = [(row.loan_id, float((row.applied_s or 0) - began_s), float(row.ltv_after)) for row in adds]
         lost = [row.loan_id for row in exchange.ledger.liquidations if row.user == asked["user"]]
-        refused = sum(_is_adjustment_of(asked["key"])(seen) and seen.ret_code != 0 for seen in self.seen)
-        return {"market_s": float(exchange.moment().market_s), "adds": told, "lost": lost, "refused": refused}
+        writes = [seen for seen in self.seen if _is_adjustment_of(asked["key"])(seen)]
+        refused = sum(seen.ret_code != 0 for seen in writes)
+        told_of = {"adds": told, "lost": lost, "refused": refused, "waits": self._waits(writes)}
+        return {"market_s": float(exchange.moment().market_s), **told_of}
+
+    def _waits(self, writes: list[Seen]) -> list[Asked]:
+        """Tell how far apart any two writes arrived, and what was read between: when before, how long."""
+        return [
+            {
+                "apart_s": later.arrived - sooner.arrived,
+                "reads": [
+                    [seen.name, later.arrived - seen.arrived, seen.left - seen.arrived]
+                    for seen in self.seen
+                    if sooner.arrived < seen.arrived < later.arrived
+                ],
+            }
+            for sooner, later in pairwise(writes)
+        ]
 
     def _loan(self, asked: Asked) -> Any:  # noqa: ANN401 - an order or a pool
         product = "crypto_loan" if asked["loan_id"] == "pool" else "crypto_loan_legacy"

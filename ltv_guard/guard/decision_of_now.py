@@ -6,21 +6,24 @@ from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
-from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.plausibility import Bearing
+from ltv_guard.core.watch.falling import Falling, seconds_left
 from ltv_guard.core.watch.repriced import repricing
 from ltv_guard.guard.announcements import Announcements
 from ltv_guard.guard.decider import Decider
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.episodes import Episodes
-from ltv_guard.guard.lane import Lane
+from ltv_guard.guard.lane import Lane, Prices
 from ltv_guard.guard.rereads import Rereads
 from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
+from ltv_guard.guard.surroundings import Surroundings
 
 READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
 SEEN_NOW_MS = 500  # the same where the loans are many pages, and a single one is read sooner than all
 # A search for whom to help ends once it has tried several, and for so long: the next cycle reads all anew.
 SEVERAL, LONGEST_SEARCH_MS = 5, 1000
+AT_ONCE = 2  # so many of many pages are read as a turn comes: the first may have been liquidated by then
+TOO_LATE_S = Decimal("0.1")  # an adjustment that is decided on now has not arrived before
 
 
 class DecisionOfNow:
@@ -33,7 +36,7 @@ class DecisionOfNow:
         decider: Decider,
         episodes: Episodes,
         announcements: Announcements,
-        clock: Clock,
+        around: Surroundings,
         defects: Defects,
     ) -> None:
         self._longest_ms = options.max_snapshot_age_ms
@@ -41,21 +44,36 @@ class DecisionOfNow:
         self._decider = decider
         self._episodes = episodes
         self._announcements = announcements
-        self._clock = clock
+        self._clock = around.clock
+        self._streamed = around.prices
+        self._falling = Falling()
         self._defects = defects
 
     async def turn_came(self, snapshot: Snapshot, lane: Lane) -> None:
         """It was waited for: the loans are not what they were before.
 
-        Where they are one page, they are read again. Of more pages the loan that was thought first is, and
-        prices tell who has come before it meanwhile.
+        Where they are one page, they are read again. Of more pages those are that a stream of prices puts
+        first, and prices tell who has come before them meanwhile.
         """
         lane.turn = self._clock.now()
         with self._defects.contained("looking again for a turn to write"):
-            await self._rereads.for_turn(snapshot, lane.waiting[0])
-            if self._is_one_page(snapshot, lane):
+            one_page, streamed = self._is_one_page(snapshot, lane), self._streamed()
+            if streamed and not one_page:
+                self._rank(snapshot, lane, streamed)
+            first = lane.waiting[:AT_ONCE]
+            await self._rereads.for_turn(snapshot, lane.product, first)
+            prices = snapshot.newest_prices or {}
+            lane.read |= dict.fromkeys(lane.decisions if one_page else first, prices)
+            if one_page:
                 await self._decide_all(snapshot, lane)
-            self._rank(snapshot, lane)
+            self._falling.saw(prices, self._clock.now().monotonic_ms)
+            self._rank(snapshot, lane, prices)
+
+    def is_late(self, snapshot: Snapshot, lane: Lane) -> bool:
+        """Whether loans of many pages are not what they were, though the turn was free."""
+        if self._is_one_page(snapshot, lane):
+            return False
+        return self._clock.now().ms_since(snapshot.books[lane.product].began) > SEEN_NOW_MS
 
     async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
         """What to do for whom; None: nothing more that this lane could do in this cycle."""
@@ -121,25 +139,29 @@ class DecisionOfNow:
     def _is_of_the_turn(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
         return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms
 
-    def _rank(self, snapshot: Snapshot, lane: Lane) -> None:
-        """Who asks for this kind of write now, or may once it is read: the worst first, what is odd last.
+    def _rank(self, snapshot: Snapshot, lane: Lane, prices: Prices) -> None:
+        """Who asks for this kind of write now, or may once read: whose time ends first, what is odd last.
 
-        Whom prices put beyond liquidation since it was read comes after those that can be saved for certain:
-        to find it gone takes a read, and hundreds may pass that line at once.
+        Whom prices put beyond liquidation since it was read, or who will be by the time that help is there,
+        comes after those that can be saved for certain: to find it gone takes a read, and hundreds may pass
+        that line at once.
         """
-        urgency, is_new = {}, self._is_one_page(snapshot, lane)
+        ranks, listed = {}, {loan.key: loan for loan in snapshot.books[lane.product].loans}
         for key, decision in lane.decisions.items():
-            loan, now = decision.loan, snapshot.newest_prices or {}
-            moved = Decimal(1) if is_new else repricing(loan, lane.prices, now)
-            if decision.kind is lane.kind or self._will_ask(snapshot, lane, decision, moved):
+            loan = listed.get(key)
+            if loan is None:
+                continue
+            moved = repricing(loan, lane.prices_of(key), prices)
+            if decision.kind is lane.kind or self._will_ask(snapshot, lane, decision, loan.ltv * moved):
+                left_s = seconds_left(loan.danger * moved, self._falling.speed(loan))
                 is_sound = decision.bearing is not Bearing.CONTRADICTED
-                is_there = not loan.danger < 1 <= loan.danger * moved
-                urgency[key] = (is_sound, is_there, loan.danger * moved)
-        lane.line_up(sorted(urgency, key=urgency.__getitem__, reverse=True))
+                is_there = decision.loan.danger >= 1 or left_s > TOO_LATE_S
+                ranks[key] = (is_sound, is_there, -left_s)
+        lane.line_up(sorted(ranks, key=ranks.__getitem__, reverse=True))
 
-    def _will_ask(self, snapshot: Snapshot, lane: Lane, decision: Decision, moved: Decimal) -> bool:
-        """Whether a loan that was below its trigger when it was read has come to it, by prices."""
+    def _will_ask(self, snapshot: Snapshot, lane: Lane, decision: Decision, ltv: Decimal) -> bool:
+        """Whether a loan that was below its trigger when it was decided on is at it by now, by prices."""
         found = snapshot.appraised.get(decision.loan.key)
         if decision.acts or lane.kind is not Kind.ADJUSTMENT or not isinstance(found, Appraised):
             return False
-        return found.loan.ltv < found.limits.trigger <= found.loan.ltv * moved
+        return found.loan.ltv < found.limits.trigger <= ltv

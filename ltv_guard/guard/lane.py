@@ -9,19 +9,23 @@ from decimal import Decimal
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Owner, Product
 
+Prices = Mapping[str, Decimal]
+
 
 @dataclass(slots=True, kw_only=True)
 class Lane:
     """Mutable, of one cycle. `waiting` has the most urgent loan first; none has two turns in a cycle.
 
-    `prices`: those at which the cycle read the loans. `turn`: when the present turn to write came; None while
-    it was free all along. `told`: loans whose decisions have been announced.
+    `prices`: those at which the cycle read the loans, but for those `read` since, at others. `turn`: when the
+    present turn to write came; None while it was free all along. `told`: loans whose decisions have been
+    announced.
     """
 
     owner: Owner
     product: Product
     kind: Kind
-    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    prices: Prices = field(default_factory=dict)
+    read: dict[LoanKey, Prices] = field(default_factory=dict)
     waiting: list[LoanKey] = field(default_factory=list)
     decisions: dict[LoanKey, Decision] = field(default_factory=dict)
     turn: Moment | None = None
@@ -32,6 +36,10 @@ class Lane:
     def channel(self) -> Channel:
         """The way to write. Transfers of all products share one."""
         return Channel(Product.FUNDING if self.kind is Kind.TRANSFER else self.product, self.kind)
+
+    def prices_of(self, key: LoanKey) -> Prices:
+        """Those at which the loan was read."""
+        return self.read.get(key, self.prices)
 
     def decided(self, decisions: Iterable[Decision], *, told: bool) -> None:
         """Decisions on all loans, and whether they have been announced."""

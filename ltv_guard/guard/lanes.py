@@ -63,7 +63,7 @@ class Lanes:
                 break
             if actions and adjusts and not self._gate.allows_another(lane.product):
                 break  # the next cycle goes on
-            if await self._paths[lane.channel].turn():
+            if await self._paths[lane.channel].turn() or self._now.is_late(snapshot, lane):
                 await self._now.turn_came(snapshot, lane)
             if (
                 self._gate.is_closed_to(lane.product)

@@ -222,7 +222,7 @@ class Parts:
             self.decider,
             self.episodes,
             self.announcements,
-            clock,
+            self.around,
             defects,
         )
         gate = Gate(self.around, self.key_access, self.directions, defects)

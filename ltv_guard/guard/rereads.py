@@ -9,7 +9,7 @@ from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.reread import asks_for_another_read, asks_for_other_prices
-from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.reads.reads import Reads
@@ -45,18 +45,18 @@ class Rereads:
         """Whether the loan could be read by its id."""
         return await self._loans.read_again(snapshot, key, wait_s=self._longest_s)
 
-    async def for_turn(self, snapshot: Snapshot, key: LoanKey) -> None:
+    async def for_turn(self, snapshot: Snapshot, product: Product, keys: Collection[LoanKey]) -> None:
         """What may have changed until a turn came: prices, and all loans of the product if they are one page.
 
-        Of more pages, that loan alone. Orders do without prices where these take longer.
+        Of more pages, those loans alone. Orders do without prices where these take longer.
         """
-        book = snapshot.books[key.product]
+        book = snapshot.books[product]
         prices = asyncio.create_task(self._prices.refresh(snapshot))
         try:
             if book.pages == 1:
-                await self._loans.read_all_again(snapshot, key.product, wait_s=self._longest_s)
+                await self._loans.read_all_again(snapshot, product, wait_s=self._longest_s)
             else:
-                await self.of_one(snapshot, key)
+                await asyncio.gather(*(self.of_one(snapshot, key) for key in keys))
             needed = any(composition_of(loan).sized_by_prices for loan in book.loans)
             await asyncio.wait({prices}, timeout=self._longest_s if needed else self._grace_s)
         finally:

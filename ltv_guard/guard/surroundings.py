@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ltv_guard.core.model.loans import Channel, Product
 from ltv_guard.core.ports import (
@@ -46,7 +47,8 @@ class AccountPorts:
 class Surroundings:
     """`new_id` and `seed` are a guard's only randomness; `stopping` says that nothing new may leave.
 
-    `claim` hears whose the key is, and may refuse it (NeedsHuman).
+    `claim` hears whose the key is, and may refuse it (NeedsHuman). `prices`: as a stream tells them, USD a
+    coin: a hint whom to look at, and no more.
     """
 
     clock: Clock
@@ -54,3 +56,4 @@ class Surroundings:
     seed: Callable[[], int]
     stopping: Callable[[], bool] = lambda: False
     claim: Callable[[Identity], Awaitable[None]] | None = None
+    prices: Callable[[], Mapping[str, Decimal]] = dict

@@ -165,6 +165,7 @@ def _set_guard(
             seed=lambda: secrets.randbelow(1_000_000),
             stopping=frame.stopping,
             claim=wiring.claims[name],
+            prices=lambda: {} if wiring.stream is None else wiring.stream.prices,
         ),
         journal=frame.journal,
         rulebook=rulebook_of(account),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -209,8 +209,44 @@ async def test_whom_prices_put_beyond_liquidation_costs_those_that_can_be_saved_
     one_at_a_time(world, falls)
     read = reads_of_single_loans(monkeypatch, world, take_ms=1)
     await a_guard(world, MemoryJournal()).cycle()
-    assert read[:2] == ["2", "4"]
+    assert read[:3] == ["2", "3", "4"]  # two at once
     assert served(world) == ["1", "4", *([] if gone else ["2", "3"])]
+
+
+async def test_a_stream_of_prices_tells_whom_to_read_and_the_exchange_whom_to_help(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The stream puts one beyond liquidation. It lies: that costs reads of two others, and nobody's turn."""
+    world = a_proven_world("0.94", "0.80", "0.78", "0.76", rows_per_page=1)
+    told = {"BTC": world.price, "USDT": Decimal(1)}
+
+    def the_stream_puts_one_beyond_liquidation() -> None:
+        told["BTC"] = world.price * Decimal("0.83")
+
+    one_at_a_time(world, the_stream_puts_one_beyond_liquidation)
+    read = reads_of_single_loans(monkeypatch, world, take_ms=1)
+    await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
+    assert read[:2] == ["3", "4"]
+    assert served(world) == ["1", "2", "3", "4"]
+
+
+async def test_loans_of_many_pages_that_were_read_a_while_ago_are_ranked_anew_for_a_turn_that_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_proven_world("0.80", "0.78", "0.77", rows_per_page=1)
+    wallet = ModelAccount.wallet
+
+    async def slowly(self: ModelAccount, coins: Collection[str]) -> Mapping[str, Decimal]:
+        world.advance(700)
+        for number in (1, 2):
+            world.loans.pop(key_of(number), None)
+        return await wallet(self, coins)
+
+    monkeypatch.setattr(ModelAccount, "wallet", slowly)
+    read = reads_of_single_loans(monkeypatch, world, take_ms=1)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert read[:2] == ["1", "2"]
+    assert served(world) == ["3"]
 
 
 async def test_a_slow_loan_that_needs_no_help_after_all_passes_the_turn_on(

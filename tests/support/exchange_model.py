@@ -263,6 +263,7 @@ def a_guard(
     continuous: bool = True,
     ids: Callable[[], str] | None = None,
     after: Guard | None = None,
+    streamed: Callable[[], Mapping[str, Decimal]] = dict,
 ) -> Guard:
     """A guard of that world, as a process that has just started."""
     numbers = itertools.count(len(journal.snapshot().intents) * 1000 + 1)
@@ -286,7 +287,12 @@ def a_guard(
             products=[ModelLoans(world, product) for product in products],
             others=[ModelPath(world, channel) for channel in others],
         ),
-        Surroundings(clock=world, new_id=ids or (lambda: f"i{next(numbers)}"), seed=lambda: next(seeds)),
+        Surroundings(
+            clock=world,
+            new_id=ids or (lambda: f"i{next(numbers)}"),
+            seed=lambda: next(seeds),
+            prices=streamed,
+        ),
         journal=journal,
         rulebook=Rulebook(default=policy, wallet=wallet, transfers=transfers or TransferRules()),
         after=after,

@@ -76,9 +76,10 @@ class RequestLimits:
         """It has left. Returns when it is counted at the latest (monotonic seconds), for `was_counted`."""
         return self._window(path).leave(late_s=rate_of(path).late_s)
 
-    def was_counted(self, path: str, left: float) -> None:
-        """What left is answered: it can't be counted any more."""
-        self._window(path).was_counted(left)
+    def was_counted(self, path: str, left: float, *, late_s: float | None = None) -> None:
+        """What left is answered: it can't be counted any more. `late_s`: nor so long after it had left."""
+        counted = None if late_s is None else left - rate_of(path).late_s + late_s
+        self._window(path).was_counted(left, counted)
 
     def observe(self, path: str, headers: Mapping[str, str], now_ms: int) -> None:
         """Obeys an answer that says that nothing is left. `now_ms` is the exchange's time.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.windows import Priority
+from ltv_guard.adapters.bybit.write_pace import WritePace
 
-# What a write is decided by is asked for so long before its turn, and is there as it comes.
-AHEAD_S = 0.05
 DECIDING_MS = 5000  # from a write's turn until it is decided, at the longest
 
 
@@ -30,7 +30,8 @@ class Turns:
         self._now_ms = now_ms
         self._ready_until_ms = 0
         self._deciding_until_ms = 0
-        self._counted_at: dict[str, float] = {}
+        self._left: dict[str, tuple[float, int]] = {}
+        self._pace: defaultdict[str, WritePace] = defaultdict(WritePace)
 
     def keep_ready(self, until_ms: int) -> None:
         """Near a trigger: until then its reads go before those of others.
@@ -72,19 +73,23 @@ class Turns:
     async def to_write(self, path: str) -> None:
         """Waits for it, and reserves its place."""
         self._deciding_until_ms = 0
+        self._pace[path].is_prepared(self._now_ms())
         await self._limits.enter(path, Priority.WRITE)
         try:
             await self._address.reserve(self._account)
         finally:
-            self._counted_at[path] = self._limits.leave(path)
+            self._left[path] = self._limits.leave(path), self._now_ms()
 
     async def until_write(self, path: str) -> bool:
         """Waits until a write may leave as soon as it is decided. Whether it had to wait.
 
-        Only `to_write` takes the turn.
+        What it is decided by is asked for a little before its turn, and is there as it comes. Only `to_write`
+        takes the turn.
         """
-        waited = await self._limits.until_room(path, ahead_s=AHEAD_S)
+        pace = self._pace[path]
+        waited = await self._limits.until_room(path, ahead_s=pace.ahead_s)
         waited = await self._address.until_room(self._account) or waited
+        pace.prepares(self._now_ms())
         # What is read now is what this write is decided by.
         self._deciding_until_ms = self._now_ms() + DECIDING_MS
         return waited
@@ -92,15 +97,17 @@ class Turns:
     @contextmanager
     def writing(self, path: str) -> Iterator[None]:
         """The block sends what was signed, to its answer. Raises NoRoom where that would have to wait."""
-        counted_at = self._counted_at.get(path)
+        left = self._left.get(path)
         if self._address.held_s > 0 or not self._address.uses_reserved():
             raise NoRoom
         try:
             yield
         finally:
             self._address.leave()
-        if counted_at is not None:
-            self._limits.was_counted(path, counted_at)
+        if left is not None:
+            counted_at, left_ms = left
+            late_s = self._pace[path].answered(self._now_ms() - left_ms)
+            self._limits.was_counted(path, counted_at, late_s=late_s)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -122,3 +129,4 @@ class Turns:
             self._address.refuse(headers, now_ms)
         else:
             self._limits.refuse(path, headers, now_ms)
+            self._pace[path].came_too_soon()

@@ -141,9 +141,12 @@ class Window:
         self._call_first()
         return left
 
-    def was_counted(self, left: float) -> None:
-        """What was taken to be counted at `left` at the latest has been by now: its answer is there."""
-        now = self._monotonic()
+    def was_counted(self, left: float, at: float | None = None) -> None:
+        """What was taken to be counted at `left` at the latest has been by now: its answer is there.
+
+        `at`: it is known to have been by then.
+        """
+        now = self._monotonic() if at is None else min(at, self._monotonic())
         if now < left and left in self._left:
             self._left.remove(left)
             insort(self._left, now)

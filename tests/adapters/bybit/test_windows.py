@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -349,6 +350,21 @@ def test_a_write_counts_from_its_answer_and_from_a_little_after_it_left_where_th
         return [round(now() - began, 3)]
 
     assert run_virtually(main) == [next_s]
+
+
+def test_once_some_are_answered_a_write_counts_from_when_it_left(run_virtually: Run) -> None:
+    """By as much as its answer takes longer than theirs, it may have been counted later."""
+
+    async def main(now: Now) -> list[float]:
+        turns, times = turns_of("a", AddressBudget(monotonic=now), now), []
+        for answer_s in (0.06, 0.06, 0.06, 0.08, 0.06):
+            await turns.to_write(ADJUST)
+            times.append(now())
+            with turns.writing(ADJUST):
+                await asyncio.sleep(answer_s)
+        return [round(later - sooner, 2) for sooner, later in pairwise(times)]
+
+    assert run_virtually(main) == [1.07, 1.07, 1.01, 1.03]
 
 
 def test_a_write_that_no_answer_came_to_counts_from_a_little_after_it_left(run_virtually: Run) -> None:

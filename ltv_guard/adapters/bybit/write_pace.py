@@ -1,0 +1,52 @@
+"""How soon one write may follow another of its kind, and how long before its turn it is prepared. No I/O.
+
+Where between its leaving and its answer the exchange counts a write, it does not tell. It takes as long to
+get there as its fastest answers prove, though, so that two may leave as far apart as they may be counted:
+the second comes as much later than it left. Only by what the first took longer than these, it may have been
+counted later.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+REMEMBERED = 30
+ENOUGH = 3  # of fewer one answer that took long would pass for the usual
+LEAST_AHEAD_MS, MOST_AHEAD_MS = 50, 150
+PREPARED = 5
+
+
+@dataclass(slots=True)
+class WritePace:
+    """Mutable, of one account and one kind of write. Monotonic ms."""
+
+    _answered_in: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _prepared_in: deque[int] = field(default_factory=lambda: deque(maxlen=PREPARED))
+    _came_ms: int | None = None
+
+    @property
+    def ahead_s(self) -> float:
+        """So long before its turn a write is prepared, in seconds: read for, decided on, written down."""
+        longest = max(self._prepared_in, default=0)
+        return min(max(longest, LEAST_AHEAD_MS), MOST_AHEAD_MS) / 1000
+
+    def prepares(self, now_ms: int) -> None:
+        """Its turn is near."""
+        self._came_ms = now_ms
+
+    def is_prepared(self, now_ms: int) -> None:
+        """It would leave now."""
+        came_ms, self._came_ms = self._came_ms, None
+        if came_ms is not None:
+            self._prepared_in.append(now_ms - came_ms)
+
+    def answered(self, took_ms: int) -> float:
+        """Seconds that its answer took beyond the fastest of late; all that it took, where few are known."""
+        self._answered_in.append(took_ms)
+        least_ms = min(self._answered_in) if len(self._answered_in) >= ENOUGH else 0
+        return (took_ms - least_ms) / 1000
+
+    def came_too_soon(self) -> None:
+        """The exchange refused it: what was known of its way holds no longer."""
+        self._answered_in.clear()

@@ -1,0 +1,56 @@
+"""How far apart writes leave, so that the exchange counts one a second: against one that counts anywhere."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from ltv_guard.adapters.bybit.write_pace import ENOUGH, REMEMBERED, WritePace
+
+
+def answered(pace: WritePace, *took_ms: int) -> list[float]:
+    """What each answer took beyond the fastest."""
+    return [pace.answered(took) for took in took_ms]
+
+
+def test_of_few_answers_none_is_known_to_be_the_fastest() -> None:
+    assert answered(WritePace(), *[60] * ENOUGH) == [0.06] * (ENOUGH - 1) + [0.0]
+
+
+def test_a_slow_answer_may_have_been_counted_late() -> None:
+    assert answered(WritePace(), 50, 50, 50, 300, 55)[-2:] == [0.25, 0.005]
+
+
+def test_a_way_that_has_become_longer_is_learnt_again() -> None:
+    assert answered(WritePace(), *[50] * ENOUGH, *[120] * REMEMBERED)[-2:] == [0.07, 0.0]
+
+
+def test_after_a_refusal_for_its_pace_all_that_it_takes_counts_again() -> None:
+    pace = WritePace()
+    answered(pace, *[50] * ENOUGH)
+    pace.came_too_soon()
+    assert answered(pace, 50) == [0.05]
+
+
+@pytest.mark.parametrize("counted_at", [0.0, 0.5, 1.0], ids=["on arrival", "half way", "with its answer"])
+def test_wherever_the_exchange_counts_them_no_two_are_counted_within_a_second(counted_at: float) -> None:
+    chance, pace, leaves_ms, counted = random.Random(7), WritePace(), 0, []
+    for _ in range(300):
+        took_ms = 40 + chance.choice([*range(10), 200])
+        counted.append(leaves_ms + counted_at * took_ms)
+        leaves_ms += round(1000 * pace.answered(took_ms)) + 1_010
+    assert min(later - sooner for sooner, later in pairwise(counted)) >= 1_000
+    assert leaves_ms / 300 < 1_045  # and not a round trip more
+
+
+def test_a_write_is_prepared_as_long_before_its_turn_as_that_takes_within_bounds() -> None:
+    pace = WritePace()
+    assert pace.ahead_s == 0.05
+    for took_ms, ahead_s in [(20, 0.05), (90, 0.09), (60, 0.09), (900, 0.15)]:
+        pace.prepares(1_000)
+        pace.is_prepared(1_000 + took_ms)
+        assert pace.ahead_s == ahead_s
+    pace.is_prepared(9_000)  # its turn was not waited for
+    assert pace.ahead_s == 0.15
