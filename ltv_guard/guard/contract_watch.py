@@ -12,6 +12,7 @@ from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.maturity import Maturity, maturity_of
 from ltv_guard.core.model.policy import LoanPolicy
+from ltv_guard.guard.end_teller import Ending, EndTeller
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.contract_shelf import ContractShelf
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -39,7 +40,7 @@ class ContractWatch:
     def __init__(self, shelf: ContractShelf, alerts: AlertRepeater) -> None:
         self._shelf = shelf
         self._alerts = alerts
-        self._told: dict[str, Maturity] = {}
+        self._ends = EndTeller(alerts)
         self._short: set[str] = set()
 
     def look(self, pool: Loan, policy: LoanPolicy, now: Moment) -> None:
@@ -59,39 +60,25 @@ class ContractWatch:
         self.all_covered_but({})
 
     def _forget_all_but(self, known: Collection[str]) -> None:
-        for loan_id in [loan_id for loan_id in self._told if loan_id not in known]:
-            del self._told[loan_id]
-            self._alerts.ended(("contract overdue", loan_id))
+        for name in [name for name in self._ends.told if name not in known]:
+            self._ends.forget(name)
 
     def _announce(self, key: LoanKey, contract: Contract, found: Maturity, read_after_ms: int) -> None:
         """`read_after_ms`: how long after its end it was still listed; negative: it was read before."""
         settles_ms = 0 if contract.at_end is AtEnd.NOTHING else SETTLES_WITHIN_MS
-        if contract.overdue or read_after_ms >= settles_ms:
-            self._told.setdefault(contract.loan_id, found)
-            self._alerts.grave(
-                ("contract overdue", contract.loan_id),
-                found.ends_at_ms,
-                "loan_overdue",
-                expires_at=iso(found.ends_at_ms),
-                liquidated_at=iso(found.liquidated_at_ms),
-                owed=_owed(contract),
-                what_follows=SINCE_IT_ENDED,
-                contract=contract.loan_id,
-                at_end=contract.at_end.value,
-                **named(key),
-            )
-        elif found.is_news_after(self._told.get(contract.loan_id)):
-            self._told[contract.loan_id] = found
-            log.warning(
-                "maturity_near",
-                expires_at=iso(found.ends_at_ms),
-                seconds_left=found.left_ms // 1000,
-                owed=_owed(contract),
-                what_follows=AT_END[contract.at_end],
-                contract=contract.loan_id,
-                at_end=contract.at_end.value,
-                **named(key),
-            )
+        is_overdue = contract.overdue or read_after_ms >= settles_ms
+        ending = Ending(
+            name=contract.loan_id,
+            key=key,
+            found=found,
+            owed=_owed(contract),
+            what_follows=SINCE_IT_ENDED if is_overdue else AT_END[contract.at_end],
+            of_contract={"contract": contract.loan_id, "at_end": contract.at_end.value},
+        )
+        if is_overdue:
+            self._ends.tell_overdue(ending)
+        else:
+            self._ends.tell_near(ending)
 
     # What the Funding wallet lacks.
 

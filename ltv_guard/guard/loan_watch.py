@@ -11,10 +11,9 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.maturity import Maturity, maturity
 from ltv_guard.core.model.policy import Rulebook
-from ltv_guard.guard.loan_fields import named
+from ltv_guard.guard.end_teller import Ending, EndTeller
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
-from ltv_guard.log.utc import iso
 
 Terms = tuple[Decimal, Decimal]  # margin-call LTV, liquidation LTV
 
@@ -36,8 +35,7 @@ class LoanWatch:
     def __init__(self, rulebook: Rulebook, loans: LoanRegistry, alerts: AlertRepeater) -> None:
         self._rulebook = rulebook
         self._loans = loans
-        self._alerts = alerts
-        self._told: dict[LoanKey, Maturity] = {}
+        self._ends = EndTeller(alerts)
         self._terms: dict[tuple[Product, str | None], Terms] = {}
 
     def look(self, book: LoanBook, now: Moment) -> None:
@@ -52,35 +50,25 @@ class LoanWatch:
     # Ends: also of loans that are not protected, for nobody else tells of them.
 
     def _announce(self, loan: Loan, found: Maturity) -> None:
+        ending = Ending(
+            name=loan.key,
+            key=loan.key,
+            found=found,
+            owed=_owed(loan),
+            what_follows=SINCE_IT_ENDED if found.is_overdue else ONCE_IT_ENDS,
+        )
         if found.is_overdue:
-            self._told.setdefault(loan.key, found)
-            self._alerts.grave(
-                ("overdue", loan.key),
-                found.ends_at_ms,
-                "loan_overdue",
-                expires_at=iso(found.ends_at_ms),
-                liquidated_at=iso(found.liquidated_at_ms),
-                owed=_owed(loan),
-                what_follows=SINCE_IT_ENDED,
-                **named(loan.key),
-            )
-        elif found.is_news_after(self._told.get(loan.key)):
-            self._told[loan.key] = found
-            log.warning(
-                "maturity_near",
-                expires_at=iso(found.ends_at_ms),
-                seconds_left=found.left_ms // 1000,
-                owed=_owed(loan),
-                what_follows=ONCE_IT_ENDS,
-                **named(loan.key),
-            )
+            self._ends.tell_overdue(ending)
+        else:
+            self._ends.tell_near(ending)
 
     def _forget_gone(self, product: Product) -> None:
         """Loans that are believed to be gone. One read without a loan does not make it so."""
         known = self._loans.keys
-        for key in [key for key in self._told if key.product is product and key not in known]:
-            del self._told[key]
-            self._alerts.ended(("overdue", key))
+        told = [name for name in self._ends.told if isinstance(name, LoanKey) and name.product is product]
+        for key in told:
+            if key not in known:
+                self._ends.forget(key)
 
     # Terms: the same for all orders with one collateral coin, and so told once for them.
 

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import TypeVar
 
 from ltv_guard.adapters.settings import Settings
+from ltv_guard.core.amounts.due import due_coins
+from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.errors import ExchangeUnavailable, GuardError, NeedsHuman
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loan_book import LoanBook
@@ -39,6 +41,7 @@ class _Examination:
         self._what = f"accounts.{name}"
         self._rulebook = rulebook_of(settings.accounts[name])
         self._findings: list[Finding] = []
+        self._listed: dict[str, ContractList] = {}
 
     async def run(self) -> list[Finding]:
         books = [await self._loans(exchange) for exchange in self._wiring.products[self._name]]
@@ -79,10 +82,19 @@ class _Examination:
             return
         for coin in sorted({debt.coin for loan in loans for debt in loan.debts if debt.fixed > 0}):
             found = await self._read(f"fixed loans in {coin}", exchange.contracts(coin))
-            for item in () if found is None else found.contracts:
-                self._findings.append(
-                    examine_contract(self._what, item, self._wiring.clock.now().exchange_ms)
-                )
+            if found is not None:
+                self._listed[coin] = found
+                now_ms = self._wiring.clock.now().exchange_ms
+                self._findings += [examine_contract(self._what, item, now_ms) for item in found.contracts]
+
+    def _due(self, loans: Sequence[Loan]) -> dict[str, Decimal]:
+        """Coins that the pool's fixed loans will soon take from the Funding wallet, by its policy."""
+        pool = next((loan for loan in loans if loan.is_pool), None)
+        if pool is None:
+            return {}
+        fixed = {debt.coin: debt.fixed for debt in pool.debts if debt.fixed > 0}
+        within_ms = self._rulebook.policy_for(pool).due_within_ms
+        return due_coins(self._listed, fixed, self._wiring.clock.now().exchange_ms, within_ms)
 
     async def _wallets(self, loans: Sequence[Loan]) -> None:
         account = self._settings.accounts[self._name]
@@ -93,7 +105,7 @@ class _Examination:
         wallet = await self._read("Funding wallet", exchange.wallet(coins))
         if wallet is not None:
             self._found("Funding wallet", _amounts(wallet) + _unread(coins - wallet.keys()))
-            self._findings += examine_falls(self._what, loans, self._rulebook, wallet)
+            self._findings += examine_falls(self._what, loans, self._rulebook, wallet, self._due(loans))
         if account.sources.unified_transfer.enabled:
             unified = await self._read("Unified account", exchange.unified(coins))
             if unified is not None:

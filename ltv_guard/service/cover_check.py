@@ -61,11 +61,15 @@ def examine_contract(what: str, contract: Contract, now_ms: int) -> Finding:
 
 
 def examine_falls(
-    what: str, loans: Iterable[Loan], rulebook: Rulebook, wallet: Mapping[str, Decimal]
+    what: str,
+    loans: Iterable[Loan],
+    rulebook: Rulebook,
+    wallet: Mapping[str, Decimal],
+    due: Mapping[str, Decimal],
 ) -> list[Finding]:
-    """`wallet` is the Funding wallet; what is reserved in it does not count."""
+    """`wallet` is the Funding wallet; what is reserved in it, or soon due from it, does not count."""
     held = [_held(loan, policy) for loan in loans if (policy := rulebook.policy_for(loan)).protect]
-    free = free_in(wallet, rulebook.wallet.reserve)
+    free = free_in(wallet, rulebook.wallet.reserve, due)
     return [_of(what, fall, missing_in(fall, held, free)) for fall in FALLS] if held else []
 
 

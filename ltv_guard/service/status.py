@@ -71,6 +71,8 @@ def _account(name: str, settings: Settings, wiring: Wiring, latest: Latest, heal
         set_aside=tuple((item.key.product.value, item.key.loan_id, item.why) for item in result.set_aside),
         wallet=seen.wallet if seen is not None else None,
         reserve=dict(settings.accounts[name].wallet.reserve),
+        due={} if result.account is None else dict(result.account.due),
+        contracts=result.contracts,
         adjustments=tuple(adjustments),
         exchange_ms=wiring.clock.now().exchange_ms,
         counts=Counts(

@@ -6,6 +6,7 @@ import asyncio
 import io
 import signal
 import socket
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from e2e_world import NEEDY, ORDER, until
 from http_world import TOKEN, Shop, asking, open_shop, served, until_ready
 from metric_figures import figures
 
+from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.status import AccountStatus
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.log import format as logs
@@ -231,6 +233,51 @@ async def test_what_others_wrote_is_no_more_than_text(events: list[dict[str, Any
             assert not {"\x1b", "\u202e"} & {*text}
         assert (await asked.tree())["accounts"]["main"]["trouble"] == evil
         assert figures((await asked.get("/metrics"))[1])["ltv_guard_wallet_coins", "main", evil] == 1
+
+
+async def test_fixed_loans_are_shown_to_programs_to_people_and_to_prometheus(
+    events: list[dict[str, Any]],
+) -> None:
+    """At 1000 s; one ends at 4600 s, one has ended at 400 s. One that is gone is gone from the metrics."""
+    lent = Contract(loan_id="7", coin="USDT", ends_at_ms=4_600_000, principal=Decimal(1000))
+    ended = replace(lent, loan_id="8", coin="ETH", ends_at_ms=400_000, at_end=AtEnd.NOTHING)
+    account = AccountStatus(
+        name="main",
+        outcome="ok",
+        withheld=None,
+        unsighted_s=1,
+        trouble=None,
+        wallet={"USDT": Decimal(5000)},
+        due={"USDT": Decimal(1000)},
+        contracts=(ended, lent),
+        exchange_ms=1_000_000,
+    )
+    shop = Shop(accounts=(account,), at_ms=1_000_000)
+    async with open_shop(shop) as asked:
+        shown = (await asked.tree())["accounts"]["main"]
+        assert shown["due"] == {"USDT": "1000"}
+        assert shown["contracts"][1] == {
+            "loan_id": "7",
+            "coin": "USDT",
+            "owed": "1000",
+            "ends_at": "1970-01-01T01:16:40Z",
+            "at_end": "repaid",
+            "overdue": False,
+        }
+        page = (await asked.get("/"))[1]
+        assert (
+            "<td>1000 USDT</td><td>1970-01-01T01:16:40Z</td><td>repaid from the Funding wallet</td>" in page
+        )
+        assert "its end is past" in page
+        assert "<td>USDT</td><td>5000</td><td>0</td><td>1000</td>" in page
+        told = figures((await asked.get("/metrics"))[1])
+        assert told["ltv_guard_due_coins", "main", "USDT"] == 1000
+        assert told["ltv_guard_contract_owed_coins", "main", "USDT", "7"] == 1000
+        assert told["ltv_guard_contract_left_seconds", "main", "USDT", "7"] == 3600
+        assert told["ltv_guard_contract_left_seconds", "main", "ETH", "8"] == -600
+        shop.accounts = (replace(account, contracts=(lent,) * 250),)
+        told = figures((await asked.get("/metrics"))[1])
+        assert ("ltv_guard_contract_owed_coins", "main", "ETH", "8") not in told
 
 
 async def test_a_defect_in_an_answer_costs_that_answer_alone(events: list[dict[str, Any]]) -> None:

@@ -59,3 +59,8 @@ def test_an_empty_wallet_survives_until_the_first_trigger_and_no_loans_survive_e
 def test_what_is_reserved_is_not_free_and_nothing_is_less_than_nothing() -> None:
     wallet, reserve = {"BTC": D(3), "ETH": D(1), "SOL": D(2)}, {"BTC": D(1), "ETH": D(2), "XRP": D(9)}
     assert free_in(wallet, reserve) == {"BTC": D(2), "ETH": D(0), "SOL": D(2)}
+    assert free_in(wallet, reserve, {"BTC": D("1.5"), "SOL": D(9)}) == {
+        "BTC": D("0.5"),
+        "ETH": D(0),
+        "SOL": D(0),
+    }

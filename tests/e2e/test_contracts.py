@@ -205,6 +205,20 @@ async def test_plan_and_check_tell_what_happens_at_the_end(open_a_world: OpenWor
         assert "overdue unless you repay it" in checked.output
 
 
+async def test_what_a_fall_needs_is_reckoned_without_the_coins_that_are_due(open_a_world: OpenWorld) -> None:
+    """25000 on 45000, LTV 0.5556. After a fall of 50 % it is 1.1111, and 0.7094 BTC bring it to 0.65."""
+    coins = {"BTC": {"tiers": [{"ratio": "0.9"}]}, "USDT": {"accuracy": 4, "tiers": [{"ratio": "0.9"}]}}
+    scenario = owing(contract(coin="BTC", principal="0.1"), flexible="20000", coins=coins)
+    scenario["users"][USER]["funding"] = {"BTC": "0.75"}
+    for due_within_s, missing in ((86400, True), (0, False)):
+        config = {"policy": USDT | {"due_within_s": due_within_s}}
+        async with open_a_world(scenario, config=config) as world:
+            _, told = await ran("check", "--json", "-c", world.config_file)
+            found = json.loads("".join(told.lines))["findings"]
+            (fall,) = (item for item in found if item["what"].endswith("fall of 50 %"))
+            assert bool(fall["missing"]) is missing
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("keeps", [True, False])
 async def test_the_scenario_fixed_term_is_won_only_by_keeping_what_is_due(

@@ -172,7 +172,7 @@ def test_a_loan_that_is_gone_is_forgotten(events: list[Event]) -> None:
     for loans in [(order(1, ends=HOUR), order(2, ends=-HOUR)), (), ()]:
         watch.sees(*loans)
     assert len(heard(events, "loan_gone")) == 2
-    assert not watch.conditions._told
+    assert not watch.conditions._ends.told
     assert not watch.alerts.ended(("overdue", key_of(2)))
     before = len(events)
     watch.sees(at=3 * HOUR)

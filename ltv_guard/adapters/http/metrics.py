@@ -18,10 +18,12 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.status import AccountStatus, Counts, LoanStatus, Span, Status
 
 MOST_LOANS = 500  # of an account, those nearest to liquidation
 MOST_COINS = 100
+MOST_CONTRACTS = 100  # of an account, those that end first
 PREFIX = "ltv_guard_"
 TYPE = CONTENT_TYPE_LATEST
 MS = 1000
@@ -111,6 +113,11 @@ def _withheld(account: AccountStatus) -> Iterator[Row]:
         yield (account.withheld.kind.value,), 1
 
 
+def _contracts(account: AccountStatus, figure: Callable[[Contract], float | Decimal]) -> Iterator[Row]:
+    for item in account.contracts[:MOST_CONTRACTS]:
+        yield (item.coin, item.loan_id), figure(item)
+
+
 def _coins(amounts: Mapping[str, Decimal] | None) -> Iterator[Row]:
     return (((coin,), amount) for coin, amount in islice((amounts or {}).items(), MOST_COINS))
 
@@ -156,6 +163,19 @@ OF_AN_ACCOUNT: tuple[tuple[str, str, str, Rows], ...] = (
         "What stays in the wallet.",
         "account coin",
         lambda item: _coins(item.reserve),
+    ),
+    ("due_coins", "What fixed loans will soon take.", "account coin", lambda item: _coins(item.due)),
+    (
+        "contract_owed_coins",
+        "What a pool's fixed loan owes.",
+        "account coin contract",
+        lambda item: _contracts(item, lambda contract: contract.owed),
+    ),
+    (
+        "contract_left_seconds",
+        "Until the end of a pool's fixed loan; negative once it is past.",
+        "account coin contract",
+        lambda item: _contracts(item, lambda contract: (contract.ends_at_ms - item.exchange_ms) / MS),
     ),
     (
         "requests_left",

@@ -9,7 +9,8 @@ from ltv_guard.adapters.http.page_bar import bar, colour_of, lines_of
 from ltv_guard.adapters.http.page_chart import chart, points_of
 from ltv_guard.adapters.http.page_words import escaped, name_of, table
 from ltv_guard.adapters.http.status_json import plain, time_of
-from ltv_guard.core.amounts.survival import Held, missing_in, survived
+from ltv_guard.core.amounts.survival import Held, free_in, missing_in, survived
+from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.samples import MOST_LOANS as MOST_CHARTS
 from ltv_guard.core.model.samples import ChartSample
@@ -19,8 +20,16 @@ from ltv_guard.core.model.withheld import Why
 MOST_LOANS = 50
 MOST_DONE = 20
 MOST_PRICES = 12
+MOST_CONTRACTS = 30
 FALLS = tuple(Decimal(percent) / 100 for percent in (10, 20, 30, 50))
 TO_SHOW = Decimal("0.0001")
+OVERDUE = "its end is past: repaid, or overdue"
+AT_END = {
+    AtEnd.NOTHING: "overdue unless you repay it",
+    AtEnd.REPAID: "repaid from the Funding wallet",
+    AtEnd.FLEXIBLE: "turned flexible",
+    AtEnd.UNTOLD: "the exchange does not say",
+}
 
 
 def account_as_html(status: Status, account: AccountStatus) -> Iterable[str]:
@@ -42,6 +51,7 @@ def account_as_html(status: Status, account: AccountStatus) -> Iterable[str]:
     if len(account.loans) > MOST_LOANS:
         yield f'<p class="soft">and {len(account.loans) - MOST_LOANS} more, further from liquidation.</p>'
     yield from _prices(account, status.prices or {}, samples, at_ms)
+    yield from _contracts(account.contracts, at_ms)
     yield from _wallet(account)
     yield from _done(account.adjustments)
 
@@ -111,15 +121,42 @@ def _wallet(account: AccountStatus) -> Iterable[str]:
         yield '<p class="soft">It was not read yet: a quiet guard reads the loans alone.</p>'
         return
     loans = [Held(loan=it.loan, trigger_ltv=it.trigger_ltv, target_ltv=it.target_ltv) for it in account.loans]
-    coins = [(coin, has, account.reserve.get(coin, Decimal(0))) for coin, has in account.wallet.items()]
-    free = {coin: max(Decimal(0), has - kept) for coin, has, kept in coins}
+    free = free_in(account.wallet, account.reserve, account.due)
     yield f"<p>As it was last read it survives a fall of <b>{survived(loans, free):.0%}</b>.</p>"
     rows = [(f"{fall:.0%}", _lacks(missing_in(fall, loans, free))) for fall in FALLS]
     yield table(("a fall of", ""), rows)
     yield table(
-        ("coin", "in the Funding wallet", "of it a reserve"),
-        [(coin, plain(has), plain(kept)) for coin, has, kept in coins],
+        ("coin", "in the Funding wallet", "of it a reserve", "of it due soon"),
+        [
+            (
+                coin,
+                plain(has),
+                *(plain(kept.get(coin, Decimal(0))) for kept in (account.reserve, account.due)),
+            )
+            for coin, has in account.wallet.items()
+        ],
     )
+
+
+def _contracts(contracts: Sequence[Contract], at_ms: int) -> Iterable[str]:
+    """Of a pool, the soonest end first."""
+    if not contracts:
+        return
+    yield "<h2>Fixed loans</h2>"
+    yield table(
+        ("loan", "owed", "ends", "then"),
+        [
+            (
+                item.loan_id,
+                f"{plain(item.owed)} {item.coin}",
+                time_of(item.ends_at_ms),
+                OVERDUE if item.overdue or item.ends_at_ms <= at_ms else AT_END[item.at_end],
+            )
+            for item in contracts[:MOST_CONTRACTS]
+        ],
+    )
+    if len(contracts) > MOST_CONTRACTS:
+        yield f'<p class="soft">and {len(contracts) - MOST_CONTRACTS} more, that end later.</p>'
 
 
 def _lacks(missing: Mapping[str, Decimal]) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, LoanStatus, Status
 
@@ -52,6 +53,20 @@ def _account(account: AccountStatus) -> dict[str, Any]:
             for product, loan_id, why in account.set_aside
         ],
         "wallet": None if account.wallet is None else amounts(account.wallet),
+        "contracts": [_contract(item) for item in account.contracts],
+        "due": amounts(account.due),
+    }
+
+
+def _contract(item: Contract) -> dict[str, Any]:
+    """`at_end`: repaid (from the Funding wallet), flexible, nothing, or untold."""
+    return {
+        "loan_id": item.loan_id,
+        "coin": item.coin,
+        "owed": plain(item.owed),
+        "ends_at": time_of(item.ends_at_ms),
+        "at_end": item.at_end.value,
+        "overdue": item.overdue,
     }
 
 

@@ -16,6 +16,7 @@ from ltv_guard.core.model.loans import Loan
 
 STEP = Decimal("0.01")
 DEEPEST = Decimal("0.99")
+NOTHING: Mapping[str, Decimal] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,14 @@ class Guarded(Protocol):
         """Where an add leads: a fraction."""
 
 
-def free_in(wallet: Mapping[str, Decimal], reserve: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Coin -> what there is beyond what stays."""
-    return {coin: max(Decimal(0), has - reserve.get(coin, Decimal(0))) for coin, has in wallet.items()}
+def free_in(
+    wallet: Mapping[str, Decimal], reserve: Mapping[str, Decimal], due: Mapping[str, Decimal] = NOTHING
+) -> dict[str, Decimal]:
+    """Coin -> what there is beyond what stays, and beyond what is due."""
+    return {
+        coin: max(Decimal(0), has - reserve.get(coin, Decimal(0)) - due.get(coin, Decimal(0)))
+        for coin, has in wallet.items()
+    }
 
 
 def needed_in(fall: Decimal, loans: Iterable[Guarded]) -> dict[str, Decimal]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Loan
 from ltv_guard.core.model.samples import ChartSample
@@ -57,8 +58,9 @@ class AccountStatus:
     """`outcome` is the last cycle's, in one word; None before the first. `loans`: the worst first.
 
     `unsighted_s`: since the loans were last read. `trouble`: why the account is not well. `set_aside`: loans
-    that can't be reckoned with, and why. `wallet` is None where no cycle has read it yet; `reserve` is what
-    stays in it. `adjustments` are those that are remembered, the oldest first; `exchange_ms` is now.
+    that can't be reckoned with, and why. `contracts`: the fixed loans of its pool, the soonest end first.
+    `wallet` is None where no cycle has read it yet; `reserve` is what stays in it, and `due` what those fixed
+    loans will soon take. `adjustments` are those that are remembered, the oldest first; `exchange_ms` is now.
     `requests_left`: how many may leave now, by the endpoint's path.
     """
 
@@ -71,6 +73,8 @@ class AccountStatus:
     set_aside: Sequence[tuple[str, str, str]] = ()
     wallet: Mapping[str, Decimal] | None = None
     reserve: Mapping[str, Decimal] = field(default_factory=dict)
+    due: Mapping[str, Decimal] = field(default_factory=dict)
+    contracts: Sequence[Contract] = ()
     adjustments: Sequence[Intent] = ()
     exchange_ms: int = 0
     counts: Counts = Counts()

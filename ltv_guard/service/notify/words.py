@@ -118,7 +118,7 @@ def _of_account(account: AccountStatus) -> Iterable[str]:
         yield f"in 24 h: {what} {amount:f}"
     if account.wallet is not None:
         coins = ", ".join(f"{amount:f} {coin}" for coin, amount in account.wallet.items() if amount > 0)
-        fall = survived(account.loans, free_in(account.wallet, account.reserve))
+        fall = survived(account.loans, free_in(account.wallet, account.reserve, account.due))
         yield f"wallet: {coins or 'empty'}; it survives a fall of {fall:.0%}"
 
 

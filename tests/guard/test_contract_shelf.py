@@ -1,0 +1,105 @@
+"""When a pool's fixed loans are read again, and what of them is kept until then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from core_builders import D
+from core_pools import at
+
+from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Debt, Moment, Product
+from ltv_guard.core.model.timing import TIMING
+from ltv_guard.guard.state.contract_shelf import ContractShelf
+
+NOW = 1_700_000_000_000
+HOUR, DAY = 3_600_000, 86_400_000
+LENT = Contract(loan_id="7", coin="USDT", ends_at_ms=NOW + DAY, principal=D(1000))
+
+
+def moment(ms: int) -> Moment:
+    return Moment(exchange_ms=NOW + ms, monotonic_ms=ms)
+
+
+def book(*debts: Debt) -> LoanBook:
+    pool = replace(at("0.5", {"BTC": "1"}).shown(), debts=debts)
+    return LoanBook(product=Product.CRYPTO_LOAN, began=moment(0), loans=(pool,))
+
+
+def owed(coin: str = "USDT", fixed: str = "1000", *, unread: bool = False) -> Debt:
+    return Debt(coin=coin, amount=D(fixed) + 500, fixed=D(fixed), unread=unread)
+
+
+def shelf(*contracts: Contract, whole: bool = True) -> ContractShelf:
+    """Read at once, of a pool that owes 1000 USDT in fixed loans."""
+    found = ContractShelf()
+    found.saw(book(owed()))
+    found.tries(["USDT"], moment(0))
+    found.keep("USDT", ContractList(contracts=contracts, whole=whole), moment(0))
+    return found
+
+
+def test_the_coins_that_are_owed_in_fixed_loans_are_read_and_no_others() -> None:
+    found = ContractShelf()
+    found.saw(book(owed(), owed("BTC", "0"), owed("ETH", "2")))
+    assert found.wanted(moment(0), TIMING) == ["USDT", "ETH"]
+    assert found.contracts == ()
+    assert found.due(moment(0), DAY) == {}
+
+
+@pytest.mark.parametrize(
+    ("contract", "fixed", "whole", "after_ms", "again"),
+    [
+        (LENT, "1000", True, HOUR - 1, False),
+        (LENT, "1000", True, HOUR, True),
+        (LENT, "999", True, 60_000, True),  # the debt has changed
+        (LENT, "999", True, 59_999, False),  # but was asked for less than a minute ago
+        (LENT, "1000", False, 60_000, True),  # a row was odd
+        (replace(LENT, ends_at_ms=NOW + 60_001), "1000", True, 60_000, False),
+        (replace(LENT, ends_at_ms=NOW + 60_000), "1000", True, 60_000, True),  # it has ended since
+        (replace(LENT, ends_at_ms=NOW - 1), "1000", True, 60_000, False),  # it had ended by then
+    ],
+)
+def test_they_are_read_again_hourly_and_where_something_has_changed(
+    contract: Contract, fixed: str, after_ms: int, *, whole: bool, again: bool
+) -> None:
+    found = shelf(contract, whole=whole)
+    found.saw(book(owed(fixed=fixed)))
+    assert bool(found.wanted(moment(after_ms), TIMING)) is again
+
+
+def test_a_read_that_fails_is_tried_again_after_a_minute() -> None:
+    found = ContractShelf()
+    found.saw(book(owed()))
+    found.tries(["USDT"], moment(0))
+    assert found.wanted(moment(59_999), TIMING) == []
+    assert found.wanted(moment(60_000), TIMING) == ["USDT"]
+
+
+def test_a_debt_that_could_not_be_read_stays_what_it_was() -> None:
+    found = shelf(LENT)
+    found.saw(book(owed(fixed="0", unread=True)))
+    assert (found.fixed, found.contracts) == ({"USDT": D(1000)}, (LENT,))
+
+
+def test_what_is_owed_no_longer_is_known_no_longer() -> None:
+    found = shelf(LENT)
+    found.saw(book(owed(fixed="0")))
+    assert (found.fixed, found.kept, found.contracts) == ({}, {}, ())
+
+
+def test_all_of_them_come_soonest_end_first_and_are_due_by_their_ends() -> None:
+    found = shelf(replace(LENT, principal=D(400)), replace(LENT, loan_id="8", principal=D(600)))
+    found.saw(book(owed(), owed("ETH", "2")))
+    soon = replace(LENT, loan_id="9", coin="ETH", principal=D(2), ends_at_ms=NOW + 1)
+    found.keep("ETH", ContractList(contracts=(soon,)), moment(0))
+    assert [item.loan_id for item in found.contracts] == ["9", "7", "8"]
+    assert found.due(moment(0), DAY) == {"USDT": D(1000), "ETH": D(2)}
+    assert found.due(moment(0), HOUR) == {"ETH": D(2)}
+    assert found.due(moment(0), 0) == {}
+
+
+def test_one_that_turns_flexible_takes_nothing_from_the_wallet() -> None:
+    assert shelf(replace(LENT, at_end=AtEnd.FLEXIBLE)).due(moment(0), DAY) == {}
