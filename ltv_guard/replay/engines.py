@@ -29,11 +29,10 @@ def only_changes(
 ) -> None:
     """The same, without the points at which nothing can change. Points are looked at in chunks and blocks."""
     search = NextChange(account, path, chunk, block)
-    account.live(int(path.times[0]), path.at(0))
-    point = search.after(0)
-    while point < len(path.times):
-        _until(account, path, point, int(path.times[point]))
+    point, end = 0, len(path.times)
+    while point < end:
         account.live(int(path.times[point]), path.at(point))
+        _until(account, path, point + 1, int(path.times[point + 1]) if point + 1 < end else path.ends_ms)
         point = search.after(point)
     _finish(account, path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -10,13 +10,10 @@ from ltv_guard.core.model.policy import AddRule, LoanPolicy, Rulebook
 from ltv_guard.replay.candle_path import CandlePath
 from ltv_guard.replay.capital import capital_usd
 from ltv_guard.replay.one_replay import Case, lost, played, with_wallet
+from ltv_guard.replay.policy_grid import COARSE, Grid
 from ltv_guard.replay.position import Prices
+from ltv_guard.replay.processes import spread
 from ltv_guard.replay.replay_account import ReplayAccount
-
-SIZES = tuple(Decimal(size) for size in ("0.25", "0.5", "0.75", "1", "1.5", "2"))
-TRIGGERS = tuple(Decimal(ltv) for ltv in ("0.60", "0.63", "0.66", "0.69", "0.72", "0.75", "0.78"))
-TARGETS = tuple(Decimal(ltv) for ltv in ("0.50", "0.55", "0.60", "0.65", "0.70"))
-APART = Decimal("0.03")  # a target nearer to its trigger is reached by chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,27 +44,54 @@ class FrontierPoint:
 
 
 def frontier(
-    case: Case, path: CandlePath, tell: Callable[[int, int], None] = lambda *_: None
+    case: Case,
+    path: CandlePath,
+    tell: Callable[[int, int], None] = lambda *_: None,
+    *,
+    grid: Grid = COARSE,
+    cores: int = 1,
 ) -> list[FrontierPoint]:
     """Every point of the grid, and first the policy as it is configured with the wallet as it is.
 
+    `tell` hears how many of how many are done. Each core is a process, and has the prices for itself.
     Raises ConfigError for a loan that is lost before it begins.
     """
-    grid = list(_grid(case.rulebook.default.add))
-    found = []
-    for number, (rule, size) in enumerate(grid, 1):
-        tell(number, len(grid))
-        wallet = {coin: amount * size for coin, amount in case.wallet.items()}
-        rules = case.rulebook if number == 1 else _with_rule(case.rulebook, rule)
-        account = played(replace(with_wallet(case, wallet), rulebook=rules), path)
-        found.append(_point(account, rule, size, path.at(0), configured=number == 1))
+    points, trial = list(grid.points()), _Trial(case=case, path=path)
+    found = [trial.configured()]
+    for point in spread(trial, points, cores):
+        found.append(point)
+        tell(len(found), len(points) + 1)
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """Plays a point of the grid."""
+
+    case: Case
+    path: CandlePath
+
+    def __call__(self, point: tuple[AddRule, Decimal]) -> FrontierPoint:
+        rule, size = point
+        wallet = {coin: amount * size for coin, amount in self.case.wallet.items()}
+        case = replace(with_wallet(self.case, wallet), rulebook=_with_rule(self.case.rulebook, rule))
+        return _point(played(case, self.path), rule, size, self.path.at(0))
+
+    def configured(self) -> FrontierPoint:
+        account, rule = played(self.case, self.path), self.case.rulebook.default.add
+        return replace(_point(account, rule, Decimal(1), self.path.at(0)), configured=True)
 
 
 def undominated(points: Sequence[FrontierPoint]) -> list[FrontierPoint]:
     """Those that no other beats, by rising capital."""
-    best = [point for point in points if not any(other.beats(point) for other in points)]
-    return sorted(best, key=lambda point: (-point.survivors, point.capital_usd))
+    best: dict[tuple[int, Decimal, Decimal], list[FrontierPoint]] = {}
+    # What beats a point comes before it, so it is enough to look at those that nothing has beaten.
+    for point in sorted(points, key=lambda point: (-point.survivors, point.capital_usd, point.worst_ltv)):
+        if point.merits in best:
+            best[point.merits].append(point)
+        elif not any(alike[0].beats(point) for alike in best.values()):
+            best[point.merits] = [point]
+    return [point for alike in best.values() for point in alike]
 
 
 def nearest_better(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
@@ -84,14 +108,6 @@ def nearest_better(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
     )
 
 
-def _grid(own: AddRule) -> Iterator[tuple[AddRule, Decimal]]:
-    yield own, Decimal(1)
-    for trigger in TRIGGERS:
-        for target in TARGETS:
-            if target <= trigger - APART:
-                yield from ((AddRule(trigger_ltv=trigger, target_ltv=target), size) for size in SIZES)
-
-
 def _with_rule(rulebook: Rulebook, rule: AddRule) -> Rulebook:
     """For every loan, whatever the overrides say of its thresholds."""
 
@@ -102,9 +118,7 @@ def _with_rule(rulebook: Rulebook, rule: AddRule) -> Rulebook:
     return replace(rulebook, default=changed(rulebook.default), overrides=overrides)
 
 
-def _point(
-    account: ReplayAccount, rule: AddRule, size: Decimal, prices: Prices, *, configured: bool
-) -> FrontierPoint:
+def _point(account: ReplayAccount, rule: AddRule, size: Decimal, prices: Prices) -> FrontierPoint:
     return FrontierPoint(
         trigger=rule.trigger_ltv,
         target=rule.target_ltv,
@@ -112,5 +126,4 @@ def _point(
         survivors=len(account.positions) - len(lost(account)),
         capital_usd=capital_usd(account.events, prices),
         worst_ltv=max(tally.worst for tally in account.tallies.values()),
-        configured=configured,
     )

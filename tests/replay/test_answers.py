@@ -1,13 +1,18 @@
 """What many replays tell: the least wallet, survival against the wallet, the frontier."""
 
+import random
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
+import pytest
 from replay_cases import case, flat, order, path_of
 
 from ltv_guard.replay.candle_path import CandlePath
 from ltv_guard.replay.frontier import FrontierPoint, frontier, nearest_better, undominated
 from ltv_guard.replay.least_wallet import least_wallet
+from ltv_guard.replay.policy_grid import COARSE, FINE, Grid
+from ltv_guard.replay.processes import spread
 from ltv_guard.replay.survival import survival
 
 D = Decimal
@@ -84,3 +89,45 @@ def test_the_frontier_holds_the_configured_policy_and_what_each_costs() -> None:
     # 0.1783 more: 0.4969 BTC of 60,000 USD each.
     assert abs(own.capital_usd - 60_000 * D("0.4969")) < 60
     assert all(item.target < item.trigger for item in points)
+
+
+def test_of_many_points_exactly_those_that_no_other_beats_are_left() -> None:
+    chance = random.Random(1)
+    some = [
+        FrontierPoint(
+            trigger=D("0.7"),
+            target=D("0.6"),
+            size=D(number),
+            survivors=chance.randrange(3),
+            capital_usd=D(chance.randrange(12)),
+            worst_ltv=D(chance.randrange(12)),
+        )
+        for number in range(300)
+    ]
+    best = undominated(some)
+    assert {point.size for point in best} == {
+        point.size for point in some if not any(other.beats(point) for other in some)
+    }
+    assert best == sorted(best, key=lambda point: (-point.survivors, point.capital_usd))
+
+
+def test_a_fine_grid_has_ten_thousand_points_and_holds_the_coarse_one() -> None:
+    fine = {(rule.trigger_ltv, rule.target_ltv) for rule, _ in FINE.points()}
+    assert len(list(FINE.points())) > 10_000
+    assert {(rule.trigger_ltv, rule.target_ltv) for rule, _ in COARSE.points()} <= fine
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_the_frontier_of_one() -> None:
+    grid = Grid(triggers=(D("0.7"), D("0.75")), targets=(D("0.6"), D("0.65")), sizes=(D(1), D(2)))
+    told: list[tuple[int, int]] = []
+    one = frontier(case(wallet={"BTC": "0.5"}), a_fall(), grid=grid)
+    two = frontier(case(wallet={"BTC": "0.5"}), a_fall(), lambda *of: told.append(of), grid=grid, cores=2)
+    assert two == one
+    assert told == [(number, 9) for number in range(2, 10)]
+
+
+@pytest.mark.slow
+def test_what_a_process_raises_is_raised_here() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(spread(partial(divmod, 1), [1, 0], cores=2))

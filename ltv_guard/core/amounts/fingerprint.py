@@ -5,8 +5,9 @@ The exchange takes no idempotency key. The fingerprint tells our row in its hist
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import chain
 
 MOST_DIGITS = 3
 TOLERABLE = Decimal(
@@ -60,20 +61,16 @@ def with_fingerprint(
     step = Decimal(1).scaleb(-accuracy)
     span = 10 ** digits_for(accuracy, reference)
     grid = step * span
-    fingerprints = [step * n for n in _order(span, seed)]
     wanted = min(amount, ceiling)
     above = _onto_grid(amount, grid, ROUND_CEILING)
     below = _onto_grid(wanted, grid, ROUND_FLOOR)
     if upward:
-        candidates = (
-            above + grid * block + fingerprint for block in range(BLOCKS) for fingerprint in fingerprints
-        )
+        runs = (above + grid * block for block in range(BLOCKS))
+        candidates = (run + step * n for run in runs if run <= ceiling for n in _order(span, seed))
         found = _first_free(candidates, taken, ceiling)
         if found is not None:
             return found
-    candidates = (
-        below - grid * block + fingerprint for block in range(BLOCKS) for fingerprint in fingerprints
-    )
+    candidates = (below - grid * block + step * n for block in range(BLOCKS) for n in _order(span, seed))
     return _first_free(candidates, taken, wanted)
 
 
@@ -81,12 +78,12 @@ def _onto_grid(amount: Decimal, grid: Decimal, rounding: str) -> Decimal:
     return (amount / grid).to_integral_value(rounding=rounding) * grid
 
 
-def _order(span: int, seed: int) -> list[int]:
+def _order(span: int, seed: int) -> Iterator[int]:
     """Every fingerprint but the round one, from where the seed says; none where there is no room."""
     if span == 1:
-        return [0]
-    count = span - 1
-    return [1 + (seed + n) % count for n in range(count)]
+        return iter([0])
+    first = seed % (span - 1)
+    return chain(range(first + 1, span), range(1, first + 1))
 
 
 def _first_free(
