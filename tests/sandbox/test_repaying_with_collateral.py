@@ -1,12 +1,14 @@
 """Repaying with collateral, and contracts: what is sold and paid, what is refused, where it is listed."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sandbox_world import Serve, at, build
 
-from ltv_guard.sandbox import Fault
+from ltv_guard.sandbox import Exchange, Fault, load_scenario
+from ltv_guard.sandbox.clock import Clock
 from ltv_guard.sandbox.ledger import Ledger
 from ltv_guard.sandbox.records import DebtOf
 from ltv_guard.sandbox.refusals import Refusal
@@ -152,3 +154,28 @@ def test_what_ends_a_contract_is_listed_among_fixed_repayments() -> None:
         (4, {"3": 1000}),
     ]
     assert [(row.kind, row.amount) for row in ledger.repayments if not row.debt.fixed] == [(2, 21000)]
+
+
+@pytest.mark.parametrize("sells", [True, False])
+def test_in_the_scenario_no_coins_left_only_collateral_saves_the_pool(*, sells: bool) -> None:
+    """Without any guard: 10000 USDT repaid with BTC at LTV 0.75, and 4000 more at the low."""
+    now = [0.0]
+    clock = Clock(wall=lambda: now[0], monotonic=lambda: now[0])
+    file = Path(__file__).parents[2] / "config" / "scenarios" / "no_coins_left.yaml"
+    exchange = Exchange(load_scenario(file), clock)
+    exchange.start()
+    pool = exchange.ledger.accounts["100001"].pool
+    assert pool is not None
+    paid = {11: D(10000), 17: D(4000)}
+    for second in range(1, 29):
+        now[0] = float(second)
+        moment = exchange.look()
+        if sells and second in paid:
+            asked = RepaymentAsked(loan=pool, coin="USDT", amount=paid[second], selling=("BTC",))
+            exchange.ledger.repay_as(asked, moment)
+    lost = {one.user: one.reason for one in exchange.ledger.liquidations}
+    assert lost == {"100002": "ltv"} | ({} if sells else {"100001": "ltv"})
+    if sells:
+        sold = sum((row.sold["BTC"] for row in exchange.ledger.repayments if row.sold), D(0))
+        assert pool.collateral["BTC"] == 1 - sold
+        assert pool.flexible["USDT"] == 16000
