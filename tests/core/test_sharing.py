@@ -14,6 +14,8 @@ from core_pools import PRICES, Truth, at, pool_account, pool_facts, pool_policy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ltv_guard.core.decide.budget import FundsBudget
+from ltv_guard.core.decide.claims import divided, is_plenty
 from ltv_guard.core.decide.decide import decide, decide_one
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.intents import State
@@ -42,6 +44,35 @@ def test_the_worst_loan_is_given_the_same_whether_it_alone_is_decided_on_or_all(
     worst, *_ = decide(about)
     assert decide_one(about, worst.loan.key) == worst
     assert decide_one(about, LoanKey(worst.loan.key.product, "gone")) is None
+
+
+@given(
+    ltvs=st.lists(st.decimals("0.50", "0.94", places=4), min_size=1, max_size=6, unique=True),
+    targets=st.lists(st.sampled_from(["0.60", "0.65", "0.70"]), min_size=6, max_size=6),
+    accuracy=st.integers(0, 8),
+    open_at=st.none() | st.integers(0, 5),
+    there=st.decimals("0", "4", places=3),
+)
+def test_what_is_seen_to_be_plenty_at_a_glance_is_enough_for_each_loan(
+    ltvs: list[Decimal], targets: list[str], accuracy: int, open_at: int | None, there: Decimal
+) -> None:
+    asking = []
+    for number, (ltv, target) in enumerate(zip(ltvs, targets, strict=False)):
+        found = loan(str(ltv), loan_id=str(number), accuracy=accuracy)
+        own = (intent(state=State.SENT, amount="0.05"),) if number == open_at else ()
+        asking.append(facts(found, policy(target=target), open_intents=own))
+    budget = FundsBudget(account(*asking, wallet={"BTC": str(there)}))
+    needed = sum(claims_of(item) for item in asking)
+    assert not (is_plenty(asking, budget) and divided(asking, budget))
+    assert is_plenty(asking, budget) or there < needed
+
+
+def claims_of(found: LoanFacts) -> Decimal:
+    """A little more than it can ask for."""
+    held = found.loan.collateral[0]
+    return (
+        held.amount * max(D(0), (found.loan.ltv + QUOTED) / found.urgency.limits.target - 1) + 2 * held.step
+    )
 
 
 # Shares that can't be used.

@@ -19,6 +19,29 @@ from ltv_guard.core.model.loans import Collateral, Direction, LoanKey
 
 def share_out(asking: Sequence[LoanFacts], budget: FundsBudget) -> dict[tuple[LoanKey, str], Decimal]:
     """Coins for each loan that asks, by coin; only for coins that several ask for and that are not enough."""
+    return {} if is_plenty(asking, budget) else divided(asking, budget)
+
+
+def is_plenty(asking: Sequence[LoanFacts], budget: FundsBudget) -> bool:
+    """Whether each coin is enough for all that could ask for it, whoever else is helped: seen at a glance.
+
+    Of orders alone, whose amounts need no price. In doubt False: then it is reckoned loan by loan.
+    """
+    most: dict[str, Decimal] = {}
+    try:
+        for facts in asking:
+            if facts.loan.is_pool or len(facts.loan.collateral) != 1:
+                return False
+            held = facts.loan.collateral[0]
+            needed = LtvModel(loan=facts.loan).missing(facts.urgency.limits.target)
+            most[held.coin] = most.get(held.coin, Decimal(0)) + needed + held.step
+        return all(sum_ <= tightest(budget.limits_on(coin, emergency=False)) for coin, sum_ in most.items())
+    except (ArithmeticError, ValueError):
+        return False
+
+
+def divided(asking: Sequence[LoanFacts], budget: FundsBudget) -> dict[tuple[LoanKey, str], Decimal]:
+    """As `share_out`, loan by loan."""
     found: dict[tuple[LoanKey, str], Decimal] = {}
     by_coin: dict[str, list[Claim]] = {}
     for facts in asking:
