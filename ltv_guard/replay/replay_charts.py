@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool
-from bokeh.plotting import figure
 
 from ltv_guard.replay.candles import Floats, Times
+from ltv_guard.replay.chart_style import (
+    CALL,
+    END,
+    GUARDED,
+    HEIGHT,
+    LOW_HEIGHT,
+    SOFT,
+    TRIGGER,
+    TWIN,
+    Chart,
+    empty_chart,
+    tidy_legend,
+)
 from ltv_guard.replay.ltv_history import Line, ltv_line, price_line
 from ltv_guard.replay.position import Position
 from ltv_guard.replay.replay_report import Outcome, Tree
 
-GUARDED, TWIN, TRIGGER, CALL, END = "#2f81f7", "#d1642f", "#b87500", "#d98080", "#d63a3a"
-SOFT = "#7d8790"  # on white as on black
-HEIGHT, LOW_HEIGHT = 300, 180
 ALL_BUCKETS, LEAST_BUCKETS, MOST_BUCKETS = 6_000, 50, 750
 DOES = {"add", "release", "repay"}
-TOOLS = "xpan,xwheel_zoom,box_zoom,reset,save"
-Chart = Any  # bokeh's own types promise less than they hold
 
 
 def charts(outcome: Outcome, tree: Tree) -> list[Chart]:
@@ -33,7 +39,7 @@ def charts(outcome: Outcome, tree: Tree) -> list[Chart]:
         for position, told in zip(loans, tree["loans"], strict=True)
     ]
     for coin in outcome.path.coins:
-        chart = _chart(f"{coin}, USD", LOW_HEIGHT)
+        chart = empty_chart(f"{coin}, USD", LOW_HEIGHT)
         _line(chart, price_line(outcome.path, coin, buckets), SOFT, coin, "0,0.[00]")
         chart.legend.visible = False
         found.append(chart)
@@ -45,7 +51,7 @@ def charts(outcome: Outcome, tree: Tree) -> list[Chart]:
 
 def _loan_chart(outcome: Outcome, position: Position, told: Tree, buckets: int) -> Chart:
     key = position.spec.key
-    chart = _chart(f"LTV of {key.loan_id}", HEIGHT)
+    chart = empty_chart(f"LTV of {key.loan_id}", HEIGHT)
     tally = outcome.guarded.tallies[key]
     twin = ltv_line(outcome.unguarded.history[key], outcome.path, buckets)
     own = ltv_line(outcome.guarded.history[key], outcome.path, buckets)
@@ -59,10 +65,7 @@ def _loan_chart(outcome: Outcome, position: Position, told: Tree, buckets: int) 
     _line(chart, twin, TWIN, "unguarded", "0.0000")
     _line(chart, own, GUARDED, "guarded", "0.0000")
     _marks(chart, [event for event in told["events"] if event["what"] in DOES])
-    chart.legend.location, chart.legend.orientation = "top_left", "horizontal"
-    chart.legend.background_fill_alpha, chart.legend.border_line_alpha = 0, 0
-    chart.legend.label_text_color = SOFT
-    chart.legend.click_policy = "hide"
+    tidy_legend(chart)
     return chart
 
 
@@ -94,28 +97,11 @@ def _capital(tree: Tree) -> list[Chart]:
             taken.append((_ms(event["at"]), taken[-1][1] + amount))
     found = []
     for coin, taken in steps.items():
-        chart = _chart(f"taken from the wallet, {coin}", LOW_HEIGHT)
+        chart = empty_chart(f"taken from the wallet, {coin}", LOW_HEIGHT)
         at, amounts = zip(*taken, (_ms(tree["inputs"]["end"]), taken[-1][1]), strict=True)
         chart.step(at, amounts, mode="after", color=GUARDED, line_width=2)
         found.append(chart)
     return found
-
-
-def _chart(title: str, height: int) -> Chart:
-    """It has no ground of its own, and colours that can be read on a light page and on a dark one."""
-    chart: Chart = figure(
-        title=title, x_axis_type="datetime", height=height, sizing_mode="stretch_width", tools=TOOLS
-    )
-    chart.toolbar.logo = None
-    chart.toolbar.autohide = True
-    chart.background_fill_alpha = chart.border_fill_alpha = 0
-    chart.outline_line_color = None
-    chart.title.text_color = SOFT
-    chart.grid.grid_line_color, chart.grid.grid_line_alpha = SOFT, 0.25
-    for axis in chart.axis:
-        axis.major_label_text_color = axis.axis_line_color = SOFT
-        axis.major_tick_line_color, axis.minor_tick_line_color = SOFT, None
-    return chart
 
 
 def _line(chart: Chart, line: Line, colour: str, name: str, digits: str) -> None:

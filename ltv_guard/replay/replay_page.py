@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,6 +11,7 @@ from bokeh.embed import components
 from bokeh.resources import Resources
 
 from ltv_guard.log.escaping import clean
+from ltv_guard.replay.answer_charts import answer_charts
 from ltv_guard.replay.replay_charts import charts
 from ltv_guard.replay.replay_report import Outcome, Tree
 
@@ -60,11 +61,12 @@ td, th { overflow-wrap: normal; } td { font-variant-numeric: tabular-nums; }
 
 def page(outcome: Outcome, tree: Tree) -> str:
     """The file's text."""
-    drawn = charts(outcome, tree)
-    script, places = components(drawn)
+    drawn, answers = charts(outcome, tree), answer_charts(tree)
+    script, places = components([*drawn, *answers.values()])
     library = Resources(mode="inline", components=["bokeh"], minified=True).render()
-    divs = "".join(f'<div class="chart">{place}</div>' for place in places)
-    body = "".join(_body(tree, divs))
+    divs = [f'<div class="chart">{place}</div>' for place in places]
+    shown = dict(zip(answers, divs[len(drawn) :], strict=True))
+    body = "".join(_body(tree, "".join(divs[: len(drawn)]), shown))
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -85,7 +87,8 @@ def _same_names(text: str) -> str:
     return UUID.sub(lambda found: names[found[0]], text)
 
 
-def _body(tree: Tree, divs: str) -> Iterable[str]:
+def _body(tree: Tree, divs: str, shown: Mapping[str, str]) -> Iterable[str]:
+    """`shown`: charts of the answers, by their key."""
     inputs = tree["inputs"]
     yield "<h1>What the policy would have done</h1>"
     window = f"{inputs['start']} to {inputs['end']}, {inputs['policy']} policy"
@@ -97,7 +100,7 @@ def _body(tree: Tree, divs: str) -> Iterable[str]:
         other = tree["compare"]
         yield _loans(f"The same with {other['policy']}", other["loans"])
     yield f"<section><h2>Over time</h2>{divs}</section>"
-    yield from _answers(tree)
+    yield from _answers(tree, shown)
     for loan in tree["loans"]:
         rows = [[event.get(key) for key in EVENTS] for event in loan["events"]]
         yield _table(f"What happened to {loan['loan_id']}", EVENTS, rows)
@@ -114,7 +117,7 @@ def _loans(title: str, loans: Sequence[Tree]) -> str:
     return _table(title, ("", *(loan["loan_id"] for loan in loans)), rows)
 
 
-def _answers(tree: Tree) -> Iterable[str]:
+def _answers(tree: Tree, shown: Mapping[str, str]) -> Iterable[str]:
     if "least_wallet" in tree:
         least = tree["least_wallet"]
         rows = [["none saves these loans", ""]] if least is None else least.items()
@@ -123,17 +126,19 @@ def _answers(tree: Tree) -> Iterable[str]:
         found = tree["survival"]
         rows = [list(item.values()) for item in found["shares"]]
         title = f"Survival from {found['starts']} starts"
-        yield _table(title, ("wallet x", "share of starts", "from", "to (95 %)"), rows)
+        yield _table(
+            title, ("wallet x", "share of starts", "from", "to (95 %)"), rows, shown.get("survival", "")
+        )
     if "frontier" in tree:
         rows = [[point[key] for key in POINTS] for point in tree["frontier"]["undominated"]]
-        yield _table("Policies and wallets that no other beats", POINTS, rows)
+        yield _table("Policies and wallets that no other beats", POINTS, rows, shown["frontier"])
 
 
-def _table(title: str, heads: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
+def _table(title: str, heads: Iterable[str], rows: Iterable[Sequence[Any]], chart: str = "") -> str:
     top = "".join(f"<th>{_text(head)}</th>" for head in heads)
     body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     table = f"<table><tr>{top}</tr>{body}</table>"
-    return f'<section><h2>{_text(title)}</h2><div class="wide">{table}</div></section>'
+    return f'<section><h2>{_text(title)}</h2>{chart}<div class="wide">{table}</div></section>'
 
 
 def _text(value: object) -> str:

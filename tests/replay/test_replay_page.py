@@ -12,10 +12,14 @@ import pytest
 from browser import CHROMIUM, a_page
 from replay_cases import case, flat, order, path_of
 
+from ltv_guard.replay.baselines import baselines
+from ltv_guard.replay.frontier import frontier
 from ltv_guard.replay.ltv_history import ltv_line, thinned
 from ltv_guard.replay.one_replay import played, played_unguarded
+from ltv_guard.replay.replay_answers import baselines_tree, frontier_tree, survival_tree
 from ltv_guard.replay.replay_page import page
 from ltv_guard.replay.replay_report import Outcome, as_tree
+from ltv_guard.replay.survival import survival
 
 MOST_BYTES = 2_000_000
 CANVASES = """(() => {
@@ -80,15 +84,35 @@ def test_thinning_keeps_lows_and_highs() -> None:
     assert (values.min(), values.max()) == (40, 170)
 
 
+def full_text() -> str:
+    """With all that can be asked for beside it."""
+    found = outcome()
+    both = case(order("1"), order("2"), wallet={"BTC": "0.3"})
+    tree = as_tree(found, inputs())
+    tree["baselines"] = baselines_tree(baselines(both, found.path, found.guarded, found.unguarded))
+    tree["survival"] = survival_tree(survival(both, found.path))
+    tree["frontier"] = frontier_tree(frontier(both, found.path))
+    return page(found, tree)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 async def test_in_a_browser_the_charts_are_there_and_nothing_is_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    file.write_text(text())
+    file.write_text(full_text())
     async with a_page(tmp_path) as shown:
         await shown.open(file.as_uri())
         await shown.until("Bokeh.documents.length > 0 && Bokeh.documents[0].is_idle")
-        assert await shown.value(CANVASES) >= 4  # two loans, a price, the capital
+        assert await shown.value(CANVASES) >= 6  # two loans, a price, the capital, survival, frontier
+        for words in (
+            "a person, 30 min after an alert",
+            "Survival from",
+            "Policies and wallets that no other beats",
+        ):
+            assert words in await shown.text()
+        for scheme in ("light", "dark"):
+            await shown.scheme(scheme)
+            await shown.picture(tmp_path / f"{scheme}.png")
         for width in (1000, 390):
             await shown.size(width, 900)
             await asyncio.sleep(0.5)
