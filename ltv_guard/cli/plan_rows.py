@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ltv_guard.core.amounts.drift import Drift
 from ltv_guard.core.decide.outlook import Prospect
 from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.loans import short_name
@@ -20,6 +22,31 @@ def contract_row(item: Contract) -> dict[str, str]:
         "at_end": item.at_end.value,
         "what_follows": sentences.at_end(item.at_end),
     }
+
+
+def drift_row(drift: Drift | None) -> dict[str, Any]:
+    """Where interest alone leads: a time, or null; coins a day that fixed loans cost, and once overdue."""
+    if drift is None:
+        return {}
+    reached = drift.trigger_at_ms
+    return {
+        "interest_reaches_trigger_at": None if reached is None else iso(reached),
+        "fixed_interest_a_day": {coin: format(cost, "f") for coin, cost in drift.interest_a_day.items()},
+        "penalty_interest_a_day": {coin: format(cost, "f") for coin, cost in drift.penalty_a_day.items()},
+    }
+
+
+def drift_words(row: Mapping[str, Any]) -> list[str]:
+    """`interest alone brings it to its trigger by 2027-01-10`, and what being overdue costs."""
+    reached, penalty = row.get("interest_reaches_trigger_at"), row.get("penalty_interest_a_day", {})
+    said = [] if reached is None else [f"interest alone brings it to its trigger by {reached[:10]}"]
+    if penalty:
+        costs = " and ".join(
+            f"{cost} {coin} a day instead of {row['fixed_interest_a_day'][coin]}"
+            for coin, cost in penalty.items()
+        )
+        said.append(f"once a fixed loan's end is past its interest is three times as much: {costs}")
+    return said
 
 
 def prospect_row(item: Prospect) -> dict[str, Any]:

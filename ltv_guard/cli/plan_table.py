@@ -85,6 +85,7 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
         "expires_at": None if loan.expires_at_ms is None else iso(loan.expires_at_ms),
         "contracts": [plan_rows.contract_row(item) for item in plan.contracts] if loan.is_pool else [],
+        **plan_rows.drift_row(plan.drifts.get(loan.key)),
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,
         "amount": format(decision.amount, "f") if decision.acts else None,
@@ -186,7 +187,8 @@ def _does(row: dict[str, Any]) -> Text:
 def _why(row: dict[str, Any], notes: Sequence[str]) -> str:
     """The reason, what holds back where the reason does not say so itself, and when a fixed loan ends."""
     contracts = [_contract_end(item) for item in row.get("contracts", ())]
-    return "; ".join([row["reason"], *notes, *_end(row.get("expires_at")), *contracts])
+    ends = _end(row.get("expires_at"))
+    return "; ".join([row["reason"], *notes, *ends, *contracts, *plan_rows.drift_words(row)])
 
 
 def _contract_end(item: dict[str, str]) -> str:

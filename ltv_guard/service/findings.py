@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from ltv_guard.core.amounts.drift import Drift
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.outlook import Prospect
 from ltv_guard.core.model.contracts import Contract
@@ -42,7 +43,8 @@ class Said:
 class AccountPlan:
     """What `plan` found for one account. `withheld`: why nothing would be sent, if so.
 
-    `contracts`: the fixed loans of its pool. `prospects`: of a loan in trouble, what each help would do.
+    `contracts`: the fixed loans of its pool. `prospects`: of a loan in trouble, what each help would do;
+    `drifts`: where interest alone leads.
     """
 
     account: str
@@ -53,4 +55,5 @@ class AccountPlan:
     withheld: Withheld | None = None
     says: tuple[Said, ...] = ()
     contracts: tuple[Contract, ...] = ()
+    drifts: Mapping[LoanKey, Drift] = field(default_factory=dict)
     prospects: Mapping[LoanKey, tuple[Prospect, ...]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from ltv_guard.adapters.settings import Settings
+from ltv_guard.core.amounts.drift import Drift, drift_of
 from ltv_guard.core.decide.outlook import Prospect, prospects
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.withheld import Why, Withheld
@@ -29,6 +30,7 @@ from ltv_guard.service.rehearsal import Rehearsal
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.threads import DaemonThreads
+from ltv_guard.service.wiring import Wiring
 
 DONE, FAILED = 0, 1
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
@@ -132,11 +134,12 @@ async def plan(settings: Settings) -> list[AccountPlan]:
         frame = Frame(settings=settings, journal=Rehearsal(journal), live=False)
         async with wire(frame, banned_for_s=banned_s) as wiring:
             pauses = await journal.pauses()
-            return [await _plan_of(name, guard, settings, pauses) for name, guard in wiring.guards.items()]
+            return [await _plan_of(name, wiring, settings, pauses) for name in wiring.guards]
 
 
-async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence[Pause]) -> AccountPlan:
-    outcome = await guard.cycle()
+async def _plan_of(name: str, wiring: Wiring, settings: Settings, pauses: Sequence[Pause]) -> AccountPlan:
+    outcome = await wiring.guards[name].cycle()
+    now_ms = wiring.clock.now().exchange_ms
     pause = next((item for item in pauses if item.account in {None, name}), None)
     withheld = None if settings.mode == "live" else Withheld(kind=Why.DRY_RUN)
     return AccountPlan(
@@ -147,6 +150,7 @@ async def _plan_of(name: str, guard: Guard, settings: Settings, pauses: Sequence
         why_blind=outcome.why_blind,
         contracts=outcome.contracts,
         prospects=_prospects(outcome),
+        drifts=_drifts(outcome, now_ms),
         withheld=withheld if pause is None else Withheld(kind=Why.PAUSED, detail=pause.reason),
     )
 
@@ -157,3 +161,11 @@ def _prospects(outcome: CycleResult) -> dict[LoanKey, tuple[Prospect, ...]]:
     if account is None:
         return {}
     return {item.loan.key: prospects(account, item.loan.key) for item in account.loans if item.in_rescue}
+
+
+def _drifts(outcome: CycleResult, now_ms: int) -> dict[LoanKey, Drift]:
+    """Of each loan: when interest alone brings it to its trigger."""
+    return {
+        item.loan.key: drift_of(item.loan, item.limits.trigger, now_ms, outcome.contracts)
+        for item in outcome.decisions
+    }

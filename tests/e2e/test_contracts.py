@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,7 +189,9 @@ async def test_contracts_that_cannot_be_read_cost_nobody_anything(
 
 
 async def test_plan_and_check_tell_what_happens_at_the_end(open_a_world: OpenWorld) -> None:
-    scenario = owing(contract(), contract("8", repay_type="0", ends_in="30h"))
+    """22000 are owed on 45000, LTV 0.489. A thousandth of interest an hour brings it to 0.75 in 24 days."""
+    scenario = owing(contract(annual_rate="0.0365"), contract("8", repay_type="0", ends_in="3000h"))
+    scenario["users"][USER]["pool"]["hourly_rate"] = "0.001"
     async with open_a_world(scenario, config={"policy": USDT}) as world:
         status, told = await ran("plan", "--json", "-c", world.config_file)
         (row,) = json.loads("".join(told.lines))
@@ -197,9 +200,16 @@ async def test_plan_and_check_tell_what_happens_at_the_end(open_a_world: OpenWor
             ("7", "1000", "repaid"),
             ("8", "1000", "nothing"),
         ]
+        assert row["fixed_interest_a_day"] == {"USDT": "0.10000000"}
+        assert row["penalty_interest_a_day"] == {"USDT": "0.30000000"}
+        # 0.534 / (20000 * 0.001 + 0.1 / 24) * 22000 are 587 hours
+        days = datetime.fromisoformat(row["interest_reaches_trigger_at"]) - datetime.now(UTC)
+        assert 23 <= days / timedelta(days=1) <= 25
         _, shown = await ran("plan", "-c", world.config_file, environ={"COLUMNS": "400"})
         assert "fixed loan 7 of 1000 USDT ends" in shown.output
         assert "and is then repaid from the Funding wallet" in shown.output
+        assert "interest alone brings it to its trigger by" in shown.output
+        assert "three times as much: 0.30000000 USDT a day instead of 0.10000000" in shown.output
         status, checked = await ran("check", "-c", world.config_file, environ={"COLUMNS": "400"})
         assert "fixed loan 7" in checked.output
         assert "overdue unless you repay it" in checked.output

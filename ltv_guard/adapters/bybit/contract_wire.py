@@ -69,4 +69,5 @@ def _contract(row: Row, asked: str, reading: Reading) -> Contract:
         interest=interest or Decimal(0),
         at_end=at_end,
         overdue=status == OVERDUE,
+        annual_rate=readable(row, "annualRate", amount),
     )

@@ -126,7 +126,14 @@ def _owed(row: Row, terms: Mapping[str, Terms], reading: Reading) -> tuple[Debt,
         why = "; ".join(odd)
         reading.passes_over(str(row["orderId"]), why, "it is guarded, and nothing of it is repaid")
     total = sum(parts, Decimal(0))
-    return (Debt(coin=owed, amount=total, accuracy=accuracy_in(terms, owed), unread=bool(odd)),)
+    debt = Debt(
+        coin=owed,
+        amount=total,
+        accuracy=accuracy_in(terms, owed),
+        unread=bool(odd),
+        hourly_rate=readable(row, "hourlyInterestRate", amount),
+    )
+    return (debt,)
 
 
 def accuracy_in(terms: Mapping[str, Terms], owed: str) -> int:

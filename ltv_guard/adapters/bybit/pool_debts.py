@@ -95,4 +95,13 @@ def _debt(item: object, accuracies: Mapping[str, int], reading: Reading) -> Debt
         fixed=fixed or Decimal(0),
         accuracy=accuracies.get(name, USUAL_ACCURACY),
         unread=unread,
+        hourly_rate=readable(row, "flexibleHourlyInterestRate", amount),
+        value_usd=_value_usd(row),
     )
+
+
+def _value_usd(row: Row) -> Decimal | None:
+    """What the debt is worth; None where that is not told."""
+    parts = [readable(row, f"{part}TotalDebtUSD", amount) for part in ("flexible", "fixed")]
+    known = [part for part in parts if part is not None]
+    return sum(known, Decimal(0)) if len(known) == len(parts) else None

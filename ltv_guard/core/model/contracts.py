@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -25,7 +25,7 @@ class AtEnd(StrEnum):
 class Contract:
     """A contract that is not repaid. Amounts in coins; `ends_at_ms` is the exchange's time.
 
-    `overdue`: the exchange says so.
+    `overdue`: the exchange says so. `annual_rate`, a part of 1, is for telling alone; None: not read.
     """
 
     loan_id: str
@@ -35,6 +35,7 @@ class Contract:
     interest: Decimal = Decimal(0)
     at_end: AtEnd = AtEnd.REPAID
     overdue: bool = False
+    annual_rate: Decimal | None = field(default=None, compare=False)
 
     @property
     def owed(self) -> Decimal:

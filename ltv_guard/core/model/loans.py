@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -132,7 +132,8 @@ class Debt:
     """What is owed in one coin: principal, interest and penalty.
 
     `fixed` is the part of it that can't be repaid a little at a time: a pool's fixed loans. `unread`: the
-    whole could not be read, so nothing of it is repaid; `amount` is the part that could.
+    whole could not be read, so nothing of it is repaid; `amount` is the part that could. For telling alone:
+    `hourly_rate` is the interest on all but `fixed`, a part of 1, and `value_usd` what the exchange reckons.
     """
 
     coin: str
@@ -140,6 +141,8 @@ class Debt:
     fixed: Decimal = Decimal(0)
     accuracy: int = 8
     unread: bool = False
+    hourly_rate: Decimal | None = field(default=None, compare=False)
+    value_usd: Decimal | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount < 0:

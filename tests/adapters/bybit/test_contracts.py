@@ -46,7 +46,9 @@ USUAL = Contract(
 
 async def test_the_documented_row_is_read(connect: Connect, exchange: Exchange) -> None:
     exchange.answer(PATH, page(row()))
-    assert await read(connect, exchange) == (ContractList(contracts=(USUAL,)), [])
+    found, odd = await read(connect, exchange)
+    assert (found, odd) == (ContractList(contracts=(USUAL,)), [])
+    assert found.contracts[0].annual_rate == D("0.022")
     assert exchange.requests(PATH)[0].params == {"orderCurrency": "ETH", "limit": "100"}
 
 
