@@ -43,22 +43,23 @@ class Announcements:
 
     def _news_of(self, snapshot: Snapshot, decisions: Sequence[Decision]) -> Sequence[Decision]:
         """All but what is as it was told: of a thousand quiet loans nothing is put into words again."""
-        found = attempt(
-            "finding what is news",
-            lambda: [item for item in decisions if not self._is_as_told(snapshot, item)],
-        )
+        found = attempt("finding what is news", lambda: self._not_told(snapshot, decisions))
         if isinstance(found, Defect):
             self._defects.tell(found)
             return decisions
         return found
 
-    def _is_as_told(self, snapshot: Snapshot, decision: Decision) -> bool:
-        stopped = self._directions.why_not(decision.loan.key.product)
-        return (
-            not decision.defects
-            and self._report.is_as_told(decision, snapshot.withheld or stopped)
-            and self._contradictions.is_as_told(decision)
-        )
+    def _not_told(self, snapshot: Snapshot, decisions: Sequence[Decision]) -> list[Decision]:
+        withheld = {
+            product: snapshot.withheld or self._directions.why_not(product) for product in snapshot.books
+        }
+        return [
+            item
+            for item in decisions
+            if item.defects
+            or not self._report.is_as_told(item, withheld[item.loan.key.product])
+            or not self._contradictions.is_as_told(item)
+        ]
 
     def tell_one(self, snapshot: Snapshot, decision: Decision) -> None:
         """The decision on one loan, once its turn has come."""

@@ -13,6 +13,7 @@ from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
+from ltv_guard.guard.at_rest import NONE, Resting
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
 from ltv_guard.guard.snapshot import Appraised, Snapshot
@@ -37,10 +38,17 @@ class Appraisal:
         self._defects = defects
         self._longest_gap_ms = longest_gap_ms
 
-    def appraise(self, snapshot: Snapshot, now: Moment, only: Collection[LoanKey] | None = None) -> None:
+    def appraise(
+        self,
+        snapshot: Snapshot,
+        now: Moment,
+        only: Collection[LoanKey] | None = None,
+        resting: Mapping[LoanKey, Resting] = NONE,
+    ) -> None:
         """Notes what the snapshot's reads show, and what they amount to in `quotes` and `appraised`.
 
-        `only`: the loans that were read again since the last time; None: all were.
+        `only`: the loans that were read again since the last time; None: all were. Of `resting` ones there
+        is nothing to note.
         """
         for intent in snapshot.open_now:
             self._memory.intents.watch(intent, now)
@@ -50,9 +58,9 @@ class Appraisal:
         snapshot.quotes = self._quotes_or_prices(snapshot, now)
         prices = snapshot.believed_prices
         if only is None:
-            snapshot.appraised = {}
+            snapshot.appraised = {key: item.appraised for key, item in resting.items()}
         for loan in snapshot.loans:
-            if only is not None and loan.key not in only:
+            if loan.key in resting or (only is not None and loan.key not in only):
                 continue
             look = partial(self._loan, loan, snapshot, prices, now)
             snapshot.appraised[loan.key] = attempt("the facts of a loan", look)

@@ -56,7 +56,9 @@ class Conclusion:
 
     def _waits(self, snapshot: Snapshot, decision: Decision) -> bool:
         """Whether only time holds its help up."""
+        if not decision.breach:
+            return False
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
         if snapshot.withheld is None:  # for coins that landed, for another try before debt is repaid
             waiting |= {Cause.TRANSFER, Cause.REPAY}
-        return decision.breach and (decision.cause in waiting or (decision.acts and not self._trust.holds))
+        return decision.cause in waiting or (decision.acts and not self._trust.holds)

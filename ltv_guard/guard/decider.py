@@ -10,6 +10,7 @@ from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.at_rest import AtRest
 from ltv_guard.guard.contradictions import Contradictions
 from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.snapshot import Snapshot
@@ -25,9 +26,11 @@ class Decider:
         facts: FactBuilder,
         memory: Memory,
         contradictions: Contradictions,
+        at_rest: AtRest,
         clock: Clock,
     ) -> None:
         self._appraisal = appraisal
+        self._at_rest = at_rest
         self._facts = facts
         self._last_known = memory.last_known
         self._contradictions = contradictions
@@ -40,11 +43,14 @@ class Decider:
         """
         now = self._clock.now()
         await asyncio.sleep(0)
-        self._appraisal.appraise(snapshot, now)
+        resting = self._at_rest.among(snapshot)
+        self._appraisal.appraise(snapshot, now, resting=resting)
         await asyncio.sleep(0)
-        snapshot.account = account = self._facts.account(snapshot, now)
+        known = {key: item.facts for key, item in resting.items()}
+        snapshot.account = account = self._facts.account(snapshot, now, known)
         await asyncio.sleep(0)
-        decisions = decide(account)
+        decisions = decide(account, {key: item.decision for key, item in resting.items()})
+        self._at_rest.note(snapshot, account, decisions)
         await asyncio.sleep(0)
         return account, decisions
 

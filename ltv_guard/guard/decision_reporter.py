@@ -22,6 +22,8 @@ from ltv_guard.log.alert_repeater import AlertRepeater
 # Nothing is wrong with the loan: what was said of its protection is over.
 CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
 
+LOGGER = logging.getLogger(__name__)
+
 log = structlog.stdlib.get_logger()
 
 
@@ -40,7 +42,7 @@ class DecisionReporter:
             key in self._calm
             and _is_calm(decision)
             and self._alerts.has_told(("decision", key), _state(decision, withheld))
-            and not logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
+            and not LOGGER.isEnabledFor(logging.DEBUG)
         )
 
     def tell(

@@ -39,11 +39,9 @@ class LoanReporter:
             )
         aside = {item.key for item in book.set_aside}
         there = {loan.key for loan in book.loans}
-        for key in there:
-            if self._alerts.ended(("aside", key)):
-                log.warning("loan_readable_again", **named(key))
         for item in self._aside.get(book.product, ()):
-            if item.key not in aside and self._alerts.ended(("aside", item.key)) and item.nameless:
+            is_over = item.key not in aside and self._alerts.ended(("aside", item.key))
+            if is_over and (item.nameless or item.key in there):
                 log.warning("loan_readable_again", **named(item.key))
         self._aside[book.product] = book.set_aside
         for loan in gone:

@@ -42,6 +42,8 @@ class LoanWatch:
         """Tells of ends that are near or past, and of terms that changed."""
         self._compare(book.loans)
         for loan in book.loans:
+            if loan.expires_at_ms is None:
+                continue
             found = maturity(loan, now.exchange_ms, self._rulebook.policy_for(loan).maturity_notice_ms)
             if found is not None:
                 self._announce(loan, found)

@@ -9,6 +9,7 @@ from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.guard.adjuster import Adjuster
 from ltv_guard.guard.announcements import Announcements
 from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.at_rest import AtRest
 from ltv_guard.guard.conclusion import Conclusion
 from ltv_guard.guard.contract_watch import ContractWatch
 from ltv_guard.guard.contracts import Contracts
@@ -155,7 +156,8 @@ class Parts:
     @cached_property
     def decider(self) -> Decider:
         facts = FactBuilder(self.options, self.rulebook, self.memory, self.freshness, self.words.defects)
-        return Decider(self.appraisal, facts, self.memory, self.words.contradictions, self.around.clock)
+        contradictions, at_rest = self.words.contradictions, AtRest(self.memory)
+        return Decider(self.appraisal, facts, self.memory, contradictions, at_rest, self.around.clock)
 
     # Acting.
 

@@ -60,9 +60,12 @@ class AlertRepeater:
 
     def ended(self, topic: Hashable) -> bool:
         """Whether `topic` was being told of until now; forgets it."""
+        if topic not in self._states:  # as of most loans, each cycle: nothing else is kept of it then
+            return False
         self._grave.pop(topic, None)
         self._told_ms.pop(topic, None)
-        return self._states.pop(topic, None) is not None
+        del self._states[topic]
+        return True
 
     def once(self, topic: Hashable, level: str, event: str, **details: Any) -> None:  # noqa: ANN401
         """Logs `event` if it is news for `topic` (the same event with the same `why` is not)."""

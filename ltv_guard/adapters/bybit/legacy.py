@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
+from ltv_guard.adapters.bybit.known_orders import KnownOrders
 from ltv_guard.adapters.bybit.loan_ends import parse_end
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.order_wire import (
@@ -23,7 +24,7 @@ from ltv_guard.adapters.bybit.terms_cache import TermsCache
 from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
-from ltv_guard.core.model.loan_book import LoanBook, LoanEnd
+from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
 from ltv_guard.core.ports import Identity
 
@@ -53,6 +54,7 @@ class LegacyLoans(WriteEndpoint):
         super().__init__(client, ADJUSTMENTS)
         self.vip_level = vip_level
         self._terms = TermsCache(client)
+        self._known = KnownOrders()
 
     def belongs_to(self, identity: Identity) -> None:
         """Its VIP level's terms hold from now on."""
@@ -66,12 +68,12 @@ class LegacyLoans(WriteEndpoint):
         async for page in pages(self._client, ORDERS):
             read += 1
             for row in page:
-                key = order_key(row)
+                key = self._known.key_of(row)
                 rows.append((key, row))
                 asked.setdefault(key, leaves)
             leaves = self._client.clock.now()
         reading = Reading(ORDERS)
-        book = await self._book(rows, began, asked, reading)
+        book = await self._book(rows, began, asked, reading, self._known.parse)
         self._client.oddities.note(ORDERS, reading.found)
         return replace(book, pages=read)
 
@@ -92,10 +94,11 @@ class LegacyLoans(WriteEndpoint):
         began: Moment,
         asked: Mapping[LoanKey, Moment],
         reading: Reading,
+        parse: Callable[..., tuple[tuple[Loan, ...], tuple[SetAside, ...]]] = parse_keyed,
     ) -> LoanBook:
         coins = coins_of(row for _, row in rows)
         terms = await self._terms.covering(coins, self.vip_level) if rows else {}
-        loans, set_aside = parse_keyed(rows, terms, reading)
+        loans, set_aside = parse(rows, terms, reading)
         return LoanBook(product=self.product, loans=loans, set_aside=set_aside, began=began, asked=asked)
 
     async def end_of(self, loan: Loan) -> LoanEnd | None:

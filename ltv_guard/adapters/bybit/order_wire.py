@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.doubts import RowNames
@@ -50,44 +50,8 @@ def adjustment_body(intent: Intent) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def parse_keyed(
-    items: Iterable[tuple[LoanKey, object]], terms: Mapping[str, Terms], reading: Reading
-) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
-    """Loans, and those that are set aside, from rows of v5/crypto-loan/unpaid-loan-order with their keys.
-
-    A row may come twice, since pages are cut while the list moves: the later one that can be read counts.
-    """
-    loans: dict[LoanKey, Loan] = {}
-    aside: dict[LoanKey, SetAside] = {}
-    for key, item in items:
-        try:
-            loans[key] = _parse_order(as_row(item), key, terms, reading)
-        except ValueError as exc:
-            aside[key] = SetAside(key=key, why=str(exc), nameless=key.loan_id == UNNAMED)
-    return tuple(loans.values()), tuple(item for key, item in aside.items() if key not in loans)
-
-
-def coins_of(items: Iterable[object]) -> set[str]:
-    """The collateral coins that the rows name, as far as they can be read."""
-    found = set()
-    for item in items:
-        try:
-            found.add(coin(as_row(item), "collateralCurrency"))
-        except MalformedPayload:
-            continue
-    return found
-
-
-def order_key(item: object) -> LoanKey:
-    """Whose row of v5/crypto-loan/unpaid-loan-order it is; a name for all of those that bear none."""
-    try:
-        return LoanKey(Product.LEGACY, identity(as_row(item), "orderId"))
-    except MalformedPayload:
-        return LoanKey(Product.LEGACY, UNNAMED)
-
-
-def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
-    """Its id, LTV and collateral must be there; what else is odd is passed over."""
+def parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
+    """Its id, LTV and collateral must be there; what else is odd is passed over. Raises MalformedPayload, ValueError."""
     if key.loan_id == UNNAMED:
         identity(row, "orderId")
     held = coin(row, "collateralCurrency")
@@ -107,6 +71,51 @@ def _parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Re
         liquidation_ltv=coin_terms.liquidation_ltv,
         expires_at_ms=_expiry(row, reading),
     )
+
+
+Parse = Callable[[Row, LoanKey, Mapping[str, Terms], Reading], Loan]
+
+
+def parse_keyed(
+    items: Iterable[tuple[LoanKey, object]],
+    terms: Mapping[str, Terms],
+    reading: Reading,
+    parse: Parse = parse_order,
+) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
+    """Loans, and those that are set aside, from rows of v5/crypto-loan/unpaid-loan-order with their keys.
+
+    A row may come twice, since pages are cut while the list moves: the later one that can be read counts.
+    """
+    loans: dict[LoanKey, Loan] = {}
+    aside: dict[LoanKey, SetAside] = {}
+    for key, item in items:
+        try:
+            loans[key] = parse(as_row(item), key, terms, reading)
+        except ValueError as exc:
+            aside[key] = SetAside(key=key, why=str(exc), nameless=key.loan_id == UNNAMED)
+    return tuple(loans.values()), tuple(item for key, item in aside.items() if key not in loans)
+
+
+def coins_of(items: Iterable[object]) -> set[str]:
+    """The collateral coins that the rows name, as far as they can be read."""
+    found: set[str] = set()
+    for item in items:
+        try:
+            row = as_row(item)
+            name = row.get("collateralCurrency")
+            if type(name) is not str or name not in found:
+                found.add(coin(row, "collateralCurrency"))
+        except MalformedPayload:
+            continue
+    return found
+
+
+def order_key(item: object) -> LoanKey:
+    """Whose row of v5/crypto-loan/unpaid-loan-order it is; a name for all of those that bear none."""
+    try:
+        return LoanKey(Product.LEGACY, identity(as_row(item), "orderId"))
+    except MalformedPayload:
+        return LoanKey(Product.LEGACY, UNNAMED)
 
 
 def _owed(row: Row, terms: Mapping[str, Terms], reading: Reading) -> tuple[Debt, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
@@ -26,10 +27,14 @@ from ltv_guard.core.reconcile.plausibility import Bearing
 HELP = {"transferring": decide_transfer, "repaying": decide_repayment}
 
 
-def decide(account: AccountFacts) -> tuple[Decision, ...]:
+NONE: Mapping[LoanKey, Decision] = {}
+
+
+def decide(account: AccountFacts, resting: Mapping[LoanKey, Decision] = NONE) -> tuple[Decision, ...]:
     """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger.
 
     A loan whose numbers contradict each other has its turn last: what is odd costs only itself.
+    `resting`: decisions to leave a loan in its bounds that were made of these same facts before: they hold.
     """
     budget = FundsBudget(account)
     defects = [] if budget.unread else _share_out(account, budget)
@@ -39,7 +44,7 @@ def decide(account: AccountFacts) -> tuple[Decision, ...]:
         reverse=True,
     )
     neighbours = Neighbours(account)
-    decided = [_decide_alone(facts, neighbours, budget) for facts in by_danger]
+    decided = [resting.get(facts.loan.key) or _decide_alone(facts, neighbours, budget) for facts in by_danger]
     merged = attempt("merging transfers", lambda: pooled(decided))
     if isinstance(merged, Defect):
         defects.append(merged)

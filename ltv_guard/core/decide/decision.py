@@ -39,6 +39,9 @@ class Cause(StrEnum):
     RELEASE_WAITS = "release_waits"
 
 
+WAITING_FOR_FACTS = frozenset({Cause.WALLET_UNREAD, Cause.NOT_FRESH, Cause.NOT_BORNE_OUT})
+
+
 class EpisodeChange(StrEnum):
     """What a decision does to the loan's episode."""
 
@@ -88,8 +91,7 @@ class Decision:
     @property
     def needs_a_closer_look(self) -> bool:
         """Whether wallet, prices and history are worth reading: a quiet cycle does without."""
-        waits_for_facts = self.cause in {Cause.WALLET_UNREAD, Cause.NOT_FRESH, Cause.NOT_BORNE_OUT}
-        return self.acts or self.breach or waits_for_facts or self.episode is not None
+        return self.acts or self.breach or self.episode is not None or self.cause in WAITING_FOR_FACTS
 
     def acting(self, cause: Cause, direction: Direction, option: Option) -> Decision:
         """The same, but that what the option gives is given."""

@@ -35,6 +35,8 @@ class AmountBounds:
 
     def at_least(self, loan: Loan) -> dict[str, Decimal]:
         """Coin -> less of it was refused as below the exchange's minimum for adding."""
+        if not self._bounds:
+            return {}
         channel = Channel(loan.key.product, Kind.ADJUSTMENT)
         found = {
             held.coin: self._bounds.get((channel, held.coin), NO_BOUNDS).least for held in loan.collateral

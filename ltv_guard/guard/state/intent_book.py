@@ -38,6 +38,11 @@ class IntentBook:
         """All that are remembered."""
         return self._intents.values()
 
+    @property
+    def loans(self) -> Collection[LoanKey]:
+        """Those that any of them is of."""
+        return self._of_loans.keys()
+
     def of_loan(self, key: LoanKey) -> Collection[Intent]:
         """Those of one loan; of a transfer, `key` is the wallet's coin."""
         return self._of_loans.get(key, NONE).values()

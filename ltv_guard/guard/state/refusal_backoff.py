@@ -106,6 +106,11 @@ class RefusalBackoff:
 
     # What holds at the moment.
 
+    @property
+    def loans(self) -> Collection[LoanKey]:
+        """Those of which a refusal is remembered."""
+        return self._refusals.keys()
+
     def refused(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
         """Coin -> why the exchange will not take (give) it for this loan for now."""
         return {

@@ -1,0 +1,72 @@
+"""Orders as they were read last: a row that shows the same is the same loan, not parsed again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+
+from ltv_guard.adapters.bybit.fields import Row
+from ltv_guard.adapters.bybit.oddities import Reading
+from ltv_guard.adapters.bybit.order_wire import OWED, order_key, parse_keyed, parse_order
+from ltv_guard.adapters.bybit.terms import Terms
+from ltv_guard.core.model.loan_book import SetAside
+from ltv_guard.core.model.loans import Loan, LoanKey
+
+# Every field that goes into a loan but its end, which a flexible loan may lack.
+_fields = itemgetter("orderId", "currentLTV", "collateralCurrency", "collateralAmount", "loanCurrency", *OWED)
+Shown = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownOrder:
+    """A loan, and all that it was made from: the texts of its row, and the terms of its two coins."""
+
+    shown: Shown
+    terms: tuple[Terms | None, Terms | None]
+    loan: Loan
+
+
+class KnownOrders:
+    """Mutable, owned by one reader. A row with anything odd in it is never known: it is told each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _KnownOrder] = {}
+
+    def key_of(self, item: object) -> LoanKey:
+        """Whose row it is, as `order_key` has it."""
+        name = item.get("orderId") if type(item) is dict else None
+        known = self._known.get(name) if type(name) is str else None
+        return order_key(item) if known is None else known.loan.key
+
+    def parse(
+        self, items: Iterable[tuple[LoanKey, object]], terms: Mapping[str, Terms], reading: Reading
+    ) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
+        """A whole read, as `parse_keyed` has it. What it does not show is forgotten."""
+        before, self._known = self._known, {}
+
+        def known_or_parsed(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
+            shown, known = _shown(row), before.get(key.loan_id)
+            if known is None or known.shown != shown or known.terms != _terms_of(known.loan, terms):
+                odd = len(reading.found)
+                loan = parse_order(row, key, terms, reading)
+                if shown is None or len(reading.found) > odd:
+                    return loan
+                known = _KnownOrder(shown, _terms_of(loan, terms), loan)
+            self._known[key.loan_id] = known
+            return known.loan
+
+        return parse_keyed(items, terms, reading, known_or_parsed)
+
+
+def _shown(row: Row) -> Shown | None:
+    """What it shows, as it is written; None where that is not all text: 1 and true would be the same."""
+    try:
+        shown = (*_fields(row), row.get("expirationTime"))
+    except KeyError:
+        return None
+    return shown if {*map(type, shown)} == {str} else None
+
+
+def _terms_of(loan: Loan, terms: Mapping[str, Terms]) -> tuple[Terms | None, Terms | None]:
+    return terms.get(loan.collateral[0].coin), terms.get(loan.debts[0].coin)
