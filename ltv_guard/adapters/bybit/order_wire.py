@@ -51,7 +51,10 @@ def adjustment_body(intent: Intent) -> bytes:
 
 
 def parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
-    """Its id, LTV and collateral must be there; what else is odd is passed over. Raises MalformedPayload, ValueError."""
+    """Its id, LTV and collateral must be there; what else is odd is passed over.
+
+    Raises MalformedPayload, and ValueError for a loan that can't be.
+    """
     if key.loan_id == UNNAMED:
         identity(row, "orderId")
     held = coin(row, "collateralCurrency")
