@@ -25,6 +25,8 @@ def intent_as_json(intent: Intent) -> dict[str, Any]:
         "direction": intent.direction.value,
         "coin": intent.coin,
         "amount": format(intent.amount, "f"),
+        "collateral_coin": intent.collateral_coin,
+        "contract_id": intent.contract_id,
         "state": intent.state.value,
         "reason": intent.reason,
         "rescue_of": intent.rescue_of,

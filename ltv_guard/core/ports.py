@@ -44,13 +44,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedAdjustment:
-    """A write that is ready to leave: signed once, for one intent, never again."""
+    """A write that is ready to leave: signed once, for one intent, never again. `path` is where it goes."""
 
     intent_id: str
     body: bytes
     headers: Mapping[str, str]
     signed_at_ms: int
     recv_window_ms: int
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +80,8 @@ class WritePath(Protocol):
     async def sign(self, intent: Intent) -> SignedAdjustment:
         """Waits for the account's turn to write, then signs. Raises ExchangeUnavailable while banned."""
 
-    async def send(self, signed: SignedAdjustment) -> str:
-        """Sends once and returns the exchange's id of it.
+    async def send(self, signed: SignedAdjustment) -> str | None:
+        """Sends once and returns the exchange's id of it; None: it was taken, and none came back.
 
         Raises WriteNotSent, WriteRejected (its remedy may be HUMAN), WriteOutcomeUnknown.
         """

@@ -78,6 +78,7 @@ class FactBuilder:
             passing=self._memory.refusals.passing(None, Direction.TRANSFER, now),
             added_24h=self._memory.intents.spent_24h(Direction.ADD, now, snapshot.begun),
             repaid_24h=self._memory.intents.spent_24h(Direction.REPAY, now, snapshot.begun),
+            repaid_with_collateral_24h=self._memory.intents.repaid_with_collateral_24h(now, snapshot.begun),
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now, snapshot.begun),
         )
 
@@ -135,6 +136,7 @@ class FactBuilder:
             passing=self._memory.refusals.passing(loan.key, Direction.ADD, now),
             kept=self._memory.refusals.refused(loan.key, Direction.REDUCE, now),
             unpayable=self._unpayable(loan, snapshot, now),
+            unsellable=self._unsellable(loan, snapshot, now),
         )
 
     def _due(self, snapshot: Snapshot, now: Moment) -> Mapping[str, Decimal]:
@@ -153,6 +155,14 @@ class FactBuilder:
         if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
             return {debt.coin: "the list of repayments could not be read" for debt in loan.debts}
         return self._memory.refusals.refused(loan.key, Direction.REPAY, now)
+
+    def _unsellable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> dict[str, str]:
+        """By coin of the collateral; as for `_unpayable`."""
+        if not loan.is_pool:
+            return {}
+        if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
+            return {held.coin: "the list of repayments could not be read" for held in loan.collateral}
+        return self._memory.refusals.unsellable(loan.key, now)
 
     def _is_overdue(self, intent: Intent, at: Moment, now: Moment) -> bool:
         """Whether its window was over `at` that moment, and the exchange is not processing it."""

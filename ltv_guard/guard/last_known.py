@@ -48,6 +48,8 @@ class LastKnown:
 
 
 def _effect(intent: Intent) -> Decimal:
+    if intent.collateral_coin is not None:
+        return Decimal(0)
     match intent.direction:
         case Direction.ADD | Direction.REPAY:
             return -intent.amount

@@ -79,7 +79,7 @@ class Needs:
         )
 
     def _channels_of(self, products: Collection[Product]) -> set[Channel]:
-        kinds = {Kind.ADJUSTMENT} | ({Kind.REPAYMENT} if self._rulebook.repays else set())
+        kinds = {Kind.ADJUSTMENT} | ({Kind.REPAYMENT} if self._rulebook.reads_repayments else set())
         return {Channel(product, kind) for product in products for kind in kinds} & set(self._channels)
 
     def _is_judged_by(self, channel: Channel, intents: Sequence[Intent], now: Moment) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from ltv_guard.core.amounts.fingerprint import coarsest, with_fingerprint
 from ltv_guard.core.decide.decision import Decision
@@ -73,7 +74,14 @@ def plan(
         created_at_ms=origin.now.exchange_ms,
         updated_at_ms=origin.now.exchange_ms,
         rescue_of=decision.rescue_of,
+        **_paid_with(decision),
     )
+
+
+def _paid_with(decision: Decision) -> dict[str, Any]:
+    """What pays for a repayment, if it is the loan's own collateral."""
+    held = decision.loan.collateral_in(decision.collateral_coin or "")
+    return {} if held is None else {"collateral_coin": held.coin, "collateral_before": held.amount}
 
 
 def _amount(

@@ -23,6 +23,7 @@ from ltv_guard.guard.needs import is_beyond_history
 from ltv_guard.guard.settlement_reporter import SettlementReporter
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.refusal_backoff import subject_of
 
 
 class Reconciler:
@@ -169,4 +170,4 @@ class Reconciler:
                 self._on_absent(ended, now)
             case State.REJECTED:
                 why = ended.ret_msg or ""
-                self._memory.refusals.refuse(ended.key, ended.direction, ended.coin, why, now)
+                self._memory.refusals.refuse(ended.key, ended.direction, subject_of(ended), why, now)

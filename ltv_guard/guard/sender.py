@@ -153,4 +153,5 @@ def _facts_of(intent: Intent) -> dict[str, object]:
         "coin": intent.coin,
         "amount": intent.amount,
         "ltv": intent.ltv_before,
+        **({} if intent.collateral_coin is None else {"collateral_coin": intent.collateral_coin}),
     }

@@ -25,6 +25,8 @@ LIMITS = {
     Limit.DOUBTED_PRICE: "the price of {coin}, which is in doubt, leaves {amount} {coin}",
     Limit.MAX_REDUCTION: "the exchange's maximum reduction leaves {amount} {coin}",
     Limit.FLEXIBLE_DEBT: "what is owed in flexible loans leaves {amount} {coin}",
+    Limit.SALE_LIMIT: "what the exchange takes in one repayment with collateral leaves {amount} {coin}",
+    Limit.COLLATERAL: "all of the {words} in the pool pays {amount} {coin}",
     Limit.PRICE_STEP: "the price of {coin} is in doubt, so at most {amount} {coin} at a time",
     Limit.MAX_ADD: "max_add allows {amount} {coin} at a time",
     Limit.LEAST_TAKEN: "the exchange takes no less than {amount} {coin}",
@@ -40,6 +42,8 @@ LIMITS = {
     Limit.ADD_AWAITED: "the history does not show the last add yet",
     Limit.MAY_BE_LEFT: "an open intent may leave {coin} to be added",
     Limit.MAY_BE_THERE: "the Funding wallet's {coin} could not be read, and may be there to be added",
+    Limit.COINS_MAY_HELP: "{coin} may still help: it is on its way, or kept for an emergency",
+    Limit.NO_GAIN: "selling {coin} would not lower its LTV",
     Limit.FEED_LOST: "all that may be given leaves it at {amount} (limits.feed_lost is false)",
     Limit.NOT_LOW_FOR_LONG: "not for long enough",
     Limit.RESTING: "the last episode or release ended too recently",
@@ -102,6 +106,8 @@ REASONS = {
     Because.TRANSFER: "{need}: moving {amount} {coin} from the Unified account, to be added next",
     Because.REPAY: "{need}, and no collateral to add",
     Because.REPAY_ENOUGH: "{need}, and no collateral to add: repaying {needed} {coin} brings it to {target}",
+    Because.REPAY_WITH_COLLATERAL: "{need}, and no coins help: repaying {needed} {coin} with "
+    "{collateral_coin} of its collateral brings it to {target}, for a fee of {cost} USD at most",
     Because.LOST: "{need}, and it can't be saved",
     Because.LOST_WANTS: "{need}, and it can't be saved: {limits}; {least} {coin} would bring it below its "
     "liquidation LTV, {needed} {coin} to {target}; there are {has}",
@@ -125,6 +131,7 @@ def reason(decision: Decision) -> str:
         doubt="" if why.doubt is None else DOUBTS[why.doubt],
         words=why.words,
         coin=why.coin,
+        collateral_coin=why.collateral_coin,
         **_of_intent(why),
         **_numbers(why),
     )
@@ -204,6 +211,7 @@ def _numbers(why: Reason) -> dict[str, str]:
         "needed": why.needed,
         "least": why.least,
         "has": why.has,
+        "cost": why.cost,
     }
     return {name: _plain(number) for name, number in numbers.items()}
 

@@ -63,6 +63,8 @@ def _beside_an_empty_wallet(
 
     What is worth a call is a part of the collateral, or of the debt; or what ends a breach, if that is less.
     """
+    if policy.repay_with_collateral.enabled and loan.is_pool:
+        return None
     told, smallest = account.rescues[loan.key].told, policy.limits.min_adjustment_ratio
     least_add = float(min(smallest, limits.trigger / limits.target - 1)) * NEARLY
     least_payment = float(min(smallest, 1 - limits.target / limits.trigger)) * NEARLY

@@ -101,6 +101,7 @@ class Flights:
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
             rescue_of=decision.rescue_of,
+            collateral_coin=decision.collateral_coin,
         )
         if decision.rescue_of is not None:
             self.rescued.add(decision.rescue_of)
@@ -134,14 +135,16 @@ class Flights:
             if flight.known_ms <= now_ms:
                 flight.known_ms = until_ms
 
-    def spent_24h(self, direction: Direction, now_ms: int) -> dict[str, Decimal]:
+    def spent_24h(
+        self, direction: Direction, now_ms: int, *, with_collateral: bool = False
+    ) -> dict[str, Decimal]:
         """Coins that were added (repaid) within a day, or are about to be."""
         spent: dict[str, Decimal] = {}
         recent = [intent for at, intent in self.landed if now_ms - at < DAY_MS]
         counted = {intent.intent_id for intent in recent}
         under_way = (item.intent for item in self.open if item.intent.intent_id not in counted)
         for intent in (*recent, *under_way):
-            if intent.direction is direction:
+            if intent.direction is direction and with_collateral is (intent.collateral_coin is not None):
                 spent[intent.coin] = spent.get(intent.coin, Decimal(0)) + intent.amount
         return spent
 

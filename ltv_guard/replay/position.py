@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 from ltv_guard.core.amounts.haircuts import Holding, Unit, coins_within, counted_usd
 from ltv_guard.core.amounts.rounding import POOL_QUOTED_TO, QUOTED_TO
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Collateral, Debt, Loan, Totals
 from ltv_guard.replay.loan_spec import LoanSpec
 
@@ -127,6 +128,16 @@ class Position:
         """Interest is paid first."""
         self.owed[coin] -= amount
         self.bearing[coin] = min(self.bearing[coin], self.owed[coin])
+
+    def pay_with(self, intent: Intent, prices: Prices, fee: Decimal) -> bool:
+        """Repays with collateral, if there is enough of it, for a fee as a part of what is repaid."""
+        coin, paid_with, amount = intent.coin, intent.collateral_coin or "", intent.amount
+        sold = amount * prices[coin] * (1 + fee) / prices[paid_with]
+        if sold > self.held.get(paid_with, ZERO) or amount > self.owed.get(coin, ZERO):
+            return False
+        self.move(paid_with, -sold)
+        self.pay(coin, amount)
+        return True
 
     def most_released(self, coin: str, prices: Prices) -> Decimal:
         """The exchange's maximum: what may leave for the LTV to stay at most the initial one."""

@@ -114,6 +114,9 @@ class ReplayAccount(AccountState):
             position.move(coin, -amount)
             self._credit(coin, amount)
             return True
+        if intent.collateral_coin is not None:
+            policy = self.rulebook.policy_for(position.shown(prices))
+            return position.pay_with(intent, prices, policy.repay_with_collateral.max_fee)
         if amount > self.wallet.get(coin, Decimal(0)):
             return False
         if intent.direction is Direction.REPAY:

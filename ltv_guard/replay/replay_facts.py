@@ -21,6 +21,7 @@ def account_facts(account: AccountState, now_ms: int, prices: Prices) -> Account
         transfer_rules=account.rulebook.transfers,
         added_24h=account.flights.spent_24h(Direction.ADD, now_ms),
         repaid_24h=account.flights.spent_24h(Direction.REPAY, now_ms),
+        repaid_with_collateral_24h=account.flights.spent_24h(Direction.REPAY, now_ms, with_collateral=True),
     )
 
 

@@ -9,6 +9,7 @@ from ltv_guard.adapters.settings.sections import Section
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.policy import (
     AddRule,
+    CollateralRepayRule,
     Limits,
     LoanPolicy,
     Match,
@@ -22,7 +23,7 @@ from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import GuardOptions
 
 MS = 1000
-R = TypeVar("R", AddRule, ReduceRule, RepayRule, Limits, WalletRules, TransferRules)
+R = TypeVar("R", AddRule, ReduceRule, RepayRule, CollateralRepayRule, Limits, WalletRules, TransferRules)
 
 
 def options_of(settings: Settings, name: str, *, live: bool, continuous: bool) -> GuardOptions:
@@ -74,6 +75,7 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
         add=_rule(AddRule, policy.add),
         reduce=_rule(ReduceRule, policy.reduce),
         repay=_rule(RepayRule, policy.repay),
+        repay_with_collateral=_rule(CollateralRepayRule, policy.repay_with_collateral),
         limits=_rule(Limits, policy.limits),
         collateral_preference=policy.collateral_preference,
         maturity_notice_ms=tuple(map(_ms, policy.maturity_notice_s)),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DOWN_AND_UP = [[0, "52000"], [1, "38000"], [4, "38000"], [5, "100000"], [60, "100000"]]
 JOURNAL_KEYS = {
     *("intent_id", "account", "product", "loan_id", "direction", "coin", "amount", "state"),
+    *("collateral_coin", "contract_id"),
     *("adjust_id", "ret_code", "ltv_before", "ltv_after", "awaits_row", "created_at", "updated_at"),
 }
 

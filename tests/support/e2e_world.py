@@ -426,7 +426,7 @@ def _of_adjustment(row: Any) -> Done:  # noqa: ANN401 - the sandbox's own row
 
 def _of_repayment(row: Any) -> Done:  # noqa: ANN401 - the same
     return Done(
-        endpoint="repay",
+        endpoint="repay_collateral" if row.selling else "repay_fixed" if row.debt.whole else "repay",
         subject=row.loan_id,
         signed_at=row.signed_at,
         direction="repay",
@@ -450,9 +450,17 @@ def _of_transfer(row: Any) -> Done:  # noqa: ANN401 - the same
 SUBJECTS: dict[str, Callable[[Tree], str]] = {
     "adjust": lambda body: body.get("orderId", "pool"),
     "repay": lambda body: body.get("orderId", "pool"),
+    "repay_collateral": lambda _: "pool",
+    "repay_fixed": lambda _: "pool",
     "transfer": lambda body: body["coin"],
 }
 ENDPOINTS = {"add": "adjust", "reduce": "adjust", "repay": "repay", "transfer": "transfer"}
+
+
+def _endpoint_of(intent: Intent) -> str:
+    if intent.collateral_coin is not None:
+        return "repay_collateral"
+    return "repay_fixed" if intent.contract_id is not None else ENDPOINTS[intent.direction]
 
 
 async def judge_ledger(
@@ -487,7 +495,7 @@ def judge(
     is not known then, or told by the twin.
     """
     signed = {
-        (ENDPOINTS[item.direction], item.key.loan_id, str(item.signed_at_ms)): item
+        (_endpoint_of(item), item.key.loan_id, str(item.signed_at_ms)): item
         for item in intents
         if item.signed_at_ms
     }

@@ -171,10 +171,12 @@ def _refusal_of_read(envelope: Envelope, endpoint: str) -> Exception:
     return TransientError(words) if meaning.outcome is WriteOutcome.UNKNOWN else RequestRefused(words)
 
 
-def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId", *, hides: str = "") -> str:
+def take_write(
+    answer: Answer, endpoint: str, id_field: str | None = "adjustId", *, hides: str = ""
+) -> str | None:
     """The id that a POST is answered with. Raises WriteRejected where refused, else WriteOutcomeUnknown.
 
-    `hides`: as for `take_read`.
+    `id_field` None: no id comes back from there, and none is asked for. `hides`: as for `take_read`.
     """
     if answer.status == LIMITED:
         raise WriteLimited(f"{endpoint}: too many requests (HTTP {answer.status})")
@@ -193,6 +195,8 @@ def take_write(answer: Answer, endpoint: str, id_field: str = "adjustId", *, hid
     if answer.status != OK:
         raise WriteOutcomeUnknown(f"{endpoint}: retCode 0, but HTTP {answer.status}")
     result = envelope.result if isinstance(envelope.result, dict) else {}
+    if id_field is None:
+        return None
     try:
         written_id = identity(result, id_field)
     except MalformedPayload:

@@ -142,9 +142,11 @@ class BybitClient:
         return self._sign(body)
 
     async def send(
-        self, path: str, body: bytes, headers: Mapping[str, str], id_field: str = "adjustId"
-    ) -> str:
+        self, path: str, body: bytes, headers: Mapping[str, str], id_field: str | None = "adjustId"
+    ) -> str | None:
         """Sends a signed POST once and returns the id that it is answered with. Never tries again.
+
+        `id_field` None: there is none to come back.
 
         Raises WriteNotSent, WriteRejected, WriteOutcomeUnknown.
         """

@@ -6,6 +6,7 @@ A pool is one loan: many debts, many collateral coins, one LTV (v5/new-crypto-lo
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.doubts import RowNames
@@ -41,6 +42,7 @@ from ltv_guard.core.model.loans import Additions, Collateral, Loan, LoanKey, Pro
 POOL = LoanKey(Product.CRYPTO_LOAN, "pool")
 ADJUSTMENT_ROW = RowNames(key=lambda _: POOL, direction=direction_of)
 REPAYMENT_ROW = repayment_names(lambda _: POOL)
+WITH_COLLATERAL = 7
 UNNAMED = "(no currency)"
 NOT_ADDED_TO = "the pool is guarded, and nothing of this coin is added or released"
 ADDITIONS = {
@@ -62,14 +64,27 @@ def adjustment_body(intent: Intent) -> bytes:
 
 
 def repayment_body(intent: Intent) -> bytes:
-    """The body of POST /v5/crypto-loan-flexible/repay (v5/new-crypto-loan/flexible/repay): two strings."""
+    """The body of POST /v5/crypto-loan-flexible/repay, or (three strings) of repay-collateral beside it.
+
+    v5/new-crypto-loan/flexible/repay, v5/new-crypto-loan/flexible/repay-collateral: `amount` is in the debt's
+    coin, as their examples have it.
+    """
     body = {"loanCurrency": intent.coin, "amount": plain(intent.amount)}
+    if intent.collateral_coin is not None:
+        body["collateralCoin"] = intent.collateral_coin
     return json.dumps(body, separators=(",", ":")).encode()
 
 
 def parse_repayment(item: object) -> HistoryRow:
-    """A row of v5/new-crypto-loan/flexible/repay-orders, whoever repaid. Raises MalformedPayload."""
-    return repayment_row(as_row(item), POOL)
+    """A row of v5/new-crypto-loan/flexible/repay-orders, whoever repaid. Raises MalformedPayload.
+
+    `repayType` 7 is one that was paid with collateral; where it can't be read, it may have been.
+    """
+    row = as_row(item)
+    kind = readable(row, "repayType", whole)
+    return replace(
+        repayment_row(row, POOL), with_collateral=None if kind is None else kind == WITH_COLLATERAL
+    )
 
 
 def parse_position(result: Row, terms: PositionTerms, reading: Reading | None = None) -> Loan | None:

@@ -21,7 +21,7 @@ OF_ORDERS = Endpoints(
     id_field="repayId",
     written_id=wire.repayment_id,
 )
-# v5/new-crypto-loan/flexible/repay, v5/new-crypto-loan/flexible/repay-orders
+# v5/new-crypto-loan/flexible/repay, flexible/repay-orders, flexible/repay-collateral
 OF_A_POOL = Endpoints(
     channel=Channel(Product.CRYPTO_LOAN, Kind.REPAYMENT),
     write="/v5/crypto-loan-flexible/repay",
@@ -33,6 +33,7 @@ OF_A_POOL = Endpoints(
     ),
     id_field="repayId",
     written_id=wire.repayment_id,
+    with_collateral="/v5/crypto-loan-flexible/repay-collateral",
 )
 
 

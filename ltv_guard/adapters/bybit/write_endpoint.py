@@ -20,7 +20,8 @@ class Endpoints:
     """Where one kind of write goes, and where it is listed.
 
     `body` is what is signed and sent; `written_id` makes the id of a history row from an answer's `id_field`.
-    `gives_own_id`: that is the intent's, sent along.
+    `gives_own_id`: that is the intent's, sent along. `with_collateral` is where a repayment goes that is paid
+    with collateral: no id comes back from there.
     """
 
     channel: Channel
@@ -30,6 +31,7 @@ class Endpoints:
     id_field: str = "adjustId"
     written_id: Callable[[str], str] = str
     gives_own_id: bool = False
+    with_collateral: str | None = None
 
 
 class WriteEndpoint:
@@ -52,24 +54,35 @@ class WriteEndpoint:
 
     async def sign(self, intent: Intent) -> SignedAdjustment:
         """Waits for the account's turn to write there, then signs."""
-        body = self._endpoints.body(intent)
-        signed = await self._client.sign(self._endpoints.write, body)
+        body, path = self._endpoints.body(intent), self._path(intent)
+        signed = await self._client.sign(path, body)
         return SignedAdjustment(
             intent_id=intent.intent_id,
             body=body,
             headers=signed.headers,
             signed_at_ms=signed.signed_at_ms,
             recv_window_ms=signed.recv_window_ms,
+            path=path,
         )
 
-    async def send(self, signed: SignedAdjustment) -> str:
+    def _path(self, intent: Intent) -> str:
+        if intent.collateral_coin is None:
+            return self._endpoints.write
+        if self._endpoints.with_collateral is None:
+            raise ValueError(f"{self.channel}: nothing is repaid with collateral there")
+        return self._endpoints.with_collateral
+
+    async def send(self, signed: SignedAdjustment) -> str | None:
         found = self._endpoints
+        if signed.path == found.with_collateral:
+            await self._client.send(signed.path, signed.body, signed.headers, None)
+            return None
         try:
             answered = await self._client.send(found.write, signed.body, signed.headers, found.id_field)
         except WriteFailed as exc:
             self._of_ours(exc.written_id, signed)
             raise
-        return self._of_ours(answered, signed)
+        return self._of_ours(answered or "", signed)
 
     def _of_ours(self, answered: str, signed: SignedAdjustment) -> str:
         """The history's id for what was written. Raises WriteOutcomeUnknown where that is not ours."""

@@ -21,7 +21,7 @@ INTENT_COLUMNS = (
     *("intent_id", "environment", "user_id", "account", "product", "loan_id", "direction", "coin", "amount"),
     *("state", "reason", "coins_before", "ltv_before", "observed_at_ms", "seen_ids", "created_at_ms"),
     *("updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code", "ret_msg"),
-    *("ltv_after", "awaits_row"),
+    *("ltv_after", "awaits_row", "collateral_coin", "collateral_before", "contract_id"),
 )
 CHANGING_COLUMNS = (
     *("state", "updated_at_ms", "rescue_of", "signed_at_ms", "recv_window_ms", "adjust_id", "ret_code"),
@@ -88,6 +88,9 @@ def row_of(intent: Intent) -> dict[str, Any]:
         "ret_msg": None if intent.ret_msg is None else storable(intent.ret_msg),
         "ltv_after": None if intent.ltv_after is None else _plain(intent.ltv_after),
         "awaits_row": intent.awaits_row,
+        "collateral_coin": intent.collateral_coin,
+        "collateral_before": None if intent.collateral_before is None else _plain(intent.collateral_before),
+        "contract_id": intent.contract_id,
     }
 
 
@@ -118,7 +121,7 @@ def intent_of(row: Mapping[str, Any]) -> Intent:
 
 
 def _intent_of(row: Mapping[str, Any]) -> Intent:
-    ltv_after = row["ltv_after"]
+    ltv_after, collateral_before = row["ltv_after"], row["collateral_before"]
     return Intent(
         intent_id=row["intent_id"],
         owner=Owner(row["environment"], row["user_id"]),
@@ -143,6 +146,9 @@ def _intent_of(row: Mapping[str, Any]) -> Intent:
         ret_msg=row["ret_msg"],
         ltv_after=None if ltv_after is None else Decimal(ltv_after),
         awaits_row=bool(row["awaits_row"]),  # SQLite has 0 and 1
+        collateral_coin=row["collateral_coin"],
+        collateral_before=None if collateral_before is None else Decimal(collateral_before),
+        contract_id=row["contract_id"],
     )
 
 

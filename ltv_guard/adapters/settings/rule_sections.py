@@ -100,6 +100,27 @@ class Repay(Section):
     )
 
 
+class RepayWithCollateral(Section):
+    """Whether a pool's debt is repaid with its own collateral where no coins help, and at what cost."""
+
+    enabled: bool = Field(
+        RULES.repay_with_collateral.enabled,
+        description="Whether a pool's flexible debt is repaid with its own collateral where [no coins are "
+        "left that help](#more-ways-to-be-safe). The exchange sells the collateral, for a fee: it can't be "
+        "undone.",
+    )
+    max_repay: dict[Coin, Amount] = Field(
+        default_factory=dict,
+        description="The most to repay so at a time, by coin that is owed, such as `{USDT: 20000}`. A rescue "
+        "may take several. Holds in an emergency too.",
+    )
+    max_fee: Ratio = Field(
+        RULES.repay_with_collateral.max_fee,
+        description="The fee that is reckoned with, as a part of what is repaid (0.01 is 1 %). No endpoint "
+        "names the exchange's before. No coin is sold whose sale would not lower the LTV at this fee.",
+    )
+
+
 class LimitsSection(Section):
     """What holds an adjustment back: ratios, seconds, coins, and the LTV of an emergency."""
 
@@ -157,6 +178,7 @@ class Policy(Section):
     add: Add = Add()
     reduce: Reduce = Reduce()
     repay: Repay = Repay()
+    repay_with_collateral: RepayWithCollateral = RepayWithCollateral()
     limits: LimitsSection = LimitsSection()
     collateral_preference: tuple[Coin, ...] = Field(
         RULES.collateral_preference,

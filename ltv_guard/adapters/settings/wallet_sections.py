@@ -24,6 +24,11 @@ class Wallet(Section):
     max_repay_24h: dict[Coin, Amount] = Field(
         default_factory=dict, description="The most to repay in any 24 hours. Holds in an emergency too."
     )
+    max_repay_with_collateral_24h: dict[Coin, Amount] = Field(
+        default_factory=dict,
+        description="The most to repay with collateral in any 24 hours, by coin that is owed. Holds in an "
+        "emergency too.",
+    )
 
 
 class UnifiedTransfer(Section):

@@ -9,7 +9,7 @@ from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.constraints import Constraint, Limit, of_setting
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Loan, LoanKey
+from ltv_guard.core.model.loans import Loan, LoanKey
 
 TRANSFERS = "sources.unified_transfer"
 
@@ -35,13 +35,14 @@ class FundsBudget:
         self._added = dict(account.added_24h)
         self._repaid = dict(account.repaid_24h)
         self._moved = dict(account.transferred_24h)
+        self._repaid_with_collateral = dict(account.repaid_with_collateral_24h)
         self._moving: dict[str, Decimal] = {}
         self._shares: Mapping[tuple[LoanKey, str], Decimal] = {}
         self._passing, self._overdue = account.passing, account.overdue
         self._tied: set[str] = set()
         for facts in account.loans:
             for intent in facts.open_intents:
-                if intent.direction in {Direction.ADD, Direction.REPAY}:
+                if intent.takes_from_wallet:
                     self._tie(intent.coin, intent.amount)
 
     def doubts_price_of(self, loan: Loan, coin: str) -> bool:
@@ -65,6 +66,15 @@ class FundsBudget:
         """What may be repaid, by limit. The reserve is there in an emergency, the cap holds always."""
         limits = self._balance(coin, emergency=emergency)
         return limits + _cap("wallet.max_repay_24h", coin, self._rules.max_repay_24h, self._repaid)
+
+    def caps_on_repaying_with_collateral(self, coin: str) -> list[Constraint]:
+        """What the day's cap leaves to be repaid so, if there is one. It holds in an emergency too."""
+        caps, key = self._rules.max_repay_with_collateral_24h, "wallet.max_repay_with_collateral_24h"
+        return _cap(key, coin, caps, self._repaid_with_collateral)
+
+    def repaid_with_collateral(self, coin: str, amount: Decimal) -> None:
+        """Takes it off what the day's cap leaves."""
+        _count(self._repaid_with_collateral, coin, amount)
 
     def limits_on_moving(self, coin: str) -> list[Constraint]:
         """What may be moved here from the Unified account, by limit. They hold in an emergency too."""

@@ -24,6 +24,8 @@ class Limit(StrEnum):
     DOUBTED_PRICE = "doubted_price"
     MAX_REDUCTION = "max_reduction"
     FLEXIBLE_DEBT = "flexible_debt"
+    SALE_LIMIT = "sale_limit"
+    COLLATERAL = "collateral"
 
     PRICE_STEP = "price_step"
     MAX_ADD = "max_add"
@@ -41,6 +43,8 @@ class Limit(StrEnum):
     MAY_BE_LEFT = "may_be_left"
     MAY_BE_THERE = "may_be_there"
     FEED_LOST = "feed_lost"
+    COINS_MAY_HELP = "coins_may_help"
+    NO_GAIN = "no_gain"
 
     NOT_LOW_FOR_LONG = "not_low_for_long"
     RESTING = "resting"

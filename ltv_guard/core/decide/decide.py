@@ -15,6 +15,7 @@ from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.decide.release import Neighbours, decide_release
 from ltv_guard.core.decide.repay import decide_repayment
+from ltv_guard.core.decide.repay_with_collateral import decide_repayment_with_collateral
 from ltv_guard.core.decide.rescue import decide_beside_open_intents
 from ltv_guard.core.decide.saveable import why_lost
 from ltv_guard.core.decide.shortfall import Shortfall, need_of
@@ -24,7 +25,11 @@ from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
 
 # Each takes what the one before left undone, with its notes, and returns it acting or with one more note.
-HELP = {"transferring": decide_transfer, "repaying": decide_repayment}
+HELP = {
+    "transferring": decide_transfer,
+    "repaying": decide_repayment,
+    "repaying with collateral": decide_repayment_with_collateral,
+}
 
 
 NONE: Mapping[LoanKey, Decision] = {}
@@ -131,7 +136,7 @@ def _protect(facts: LoanFacts, budget: FundsBudget) -> Decision:
 
 
 def _help(need: Shortfall, budget: FundsBudget) -> Decision:
-    """The first that can be done now: add, move coins here to add them next, repay.
+    """The first that can be done now: add, move coins here to add them next, repay, also with collateral.
 
     An error of ours in one of them goes on to the next.
     """

@@ -32,6 +32,7 @@ class Cause(StrEnum):
     WALLET_UNREAD = "wallet_unread"
     TRANSFER = "transfer"
     REPAY = "repay"
+    REPAY_WITH_COLLATERAL = "repay_with_collateral"
     SHORT = "short"
     LOST = "lost"
     AT_TARGET = "at_target"
@@ -56,6 +57,7 @@ class Decision:
     `coin` is a collateral coin, or (repay) what is owed. `amount` is before the fingerprint, and `ceiling`
     what it may not exceed with it. `held_back` names what kept it smaller or from being made;
     `reachable_ltv` is where the funds at hand can bring the loan. `missing` coins are needed beyond them.
+    `collateral_coin`: what a repayment is paid with, if not from the wallet; its fee is `cost` USD.
     `defects` are errors of ours on the way to it.
     """
 
@@ -77,6 +79,8 @@ class Decision:
     episode: EpisodeChange | None = None
     bearing: Bearing = Bearing.BORNE_OUT
     defects: tuple[Defect, ...] = ()
+    collateral_coin: str | None = None
+    cost: Decimal = Decimal(0)
 
     @property
     def acts(self) -> bool:
@@ -102,6 +106,8 @@ class Decision:
             coin=option.coin,
             amount=option.amount,
             ceiling=option.ceiling,
+            collateral_coin=option.collateral_coin,
+            cost=option.cost,
         )
 
     def noting(self, *notes: Constraint) -> Decision:

@@ -25,8 +25,9 @@ class LoanFacts:
     adjustment that no history has shown yet.
     `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
-    collateral, let it go, or take it as a repayment. `passing`: those refused as collateral that it may take
-    at the next try. `shunned`: those refused within a minute. `at_least`: less was below a minimum.
+    collateral, let it go, take it as a repayment, or (`unsellable`) take it to pay for one.
+    `passing`: those refused as collateral that it may take at the next try. `shunned`: those refused within a
+    minute. `at_least`: less was below a minimum.
 
     `bearing`: whether its own amounts and prices bear its LTV out; `lifts`: whether an emergency LTV counts
     as one, so that reserve, daily cap and cooldown no longer hold; `may_release`: whether a low one is
@@ -56,6 +57,7 @@ class LoanFacts:
     passing: Collection[str] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     unpayable: Mapping[str, str] = field(default_factory=dict)
+    unsellable: Mapping[str, str] = field(default_factory=dict)
 
     limits: InitVar[Thresholds | None] = None
     urgency: Urgency = field(init=False)
@@ -125,4 +127,5 @@ class AccountFacts:
     passing: Collection[str] = ()
     added_24h: Mapping[str, Decimal] = field(default_factory=dict)
     repaid_24h: Mapping[str, Decimal] = field(default_factory=dict)
+    repaid_with_collateral_24h: Mapping[str, Decimal] = field(default_factory=dict)
     transferred_24h: Mapping[str, Decimal] = field(default_factory=dict)

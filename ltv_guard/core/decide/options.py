@@ -20,6 +20,7 @@ class Option:
     LTV). `is_enough`: no other coin has to be asked. `reach`: what an add can gain over the episode.
     `usable`: coins that can be added once a transfer has landed. `takes_more`: with more of the coin in the
     wallet it could bring more. `is_a_step`: no more of it than a part of the need, for its price is in doubt.
+    `collateral_coin`: what pays for a repayment of the coin, if not the wallet; its fee is `cost` USD.
     `defect`: an error of ours, which costs this coin only.
     """
 
@@ -36,6 +37,8 @@ class Option:
     is_a_step: bool = False
     held_back: tuple[Constraint, ...] = ()
     defect: Defect | None = None
+    collateral_coin: str | None = None
+    cost: Decimal = ZERO
 
     def is_worth(self, least: Decimal) -> bool:
         """Whether what can be given now is worth a call."""

@@ -35,6 +35,7 @@ class Because(StrEnum):
     TRANSFER = "transfer"
     REPAY = "repay"
     REPAY_ENOUGH = "repay_enough"
+    REPAY_WITH_COLLATERAL = "repay_with_collateral"
     LOST = "lost"
     LOST_WANTS = "lost_wants"
 
@@ -48,8 +49,9 @@ class Because(StrEnum):
 class Reason:
     """`kind`, and what its sentence tells: the LTV that was decided on, thresholds, coins, amounts.
 
-    `needed` coins would do; a lost loan lacks `least` to be saved, and has `has`. `intent` is waited for.
-    `but` is what keeps it from being done; `once_more`: it is tried again before debt is repaid.
+    `needed` coins would do, for a fee of `cost` USD where `collateral_coin` pays; a lost loan lacks `least`
+    to be saved, and has `has`. `intent` is waited for. `but` is what keeps it from being done; `once_more`:
+    it is tried again before debt is repaid.
     """
 
     kind: Because
@@ -64,5 +66,7 @@ class Reason:
     intent: Intent | None = None
     doubt: Doubt | None = None
     words: str = ""
+    collateral_coin: str | None = None
+    cost: Decimal | None = None
     but: tuple[Constraint, ...] = ()
     once_more: bool = False

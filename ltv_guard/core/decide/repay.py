@@ -33,12 +33,12 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
     coins = [held.coin for held in need.candidates]
     if any(coin in need.facts.passing or budget.may_move_soon(coin) for coin in coins):
         return replace(short, cause=Cause.REPAY, reason=replace(short.reason, once_more=True))
-    maybe = _maybe_there(coins, budget)
+    maybe = maybe_there(coins, budget)
     if maybe is not None and not need.emergency:
         return short.noting(maybe)
     every, defects = _options(need, budget)
     short = replace(short, defects=(*short.defects, *defects))
-    best = best_worth(every, _least(need))
+    best = best_worth(every, least_worth(need))
     if best is None:
         return short.noting(*notes_of(every, repaying=True))
     budget.take_to_repay(best.coin, best.ceiling)
@@ -51,7 +51,7 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
     return worded(decision, lambda: _explained(decision, need, best))
 
 
-def _least(need: Shortfall) -> Decimal:
+def least_worth(need: Shortfall) -> Decimal:
     """As much of the LTV as a smaller adjustment would not be worth a call for."""
     least = need.loan.ltv * need.facts.policy.limits.min_adjustment_ratio
     return min(least, need.loan.ltv - need.limits.target) if need.urgency.breach else least
@@ -81,7 +81,7 @@ def _explained(decision: Decision, need: Shortfall, best: Option) -> Decision:
     )
 
 
-def _maybe_there(coins: Sequence[str], budget: FundsBudget) -> Constraint | None:
+def maybe_there(coins: Sequence[str], budget: FundsBudget) -> Constraint | None:
     """Why there may be a coin to be added after all; None: there is none."""
     for coin in coins:
         if budget.is_tied(coin):

@@ -16,6 +16,7 @@ from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import Constraint, Limit, tightest
 from ltv_guard.core.decide.decision import Cause, Decision, hold
 from ltv_guard.core.decide.reason import Because
+from ltv_guard.core.decide.repay_with_collateral import lowest_ltv
 from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.loans import Collateral
 
@@ -29,6 +30,7 @@ def why_lost(need: Shortfall, budget: FundsBudget) -> Decision | None:
     coins = need.candidates
     gained = sum((need.model.most_gain(held, _coins(need, held, budget)) for held in coins), Decimal(0))
     reachable = need.model.ltv_after(gained) * _left_of_debt(need, budget)
+    reachable *= lowest_ltv(need, budget) / loan.ltv if loan.ltv > 0 else 1
     if reachable < line:
         return None
     reason = need.because(Because.LOST)

@@ -23,6 +23,8 @@ class HistoryRow:
     """One adjustment (repayment, transfer) in the exchange's history: ours or made by the user's own hand.
 
     `adjust_id` is what the exchange calls it: an adjustId, `repay-` and a repayId, or our own intent's id.
+    `with_collateral`: it was paid with collateral; None where its row does not say. `contract_id`: the fixed
+    loan that it repaid, where it is known to be one.
     """
 
     adjust_id: str
@@ -34,6 +36,8 @@ class HistoryRow:
     ltv_before: Decimal | None
     ltv_after: Decimal | None
     status: RowStatus = RowStatus.SUCCESS
+    with_collateral: bool | None = False
+    contract_id: str | None = None
 
     @property
     def change(self) -> Decimal:

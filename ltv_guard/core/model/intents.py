@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from ltv_guard.core.model.errors import ImpossibleTransition
-from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Owner
+from ltv_guard.core.model.loans import Channel, Direction, Kind, LoanKey, Owner
 
 
 class State(StrEnum):
@@ -67,6 +67,8 @@ class Intent:
     `coins_before` and `ltv_before` are what the plan was made from: coins of `coin` that secured the loan,
     that it owed (repayment), or that lay in the Funding wallet (transfer; its `key` is that wallet's coin).
     `awaits_row`: it is confirmed by what the loan holds, and the history does not show its row yet.
+    `collateral_coin`: a repayment that is paid with that collateral, of which the loan held
+    `collateral_before`. `contract_id`: a repayment of that fixed loan of a pool.
     """
 
     intent_id: str
@@ -92,6 +94,9 @@ class Intent:
     ret_msg: str | None = None
     ltv_after: Decimal | None = None
     awaits_row: bool = False
+    collateral_coin: str | None = None
+    collateral_before: Decimal | None = None
+    contract_id: str | None = None
 
     def __post_init__(self) -> None:
         if not self.amount.is_finite() or self.amount <= 0:
@@ -105,7 +110,13 @@ class Intent:
     @property
     def channel(self) -> Channel:
         """Where it is written to, and where its end is read from."""
-        return Channel(self.key.product, self.direction.kind)
+        fixed = self.contract_id is not None
+        return Channel(self.key.product, Kind.FIXED_REPAYMENT if fixed else self.direction.kind)
+
+    @property
+    def takes_from_wallet(self) -> bool:
+        """Whether its coins come out of the Funding wallet."""
+        return self.direction in {Direction.ADD, Direction.REPAY} and self.collateral_coin is None
 
     @property
     def change(self) -> Decimal:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
 
     ADJUSTMENT = "adjustment"
     REPAYMENT = "repayment"
+    FIXED_REPAYMENT = "fixed_repayment"
     TRANSFER = "transfer"
 
 

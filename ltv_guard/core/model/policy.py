@@ -43,6 +43,19 @@ class RepayRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CollateralRepayRule:
+    """Whether a pool's debt is repaid with its collateral where nothing else helps.
+
+    `max_repay`: coin that is owed -> the most coins at a time. `max_fee`: the fee that is reckoned with, as a
+    part of what is repaid: the exchange takes the higher of two coins' rates, and names it nowhere before.
+    """
+
+    enabled: bool = False
+    max_repay: Mapping[str, Decimal] = field(default_factory=dict)
+    max_fee: Decimal = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What holds an adjustment back. Ratios are of the loan's collateral and of the exchange's maximum.
 
@@ -71,6 +84,7 @@ class LoanPolicy:
     add: AddRule = field(default_factory=AddRule)
     reduce: ReduceRule = field(default_factory=ReduceRule)
     repay: RepayRule = field(default_factory=RepayRule)
+    repay_with_collateral: CollateralRepayRule = field(default_factory=CollateralRepayRule)
     limits: Limits = field(default_factory=Limits)
     collateral_preference: tuple[str, ...] = ("USDT", "USDC", "BTC", "ETH")
     maturity_notice_ms: tuple[int, ...] = NOTICE_MS
@@ -91,6 +105,7 @@ class WalletRules:
     reserve: Mapping[str, Decimal] = field(default_factory=dict)
     max_add_24h: Mapping[str, Decimal] = field(default_factory=dict)
     max_repay_24h: Mapping[str, Decimal] = field(default_factory=dict)
+    max_repay_with_collateral_24h: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +151,18 @@ class Rulebook:
 
     @property
     def repays(self) -> bool:
-        """Whether any loan may be repaid."""
-        return any(
-            policy.repay.enabled for policy in (self.default, *(policy for _, policy in self.overrides))
-        )
+        """Whether any loan may be repaid from the Funding wallet."""
+        return any(policy.repay.enabled for policy in self.policies)
+
+    @property
+    def reads_repayments(self) -> bool:
+        """Whether any may be repaid, so that the lists of repayments have to be known."""
+        return self.repays or any(policy.repay_with_collateral.enabled for policy in self.policies)
+
+    @property
+    def policies(self) -> tuple[LoanPolicy, ...]:
+        """The default, and those of overrides."""
+        return (self.default, *(policy for _, policy in self.overrides))
 
     def policy_for(self, loan: Loan) -> LoanPolicy:
         """The policy of the first override that fits, or else the default."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.amounts.composition import composition_of
+from ltv_guard.core.amounts.haircuts import most_gain_usd
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan
@@ -71,7 +72,23 @@ def _repaid_to(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> Expec
     before, after = composition_of(loan).repaid(last.coin, last.amount, last.coins_before, prices)
     if before <= 0 or after <= 0 or last.ltv_before <= 0:
         return None
-    return ExpectedLtv(moved=before / after, ltv=last.ltv_before * after / before)
+    left = _left_of_collateral(loan, last, prices)
+    return ExpectedLtv(moved=before / after * left, ltv=last.ltv_before * after / before / left)
+
+
+def _left_of_collateral(loan: Loan, last: Intent, prices: Mapping[str, Decimal]) -> Decimal:
+    """The share of its counted collateral that a repayment left: all of it, where the wallet paid.
+
+    Without the fee, which is not known: it moves the LTV by less than it may stray.
+    """
+    held = loan.collateral_in(last.collateral_coin or "")
+    price, worth = prices.get(last.collateral_coin or ""), last.amount * prices.get(last.coin, Decimal(0))
+    composition = composition_of(loan)
+    if held is None or not price or composition.total <= 0:
+        return Decimal(1)
+    holding = composition.holding(held, prices)
+    lost = worth if holding is None else most_gain_usd(holding, worth / price)
+    return composition.total / (composition.total + lost)
 
 
 def expected_of_both(first: Intent, one: ExpectedLtv, other: ExpectedLtv | None) -> ExpectedLtv:

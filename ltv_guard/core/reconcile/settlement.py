@@ -10,10 +10,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow, RowStatus
+from ltv_guard.core.model.history import History, HistoryRow, RowStatus
 from ltv_guard.core.model.intents import ARRIVED, RELEASED, SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
+from ltv_guard.core.reconcile.candidates import doubtful_row_of, own_rows, rows_of_other_amounts
 from ltv_guard.core.reconcile.coin_changes import EARLY_MS, unexplained_change
 
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
@@ -100,8 +101,8 @@ def settle(
 ) -> Verdict:
     """Where `intent` (accepted, unknown or absent) stands after reading `evidence`."""
     if intent.state is State.ACCEPTED:
-        return _settle_accepted(intent, watch, evidence, now)
-    candidates = _candidates(intent, evidence, timeouts)
+        return _settle_accepted(intent, watch, evidence, timeouts, now)
+    candidates = own_rows(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
     if len(candidates) == 1:
         return _found(intent, watch, candidates[0], now)
     if intent.state is not State.UNKNOWN:
@@ -109,12 +110,18 @@ def settle(
     waiting = _why_undecided(intent, watch, evidence, timeouts)
     if waiting is not None:
         return Verdict(intent=intent, watch=watch, waiting=waiting)
-    if candidates:
+    if candidates or rows_of_other_amounts(
+        intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
+    ):
         return _ambiguous(intent, watch, evidence, timeouts, now)
     return _missing(intent, watch, evidence, timeouts, now, State.ABSENT)
 
 
-def _settle_accepted(intent: Intent, watch: InFlightWatch, evidence: Evidence, now: Moment) -> Verdict:
+def _settle_accepted(
+    intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
+) -> Verdict:
+    if intent.adjust_id is None:
+        return _settle_without_id(intent, watch, evidence, timeouts, now)
     own = (row for row in evidence.history.of(intent.key) if row.adjust_id == intent.adjust_id)
     row = next(own, None)
     if row is not None:
@@ -123,6 +130,23 @@ def _settle_accepted(intent: Intent, watch: InFlightWatch, evidence: Evidence, n
     doubt = next(doubts, None)
     waiting = Waiting(Awaited.ROW) if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
     return Verdict(intent=intent, watch=watch, waiting=waiting)
+
+
+def _settle_without_id(
+    intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
+) -> Verdict:
+    """It was accepted and no id came back: one of the rows that fit is its own.
+
+    Of several that have all succeeded it does not matter which. Until they have, it stays open.
+    """
+    own = own_rows(
+        intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
+    ) or rows_of_other_amounts(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
+    if len(own) == 1 or (own and all(row.status is RowStatus.SUCCESS for row in own)):
+        return _found(intent, watch, min(own, key=lambda row: row.at_ms), now)
+    doubt = doubtful_row_of(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
+    waiting = Waiting(Awaited.ROW) if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
+    return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.PROCESSING) if own else waiting)
 
 
 def _found(intent: Intent, watch: InFlightWatch, row: HistoryRow, now: Moment) -> Verdict:
@@ -142,29 +166,6 @@ def _found(intent: Intent, watch: InFlightWatch, row: HistoryRow, now: Moment) -
     return Verdict(intent=confirmed, watch=watch)
 
 
-def _candidates(intent: Intent, evidence: Evidence, timeouts: SettlementTimeouts) -> list[HistoryRow]:
-    """Rows that may be this intent's own: same loan, coin, direction, exact amount, in its time.
-
-    A transfer carries our own id: nothing else needs to be compared.
-    """
-    if intent.signed_at_ms is None or intent.recv_window_ms is None:
-        return []
-    if intent.direction is Direction.TRANSFER:
-        return [row for row in evidence.history.of(intent.key) if row.adjust_id == intent.intent_id]
-    earliest = intent.signed_at_ms - EARLY_MS
-    latest = intent.signed_at_ms + intent.recv_window_ms + timeouts.processing_margin_ms
-    return [
-        row
-        for row in evidence.history.of(intent.key)
-        if row.coin == intent.coin
-        and row.direction is intent.direction
-        and row.amount == intent.amount
-        and earliest <= row.at_ms <= latest
-        and row.adjust_id not in intent.seen_ids
-        and row.adjust_id not in evidence.claimed
-    ]
-
-
 def _why_undecided(
     intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts
 ) -> Waiting | None:
@@ -173,38 +174,8 @@ def _why_undecided(
         return Waiting(Awaited.WINDOW)
     if evidence.history.is_old:
         return Waiting(Awaited.WHOLE_HISTORY)
-    doubt = doubtful_row_of(intent, evidence, timeouts)
+    doubt = doubtful_row_of(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
     return None if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
-
-
-def doubtful_row_of(intent: Intent, evidence: Evidence, timeouts: SettlementTimeouts) -> DoubtfulRow | None:
-    """A row that is not understood, and that may be this intent's own: nothing that was read says otherwise.
-
-    One that was there before the intent was planned is none of it.
-    """
-    known = intent.seen_ids | set(evidence.claimed)
-    return next(
-        (
-            row
-            for row in evidence.history.doubtful
-            if row.name not in known and _could_be(row, intent, timeouts)
-        ),
-        None,
-    )
-
-
-def _could_be(row: DoubtfulRow, intent: Intent, timeouts: SettlementTimeouts) -> bool:
-    if intent.direction is Direction.TRANSFER:
-        return row.adjust_id in {None, intent.intent_id}
-    signed_ms = intent.signed_at_ms or 0
-    latest = signed_ms + (intent.recv_window_ms or 0) + timeouts.processing_margin_ms
-    return (
-        row.key in {None, intent.key}
-        and row.coin in {None, intent.coin}
-        and row.direction in {None, intent.direction}
-        and row.amount in {None, intent.amount}
-        and (row.at_ms is None or signed_ms - EARLY_MS <= row.at_ms <= latest)
-    )
 
 
 def _unexplained(intent: Intent, evidence: Evidence) -> Decimal | None:
@@ -236,11 +207,20 @@ def _missing(
     unexplained = _unexplained(intent, evidence)
     if unexplained == intent.change:
         return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.LATE_ROW))
-    lag_ms = timeouts.history_lag_ms if unexplained == 0 else timeouts.misfit_ms
+    still = unexplained == 0 and not _collateral_went(intent, evidence)
+    lag_ms = timeouts.history_lag_ms if still else timeouts.misfit_ms
     first = watch.first_missed or began
     if began.ms_since(first) < lag_ms:
         return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.SECOND_LOOK))
     return Verdict(intent=intent.to(end, now.exchange_ms), watch=watch)
+
+
+def _collateral_went(intent: Intent, evidence: Evidence) -> bool:
+    """Whether less is shown of the collateral that was to pay, which its debt does not show yet."""
+    if intent.collateral_coin is None or intent.collateral_before is None or evidence.loan is None:
+        return False
+    held = evidence.loan.collateral_in(intent.collateral_coin)
+    return held is None or held.unread or held.amount < intent.collateral_before
 
 
 def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:

@@ -191,12 +191,12 @@ class IntentBook:
         An intent's day begins when its end was known: until then it may still land. `begun`: by id, what may
         not be written down yet.
         """
-        spent: dict[str, Decimal] = {}
-        for item in {**begun, **self._intents}.values():
-            recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
-            if recent and item.direction is direction and item.state in SPENT:
-                spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
-        return spent
+        items = {**begun, **self._intents}.values()
+        return _sums((it for it in items if it.direction is direction and not it.collateral_coin), now)
+
+    def repaid_with_collateral_24h(self, now: Moment, begun: Mapping[str, Intent]) -> dict[str, Decimal]:
+        """The same of repayments that were paid with collateral, in coins of the debts."""
+        return _sums((item for item in {**begun, **self._intents}.values() if item.collateral_coin), now)
 
     def amounts_in_doubt(
         self, key: LoanKey, coin: str, direction: Direction, timeouts: SettlementTimeouts, now: Moment
@@ -229,6 +229,16 @@ class IntentBook:
             if item.direction is Direction.REDUCE and item.state is State.CONFIRMED
         )
         return max(ends, default=None)
+
+
+def _sums(intents: Iterable[Intent], now: Moment) -> dict[str, Decimal]:
+    """By coin, what those of the last 24 hours have moved, or may have."""
+    spent: dict[str, Decimal] = {}
+    for item in intents:
+        recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
+        if recent and item.state in SPENT:
+            spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
+    return spent
 
 
 def landed_lately(item: Intent, now: Moment) -> bool:

@@ -30,6 +30,14 @@ class RefusedCoin:
     lasting: bool
 
 
+SOLD = "with "  # of collateral that pays for a repayment: the coin of a debt may be called the same
+
+
+def subject_of(intent: Intent) -> str:
+    """The coin that a refusal is noted of: where another could take its place, that one."""
+    return intent.coin if intent.collateral_coin is None else f"{SOLD}{intent.collateral_coin}"
+
+
 NONE: Mapping[tuple[Direction, str], RefusedCoin] = {}
 
 
@@ -91,7 +99,7 @@ class RefusalBackoff:
 
     def taken(self, intent: Intent) -> None:
         """The exchange took it: the next refusal is the first again."""
-        self._refusals.get(intent.key, {}).pop((intent.direction, intent.coin), None)
+        self._refusals.get(intent.key, {}).pop((intent.direction, subject_of(intent)), None)
 
     def suspect(self, intent: Intent) -> None:
         """Should it turn out to be without effect, the answer was a refusal of its coin."""
@@ -118,6 +126,11 @@ class RefusalBackoff:
             for (way, coin), item in self._refusals.get(key, NONE).items()
             if way is direction and now.monotonic_ms < item.until_ms
         }
+
+    def unsellable(self, key: LoanKey, now: Moment) -> dict[str, str]:
+        """Coin of collateral -> why the exchange will not take it for a repayment for now."""
+        refused = self.refused(key, Direction.REPAY, now)
+        return {coin.removeprefix(SOLD): why for coin, why in refused.items() if coin.startswith(SOLD)}
 
     def unmovable(self, now: Moment) -> dict[str, str]:
         """Coin -> why the exchange refused its last transfer."""

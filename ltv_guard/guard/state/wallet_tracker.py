@@ -119,7 +119,7 @@ class WalletTracker:
             item
             for item in self._book.every
             if item.coin == transfer.coin
-            and item.direction in {Direction.ADD, Direction.REPAY}
+            and item.takes_from_wallet
             and item.state in SPENT
             and item.created_at_ms >= transfer.observed_at_ms
         ]

@@ -188,19 +188,19 @@ ADJUSTMENTS = (
         info(
             "It is decided on; it is signed and written down next.",
         ),
-        fields=("product", "loan_id", "intent_id", "direction", "coin", "amount", "ltv"),
+        fields=("product", "loan_id", "intent_id", "direction", "coin", "collateral_coin", "amount", "ltv"),
     ),
     event(
         "adjustment_sent",
         info(
             "It is signed and written down as sent; it leaves now.",
         ),
-        fields=("product", "loan_id", "intent_id", "direction", "coin", "amount", "ltv"),
+        fields=("product", "loan_id", "intent_id", "direction", "coin", "collateral_coin", "amount", "ltv"),
     ),
     event(
         "adjustment_accepted",
         info(
-            "The exchange gave it an id.",
+            "The exchange took it, and gave it an id (none to a repayment with collateral).",
         ),
         fields=("intent_id", "adjust_id"),
     ),

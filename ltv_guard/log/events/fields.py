@@ -39,6 +39,9 @@ FIELDS = {
     "changed": Field(kind=Shape.TEXTS, means="what differs in the configuration, a line a key"),
     "coin": Field(kind=Shape.TEXT, means="the coin"),
     "continuous": Field(kind=Shape.FLAG, means="whether the journal is the one that the run before closed"),
+    "collateral_coin": Field(
+        kind=Shape.TEXT, means="of a repayment with collateral: the coin that pays for it"
+    ),
     "contract": Field(kind=Shape.TEXT, means="the id of a pool's fixed loan"),
     "count": Field(kind=Shape.INTEGER, means="how many log lines were dropped"),
     "critical": Field(

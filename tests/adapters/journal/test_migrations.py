@@ -136,7 +136,8 @@ async def test_what_was_written_is_all_there_and_unchanged(old_url: str) -> None
         {("coins_before" if name == "collateral_before" else name): value for name, value in row.items()}
         for row in before
     ]
-    kept = [{"awaits_row": row["intent_id"] == "awaited"} for row in renamed]
+    new = dict.fromkeys(("collateral_coin", "collateral_before", "contract_id"))
+    kept = [{"awaits_row": row["intent_id"] == "awaited"} | new for row in renamed]
     expected = [row | column for row, column in zip(renamed, kept, strict=True)]
     assert await rows_of(old_url, "intents") == expected
     for table, rows in OTHERS.items():

@@ -60,6 +60,7 @@ def test_every_key_of_the_example_has_a_comment_above_it() -> None:
     sections = {"exchange", "accounts", "main", "schedule", "settlement", "policy", "add", "reduce", "limits"}
     sections |= {
         "repay",
+        "repay_with_collateral",
         "wallet",
         "sources",
         "unified_transfer",

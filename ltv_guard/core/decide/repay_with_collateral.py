@@ -1,0 +1,230 @@
+"""The last help, where no coins are left: debt of a pool that is repaid with its own collateral. Pure.
+
+It costs a fee, and can't be undone: never while coins could still help, or may be on their way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+
+from ltv_guard.core.amounts.fingerprint import coarsest, most_above
+from ltv_guard.core.amounts.ltv_model import shown
+from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
+from ltv_guard.core.amounts.sale import CollateralSale
+from ltv_guard.core.decide.add import worded
+from ltv_guard.core.decide.budget import FundsBudget
+from ltv_guard.core.decide.constraints import Constraint, Limit, below, of_setting, tightest
+from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.decide.options import ZERO, Option, notes_of
+from ltv_guard.core.decide.reason import Because
+from ltv_guard.core.decide.repay import least_worth, maybe_there
+from ltv_guard.core.decide.shortfall import Shortfall
+from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.loans import Collateral, Debt, Direction
+from ltv_guard.core.reconcile.plausibility import STEPS, Bearing
+
+
+def decide_repayment_with_collateral(need: Shortfall, budget: FundsBudget, short: Decision) -> Decision:
+    """The repayment that helps at the least cost; `short` with a note of what holds it back, if none does."""
+    if not need.facts.policy.repay_with_collateral.enabled or short.cause is not Cause.SHORT:
+        return short
+    if not need.loan.is_pool:
+        return short
+    if _is_tried_again(need, budget):
+        once_more = replace(short.reason, once_more=True)
+        return replace(short, cause=Cause.REPAY_WITH_COLLATERAL, reason=once_more)
+    still = _what_may_still_help(need, budget)
+    if still is not None:
+        return short.noting(still)
+    every, defects = sale_options(need, budget)
+    short = replace(short, defects=(*short.defects, *defects))
+    best = cheapest(every, least_worth(need))
+    if best is None:
+        return short.noting(*notes_of(every, repaying=True))
+    budget.repaid_with_collateral(best.coin, best.ceiling)
+    decision = replace(
+        short.acting(Cause.REPAY_WITH_COLLATERAL, Direction.REPAY, best),
+        reason=need.because(Because.REPAY),
+        held_back=best.held_back,
+        missing=ZERO,
+    )
+    return worded(decision, lambda: _explained(decision, need, best))
+
+
+def cheapest(every: Iterable[Option], least: Decimal) -> Option | None:
+    """Of those that bring the loan to its target the one at the least cost, or else what gains most."""
+    worth = [option for option in every if option.is_worth(least)]
+    enough = [option for option in worth if option.is_enough]
+    if enough:
+        return min(enough, key=lambda option: option.cost)
+    return max(worth, key=lambda option: option.gain, default=None)
+
+
+def sale_options(need: Shortfall, budget: FundsBudget) -> tuple[list[Option], list[Defect]]:
+    """What repaying each flexible debt with each coin of the pool would do. A defect costs that pair only."""
+    every, defects = [], []
+    for debt in need.loan.debts:
+        for held in need.loan.collateral:
+            found = attempt(
+                f"reckoning with {held.coin} for a debt in {debt.coin}",
+                lambda debt=debt, held=held: _option(need, debt, held, budget),  # type: ignore[misc]
+            )
+            if isinstance(found, Defect):
+                defects.append(found)
+            elif found is not None:
+                every.append(found)
+    return every, defects
+
+
+def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
+    """Where repaying with collateral can bring the loan, in however many steps; its own LTV if nowhere."""
+    lowest, rule = need.loan.ltv, need.facts.policy.repay_with_collateral
+    if not rule.enabled or not need.loan.is_pool:
+        return lowest
+    for debt in need.loan.debts:
+        for held in need.loan.collateral:
+            sale = _sale(need, debt, held, budget)
+            if sale is not None and not debt.unread:
+                caps = budget.caps_on_repaying_with_collateral(debt.coin)
+                most = min(debt.repayable, sale.most, tightest(caps))
+                lowest = min(lowest, sale.ltv_after(most))
+    return lowest
+
+
+def _is_tried_again(need: Shortfall, budget: FundsBudget) -> bool:
+    """Whether the exchange may take a coin at the next try."""
+    coins = [held.coin for held in need.candidates]
+    return any(coin in need.facts.passing or budget.may_move_soon(coin) for coin in coins)
+
+
+def _what_may_still_help(need: Shortfall, budget: FundsBudget) -> Constraint | None:
+    """Coins that may be added or repaid with after all; None: there are none.
+
+    An emergency waits for nothing that may never come.
+    """
+    coins = [held.coin for held in need.candidates]
+    if need.facts.awaits_row:
+        return Constraint(kind=Limit.ADD_AWAITED, repaying=True)
+    for coin in coins:
+        if budget.on_the_way(coin) is not None and not (need.emergency and budget.is_overdue(coin)):
+            return Constraint(kind=Limit.COINS_MAY_HELP, coin=coin, repaying=True)
+    if need.emergency:
+        return None
+    kept = next((held.coin for held in need.candidates if _is_kept_for_later(need, held, budget)), None)
+    kept = kept or next(
+        (debt.coin for debt in need.loan.debts if _is_payable_later(need, debt, budget)), None
+    )
+    if kept is not None:
+        return Constraint(kind=Limit.COINS_MAY_HELP, coin=kept, repaying=True)
+    return maybe_there(coins, budget)
+
+
+def _is_kept_for_later(need: Shortfall, held: Collateral, budget: FundsBudget) -> bool:
+    """Whether the wallet has coins that a reserve or a day's cap holds back until it is an emergency."""
+    if held.coin in need.facts.refused or not need.model.measures(held):
+        return False
+    there = whole_steps(tightest(budget.limits_on(held.coin, emergency=True)), held.step)
+    return there > 0 and need.model.gain(held, there) >= need.least
+
+
+def _is_payable_later(need: Shortfall, debt: Debt, budget: FundsBudget) -> bool:
+    """The same of coins to repay with, also where the exchange refuses them for now."""
+    if not need.facts.policy.repay.enabled or debt.repayable <= 0:
+        return False
+    there = min(debt.repayable, tightest(budget.limits_on_repaying(debt.coin, emergency=True)))
+    gain = need.loan.ltv - need.model.with_debt_less(debt.coin, there).loan.ltv
+    return there > 0 and gain >= least_worth(need)
+
+
+def _sale(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> CollateralSale | None:
+    """None where prices or terms are missing, or there is nothing to sell."""
+    prices = budget.prices or {}
+    of_debt, of_held = prices.get(debt.coin, ZERO), prices.get(held.coin, ZERO)
+    if held.unread or held.amount <= 0 or of_debt <= 0 or of_held <= 0 or not need.model.measures(held):
+        return None
+    return CollateralSale(
+        model=need.model,
+        coin=debt.coin,
+        held=held,
+        debt_price=of_debt,
+        held_price=of_held,
+        fee=need.facts.policy.repay_with_collateral.max_fee,
+    )
+
+
+def _option(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> Option | None:
+    sale = _sale(need, debt, held, budget)
+    if sale is None or debt.repayable <= 0:
+        return None
+    accuracy = coarsest(debt.accuracy, debt.amount)
+    step = Decimal(1).scaleb(-accuracy)
+    nothing = Option(coin=debt.coin, step=step, needed=ZERO, collateral_coin=held.coin)
+    refusal = need.facts.unsellable.get(held.coin)
+    if refusal is not None:
+        return nothing.as_nothing(Constraint(kind=Limit.REFUSED, coin=held.coin, words=refusal))
+    whole = min(debt.repayable, sale.most)
+    needed = sale.to_reach(need.limits.target, whole, step)
+    wanted = whole_steps(whole, step) if needed is None else needed
+    limits = _limits(need, debt, sale, _part(need, debt, held, budget, wanted, step), budget)
+    most = tightest(limits)
+    amount = whole_steps(min(wanted, most), step)
+    gain = need.loan.ltv - sale.ltv_after(amount)
+    if amount > 0 and gain <= 0:
+        return nothing.as_nothing(Constraint(kind=Limit.NO_GAIN, coin=held.coin))
+    return Option(
+        coin=debt.coin,
+        step=step,
+        needed=wanted,
+        amount=amount,
+        ceiling=min(whole_steps(most, step), amount + most_above(accuracy, debt.amount)),
+        gain=gain,
+        is_enough=needed is not None and amount >= needed,
+        held_back=below(limits, wanted),
+        collateral_coin=held.coin,
+        cost=sale.cost(amount),
+    )
+
+
+def _part(
+    need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget, wanted: Decimal, step: Decimal
+) -> Constraint | None:
+    """No more than a part at a time where a price, or the loan's own LTV, is in doubt."""
+    part = whole_steps_up(wanted / STEPS, step)
+    doubted = next((coin for coin in (debt.coin, held.coin) if budget.doubts_price_of(need.loan, coin)), None)
+    if doubted is not None:
+        return Constraint(kind=Limit.DOUBTED_PRICE, coin=doubted, amount=part)
+    if need.facts.bearing is Bearing.CONTRADICTED:
+        return Constraint(kind=Limit.NOT_BORNE_OUT, coin=debt.coin, amount=part)
+    return None
+
+
+def _limits(
+    need: Shortfall, debt: Debt, sale: CollateralSale, part: Constraint | None, budget: FundsBudget
+) -> list[Constraint]:
+    """What caps, the exchange, the debt and the collateral leave to repay, in coins of the debt."""
+    coin, most = debt.coin, need.facts.policy.repay_with_collateral.max_repay.get(debt.coin)
+    limits = budget.caps_on_repaying_with_collateral(coin)
+    if most is not None:
+        limits.append(of_setting("repay_with_collateral.max_repay", coin, most, setting=most))
+    limits.append(Constraint(kind=Limit.SALE_LIMIT, coin=coin, amount=sale.limit))
+    limits.append(Constraint(kind=Limit.FLEXIBLE_DEBT, coin=coin, amount=debt.repayable))
+    limits.append(Constraint(kind=Limit.COLLATERAL, coin=coin, amount=sale.most, words=sale.held.coin))
+    return limits if part is None else [*limits, part]
+
+
+def _explained(decision: Decision, need: Shortfall, best: Option) -> Decision:
+    reason = replace(
+        need.because(Because.REPAY_WITH_COLLATERAL),
+        coin=best.coin,
+        needed=best.needed,
+        collateral_coin=best.collateral_coin,
+        cost=best.cost.quantize(Decimal("0.01")),
+    )
+    return replace(
+        decision,
+        reason=reason,
+        reachable_ltv=shown(need.loan.ltv - best.gain),
+        missing=max(ZERO, best.needed - best.amount),
+    )

@@ -1,0 +1,84 @@
+"""Rows of a history that may be an intent's own, by loan, coin, amount and time. Pure.
+
+`claimed` are ids of rows that belong to other intents; `margin_ms` is how long after its receive window the
+exchange may still be carrying a request out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.reconcile.coin_changes import EARLY_MS
+
+
+def own_rows(intent: Intent, history: History, claimed: Collection[str], margin_ms: int) -> list[HistoryRow]:
+    """Rows that may be this intent's own: same loan, coin, direction, exact amount, in its time.
+
+    A transfer carries our own id: nothing else needs to be compared.
+    """
+    if intent.signed_at_ms is None or intent.recv_window_ms is None:
+        return []
+    if intent.direction is Direction.TRANSFER:
+        return [row for row in history.of(intent.key) if row.adjust_id == intent.intent_id]
+    return [row for row in _in_its_time(intent, history, claimed, margin_ms) if row.amount == intent.amount]
+
+
+def _in_its_time(
+    intent: Intent, history: History, claimed: Collection[str], margin_ms: int
+) -> list[HistoryRow]:
+    signed_ms, window_ms = intent.signed_at_ms or 0, intent.recv_window_ms or 0
+    earliest, latest = signed_ms - EARLY_MS, signed_ms + window_ms + margin_ms
+    return [
+        row
+        for row in history.of(intent.key)
+        if row.coin == intent.coin
+        and row.direction is intent.direction
+        and row.with_collateral in {None, intent.collateral_coin is not None}
+        and row.contract_id in {None, intent.contract_id}
+        and earliest <= row.at_ms <= latest
+        and row.adjust_id not in intent.seen_ids
+        and row.adjust_id not in claimed
+    ]
+
+
+def rows_of_other_amounts(
+    intent: Intent, history: History, claimed: Collection[str], margin_ms: int
+) -> list[HistoryRow]:
+    """Rows that may be a repayment with collateral, though not of its amount.
+
+    In which unit the exchange reads that, one client disputes; and of what is owed it takes no more.
+    """
+    if intent.collateral_coin is None:
+        return []
+    return _in_its_time(intent, history, claimed, margin_ms)
+
+
+def doubtful_row_of(
+    intent: Intent, history: History, claimed: Collection[str], margin_ms: int
+) -> DoubtfulRow | None:
+    """A row that is not understood, and that may be this intent's own: nothing that was read says otherwise.
+
+    One that was there before the intent was planned is none of it.
+    """
+    known = intent.seen_ids | set(claimed)
+    return next(
+        (row for row in history.doubtful if row.name not in known and _could_be(row, intent, margin_ms)),
+        None,
+    )
+
+
+def _could_be(row: DoubtfulRow, intent: Intent, margin_ms: int) -> bool:
+    if intent.direction is Direction.TRANSFER:
+        return row.adjust_id in {None, intent.intent_id}
+    signed_ms = intent.signed_at_ms or 0
+    latest = signed_ms + (intent.recv_window_ms or 0) + margin_ms
+    return (
+        row.key in {None, intent.key}
+        and row.coin in {None, intent.coin}
+        and row.direction in {None, intent.direction}
+        and row.amount in {None, intent.amount}
+        and (row.at_ms is None or signed_ms - EARLY_MS <= row.at_ms <= latest)
+    )
