@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +230,18 @@ def test_a_debt_shrinks_once_the_status_says_so(
 @BOTH
 @pytest.mark.parametrize("kind", [1, "1", 2, "2", 5, 6, 7, None])
 def test_whoever_repaid_the_row_is_read_since_it_explains_the_debt(product: Product, kind: object) -> None:
-    assert PARSERS[product](ROWS[product] | {"repayType": kind}) == PARSERS[product](ROWS[product])
+    row = PARSERS[product](ROWS[product] | {"repayType": kind})
+    assert replace(row, with_collateral=False) == replace(
+        PARSERS[product](ROWS[product]), with_collateral=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [(7, True), ("7", True), (1, False), (2, False), (None, None), ("x", None)]
+)
+def test_a_pools_row_tells_whether_collateral_has_paid(kind: object, told: object) -> None:
+    row = PARSERS[Product.CRYPTO_LOAN](ROWS[Product.CRYPTO_LOAN] | {"repayType": kind})
+    assert row.with_collateral is told
 
 
 WRONG: list[object] = [None, "", [], {}, True, "NaN", "1e999", "x y"]
