@@ -78,7 +78,9 @@ class FactBuilder:
             passing=self._memory.refusals.passing(None, Direction.TRANSFER, now),
             added_24h=self._memory.intents.spent_24h(Direction.ADD, now, snapshot.begun),
             repaid_24h=self._memory.intents.spent_24h(Direction.REPAY, now, snapshot.begun),
-            repaid_with_collateral_24h=self._memory.intents.repaid_with_collateral_24h(now, snapshot.begun),
+            repaid_with_collateral_24h=self._memory.intents.spent_24h(
+                Direction.REPAY, now, snapshot.begun, with_collateral=True
+            ),
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now, snapshot.begun),
         )
 

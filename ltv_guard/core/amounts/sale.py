@@ -18,7 +18,7 @@ NEAR_LIMIT = Decimal("0.98")  # the exchange reckons with prices of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CollateralSale:
+class CollateralPayment:
     """Debt in `coin`, paid with `held`. Prices: USD a coin, above 0; `fee`: a part of what is paid."""
 
     model: LtvModel

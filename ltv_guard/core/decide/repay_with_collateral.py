@@ -12,7 +12,7 @@ from decimal import Decimal
 from ltv_guard.core.amounts.fingerprint import coarsest, most_above
 from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
-from ltv_guard.core.amounts.sale import CollateralSale
+from ltv_guard.core.amounts.sale import CollateralPayment
 from ltv_guard.core.decide.add import worded
 from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import Constraint, Limit, below, of_setting, tightest
@@ -138,13 +138,13 @@ def _is_payable_later(need: Shortfall, debt: Debt, budget: FundsBudget) -> bool:
     return there > 0 and gain >= least_worth(need)
 
 
-def _sale(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> CollateralSale | None:
+def _sale(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> CollateralPayment | None:
     """None where prices or terms are missing, or there is nothing to sell."""
     prices = budget.prices or {}
     of_debt, of_held = prices.get(debt.coin, ZERO), prices.get(held.coin, ZERO)
     if held.unread or held.amount <= 0 or of_debt <= 0 or of_held <= 0 or not need.model.measures(held):
         return None
-    return CollateralSale(
+    return CollateralPayment(
         model=need.model,
         coin=debt.coin,
         held=held,
@@ -201,7 +201,7 @@ def _part(
 
 
 def _limits(
-    need: Shortfall, debt: Debt, sale: CollateralSale, part: Constraint | None, budget: FundsBudget
+    need: Shortfall, debt: Debt, sale: CollateralPayment, part: Constraint | None, budget: FundsBudget
 ) -> list[Constraint]:
     """What caps, the exchange, the debt and the collateral leave to repay, in coins of the debt."""
     coin, most = debt.coin, need.facts.policy.repay_with_collateral.max_repay.get(debt.coin)

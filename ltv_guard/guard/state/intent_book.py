@@ -185,18 +185,21 @@ class IntentBook:
 
     # What they took, and what a new one must differ from.
 
-    def spent_24h(self, direction: Direction, now: Moment, begun: Mapping[str, Intent]) -> dict[str, Decimal]:
+    def spent_24h(
+        self, direction: Direction, now: Moment, begun: Mapping[str, Intent], *, with_collateral: bool = False
+    ) -> dict[str, Decimal]:
         """Coins added (repaid, transferred) in the last 24 hours by intents that landed or may have.
 
         An intent's day begins when its end was known: until then it may still land. `begun`: by id, what may
         not be written down yet.
         """
-        items = {**begun, **self._intents}.values()
-        return _sums((it for it in items if it.direction is direction and not it.collateral_coin), now)
-
-    def repaid_with_collateral_24h(self, now: Moment, begun: Mapping[str, Intent]) -> dict[str, Decimal]:
-        """The same of repayments that were paid with collateral, in coins of the debts."""
-        return _sums((item for item in {**begun, **self._intents}.values() if item.collateral_coin), now)
+        spent: dict[str, Decimal] = {}
+        for item in {**begun, **self._intents}.values():
+            recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
+            same = item.direction is direction and with_collateral is (item.collateral_coin is not None)
+            if recent and same and item.state in SPENT:
+                spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
+        return spent
 
     def amounts_in_doubt(
         self, key: LoanKey, coin: str, direction: Direction, timeouts: SettlementTimeouts, now: Moment
@@ -229,16 +232,6 @@ class IntentBook:
             if item.direction is Direction.REDUCE and item.state is State.CONFIRMED
         )
         return max(ends, default=None)
-
-
-def _sums(intents: Iterable[Intent], now: Moment) -> dict[str, Decimal]:
-    """By coin, what those of the last 24 hours have moved, or may have."""
-    spent: dict[str, Decimal] = {}
-    for item in intents:
-        recent = item.is_open or now.exchange_ms - item.updated_at_ms < DAY_MS
-        if recent and item.state in SPENT:
-            spent[item.coin] = spent.get(item.coin, Decimal(0)) + item.amount
-    return spent
 
 
 def landed_lately(item: Intent, now: Moment) -> bool:
