@@ -21,6 +21,7 @@ from ltv_guard.replay.candle_path import CandlePath, candle_path
 from ltv_guard.replay.frontier import frontier
 from ltv_guard.replay.least_wallet import least_wallet
 from ltv_guard.replay.one_replay import Case, played, played_unguarded
+from ltv_guard.replay.replay_account import ReplayAccount
 from ltv_guard.replay.replay_answers import baselines_tree, comparison_tree, frontier_tree, survival_tree
 from ltv_guard.replay.replay_report import Outcome, Tree, amounts, as_tree
 from ltv_guard.replay.survival import survival
@@ -38,8 +39,9 @@ def replay(asked: Asked) -> int:
     other = None if asked.compare is None else case_of(asked, asked.compare, live)
     every = candles_of(asked, sorted({*case.coins, *(case if other is None else other).coins}))
     path, progress = candle_path(every, worst_first=asked.worst_first), Progress()
+    unguarded = _unguarded(asked, case, path)
     case = stressed(asked, case, path, progress.of("ban: start"))
-    outcome = Outcome(guarded=played(case, path), unguarded=played_unguarded(case, path), path=path)
+    outcome = Outcome(guarded=played(case, path), unguarded=unguarded, path=path)
     tree = as_tree(outcome, inputs_of(asked, case, every, path, live) | stress_tree(asked, case.stress))
     tree["baselines"] = baselines_tree(baselines(case, path, outcome.guarded, outcome.unguarded))
     if other is not None:
@@ -54,6 +56,14 @@ def replay(asked: Asked) -> int:
     else:
         replay_table.print_report(tree)
     return DONE
+
+
+def _unguarded(asked: Asked, case: Case, path: CandlePath) -> ReplayAccount:
+    """Raises ConfigError, which names the file of a loan that can't begin."""
+    try:
+        return played_unguarded(case, path)
+    except ConfigError as error:
+        raise ConfigError(f"{asked.loans}: {error}" if asked.loans is not None else str(error)) from None
 
 
 def _check(asked: Asked, case: Case) -> None:
