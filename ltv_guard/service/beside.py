@@ -170,7 +170,8 @@ class Beside:
         return await self._reloads.run.journal.resume(account)
 
     async def _waiting(self) -> dict[str, int]:
-        return await self.outbox().counted()
+        """A journal that holds nothing for anybody is not asked at each scrape."""
+        return await self.outbox().counted() if self._desk.may_hold_any(self.orders()) else {}
 
     async def _acknowledged(self) -> dict[str, int]:
         alarms = await self.outbox().alarms()

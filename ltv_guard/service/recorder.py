@@ -64,12 +64,12 @@ class Recorder:
         await rounds("noting LTVs and prices", self._look, LOOK_S, self._defects)
 
     async def _look(self) -> None:
-        owners = self._source.owners()
-        if not (self._source.is_wanted() and owners):
-            return
         now_ms = self._source.now_ms()
         # A clock that was set back must not silence it.
         if self._due_ms - EVERY_MS <= now_ms < self._due_ms:
+            return
+        owners = self._source.owners()
+        if not (self._source.is_wanted() and owners):
             return
         self._due_ms = now_ms + EVERY_MS
         status = self._source.status()

@@ -19,4 +19,13 @@ async def rounds(what: str, look: Callable[[], Awaitable[None]], pause_s: float,
             pass
         except Exception as error:  # noqa: BLE001 - told; an odd value must not end what comes after it
             defects.tell(Defect(what=what, error=error))
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(until_next_s(pause_s))
+
+
+def until_next_s(pause_s: float) -> float:
+    """Seconds until the next whole `pause_s` of the loop's clock.
+
+    All looks of one pause come in the same turn of the loop: to wake an idle process costs more than most of
+    them do.
+    """
+    return pause_s - asyncio.get_running_loop().time() % pause_s if pause_s else 0.0

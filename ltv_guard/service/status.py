@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 
 from ltv_guard import __version__
 from ltv_guard.adapters.settings import Settings
@@ -111,7 +112,7 @@ def _loans(decisions: Iterable[Decision], last: Mapping[LoanKey, Intent]) -> Ite
             fall_to_margin_call=fall_to(loan.ltv, loan.margin_call_ltv),
             fall_to_liquidation=fall_to(loan.ltv, loan.liquidation_ltv),
             doing=decision.cause.value,
-            reason=sentences.reason(decision),
+            tell_reason=partial(sentences.reason, decision),
             last_adjustment=last.get(loan.key),
         )
 

@@ -20,6 +20,7 @@ import structlog
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log import format as logs
 from ltv_guard.service import stacks
+from ltv_guard.service.rounds import until_next_s
 from ltv_guard.service.sign_of_life import SignOfLife
 from ltv_guard.service.systemd import ALIVE, READY, STOPPING, Systemd
 
@@ -119,7 +120,7 @@ class Watchdog:
                     signs = self._signs()
                 self._seen = (turn, signs)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._look_s)
+                    await asyncio.wait_for(stop.wait(), until_next_s(self._look_s))
         finally:
             self._stands_down.set()
             if stop.is_set():

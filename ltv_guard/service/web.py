@@ -64,11 +64,13 @@ class Shown:
 
     async def status(self) -> Status:
         """What is seen now, and what the journal has of it: what waits, acknowledgements, charts."""
+        seen = self.see()
         waiting: Mapping[str, int] = {}
         acknowledged: Mapping[str, int] = {}
         with suppress(JournalUnavailable):
-            waiting, acknowledged = await self.waiting(), await self.acknowledged()
-        seen = self.see()
+            waiting = await self.waiting()
+            if seen.alerts:
+                acknowledged = await self.acknowledged()
         alerts = [replace(item, acknowledged_ms=acknowledged.get(id_of(item))) for item in seen.alerts]
         return replace(seen, alerts=alerts, notices_waiting=waiting, samples=self.samples())
 

@@ -90,7 +90,7 @@ async def test_ids_and_coins_that_are_markup_are_no_more_than_text(product: Prod
         fall_to_margin_call=Decimal("0.1"),
         fall_to_liquidation=Decimal("0.2"),
         doing="in_bounds",
-        reason=MARKUP,
+        tell_reason=lambda: MARKUP,
     )
     account = AccountStatus(
         name="main",

@@ -289,7 +289,7 @@ def standing(ltv: str = "0.80") -> LoanStatus:
         fall_to_margin_call=D("0.08"),
         fall_to_liquidation=D("0.1579"),
         doing="breach",
-        reason="",
+        tell_reason=lambda: "",
     )
 
 

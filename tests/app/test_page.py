@@ -42,7 +42,7 @@ def shown(ltv: str = "0.60", reason: str = "LTV 0.6 is within bounds") -> LoanSt
         fall_to_margin_call=D("0.31"),
         fall_to_liquidation=D("0.3684"),
         doing="in_bounds",
-        reason=reason,
+        tell_reason=lambda: reason,
     )
 
 

@@ -54,7 +54,7 @@ def a_loan(number: int) -> LoanStatus:
         fall_to_margin_call=none,
         fall_to_liquidation=none,
         doing="in_bounds",
-        reason="",
+        tell_reason=lambda: "",
     )
 
 

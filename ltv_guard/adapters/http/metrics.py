@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 
@@ -15,9 +14,9 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from ltv_guard.adapters.http import metrics_text
 from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.status import AccountStatus, Counts, LoanStatus, Span, Status
 
@@ -33,45 +32,36 @@ Row = tuple[tuple[str, ...], float | Decimal]
 
 def as_text(status: Status) -> bytes:
     """The page in Prometheus's text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Of(status))
-    text: bytes = generate_latest(registry)
-    return text
+    return metrics_text.as_text(families(status))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Of(Collector):
-    status: Status
-
-    def collect(self) -> Iterator[Metric]:
-        status = self.status
-        about = {"version": status.version, "mode": status.mode, "environment": status.environment}
-        yield InfoMetricFamily(f"{PREFIX}build", "What runs.", about)
-        for name, says, figure in OF_THE_DAEMON:
-            yield GaugeMetricFamily(PREFIX + name, says, value=figure(status))
-        alerts = Counter(alert.event for alert in status.alerts)
-        yield _family(GaugeMetricFamily, ("alerts", "Critical events that last.", "event"), _by(alerts))
-        notices = ("notices_waiting", "Notifications that wait for a target.", "target")
-        yield _family(GaugeMetricFamily, notices, _by(status.notices_waiting))
-        if status.uses_stream:
-            says = "Whether prices come as they change."
-            yield GaugeMetricFamily(f"{PREFIX}price_stream_up", says, value=status.prices is not None)
-        prices = ("price_usd", "Of the price stream, per coin.", "coin")
-        yield _family(GaugeMetricFamily, prices, _coins(status.prices))
-        for name, says, labels, rows in OF_AN_ACCOUNT:
-            yield _family(GaugeMetricFamily, (name, says, labels), _each(status.accounts, rows))
-        for name, says, labels, rows in COUNTED:
-            yield _family(CounterMetricFamily, (name, says, labels), _each(status.accounts, rows))
-        for name, says, span in TIMED:
-            timed = HistogramMetricFamily(PREFIX + name, says, labels=["account"])
-            for account in status.accounts:
-                timed.add_metric([account.name], *_buckets(span(account.counts)))
-            yield timed
-        for name, says, of_loan in OF_A_LOAN:
-            labels = "account product loan_id"
-            yield _family(
-                GaugeMetricFamily, (f"loan_{name}", says, labels), _of_loans(status.accounts, of_loan)
-            )
+def families(status: Status) -> Iterator[Metric]:
+    """All of it, metric by metric."""
+    about = {"version": status.version, "mode": status.mode, "environment": status.environment}
+    yield InfoMetricFamily(f"{PREFIX}build", "What runs.", about)
+    for name, says, figure in OF_THE_DAEMON:
+        yield GaugeMetricFamily(PREFIX + name, says, value=figure(status))
+    alerts = Counter(alert.event for alert in status.alerts)
+    yield _family(GaugeMetricFamily, ("alerts", "Critical events that last.", "event"), _by(alerts))
+    notices = ("notices_waiting", "Notifications that wait for a target.", "target")
+    yield _family(GaugeMetricFamily, notices, _by(status.notices_waiting))
+    if status.uses_stream:
+        says = "Whether prices come as they change."
+        yield GaugeMetricFamily(f"{PREFIX}price_stream_up", says, value=status.prices is not None)
+    prices = ("price_usd", "Of the price stream, per coin.", "coin")
+    yield _family(GaugeMetricFamily, prices, _coins(status.prices))
+    for name, says, labels, rows in OF_AN_ACCOUNT:
+        yield _family(GaugeMetricFamily, (name, says, labels), _each(status.accounts, rows))
+    for name, says, labels, rows in COUNTED:
+        yield _family(CounterMetricFamily, (name, says, labels), _each(status.accounts, rows))
+    for name, says, span in TIMED:
+        timed = HistogramMetricFamily(PREFIX + name, says, labels=["account"])
+        for account in status.accounts:
+            timed.add_metric([account.name], *_buckets(span(account.counts)))
+        yield timed
+    for name, says, of_loan in OF_A_LOAN:
+        labels = "account product loan_id"
+        yield _family(GaugeMetricFamily, (f"loan_{name}", says, labels), _of_loans(status.accounts, of_loan))
 
 
 def _family(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from aiohttp import web
@@ -44,6 +45,7 @@ class HttpServer:
         self._door: Door | None = None
         self._server: asyncio.Server | None = None
         self._making = asyncio.Lock()
+        self._maker = ThreadPoolExecutor(1, "pages")  # what it makes ends soon, and a thread anew costs more
         self._reads: dict[str, Answer] = {
             "/": self._page,
             "/livez": self._livez,
@@ -75,6 +77,7 @@ class HttpServer:
         if self._door is not None:
             self._door.pre_shutdown()
             await self._door.shutdown(timeout=0.0)
+        self._maker.shutdown(wait=False)
 
     async def _answer(self, request: BaseRequest) -> web.Response:
         try:
@@ -152,7 +155,8 @@ class HttpServer:
     async def _made(self, make: Callable[[Status], Made]) -> Made:
         """In a thread, and one after the other: many who ask at once must not crowd out the guards."""
         async with self._making:
-            return await asyncio.to_thread(make, await self._views.status())
+            status, loop = await self._views.status(), asyncio.get_running_loop()
+            return await loop.run_in_executor(self._maker, make, status)
 
     async def _pause(self, asked: Asked) -> web.Response:
         reason = str(asked.get("reason") or "asked for over HTTP")[:LONGEST_REASON]

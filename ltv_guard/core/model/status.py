@@ -5,7 +5,7 @@ Made on request from what the last cycles came to: a cycle does nothing for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ from ltv_guard.core.model.withheld import Withheld
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoanStatus:
-    """`doing` is the decision's cause, `reason` the same in words; the falls are parts of the price."""
+    """`doing` is the decision's cause, `tell_reason` says it in words; the falls are parts of the price."""
 
     loan: Loan
     trigger_ltv: Decimal
@@ -27,8 +27,13 @@ class LoanStatus:
     fall_to_margin_call: Decimal
     fall_to_liquidation: Decimal
     doing: str
-    reason: str
+    tell_reason: Callable[[], str]
     last_adjustment: Intent | None = None
+
+    @property
+    def reason(self) -> str:
+        """The decision in words: put together only for those who show it."""
+        return self.tell_reason()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

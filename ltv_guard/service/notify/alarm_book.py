@@ -40,6 +40,11 @@ class AlarmBook:
         self._was_read = False
         self._unwritten: dict[str, Alarm | None] = {}  # None: over
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether the journal was read, and no alarm is known."""
+        return self._was_read and not (self._held or self._unwritten)
+
     async def known(self, outbox: Outbox, *, lasts: bool) -> Collection[Alarm]:
         """What was told and is not over, as far as is known.
 

@@ -100,7 +100,10 @@ class Desk:
         if not orders.targets:
             self._heard.taken()
             return
-        lasting, sighted = self._sight.lasting(), Sighted(self._sight.status)
+        lasting = self._sight.lasting()
+        if self._has_nothing_to_do(lasting, orders):
+            return
+        sighted = Sighted(self._sight.status)
         found = await self._turn(orders, lasting, sighted)
         heard = self._heard.taken()
         write = Composer(orders.targets, lasting, sighted, self._now_ms(), self._defects)
@@ -109,6 +112,16 @@ class Desk:
         )
         await self._keep(notices, found)
         self._dispatch(orders)
+
+    def _has_nothing_to_do(self, lasting: Sequence[AlertStatus], orders: Orders) -> bool:
+        """What nearly every look of a year finds, so that it costs next to nothing."""
+        is_quiet = not lasting and self._heard.is_empty and self._book.is_blank
+        return is_quiet and not self.may_hold_any(orders) and self._due_day(orders) is None
+
+    def may_hold_any(self, orders: Orders) -> bool:
+        """Whether a notice may wait for a target, as far as is known."""
+        couriers = self._couriers
+        return any(name not in couriers or not couriers[name][0].is_idle for name in orders.targets)
 
     async def _turn(self, orders: Orders, lasting: Sequence[AlertStatus], sighted: Sighted) -> Turn:
         def ltv_of(alarm: Alarm) -> Decimal | None:
@@ -140,12 +153,18 @@ class Desk:
 
     def _digest(self, orders: Orders, write: Composer) -> Iterator[list[Notice]]:
         """Once a day, at its minute: what was missed while nothing ran is not made up for."""
+        today = self._due_day(orders)
+        if today is not None:
+            self._digested = today
+            yield write.digest()
+
+    def _due_day(self, orders: Orders) -> str | None:
+        """The day whose digest is due."""
+        if orders.digest_at is None:
+            return None
         now = datetime.fromtimestamp(self._now_ms() / MS, UTC)
         today, minute = now.date().isoformat(), now.hour * 60 + now.minute
-        if self._digested == today or minute != orders.digest_at:
-            return
-        self._digested = today
-        yield write.digest()
+        return None if self._digested == today or minute != orders.digest_at else today
 
     # Delivery.
 

@@ -29,6 +29,11 @@ class Heard:
         if kept is not None and not str(event["event"]).startswith(OWN):
             kept.append((next(self._numbers), event))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was kept since the last look."""
+        return not any(self._of.values())
+
     def only_from(self, least: Iterable[str]) -> None:
         """From now on what reaches one of these levels is kept."""
         first = min(map(LEVELS.index, least), default=len(LEVELS))
