@@ -63,6 +63,8 @@ class Guard:
         self._key_access = self._parts.key_access
         self._defects = self._parts.words.defects
         self._report = self._parts.words.report
+        if after is not None:
+            self.alerts.shows_too(after.alerts)
         self._lock = asyncio.Lock()
 
     def _take_over(self, before: Guard) -> None:

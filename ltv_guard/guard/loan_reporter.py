@@ -71,6 +71,7 @@ class LoanReporter:
             log.critical(
                 "loan_liquidated", why=why, read=end is not None, last_ltv=loan.ltv, **named(loan.key)
             )
+            self._alerts.happened("loan_liquidated", why=why, last_ltv=loan.ltv, **named(loan.key))
         else:
             log.warning("loan_gone", why=why, last_ltv=loan.ltv, **named(loan.key))
 

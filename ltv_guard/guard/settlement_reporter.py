@@ -53,6 +53,8 @@ class SettlementReporter:
             ret_msg=after.ret_msg,
             **named(after.key),
         )
+        if late or level == "critical":
+            self._alerts.happened(event, intent_id=after.intent_id, **named(after.key))
         self._alerts.ended(("slow", after.intent_id))
 
     def waits(self, intent: Intent, waiting_for: Waiting | None, since_monotonic_ms: int) -> None:

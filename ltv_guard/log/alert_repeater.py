@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +12,23 @@ import structlog
 FIRST_REPEAT_MS = 60_000
 LONGEST_REPEAT_MS = 1_800_000
 HOUR_MS = 3_600_000
+SHOWN_MS = 24 * HOUR_MS  # what has happened and is grave is shown for so long, unless a person takes note
+MOST_SHOWN = 100
 
 log = structlog.stdlib.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A grave event that lasts: its name, since when (ms, by the repeater's clock), and what it carried."""
+    """A grave event that lasts: its name, since when (ms, by the repeater's clock), and what it carried.
+
+    `has_happened`: it was over at once, and is shown until a person takes note, for a day at most.
+    """
 
     event: str
     since_ms: int
     details: Mapping[str, Any]
+    has_happened: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +48,7 @@ class AlertRepeater:
         self._states: dict[Hashable, Hashable] = {}
         self._grave: dict[Hashable, _Grave] = {}
         self._told_ms: dict[Hashable, int] = {}
+        self._happened: deque[Alert] = deque(maxlen=MOST_SHOWN)
         self.wider: AlertRepeater | None = None  # of the whole, where this one is of a part
 
     def changed(self, topic: Hashable, state: Hashable) -> bool:
@@ -114,14 +122,31 @@ class AlertRepeater:
         self._states[topic] = state
         log.critical(event, **details)
 
+    def happened(self, event: str, **details: Any) -> None:  # noqa: ANN401
+        """Goes on to show a CRITICAL, which was logged, of what is over already, such as a liquidation."""
+        all_of_it = {**structlog.contextvars.get_contextvars(), **details}
+        self._happened.append(Alert(event=event, since_ms=self._now(), details=all_of_it, has_happened=True))
+
+    def shows_too(self, before: AlertRepeater) -> None:
+        """What had happened before it took over."""
+        self._happened = before._happened
+
+    def noted(self, is_noted: Callable[[Alert], bool]) -> list[Alert]:
+        """A person has taken note of these: returns them, and shows them no longer."""
+        found = [item for item in self._happened if is_noted(item)]
+        for item in found:
+            self._happened.remove(item)
+        return found
+
     def lasting(self, within_ms: int) -> list[tuple[Alert, int]]:
-        """What is grave and was found so within the last `within_ms`, and for how many ms it has been."""
+        """What is grave and was found so within the last `within_ms`, and for how many ms it has been.
+
+        What has happened and nobody has taken note of is among it.
+        """
         now = self._now()
-        return [
-            (item.alert, now - item.alert.since_ms)
-            for item in self._grave.values()
-            if now - item.seen_ms <= within_ms
-        ]
+        found = [item.alert for item in self._grave.values() if now - item.seen_ms <= within_ms]
+        found += [item for item in self._happened if now - item.since_ms <= SHOWN_MS]
+        return [(alert, now - alert.since_ms) for alert in found]
 
     def events(self, within_ms: int) -> list[str]:
         """The names of what lasts, here and in the whole that this is a part of."""

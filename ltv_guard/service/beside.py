@@ -6,7 +6,7 @@ None of it holds up a cycle. Each asks for the settings in force, which a reload
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.loans import Owner
@@ -24,7 +24,7 @@ from ltv_guard.service.recorder import Recorder, RecorderSource
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.sign_of_life import SignOfLife
-from ltv_guard.service.status import alerts_of, status_of
+from ltv_guard.service.status import alerts_of, status_of, take_note
 from ltv_guard.service.watchdog import Signs, Watchdog
 from ltv_guard.service.web import Listens, Shown, Web
 
@@ -48,6 +48,7 @@ class Beside:
                 lasting=self.lasting,
                 status=self.status,
                 sees_all=self.sees_all,
+                noted=self.noted,
             ),
             send,
             self._defects,
@@ -181,7 +182,14 @@ class Beside:
 
     async def ack(self, alarm_id: str) -> list[str]:
         found = await self.outbox().acknowledge(alarm_id, now_ms())
-        return [alarm.alarm_id for alarm in found]
+        noted = take_note(
+            self._reloads.run.wiring, self._daemon.alerts, lambda item: item.startswith(alarm_id.lower())
+        )
+        return list(dict.fromkeys([*(alarm.alarm_id for alarm in found), *noted]))
+
+    def noted(self, ids: Collection[str]) -> None:
+        """A person has taken note of these."""
+        take_note(self._reloads.run.wiring, self._daemon.alerts, lambda item: item in ids)
 
     def lasting(self) -> Sequence[AlertStatus]:
         """What is wrong and has not ended, of all accounts."""

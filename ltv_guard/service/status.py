@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 
@@ -18,6 +18,7 @@ from ltv_guard.guard import sentences
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import Alert, AlertRepeater
 from ltv_guard.service.latest import Latest
+from ltv_guard.service.notify.alarms import id_of
 from ltv_guard.service.wiring import Wiring
 
 MS = 1000
@@ -55,6 +56,15 @@ def alerts_of(settings: Settings, wiring: Wiring, alerts: AlertRepeater) -> tupl
         for name, repeater in ((None, alerts), *of_guards)
         for alert, lasted_ms in repeater.lasting(within_ms)
     )
+
+
+def take_note(wiring: Wiring, alerts: AlertRepeater, is_noted: Callable[[str], bool]) -> list[str]:
+    """What has happened, and a person knows of, is shown no longer: by its id, as `id_of` has it."""
+    found: list[str] = []
+    for name, repeater in ((None, alerts), *((name, guard.alerts) for name, guard in wiring.guards.items())):
+        noted = repeater.noted(lambda alert, name=name: is_noted(id_of(_alert(alert, 0, name))))  # type: ignore[misc]
+        found += [id_of(_alert(alert, 0, name)) for alert in noted]
+    return found
 
 
 def _account(name: str, settings: Settings, wiring: Wiring, latest: Latest, health: Health) -> AccountStatus:
@@ -124,6 +134,7 @@ def _alert(alert: Alert, lasted_ms: int, account: str | None) -> AlertStatus:
         since_ms=_now_ms() - lasted_ms,
         account=named["account"] or account,
         product=named["product"],
+        has_happened=alert.has_happened,
         loan_id=named["loan_id"],
         details={
             name: _text(value)

@@ -82,6 +82,8 @@ def _alert(alert: AlertStatus, at_ms: int) -> str:
     why = "; ".join(f"{name}: {value}" for name, value in alert.details.items())
     minutes = (at_ms - alert.since_ms) // MINUTE_MS
     lasts = f"{f'for {minutes} min, ' if minutes > 0 else ''}since {clock_of(alert.since_ms)}"
+    if alert.has_happened:
+        lasts = f"at {clock_of(alert.since_ms)}, {minutes} min ago; shown for a day, or until acknowledged"
     seen = alert.acknowledged_ms
     words = [f'<div class="alert"><h3>{escaped(alert.event)}<small>{lasts}</small></h3>']
     if seen is not None:

@@ -91,6 +91,7 @@ class AlertStatus:
     """A critical event that lasts: what it is about, since when (wall time, ms), and its details as texts.
 
     `acknowledged_ms`: when somebody said that he looks after it; None: nobody, or it holds no more.
+    `has_happened`: it is over, at `since_ms`, and waits for somebody to take note.
     """
 
     event: str
@@ -100,6 +101,7 @@ class AlertStatus:
     loan_id: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     acknowledged_ms: int | None = None
+    has_happened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ __all__ = [
     "COMMON",
     "FIELDS",
     "FOREMOST",
+    "ONCE",
     "THEMES",
     "Event",
     "Field",
@@ -42,6 +43,14 @@ THEMES = {
 }
 
 CATALOGUE = {event.name: event for events in THEMES.values() for event in events}
+
+# Critical events that are over when they are told: shown until a person takes note, and no end is told.
+ONCE = frozenset(
+    event.name
+    for event in CATALOGUE.values()
+    if (grave := [told for told in event.told if told.level is Level.CRITICAL])
+    and not any(told.repeated for told in grave)
+)
 
 # The ten that whoever is on duty knows by heart; the README shows them.
 FOREMOST = (

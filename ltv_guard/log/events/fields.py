@@ -45,7 +45,9 @@ FIELDS = {
     "contract": Field(kind=Shape.TEXT, means="the id of a pool's fixed loan"),
     "count": Field(kind=Shape.INTEGER, means="how many log lines were dropped"),
     "critical": Field(
-        kind=Shape.TEXTS, means="the CRITICAL events that last, of the account and of the daemon"
+        kind=Shape.TEXTS,
+        means="the CRITICAL events of account and daemon that last, or happened within a day and were not "
+        "acknowledged",
     ),
     "by_hand": Field(kind=Shape.TEXTS, means="what you could do, each enough by itself"),
     "cycles": Field(kind=Shape.INTEGER, means="for how many cycles it could not be read"),

@@ -13,12 +13,16 @@ from ltv_guard.core.model.status import AlertStatus
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """What one look comes to. `begun` and `again` are to be told; `changed` only to be written."""
+    """What one look comes to. `begun` and `again` are to be told; `changed` only to be written.
+
+    `noted`: ids of what has happened, and was acknowledged: nothing is left of it.
+    """
 
     begun: list[Alarm] = field(default_factory=list)
     again: list[Alarm] = field(default_factory=list)
     changed: list[Alarm] = field(default_factory=list)
     over: list[Alarm] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
 
 
 def id_of(alert: AlertStatus) -> str:
@@ -49,6 +53,9 @@ def turn(
         alarm = before.get(alarm_id)
         if alarm is None:
             found.begun.append(_begun(alarm_id, alert, now_ms))
+            continue
+        if alert.has_happened and alarm.acknowledged_at_ms is not None:
+            found.noted.append(alarm_id)
             continue
         ltv = ltv_of(alarm) if alarm.acknowledged_at_ms is not None else None
         if alarm.is_due(now_ms, repeat_ms, ltv):

@@ -11,6 +11,7 @@ from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.notices import LEVELS, Alarm, Notice, reaches, where
 from ltv_guard.core.model.status import AlertStatus
 from ltv_guard.guard.defects import Defects
+from ltv_guard.log.events import ONCE
 from ltv_guard.service.notify import words
 from ltv_guard.service.notify.alarms import Turn, id_of
 from ltv_guard.service.notify.sighted import Sighted
@@ -52,24 +53,34 @@ class Composer:
         level, name = str(event["level"]), str(event["event"])
         about = _about(event)
         wanted = [target for target, (_, least) in self._targets.items() if reaches(level, least)]
-        if not wanted or (level == CRITICAL and id_of(about) in self._lasting):
+        lasting = self._lasting.get(id_of(about)) if level == CRITICAL else None
+        if not wanted or (lasting is not None and not lasting.has_happened):
             return []
-        title = words.title_of(name, level, where(about.account, about.loan_id))
-        return self._to(wanted, level, title, self._body(event, about))
+        title, body = (
+            words.title_of(name, level, where(about.account, about.loan_id)),
+            self._body(event, about),
+        )
+        return self._to(wanted, level, title, body if lasting is None else f"{body}\n{_how(id_of(about))}")
 
     def of_alarms(self, found: Turn) -> Iterator[list[Notice]]:
         """All targets hear of what is critical, and that it is over."""
         for alarm in found.begun:
-            yield self._of_alarm(alarm)
+            if not self._has_happened(alarm):  # which its event tells, each time that it happens
+                yield self._of_alarm(alarm)
         for alarm in found.again:
-            yield self._of_alarm(alarm, words.again(alarm, self._now_ms))
+            yield self._of_alarm(
+                alarm, words.again(alarm, self._now_ms, has_happened=self._has_happened(alarm))
+            )
         for alarm in found.over:
-            yield self._to(self._targets, INFO, *words.over(alarm))
+            if alarm.event not in ONCE:  # it was over when it was told
+                yield self._to(self._targets, INFO, *words.over(alarm))
+
+    def _has_happened(self, alarm: Alarm) -> bool:
+        return self._lasting[alarm.alarm_id].has_happened
 
     def _of_alarm(self, alarm: Alarm, *lasts: str) -> list[Notice]:
         event = {**self._lasting[alarm.alarm_id].details, "event": alarm.event, "level": CRITICAL}
-        how = f"To acknowledge: ltv-guard ack {alarm.alarm_id}"
-        body = "\n".join([*lasts, self._body(event, alarm), how])
+        body = "\n".join([*lasts, self._body(event, alarm), _how(alarm.alarm_id)])
         return self._to(
             self._targets,
             CRITICAL,
@@ -108,6 +119,10 @@ class Composer:
             )
             for target in targets
         ]
+
+
+def _how(alarm_id: str) -> str:
+    return f"To acknowledge: ltv-guard ack {alarm_id}"
 
 
 def _about(event: Mapping[str, Any]) -> AlertStatus:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,13 +44,17 @@ class Orders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What the desk looks at: asked anew each time. `sees_all`: every account has had a cycle lately."""
+    """What the desk looks at: asked anew each time. `sees_all`: every account has had a cycle lately.
+
+    `noted` is told the ids of what has happened and was acknowledged: it is to last no longer.
+    """
 
     orders: Callable[[], Orders]
     outbox: Callable[[], Outbox]
     lasting: Callable[[], Sequence[AlertStatus]]
     status: Callable[[], Status]
     sees_all: Callable[[], bool]
+    noted: Callable[[Collection[str]], object] = lambda _ids: None
 
 
 class Desk:
@@ -105,6 +109,8 @@ class Desk:
             return
         sighted = Sighted(self._sight.status)
         found = await self._turn(orders, lasting, sighted)
+        if found.noted:
+            self._sight.noted(found.noted)
         heard = self._heard.taken()
         write = Composer(orders.targets, lasting, sighted, self._now_ms(), self._defects)
         notices = await _by_and_by(

@@ -73,10 +73,11 @@ def liquidation_price(item: LoanStatus) -> Decimal | None:
     return loan.debts[0].amount / (amount * loan.liquidation_ltv) if amount > 0 else None
 
 
-def again(alarm: Alarm, now_ms: int) -> str:
-    """What is said of an alarm that lasts. `now_ms` is wall time."""
+def again(alarm: Alarm, now_ms: int, *, has_happened: bool = False) -> str:
+    """What is said of an alarm that lasts, or of what has happened. `now_ms` is wall time."""
     minutes = max(1, (now_ms - alarm.since_ms) // 60_000)
-    return f"It has lasted for {minutes} min, and nobody has acknowledged it."
+    how = f"It happened {minutes} min ago" if has_happened else f"It has lasted for {minutes} min"
+    return f"{how}, and nobody has acknowledged it."
 
 
 def over(alarm: Alarm) -> tuple[str, str]:
