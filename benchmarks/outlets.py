@@ -118,8 +118,8 @@ def report_of(sides: Mapping[str, Side]) -> bench.Report:
             f"{sum(side.spent) / sum(bare):.3f}",
         )
     report.notes.append(
-        f"ratio: the median of all windows' ratios, `middle half` its quartiles; the whole ratio is that of "
-        f"the sums. With everything on it is to stay at or below {LIMIT:.2f}."
+        "ratio: the median of all windows' ratios; middle half: their quartiles; whole ratio: of the sums. "
+        f"With everything on and a scrape a minute it is to stay at or below {LIMIT:.2f}."
     )
     return report
 
