@@ -18,7 +18,7 @@ from ltv_guard.replay.quiet_blocks import QuietBlocks, Watched
 from ltv_guard.replay.replay_account import ReplayAccount
 
 ALIKE = 1e-9
-FIRST_CHUNK, LARGEST_CHUNK = 256, 65_536
+FIRST_CHUNK, LARGEST_CHUNK = 512, 65_536
 
 
 class NextChange:
@@ -113,11 +113,10 @@ class NextChange:
         tally, path = self._account.tallies[position.spec.key], self._path
         last = first + len(ltv)
         tally.passed(int(path.times[first]))
-        tally.last = None
-        ends = np.append(
-            path.times[first + 1 : last], path.times[last] if last < len(path.times) else path.ends_ms
-        )
-        spans = ends - path.times[first:last]
+        tally.last, tally.last_ms = None, int(path.times[last]) if last < len(path.times) else path.ends_ms
+        if float(ltv.max()) < float(min(tally.worst, tally.trigger, tally.margin_call)) - MARGIN:
+            return
+        spans = np.diff(path.times[first:last], append=tally.last_ms)
         unsure = _worst(ltv, float(tally.worst) - MARGIN)
         for line in (tally.trigger, tally.margin_call):
             unsure |= np.abs(ltv - float(line)) <= MARGIN
@@ -130,7 +129,6 @@ class NextChange:
             exact = shadow.shown_ltv(path.at(first + int(at)))
             tally.worst = max(tally.worst, exact)
             tally.add(exact, int(spans[at]))
-        tally.last_ms = int(ends[-1])
 
 
 def _worst(ltv: Floats, beyond: float) -> Bools:
