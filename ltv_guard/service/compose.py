@@ -159,18 +159,22 @@ def _set_guard(
             contracts=wiring.contracts.get(name),
             oddities=client.oddities.current,
         ),
-        Surroundings(
-            clock=wiring.clock,
-            new_id=lambda: uuid.uuid4().hex,
-            seed=lambda: secrets.randbelow(1_000_000),
-            stopping=frame.stopping,
-            claim=wiring.claims[name],
-            prices=lambda: {} if wiring.stream is None else wiring.stream.prices,
-        ),
+        _surroundings(wiring, frame, name),
         journal=frame.journal,
         rulebook=rulebook_of(account),
         matcher=wiring.matchers[name],
         after=_guard_before(wiring, before, name),
+    )
+
+
+def _surroundings(wiring: Wiring, frame: Frame, name: str) -> Surroundings:
+    return Surroundings(
+        clock=wiring.clock,
+        new_id=lambda: uuid.uuid4().hex,
+        seed=lambda: secrets.randbelow(1_000_000),
+        stopping=frame.stopping,
+        claim=wiring.claims[name],
+        prices=lambda: {} if wiring.stream is None else wiring.stream.prices,
     )
 
 
