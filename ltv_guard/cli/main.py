@@ -27,6 +27,7 @@ COMMANDS = {
     "notify": "Send a test message to every notification target, or to one.",
     "sandbox": "Serve a simulated exchange on this machine.",
     "replay": "What a policy would have done with your loans in a crash: of files, or made up.",
+    "prices": "Fetch candles for `replay`.",
     "demo": "Watch a loan survive a crash that liquidates its unguarded twin.",
 }
 

@@ -78,8 +78,8 @@ def candles_of(asked: Asked, coins: Collection[str]) -> list[Candles]:
         found = candles_for(coins, asked.prices, TimeSpan(start_ms=start, end_ms=end), asked.pair)
     else:
         raise ConfigError(
-            "there are no prices: name files of candles with --prices (docs/replay.md says what they are and "
-            "where from), or try --synthetic fall=0.5,hours=36,seed=1"
+            "there are no prices: name files of candles with --prices (ltv-guard prices fetch BTC --from "
+            "2025-10-01 --to 2025-10-20 gets some), or try --synthetic fall=0.5,hours=36,seed=1"
         )
     if not found:
         raise ConfigError("these loans are in dollars alone: no price moves them")

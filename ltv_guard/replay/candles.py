@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.replay.candle_file import HEADER
 
-HEADER = "timestamp_ms,open,high,low,close"
 COLUMNS = HEADER.split(",")
 FIRST_ROW = 2  # the header is row 1
 MINUTE_MS = 60_000
