@@ -27,7 +27,10 @@ MS = 1_000
 
 @click.group("prices")
 def command() -> None:
-    """Fetch candles for `replay`."""
+    """Fetch candles for `replay`.
+
+    Example: ltv-guard prices fetch BTC --from 2025-10-01 --to 2025-10-20 --out candles
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
