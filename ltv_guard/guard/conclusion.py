@@ -41,6 +41,8 @@ class Conclusion:
             why_blind=self._report.why_blind,
             withheld=snapshot.withheld,
             in_haste=snapshot.in_haste,
+            goes_on=snapshot.goes_on,
+            begun_at_prices=snapshot.begun_at_prices,
             wallet=None if snapshot.wallet_is_old else snapshot.wallet,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=tuple(decisions),

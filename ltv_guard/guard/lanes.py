@@ -13,9 +13,11 @@ from ltv_guard.guard.adjuster import Adjuster
 from ltv_guard.guard.decision_of_now import DecisionOfNow
 from ltv_guard.guard.lane import Lane
 from ltv_guard.guard.permission import Gate
+from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 
 LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adjustments
+LONGEST_OVER_MS = 2_500  # and so much longer, while the next list is read
 
 
 class Lanes:
@@ -29,6 +31,8 @@ class Lanes:
         now: DecisionOfNow,
         adjuster: Adjuster,
         clock: Clock,
+        *,
+        loans: LoanReads,
     ) -> None:
         self._longest_ms = options.max_snapshot_age_ms
         self._paths = paths
@@ -36,6 +40,7 @@ class Lanes:
         self._now = now
         self._adjuster = adjuster
         self._clock = clock
+        self._loans = loans
 
     async def act(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> int:
         """How many left, or may have. Raises JournalUnavailable, once all lanes have ended."""
@@ -59,7 +64,9 @@ class Lanes:
         # For no longer than the reading took, where that is slow: others may need help by then.
         span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
         while lane.waiting and not self._gate.is_closed_to(lane.product):
-            if actions and self._clock.now().ms_since(began) > span_ms:
+            over_ms = self._clock.now().ms_since(began) - span_ms
+            if actions and over_ms > 0 and self._may_end(snapshot, lane, over_ms):
+                snapshot.goes_on = True
                 break
             if actions and adjusts and not self._gate.allows_another(lane.product):
                 break  # the next cycle goes on
@@ -72,6 +79,12 @@ class Lanes:
                 break
             actions += await self._adjust(snapshot, lane, current)
         return actions
+
+    def _may_end(self, snapshot: Snapshot, lane: Lane, over_ms: float) -> bool:
+        """Whether the next cycle can go on at once: a list of many pages is read while the lane goes on."""
+        if snapshot.books[lane.product].pages == 1:
+            return True
+        return self._loans.next_is_there(lane.product) or over_ms > LONGEST_OVER_MS
 
     async def _adjust(self, snapshot: Snapshot, lane: Lane, decision: Decision) -> int:
         after = await self._adjuster.adjust(lane.owner, snapshot, decision)

@@ -87,7 +87,10 @@ class Parts:
         words, registry = self.words, self.memory.loans
         watch = LoanWatch(self.rulebook, registry, words.alerts)
         news = LoanNews(registry, watch, words.report, words.defects)
-        return Reads(self.options, self.exchange, self.around.clock, self.memory, news, words)
+        around = self.around
+        return Reads(
+            self.options, self.exchange, around.clock, self.memory, news, words, prices=around.prices
+        )
 
     @cached_property
     def rereads(self) -> Rereads:
@@ -228,7 +231,8 @@ class Parts:
             defects,
         )
         gate = Gate(self.around, self.key_access, self.directions, defects)
-        return Lanes(self.options, self.exchange.paths, gate, now, self.adjuster, clock)
+        loans = self.reads.loans
+        return Lanes(self.options, self.exchange.paths, gate, now, self.adjuster, clock, loans=loans)
 
     @cached_property
     def conclusion(self) -> Conclusion:

@@ -55,7 +55,9 @@ class CycleResult:
     there is something to do that only time holds up (a new journal, facts that are not fresh yet).
     `trusts_journal`: nothing can have been sent that the journal does not know of. `withheld`: why nothing
     was sent. `wallet`: the Funding wallet, where it was read. `in_haste`: of a long list only what is urgent
-    was read, so that all of it is to be read next. `contracts`: the pool's, as they were read last.
+    was read, so that all of it is to be read next. `goes_on`: loans still wait for their turns to write.
+    `begun_at_prices`: as they were streamed when the reading of the loans was begun, where that was before
+    the cycle. `contracts`: the pool's, as they were read last.
     """
 
     loans: int = 0
@@ -70,6 +72,8 @@ class CycleResult:
     withheld: Withheld | None = None
     wallet: Mapping[str, Decimal] | None = None
     in_haste: bool = False
+    goes_on: bool = False
+    begun_at_prices: Mapping[str, Decimal] | None = None
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     contracts: tuple[Contract, ...] = ()
@@ -106,7 +110,7 @@ class Snapshot:
 
     `quotes` and `appraised` are what the reads amount to: an error of ours, where one was in the way.
     `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
-    how long the slowest product's whole read took.
+    how long the slowest product's whole read took. `goes_on`, `begun_at_prices`: as in the result.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -129,6 +133,8 @@ class Snapshot:
     begun: dict[str, Intent] = field(default_factory=dict)
     sweep_ms: int = 0
     in_haste: bool = False
+    goes_on: bool = False
+    begun_at_prices: Mapping[str, Decimal] | None = None
     too_old: list[TooOld] = field(default_factory=list)
 
     @property

@@ -189,10 +189,11 @@ class Daemon:
             self._failures.works(f"account {name}", account=name)
             if self._duties.guards.get(name) is guard:
                 self._results[name] = result
-                if result.in_haste:
+                if result.in_haste or result.goes_on:
                     self._again.add(name)
-                else:
-                    self._watch.saw(name, result, prices)
+                if not result.in_haste:
+                    then = prices if result.begun_at_prices is None else result.begun_at_prices
+                    self._watch.saw(name, result, then)
                 self.hear(name, result, time.monotonic() - began)
         finally:
             self.cycles_ended[name] += 1

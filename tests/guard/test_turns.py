@@ -249,6 +249,22 @@ async def test_loans_of_many_pages_that_were_read_a_while_ago_are_ranked_anew_fo
     assert served(world) == ["3"]
 
 
+@PAGES
+async def test_the_next_list_is_read_while_this_cycle_still_adjusts_where_it_is_long(
+    rows_per_page: int,
+) -> None:
+    world = a_proven_world(*["0.80"] * 12, rows_per_page=rows_per_page)
+    one_at_a_time(world, lambda: None)
+    guard = a_guard(world, MemoryJournal(), streamed=lambda: {"sent": Decimal(len(world.sent))})
+    first = await guard.cycle()
+    before = len(world.sent)
+    second = await guard.cycle()
+    assert first.goes_on
+    begun_after = second.begun_at_prices and second.begun_at_prices["sent"]
+    assert begun_after == (before - 1 if rows_per_page == 1 else None)
+    assert sorted(served(world)) == sorted(str(number) for number in range(1, 13))
+
+
 async def test_a_slow_loan_that_needs_no_help_after_all_passes_the_turn_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

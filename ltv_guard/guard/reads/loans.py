@@ -13,6 +13,7 @@ from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
+from ltv_guard.guard.reads.next_list import Begun, NextList
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import Snapshot
@@ -27,6 +28,7 @@ class LoanReads:
         clock: Clock,
         attempts: Attempts,
         urgent: UrgentLoans,
+        following: NextList,
         *,
         news: LoanNews,
         report: Reporter,
@@ -36,6 +38,7 @@ class LoanReads:
         self._clock = clock
         self._attempts = attempts
         self.urgent = urgent
+        self._following = following
         self._news = news
         self._report = report
         self._defects = defects
@@ -45,9 +48,12 @@ class LoanReads:
         await asyncio.gather(*(self._read(exchange, snapshot) for exchange in self._products.values()))
 
     async def _read(self, exchange: LoanExchange, snapshot: Snapshot) -> None:
-        book, is_whole = await self._book_of(exchange)
+        begun = self._following.take(exchange.product)
+        book, is_whole = await self._book_of(exchange, begun)
         if book is None:
             return
+        if begun is not None:
+            snapshot.begun_at_prices = begun.prices
         snapshot.books[exchange.product] = book
         if not is_whole:
             snapshot.in_haste = True
@@ -55,10 +61,18 @@ class LoanReads:
         snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
         self._news.heard(exchange, book, self._clock.now())
 
-    async def _book_of(self, exchange: LoanExchange) -> tuple[LoanBook | None, bool]:
+    def next_is_there(self, product: Product) -> bool:
+        """Whether the next cycle's list has been read; begins to read it."""
+        return self._following.is_there(self._products[product])
+
+    async def close(self) -> None:
+        """Ends the read of a list that no cycle will take."""
+        await self._following.close()
+
+    async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> tuple[LoanBook | None, bool]:
         """None where nothing could be read; and whether all loans were."""
         try:
-            return await self.urgent.book(exchange)
+            return await self.urgent.book(exchange, None if begun is None else begun.list)
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._report.blind(exchange.product, error)
         except Exception as error:  # noqa: BLE001 - it must not blind the other product as well

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
@@ -10,6 +13,7 @@ from ltv_guard.guard.reads.closer_look import CloserLook
 from ltv_guard.guard.reads.contracts import ContractReads
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.loans import LoanReads
+from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.prices import Prices
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.snapshot import GuardOptions
@@ -19,7 +23,7 @@ from ltv_guard.guard.words import Words
 
 
 class Reads:
-    """`news` hears of every complete read of the loans."""
+    """`news` hears of every complete read of the loans; `prices`: as a stream tells them."""
 
     def __init__(
         self,
@@ -29,6 +33,8 @@ class Reads:
         memory: Memory,
         news: LoanNews,
         words: Words,
+        *,
+        prices: Callable[[], Mapping[str, Decimal]] = dict,
     ) -> None:
         attempts = Attempts(words.alerts, words.defects)
         self._news = news
@@ -39,6 +45,7 @@ class Reads:
             clock,
             attempts,
             urgent,
+            NextList(clock, prices),
             news=news,
             report=words.report,
             defects=words.defects,
@@ -61,6 +68,7 @@ class Reads:
 
     async def close(self) -> None:
         """Ends what is still being read for the next cycle, and waits for the ends of loans."""
+        await self.loans.close()
         await self._news.close()
         await self.contracts.close()
         await self.histories.close()

@@ -40,9 +40,14 @@ class UrgentLoans:
         self._keys |= set(keys)
         self._asked.set()
 
-    async def book(self, exchange: LoanExchange) -> tuple[LoanBook, bool]:
-        """All loans, and whether all were read: else only those that are urgent. Raises as `loans` does."""
-        sweeping = asyncio.ensure_future(exchange.loans())
+    async def book(
+        self, exchange: LoanExchange, begun: asyncio.Future[LoanBook] | None = None
+    ) -> tuple[LoanBook, bool]:
+        """All loans, and whether all were read: else only those that are urgent. Raises as `loans` does.
+
+        `begun`: a read of all that was begun before.
+        """
+        sweeping = asyncio.ensure_future(exchange.loans()) if begun is None else begun
         try:
             with self._defects.contained("reading what is urgent"):
                 if (book := await self._sooner(exchange, sweeping)) is not None:

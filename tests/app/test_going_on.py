@@ -1,0 +1,57 @@
+"""A cycle whose turns ended while loans still waited is followed by the next at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from waits import until
+
+from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.service.duties import Duties
+from ltv_guard.service.scheduler import Daemon
+
+
+@dataclass
+class Guarded:
+    """A guard whose first cycles come to `results`, the later ones to nothing."""
+
+    results: list[CycleResult]
+    cycles: int = 0
+    alerts: AlertRepeater = field(default_factory=lambda: AlertRepeater(lambda: 0))
+
+    async def cycle(self) -> CycleResult:
+        self.cycles += 1
+        return self.results.pop(0) if self.results else CycleResult()
+
+    async def drain(self) -> None:
+        """Nothing is under way."""
+
+
+async def nothing(*_: object) -> int:
+    return 0
+
+
+@pytest.mark.parametrize(("goes_on", "cycles"), [(True, 3), (False, 1)])
+async def test_loans_that_still_wait_for_their_turns_wait_for_no_pace(*, goes_on: bool, cycles: int) -> None:
+    guard: Any = Guarded([CycleResult(goes_on=goes_on), CycleResult(goes_on=goes_on)])
+    daemon = Daemon(
+        Duties(
+            guards={"main": guard},
+            poll_s=3600,
+            settle_s=3600,
+            shutdown_s=1,
+            measure_clock=nothing,
+            heartbeat=nothing,  # type: ignore[arg-type]
+        )
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(daemon.run(stop))
+    await until(lambda: guard.cycles >= cycles)
+    await asyncio.sleep(0.05)
+    stop.set()
+    await running
+    assert guard.cycles == cycles

@@ -1,0 +1,91 @@
+"""The next cycle's list, begun while adjustments are still made by the last one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Moment, Product
+from ltv_guard.core.ports import Clock, LoanExchange
+from ltv_guard.guard.reads.next_list import TAKEN_WITHIN_MS, NextList
+
+
+@dataclass
+class Listed:
+    """An exchange that lists its loans once `there` is set, and a clock."""
+
+    now_ms: int = 1_000
+    read: int = 0
+    error: Exception | None = None
+    there: asyncio.Event = field(default_factory=asyncio.Event)
+    product: Product = Product.LEGACY
+
+    def now(self) -> Moment:
+        return Moment(exchange_ms=self.now_ms, monotonic_ms=self.now_ms)
+
+    async def loans(self) -> LoanBook:
+        self.read += 1
+        began = self.now()
+        await self.there.wait()
+        if self.error is not None:
+            raise self.error
+        return LoanBook(product=self.product, loans=(), began=began)
+
+
+async def settled() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def a_list(shown: Listed) -> tuple[NextList, LoanExchange]:
+    clock: Clock = shown  # type: ignore[assignment]
+    exchange: LoanExchange = shown  # type: ignore[assignment]
+    return NextList(clock, dict), exchange
+
+
+async def test_it_is_read_once_and_handed_to_one_cycle() -> None:
+    shown = Listed()
+    following, exchange = a_list(shown)
+    assert [following.is_there(exchange), following.is_there(exchange)] == [False, False]
+    shown.there.set()
+    await settled()
+    assert following.is_there(exchange)
+    begun = following.take(Product.LEGACY)
+    assert begun is not None
+    assert (await begun.list).began == Moment(exchange_ms=1_000, monotonic_ms=1_000)
+    assert following.take(Product.LEGACY) is None
+    assert shown.read == 1
+
+
+async def test_one_that_is_still_being_read_is_handed_over_too() -> None:
+    following, exchange = a_list(shown := Listed())
+    following.is_there(exchange)
+    begun = following.take(Product.LEGACY)
+    shown.there.set()
+    assert begun is not None
+    assert (await begun.list).loans == ()
+
+
+@pytest.mark.parametrize("error", [None, ExchangeUnavailable("down")], ids=["old", "failed"])
+async def test_one_that_failed_or_is_old_is_read_anew(error: Exception | None) -> None:
+    following, exchange = a_list(shown := Listed(error=error))
+    following.is_there(exchange)
+    await settled()
+    if error is None:
+        shown.now_ms += TAKEN_WITHIN_MS + 1
+    shown.there.set()
+    await settled()
+    assert following.is_there(exchange)  # nobody waits for it for ever
+    assert following.take(Product.LEGACY) is None
+
+
+async def test_at_the_end_it_is_read_no_further() -> None:
+    following, exchange = a_list(Listed())
+    following.is_there(exchange)
+    await settled()
+    await following.close()
+    assert following.take(Product.LEGACY) is None
