@@ -13,7 +13,7 @@ from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
-from ltv_guard.guard.reads.next_list import Begun, NextList
+from ltv_guard.guard.reads.next_list import Begun
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import Snapshot
@@ -28,7 +28,6 @@ class LoanReads:
         clock: Clock,
         attempts: Attempts,
         urgent: UrgentLoans,
-        following: NextList,
         *,
         news: LoanNews,
         report: Reporter,
@@ -38,7 +37,6 @@ class LoanReads:
         self._clock = clock
         self._attempts = attempts
         self.urgent = urgent
-        self._following = following
         self._news = news
         self._report = report
         self._defects = defects
@@ -48,7 +46,7 @@ class LoanReads:
         await asyncio.gather(*(self._read(exchange, snapshot) for exchange in self._products.values()))
 
     async def _read(self, exchange: LoanExchange, snapshot: Snapshot) -> None:
-        begun = self._following.take(exchange.product)
+        begun = self.urgent.following.take(exchange.product)
         book, is_whole = await self._book_of(exchange, begun)
         if book is None:
             return
@@ -63,11 +61,11 @@ class LoanReads:
 
     def next_is_there(self, product: Product) -> bool:
         """Whether the next cycle's list has been read; begins to read it."""
-        return self._following.is_there(self._products[product])
+        return self.urgent.following.is_there(self._products[product])
 
     async def close(self) -> None:
         """Ends the read of a list that no cycle will take."""
-        await self._following.close()
+        await self.urgent.following.close()
 
     async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> tuple[LoanBook | None, bool]:
         """None where nothing could be read; and whether all loans were."""

@@ -26,7 +26,7 @@ class Begun:
 class NextList:
     """Mutable, owned by one guard. One list a product, for one cycle."""
 
-    def __init__(self, clock: Clock, prices: Callable[[], Mapping[str, Decimal]]) -> None:
+    def __init__(self, clock: Clock, prices: Callable[[], Mapping[str, Decimal]] = dict) -> None:
         self._clock = clock
         self._prices = prices
         self._begun: dict[Product, Begun] = {}

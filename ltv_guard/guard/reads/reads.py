@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
-
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
@@ -13,7 +10,6 @@ from ltv_guard.guard.reads.closer_look import CloserLook
 from ltv_guard.guard.reads.contracts import ContractReads
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.loans import LoanReads
-from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.prices import Prices
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.snapshot import GuardOptions
@@ -23,7 +19,7 @@ from ltv_guard.guard.words import Words
 
 
 class Reads:
-    """`news` hears of every complete read of the loans; `prices`: as a stream tells them."""
+    """`news` hears of every complete read of the loans."""
 
     def __init__(
         self,
@@ -34,18 +30,16 @@ class Reads:
         news: LoanNews,
         words: Words,
         *,
-        prices: Callable[[], Mapping[str, Decimal]] = dict,
+        urgent: UrgentLoans,
     ) -> None:
         attempts = Attempts(words.alerts, words.defects)
         self._news = news
-        none_open, longest_ms = memory.intents.none_is_open, options.max_snapshot_age_ms
-        urgent = UrgentLoans(clock, words.defects, longest_ms=longest_ms, may_hurry=none_open)
+        longest_ms = options.max_snapshot_age_ms
         self.loans = LoanReads(
             exchange.by_product,
             clock,
             attempts,
             urgent,
-            NextList(clock, prices),
             news=news,
             report=words.report,
             defects=words.defects,

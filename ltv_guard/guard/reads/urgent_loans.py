@@ -11,6 +11,7 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads.next_list import NextList
 
 A_PAGE = 100  # so many are read in one request as soon as one is
 MOST = 3  # as many reads as there is room for beside those of a sweep
@@ -20,12 +21,19 @@ class UrgentLoans:
     """Mutable, owned by one guard. A sweep under way is given up for them, though never twice in a row.
 
     `may_hurry`: nothing is open that a whole read has to settle. A book older than `longest_ms` is no ground
-    to act on, and the others of a list are shown as that one had them.
+    to act on, and the others of a list are shown as that one had them. `following`: lists begun ahead.
     """
 
     def __init__(
-        self, clock: Clock, defects: Defects, *, longest_ms: int, may_hurry: Callable[[], bool]
+        self,
+        clock: Clock,
+        defects: Defects,
+        *,
+        longest_ms: int,
+        may_hurry: Callable[[], bool],
+        following: NextList | None = None,
     ) -> None:
+        self.following = following or NextList(clock)
         self._clock = clock
         self._defects = defects
         self._longest_ms = longest_ms
