@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.core.watch.falling import Falling, seconds_left
+from ltv_guard.core.watch.pair_lines import Pair, pair_of
 from ltv_guard.core.watch.repriced import repricing
 from ltv_guard.guard.announcements import Announcements
 from ltv_guard.guard.decider import Decider
@@ -23,6 +25,7 @@ SEEN_NOW_MS = 500  # the same where the loans are many pages, and a single one i
 # A search for whom to help ends once it has tried several, and for so long: the next cycle reads all anew.
 SEVERAL, LONGEST_SEARCH_MS = 5, 1000
 AT_ONCE = 2  # so many of many pages are read as a turn comes: the first may have been liquidated by then
+AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged
 TOO_LATE_S = Decimal("0.1")  # an adjustment that is decided on now has not arrived before
 
 
@@ -60,10 +63,12 @@ class DecisionOfNow:
             one_page, streamed = self._is_one_page(snapshot, lane), self._streamed()
             if streamed and not one_page:
                 self._rank(snapshot, lane, streamed)
-            first = lane.waiting[:AT_ONCE]
+            first = _first_of(snapshot, lane)
             await self._rereads.for_turn(snapshot, lane.product, first)
             prices = snapshot.newest_prices or {}
             lane.read |= dict.fromkeys(lane.decisions if one_page else first, prices)
+            listed = {loan.key for loan in snapshot.books[lane.product].loans}
+            lane.gone = {key: lane.decisions[key].loan for key in first if key not in listed}
             if one_page:
                 await self._decide_all(snapshot, lane)
             self._falling.saw(prices, self._clock.now().monotonic_ms)
@@ -79,12 +84,15 @@ class DecisionOfNow:
         """What to do for whom; None: nothing more that this lane could do in this cycle."""
         tried, began = 0, self._clock.now()
         while (key := lane.next()) is not None:
-            decision = lane.decisions.get(key)  # after an error of ours: sent only if it is not too old
+            decision = before = lane.decisions.get(key)  # after an error of ours: if it is not too old
             with self._defects.contained("deciding on facts of now"):
                 decision = await self._of_now(snapshot, lane, key)
             if decision is not None:
                 return decision
             tried += 1
+            if before is not None and self._is_gone(snapshot, lane, key):
+                lane.gone[key] = before.loan
+                self._rank(snapshot, lane, snapshot.newest_prices or {})
             # Of hundreds each may take a read, while what is in need elsewhere waits for this cycle to end.
             if tried >= SEVERAL and self._clock.now().ms_since(began) > LONGEST_SEARCH_MS:
                 return None
@@ -124,6 +132,9 @@ class DecisionOfNow:
         else:
             lane.decided_one(key, self._decider.decide_one(snapshot, key))
 
+    def _is_gone(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
+        return all(loan.key != key for loan in snapshot.books[lane.product].loans)
+
     def _is_one_page(self, snapshot: Snapshot, lane: Lane) -> bool:
         return snapshot.books[lane.product].pages == 1
 
@@ -144,9 +155,10 @@ class DecisionOfNow:
 
         Whom prices put beyond liquidation since it was read, or who will be by the time that help is there,
         comes after those that can be saved for certain: to find it gone takes a read, and hundreds may pass
-        that line at once.
+        that line at once. Where one is found gone, whoever had less than twice its time counts as gone too.
         """
         ranks, listed = {}, {loan.key: loan for loan in snapshot.books[lane.product].loans}
+        too_late_s = self._too_late_s(lane, prices)
         for key, decision in lane.decisions.items():
             loan = listed.get(key)
             if loan is None:
@@ -155,9 +167,19 @@ class DecisionOfNow:
             if decision.kind is lane.kind or self._will_ask(snapshot, lane, decision, loan.ltv * moved):
                 left_s = seconds_left(loan.danger * moved, self._falling.speed(loan))
                 is_sound = decision.bearing is not Bearing.CONTRADICTED
-                is_there = decision.loan.danger >= 1 or left_s > TOO_LATE_S
+                is_there = decision.loan.danger >= 1 or left_s > too_late_s.get(pair_of(loan), TOO_LATE_S)
                 ranks[key] = (is_sound, is_there, -left_s)
         lane.line_up(sorted(ranks, key=ranks.__getitem__, reverse=True))
+
+    def _too_late_s(self, lane: Lane, prices: Prices) -> dict[Pair | None, Decimal]:
+        """By pair of coins: twice the time that was left, as far as was known, to one that is gone by now."""
+        found: dict[Pair | None, Decimal] = {}
+        for loan in lane.gone.values():
+            moved = repricing(loan, lane.prices, prices)
+            left_s = seconds_left(loan.danger * moved, self._falling.speed(loan))
+            if left_s < AT_MOST_LATE_S:  # others are gone for another reason
+                found[pair_of(loan)] = max(2 * left_s, found.get(pair_of(loan), TOO_LATE_S))
+        return found
 
     def _will_ask(self, snapshot: Snapshot, lane: Lane, decision: Decision, ltv: Decimal) -> bool:
         """Whether a loan that was below its trigger when it was decided on is at it by now, by prices."""
@@ -165,3 +187,12 @@ class DecisionOfNow:
         if decision.acts or lane.kind is not Kind.ADJUSTMENT or not isinstance(found, Appraised):
             return False
         return found.loan.ltv < found.limits.trigger <= ltv
+
+
+def _first_of(snapshot: Snapshot, lane: Lane) -> list[LoanKey]:
+    """The first who wait, and the first of another pair of coins: their speeds may have changed places."""
+    first = lane.waiting[:AT_ONCE]
+    listed = {loan.key: pair_of(loan) for loan in snapshot.books[lane.product].loans}
+    pairs = {listed.get(key) for key in first}
+    other = (key for key in lane.waiting if listed.get(key) not in pairs)
+    return first if len(pairs) > 1 else [*first, *islice(other, 1)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Owner, Product
+from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Owner, Product
 
 Prices = Mapping[str, Decimal]
 
@@ -18,7 +18,7 @@ class Lane:
 
     `prices`: those at which the cycle read the loans, but for those `read` since, at others. `turn`: when the
     present turn to write came; None while it was free all along. `told`: loans whose decisions have been
-    announced.
+    announced. `gone`: loans that were found gone since that turn came.
     """
 
     owner: Owner
@@ -30,6 +30,7 @@ class Lane:
     decisions: dict[LoanKey, Decision] = field(default_factory=dict)
     turn: Moment | None = None
     told: set[LoanKey] = field(default_factory=set)
+    gone: dict[LoanKey, Loan] = field(default_factory=dict)
     _tried: set[LoanKey] = field(default_factory=set)
 
     @property

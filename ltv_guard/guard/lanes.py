@@ -69,7 +69,8 @@ class Lanes:
                 snapshot.goes_on = True
                 break
             if actions and adjusts and not self._gate.allows_another(lane.product):
-                break  # the next cycle goes on
+                snapshot.goes_on = True
+                break
             if await self._paths[lane.channel].turn() or self._now.is_late(snapshot, lane):
                 await self._now.turn_came(snapshot, lane)
             if (

@@ -265,6 +265,23 @@ async def test_the_next_list_is_read_while_this_cycle_still_adjusts_where_it_is_
     assert sorted(served(world)) == sorted(str(number) for number in range(1, 13))
 
 
+async def test_where_one_is_found_gone_those_that_had_little_more_time_come_after_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Prices do not tell of it: the exchange liquidates sooner than they say."""
+    world = a_proven_world("0.9485", "0.9480", "0.9478", "0.9476", "0.9474", "0.93", rows_per_page=1)
+
+    def four_are_liquidated() -> None:
+        for number in range(2, 6):
+            world.loans.pop(key_of(number), None)
+
+    one_at_a_time(world, four_are_liquidated)
+    read = reads_of_single_loans(monkeypatch, world, take_ms=1)
+    await a_guard(world, MemoryJournal()).cycle()
+    assert read[:3] == ["2", "3", "6"]
+    assert served(world) == ["1", "6"]
+
+
 async def test_a_slow_loan_that_needs_no_help_after_all_passes_the_turn_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
