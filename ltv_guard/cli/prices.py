@@ -34,7 +34,7 @@ def command() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedCandles:
     """Candles of a coin that open from `first_ms` on and before `end_ms`."""
 
     coin: str
@@ -65,7 +65,7 @@ def fetch(coins: tuple[str, ...], since: str, until: str, interval: str, out: Pa
     return DONE
 
 
-async def _fetched(candles: SpotCandles, wanted: list[Wanted]) -> list[int]:
+async def _fetched(candles: SpotCandles, wanted: list[WantedCandles]) -> list[int]:
     """How many are missing, by coin."""
     bars = Bars(console=Console(stderr=True), disable=not sys.stderr.isatty())
     try:
@@ -76,12 +76,12 @@ async def _fetched(candles: SpotCandles, wanted: list[Wanted]) -> list[int]:
         await candles.close()
 
 
-def _bar(bars: Bars, wanted: Wanted) -> Callable[[int], None]:
+def _bar(bars: Bars, wanted: WantedCandles) -> Callable[[int], None]:
     task = bars.add_task(wanted.coin, total=wanted.end_ms - wanted.first_ms)
     return lambda at_ms: bars.update(task, completed=at_ms - wanted.first_ms)
 
 
-async def _one(candles: SpotCandles, wanted: Wanted, now_ms: int, tell: Callable[[int], None]) -> int:
+async def _one(candles: SpotCandles, wanted: WantedCandles, now_ms: int, tell: Callable[[int], None]) -> int:
     step_ms = candles.step_ms
     first_ms = -(-wanted.first_ms // step_ms) * step_ms
     end_ms = min(wanted.end_ms, now_ms // step_ms * step_ms)  # one that still changes is none
@@ -96,7 +96,9 @@ async def _one(candles: SpotCandles, wanted: Wanted, now_ms: int, tell: Callable
     return max(0, (end_ms - first_ms) // step_ms - wanted.file.count())
 
 
-def _wanted(coins: tuple[str, ...], first_ms: int, end_ms: int, interval: str, out: Path) -> list[Wanted]:
+def _wanted(
+    coins: tuple[str, ...], first_ms: int, end_ms: int, interval: str, out: Path
+) -> list[WantedCandles]:
     if first_ms >= end_ms:
         raise ConfigError("--from must be before --to")
     out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +106,7 @@ def _wanted(coins: tuple[str, ...], first_ms: int, end_ms: int, interval: str, o
     found = []
     for name in dict.fromkeys(_parsed("a coin", text, values.coin) for text in coins):
         file = CandleFile(out / f"{name.lower()}usdt_{span}.csv")
-        found.append(Wanted(coin=name, first_ms=first_ms, end_ms=end_ms, file=file))
+        found.append(WantedCandles(coin=name, first_ms=first_ms, end_ms=end_ms, file=file))
     return found
 
 
