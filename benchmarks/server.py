@@ -14,9 +14,8 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from exchanges import ORDERS, StormyExchange, UnhurriedExchange, answer_orders, shows_breach
+from requests_seen import Seen, waits_of
 
 from ltv_guard.sandbox import Exchange, Scenario, parse_scenario, stream
 from ltv_guard.sandbox.api import ENDPOINTS
@@ -36,26 +36,6 @@ RUSH_S = 5.0  # in which the exchange counts the requests of an address
 PRICE_STEP = Decimal("0.000001")
 RET_CODE = re.compile(rb'\{"retCode": (\d+)')
 Asked = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Seen:
-    """One request: when it had arrived whole and when its answer left, on the monotonic clock."""
-
-    key: str
-    path: str
-    begins_sweep: bool
-    arrived: float
-    left: float = 0.0
-    ends_sweep: bool = False
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    ret_code: int | None = None
-    is_single: bool = False
-
-    @property
-    def name(self) -> str:
-        """What was asked for: the end of its path, `loan` where that is one order by its id."""
-        return "loan" if self.is_single else self.path.rsplit("/", 1)[1]
 
 
 class Bench:
@@ -219,22 +199,8 @@ class Bench:
         lost = [row.loan_id for row in exchange.ledger.liquidations if row.user == asked["user"]]
         writes = [seen for seen in self.seen if _is_adjustment_of(asked["key"])(seen)]
         refused = sum(seen.ret_code != 0 for seen in writes)
-        told_of = {"adds": told, "lost": lost, "refused": refused, "waits": self._waits(writes)}
+        told_of = {"adds": told, "lost": lost, "refused": refused, "waits": waits_of(writes, self.seen)}
         return {"market_s": float(exchange.moment().market_s), **told_of}
-
-    def _waits(self, writes: list[Seen]) -> list[Asked]:
-        """Tell how far apart any two writes arrived, and what was read between: when before, how long."""
-        return [
-            {
-                "apart_s": later.arrived - sooner.arrived,
-                "reads": [
-                    [seen.name, later.arrived - seen.arrived, seen.left - seen.arrived]
-                    for seen in self.seen
-                    if sooner.arrived < seen.arrived < later.arrived
-                ],
-            }
-            for sooner, later in pairwise(writes)
-        ]
 
     def _loan(self, asked: Asked) -> Any:  # noqa: ANN401 - an order or a pool
         product = "crypto_loan" if asked["loan_id"] == "pool" else "crypto_loan_legacy"

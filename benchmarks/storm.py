@@ -7,7 +7,8 @@ LTV 0.62 and 0.745, crosses its trigger (0.75) in those ten seconds, and is liqu
 How many are lost: by this project with its defaults, live, in real time against a server that answers after
 50 ms and liquidates; by whoever helps first who breached first, and whoever helps the worst first, both
 without any delay; by the best schedule, which knows all prices; and by nobody's help. The last four are
-reckoned (schedules.py). And how far from its target each add landed.
+reckoned (schedules.py). And how far from its target each add landed, and where turns to write were lost: by
+what was read before a write that came late.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ BOTTOM, FALL_S = (0.69, 0.76), (60.0, 110.0)
 LTVS = (0.62, 0.745)
 DEBT, USER = 30_000, "1"
 MOST_COINS = 3
+ON_TIME_S = 1.05  # from one write to the next
+SEARCHED = 3  # so many loans are read for one turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,8 @@ class Outcome:
     adds: int
     refused: int
     astray: tuple[float, float]
+    pace_s: float
+    late_s: dict[str, float]
 
 
 def outcome_of(storm: Storm, told: world.Tree) -> Outcome:
@@ -134,6 +139,8 @@ def outcome_of(storm: Storm, told: world.Tree) -> Outcome:
         adds=len(adds),
         refused=told["refused"],
         astray=(max(in_crash, default=0.0), max((far for _, far in off), default=0.0)),
+        pace_s=pace_of(adds),
+        late_s=late_of(told["waits"]),
     )
 
 
@@ -141,6 +148,22 @@ def pace_of(adds: Sequence[tuple[str, float, float]]) -> float:
     """Seconds from add to add: the median of what was seen."""
     gaps = [later - sooner for (_, sooner, _), (_, later, _) in pairwise(adds)]
     return max(bench.quantile(gaps, 0.5), schedules.TURN_S) if gaps else schedules.TURN_S
+
+
+def late_of(waits: Sequence[world.Tree]) -> dict[str, float]:
+    """Seconds by which writes came later than a second after the last one, by why."""
+    late_s = dict.fromkeys(("new cycles", "searches", "the rest"), 0.0)
+    for wait in waits:
+        if wait["apart_s"] > ON_TIME_S:
+            late_s[_why_late([name for name, *_ in wait["reads"]])] += wait["apart_s"] - schedules.TURN_S
+    return late_s
+
+
+def _why_late(read: Sequence[str]) -> str:
+    """A new cycle looks at the wallet; a search reads loan after loan."""
+    if "query-account-coins-balance" in read:
+        return "new cycles"
+    return "searches" if read.count("loan") > SEARCHED else "the rest"
 
 
 def weather(storm: Storm, folder: Path) -> Outcome:
@@ -184,6 +207,20 @@ def report_of(found: Sequence[Outcome], orders: int) -> bench.Report:
     return report
 
 
+def pace_report_of(found: Sequence[Outcome]) -> bench.Report:
+    report = bench.Report(
+        "Where turns were lost", ["storm", "median s", *(f"s late: {why}" for why in found[0].late_s)]
+    )
+    for number, one in enumerate(found, 1):
+        report.add(number, f"{one.pace_s:.3f}", *(f"{late:.1f}" for late in one.late_s.values()))
+    report.notes.append(
+        f"Seconds from write to write, beyond one, of those that came more than {ON_TIME_S} s after the one "
+        "before: because a cycle ended and the next had to read and settle first; because one loan after the "
+        "other was looked at; or because it was decided late, as on a machine that has other work."
+    )
+    return report
+
+
 def main() -> None:
     """Weather so many storms, one after the other."""
     asked = bench.options(
@@ -203,7 +240,7 @@ def main() -> None:
             weather(storm_of(seed, asked.orders), folder / str(seed))
             for seed in range(asked.first, asked.first + asked.storms)
         ]
-    bench.publish([report_of(found, asked.orders)], asked)
+    bench.publish([report_of(found, asked.orders), pace_report_of(found)], asked)
 
 
 if __name__ == "__main__":
