@@ -102,6 +102,8 @@ def test_the_documented_position_is_read_to_the_numbers_that_stand_there() -> No
         Debt(coin="BTC", amount=D("0.08800022"), accuracy=6),
         Debt(coin="ETH", amount=D("0.1"), fixed=D("0.1")),
     )
+    assert [debt.hourly_rate for debt in loan.debts] == [D("0.0000001361462"), D("0.00000188498892")]
+    assert [debt.value_usd for debt in loan.debts] == [D("9355.37"), D("282.8")]
     assert loan.collateral == (
         Collateral(coin="BTC", amount=D("0.12"), accuracy=6, value_usd=D("9930.11"), tiers=TIERS),
         Collateral(coin="ETH", amount=D(2), accuracy=8, value_usd=D("4524.81")),
