@@ -58,7 +58,7 @@ def prospect_row(item: Prospect) -> dict[str, Any]:
         "needed": format(item.needed, "f") if item.needed.is_finite() else None,
         "amount": None if item.amount is None else format(item.amount, "f"),
         "ltv_after": None if item.ltv_after is None else format(item.ltv_after, "f"),
-        "cost": format(item.cost, "f"),
+        "cost_usd": format(item.cost_usd, "f"),
         "allowed": item.allowed,
         "in_words": outlook_sentences.in_words(item),
     }

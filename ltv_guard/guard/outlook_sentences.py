@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from ltv_guard.core.decide.outlook import Prospect, Way
 
+CENTS = Decimal("0.01")
 WAYS = {
     Way.ADD: "adding {amount} {coin} brings it to {ltv}",
     Way.TRANSFER: "moving {amount} {coin} from the Unified account, and adding it, brings it to {ltv}",
     Way.REPAY: "repaying {amount} {coin} brings it to {ltv}",
     Way.REPAY_WITH_COLLATERAL: "repaying {amount} {coin} with {collateral} of its collateral brings it to "
-    "{ltv}, at a fee of up to {cost} {coin}",
+    "{ltv}, at a fee of up to {cost} USD",
 }
 NOTHING = {
     Way.ADD: "there is no {coin} to add",
@@ -20,11 +21,7 @@ NOTHING = {
     Way.REPAY: "there is no {coin} to repay with",
 }
 UNKNOWN = "repaying {needed} {coin} brings it to {target}"
-FOR_THE_TARGET = {
-    Way.ADD: "{needed} would bring it to {target}",
-    Way.TRANSFER: "{needed} would bring it to {target}",
-    Way.REPAY: "{needed} would bring it to {target}",
-}
+FOR_THE_TARGET = "{needed} would bring it to {target}"
 SWITCHES = {
     Way.REPAY: "policy.repay is off",
     Way.REPAY_WITH_COLLATERAL: "policy.repay_with_collateral is off",
@@ -32,8 +29,8 @@ SWITCHES = {
 BY_HAND = {
     Way.ADD: "bring {missing} {coin} to the Funding wallet, to be added",
     Way.REPAY: "repay {needed} {coin} in the exchange's app",
-    Way.REPAY_WITH_COLLATERAL: "repay {needed} {coin} there with {collateral} of its collateral, for about "
-    "{cost} {coin}",
+    Way.REPAY_WITH_COLLATERAL: "repay {needed} {coin} there with {collateral} of its collateral, for up to "
+    "{cost_of_needed} USD",
 }
 
 
@@ -41,8 +38,8 @@ def in_words(item: Prospect) -> str:
     """`repaying 500 USDT brings it to 0.7615; 7020 would bring it to 0.65 (policy.repay is off)`."""
     said = _with_numbers(_template(item), item)
     short = item.amount is not None and item.needed.is_finite() and item.amount < item.needed
-    if short and item.way in FOR_THE_TARGET:
-        said = f"{said}; {_with_numbers(FOR_THE_TARGET[item.way], item)}"
+    if short:
+        said = f"{said}; {_with_numbers(FOR_THE_TARGET, item)}"
     return said if item.allowed else f"{said} ({SWITCHES[item.way]})"
 
 
@@ -66,12 +63,17 @@ def _with_numbers(template: str, item: Prospect) -> str:
         "amount": item.amount,
         "needed": item.needed,
         "missing": item.missing,
-        "cost": item.cost,
+        "cost": _to_the_cent(item.cost_usd),
+        "cost_of_needed": _to_the_cent(item.cost_of_needed_usd),
         "ltv": item.ltv_after,
         "target": item.target,
     }
     shown = {name: _plain(number) for name, number in numbers.items()}
     return template.format(coin=item.coin, collateral=item.collateral, **shown)
+
+
+def _to_the_cent(usd: Decimal) -> Decimal:
+    return usd.quantize(CENTS, ROUND_UP) if usd.is_finite() else usd
 
 
 def _plain(number: Decimal | None) -> str:

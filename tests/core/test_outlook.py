@@ -11,11 +11,7 @@ from typing import Any
 import pytest
 from core_builders import D, account, facts, key, loan, policy
 from core_pools import POOL, at, pool_account, pool_facts, pool_policy
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ltv_guard.core.amounts.collateral_sale import sale_of
-from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.decide.outlook import Prospect, Way, prospects
 from ltv_guard.guard.outlook_sentences import by_hand, in_words
 
@@ -67,7 +63,7 @@ def test_what_the_wallet_holds_of_a_debt_that_was_not_read_is_not_known() -> Non
 
 
 def test_repaying_with_collateral_costs_its_fee() -> None:
-    assert near(found({})[SELL].cost, "171.58", "0.01")  # one per cent
+    assert near(found({})[SELL].cost_usd, "171.58", "0.01")  # one per cent
 
 
 def test_the_coin_of_the_lowest_ratio_pays_for_it_costs_least() -> None:
@@ -76,11 +72,11 @@ def test_the_coin_of_the_lowest_ratio_pays_for_it_costs_least() -> None:
     assert found({}, truth={"steps": steps})[SELL].collateral == "ETH"
 
 
-def test_at_most_300000_usd_are_repaid_with_collateral_at_once() -> None:
+def test_no_more_than_300000_usd_are_repaid_with_collateral_at_once() -> None:
     pool = pool_facts(at("0.9", {"BTC": "100"}))
     (got,) = (i for i in prospects(pool_account(pool, wallet={}), POOL) if i.way is SELL)
-    assert got.amount == 300_000
-    assert not got.needed.is_finite()
+    assert got.amount == 294_000  # a little less: the exchange has prices of its own
+    assert got.needed > 2_000_000
 
 
 def test_coins_of_the_unified_account_count_with_what_is_here() -> None:
@@ -111,37 +107,6 @@ def test_in_words() -> None:
     assert by_hand(tuple(ways.values())) == [
         "bring 11000.11452992 USDT to the Funding wallet, to be added",
         "repay 7020.06499995 USDT in the exchange's app",
-        "repay 17157.52203752 USDT there with BTC of its collateral, for about 171.5752203752 USDT",
+        "repay 17157.6 USDT there with BTC of its collateral, for up to 171.58 USD",
     ]
     assert in_words(found({})[ADD]).startswith("there is no USDT to add; 12000.")
-
-
-@given(
-    ltv=st.integers(66, 90),
-    fee=st.integers(0, 50),
-    ratios=st.lists(st.integers(30, 95), min_size=2, max_size=2),
-)
-def test_a_sale_that_is_enough_leads_to_the_target_and_a_little_less_would_not(
-    ltv: int, fee: int, ratios: list[int]
-) -> None:
-    """The tiers are in USD, and by then the coins tell so."""
-    high, low = sorted(ratios, reverse=True)
-    steps = {"BTC": ((str(D(high) / 100), "0", "30000"), (str(D(low) / 100), "30000", None))}
-    shown = at(str(D(ltv) / 100), {"BTC": "1"}, steps=steps).shown()
-    model = LtvModel(loan=shown, prices={"BTC": D(50000), "USDT": D(1)})
-    rate, target = D(fee) / 1000, D("0.65")
-    sale = sale_of(model, shown.debts[0], shown.collateral[0], target, rate)
-    if sale is None or not sale.needed.is_finite():
-        return
-
-    def counted(coins: Decimal) -> Decimal:
-        return min(coins * 50000, D(30000)) * high / 100 + max(coins * 50000 - 30000, D(0)) * low / 100
-
-    debt = shown.debts[0].amount
-
-    def ltv_after(repaid: Decimal) -> Decimal:
-        return (debt - repaid) / counted(1 - repaid * (1 + rate) / 50000)
-
-    assert ltv_after(sale.amount) <= target + D("0.0001")
-    if high == low or high - low >= 5:  # otherwise what is shown leaves open whether tiers count coins
-        assert ltv_after(sale.amount - 2) > target - D("0.0001")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from ltv_guard.core.amounts.collateral_sale import CollateralSale, sale_of
 from ltv_guard.core.amounts.ltv_model import LtvModel, shown
 from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
 from ltv_guard.core.decide.budget import FundsBudget
-from ltv_guard.core.decide.constraints import tightest
-from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
-from ltv_guard.core.decide.options import ZERO, best_of
+from ltv_guard.core.decide.constraints import UNLIMITED, tightest
+from ltv_guard.core.decide.facts import AccountFacts
+from ltv_guard.core.decide.options import ZERO, Option, best_of
+from ltv_guard.core.decide.repay_with_collateral import sale_of, sale_options
 from ltv_guard.core.decide.shortfall import Shortfall, need_of
 from ltv_guard.core.decide.top_up import most_lacked, top_up_options
 from ltv_guard.core.model.loans import Collateral, Debt, LoanKey
-
-USUAL_FEE = Decimal("0.01")  # of a repayment with collateral, where nothing tells it: rather too much
 
 
 class Way(StrEnum):
@@ -35,8 +33,9 @@ class Prospect:
     """What one kind of help would do by itself: `needed` coins bring the loan to its `target`.
 
     `coin` is what is given (a transfer's is added next) or repaid, with `collateral` where that pays it.
-    `amount` of it can be given now, and leads to `ltv_after`; None: the wallet's was not read. `cost`: coins
-    that are gone for it. `needed` is infinite where no amount would do. `allowed`: by the operator's policy.
+    `amount` of it can be given now, and leads to `ltv_after`; None: the wallet's was not read. `cost_usd` is
+    what that costs beyond the coins, at most. `needed` is infinite where no amount would do. `allowed`: by
+    the operator's policy.
     """
 
     way: Way
@@ -46,8 +45,13 @@ class Prospect:
     amount: Decimal | None
     ltv_after: Decimal | None
     collateral: str | None = None
-    cost: Decimal = ZERO
+    cost_usd: Decimal = ZERO
     allowed: bool = True
+
+    @property
+    def cost_of_needed_usd(self) -> Decimal:
+        """What it costs to bring the loan to its target this way; infinite where no amount would."""
+        return self.cost_usd * self.needed / self.amount if self.amount else ZERO
 
     @property
     def missing(self) -> Decimal:
@@ -71,7 +75,7 @@ def prospects(account: AccountFacts, key: LoanKey) -> tuple[Prospect, ...]:
         _adding(need, budget),
         _moving(need, budget),
         _repaying(need, budget, account),
-        _selling(need),
+        _selling(need, budget),
     )
     return tuple(item for item in found if item is not None)
 
@@ -141,47 +145,52 @@ def _repaid(need: Shortfall, debt: Debt, budget: FundsBudget, *, known: bool) ->
         way=Way.REPAY,
         coin=debt.coin,
         target=need.limits.target,
-        needed=needed if needed <= debt.repayable else Decimal("Infinity"),
+        needed=needed if needed <= debt.repayable else UNLIMITED,
         amount=amount if known else None,
         ltv_after=shown(after) if known else None,
         allowed=rule.enabled,
     )
 
 
-def _selling(need: Shortfall) -> Prospect | None:
+def _selling(need: Shortfall, budget: FundsBudget) -> Prospect | None:
     """Only of a pool: orders take none (v5/crypto-loan/repay)."""
     if not need.loan.is_pool:
         return None
-    best = _best_sale(need.facts, need.model)
-    if best is None:
-        return None
-    return Prospect(
-        way=Way.REPAY_WITH_COLLATERAL,
-        coin=best.coin,
-        collateral=best.collateral,
-        target=need.limits.target,
-        needed=best.needed,
-        amount=best.amount,
-        ltv_after=shown(best.ltv_after),
-        cost=best.cost,
-        allowed=False,
+    if not need.facts.policy.repay_with_collateral.enabled:  # then the list that it needs is not even read
+        facts = replace(need.facts, unsellable={}, limits=need.limits)
+        need = replace(need, facts=facts)
+    return _cheapest(
+        [
+            found
+            for option in sale_options(need, budget)[0]
+            if option.amount > 0 and (found := _sold(need, option, budget)) is not None
+        ]
     )
 
 
-def _best_sale(facts: LoanFacts, model: LtvModel) -> CollateralSale | None:
+def _sold(need: Shortfall, option: Option, budget: FundsBudget) -> Prospect | None:
+    debt, held = need.loan.debt_in(option.coin), need.loan.collateral_in(option.collateral_coin or "")
+    sale = None if debt is None or held is None else sale_of(need, debt, held, budget)
+    if sale is None or debt is None:
+        return None
+    needed = sale.to_reach(need.limits.target, min(debt.repayable, sale.most), option.step)
+    return Prospect(
+        way=Way.REPAY_WITH_COLLATERAL,
+        coin=option.coin,
+        collateral=option.collateral_coin,
+        target=need.limits.target,
+        needed=UNLIMITED if needed is None else needed,
+        amount=option.amount,
+        ltv_after=shown(sale.ltv_after(option.amount)),
+        cost_usd=sale.cost(option.amount),
+        allowed=need.facts.policy.repay_with_collateral.enabled,
+    )
+
+
+def _cheapest(found: Sequence[Prospect]) -> Prospect | None:
     """What costs least of those that bring it to its target; otherwise what brings it lowest."""
-    loan, target = facts.loan, facts.urgency.limits.target
-    prices = model.prices or {}
-    sales = [
-        sale
-        for debt in loan.debts
-        for held in loan.collateral
-        if (sale := sale_of(model, debt, held, target, USUAL_FEE)) is not None
-    ]
-    enough = [sale for sale in sales if sale.needed.is_finite()]
-    if enough:
-        return min(enough, key=lambda sale: sale.cost * prices.get(sale.coin, ZERO))
-    return min(sales, key=lambda sale: sale.ltv_after, default=None)
+    enough = [item for item in found if item.needed.is_finite()]
+    return min(enough, key=lambda item: item.cost_of_needed_usd) if enough else _best(found)
 
 
 def _best(found: Iterable[Prospect]) -> Prospect | None:

@@ -85,7 +85,7 @@ def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
         return lowest
     for debt in need.loan.debts:
         for held in need.loan.collateral:
-            sale = _sale(need, debt, held, budget)
+            sale = sale_of(need, debt, held, budget)
             if sale is not None and not debt.unread:
                 caps = budget.caps_on_repaying_with_collateral(debt.coin)
                 most = min(debt.repayable, sale.most, tightest(caps))
@@ -138,8 +138,8 @@ def _is_payable_later(need: Shortfall, debt: Debt, budget: FundsBudget) -> bool:
     return there > 0 and gain >= least_worth(need)
 
 
-def _sale(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> CollateralPayment | None:
-    """None where prices or terms are missing, or there is nothing to sell."""
+def sale_of(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> CollateralPayment | None:
+    """What `held` does for `debt`; None where prices or terms are missing, or there is nothing to sell."""
     prices = budget.prices or {}
     of_debt, of_held = prices.get(debt.coin, ZERO), prices.get(held.coin, ZERO)
     if held.unread or held.amount <= 0 or of_debt <= 0 or of_held <= 0 or not need.model.measures(held):
@@ -155,7 +155,7 @@ def _sale(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) ->
 
 
 def _option(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> Option | None:
-    sale = _sale(need, debt, held, budget)
+    sale = sale_of(need, debt, held, budget)
     if sale is None or debt.repayable <= 0:
         return None
     accuracy = coarsest(debt.accuracy, debt.amount)
