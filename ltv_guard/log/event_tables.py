@@ -1,6 +1,7 @@
 """The catalogue as tables: `python -m ltv_guard.log.event_tables`, writes them in a checkout.
 
-That is docs/events.md as a whole, and in the README the table of the ten that matter most.
+That is docs/events.md as a whole, in the README the table of the ten that matter most, and in
+docs/operations.md a section for each alarm.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ltv_guard.log.events import CATALOGUE, COMMON, FIELDS, FOREMOST, THEMES, Event, Level, Told
 
-PAGE, README = Path("docs/events.md"), Path("README.md")
+PAGE, README, RUNBOOK = Path("docs/events.md"), Path("README.md"), Path("docs/operations.md")
 BEGIN, END = "<!-- events: made by `make docs` -->", "<!-- end of events -->"
 
 HEAD = """\
@@ -48,8 +49,28 @@ def page() -> str:
 
 def with_foremost(readme: str) -> str:
     """The README with its table renewed: the ten, and the first sentence of what each means and asks for."""
-    before, _, rest = readme.partition(BEGIN)
-    return f"{before}{BEGIN}\n{_foremost()}{END}{rest.partition(END)[2]}"
+    return _renewed(readme, _foremost())
+
+
+def with_alarms(runbook: str) -> str:
+    """docs/operations.md with its sections renewed: of each event that may be critical, under its name."""
+    alarms = sorted(event.name for event in CATALOGUE.values() if Level.CRITICAL in event.levels)
+    return _renewed(runbook, "\n" + "\n".join(map(_section, alarms)) + "\n")
+
+
+def _renewed(page: str, made: str) -> str:
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n{made}{END}{rest.partition(END)[2]}"
+
+
+def _section(name: str) -> str:
+    """What it means and what to do; an event may be critical for more than one cause."""
+    graves = [told for told in CATALOGUE[name].told if told.level is Level.CRITICAL]
+    causes = [
+        f"{f'*{told.case}.* ' if told.case else ''}{told.means}\n\n**What to do:** {told.do}\n"
+        for told in graves
+    ]
+    return f"### {name}\n\n" + "\n".join(causes).replace("](operations.md#", "](#")
 
 
 def _foremost() -> str:
@@ -117,3 +138,4 @@ def _first_sentence(text: str) -> str:
 if __name__ == "__main__":
     PAGE.write_text(page())
     README.write_text(with_foremost(README.read_text()))
+    RUNBOOK.write_text(with_alarms(RUNBOOK.read_text()))

@@ -8,7 +8,8 @@ import pytest
 from logged_events import Scan
 
 from ltv_guard.log import event_tables
-from ltv_guard.log.events import CATALOGUE, COMMON, FIELDS, FOREMOST, THEMES
+from ltv_guard.log.events import CATALOGUE, COMMON, FIELDS, FOREMOST, THEMES, Level
+from ltv_guard.log.events.event import NOTHING
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,6 +65,18 @@ def test_the_readme_shows_ten_events_from_the_catalogue() -> None:
 
     assert event_tables.with_foremost(readme) == readme, "make docs"
     assert len(FOREMOST) == 10
+
+
+def test_the_runbook_has_a_section_for_each_alarm_under_its_name() -> None:
+    runbook = (ROOT / event_tables.RUNBOOK).read_text()
+
+    assert event_tables.with_alarms(runbook) == runbook, "make docs"
+    sections = runbook.split("\n### ")[1:]
+    for event in CATALOGUE.values():
+        for told in (told for told in event.told if told.level is Level.CRITICAL):
+            (section,) = (item for item in sections if item.splitlines()[0] == event.name)
+            assert told.do != NOTHING
+            assert told.do.replace("](operations.md#", "](#") in section
 
 
 def test_no_other_page_has_a_table_of_events() -> None:

@@ -305,6 +305,7 @@ async def test_an_alarm_says_what_a_person_needs_at_three_in_the_morning(tmp_pat
     for said in ("dry_run", "LTV 0.80", "trigger 0.75", "liquidation 0.95", "at 31,578.95 USDT a BTC"):
         assert said in body
     assert "What to do: Add by hand" in body
+    assert "Runbook: docs/operations.md#breach_unanswered" in body
     assert f"ltv-guard ack {id_of(ALERT)}" in body
 
 

@@ -102,6 +102,7 @@ async def test_it_says_what_is_wrong_and_what_to_do() -> None:
         "breach_unanswered",
         "paused: a look",
         "What to do:",
+        "docs/operations.md#",
         "it can&#x27;t be used",
         "Nothing is sent",
     ):

@@ -75,6 +75,8 @@ def test_every_rule_says_how_grave_it_is_what_to_do_and_where_the_runbook_has_mo
         assert rule["annotations"]["summary"].endswith((".", "}}.")), rule["alert"]
         page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
         assert page.endswith("docs/operations.md")
+        if anchor == "{{ $labels.event }}":  # each has a section: tests/app/test_event_catalogue.py
+            continue
         assert f"# {anchor.replace('-', ' ')}" in runbook.replace("'", "").replace(",", ""), anchor
 
 

@@ -92,6 +92,7 @@ def _alert(alert: AlertStatus, at_ms: int) -> str:
     if told is not None:
         words.append(f'<p class="todo"><b>What to do:</b> {prose(told.do)}</p>')
         words.append(f'<p class="soft">{prose(told.means)}</p>')
+        words.append(f'<p class="soft">Runbook: docs/operations.md#{escaped(alert.event)}</p>')
     return "".join([*words, "</div>"])
 
 

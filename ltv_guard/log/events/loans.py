@@ -64,7 +64,8 @@ LOANS = (
             "order's status; the type of a pool's last repayment: 2 by liquidation, 6 by delayed "
             "liquidation). `read: false`: it did not tell, and it is a conclusion: the last LTV was "
             "within 3 % of the liquidation LTV, or 48 h have passed since its end.",
-            "Look at the account.",
+            "What it held is gone. Look at the account in the app, and with `ltv-guard plan` whether its "
+            "other loans have what they need; then acknowledge it.",
             once=True,
         ),
         fields=("why", "read", "last_ltv", "product", "loan_id"),

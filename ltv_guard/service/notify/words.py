@@ -20,7 +20,7 @@ SKIPPED = {
 DAY_MS = 86_400_000
 MOST_LOANS, MOST_TITLES = 10, 20
 LONGEST = 300  # of a detail
-RUNBOOK = "Every event is explained in docs/events.md, what to do at night in docs/operations.md."
+RUNBOOK = "Runbook: docs/operations.md#{name}"
 
 Event = Mapping[str, Any]
 
@@ -44,7 +44,9 @@ def body_of(event: Event, loan: LoanStatus | None) -> str:
         plain(told.means) if told is not None else "",
         f"What to do: {_text(to_do)}",
     ]
-    return "\n".join(line for line in (*lines, RUNBOOK if level == Level.CRITICAL else "") if line)
+    return "\n".join(
+        line for line in (*lines, RUNBOOK.format(name=name) if level == Level.CRITICAL else "") if line
+    )
 
 
 def _is_told(key: str, value: object) -> bool:
