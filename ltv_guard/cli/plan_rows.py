@@ -14,6 +14,7 @@ from ltv_guard.log.utc import iso
 
 
 def contract_row(item: Contract) -> dict[str, str]:
+    """A fixed loan of a pool: what is owed in coins, when it ends (UTC), and what follows then."""
     return {
         "loan_id": item.loan_id,
         "coin": item.coin,

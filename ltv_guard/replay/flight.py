@@ -32,6 +32,7 @@ class Flight:
 
     @property
     def sent_ms(self) -> int:
+        """When it left: ms of the exchange."""
         return self.intent.created_at_ms
 
     def wakes_at(self, now_ms: int) -> int:

@@ -57,6 +57,7 @@ class Ledger(Books):
 
     @property
     def repayments(self) -> list[Repayment]:
+        """All that were taken, oldest first: whoever asked for them."""
         return self._repayments.rows
 
     @property
@@ -148,8 +149,6 @@ class Ledger(Books):
         row.status, row.applied_ms, row.applied_s = SUCCESS, moment.time_ms, moment.real_s
         self.changed(account, moment)
 
-    # Paying and moving
-
     def repay(
         self,
         loan: Loan,
@@ -194,8 +193,6 @@ class Ledger(Books):
         self.accounts[user].credit(coin, amount, wallet)
         self.changed(self.accounts[user], moment)
 
-    # Time
-
     def look(self, moment: Moment) -> None:
         """Lets time pass up to this moment: interest, what waits to settle, LTV extremes, liquidations."""
         self._transfers.settle(moment)
@@ -221,6 +218,7 @@ class Ledger(Books):
                 self._repayments.by_contract(pool, end.coin, {end.loan_id: end.amount}, moment, end.kind)
 
     def open_loans(self) -> Iterator[Loan]:
+        """Every user's orders and pools that are neither repaid nor liquidated."""
         for account in self.accounts.values():
             yield from (loan for loan in account.loans() if loan.status == "open")
 

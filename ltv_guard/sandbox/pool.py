@@ -69,15 +69,19 @@ class Pool:
 
     @property
     def liquidation_ltv(self) -> Decimal:
+        """A fraction of 1: from it on the pool is sold."""
         return self.pool_terms.liquidation_ltv
 
     def coin_terms(self, coin: str) -> CoinTerms:
+        """What the scenario says of a coin; the defaults where it says nothing."""
         return self.terms.get(coin) or CoinTerms()
 
     def holdings(self) -> dict[str, Decimal]:
+        """Coins of collateral; a copy."""
         return dict(self.collateral)
 
     def held(self, coin: str) -> Decimal:
+        """So many coins secure it."""
         return self.collateral.get(coin, ZERO)
 
     def move(self, coin: str, amount: Decimal) -> None:
@@ -89,6 +93,7 @@ class Pool:
             del self.collateral[coin]
 
     def debts(self) -> list[tuple[str, Decimal]]:
+        """Coins owed, flexible ones first. A coin that is owed in both ways comes twice."""
         return [*self.flexible.items(), *self.fixed_debts().items()]
 
     def debts_without_contracts(self) -> list[tuple[str, Decimal]]:

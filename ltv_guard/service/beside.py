@@ -163,10 +163,15 @@ class Beside:
         return status_of(run.settings, run.wiring, self._latest, self.health(), self._daemon.alerts)
 
     async def pause(self, account: str | None, reason: str) -> None:
+        """Nothing is sent for the account from now on; None: for all.
+
+        Raises JournalUnavailable; ValueError for an account that it does not know.
+        """
         self._known(account)
         await self._reloads.run.journal.pause(account, writable(reason), now_ms())
 
     async def resume(self, account: str | None) -> bool:
+        """Whether there was a pause to end. Raises as `pause` does."""
         self._known(account)
         return await self._reloads.run.journal.resume(account)
 
@@ -181,6 +186,10 @@ class Beside:
         }
 
     async def ack(self, alarm_id: str) -> list[str]:
+        """The alarms whose id begins so. They are told no more, unless things get worse.
+
+        Raises JournalUnavailable.
+        """
         found = await self.outbox().acknowledge(alarm_id, now_ms())
         noted = take_note(
             self._reloads.run.wiring, self._daemon.alerts, lambda item: item.startswith(alarm_id.lower())

@@ -60,6 +60,7 @@ class Shown:
 
     @property
     def host(self) -> str:
+        """The address that it listens on, by the settings in force; empty where it listens on none."""
         return self.listens().host or ""
 
     async def status(self) -> Status:

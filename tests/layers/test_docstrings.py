@@ -1,4 +1,4 @@
-"""Whoever calls what can fail reads so in its docstring: it names the errors of ours that may come out."""
+"""What others call says in its docstring what it is, and names the errors of ours that may come out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ import ltv_guard
 PACKAGE = Path(ltv_guard.__file__).parent
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 RAISED: dict[tuple[str, str], set[str]] = {}
+MIGRATIONS = "ltv_guard.adapters.journal.migrations"
+PARTS = "ltv_guard.guard.parts"  # each of them a class, which says what it is
+CALLED_BY_LIBRARIES = {
+    "connection_lost",
+    "connection_made",
+    "get_field_value",
+    "get_next_fire_time",
+    "isatty",
+    "make_context",
+}
 OTHERS_WORDS = re.compile(r"[Rr]aises\s+(as|what)|^Implements ")  # said by what it refers to
 
 
@@ -156,6 +166,24 @@ def is_public(name: str) -> bool:
     return not any(part.startswith("_") for part in name.split("."))
 
 
+def is_described_elsewhere(home: Module, node: Function) -> bool:
+    """It is what another class of ours describes (a port, say), or what a library calls by that name."""
+    is_setter = any(isinstance(item, ast.Attribute) and item.attr == "setter" for item in node.decorator_list)
+    names = described() | CALLED_BY_LIBRARIES
+    return is_setter or node.name in names or home.name.startswith(MIGRATIONS)
+
+
+@cache
+def described() -> set[str]:
+    """The names of the methods that have a docstring somewhere."""
+    return {
+        name.rpartition(".")[2]
+        for found in modules()
+        for name, node in found.functions.items()
+        if "." in name and ast.get_docstring(node)
+    }
+
+
 def is_command(node: Function) -> bool:
     """Its docstring is what `--help` prints, and `exits` makes a sentence of its errors."""
     return any(isinstance(item, ast.Name) and item.id == "exits" for item in node.decorator_list)
@@ -170,3 +198,31 @@ def test_a_docstring_names_the_errors_of_ours_that_the_function_raises() -> None
     }
 
     assert missing == {}, "say so there: Raises ..."
+
+
+def test_what_others_call_has_a_docstring() -> None:
+    silent = {
+        f"{home.name}:{name}"
+        for home in modules()
+        for name, node in home.functions.items()
+        if is_public(name) and not ast.get_docstring(node) and home.name != PARTS
+    }
+    told = {
+        f"{home.name}:{name}"
+        for home in modules()
+        for name, node in home.functions.items()
+        if is_described_elsewhere(home, node)
+    }
+
+    assert silent - told == set()
+
+
+def test_each_class_that_others_use_has_a_docstring() -> None:
+    classes = ((home.name, node) for home in modules() for node in home.tree.body)
+    silent = {
+        f"{name}:{node.name}"
+        for name, node in classes
+        if isinstance(node, ast.ClassDef) and is_public(node.name) and not ast.get_docstring(node)
+    }
+
+    assert silent == set()
