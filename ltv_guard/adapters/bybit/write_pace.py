@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 REMEMBERED = 30
 ENOUGH = 3  # of fewer one answer that took long would pass for the usual
+DISTRUST = 10  # after a refusal it takes so many times as many; after two, none are enough
 LEAST_AHEAD_MS, MOST_AHEAD_MS = 50, 150
 PREPARED = 5
 
@@ -24,6 +25,7 @@ class WritePace:
     _answered_in: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _prepared_in: deque[int] = field(default_factory=lambda: deque(maxlen=PREPARED))
     _came_ms: int | None = None
+    _enough: int = ENOUGH
 
     @property
     def ahead_s(self) -> float:
@@ -44,9 +46,10 @@ class WritePace:
     def answered(self, took_ms: int) -> float:
         """Seconds that its answer took beyond the fastest of late; all that it took, where few are known."""
         self._answered_in.append(took_ms)
-        least_ms = min(self._answered_in) if len(self._answered_in) >= ENOUGH else 0
+        least_ms = min(self._answered_in) if len(self._answered_in) >= self._enough else 0
         return (took_ms - least_ms) / 1000
 
     def came_too_soon(self) -> None:
-        """The exchange refused it: what was known of its way holds no longer."""
+        """The exchange refused it: what was known of its way holds no longer, and is trusted less readily."""
         self._answered_in.clear()
+        self._enough *= DISTRUST

@@ -27,11 +27,13 @@ def test_a_way_that_has_become_longer_is_learnt_again() -> None:
     assert answered(WritePace(), *[50] * ENOUGH, *[120] * REMEMBERED)[-2:] == [0.07, 0.0]
 
 
-def test_after_a_refusal_for_its_pace_all_that_it_takes_counts_again() -> None:
+def test_after_a_refusal_for_its_pace_all_that_it_takes_counts_for_long_and_after_two_for_ever() -> None:
     pace = WritePace()
     answered(pace, *[50] * ENOUGH)
     pace.came_too_soon()
-    assert answered(pace, 50) == [0.05]
+    assert answered(pace, *[50] * REMEMBERED)[-2:] == [0.05, 0.0]
+    pace.came_too_soon()
+    assert answered(pace, *[50] * 500) == [0.05] * 500
 
 
 @pytest.mark.parametrize("counted_at", [0.0, 0.5, 1.0], ids=["on arrival", "half way", "with its answer"])
