@@ -6,10 +6,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime, timedelta
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.loans import LoanKey
@@ -18,14 +16,12 @@ from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.armed import Armed
 from ltv_guard.service.chores import Chores
 from ltv_guard.service.duties import Duties
-from ltv_guard.service.every import Every
 from ltv_guard.service.failures import Failures
+from ltv_guard.service.jobs import JUMP_LOOK_S, Jobs
 from ltv_guard.service.price_watch import PriceWatch
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
-JUMP_LOOK_S = 1.0
 START_APART_S = 0.02  # accounts begin one after the other, so that their requests do not come all at once
-JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 CLOCK, PRICES = "clock", "prices"
 MOST_NAMED = 10
 IDLE_S = 1.0  # how long what is no longer used may take to close
@@ -50,10 +46,7 @@ class Daemon:
         self._looks = Chores(self._alerts)
         self._again: set[str] = set()
         self._ending = False
-        self._scheduler = AsyncIOScheduler(
-            timezone=UTC,
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
+        self._jobs = Jobs()
         self._armed = Armed(self._repace, lambda: self._duties)
         self._watch = PriceWatch(self._wake, self._armed, self._alerts)
 
@@ -66,11 +59,11 @@ class Daemon:
         """Until `stop` is set. Returns whether the journal was sound at the end."""
         self._watch.use(self._duties.stream, self._duties.guards)
         self._begin(self._duties.guards)
-        self._every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
-        self._every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
-        self._every(JUMP_LOOK_S, self._apart, PRICES, self._watch.run)
-        self._scheduler.start()
-        jumps = asyncio.create_task(self._notice_jumps())
+        self._jobs.every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
+        self._jobs.every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
+        self._jobs.every(JUMP_LOOK_S, self._apart, PRICES, self._watch.run)
+        self._jobs.start()
+        jumps = asyncio.create_task(self._jobs.notice_jumps())
         sound = True
         try:
             await stop.wait()
@@ -78,7 +71,7 @@ class Daemon:
             sound = self._failures.journal_is_sound
         finally:
             self._ending = True
-            self._scheduler.shutdown(wait=False)
+            self._jobs.end()
             idle = {jumps, self._chores.pop(CLOCK, jumps), self._chores.pop(PRICES, jumps)}
             for task in idle:
                 task.cancel()
@@ -99,7 +92,7 @@ class Daemon:
             for name, connection in duties.connections.items()
             if name in before.connections and before.connections[name] == connection
         }
-        self._end(before.guards)
+        self._jobs.drop(before.guards, {self._poll, self._settle})
         self._again.clear()
         self._armed.keep_only(same)
         self._watch.use(duties.stream, same)
@@ -115,19 +108,8 @@ class Daemon:
 
     def _begin(self, names: Collection[str]) -> None:
         for number, name in enumerate(names):
-            self._every(self._armed.pace_s(name), self._poll, name, after_s=number * START_APART_S)
-            self._every(self._duties.settle_s, self._settle, name, after_s=number * START_APART_S)
-
-    def _end(self, names: Collection[str]) -> None:
-        for job in self._scheduler.get_jobs():
-            if job.args and job.args[0] in names and job.func in {self._poll, self._settle}:
-                job.remove()
-
-    def _every(
-        self, seconds: float, job: Callable[..., Awaitable[None]], *args: object, after_s: float = 0
-    ) -> None:
-        first = datetime.now(UTC) + timedelta(seconds=after_s)
-        self._scheduler.add_job(job, Every(seconds), args=args, next_run_time=first)
+            self._jobs.every(self._armed.pace_s(name), self._poll, name, after_s=number * START_APART_S)
+            self._jobs.every(self._duties.settle_s, self._settle, name, after_s=number * START_APART_S)
 
     # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
 
@@ -162,11 +144,9 @@ class Daemon:
         self._start(name)
 
     def _repace(self, name: str, pace_s: float) -> None:
-        for job in [] if self._ending else self._scheduler.get_jobs():
-            if job.func == self._poll and job.args == (name,):
-                job.reschedule(Every(pace_s))
-                apart_s = START_APART_S * len(self._armed) % pace_s
-                job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=pace_s - apart_s))
+        if not self._ending:
+            apart_s = START_APART_S * len(self._armed) % pace_s
+            self._jobs.repace(self._poll, (name,), pace_s, after_s=pace_s - apart_s)
 
     def _start(self, name: str) -> None:
         running = self._running.get(name)
@@ -214,19 +194,6 @@ class Daemon:
             self._failures.journal_failed("heartbeat", error)
         else:
             self._failures.journal_works("heartbeat")
-
-    async def _notice_jumps(self) -> None:
-        """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour."""
-        offset = time.time() - time.monotonic()
-        while True:
-            await asyncio.sleep(JUMP_LOOK_S)
-            before, offset = offset, time.time() - time.monotonic()
-            moved = offset - before
-            if abs(moved) < JUMP_S:
-                continue
-            log.warning("clock_jumped", seconds=round(moved))
-            for job in self._scheduler.get_jobs():
-                job.modify(next_run_time=datetime.now(UTC))
 
     async def _finish(self) -> None:
         """No new sends (the guards were told); what is under way is awaited, and journalled."""

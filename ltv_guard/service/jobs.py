@@ -1,0 +1,70 @@
+"""The jobs of a daemon: APScheduler, which runs on the wall clock, made to live with clocks that are set."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from ltv_guard.service.every import Every
+
+JUMP_LOOK_S = 1.0
+JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
+
+Job = Callable[..., Awaitable[None]]
+
+log = structlog.stdlib.get_logger()
+
+
+class Jobs:
+    """Each is a function, its arguments and a pace in seconds."""
+
+    def __init__(self) -> None:
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    def start(self) -> None:
+        """From now on they run; until then they wait."""
+        self._scheduler.start()
+
+    def end(self) -> None:
+        """None begins any more."""
+        self._scheduler.shutdown(wait=False)
+
+    def every(self, seconds: float, job: Job, *args: object, after_s: float = 0) -> None:
+        """One more, for the first time after `after_s`."""
+        first = datetime.now(UTC) + timedelta(seconds=after_s)
+        self._scheduler.add_job(job, Every(seconds), args=args, next_run_time=first)
+
+    def drop(self, names: Collection[str], jobs: Collection[Job]) -> None:
+        """Ends those of `jobs` whose first argument is among `names`."""
+        for job in self._scheduler.get_jobs():
+            if job.args and job.args[0] in names and job.func in jobs:
+                job.remove()
+
+    def repace(self, job: Job, args: tuple[Any, ...], pace_s: float, *, after_s: float) -> None:
+        """Another pace, from `after_s` on."""
+        for item in self._scheduler.get_jobs():
+            if item.func == job and item.args == args:
+                item.reschedule(Every(pace_s))
+                item.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=after_s))
+
+    async def notice_jumps(self) -> None:
+        """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour."""
+        offset = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(JUMP_LOOK_S)
+            before, offset = offset, time.time() - time.monotonic()
+            moved = offset - before
+            if abs(moved) < JUMP_S:
+                continue
+            log.warning("clock_jumped", seconds=round(moved))
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
