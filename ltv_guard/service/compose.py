@@ -33,14 +33,18 @@ from ltv_guard.service.wiring import KeyClaim, Wiring
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What the guards of a run have in common. `own` makes a user's loans this daemon's alone."""
+    """What the guards of a run have in common. `own` makes an account's user this daemon's alone.
+
+    `holds`: whether an account is this daemon's to send for; in a fleet it may be another's by now.
+    """
 
     settings: Settings
     journal: Journal
     live: bool
     continuous: bool = True
     stopping: Callable[[], bool] = lambda: False
-    own: Callable[[Owner], Awaitable[None]] | None = None
+    holds: Callable[[str], bool] = lambda _name: True
+    own: Callable[[str, Owner], Awaitable[None]] | None = None
 
 
 @asynccontextmanager
@@ -66,6 +70,14 @@ def begin(
         connect(wiring, frame.settings, name, credentials_of(account))
         _set_guard(wiring, frame, name, matches)
     return wiring
+
+
+async def take_on(wiring: Wiring, frame: Frame, name: str) -> None:
+    """A guard for one account more, which has come to this worker of a fleet."""
+    account = frame.settings.accounts[name]
+    credentials = await asyncio.to_thread(credentials_of, account)
+    connect(wiring, frame.settings, name, credentials)
+    _set_guard(wiring, frame, name, _matches(frame.settings))
 
 
 async def rewire(
@@ -172,7 +184,7 @@ def _surroundings(wiring: Wiring, frame: Frame, name: str) -> Surroundings:
         clock=wiring.clock,
         new_id=lambda: uuid.uuid4().hex,
         seed=lambda: secrets.randbelow(1_000_000),
-        stopping=frame.stopping,
+        stopping=lambda: frame.stopping() or not frame.holds(name),
         claim=wiring.claims[name],
         prices=lambda: {} if wiring.stream is None else wiring.stream.prices,
     )
@@ -184,5 +196,5 @@ def _guard_before(wiring: Wiring, before: Wiring | None, name: str) -> Guard | N
         return None
     identity = wiring.identities.get(name)
     if identity is None:  # the same key, which nobody has told us the user of yet
-        return before.guards[name]
+        return before.guards.get(name)
     return before.guards.get(before.owners.get(identity.user_id, ""))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable, LeaseLost
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 ALARM_AFTER = 2  # cycles that fail one after the other
@@ -56,6 +56,10 @@ class Failures:
         """The journal could not be used: an alarm, and again with growing pauses."""
         self._without_journal.add(whose)
         self._alerts.grave("journal", str(error), "journal_unavailable", why=str(error))
+
+    def lease_lost(self, name: str, error: LeaseLost) -> None:
+        """Another worker of the fleet may guard the account by now."""
+        log.warning("lease_refused", account=name, why=str(error))
 
     def journal_works(self, whose: str) -> None:
         """Reads may work where writes don't: it is well once nobody is without it any more."""

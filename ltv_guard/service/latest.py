@@ -36,8 +36,14 @@ class Latest:
         self.reactions = Reactions()
         self._monotonic = monotonic
         self._began = monotonic()
+        self._since: dict[str, float] = {}
         self._seen: dict[str, Seen] = {}
         self._took: dict[str, Spans] = {}
+
+    def begin(self, name: str) -> None:
+        """An account that is guarded from now on: what was seen of it before does not count."""
+        self._seen.pop(name, None)
+        self._since[name] = self._monotonic()
 
     def hear(self, name: str, result: CycleResult, took_s: float = 0.0) -> None:
         """What a cycle of the account came to, and how many seconds it took."""
@@ -61,7 +67,8 @@ class Latest:
         """Seconds since the account's loans were last read, or since the start."""
         seen = self._seen.get(name)
         good_at = seen.good_at if seen is not None else None
-        return self._monotonic() - (self._began if good_at is None else good_at)
+        began = self._since.get(name, self._began)
+        return self._monotonic() - (began if good_at is None else good_at)
 
     def health(self, names: Collection[str], *, within_s: float, journal_is_sound: bool) -> Health:
         """Who is not well, and why. `within_s`: how long ago the loans of an account may have been read."""

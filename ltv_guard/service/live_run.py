@@ -34,6 +34,8 @@ class LiveRun:
     journal: SqlJournal
     heartbeat: Heartbeat
     wiring: Wiring
+    may_send: Callable[[str], bool] | None = None
+    """Of a fleet's worker: whether an account is its own. None: every account is."""
 
     @property
     def duties(self) -> Duties:
@@ -54,6 +56,8 @@ class LiveRun:
 
     async def _skew_ms(self) -> int:
         """Exchange time minus this machine's. Raises ExchangeUnavailable where that can't be measured."""
+        if not self.wiring.clients:  # a worker that holds no account yet
+            return self.wiring.clock.wall_skew_ms
         measured = await self.wiring.any_client.measure_clock()
         if not measured.believed:
             raise ExchangeUnavailable("the exchange's answers disagree: going on with the offset from before")
@@ -71,7 +75,7 @@ class LiveRun:
         try:
             wiring = await rewire(
                 self.wiring,
-                _frame(settings, journal, self.stopping),
+                self.frame(settings, journal),
                 keeps_journal=keeps,
                 banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
                 on_ban=heartbeat.banned,
@@ -88,7 +92,12 @@ class LiveRun:
             journal=journal,
             heartbeat=heartbeat,
             wiring=wiring,
+            may_send=self.may_send,
         )
+
+    def frame(self, settings: Settings, journal: SqlJournal | None = None) -> Frame:
+        """What its guards have in common, or those of other settings."""
+        return _frame(settings, journal or self.journal, self.stopping, self.may_send)
 
     async def greet(self) -> None:
         """Its first word in the log. From now on beats and bans are its own."""
@@ -117,20 +126,36 @@ class LiveRun:
             await self.journal.close()
 
 
-async def open_run(settings: Settings, stopping: Callable[[], bool]) -> LiveRun:
-    """The first run of a process. Raises ConfigError for one user twice, JournalUnavailable."""
-    journal = await _opened(settings)
+async def open_run(
+    settings: Settings,
+    stopping: Callable[[], bool],
+    *,
+    journal: SqlJournal | None = None,
+    may_send: Callable[[str], bool] | None = None,
+) -> LiveRun:
+    """The first run of a process. Raises ConfigError for one user twice, JournalUnavailable.
+
+    A fleet's worker brings its `journal`, which is closed with the run.
+    """
+    journal = journal or await _opened(settings)
     heartbeat = _heartbeat(settings, journal)
     try:
         wiring = begin(
-            _frame(settings, journal, stopping),
+            _frame(settings, journal, stopping, may_send),
             banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
             on_ban=heartbeat.banned,
         )
     except BaseException:
         await journal.close()
         raise
-    run = LiveRun(settings=settings, stopping=stopping, journal=journal, heartbeat=heartbeat, wiring=wiring)
+    run = LiveRun(
+        settings=settings,
+        stopping=stopping,
+        journal=journal,
+        heartbeat=heartbeat,
+        wiring=wiring,
+        may_send=may_send,
+    )
     try:
         await run.greet()
         await heartbeat.begin()
@@ -150,14 +175,20 @@ def _heartbeat(settings: Settings, journal: SqlJournal) -> Heartbeat:
     return Heartbeat(journal, uuid.uuid4().hex, beat_s=settings.timing.beat_ms / 1000)
 
 
-def _frame(settings: Settings, journal: SqlJournal, stopping: Callable[[], bool]) -> Frame:
+def _frame(
+    settings: Settings,
+    journal: SqlJournal,
+    stopping: Callable[[], bool],
+    may_send: Callable[[str], bool] | None,
+) -> Frame:
     return Frame(
         settings=settings,
         journal=journal,
         live=settings.mode == "live",
         continuous=journal.is_continuous,
         stopping=stopping,
-        own=journal.claim,
+        holds=may_send or (lambda _name: True),
+        own=journal.claim_for,
     )
 
 

@@ -6,11 +6,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from ltv_guard.adapters.settings import Settings
+from ltv_guard.adapters.settings import ConfigError, Settings
 from ltv_guard.core.amounts.drift import Drift, drift_of
 from ltv_guard.core.decide.outlook import Prospect, prospects
 from ltv_guard.core.model.loans import LoanKey
@@ -31,6 +31,9 @@ from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
 from ltv_guard.service.threads import DaemonThreads
 from ltv_guard.service.wiring import Wiring
+
+if TYPE_CHECKING:
+    from ltv_guard.service.fleet.running import Fleet
 
 DONE, FAILED = 0, 1
 ONCE_S = 120.0  # how long `run --once` waits for what it started to settle
@@ -57,10 +60,13 @@ async def run_daemon(
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
         if was_asked_to_reload():
             asked.set()
-    run = await open_run(settings, stop.is_set)
+    fleet = await _fleet_of(settings) if settings.fleet.enabled else None
+    run = await (open_run(settings, stop.is_set) if fleet is None else fleet.open_run(stop.is_set))
     latest = Latest()
     daemon = Daemon(run.duties)
-    reloads = Reloads(run, daemon, adopted=adopted)
+    reloads = Reloads(run, daemon, adopted=adopted, read=None if fleet is None else fleet.read)
+    if fleet is not None:
+        fleet.begin(reloads, daemon, latest, stop)
     watching = asyncio.create_task(reloads.watch(asked))
     beside = Beside(reloads, daemon, latest)
     beside.begin(stop)
@@ -69,10 +75,18 @@ async def run_daemon(
     finally:
         watching.cancel()
         await asyncio.wait([watching])
+        if fleet is not None:
+            await fleet.end()
         await beside.end()
         await reloads.end()
         log.info("daemon_stopped")
     return DONE if sound else FAILED
+
+
+async def _fleet_of(settings: Settings) -> Fleet:
+    from ltv_guard.service.fleet.running import open_fleet  # noqa: PLC0415 - for workers of a fleet alone
+
+    return await open_fleet(settings)
 
 
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:
@@ -81,6 +95,8 @@ async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int
     Status 1 if a loan could not be read, or something is still open after two minutes or at a signal. Raises
     as `run_daemon`.
     """
+    if settings.fleet.enabled:
+        raise ConfigError("run --once needs fleet.enabled: false: a worker of a fleet waits for its share")
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
     stop = stop or _stop_on_signals()
     run = await open_run(settings, stop.is_set)

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 
-from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable, LeaseLost
 from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.armed import Armed
@@ -36,13 +37,16 @@ class Daemon:
     def __init__(self, duties: Duties) -> None:
         # Is told what each account's cycle came to, and how many seconds it took.
         self.hear: Callable[[str, CycleResult, float], None] = lambda _name, _result, _seconds: None
+        # Is told of an account for which a write was refused: its lease is not ours any more.
+        self.lost: Callable[[str], None] = lambda _name: None
+        self.ended_in_order = True  # whether all that was under way at the end ended by itself
         self.cycles_ended: Counter[str] = Counter()  # by account, however they ended
         self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
         self._results: dict[str, CycleResult] = {}
         self.alerts = self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
-        self._failures = Failures(self._alerts)
+        self.failures = self._failures = Failures(self._alerts)
         self._looks = Chores(self._alerts)
         self._again: set[str] = set()
         self._ending = False
@@ -106,6 +110,28 @@ class Daemon:
         self._watch.use(duties.stream, duties.guards)
         self._begin(duties.guards.keys() - same)
 
+    def take_on(self, name: str) -> None:
+        """An account that has come to the guards of its duties is looked at from now on."""
+        self._watch.use(self._duties.stream, self._duties.guards)
+        self._begin([name])
+
+    async def let_go(self, name: str, guard: Guard) -> bool:
+        """Of an account that has left them, nothing begins any more. Returns once nothing is under way.
+
+        Whether it ended by itself, and was not cut off.
+        """
+        self._jobs.drop([name], {self._poll, self._settle})
+        self._armed.keep_only(self._duties.guards)
+        self._watch.use(self._duties.stream, self._duties.guards)
+        self._again.discard(name)
+        ends = [asyncio.ensure_future(guard.drain())]
+        if (running := self._running.pop(name, None)) is not None:
+            ends.append(running)
+        late = await _ended(ends, self._duties.shutdown_s)
+        self._results.pop(name, None)
+        self._failures.forget([f"account {name}"])
+        return not late
+
     def _begin(self, names: Collection[str]) -> None:
         for number, name in enumerate(names):
             self._jobs.every(self._armed.pace_s(name), self._poll, name, after_s=number * START_APART_S)
@@ -160,6 +186,9 @@ class Daemon:
         try:
             guard.alerts.wider = self._alerts
             result = await guard.cycle()
+        except LeaseLost as error:
+            self._failures.lease_lost(name, error)
+            self.lost(name)
         except JournalUnavailable as error:
             self._failures.journal_failed(f"account {name}", error)
         except Exception as error:  # noqa: BLE001 - told
@@ -200,10 +229,15 @@ class Daemon:
         tasks = [task for task in (*self._running.values(), *self._chores.values()) if not task.done()]
         drains = [asyncio.ensure_future(guard.drain()) for guard in self._duties.guards.values()]
         pending = [*tasks, *drains]
-        if pending:
-            _, late = await asyncio.wait(pending, timeout=self._duties.shutdown_s)
-            for task in late:
-                task.cancel()
-            if late:
-                log.error("shutdown_timed_out", tasks=len(late))
-                await asyncio.gather(*late, return_exceptions=True)
+        if pending and (late := await _ended(pending, self._duties.shutdown_s)):
+            self.ended_in_order = False
+            log.error("shutdown_timed_out", tasks=late)
+
+
+async def _ended(tasks: Collection[asyncio.Future[None]], within_s: float) -> int:
+    """Waits for them, so long, and cuts off what goes on: returns how many that were."""
+    _, late = await asyncio.wait(tasks, timeout=within_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    return len(late)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ltv_guard.adapters import bybit
 from ltv_guard.core.model.errors import NeedsHuman
@@ -51,6 +52,19 @@ class Wiring:
         """For what belongs to the host and not to an account: its clock."""
         return next(iter(self.clients.values()))
 
+    async def drop(self, name: str) -> None:
+        """Forgets an account that another worker guards from now on, and closes its connection."""
+        parts: Sequence[dict[str, Any]] = (
+            *(self.connections, self.limits, self.accounts, self.guards, self.products, self.others),
+            *(self.contracts, self.matchers, self.known_products, self.claims, self.identities),
+        )
+        for part in parts:
+            part.pop(name, None)
+        for user_id in [user_id for user_id, account in self.owners.items() if account == name]:
+            del self.owners[user_id]
+        if (client := self.clients.pop(name, None)) is not None:
+            await client.close()
+
     async def close(self, *, but: Wiring | None = None) -> None:
         """Closes the connections, `but` for those that another holds too."""
         kept = list(but.clients.values()) if but is not None else []
@@ -67,7 +81,7 @@ class KeyClaim:
     environment: str
     account: str
     products: Sequence[LoanExchange]
-    own: Callable[[Owner], Awaitable[None]] | None
+    own: Callable[[str, Owner], Awaitable[None]] | None
 
     async def __call__(self, identity: Identity) -> None:
         other = self.wiring.owners.setdefault(identity.user_id, self.account)
@@ -81,4 +95,4 @@ class KeyClaim:
         for exchange in self.products:
             exchange.belongs_to(identity)
         if self.own is not None:
-            await self.own(Owner(self.environment, identity.user_id))
+            await self.own(self.account, Owner(self.environment, identity.user_id))

@@ -91,6 +91,10 @@ class SqlJournal(SqlSwitches):
         """Makes this daemon the only one that writes for `owner`. To be called before anything is planned."""
         await self._store.claim(owner)
 
+    async def claim_for(self, account: str, owner: Owner) -> None:  # noqa: ARG002 - a fleet's asks for its lease
+        """The same, of an account whose user has become known."""
+        await self.claim(owner)
+
     async def open_intents(self, owner: Owner) -> tuple[Intent, ...]:
         return await self._intents(statements.OPEN_OF, owner_row(owner))
 

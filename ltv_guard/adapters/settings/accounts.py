@@ -15,7 +15,15 @@ from ltv_guard.adapters.settings.keys import Tree, merge, variable_name
 from ltv_guard.adapters.settings.rule_sections import MatchSection, Policy, each_once
 from ltv_guard.adapters.settings.secret_files import QUOTES, absolute, read_secret
 from ltv_guard.adapters.settings.sections import Section
-from ltv_guard.adapters.settings.values import File, Marker, OptionalSecret, Patch, Product, Secret
+from ltv_guard.adapters.settings.values import (
+    AccountName,
+    File,
+    Marker,
+    OptionalSecret,
+    Patch,
+    Product,
+    Secret,
+)
 from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
 
 PRODUCTS: tuple[Product, ...] = ("crypto_loan", "crypto_loan_legacy")
@@ -65,6 +73,8 @@ class AccountSection(Section):
 
     name: Annotated[str, Marker.RESOLVED]
     products: tuple[Product, ...] = PRODUCTS
+    egress: AccountName = "default"
+    """From which address its key may call: workers with the same `fleet.egress` guard it."""
     api_key_file: File = None
     api_secret_file: File = None
     rsa_private_key_file: File = None

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ltv_guard.adapters.settings.accounts import AccountSection, Override, resolve_account
 from ltv_guard.adapters.settings.errors import Clash
+from ltv_guard.adapters.settings.fleet_section import FleetSection
 from ltv_guard.adapters.settings.journal import JournalSection, resolve_journal
 from ltv_guard.adapters.settings.keys import Tree
 from ltv_guard.adapters.settings.outlet_sections import (
@@ -97,6 +98,7 @@ class Settings(JournalSettings):
     deadman: DeadmanSection = DeadmanSection()
     http: HttpSection = HttpSection()
     notify: NotifySection = NotifySection()
+    fleet: FleetSection = FleetSection()
     overrides: tuple[Override, ...] = ()
     accounts: dict[AccountName, AccountSection] = {}
 
@@ -156,6 +158,19 @@ class Settings(JournalSettings):
         for index, override in enumerate(self.overrides):
             if override.match.account not in (None, *self.accounts):
                 raise Clash(f"overrides.{index}.match.account", f"must be one of {', '.join(self.accounts)}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_fleet_can_share(self) -> Self:
+        if not self.fleet.enabled:
+            return self
+        if self.journal.file is not None:
+            raise Clash(
+                "fleet.enabled", "needs a journal in PostgreSQL, which workers share: set journal.url"
+            )
+        if not any(item.egress == self.fleet.egress for item in self.accounts.values()):
+            known = ", ".join(sorted({item.egress for item in self.accounts.values()}))
+            raise Clash("fleet.egress", f"is that of no account, whose egress is one of {known}")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from ltv_guard.log.events.decisions import DECISIONS
 from ltv_guard.log.events.event import Event, Field, Level, Shape, Told, plain
 from ltv_guard.log.events.exchange import EXCHANGE
 from ltv_guard.log.events.fields import COMMON, FIELDS
+from ltv_guard.log.events.fleet import FLEET
 from ltv_guard.log.events.journal import JOURNAL
 from ltv_guard.log.events.lags import LAGS
 from ltv_guard.log.events.loans import LOANS
@@ -40,6 +41,7 @@ THEMES = {
     "Histories, lags and clocks": LAGS,
     "Key and kill switch": ACCOUNT,
     "Journal": JOURNAL,
+    "A fleet": FLEET,
 }
 
 CATALOGUE = {event.name: event for events in THEMES.values() for event in events}

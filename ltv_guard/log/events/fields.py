@@ -56,6 +56,7 @@ FIELDS = {
     "emergency": Field(kind=Shape.DECIMAL, means="the emergency LTV that holds"),
     "endpoint": Field(kind=Shape.TEXT, means="the path that was asked"),
     "environment": Field(kind=Shape.TEXT, means="`exchange.environment`"),
+    "epoch": Field(kind=Shape.INTEGER, means="how often the account has changed hands"),
     "exception": Field(kind=Shape.TEXT, means="the traceback"),
     "exchange": Field(kind=Shape.TEXT, means="the exchange's address"),
     "expires_at": Field(kind=Shape.TIME, means="when the loan or the key ends"),
@@ -93,6 +94,7 @@ FIELDS = {
     ),
     "odd_ltv": Field(kind=Shape.DECIMAL, means="the LTV that a second read did not bear out"),
     "open_intents": Field(kind=Shape.INTEGER, means="how many adjustments are not settled"),
+    "orderly": Field(kind=Shape.FLAG, means="whether nothing was under way when it changed hands"),
     "outcome": Field(kind=Shape.TEXT, means="how the cycle ended, in one word"),
     "owed": Field(kind=Shape.AMOUNTS, means="what it takes to repay the loan, by coin"),
     "own_ltvs": Field(kind=Shape.TEXTS, means="the LTVs that the loan's own amounts come to"),
@@ -144,5 +146,6 @@ FIELDS = {
     "what_follows": Field(kind=Shape.TEXT, means="what follows, in words"),
     "what_to_do": Field(kind=Shape.TEXT, means="what to do"),
     "why": Field(kind=Shape.TEXT, means="why, in a sentence"),
+    "worker": Field(kind=Shape.TEXT, means="the worker's name: its host and a number of its own"),
     "worst_ltv": Field(kind=Shape.DECIMAL, means="the highest LTV of all loans"),
 }

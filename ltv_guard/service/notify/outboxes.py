@@ -22,4 +22,5 @@ def _names(settings: Settings, user_ids: Collection[str]) -> list[str]:
     """Users stay when a key is changed; keys are known while the exchange tells nothing of users."""
     keys = sorted(item.api_key.get_secret_value() for item in settings.accounts.values())
     environment = settings.exchange.environment
-    return [sha256(f"{environment} {item}".encode()).hexdigest()[:8] for item in (*sorted(user_ids), *keys)]
+    whose = [*sorted(user_ids), *keys] or ["a worker without accounts"]
+    return [sha256(f"{environment} {item}".encode()).hexdigest()[:8] for item in whose]

@@ -71,6 +71,7 @@ def test_every_key_of_the_example_has_a_comment_above_it() -> None:
         "deadman",
         "http",
         "notify",
+        "fleet",
     }
     own_words = {"api_secret_file", "margin_call_ltv", "liquidation_ltv"}  # explained with their neighbours
 

@@ -1,0 +1,1 @@
+"""A worker of a fleet: which accounts it holds, and guards that come and go with them."""

@@ -1,0 +1,115 @@
+"""A fleet: real workers, a real PostgreSQL, one sandbox. One dies or stands still: no loan is lost."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e_world import NEEDY, TARGETS, Command, World, command
+from fleet_world import fleet_scenario, guarded, holders, names, shared_by_a_fleet, shares
+
+if TYPE_CHECKING:
+    from conftest import OpenWorld
+
+pytestmark = pytest.mark.slow
+
+ACCOUNTS, WORKERS = 6, 3
+
+
+async def workers_of(stack: AsyncExitStack, world: World, count: int) -> list[Command]:
+    running = [await stack.enter_async_context(command("run", "-c", world.config_file)) for _ in range(count)]
+    each = ACCOUNTS // count
+
+    async def even() -> bool:
+        return await shares(world.journal_url) == [each] * count
+
+    await world.until(even)
+    await world.until(lambda: all(len(guarded(worker)) == each for worker in running))
+    return running
+
+
+def is_safe(world: World, account: str) -> bool:
+    number = names(ACCOUNTS).index(account)
+    return world.ltv(str(1000 + number), user=str(number + 1)) <= TARGETS["add"]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGSTOP])
+async def test_accounts_of_a_worker_that_dies_or_stands_still_are_protected_by_the_others(
+    open_a_world: OpenWorld, postgres_url: str, kind: signal.Signals
+) -> None:
+    async with open_a_world(fleet_scenario(ACCOUNTS)) as world, AsyncExitStack() as stack:
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        lost, *_others = running = await workers_of(stack, world, WORKERS)
+        orphans = guarded(lost)
+        lost.process.send_signal(kind)
+        struck = time.monotonic()
+        world.price(NEEDY["add"])
+
+        await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)))
+        took_s = time.monotonic() - struck
+        print(f"{kind.name}: all protected after {took_s:.1f} s")  # noqa: T201 - a figure for people
+        held = await holders(world.journal_url)
+        assert {held[name] for name in orphans}.isdisjoint(
+            {line["worker"] for line in lost.events if line["event"] == "lease_taken"}
+        )
+
+        if kind is signal.SIGSTOP:  # it wakes up in the middle of a breach, and believes it still holds them
+            world.price(Decimal(28000))
+            lost.process.send_signal(signal.SIGCONT)
+            await world.until(lambda: len(lost.heard("lease_lost")) == len(orphans))
+            await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)))
+        await world.until(world.none_is_open)
+        for worker in running:
+            if worker.process.returncode is None:
+                worker.process.terminate()
+                assert await worker.ends() == 0
+        await world.judge()
+        moved = {row.loan_id: row.amount for row in world.effects()}
+        assert len(moved) == ACCOUNTS
+
+
+async def test_an_orderly_end_hands_over_within_two_seconds_and_without_waiting(
+    open_a_world: OpenWorld, postgres_url: str
+) -> None:
+    async with open_a_world(fleet_scenario(ACCOUNTS)) as world, AsyncExitStack() as stack:
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        leaving, *others = await workers_of(stack, world, WORKERS)
+        given = guarded(leaving)
+        leaving.process.terminate()
+        assert await leaving.ends() == 0
+        await world.until(lambda: given <= guarded(others[0]) | guarded(others[1]))
+        taken = [
+            line
+            for worker in others
+            for line in worker.events
+            if line["event"] == "lease_taken" and line["account"] in given
+        ]
+        assert all(line["orderly"] for line in taken)
+        ended = [line for line in leaving.events if line["event"] == "lease_given_back"]
+        assert ended[-1]["timestamp"] <= max(line["timestamp"] for line in taken)
+        for worker in others:
+            worker.process.terminate()
+            assert await worker.ends() == 0
+        await world.judge()
+
+
+async def test_a_worker_that_joins_gets_its_share_and_no_cycle_of_the_others_fails(
+    open_a_world: OpenWorld, postgres_url: str
+) -> None:
+    async with open_a_world(fleet_scenario(ACCOUNTS)) as world, AsyncExitStack() as stack:
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        (first,) = await workers_of(stack, world, 1)
+        second = await stack.enter_async_context(command("run", "-c", world.config_file))
+        await world.until(lambda: len(guarded(second)) == ACCOUNTS // 2 == len(guarded(first)))
+        world.price(NEEDY["add"])
+        await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)))
+        await world.until(world.none_is_open)
+        for worker in (first, second):
+            worker.process.terminate()
+            assert await worker.ends() == 0
+            assert not [line for line in worker.events if line["level"] in {"error", "critical"}]
+        await world.judge()
