@@ -10,7 +10,9 @@ import pytest
 from core_builders import intent
 from e2e_world import NEEDY, ORDER, World, ran, scenario_of
 
+from ltv_guard.adapters.journal import open_journal
 from ltv_guard.cli.export import COLUMNS, as_text
+from ltv_guard.core.model.samples import ChartSample
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -65,6 +67,55 @@ def test_a_line_holds_what_the_journal_knows() -> None:
     assert tuple(row) == COLUMNS
     assert row["time"] == "2026-01-01T00:00:00.000Z"
     assert (row["amount"], row["usd_value"]) == ("1000", "1000")
+
+
+MINUTE_MS = 60_000
+
+
+def noted(*minutes_and_prices: tuple[float, str | None], coin: str = "BTC") -> list[ChartSample]:
+    return [
+        ChartSample(
+            at_ms=NEW_YEAR_MS + int(minutes * MINUTE_MS),
+            ltvs={},
+            prices={} if price is None else {coin: Decimal(price)},
+        )
+        for minutes, price in minutes_and_prices
+    ]
+
+
+@pytest.mark.parametrize(
+    ("samples", "worth"),
+    [
+        (noted((-1, "50000"), (0.4, "60000.5"), (1.5, "70000")), "15000.12"),
+        (noted((-0.5, "50000"), (0.4, None)), "12500.00"),
+        (noted((-2, "50000")), "12500.00"),
+        (noted((-2.1, "50000"), (2.1, "50000")), ""),
+        (noted((0, "3000"), coin="ETH"), ""),
+        (noted((0, "0")), ""),
+        ([], ""),
+    ],
+)
+def test_a_coin_is_worth_what_was_noted_nearest_to_it_within_two_minutes(
+    samples: list[ChartSample], worth: str
+) -> None:
+    made = intent(created_at_ms=NEW_YEAR_MS, coin="BTC", amount=Decimal("0.25"))
+    (row,) = csv.DictReader(as_text([made], {made.owner: samples}).splitlines())
+    assert (row["usd_value"], row["fee"]) == (worth, "")
+
+
+async def test_prices_that_the_journal_holds_are_found(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(NEEDY["add"])) as world:
+        async with world.guarded():
+            await world.until_settled_at_target()
+        (made,) = await world.intents()
+        journal = await open_journal(f"sqlite:///{world.folder / 'journal.db'}")
+        try:
+            sample = ChartSample(at_ms=made.created_at_ms, ltvs={}, prices={"BTC": Decimal(50000)})
+            await journal.samples.keep(made.owner, sample)
+        finally:
+            await journal.close()
+        (row,) = await exported(world)
+        assert Decimal(row["usd_value"]) == (made.amount * 50000).quantize(Decimal("0.01"))
 
 
 @pytest.mark.parametrize("written", ['=HYPERLINK("x")', "+1", "-1", "@x"])

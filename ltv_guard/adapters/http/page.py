@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from ltv_guard.adapters.http.page_account import account_as_html
 from ltv_guard.adapters.http.page_bar import colour_of
 from ltv_guard.adapters.http.page_text import SCRIPT, STYLE
-from ltv_guard.adapters.http.page_words import clock_of, escaped, name_of, prose
+from ltv_guard.adapters.http.page_words import clock_of, escaped, prose
 from ltv_guard.adapters.http.status_json import plain
+from ltv_guard.core.model.notices import where
 from ltv_guard.core.model.status import AlertStatus, LoanStatus, Status
 from ltv_guard.log.events import CATALOGUE, Level
 
@@ -36,8 +37,8 @@ def _is_calm(status: Status) -> bool:
 
 
 def _main(status: Status) -> Iterable[str]:
-    where = f"<small>{escaped(status.environment)}, {clock_of(status.at_ms)}</small>"
-    yield f'<h1>ltv-guard <span class="word">{escaped(status.mode)}</span> {where}</h1>'
+    place = f"<small>{escaped(status.environment)}, {clock_of(status.at_ms)}</small>"
+    yield f'<h1>ltv-guard <span class="word">{escaped(status.mode)}</span> {place}</h1>'
     yield _verdict(status)
     for name, why in status.health.troubles.items():
         yield f'<p class="alert"><b>{escaped(name)}</b>: {escaped(why)}</p>'
@@ -67,7 +68,7 @@ def _standing(account: str, item: LoanStatus) -> str:
         against = f"<b>at its margin call of {plain(loan.margin_call_ltv)}</b>"
     elif loan.ltv >= item.trigger_ltv:
         against = f"<b>above its trigger of {plain(item.trigger_ltv)}</b>"
-    named = f"{escaped(name_of(loan.key))} of {escaped(account)}"
+    named = f"{escaped(loan.key.short_name)} of {escaped(account)}"
     return (
         f"Nearest to liquidation: <b>{named}</b>, LTV <b>{plain(loan.ltv)}</b>, {against}. "
         f"It is liquidated once prices have fallen by <b>{item.fall_to_liquidation:.1%}</b>."
@@ -78,7 +79,7 @@ def _alert(alert: AlertStatus, at_ms: int) -> str:
     """What to do, and what it means, as the catalogue has it."""
     event = CATALOGUE.get(alert.event)
     told = next((item for item in event.told if item.level is Level.CRITICAL), None) if event else None
-    where = " ".join(filter(None, (alert.account, alert.product, alert.loan_id)))
+    about = where(alert.account, alert.product, alert.loan_id)
     why = "; ".join(f"{name}: {value}" for name, value in alert.details.items())
     minutes = (at_ms - alert.since_ms) // MINUTE_MS
     lasts = f"{f'for {minutes} min, ' if minutes > 0 else ''}since {clock_of(alert.since_ms)}"
@@ -88,7 +89,7 @@ def _alert(alert: AlertStatus, at_ms: int) -> str:
     words = [f'<div class="alert"><h3>{escaped(alert.event)}<small>{lasts}</small></h3>']
     if seen is not None:
         words.append(f'<p><span class="word">acknowledged at {clock_of(seen)}</span></p>')
-    words.append(f"<p><b>{escaped(where)}</b> {escaped(why)}</p>")
+    words.append(f"<p><b>{escaped(about)}</b> {escaped(why)}</p>")
     if told is not None:
         words.append(f'<p class="todo"><b>What to do:</b> {prose(told.do)}</p>')
         words.append(f'<p class="soft">{prose(told.means)}</p>')

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ltv_guard.adapters.http.page_bar import bar, colour_of, lines_of
 from ltv_guard.adapters.http.page_chart import chart, points_of
-from ltv_guard.adapters.http.page_words import escaped, name_of, table
+from ltv_guard.adapters.http.page_words import escaped, table
 from ltv_guard.adapters.http.status_json import plain, time_of
 from ltv_guard.core.amounts.survival import Held, free_in, missing_in, survived
 from ltv_guard.core.model.contracts import AtEnd, Contract
@@ -65,7 +65,7 @@ def _loan(item: LoanStatus, samples: Sequence[ChartSample] | None, at_ms: int) -
         f"{item.fall_to_liquidation:.1%} to liquidation"
     )
     return (
-        f'<div class="card"><h3>{escaped(name_of(loan.key))}'
+        f'<div class="card"><h3>{escaped(loan.key.short_name)}'
         f'<span class="ltv {colour_of(item)}">LTV {escaped(plain(loan.ltv))}</span></h3>{bar(item)}'
         f'<p class="soft">{" · ".join(f"{name} {ltv:f}" for name, ltv in lines_of(item))}</p>'
         f"<p>Prices may fall <b>{falls}</b>.</p><p>{escaped(item.reason)}</p>"

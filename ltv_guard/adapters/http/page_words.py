@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.log.escaping import clean
-
-LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+from ltv_guard.log.events import plain
 
 
 def escaped(text: str) -> str:
@@ -20,12 +17,7 @@ def escaped(text: str) -> str:
 
 def prose(text: str) -> str:
     """A sentence of the catalogue, without its marks."""
-    return escaped(LINK.sub(r"\1", text).replace("`", "").replace("*", ""))
-
-
-def name_of(key: LoanKey) -> str:
-    """The loan as people call it: `order 1001`, `pool`."""
-    return f"order {key.loan_id}" if key.product is Product.LEGACY else key.loan_id
+    return escaped(plain(text))
 
 
 def clock_of(ms: int) -> str:
