@@ -25,6 +25,7 @@ COMMANDS = {
     "resume": "Send adjustments again.",
     "ack": "Acknowledge an alarm: it is told again only if it gets worse, or in an hour.",
     "notify": "Send a test message to every notification target, or to one.",
+    "workers": "Show the workers of a fleet, and who guards which account.",
     "sandbox": "Serve a simulated exchange on this machine.",
     "replay": "What a policy would have done with your loans in a crash: of files, or made up.",
     "prices": "Fetch candles for `replay`.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -9,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_world import NEEDY, TARGETS, Command, World, command
+from e2e_world import NEEDY, TARGETS, Command, World, command, ran
 from fleet_world import fleet_scenario, guarded, holders, names, shared_by_a_fleet, shares
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ async def test_a_worker_that_joins_gets_its_share_and_no_cycle_of_the_others_fai
         (first,) = await workers_of(stack, world, 1)
         second = await stack.enter_async_context(command("run", "-c", world.config_file))
         await world.until(lambda: len(guarded(second)) == ACCOUNTS // 2 == len(guarded(first)))
+        status, shown = await ran("workers", "-c", world.config_file, "--json")
+        told = json.loads(shown.output)
+        assert status == 0
+        assert {row["account"]: row["worker"] for row in told["accounts"]} == await holders(postgres_url)
+        assert [row["accounts"] for row in told["workers"] if row["alive"]] == [ACCOUNTS // 2] * 2
         world.price(NEEDY["add"])
         await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)))
         await world.until(world.none_is_open)
@@ -113,3 +119,6 @@ async def test_a_worker_that_joins_gets_its_share_and_no_cycle_of_the_others_fai
             assert await worker.ends() == 0
             assert not [line for line in worker.events if line["level"] in {"error", "critical"}]
         await world.judge()
+        status, shown = await ran("workers", "-c", world.config_file)
+        assert status == 1, "nobody is left"
+        assert "nobody" in shown.output

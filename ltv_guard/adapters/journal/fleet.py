@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from ltv_guard.adapters.journal.leases import SqlLeases
 from ltv_guard.adapters.journal.records import owner_row
 from ltv_guard.adapters.journal.session import Session, Violation
 from ltv_guard.adapters.journal.sql import SqlJournal
@@ -44,10 +43,6 @@ class FleetJournal(SqlJournal):
         """By account, how many writes were refused."""
         self._tenures: dict[str, Tenure] = {}
         self._accounts: dict[Owner, str] = {}
-
-    def leases_of(self, environment: str) -> SqlLeases:
-        """The leases of the fleet."""
-        return SqlLeases(self._store, environment)
 
     def hold(self, tenure: Tenure) -> None:
         """From now on what is written for the account is written under this tenure."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ltv_guard.adapters.journal import statements
+from ltv_guard.adapters.journal.leases import SqlLeases
 from ltv_guard.adapters.journal.records import (
     LONGEST_ID,
     RUNS_KEPT_MS,
@@ -28,6 +29,10 @@ class SqlSwitches:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def leases_of(self, environment: str) -> SqlLeases:
+        """Who guards which account, where workers share them."""
+        return SqlLeases(self._store, environment)
 
     async def pauses(self) -> tuple[Pause, ...]:
         """Every pause that holds: of all accounts, and of single ones."""
