@@ -113,6 +113,17 @@ async def test_what_becomes_overdue_is_told_with_a_day_of_grace(open_a_world: Op
         assert overdue["expires_at"][11:19] == overdue["liquidated_at"][11:19]
 
 
+@pytest.mark.slow
+async def test_a_pool_that_is_liquidated_for_an_overdue_loan_is_said_to_be(open_a_world: OpenWorld) -> None:
+    """It owes nothing else, so that only the list of fixed repayments tells."""
+    scenario = owing(contract(principal="20000", repay_type="0", ends_in="2s"), contract_grace=3)
+    scenario["users"][USER]["pool"]["flexible"] = {}
+    async with open_a_world(scenario, config={"policy": USDT}) as world, world.guarded():
+        await world.until(lambda: bool(world.heard("loan_liquidated")))
+        (lost,) = world.heard("loan_liquidated")
+        assert "for being overdue (repayType 4)" in lost["why"]
+
+
 async def test_one_that_is_repaid_at_its_end_is_not_told_as_overdue(open_a_world: OpenWorld) -> None:
     async with open_a_world(owing(contract(ends_in="2s")), config={"policy": USDT}) as world, world.guarded():
         await world.until(lambda: bool(world.exchange.ledger.contract_ends))

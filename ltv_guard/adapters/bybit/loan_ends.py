@@ -18,7 +18,13 @@ REPAYMENT_TYPES = {
     "6": "by delayed liquidation",
     "7": "with collateral",
 }
-LIQUIDATIONS = {"2", "6"}
+OF_FIXED_LOANS = {
+    **REPAYMENT_TYPES,
+    "3": "automatic",
+    "4": "for being overdue",
+    "8": "by turning flexible",
+}
+LIQUIDATIONS = {"2", "4", "6"}
 
 
 def parse_end(result: Row, order_id: str) -> LoanEnd | None:
@@ -34,16 +40,19 @@ def parse_end(result: Row, order_id: str) -> LoanEnd | None:
     return None
 
 
-def parse_last_repayment(result: Row, since_ms: int) -> LoanEnd | None:
+def parse_last_repayment(
+    result: Row, since_ms: int, types: Mapping[str, str] = REPAYMENT_TYPES
+) -> LoanEnd | None:
     """What the latest repayment since `since_ms` was by (v5/new-crypto-loan/flexible/repay-orders).
 
-    None where there is none, or of a type that tells no end. Raises MalformedPayload.
+    `types`: what the list has. None where there is none, or of a type that tells no end. Raises
+    MalformedPayload.
     """
     dated = [
         (moment(row, "repayTime"), str(row.get("repayType"))) for row in map(as_row, rows(result, "list"))
     ]
     latest = max((pair for pair in dated if pair[0] >= since_ms), default=None)
-    if latest is None or latest[1] not in REPAYMENT_TYPES:
+    if latest is None or latest[1] not in types:
         return None
-    words = f"its last repayment was {REPAYMENT_TYPES[latest[1]]} (repayType {latest[1]})"
+    words = f"its last repayment was {types[latest[1]]} (repayType {latest[1]})"
     return LoanEnd(liquidated=latest[1] in LIQUIDATIONS, words=words)

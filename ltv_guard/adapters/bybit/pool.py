@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
-from ltv_guard.adapters.bybit.loan_ends import parse_last_repayment
+from ltv_guard.adapters.bybit.loan_ends import OF_FIXED_LOANS, REPAYMENT_TYPES, parse_last_repayment
 from ltv_guard.adapters.bybit.oddities import Reading
 from ltv_guard.adapters.bybit.paging import HistoryList
 from ltv_guard.adapters.bybit.pool_debts import owes_nothing
@@ -34,6 +34,7 @@ MAXIMUM = "/v5/crypto-loan-common/max-collateral-amount"
 TERMS = "/v5/crypto-loan-common/collateral-data"
 LOANABLE = "/v5/crypto-loan-common/loanable-data"
 REPAYMENTS = "/v5/crypto-loan-flexible/repayment-history"
+FIXED_REPAYMENTS = "/v5/crypto-loan-fixed/repayment-history"
 ADJUST = "/v5/crypto-loan-common/adjust-ltv"
 
 ENDED_WITHIN_MS = 3_600_000
@@ -96,14 +97,24 @@ class PoolLoans(WriteEndpoint):
     async def loan(self, key: LoanKey) -> LoanBook:  # noqa: ARG002 - there is but one
         return await self.loans()
 
-    async def end_of(self, loan: Loan) -> LoanEnd | None:  # noqa: ARG002 - there is but one
-        """What the latest repayment within the hour says of it: by the user, by liquidation, or else."""
+    async def end_of(self, loan: Loan) -> LoanEnd | None:
+        """What the latest repayment within the hour says of it: by the user, by liquidation, or else.
+
+        Of one that owed fixed loans their own list tells too: what it says of a liquidation counts.
+        """
+        end = await self._last_repayment(REPAYMENTS, REPAYMENT_TYPES)
+        if (end is not None and end.liquidated) or not any(debt.fixed > 0 for debt in loan.debts):
+            return end
+        of_fixed = await self._last_repayment(FIXED_REPAYMENTS, OF_FIXED_LOANS)
+        return of_fixed if end is None or (of_fixed is not None and of_fixed.liquidated) else end
+
+    async def _last_repayment(self, path: str, types: Mapping[str, str]) -> LoanEnd | None:
         since_ms = self._client.clock.now().exchange_ms - ENDED_WITHIN_MS
-        result = await self._client.get(REPAYMENTS, {"limit": "20"})
+        result = await self._client.get(path, {"limit": "20"})
         try:
-            return parse_last_repayment(result, since_ms)
+            return parse_last_repayment(result, since_ms, types)
         except MalformedPayload as exc:
-            raise ExchangeUnavailable(f"{REPAYMENTS}: the answer makes no sense: {exc}") from exc
+            raise ExchangeUnavailable(f"{path}: the answer makes no sense: {exc}") from exc
 
     async def collateral_coins(self) -> Collection[str]:
         """Coins that the tiers take as collateral."""
