@@ -34,6 +34,7 @@ class Asked:
     lost_answers: str | None
     platform_limit: tuple[str, ...]
     index_lag_s: str
+    poll_s: str | None
     seed: int
     least_wallet: bool
     survival: bool

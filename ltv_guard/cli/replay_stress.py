@@ -30,6 +30,7 @@ def stressed(
         lost_answers=_share(asked.lost_answers),
         full=frozenset(parsed("--platform-limit", coin, values.coin) for coin in asked.platform_limit),
         index_lag_ms=int(parsed("--index-lag-s", asked.index_lag_s, values.duration) * MS),
+        poll_ms=_poll_ms(asked.poll_s),
     )
     found = replace(case, stress=stress)
     if asked.ban is None:
@@ -46,8 +47,13 @@ def stress_tree(asked: Asked, stress: Stress) -> Tree:
         "ban": ban if ban is not None or asked.ban is None else "none: the guard never helps",
         "lost_answers": plain(stress.lost_answers),
         "platform_limit": sorted(stress.full),
+        "poll_s": asked.poll_s,
         "index_lag_s": plain(values.amount(asked.index_lag_s)),
     }
+
+
+def _poll_ms(text: str | None) -> int:
+    return Stress().poll_ms if text is None else int(parsed("--poll-s", text, values.interval) * MS) or 1
 
 
 def _share(text: str | None) -> Decimal:

@@ -78,7 +78,8 @@ def _stress(inputs: Tree) -> Iterator[Text]:
         when = "none" if ban is None else ban if isinstance(ban, str) else f"{ban[0][:19]} to {ban[1][:19]}"
         full = ", ".join(inputs["platform_limit"]) or "none"
         words = f"Stress: ban {when}; lost answers {inputs['lost_answers']}; full coins {full}; "
-        yield Text(clean(words + f"index late by {inputs['index_lag_s']} s"), "yellow")
+        poll = f", polled each {inputs['poll_s']} s" if inputs["poll_s"] else ""
+        yield Text(clean(words + f"index late by {inputs['index_lag_s']} s{poll}"), "yellow")
 
 
 def _baselines(found: list[Tree]) -> RenderableType:
@@ -130,7 +131,8 @@ def _events(loan: Tree) -> Iterator[RenderableType]:
             clean(f"{loan['loan_id']} unguarded: liquidated {_minute(loan['twin_liquidated_at'])} UTC")
         )
     above = f"{loan['minutes_above_trigger']:g} min at or above its trigger"
-    margin = f"{loan['minutes_above_margin_call']:g} at or above its margin call"
+    margin = f"{loan['minutes_above_emergency']:g} in emergency, "
+    margin += f"{loan['minutes_above_margin_call']:g} at or above its margin call"
     yield Text(clean(f"{loan['loan_id']} guarded: {above}, {margin}"))
     if not events:
         return

@@ -114,14 +114,15 @@ class NextChange:
         last = first + len(ltv)
         tally.passed(int(path.times[first]))
         tally.last, tally.last_ms = None, int(path.times[last]) if last < len(path.times) else path.ends_ms
-        if float(ltv.max()) < float(min(tally.worst, tally.trigger, tally.margin_call)) - MARGIN:
+        if float(ltv.max()) < float(min(tally.worst, *tally.lines)) - MARGIN:
             return
         spans = np.diff(path.times[first:last], append=tally.last_ms)
         unsure = _worst(ltv, float(tally.worst) - MARGIN)
-        for line in (tally.trigger, tally.margin_call):
+        for line in tally.lines:
             unsure |= np.abs(ltv - float(line)) <= MARGIN
         sure = ~unsure
         tally.above_trigger_ms += int(spans[sure & (ltv >= float(tally.trigger))].sum())
+        tally.above_emergency_ms += int(spans[sure & (ltv >= float(tally.emergency))].sum())
         tally.above_margin_call_ms += int(spans[sure & (ltv >= float(tally.margin_call))].sum())
         shadow = position.copy()
         for at in np.flatnonzero(unsure):

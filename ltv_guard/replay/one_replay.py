@@ -91,7 +91,7 @@ def account_of(case: Case, path: CandlePath) -> ReplayAccount:
         wallet=dict(case.wallet),
         positions=positions,
         flights=Flights(latency_ms=case.latency_ms, seed=case.seed, stress=case.stress),
-        attention=Attention(case.stress.ban),
+        attention=Attention(case.stress.ban, case.stress.poll_ms),
         fee=case.fee,
     )
     for position in positions:
@@ -112,7 +112,9 @@ def lost(account: ReplayAccount) -> set[LoanKey]:
 
 def _tally(account: ReplayAccount, position: Position, prices: Prices) -> Tally:
     limits = account.limits(position, prices)
-    return Tally(trigger=limits.trigger, margin_call=position.spec.margin_call_ltv)
+    return Tally(
+        trigger=limits.trigger, emergency=limits.emergency, margin_call=position.spec.margin_call_ltv
+    )
 
 
 def _check(position: Position, now_ms: int, prices: Prices) -> None:

@@ -51,7 +51,7 @@ class QuietBlocks:
         low, high = self._curve(self._lowest, blocks), self._curve(self._highest, blocks)
         most = debt_along(position, self._ends[blocks], high) / value_along(position, exact, low)
         least = debt_along(position, self._starts[blocks], low) / value_along(position, exact, high)
-        highest = [lines.high, float(tally.worst), float(tally.trigger), float(tally.margin_call)]
+        highest = [lines.high, float(tally.worst), *map(float, tally.lines)]
         if lines.low_until is not None:
             highest.append(lines.low_until)
         quiet: Bools = np.asarray(most < min(highest) - MARGIN)

@@ -25,6 +25,7 @@ LOANS = {
     "releases": "releases",
     "released": "released",
     "minutes_above_trigger": "min above trigger",
+    "minutes_above_emergency": "min above emergency",
     "minutes_above_margin_call": "min above margin call",
     "liquidation_fee_usd": "fee paid, USD",
     "twin_liquidation_fee_usd": "unguarded: fee, USD",

@@ -87,6 +87,7 @@ def _events(account: ReplayAccount, key: LoanKey) -> list[ReplayEvent]:
 def _minutes(tally: Tally) -> Tree:
     return {
         "minutes_above_trigger": round(tally.above_trigger_ms / MINUTE_MS, 2),
+        "minutes_above_emergency": round(tally.above_emergency_ms / MINUTE_MS, 2),
         "minutes_above_margin_call": round(tally.above_margin_call_ms / MINUTE_MS, 2),
     }
 

@@ -23,13 +23,14 @@ class Stress:
     `ban`: from when until when neither a read nor a write comes through. `lost_answers`: the share of
     adjustments whose answer is lost; of those, by a throw of dice, one half took effect and the other never
     arrived. `full`: coins of which the platform takes no more. `index_lag_ms`: so long after a price the
-    exchange shows it; it liquidates at once.
+    exchange shows it; it liquidates at once. `poll_ms`: how often the guard looks.
     """
 
     ban: tuple[int, int] | None = None
     lost_answers: Decimal = Decimal(0)
     full: frozenset[str] = frozenset()
     index_lag_ms: int = 0
+    poll_ms: int = 1
 
     def fate(self, seed: int, number: int) -> Fate:
         """What becomes of the n-th adjustment: the same for the same seed."""

@@ -13,12 +13,19 @@ class Tally:
     """Mutable. An LTV holds until the next price, or until something is done. Spans in ms."""
 
     trigger: Decimal
+    emergency: Decimal
     margin_call: Decimal
     worst: Decimal = Decimal(0)
     above_trigger_ms: int = 0
+    above_emergency_ms: int = 0
     above_margin_call_ms: int = 0
     last: Decimal | None = None
     last_ms: int = 0
+
+    @property
+    def lines(self) -> tuple[Decimal, ...]:
+        """LTVs at which something is counted."""
+        return self.trigger, self.emergency, self.margin_call
 
     def line(self, alarm: AlertLine) -> Decimal:
         """The LTV at which it goes off."""
@@ -40,4 +47,5 @@ class Tally:
     def add(self, ltv: Decimal, ms: int) -> None:
         """Counts `ms` spent at this LTV."""
         self.above_trigger_ms += ms if ltv >= self.trigger else 0
+        self.above_emergency_ms += ms if ltv >= self.emergency else 0
         self.above_margin_call_ms += ms if ltv >= self.margin_call else 0

@@ -155,3 +155,4 @@ def test_the_unguarded_twin_is_told_by_the_same_lines() -> None:
     assert told(twin) == []
     assert tally.worst == D("0.8780")
     assert (tally.above_trigger_ms, tally.above_margin_call_ms) == (2 * MINUTE, MINUTE)
+    assert tally.above_emergency_ms == 2 * MINUTE  # at or above 0.80

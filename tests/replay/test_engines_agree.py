@@ -20,7 +20,7 @@ def outcome(seed: int, engine: Engine) -> tuple[ReplayAccount, dict[LoanKey, tup
     account = account_of(case, path)
     engine(account, path)
     tallies = {
-        key: (tally.worst, tally.above_trigger_ms, tally.above_margin_call_ms)
+        key: (tally.worst, tally.above_trigger_ms, tally.above_emergency_ms, tally.above_margin_call_ms)
         for key, tally in account.tallies.items()
     }
     return account, tallies

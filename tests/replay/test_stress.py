@@ -131,12 +131,21 @@ def test_a_late_index_shows_a_fall_late_and_liquidates_at_once() -> None:
     assert [event.what for event in gone.events] == [Happening.LIQUIDATED]
 
 
+def test_a_guard_that_polls_sees_no_price_in_between() -> None:
+    # Candles of 20 s: the leap comes 20 s after the start, the next look at 45 s is at a price that is well.
+    path = path_of(flat(60_000, 47_000, 60_000, 60_000, 60_000, 46_000, 46_000, step=20_000))
+    account = played(case(wallet={"BTC": 1}, stress=Stress(poll_ms=45_000)), path)
+    # START is a multiple of an hour: looks at 45, 90 and 135 s.
+    assert told(account) == [(Happening.ADD, 135_000, 136_000, "0.20416001")]
+
+
 def any_stress(chance: random.Random, length_ms: int) -> Stress:
     begins = START + chance.randrange(length_ms)
     return Stress(
         ban=(begins, begins + chance.choice([60_000, 600_000, HOUR])) if chance.random() < 0.5 else None,
         lost_answers=D(chance.choice(["0", "0.3", "1"])),
         full=frozenset(chance.sample(["BTC", "ETH", "USDT"], chance.randrange(2))),
+        poll_ms=chance.choice([1, 1, 15_000]),
     )
 
 
