@@ -69,6 +69,14 @@ def test_perfect_foresight_gives_no_more_than_it_takes_and_to_the_cheapest_first
     assert lost(played_unguarded(case(less), path)) == {less.key}
 
 
+def test_foresight_spends_no_coin_twice() -> None:
+    # Each lacks 0.0242 BTC, and there are 0.03.
+    path = path_of(flat(60_000, 47_000, 37_000, 50_000))
+    found = foresight(case(order("1"), order("2"), wallet={"BTC": "0.03"}), path)
+    assert [key.loan_id for key in found.given] == ["1"]
+    assert len(lost(found.account)) == 1
+
+
 def test_foresight_tries_a_pools_coins_in_their_order() -> None:
     # 54,000 against 37,000 + 20,000 = 57,000 is 0.9474, above 0.92: 54,000 / 0.92 = 58,695.65, so 1,696 USDT.
     path = path_of(flat(60_000, 37_000), flat(3_000, 2_000, coin="ETH"))
