@@ -125,7 +125,8 @@ def _is_kept_for_later(need: Shortfall, held: Collateral, budget: FundsBudget) -
     """Whether the wallet has coins that a reserve or a day's cap holds back until it is an emergency."""
     if held.coin in need.facts.refused or not need.model.measures(held):
         return False
-    there = whole_steps(tightest(budget.limits_on(held.coin, emergency=True)), held.step)
+    there = tightest(budget.limits_on(held.coin, emergency=True))
+    there = whole_steps(min(there, need.facts.policy.limits.max_add.get(held.coin, there)), held.step)
     return there > 0 and need.model.gain(held, there) >= need.least
 
 
@@ -133,7 +134,8 @@ def _is_payable_later(need: Shortfall, debt: Debt, budget: FundsBudget) -> bool:
     """The same of coins to repay with, also where the exchange refuses them for now."""
     if not need.facts.policy.repay.enabled or debt.repayable <= 0:
         return False
-    there = min(debt.repayable, tightest(budget.limits_on_repaying(debt.coin, emergency=True)))
+    cap = need.facts.policy.repay.max_repay.get(debt.coin, debt.repayable)
+    there = min(debt.repayable, cap, tightest(budget.limits_on_repaying(debt.coin, emergency=True)))
     gain = need.loan.ltv - need.model.with_debt_less(debt.coin, there).loan.ltv
     return there > 0 and gain >= least_worth(need)
 

@@ -1,0 +1,145 @@
+"""How a repayment with collateral ended: no id came back, so its row is found by coin, amount and time.
+
+The intent repays 9000.137 of 67500 USDT with BTC, of which there were 2. It left at SENT; its window is over
+at WINDOW_OVER.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from core_builders import LAG, MARGIN, REPAY, SENT, WINDOW_OVER, D, history, intent, moment, row
+from core_pools import POOL, at
+
+from ltv_guard.core.model.history import HistoryRow, RowStatus
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Debt, Loan
+from ltv_guard.core.reconcile.awaited import Awaited
+from ltv_guard.core.reconcile.settlement import (
+    Evidence,
+    InFlightWatch,
+    SettlementTimeouts,
+    Verdict,
+    settle,
+)
+
+PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+AMOUNT = "9000.137"
+OWED = D(67500)
+
+
+def sale(state: State, **changes: object) -> Intent:
+    about = intent(state, direction=REPAY, coin="USDT", amount=AMOUNT, before=OWED, **changes)
+    return replace(about, key=POOL, collateral_coin="BTC", collateral_before=D(2), adjust_id=None)
+
+
+def listed(
+    name: str = "repay-1",
+    amount: str = AMOUNT,
+    *,
+    paid: bool | None = True,
+    at_ms: int = SENT + 300,
+    status: RowStatus = RowStatus.SUCCESS,
+) -> HistoryRow:
+    found = row(name, amount, direction=REPAY, coin="USDT")
+    return replace(found, key=POOL, at_ms=at_ms, with_collateral=paid, status=status)
+
+
+def pool(owed: Decimal = OWED, btc: str = "2") -> Loan:
+    return replace(at("0.75", {"BTC": btc}).shown(), debts=(Debt(coin="USDT", amount=owed),))
+
+
+def look(
+    about: Intent, *rows: HistoryRow, loan: Loan, after_ms: int = 0, watch: InFlightWatch | None = None
+) -> Verdict:
+    began = moment(WINDOW_OVER + after_ms)
+    evidence = Evidence(history=history(*rows, began=began), loan=loan, claimed=())
+    return settle(about, watch or InFlightWatch(since=moment(SENT)), evidence, PATIENCE, began)
+
+
+def look_until(about: Intent, *rows: HistoryRow, loan: Loan, for_ms: int = 4 * LAG) -> Intent:
+    """As often as once a second."""
+    watch = None
+    for after_ms in range(0, for_ms + 1, 1000):
+        verdict = look(about, *rows, loan=loan, after_ms=after_ms, watch=watch)
+        about, watch = verdict.intent, verdict.watch
+        if not about.is_open:
+            break
+    return about
+
+
+LANDED = pool(OWED - D(AMOUNT), "1.8182")
+BOTH = pytest.mark.parametrize("state", [State.ACCEPTED, State.UNKNOWN])
+
+
+@BOTH
+@pytest.mark.parametrize("paid", [True, None])
+def test_the_one_row_that_fits_is_its_own(state: State, paid: bool | None) -> None:  # noqa: FBT001
+    ended = look(sale(state), listed(paid=paid), loan=LANDED).intent
+    assert (ended.state, ended.adjust_id) == (State.CONFIRMED, "repay-1")
+
+
+@BOTH
+def test_a_repayment_from_the_wallet_is_none_of_it(state: State) -> None:
+    ended = look_until(sale(state), listed(paid=False), loan=pool(OWED - D(AMOUNT)))
+    assert ended.state is (State.ACCEPTED if state is State.ACCEPTED else State.ABSENT)
+
+
+@BOTH
+@pytest.mark.parametrize("at_ms", [SENT - 1001, WINDOW_OVER + 1])
+def test_nor_is_a_row_of_another_time(state: State, at_ms: int) -> None:
+    assert look(sale(state), listed(at_ms=at_ms), loan=pool()).intent.adjust_id is None
+
+
+@BOTH
+def test_one_that_is_still_processed_is_waited_for_and_one_that_failed_is_rejected(state: State) -> None:
+    waits = look(sale(state), listed(status=RowStatus.PROCESSING), loan=pool())
+    assert (waits.intent.is_open, waits.waiting and waits.waiting.kind) == (True, Awaited.PROCESSING)
+    assert look(sale(state), listed(status=RowStatus.FAILED), loan=pool()).intent.state is State.REJECTED
+
+
+def test_an_accepted_one_whose_row_is_late_stays_open() -> None:
+    assert look_until(sale(State.ACCEPTED), loan=LANDED, for_ms=60_000).state is State.ACCEPTED
+
+
+def test_two_equal_ones_by_hand_and_ours_lost_end_ambiguous() -> None:
+    """Must never be repeated on their account; `ambiguous` is told."""
+    rows = listed("repay-1"), listed("repay-2", at_ms=SENT + 900)
+    owed = OWED - 2 * D(AMOUNT)
+    ended = look_until(sale(State.UNKNOWN), *rows, loan=pool(owed, "1.6364"))
+    assert (ended.state, ended.adjust_id) == (State.AMBIGUOUS, None)
+
+
+def test_of_two_equal_ones_one_is_certainly_ours_where_it_was_accepted() -> None:
+    rows = listed("repay-1"), listed("repay-2", at_ms=SENT + 900)
+    assert look(sale(State.ACCEPTED), *rows, loan=LANDED).intent.adjust_id == "repay-1"
+
+
+def test_one_of_another_amount_is_proof_of_nothing_after_a_lost_answer() -> None:
+    """One client has it that amounts are in USD: the exchange may have read ours so."""
+    ended = look_until(sale(State.UNKNOWN), listed(amount="8000"), loan=pool(OWED - 8000, "1.8"))
+    assert ended.state is State.AMBIGUOUS
+
+
+def test_and_is_its_own_where_it_was_accepted() -> None:
+    ended = look(sale(State.ACCEPTED), listed(amount="8000"), loan=pool(OWED - 8000, "1.8")).intent
+    assert (ended.state, ended.adjust_id) == (State.CONFIRMED, "repay-1")
+
+
+def test_a_lost_request_is_absent_at_the_second_look() -> None:
+    first = look(sale(State.UNKNOWN), loan=pool())
+    assert first.intent.is_open
+    assert look(first.intent, loan=pool(), after_ms=LAG, watch=first.watch).intent.state is State.ABSENT
+
+
+def test_not_while_the_debt_shows_it() -> None:
+    assert look_until(sale(State.UNKNOWN), loan=LANDED, for_ms=60_000).state is State.UNKNOWN
+
+
+def test_nor_so_soon_while_the_collateral_does() -> None:
+    """The debt is shown late, and the history as well."""
+    first = look(sale(State.UNKNOWN), loan=pool(btc="1.8182"))
+    assert look(first.intent, loan=pool(btc="1.8182"), after_ms=LAG, watch=first.watch).intent.is_open
+    assert look_until(sale(State.UNKNOWN), loan=pool(btc="1.8182")).state is State.ABSENT
