@@ -6,16 +6,22 @@ need asked for, and the loan at its target once the fault is over. It is off unl
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e_world import A_POOL, NEEDY, USER, Product, Tree, World, scenario_of
+
+from ltv_guard.sandbox.records import BY_HAND
+from ltv_guard.sandbox.repayments import RepaymentAsked
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
 SELLS = {"policy": {"repay_with_collateral": {"enabled": True}}}
+ALL = {"policy": {"repay": {"enabled": True}, "repay_with_collateral": {"enabled": True}}}
 # 27000 USDT owed, 1 BTC at 38000 USD that counts for 0.9: LTV 0.7895. With the fee that is reckoned with,
 # (27000 - x) / (34200 - 0.9 x 1.01) = 0.65 where x = 4770 / (1 - 0.65 x 0.909).
 NEEDED = Decimal(4770) / (1 - Decimal("0.65") * Decimal("0.909"))
@@ -50,3 +56,144 @@ async def test_a_pool_without_coins_at_hand_is_brought_to_its_target(open_a_worl
         (intent,) = await world.judged()
         assert (intent.state, intent.coin, intent.collateral_coin) == ("confirmed", "USDT", "BTC")
         assert not [event for event in world.events if event["level"] == "critical"]
+
+
+@pytest.mark.slow
+async def test_it_stays_off_unless_it_is_switched_on(open_a_world: OpenWorld) -> None:
+    async with open_a_world(needy()) as world:
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("protection_short")))
+            cycles = len(world.heard("cycle_finished"))
+            await world.until(lambda: len(world.heard("cycle_finished")) > cycles + 5)
+        assert not world.sent("adjust", "repay", "repay_collateral", "transfer")
+        assert not await world.intents()
+
+
+async def test_coins_that_are_there_go_first(open_a_world: OpenWorld) -> None:
+    async with open_a_world(needy(BTC="0.1", USDT="2000"), config=ALL) as world:
+        async with world.guarded():
+            await world.until_settled_at_target("add")
+        done = [(str(item.direction), item.collateral_coin) for item in await world.judged()]
+        assert done == [("add", None), ("repay", None), ("repay", "BTC")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """What strikes the first write, and how its intent ends."""
+
+    name: str
+    first: str
+    faults: tuple[dict[str, Any], ...]
+    config: Tree = field(default_factory=dict)
+
+
+def struck(name: str, first: str, kind: str, **parameters: object) -> Struck:
+    return Struck(name=name, first=first, faults=({"kind": kind, **parameters},))
+
+
+def also(fault: Struck, name: str, *faults: dict[str, Any]) -> Struck:
+    return Struck(name=name, first=fault.first, faults=(*faults, *fault.faults), config=fault.config)
+
+
+LATE = {"settlement": {"processing_margin_s": 3}}
+LOST = struck("answer lost", "confirmed", "close_after")
+NEVER = struck("request lost", "absent", "close_before")
+LATE_ROW = {"kind": "history_lag", "seconds": "0.2"}
+FAULTS = [
+    LOST,
+    NEVER,
+    struck("hung after", "confirmed", "hang_after"),
+    struck("hung before", "absent", "hang_before"),
+    struck("HTTP 502, applied", "confirmed", "http_error", status=502),
+    struck("HTTP 502, not applied", "absent", "http_error", status=502, applied=False),
+    struck("not JSON, applied", "confirmed", "not_json"),
+    struck("10016, applied", "confirmed", "ret_code", code=10016),
+    struck("10016, not applied", "absent", "ret_code", code=10016, applied=False),
+    struck("10006, not applied", "absent", "ret_code", code=10006, applied=False),
+    struck("148047, over the limit", "rejected", "ret_code", code=148047, applied=False),
+    struck("148003, precision", "rejected", "ret_code", code=148003, applied=False),
+    struck("148012, collateral", "rejected", "ret_code", code=148012, applied=False),
+    struck("processing for a second", "confirmed", "status_processing", seconds=1),
+    struck("failed", "rejected", "status_failed"),
+    struck("applied late", "confirmed", "apply_late", delay_s="1.5"),
+    struck("accepted, its row late", "confirmed", "history_lag", seconds="0.5"),
+    also(LOST, "answer lost, its row late", LATE_ROW),
+    also(LOST, "answer lost, processing", {"kind": "status_processing", "seconds": 1}),
+]
+TELLING = {"answer lost", "request lost"}
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(item, id=item.name, marks=() if item.name in TELLING else pytest.mark.slow)
+        for item in FAULTS
+    ],
+)
+async def test_never_twice_whatever_becomes_of_the_first_answer(
+    open_a_world: OpenWorld, fault: Struck
+) -> None:
+    config = SELLS | (LATE if fault.name == "applied late" else {})
+    async with open_a_world(needy(), config=config) as world:
+        for item in fault.faults:
+            world.fault(endpoint="repay_collateral", **item)
+        async with world.guarded():
+            await world.until_settled_at_target("add", within_s=60)
+        first, *later = [item.state.value for item in await world.judged()]
+        assert first == fault.first, world.story()
+        assert set(later) == (set() if first == "confirmed" else {"confirmed"})
+        assert abs(sum(sold(world)) - NEEDED) <= 50, world.story()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [LOST, NEVER], ids=lambda item: item.name)
+@pytest.mark.parametrize("history", ["down for a while", "a page that has no end"])
+async def test_a_history_that_fails_or_is_partial_proves_nothing(
+    open_a_world: OpenWorld, first: Struck, history: str
+) -> None:
+    async with open_a_world(needy(), config=SELLS) as world:
+        kind = "http_error" if history == "down for a while" else "cursor_loop"
+        world.fault(endpoint="repay_collateral", **first.faults[0])
+        # The decision itself needs the list once: what comes after the write is struck.
+        world.fault(kind, endpoint="repayments", after=1, times=8)
+        async with world.guarded():
+            await world.until_settled_at_target("add", within_s=60)
+        assert next(iter(await world.judged())).state.value == first.first
+        assert abs(sum(sold(world)) - NEEDED) <= 50, world.story()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["whole", "old_collateral", "new_collateral_old_ltv"])
+async def test_what_is_shown_late_makes_no_second_one(open_a_world: OpenWorld, variant: str) -> None:
+    async with open_a_world(needy(), config=SELLS) as world:
+        async with world.guarded():
+            await world.until(lambda: bool(sold(world)))
+            world.fault(
+                "stale_reads", endpoint="position", variant=variant, seconds="0.4", times=None, until_s="2"
+            )
+            await is_saved(world)
+        await world.judge()
+
+
+@pytest.mark.slow
+async def test_two_equal_ones_by_hand_and_ours_lost_end_ambiguous_and_are_told(
+    open_a_world: OpenWorld,
+) -> None:
+    config = {"policy": SELLS["policy"] | {"reduce": {"enabled": False}}}
+    async with open_a_world(needy(), config=config) as world:
+        world.fault("close_before", endpoint="repay_collateral")
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("adjustment_unknown")))
+            amount = Decimal(world.heard("adjustment_sent")[0]["amount"])
+            for _ in range(2):
+                pool = world.exchange.ledger.loan(USER, "crypto_loan", "pool")
+                wanted = RepaymentAsked(loan=pool, coin="USDT", amount=amount, selling=("BTC",))
+                world.exchange.ledger.repay_as(wanted, world.exchange.moment(), BY_HAND)
+            await world.until(lambda: bool(world.heard("adjustment_ambiguous")))
+            await world.until_quiet()
+        twins = [SimpleNamespace(loan_id="pool", direction="repay", amount=amount, adjust_id="")]
+        (intents,) = (await world.judge(twins=twins, nothing_open=False)).values()
+        assert [intent.state.value for intent in intents] == ["ambiguous"]
+        assert len(world.sent("repay_collateral")) == 1
+        assert not sold(world)

@@ -31,7 +31,7 @@ OF_WRITES = Rate(requests=1, seconds=1.01, late_s=0.09)
 OF_READS = Rate(requests=5, seconds=1.01, late_s=0.25)
 # Sixty a minute: as slow as a write in the long run, with a few to begin with, while an end is awaited.
 OF_SLOW_READS = Rate(requests=5, seconds=5.5)
-WRITES = ("/adjust-ltv", "/repay", "/inter-transfer")
+WRITES = ("/adjust-ltv", "/repay", "/repay-collateral", "/fully-repay", "/inter-transfer")
 SLOW_READS = ("/query-inter-transfer-list",)
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0

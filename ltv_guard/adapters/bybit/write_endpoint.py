@@ -40,6 +40,7 @@ class WriteEndpoint:
     def __init__(self, client: BybitClient, endpoints: Endpoints) -> None:
         self._client = client
         self._endpoints = endpoints
+        self._in_use = {endpoints.write: None}  # in this order
 
     @property
     def channel(self) -> Channel:
@@ -50,11 +51,13 @@ class WriteEndpoint:
         return await read_history(self._client, self._endpoints.history, since_ms)
 
     async def turn(self) -> bool:
-        return await self._client.turns.until_write(self._endpoints.write)
+        waited = [await self._client.turns.until_write(path) for path in self._in_use]
+        return any(waited)
 
     async def sign(self, intent: Intent) -> SignedAdjustment:
         """Waits for the account's turn to write there, then signs."""
         body, path = self._endpoints.body(intent), self._path(intent)
+        self._in_use[path] = None
         signed = await self._client.sign(path, body)
         return SignedAdjustment(
             intent_id=intent.intent_id,

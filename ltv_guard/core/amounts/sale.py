@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ltv_guard.core.amounts.haircuts import Holding, gain_usd
 from ltv_guard.core.amounts.ltv_model import LtvModel
 from ltv_guard.core.amounts.rounding import whole_steps
 from ltv_guard.core.model.loans import Collateral
@@ -19,11 +20,15 @@ NEAR_LIMIT = Decimal("0.98")  # the exchange reckons with prices of its own
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollateralPayment:
-    """Debt in `coin`, paid with `held`. Prices: USD a coin, above 0; `fee`: a part of what is paid."""
+    """Debt in `coin`, paid with `held`; `holding` is what that counts for.
+
+    Prices are USD a coin, above 0; `fee` is a part of what is paid.
+    """
 
     model: LtvModel
     coin: str
     held: Collateral
+    holding: Holding
     debt_price: Decimal
     held_price: Decimal
     fee: Decimal
@@ -48,8 +53,12 @@ class CollateralPayment:
 
     def ltv_after(self, coins: Decimal) -> Decimal:
         """The LTV once so many coins are repaid, by the least favourable reading of the tiers."""
-        paid = self.model.with_debt_less(self.coin, coins)
-        return paid.ltv_after(self.model.gain(self.held, -self.sold(coins)))
+        totals, ltv = self.model.loan.totals, self.model.loan.ltv
+        if totals is None or totals.debt_usd <= 0:
+            return ltv
+        left = max(Decimal(0), 1 - coins * self.debt_price / totals.debt_usd)
+        counted = totals.collateral_usd + gain_usd(self.holding, -min(self.sold(coins), self.held.amount))
+        return ltv * left * totals.collateral_usd / counted if counted > 0 else Decimal("Infinity")
 
     def to_reach(self, target: Decimal, most: Decimal, step: Decimal) -> Decimal | None:
         """The fewest coins, in whole steps, that bring the LTV to at most `target`; None: `most` do not.

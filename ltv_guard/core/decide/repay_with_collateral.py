@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.amounts.fingerprint import coarsest, most_above
 from ltv_guard.core.amounts.ltv_model import shown
 from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
@@ -144,12 +145,14 @@ def sale_of(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) 
     """What `held` does for `debt`; None where prices or terms are missing, or there is nothing to sell."""
     prices = budget.prices or {}
     of_debt, of_held = prices.get(debt.coin, ZERO), prices.get(held.coin, ZERO)
-    if held.unread or held.amount <= 0 or of_debt <= 0 or of_held <= 0 or not need.model.measures(held):
+    holding = composition_of(need.loan).holding(held, prices)
+    if held.unread or held.amount <= 0 or of_debt <= 0 or of_held <= 0 or holding is None:
         return None
     return CollateralPayment(
         model=need.model,
         coin=debt.coin,
         held=held,
+        holding=holding,
         debt_price=of_debt,
         held_price=of_held,
         fee=need.facts.policy.repay_with_collateral.max_fee,
