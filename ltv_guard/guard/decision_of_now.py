@@ -8,9 +8,9 @@ from itertools import islice
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
-from ltv_guard.core.watch.falling import Falling, seconds_left
 from ltv_guard.core.watch.pair_lines import Pair, pair_of
 from ltv_guard.core.watch.repriced import repricing
+from ltv_guard.core.watch.time_left import Falling, seconds_left
 from ltv_guard.guard.announcements import Announcements
 from ltv_guard.guard.decider import Decider
 from ltv_guard.guard.defects import Defects

@@ -118,7 +118,7 @@ def credentials_of(account: AccountSection) -> bybit.Credentials:
     found = account.credentials
     signer: bybit.Signer
     if found.rsa_private_key is not None:
-        from ltv_guard.adapters.bybit.rsa_signing import RsaSigner  # noqa: PLC0415 - slow to import
+        from ltv_guard.adapters.bybit.rsa_signatures import RsaSigner  # noqa: PLC0415 - slow to import
 
         signer = RsaSigner.from_pem(found.rsa_private_key.get_secret_value())
     else:

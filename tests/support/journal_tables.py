@@ -9,7 +9,7 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ltv_guard.adapters.journal import SqlJournal, migrating
+from ltv_guard.adapters.journal import SqlJournal, schema_upgrade
 
 Row = dict[str, Any]
 
@@ -29,7 +29,7 @@ async def begun_at(url: str, revision: str) -> None:
 
 
 def _upgrade(connection: Connection, revision: str) -> None:
-    config = migrating._config()
+    config = schema_upgrade._config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 

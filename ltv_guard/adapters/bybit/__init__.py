@@ -12,7 +12,7 @@ from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.pool import PoolLoans
 from ltv_guard.adapters.bybit.price_stream import SpotPrices
 from ltv_guard.adapters.bybit.repayments import repayments
-from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner, Signer
+from ltv_guard.adapters.bybit.signatures import Credentials, HmacSigner, Signer
 from ltv_guard.adapters.bybit.transfers import transfers
 
 __all__ = [

@@ -24,7 +24,7 @@ from ltv_guard.adapters.bybit.host import Host
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.retrying import trying_again
-from ltv_guard.adapters.bybit.signing import Credentials, Signed
+from ltv_guard.adapters.bybit.signatures import Credentials, Signed
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.turns import NoRoom, Turns
 from ltv_guard.adapters.bybit.wire import query_string

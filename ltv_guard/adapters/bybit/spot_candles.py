@@ -12,7 +12,7 @@ from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.clock import ExchangeClock
 from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, rows
 from ltv_guard.adapters.bybit.host import Host
-from ltv_guard.adapters.bybit.signing import Credentials, HmacSigner
+from ltv_guard.adapters.bybit.signatures import Credentials, HmacSigner
 from ltv_guard.adapters.bybit.ticker_wire import QUOTE
 from ltv_guard.core.model.errors import ExchangeUnavailable
 

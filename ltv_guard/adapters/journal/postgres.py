@@ -215,10 +215,10 @@ class PostgresStore:
                 f"another ltv-guard is using {self.place}, whose schema is an older version's: "
                 "stop every daemon on it first, then bring it up to date"
             )
-        await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.migrating")
-        from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
+        await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.schema_upgrade")
+        from ltv_guard.adapters.journal import schema_upgrade  # noqa: PLC0415 - slow, and rarely needed
 
-        await connection.run_sync(migrating.upgrade)
+        await connection.run_sync(schema_upgrade.upgrade)
 
     def _has_others(self, session: Session) -> bool:
         if session.rows(_OTHERS)[0]["found"]:

@@ -1,4 +1,4 @@
-"""The journal's schema: whether a database has the newest. `migrating` knows the way to it."""
+"""The journal's schema: whether a database has the newest. `schema_upgrade` knows the way to it."""
 
 from __future__ import annotations
 

@@ -162,12 +162,12 @@ class SqliteStore:
         # A daemon of an older version must not find its tables changed under it.
         borrowed = LockFile.take(beside(self._path, ".lock")) if self._lock is None else None
         try:
-            await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.migrating")
-            from ltv_guard.adapters.journal import migrating  # noqa: PLC0415 - slow, and rarely needed
+            await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.schema_upgrade")
+            from ltv_guard.adapters.journal import schema_upgrade  # noqa: PLC0415 - slow, and rarely needed
 
             await self._told(
                 self._writer,
-                lambda: migrating.upgrade_file(self._path, busy_timeout_s=self._busy_timeout_s),
+                lambda: schema_upgrade.upgrade_file(self._path, busy_timeout_s=self._busy_timeout_s),
             )
         finally:
             if borrowed is not None:

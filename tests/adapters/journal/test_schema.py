@@ -18,9 +18,9 @@ from journal_tables import engine_of, rows_of
 from sqlalchemy import Connection, Table, inspect
 
 from ltv_guard.adapters.journal import open_journal
-from ltv_guard.adapters.journal.migrating import _config
 from ltv_guard.adapters.journal.records import CHANGING_COLUMNS, INTENT_COLUMNS
 from ltv_guard.adapters.journal.schema import NEWEST, REVISIONS, VERSION_TABLE
+from ltv_guard.adapters.journal.schema_upgrade import _config
 from ltv_guard.adapters.journal.tables import metadata
 
 

@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates over the connection and within the transaction that `migrating` gives it."""
+"""Run by Alembic: migrates over the connection and within the transaction that `schema_upgrade` gives it."""
 
 from __future__ import annotations
 

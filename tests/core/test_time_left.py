@@ -8,7 +8,7 @@ from core_builders import D, loan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.watch.falling import SLOWEST, Falling, seconds_left
+from ltv_guard.core.watch.time_left import SLOWEST, Falling, seconds_left
 
 DANGERS = st.decimals(min_value=D("0.5"), max_value=D("1.2"), places=4)
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pybit._http_manager import generate_signature, generate_signature_binary
 
 from ltv_guard.adapters.bybit import Credentials, HmacSigner
-from ltv_guard.adapters.bybit.rsa_signing import RsaSigner
+from ltv_guard.adapters.bybit.rsa_signatures import RsaSigner
 from ltv_guard.adapters.bybit.wire import query_string
 
 AT_MS, WINDOW_MS = 1_658_384_314_791, 5000
