@@ -69,8 +69,7 @@ class Lanes:
                 snapshot.goes_on = True
                 break
             if actions and adjusts and not self._gate.allows_another(lane.product):
-                snapshot.goes_on = True
-                break
+                break  # the next cycle goes on
             if await self._paths[lane.channel].turn() or self._now.is_late(snapshot, lane):
                 await self._now.turn_came(snapshot, lane)
             if (
