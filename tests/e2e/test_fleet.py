@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import time
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from e2e_world import NEEDY, TARGETS, Command, World, command, ran
-from fleet_world import fleet_scenario, guarded, holders, names, shared_by_a_fleet, shares
+from fleet_world import LEASE_S, fleet_scenario, guarded, holders, names, shared_by_a_fleet, shares
+from journal_postgres import end_sessions_of, execute, name_of
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 ACCOUNTS, WORKERS = 6, 3
+TAKEOVERS = 20
 
 
 async def workers_of(stack: AsyncExitStack, world: World, count: int) -> list[Command]:
@@ -122,3 +125,61 @@ async def test_a_worker_that_joins_gets_its_share_and_no_cycle_of_the_others_fai
         status, shown = await ran("workers", "-c", world.config_file)
         assert status == 1, "nobody is left"
         assert "nobody" in shown.output
+
+
+async def test_while_the_journal_is_down_nothing_is_sent_and_all_is_protected_once_it_is_back(
+    open_a_world: OpenWorld, postgres_server: str, postgres_url: str
+) -> None:
+    async with open_a_world(fleet_scenario(ACCOUNTS)) as world, AsyncExitStack() as stack:
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        running = await workers_of(stack, world, WORKERS)
+        name = name_of(postgres_url)
+        await execute(postgres_server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await end_sessions_of(postgres_server, name)
+        world.price(NEEDY["add"])
+        await world.until(lambda: all(worker.heard("journal_unavailable") for worker in running))
+        await asyncio.sleep(LEASE_S + 1)  # every lease has run out
+        assert world.adjustments_sent() == []
+
+        await execute(postgres_server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)))
+        await world.until(world.none_is_open)
+        for worker in running:
+            worker.process.terminate()
+            assert await worker.ends() == 0
+        await world.judge()
+        assert len({row.loan_id for row in world.effects()}) == ACCOUNTS
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+async def test_of_many_takeovers_none_doubles_or_loses_an_adjustment(
+    open_a_world: OpenWorld, postgres_url: str
+) -> None:
+    """Each round one worker is killed or stopped in the middle of a breach, with answers that are lost."""
+    async with open_a_world(fleet_scenario(ACCOUNTS)) as world, AsyncExitStack() as stack:
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        running = await workers_of(stack, world, WORKERS)
+        every, takeovers, price = list(running), 0, NEEDY["add"]
+        while takeovers < TAKEOVERS:
+            world.fault("close_after", endpoint="adjust", times=2)
+            struck = running.pop(0)
+            held = guarded(struck)
+            world.price(price)
+            struck.process.send_signal(signal.SIGKILL if takeovers % 2 else signal.SIGSTOP)
+            await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)), within_s=60)
+            await world.until(world.none_is_open)
+            takeovers += len(held)
+            if struck.process.returncode is None:
+                struck.process.send_signal(signal.SIGCONT)
+                running.append(struck)
+            else:
+                fresh = await stack.enter_async_context(command("run", "-c", world.config_file))
+                running.append(fresh)
+                every.append(fresh)
+            await world.until(lambda: all(len(guarded(worker)) == 2 for worker in running))
+            price = price * Decimal("0.85")
+        for worker in running:
+            worker.process.terminate()
+            assert await worker.ends() == 0
+        await world.judge()

@@ -83,3 +83,12 @@ async def end_every_session(url: str) -> None:
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     await connection.close()
+
+
+async def end_sessions_of(server: str, name: str) -> None:
+    """Of the database `name`, by a session elsewhere on the server."""
+    connection = await asyncpg.connect(server)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+    )
+    await connection.close()

@@ -89,8 +89,8 @@ class FleetJournal(SqlJournal):
         return await self._store.write(under_the_lease, owner)
 
     def _note_sent(self, session: Session, intent: Intent) -> None:
-        super()._note_sent(session, intent)
         self._check(session, intent.owner, is_sending=True)
+        super()._note_sent(session, intent)
 
     def _check(self, session: Session, owner: Owner, *, is_sending: bool) -> None:
         account = self._accounts.get(owner, "")

@@ -101,6 +101,8 @@ class PostgresStore:
     async def write(self, work: Callable[[Session], T], owner: Owner | None = None) -> T:
         claim = self._claims.get(owner) if owner else None
         if claim is None:
+            if owner is not None:
+                self._counted.pop(owner, None)
             found = await self.read(work)
             if owner is not None and owner in self._counted:  # a fleet's: its lease is its claim
                 self._lineage.has_sent(owner, self._counted.pop(owner))

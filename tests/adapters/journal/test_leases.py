@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
+from journal_postgres import end_every_session
 from journal_tables import execute_in, rows_in
 
 from ltv_guard.adapters.journal import FleetJournal, SqlLeases, open_fleet_journal, open_journal
@@ -332,3 +333,21 @@ async def test_a_schema_is_not_changed_under_workers_that_live(postgres_url: str
     with pytest.raises(JournalUnavailable, match="stop every daemon on it first"):
         await open_fleet_journal(postgres_url, idle_s=5)
     await old.close()
+
+
+@pytest.mark.slow
+async def test_a_send_that_was_refused_is_not_missed_by_a_later_session(
+    postgres_url: str, owner: Owner, planned: Plan, sent: Send
+) -> None:
+    """It would be taken for one that a server which was brought back to before has lost."""
+    journal = await open_fleet_journal(postgres_url, idle_s=5)
+    await held(journal, owner)
+    await journal.plan(planned())
+    await expire(journal)
+    with pytest.raises(LeaseLost):
+        await journal.mark_sent(sent(planned()))
+    await journal.record(planned(), planned().to(State.WITHDRAWN, 3_000))
+    await end_every_session(postgres_url)
+    assert await journal.open_intents(owner) == ()
+    assert journal.restorations == ()
+    await journal.close()
