@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from e2e_world import NEEDY, TARGETS, Command, World, command, ran
 from fleet_world import LEASE_S, fleet_scenario, guarded, holders, names, shared_by_a_fleet, shares
 from journal_postgres import end_sessions_of, execute, name_of
@@ -182,4 +183,37 @@ async def test_of_many_takeovers_none_doubles_or_loses_an_adjustment(
         for worker in running:
             worker.process.terminate()
             assert await worker.ends() == 0
+        await world.judge()
+
+
+async def test_a_reload_changes_every_account_and_accounts_still_come_and_go(
+    open_a_world: OpenWorld, postgres_url: str
+) -> None:
+    async with open_a_world(fleet_scenario(ACCOUNTS)) as world, AsyncExitStack() as stack:
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        first, second = await workers_of(stack, world, 2)
+        tree = yaml.safe_load(world.config_file.read_text())
+        tree["policy"]["add"] = {"target_ltv": "0.60"}
+        world.config_file.write_text(yaml.safe_dump(tree))
+        for worker in (first, second):
+            worker.process.send_signal(signal.SIGHUP)
+        await world.until(lambda: all(len(item.heard("config_reloaded")) == 1 for item in (first, second)))
+
+        tree["fleet"]["lease_s"] = 20
+        world.config_file.write_text(yaml.safe_dump(tree))
+        second.process.send_signal(signal.SIGHUP)
+        await world.until(lambda: bool(second.heard("config_refused")))
+        assert "fleet can't be changed" in second.heard("config_refused")[0]["why"]
+
+        first.process.terminate()
+        assert await first.ends() == 0
+        await world.until(lambda: len(guarded(second)) == ACCOUNTS)
+        world.price(NEEDY["add"])
+        targeted = Decimal("0.60")
+        await world.until(
+            lambda: all(world.ltv(str(1000 + n), user=str(n + 1)) <= targeted for n in range(ACCOUNTS))
+        )
+        await world.until(world.none_is_open)
+        second.process.terminate()
+        assert await second.ends() == 0
         await world.judge()
