@@ -2,7 +2,7 @@ PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 BENCH ?= --record
 
-.PHONY: help setup check format lint types layers test slow nightly soak bench demo docs lock image
+.PHONY: help setup check format lint types layers test slow nightly soak bench demo docs lock audit image
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench: ## Measure side by side, about three hours on a quiet machine; adds to be
 
 demo: ## A loan that survives a crash, in half a minute
 	$(BIN)ltv-guard demo
+
+audit: ## Known weaknesses of what the image installs (needs pip-audit, and pypi.org for the advisories)
+	pip-audit --strict --disable-pip -r requirements.lock
 
 image: ## Build the image without Docker and try it (needs root, buildah, debootstrap)
 	$(BIN)pytest tests/container -m slow -s
