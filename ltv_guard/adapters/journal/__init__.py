@@ -1,7 +1,5 @@
 """The journal: what was decided, sent and found out, kept through every crash."""
 
-from ltv_guard.adapters.journal.fleet import FleetJournal
-from ltv_guard.adapters.journal.leases import SqlLeases
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.adapters.journal.opening import open_fleet_journal, open_journal
 from ltv_guard.adapters.journal.outbox import SqlOutbox
@@ -11,12 +9,10 @@ from ltv_guard.adapters.journal.sql import SqlJournal
 
 __all__ = [
     "Ban",
-    "FleetJournal",
     "MemoryJournal",
     "OwnOutbox",
     "Run",
     "SqlJournal",
-    "SqlLeases",
     "SqlOutbox",
     "open_fleet_journal",
     "open_journal",

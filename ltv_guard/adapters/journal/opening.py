@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ltv_guard.adapters.journal import statements
-from ltv_guard.adapters.journal.fleet import FleetJournal
 from ltv_guard.adapters.journal.sql import SqlJournal
 from ltv_guard.adapters.journal.sqlite import SqliteStore
 from ltv_guard.adapters.journal.store import Shared, Store
 from ltv_guard.core.model.errors import JournalUnavailable
+
+if TYPE_CHECKING:
+    from ltv_guard.adapters.journal.fleet import FleetJournal
 
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
@@ -48,6 +51,8 @@ async def open_fleet_journal(
         )
     else:
         store = await _store(url, writer=True, create=True, busy_timeout_s=busy_timeout_s)
+    from ltv_guard.adapters.journal.fleet import FleetJournal  # noqa: PLC0415 - for a fleet alone
+
     return FleetJournal(store, is_new=await _is_new(store))
 
 

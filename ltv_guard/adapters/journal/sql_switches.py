@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltv_guard.adapters.journal import statements
-from ltv_guard.adapters.journal.leases import SqlLeases
 from ltv_guard.adapters.journal.records import (
     LONGEST_ID,
     RUNS_KEPT_MS,
@@ -23,6 +22,9 @@ from ltv_guard.adapters.journal.session import NOTHING, Row, Session
 from ltv_guard.adapters.journal.store import Store
 from ltv_guard.core.ports import Pause
 
+if TYPE_CHECKING:
+    from ltv_guard.adapters.journal.leases import SqlLeases
+
 
 class SqlSwitches:
     """Every method raises JournalUnavailable; every write is durable when it returns."""
@@ -32,6 +34,8 @@ class SqlSwitches:
 
     def leases_of(self, environment: str) -> SqlLeases:
         """Who guards which account, where workers share them."""
+        from ltv_guard.adapters.journal.leases import SqlLeases  # noqa: PLC0415 - for a fleet alone
+
         return SqlLeases(self._store, environment)
 
     async def pauses(self) -> tuple[Pause, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ltv_guard.adapters.journal import FleetJournal, open_fleet_journal
+from ltv_guard.adapters.journal import open_fleet_journal
+from ltv_guard.adapters.journal.fleet import FleetJournal
 from ltv_guard.adapters.settings import Settings, load
 from ltv_guard.service.fleet.holdings import Holdings
 from ltv_guard.service.fleet.roster import Roster

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from ltv_guard.adapters.journal import FleetJournal
+from ltv_guard.adapters.journal.fleet import FleetJournal
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.decide.shares import moves
 from ltv_guard.core.model.defects import Defect

@@ -10,7 +10,9 @@ import pytest
 from journal_postgres import end_every_session
 from journal_tables import execute_in, rows_in
 
-from ltv_guard.adapters.journal import FleetJournal, SqlLeases, open_fleet_journal, open_journal
+from ltv_guard.adapters.journal import open_fleet_journal, open_journal
+from ltv_guard.adapters.journal.fleet import FleetJournal
+from ltv_guard.adapters.journal.leases import SqlLeases
 from ltv_guard.core.model.errors import JournalUnavailable, LeaseLost
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.leases import Lease, Tenure, Worker
