@@ -114,7 +114,7 @@ class _Examination:
     async def _histories(self) -> None:
         account = self._settings.accounts[self._name]
         policies = [account.policy, *(rule.policy for rule in account.rules)]
-        repays = any(policy.repay.enabled for policy in policies)
+        repays = any(item.repay.enabled or item.repay_with_collateral.enabled for item in policies)
         used = {Kind.ADJUSTMENT: True, Kind.REPAYMENT: repays}
         # A dry run moves nothing, and never reads where that would be listed.
         used[Kind.TRANSFER] = account.sources.unified_transfer.enabled and self._settings.mode == "live"
