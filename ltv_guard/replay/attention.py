@@ -32,7 +32,7 @@ class Attention:
         return -(-now_ms // self._each_ms) * self._each_ms
 
     def looked(self, now_ms: int, is_at: IsAt, *, is_busy: bool) -> bool:  # noqa: ARG002 - the same
-        """It has looked, and is busy where something is under way: whether it goes away."""
+        """Called after each look. Whether it turns away now: nobody does while something is under way."""
         return False
 
 

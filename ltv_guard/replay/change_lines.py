@@ -1,6 +1,6 @@
 """Between which lines of LTV, time and funds nothing can change for a loan, whatever prices do there.
 
-Every line stands a little before the true one: a point too many is looked at, never one too few.
+Each line is drawn a little early: some points are looked at for nothing, and none that matters is missed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Lines:
 
 
 def lines_of(account: ReplayAccount, position: Position, prices: Prices) -> Lines | None:
-    """None: at each point something may change."""
+    """The lines of a loan as it is now. None: it has to be looked at at every point."""
     loan, due = position.shown(prices), _due_ms(position)
     policy = account.rulebook.policy_for(loan)
     limits, liquidated = thresholds(policy, loan), float(loan.liquidation_ltv) - MARGIN
@@ -84,7 +84,7 @@ def _beside_an_empty_wallet(
 
 
 def _due_ms(position: Position) -> int | None:
-    """When a fixed loan ends, or is liquidated for that."""
+    """When a fixed loan changes by itself (ms): at its end, then at its liquidation as overdue."""
     ends = position.spec.expires_at_ms
     if ends is None:
         return None

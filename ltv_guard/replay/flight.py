@@ -79,7 +79,7 @@ class Flights:
         return self._free_at.get(channel, 0)
 
     def send(self, decision: Decision, now_ms: int) -> bool:
-        """Whether it left: not where no amount of it can be told apart."""
+        """Sends it. False, and nothing was sent, where no amount is left that tells it from earlier ones."""
         amount = self._amount(decision)
         if amount is None or decision.direction is None or decision.coin is None:
             return False
@@ -131,7 +131,7 @@ class Flights:
         return found
 
     def put_off(self, now_ms: int, until_ms: int) -> None:
-        """Nothing that is due now becomes known before then."""
+        """What the guard would learn now, it learns at `until_ms` instead: it does not look before."""
         for flight in self.open:
             if flight.known_ms <= now_ms:
                 flight.known_ms = until_ms
@@ -155,7 +155,7 @@ class Flights:
         return max(ends, default=None)
 
     def _amount(self, decision: Decision) -> Decimal | None:
-        """With a fingerprint, as the guard sends it: the n-th adjustment begins with the n-th one."""
+        """The amount as the guard would send it: the n-th adjustment tries the n-th fingerprint first."""
         loan, coin, before = decision.loan, decision.coin or "", _before(decision)
         held, debt = loan.collateral_in(coin), loan.debt_in(coin)
         if decision.direction is Direction.REPAY:

@@ -50,13 +50,13 @@ def foresight(case: Case, path: CandlePath) -> Foresight:
 
 
 def _as_opened(spec: LoanSpec, path: CandlePath) -> LoanSpec:
-    """With its debt in coins, which more collateral does not change."""
+    """The loan with its debt as a fixed number of coins, so that more collateral lowers its LTV."""
     owed = opened(spec, int(path.times[0]), path.at(0)).owed
     return replace(spec, debts=owed, start_ltv=None)
 
 
 def _need(case: Case, spec: LoanSpec, path: CandlePath, wallet: Coins) -> Coins | None:
-    """What saves the loan; None: nothing in the wallet, or nothing needs to."""
+    """The coins that save the loan; None: it needs none, or the wallet holds none that would."""
     if _survives(case, spec, {}, path):
         return None
     found = _of_order(spec, path) if not spec.is_pool else _of_pool(case, spec, path, wallet)

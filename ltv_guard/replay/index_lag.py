@@ -12,7 +12,7 @@ from ltv_guard.replay.position import Prices
 
 
 def with_late_points(path: CandlePath, lag_ms: int) -> CandlePath:
-    """The same prices, with a point as well wherever an earlier one is shown at last."""
+    """The same prices, with one more point wherever the exchange begins to show an earlier price."""
     shown = path.times + lag_ms
     times = np.union1d(path.times, shown[shown < path.ends_ms])
     points = np.searchsorted(path.times, times, side="right") - 1

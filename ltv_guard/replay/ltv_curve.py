@@ -13,7 +13,7 @@ Curve = Callable[[str], Floats | float]
 
 
 def value_along(position: Position, exact: Prices, price: Curve) -> Floats | float:
-    """So many coins of each count, whatever their price: `exact` are any prices, to find out how many."""
+    """USD that the collateral counts for at each price. Haircuts go by coins: any `exact` prices do."""
     counted = [float(position.counted(coin, exact) / exact[coin]) * price(coin) for coin in position.held]
     return sum(counted, 0.0)
 
@@ -27,7 +27,7 @@ def debt_along(position: Position, times: Times, price: Curve) -> Floats | float
 
 
 def _growth(position: Position, coin: str, times: Times) -> Floats | float:
-    """By what factor a debt grows from what was charged last. No end of a fixed loan is between the times."""
+    """By what factor interest has grown a debt at each time. All times are on one side of the end."""
     rate, owed = float(position.spec.hourly_rate), float(position.owed[coin])
     if not rate or not owed:
         return 1.0

@@ -107,7 +107,7 @@ class NextChange:
         return hits
 
     def _tally(self, position: Position, ltv: Floats, first: int) -> None:
-        """What is passed over, as if it had been looked at point by point."""
+        """Counts the points that are skipped exactly as if the core had seen each of them."""
         if not len(ltv):
             return
         tally, path = self._account.tallies[position.spec.key], self._path
@@ -133,7 +133,7 @@ class NextChange:
 
 
 def _worst(ltv: Floats, beyond: float) -> Bools:
-    """The points of which one is the worst, once each; none where no LTV is beyond."""
+    """The points that may have the worst LTV so far, one of each value; none below `beyond`."""
     found = np.zeros(len(ltv), dtype=np.bool_)
     near = np.flatnonzero(ltv >= max(float(ltv.max()) * (1 - ALIKE), beyond))
     found[near[np.unique(ltv[near], return_index=True)[1]]] = True

@@ -31,7 +31,7 @@ class QuietBlocks:
         self._ends = path.times[np.append(starts[1:], len(path.times)) - 1]
 
     def passed(self, every: Sequence[Watched], first: int) -> int:
-        """Where the first block begins, from the one at `first` on, in which anything may change or count."""
+        """Where the first block begins in which something happens or counts; a block begins at `first`."""
         block, end = first // self.size, len(self._starts)
         while block < end:
             last = min(block + AT_ONCE, end)
@@ -44,7 +44,7 @@ class QuietBlocks:
         return len(self._path.times)
 
     def _is_quiet(self, position: Position, lines: Lines, tally: Tally, blocks: slice) -> Bools:
-        """Whether no LTV of the block comes near a line, or is the worst so far."""
+        """For each block: whether all its LTVs stay clear of every line, and below the worst LTV so far."""
         if lines.funds or lines.payments:
             return np.zeros(blocks.stop - blocks.start, dtype=np.bool_)
         exact = self._path.at(blocks.start * self.size)

@@ -82,7 +82,7 @@ def _candles(crash: Crash, coin: str) -> Candles:
 
 
 def _pinned(steps: Floats, end: float) -> Floats:
-    """The path of these steps, leaned so that it ends where it has to."""
+    """The random path of these steps, tilted so that it ends exactly at the fall that was asked for."""
     path = np.cumsum(steps)
     leaned: Floats = path + (end - path[-1]) * np.arange(1, len(path) + 1) / len(path)
     return leaned

@@ -28,7 +28,7 @@ class Tally:
         return self.trigger, self.emergency, self.margin_call
 
     def line(self, alarm: AlertLine) -> Decimal:
-        """The LTV at which it goes off."""
+        """The LTV at which this alarm goes off."""
         return self.trigger if alarm is AlertLine.TRIGGER else self.margin_call
 
     def saw(self, ltv: Decimal | None, now_ms: int) -> None:

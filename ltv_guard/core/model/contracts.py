@@ -17,7 +17,7 @@ class AtEnd(StrEnum):
 
     @property
     def takes_coins(self) -> bool:
-        """Whether the Funding wallet pays at the end: the default, and so taken for it where untold."""
+        """Whether the Funding wallet pays at the end: by default it does, so also where the row is silent."""
         return self in {AtEnd.REPAID, AtEnd.UNTOLD}
 
 

@@ -51,7 +51,7 @@ class Courier:
         return not (self._expects or self._in_hand or self._done)
 
     def expect(self) -> None:
-        """Something waits for it: without, it does not ask."""
+        """Tells it that something waits for its target. Until it is told, it does not ask the outbox."""
         self._expects = True
 
     def hand(self, notices: Sequence[Notice]) -> None:

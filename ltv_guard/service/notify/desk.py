@@ -120,7 +120,7 @@ class Desk:
         self._dispatch(orders)
 
     def _has_nothing_to_do(self, lasting: Sequence[AlertStatus], orders: Orders) -> bool:
-        """What nearly every look of a year finds, so that it costs next to nothing."""
+        """Whether nothing is wrong, said or waiting: nearly always so, and it has to be cheap."""
         is_quiet = not lasting and self._heard.is_empty and self._book.is_blank
         return is_quiet and not self.may_hold_any(orders) and self._due_day(orders) is None
 

@@ -16,7 +16,7 @@ Event = Mapping[str, Any]
 
 
 class Heard:
-    """Called for each line of the log: it keeps references, and no more than are wanted."""
+    """Hears each line of the log, and keeps a reference to those that some target wants."""
 
     def __init__(self) -> None:
         self._numbers = count()

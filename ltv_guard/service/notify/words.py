@@ -126,7 +126,7 @@ def _of_account(account: AccountStatus) -> Iterable[str]:
 
 
 def _first(said: Iterable[str], number: int) -> list[str]:
-    """As many of so many as a message holds, and how many more there are."""
+    """The first lines, as many as fit into one message, and how many more there are."""
     more = number - MOST_LOANS
     return [*islice(said, MOST_LOANS), *([f"and {more} more"] if more > 0 else [])]
 
