@@ -64,7 +64,7 @@ def read_table(lines: Sequence[str]) -> list[dict[str, str]]:
     starts = [lines[heading].index(name) for name in COLUMNS]
     rows: list[dict[str, str]] = []
     for line in lines[heading + 2 :]:
-        if line.startswith("The daemon would say"):
+        if line.startswith(("What would help", "The daemon would say")):
             break
         cells = [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
         if cells[0]:
