@@ -14,10 +14,12 @@ from pathlib import Path
 
 from e2e_forked import BARE
 
-# The command, with its standard input as the terminal that controls it: where a secret is asked for.
+# The command, with its standard input as the terminal that controls it: where a secret is asked for, and from
+# where Ctrl-C comes. Tests that run in the background have children that ignore it.
 AT_A_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ltv_guard.__main__ import main
 main()
 """
