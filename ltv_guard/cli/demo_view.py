@@ -105,7 +105,7 @@ def line_of(state: State) -> str:
 
 
 def sum_up(state: State, watched: DemoRecord, console: Console) -> int:
-    """What was lost, what was moved, and what a liquidation would have cost."""
+    """Prints what was lost, what was moved, and what a liquidation cost. Returns the exit status."""
     own = _done(state, GUARDED)
     lost = [item for item in state["liquidations"] if item["user"] == GUARDED]
     twins = [item for item in state["liquidations"] if item["user"] == TWIN]

@@ -30,7 +30,7 @@ __all__ = ["Asked", "replay"]
 
 
 def replay(asked: Asked) -> int:
-    """Raises ConfigError for what can't be replayed."""
+    """Returns the exit status. Raises ConfigError for what can't be replayed."""
     live = None
     if asked.loans is None:  # what speaks to the exchange is not for whoever has a file
         live = import_module("ltv_guard.cli.replay_live").live_start(asked)

@@ -26,7 +26,7 @@ class Attention:
         self._each_ms = each_ms
 
     def looks_at(self, now_ms: int, is_at: IsAt) -> int:  # noqa: ARG002 - a person asks
-        """`now_ms` where it looks now; else when it does next. `is_at`: whether any loan is at that line."""
+        """`now_ms` where it looks now; else when it does next (ms). `is_at`: whether a loan is at a line."""
         if self._ban is not None and self._ban[0] <= now_ms < self._ban[1]:
             now_ms = self._ban[1]
         return -(-now_ms // self._each_ms) * self._each_ms

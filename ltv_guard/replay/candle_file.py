@@ -18,7 +18,7 @@ class CandleFile:
         self.path = path
 
     def goes_on_at(self, first_ms: int, step_ms: int) -> int:
-        """Where the next page begins: `first_ms` for a new file. Raises ConfigError for one of other rows."""
+        """Where the next page begins (UTC, ms): `first_ms` for a new file. ConfigError: it has other rows."""
         if not self.path.exists() or self.path.stat().st_size == 0:
             self.path.write_text(HEADER + "\n", encoding="utf-8")
             return first_ms

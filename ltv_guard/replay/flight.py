@@ -36,7 +36,7 @@ class Flight:
         return self.intent.created_at_ms
 
     def wakes_at(self, now_ms: int) -> int:
-        """When its next thing happens: effect, knowledge, and of an unknown one the end of its window."""
+        """When its next thing happens (ms): effect, knowledge, of an unknown one the end of its window."""
         window_ms = self.sent_ms + WINDOW_MS
         is_waited_for = not self.answered and window_ms > now_ms
         lands_ms = self.known_ms if self.landed else self.lands_ms
@@ -62,7 +62,7 @@ class Flights:
     _sent: int = 0
 
     def wakes_at(self, now_ms: int) -> int | None:
-        """When the next thing happens to any of them."""
+        """When the next thing happens to any of them (ms)."""
         return min((flight.wakes_at(now_ms) for flight in self.open), default=None)
 
     def of(self, key: LoanKey, now_ms: int) -> tuple[Intent, ...]:
@@ -75,7 +75,7 @@ class Flights:
         return bool(own) and all(now_ms >= flight.sent_ms + WINDOW_MS for flight in own)
 
     def turn_at(self, channel: Channel) -> int:
-        """When the channel takes the next one."""
+        """When the channel takes the next one (ms)."""
         return self._free_at.get(channel, 0)
 
     def send(self, decision: Decision, now_ms: int) -> bool:

@@ -14,7 +14,7 @@ _work: list[Callable[[Any], Any]] = []  # of this process, if it is one of sever
 
 
 def spread(work: Callable[[Item], Found], items: Sequence[Item], cores: int) -> Iterator[Found]:
-    """What the work makes of each item, in the order of the items.
+    """What the work makes of each item, in the order of the items, on so many processes at once.
 
     With more cores than one, work, items and results are pickled; each process gets the work once, and raises
     here what it raised there.

@@ -48,7 +48,7 @@ async def run_daemon(
     stop: asyncio.Event | None = None,
     adopted: Callable[[Settings], None] = lambda _: None,
 ) -> int:
-    """Guards until SIGTERM, SIGINT or `stop`; SIGHUP has the configuration read again.
+    """Guards until SIGTERM, SIGINT or `stop`, and returns the exit status; SIGHUP rereads the configuration.
 
     `adopted` hears of what it found. Status 1 if the journal was unusable at the end. Raises
     ConfigError, JournalUnavailable where it can't begin.
@@ -90,7 +90,7 @@ async def _fleet_of(settings: Settings) -> Fleet:
 
 
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:
-    """One cycle of every account, and as many more as it takes to settle what it started.
+    """One cycle of every account, and as many more as it takes to settle them. Returns the exit status.
 
     Status 1 if a loan could not be read, or something is still open after two minutes or at a signal. Raises
     as `run_daemon`.
