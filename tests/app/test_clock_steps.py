@@ -158,6 +158,7 @@ async def test_a_ban_keeps_its_time(
             assert 3.9 < time.monotonic() - banned_at < 4.0 + LATE_S
 
 
+@pytest.mark.slow
 async def test_a_daily_cap_keeps_its_day(
     open_a_world: OpenWorld, wall_clock: WallClock, events: list[Event]
 ) -> None:

@@ -43,6 +43,7 @@ async def until_alive(world: World, daemon: Command) -> None:
     assert daemon.process.returncode is None, daemon.output
 
 
+@pytest.mark.slow
 async def test_it_tells_truth_and_falsehood(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         assert (await health(world))[0] == 1

@@ -160,7 +160,8 @@ MORE_COMMANDS = (
 )
 
 
-@pytest.mark.parametrize("more", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "more"])
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [False, True], ids=["", "more"])
 async def test_a_daemon_in_trouble_shows_no_secret_by_any_way(open_a_world: OpenWorld, more: bool) -> None:  # noqa: FBT001
     scan, port = Scan(), a_free_port()
     async with a_box() as box, odd_target() as odd, open_a_world(scenario_of(keys=KEYS)) as world:

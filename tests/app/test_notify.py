@@ -752,6 +752,7 @@ async def running(daemon: Command) -> None:
     await until(lambda: bool(daemon.heard("cycle_finished")), why=lambda: daemon.output)
 
 
+@pytest.mark.slow
 async def test_an_alarm_reaches_its_target_is_acknowledged_and_a_slow_target_delays_no_cycle(
     open_a_world: OpenWorld,
 ) -> None:

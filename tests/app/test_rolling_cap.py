@@ -77,6 +77,7 @@ async def test_the_cap_outlives_a_restart_and_the_accounts_name(
         await world.judge()
 
 
+@pytest.mark.slow
 async def test_a_day_later_a_daemon_that_starts_adds_as_much_again(open_a_world: OpenWorld) -> None:
     async with capped_world(open_a_world) as world:
         world.exchange.set_clock(DAY + MINUTE)

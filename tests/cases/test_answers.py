@@ -58,6 +58,7 @@ def assert_no_body_came_twice(world: World) -> None:
 # Refusals of a coin: the next one has its turn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", [A_POOL], ids=str)
 @pytest.mark.parametrize("codes", [(424242, 150001, -1003)])
 async def test_three_unlisted_codes_pass_the_turn_to_the_next_coin_and_repeat_no_body(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 
+@pytest.mark.slow
 @pytest.mark.case(41)
 async def test_a_server_that_lost_what_was_sent_doubles_nothing(
     open_a_world: OpenWorld, postgres_server: str, postgres_url: str

@@ -56,6 +56,7 @@ async def test_check_tells_the_end_of_a_key_and_fails_on_its_last_day(open_a_wor
         assert (finding.good, bool(finding.mend)) == (False, True)
 
 
+@pytest.mark.slow
 @pytest.mark.case(28)
 async def test_an_address_a_secret_and_a_name_that_does_not_resolve_have_a_remedy_each(
     open_a_world: OpenWorld,

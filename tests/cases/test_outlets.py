@@ -111,6 +111,7 @@ async def test_a_pipe_that_nobody_reads_costs_log_lines_and_nothing_else(open_a_
     assert b"Fatal" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.case(1)
 async def test_what_was_dropped_is_told_once_the_log_flows_again(open_a_world: OpenWorld) -> None:
     reading, writing = full_pipe()

@@ -37,6 +37,7 @@ async def goes_on(world: World, daemon: Command) -> None:
     assert await daemon.ends() == 0, daemon.output
 
 
+@pytest.mark.slow
 @pytest.mark.case(4)
 async def test_a_host_that_can_not_be_is_refused_and_the_old_one_goes_on(open_a_world: OpenWorld) -> None:
     async with (
@@ -85,6 +86,7 @@ async def test_a_wrong_secret_or_key_is_refused_and_the_working_one_stays(open_a
         await world.judge(nothing_open=False)
 
 
+@pytest.mark.slow
 @pytest.mark.case(37)
 async def test_what_is_no_file_or_a_bomb_is_refused_while_the_rescue_goes_on(open_a_world: OpenWorld) -> None:
     async with (

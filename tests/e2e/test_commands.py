@@ -60,6 +60,7 @@ async def test_it_adds_on_the_way_down_releases_on_the_way_up_and_ends_on_a_sign
         await world.judge()  # releases within the maximum of their moment, among the rest
 
 
+@pytest.mark.slow
 async def test_the_sandbox_and_the_daemon_find_each_other_as_two_commands(tmp_path: Path) -> None:
     scenario = scenario_file(tmp_path, scenario_of(NEEDY["add"]))
     async with command("sandbox", "--port", 0, "--scenario", scenario) as sandbox:

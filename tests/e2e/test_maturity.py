@@ -182,6 +182,7 @@ async def test_a_vip_level_that_changes_while_it_runs_brings_its_terms(
         assert margin_calls(world) == [("BTC", Decimal("0.87"), Decimal("0.90"))]
 
 
+@pytest.mark.slow
 async def test_a_key_that_cannot_be_asked_about_again_fails_no_cycle(
     open_a_world: OpenWorld, no_hour: None
 ) -> None:

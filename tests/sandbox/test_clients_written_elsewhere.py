@@ -91,6 +91,7 @@ async def test_ccxt_reads_and_adjusts_a_pool(serve: Serve) -> None:
         assert repaid["result"]["repayId"] == str(exchange.ledger.repayments[0].repay_id)
 
 
+@pytest.mark.slow
 async def test_ccxt_sees_a_pools_adjustment_pass_through_its_statuses(serve: Serve) -> None:
     """An answer with an adjustId is not the end: it is processed, and may fail."""
     for kind, ends in (("status_processing", "1"), ("status_failed", "3")):
