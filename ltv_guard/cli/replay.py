@@ -42,6 +42,13 @@ FILE = click.Path(path_type=Path)
 @click.option("--seed", default=0, show_default=True, help="Picks fingerprints of amounts, and lost answers.")
 @click.option("--least-wallet", is_flag=True, help="Also the smallest wallet with which no loan is lost.")
 @click.option("--survival", is_flag=True, help="Also from what share of start times the loans survive.")
+@click.option(
+    "--starts",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="From so many start times, evenly spaced; from each candle's where there are no more.",
+)
 @click.option("--frontier", is_flag=True, help="Also which triggers, targets and wallets do best.")
 @click.option("--compare", type=FILE, help="Another YAML file: what its policy would have done instead.")
 @click.option("--html", type=FILE, help="Also a report with charts: one file that needs no network.")

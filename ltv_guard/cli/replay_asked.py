@@ -38,6 +38,7 @@ class Asked:
     seed: int
     least_wallet: bool
     survival: bool
+    starts: int
     frontier: bool
     compare: Path | None
     html: Path | None

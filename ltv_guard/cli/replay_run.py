@@ -85,7 +85,7 @@ def _answers(asked: Asked, case: Case, path: CandlePath, progress: Progress) -> 
         least = least_wallet(case, path, progress.tries("least wallet"))
         found["least_wallet"] = None if least is None else amounts(least)
     if asked.survival:
-        found["survival"] = survival_tree(survival(case, path, progress.of("survival: start")))
+        found["survival"] = survival_tree(survival(case, path, progress.of("survival: start"), asked.starts))
     if asked.frontier:
         found["frontier"] = frontier_tree(frontier(case, path, progress.of("frontier: point")))
     return found

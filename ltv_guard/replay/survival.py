@@ -38,9 +38,17 @@ class Survival:
     skipped: int
 
 
-def survival(case: Case, path: CandlePath, tell: Callable[[int, int], None] = lambda *_: None) -> Survival:
-    """Plays from each start to the end of the path. `tell` hears which start of how many it is."""
-    starts = _starts(path)
+def survival(
+    case: Case,
+    path: CandlePath,
+    tell: Callable[[int, int], None] = lambda *_: None,
+    most: int = MOST_STARTS,
+) -> Survival:
+    """Plays from each start to the end of the path. `tell` hears which start of how many it is.
+
+    `most`: so many starts, evenly spaced; each candle's, where there are no more of them.
+    """
+    starts = _starts(path, most)
     found = []
     for number, start in enumerate(starts, 1):
         tell(number, len(starts))
@@ -59,10 +67,10 @@ def from_point(path: CandlePath, point: int) -> CandlePath:
     return replace(path, times=path.times[point:], prices=path.prices[:, point:])
 
 
-def _starts(path: CandlePath) -> list[int]:
+def _starts(path: CandlePath, most: int) -> list[int]:
     """Points, evenly spaced in time; each at the first price from then on."""
     ends = path.ends_ms
-    count = min(MOST_STARTS, path.candles)
+    count = min(most, path.candles)
     wanted = np.linspace(int(path.times[0]), ends, count, endpoint=False)
     return sorted({int(point) for point in np.searchsorted(path.times, wanted)})
 
@@ -87,6 +95,9 @@ def _share(size: Decimal, survived: Bools, seed: int) -> Share:
     block = max(1, round(count**0.5))
     chance = np.random.default_rng(seed)
     firsts = chance.integers(0, count, (RESAMPLES, -(-count // block)))
-    drawn = (firsts[:, :, None] + np.arange(block)).reshape(RESAMPLES, -1)[:, :count] % count
-    low, high = np.percentile(survived[drawn].mean(axis=1), INTERVAL)
+    lengths = np.full(firsts.shape[1], block)
+    lengths[-1] -= lengths.sum() - count  # the last is as long as is left of it
+    so_far = np.concatenate(([0], np.cumsum(np.tile(survived, 2))))
+    alive = (so_far[firsts + lengths] - so_far[firsts]).sum(axis=1)
+    low, high = np.percentile(alive / count, INTERVAL)
     return Share(size=size, share=float(survived.mean()), low=float(low), high=float(high))

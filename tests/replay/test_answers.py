@@ -55,6 +55,14 @@ def test_survival_counts_the_starts_from_which_no_loan_is_lost() -> None:
     assert all(item.low <= item.share <= item.high for item in found.shares)
 
 
+@pytest.mark.parametrize(("most", "played"), [(1, 1), (3, 3), (5, 5), (1_000, 5)])
+def test_survival_is_played_from_as_many_starts_as_are_asked_for_and_from_no_candle_twice(
+    most: int, played: int
+) -> None:
+    loan = order(debts={"USDT": D(0)}, start_ltv=D("0.6"))
+    assert survival(case(loan, wallet={"BTC": "0.1"}), a_fall(), most=most).starts == played
+
+
 def test_starts_at_which_a_loan_is_lost_already_are_told_apart() -> None:
     found = survival(case(wallet={"BTC": "0.1"}), a_fall())  # 36,000 against 37,000 is 0.973
     assert (found.starts, found.skipped) == (4, 1)
