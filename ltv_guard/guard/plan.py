@@ -91,7 +91,11 @@ def _amount(
     direction, coin, now = decision.direction, decision.coin, origin.now
     if direction is None or coin is None:
         return None
-    bounds = memory.bounds.of(Channel(subject.key.product, direction.kind), coin)
+    bounds = memory.bounds.of(
+        Channel(subject.key.product, direction.kind),
+        coin,
+        with_collateral=decision.collateral_coin is not None,
+    )
     most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
     doubted = memory.intents.amounts_in_doubt(subject.key, coin, direction, timeouts, now)
     doubted |= memory.intents.refused_amounts(subject.key, direction, coin, now)

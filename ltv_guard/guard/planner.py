@@ -15,6 +15,7 @@ from ltv_guard.guard.plan import IntentOrigin, plan
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.refusal_backoff import RefusalSubject
 from ltv_guard.guard.surroundings import Surroundings
 from ltv_guard.guard.words import Words
 
@@ -77,5 +78,6 @@ class Planner:
             self._report.tell([decision], None)
         if not decision.acts:
             why = sentences.reason_or_cause(decision)
-            self._memory.refusals.refuse(loan.key, Direction.REDUCE, coin, why, clock.now(), lasting=True)
+            subject = RefusalSubject(Direction.REDUCE, coin)
+            self._memory.refusals.refuse(loan.key, subject, why, clock.now(), lasting=True)
         return decision

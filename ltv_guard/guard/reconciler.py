@@ -170,4 +170,4 @@ class Reconciler:
                 self._on_absent(ended, now)
             case State.REJECTED:
                 why = ended.ret_msg or ""
-                self._memory.refusals.refuse(ended.key, ended.direction, subject_of(ended), why, now)
+                self._memory.refusals.refuse(ended.key, subject_of(ended), why, now)

@@ -12,7 +12,12 @@ from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.state.amount_bounds import AmountBounds
 from ltv_guard.guard.state.loan_registry import LoanRegistry
-from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS, SOLD, RefusalBackoff, subject_of
+from ltv_guard.guard.state.refusal_backoff import (
+    LONGEST_BACKOFF_MS,
+    RefusalBackoff,
+    RefusalSubject,
+    subject_of,
+)
 
 HOUR_MS = 3_600_000
 # Nothing will change by the next cycle: the next coin has its turn.
@@ -58,19 +63,18 @@ class Refusals:
     def leave_alone(self, decision: Decision, why: str, now: Moment) -> None:
         """The coin of what could not be done, for a while that grows."""
         if decision.direction is not None and decision.coin is not None:
-            key, coin = _subject_of(decision, decision.coin), _coin_of(decision, decision.coin)
-            self._backoff.refuse(key, decision.direction, coin, why, now, lasting=True)
+            subject = _subject_of(decision, decision.direction, decision.coin)
+            self._backoff.refuse(_key_of(decision, decision.coin), subject, why, now, lasting=True)
 
     def put_off(self, decision: Decision, why: str, now: Moment) -> None:
         """The coin of what can't be done at the moment, until the next cycle or so."""
         if decision.direction is not None and decision.coin is not None:
-            key, coin = _subject_of(decision, decision.coin), _coin_of(decision, decision.coin)
-            self._backoff.put_off(key, decision.direction, coin, why, now)
+            subject = _subject_of(decision, decision.direction, decision.coin)
+            self._backoff.put_off(_key_of(decision, decision.coin), subject, why, now)
 
     def _rest(self, intent: Intent, error: WriteRejected, now: Moment) -> None:
         self._backoff.refuse(
             intent.key,
-            intent.direction,
             subject_of(intent),
             str(error),
             now,
@@ -83,12 +87,12 @@ class Refusals:
         if not self._backoff.was_suspect(intent):
             return
         why = f"the exchange answered with a code that is not known, and did nothing: {intent.ret_msg}"
-        self._backoff.refuse(intent.key, intent.direction, subject_of(intent), why, now, lasting=True)
+        self._backoff.refuse(intent.key, subject_of(intent), why, now, lasting=True)
         log.warning("coin_refused", coin=intent.coin, ret_code=intent.ret_code, why=why, **_loan_of(intent))
 
     def _taught(self, intent: Intent, remedy: Remedy) -> bool:
         """Whether the next try may be made at once, with an amount of another kind."""
-        bounds = self._bounds.of(intent.channel, intent.coin)
+        bounds = self._bounds.of_intent(intent)
         match remedy:
             case Remedy.PRECISION:
                 fewer = self._bounds.coarser(intent, self._documented(intent))
@@ -117,14 +121,16 @@ class Refusals:
         return held.accuracy if held is not None else None
 
 
-def _subject_of(decision: Decision, coin: str) -> LoanKey:
+def _key_of(decision: Decision, coin: str) -> LoanKey:
     """What it acts on: a transfer's coin is the wallet's."""
     return LoanKey(Product.FUNDING, coin) if decision.direction is Direction.TRANSFER else decision.loan.key
 
 
-def _coin_of(decision: Decision, coin: str) -> str:
-    """What a refusal of it would be noted of."""
-    return coin if decision.collateral_coin is None else f"{SOLD}{decision.collateral_coin}"
+def _subject_of(decision: Decision, direction: Direction, coin: str) -> RefusalSubject:
+    """What a refusal of it is noted of."""
+    if decision.collateral_coin is None:
+        return RefusalSubject(direction, coin)
+    return RefusalSubject(direction, decision.collateral_coin, pays=True)
 
 
 def _loan_of(intent: Intent) -> dict[str, object]:

@@ -11,6 +11,7 @@ from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Direction
 from ltv_guard.core.model.maturity import GRACE_MS
+from ltv_guard.guard.state.refusal_backoff import subject_of
 from ltv_guard.replay.account_state import AccountState, Rescue
 from ltv_guard.replay.attention import AlertLine
 from ltv_guard.replay.flight import Flight
@@ -81,7 +82,7 @@ class ReplayAccount(AccountState):
     def _is_refused_anew(self, intent: Intent, now_ms: int) -> bool:
         """Whether it is said: once an episode and coin."""
         key, coin = intent.key, intent.coin
-        self.refusals.refuse(key, intent.direction, coin, WHY_FULL, at(now_ms), lasting=True)
+        self.refusals.refuse(key, subject_of(intent), WHY_FULL, at(now_ms), lasting=True)
         rescue = self.rescues.setdefault(key, Rescue())
         is_new = coin not in rescue.refused
         rescue.refused.add(coin)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
-from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS, RefusalBackoff
+from decimal import Decimal
+
+from ltv_guard.core.model.loans import Channel, Direction, Kind, LoanKey, Moment, Product
+from ltv_guard.guard.state.amount_bounds import AmountBounds
+from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS, RefusalBackoff, RefusalSubject
 
 POOL = LoanKey(Product.CRYPTO_LOAN, "pool")
-ADD, REDUCE = Direction.ADD, Direction.REDUCE
+ADD, REDUCE, REPAY = Direction.ADD, Direction.REDUCE, Direction.REPAY
 SETTLE_INTERVAL_MS = 2_000  # the configuration's default: from one cycle to the next
 
 
@@ -16,7 +19,10 @@ def at(ms: int) -> Moment:
 
 def until_ms(backoff: RefusalBackoff, now_ms: int, *, lasting: bool = True) -> int:
     """How long a refusal at that moment lasts."""
-    return backoff.refuse(POOL, ADD, "USDT", "no more", at(now_ms), lasting=lasting).until_ms - now_ms
+    return (
+        backoff.refuse(POOL, RefusalSubject(ADD, "USDT"), "no more", at(now_ms), lasting=lasting).until_ms
+        - now_ms
+    )
 
 
 def test_a_coin_that_the_platform_refuses_misses_the_next_cycle() -> None:
@@ -47,7 +53,21 @@ def test_what_was_refused_long_ago_does_not_make_today_wait() -> None:
 
 def test_a_refusal_is_one_coins_one_loans_and_one_directions() -> None:
     backoff = RefusalBackoff()
-    backoff.refuse(POOL, REDUCE, "USDT", "not now", at(0))
+    backoff.refuse(POOL, RefusalSubject(REDUCE, "USDT"), "not now", at(0))
     assert backoff.refused(POOL, REDUCE, at(1)) == {"USDT": "not now"}
     assert backoff.refused(POOL, ADD, at(1)) == {}
     assert backoff.refused(LoanKey(Product.LEGACY, "1"), REDUCE, at(1)) == {}
+
+
+def test_collateral_that_was_refused_as_payment_is_not_the_debts_coin() -> None:
+    backoff = RefusalBackoff()
+    backoff.refuse(POOL, RefusalSubject(REPAY, "USDT", pays=True), "not taken", at(0))
+    assert backoff.unsellable(POOL, at(1)) == {"USDT": "not taken"}
+    assert backoff.refused(POOL, REPAY, at(1)) == {}
+
+
+def test_what_a_repayment_with_collateral_may_be_at_most_bounds_none_in_coins() -> None:
+    bounds, repayments = AmountBounds(), Channel(Product.CRYPTO_LOAN, Kind.REPAYMENT)
+    bounds.of(repayments, "USDT", with_collateral=True).most = Decimal(5_000)
+    assert bounds.of(repayments, "USDT").most is None
+    assert bounds.of(repayments, "USDT", with_collateral=True).most == Decimal(5_000)

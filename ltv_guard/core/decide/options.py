@@ -58,6 +58,21 @@ def reckon(coin: str, step: Decimal, work: Callable[[], Option]) -> Option:
     return Option(coin=coin, step=step, needed=UNLIMITED, held_back=(note,), defect=found)
 
 
+def reckoned(
+    works: Iterable[tuple[str, Callable[[], Option | None]]],
+) -> tuple[list[Option], list[Defect]]:
+    """What each of these comes to, and errors of ours on the way: one costs that one only."""
+    every: list[Option] = []
+    defects = []
+    for what, work in works:
+        found = attempt(what, work)
+        if isinstance(found, Defect):
+            defects.append(found)
+        elif found is not None:
+            every.append(found)
+    return every, defects
+
+
 def best_of(every: Sequence[Option]) -> Option | None:
     """The most wanted coin that is enough by itself, or else the one that gains most. None without any."""
     enough = next((option for option in every if option.is_enough), None)

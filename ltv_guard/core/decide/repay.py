@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from ltv_guard.core.amounts.fingerprint import coarsest, most_above
 from ltv_guard.core.amounts.ltv_model import shown
@@ -13,10 +14,10 @@ from ltv_guard.core.decide.add import worded
 from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import Constraint, Limit, below, of_setting, tightest
 from ltv_guard.core.decide.decision import Cause, Decision
-from ltv_guard.core.decide.options import ZERO, Option, best_worth, notes_of
+from ltv_guard.core.decide.options import ZERO, Option, best_worth, notes_of, reckoned
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.decide.shortfall import Shortfall
-from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.loans import Debt, Direction
 from ltv_guard.core.reconcile.plausibility import STEPS
 
@@ -30,10 +31,9 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
         return short
     if need.facts.awaits_row:
         return short.noting(Constraint(kind=Limit.ADD_AWAITED, repaying=True))
-    coins = [held.coin for held in need.candidates]
-    if any(coin in need.facts.passing or budget.may_move_soon(coin) for coin in coins):
+    if is_tried_again(need, budget):
         return replace(short, cause=Cause.REPAY, reason=replace(short.reason, once_more=True))
-    maybe = maybe_there(coins, budget)
+    maybe = maybe_there([held.coin for held in need.candidates], budget)
     if maybe is not None and not need.emergency:
         return short.noting(maybe)
     every, defects = _options(need, budget)
@@ -51,6 +51,12 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
     return worded(decision, lambda: _explained(decision, need, best))
 
 
+def is_tried_again(need: Shortfall, budget: FundsBudget) -> bool:
+    """Whether the exchange may take a coin as collateral at the next try."""
+    coins = [held.coin for held in need.candidates]
+    return any(coin in need.facts.passing or budget.may_move_soon(coin) for coin in coins)
+
+
 def least_worth(need: Shortfall) -> Decimal:
     """As much of the LTV as a smaller adjustment would not be worth a call for."""
     least = need.loan.ltv * need.facts.policy.limits.min_adjustment_ratio
@@ -59,17 +65,10 @@ def least_worth(need: Shortfall) -> Decimal:
 
 def _options(need: Shortfall, budget: FundsBudget) -> tuple[list[Option], list[Defect]]:
     """What repaying each debt would do. An error of ours in one costs that one only."""
-    every, defects = [], []
-    for debt in need.loan.debts:
-        found = attempt(
-            f"reckoning with a debt in {debt.coin}",
-            lambda debt=debt: _option(need, debt, budget),  # type: ignore[misc]
-        )
-        if isinstance(found, Defect):
-            defects.append(found)
-        else:
-            every.append(found)
-    return every, defects
+    return reckoned(
+        (f"reckoning with a debt in {debt.coin}", partial(_option, need, debt, budget))
+        for debt in need.loan.debts
+    )
 
 
 def _explained(decision: Decision, need: Shortfall, best: Option) -> Decision:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.amounts.fingerprint import coarsest, most_above
@@ -18,11 +19,11 @@ from ltv_guard.core.decide.add import worded
 from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import Constraint, Limit, below, of_setting, tightest
 from ltv_guard.core.decide.decision import Cause, Decision
-from ltv_guard.core.decide.options import ZERO, Option, notes_of
+from ltv_guard.core.decide.options import ZERO, Option, notes_of, reckoned
 from ltv_guard.core.decide.reason import Because
-from ltv_guard.core.decide.repay import least_worth, maybe_there
+from ltv_guard.core.decide.repay import is_tried_again, least_worth, maybe_there
 from ltv_guard.core.decide.shortfall import Shortfall
-from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.loans import Collateral, Debt, Direction
 from ltv_guard.core.reconcile.plausibility import STEPS, Bearing
 
@@ -33,7 +34,7 @@ def decide_repayment_with_collateral(need: Shortfall, budget: FundsBudget, short
         return short
     if not need.loan.is_pool:
         return short
-    if _is_tried_again(need, budget):
+    if is_tried_again(need, budget):
         once_more = replace(short.reason, once_more=True)
         return replace(short, cause=Cause.REPAY_WITH_COLLATERAL, reason=once_more)
     still = _what_may_still_help(need, budget)
@@ -65,18 +66,11 @@ def cheapest(every: Iterable[Option], least: Decimal) -> Option | None:
 
 def sale_options(need: Shortfall, budget: FundsBudget) -> tuple[list[Option], list[Defect]]:
     """What repaying each flexible debt with each coin of the pool would do. A defect costs that pair only."""
-    every, defects = [], []
-    for debt in need.loan.debts:
-        for held in need.loan.collateral:
-            found = attempt(
-                f"reckoning with {held.coin} for a debt in {debt.coin}",
-                lambda debt=debt, held=held: _option(need, debt, held, budget),  # type: ignore[misc]
-            )
-            if isinstance(found, Defect):
-                defects.append(found)
-            elif found is not None:
-                every.append(found)
-    return every, defects
+    return reckoned(
+        (f"reckoning with {held.coin} for a debt in {debt.coin}", partial(_option, need, debt, held, budget))
+        for debt in need.loan.debts
+        for held in need.loan.collateral
+    )
 
 
 def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
@@ -92,12 +86,6 @@ def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
                 most = min(debt.repayable, sale.most, tightest(caps))
                 lowest = min(lowest, sale.ltv_after(most))
     return lowest
-
-
-def _is_tried_again(need: Shortfall, budget: FundsBudget) -> bool:
-    """Whether the exchange may take a coin at the next try."""
-    coins = [held.coin for held in need.candidates]
-    return any(coin in need.facts.passing or budget.may_move_soon(coin) for coin in coins)
 
 
 def _what_may_still_help(need: Shortfall, budget: FundsBudget) -> Constraint | None:

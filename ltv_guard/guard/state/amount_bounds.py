@@ -27,11 +27,19 @@ NO_BOUNDS = Bounds()
 class AmountBounds:
     """Mutable, owned by one guard. Amounts are in coins."""
 
-    _bounds: dict[tuple[Channel, str], Bounds] = field(default_factory=dict)
+    _bounds: dict[tuple[Channel, str, bool], Bounds] = field(default_factory=dict)
 
-    def of(self, channel: Channel, coin: str) -> Bounds:
-        """What refusals have taught of amounts of this coin, to be changed by whoever learns more."""
-        return self._bounds.setdefault((channel, coin), Bounds())
+    def of(self, channel: Channel, coin: str, *, with_collateral: bool = False) -> Bounds:
+        """What refusals have taught of amounts of this coin, to be changed by whoever learns more.
+
+        A repayment that is paid `with_collateral` has limits of its own.
+        """
+        return self._bounds.setdefault((channel, coin, with_collateral), Bounds())
+
+    def of_intent(self, intent: Intent) -> Bounds:
+        """The same for what the intent asked."""
+        paid = intent.collateral_coin is not None
+        return self.of(intent.channel, intent.coin, with_collateral=paid)
 
     def at_least(self, loan: Loan) -> dict[str, Decimal]:
         """Coin -> less of it was refused as below the exchange's minimum for adding."""
@@ -39,7 +47,8 @@ class AmountBounds:
             return {}
         channel = Channel(loan.key.product, Kind.ADJUSTMENT)
         found = {
-            held.coin: self._bounds.get((channel, held.coin), NO_BOUNDS).least for held in loan.collateral
+            held.coin: self._bounds.get((channel, held.coin, False), NO_BOUNDS).least
+            for held in loan.collateral
         }
         return {coin: least for coin, least in found.items() if least is not None}
 
@@ -50,5 +59,5 @@ class AmountBounds:
         known = FEWER_DECIMALS if documented is None else (documented, *FEWER_DECIMALS)
         fewer = max((item for item in known if item < decimals), default=None)
         if fewer is not None:
-            self.of(intent.channel, intent.coin).decimals = fewer
+            self.of_intent(intent).decimals = fewer
         return fewer

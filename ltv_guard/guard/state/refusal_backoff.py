@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
@@ -30,15 +31,25 @@ class RefusedCoin:
     lasting: bool
 
 
-SOLD = "with "  # of collateral that pays for a repayment: the coin of a debt may be called the same
+class RefusalSubject(NamedTuple):
+    """What a refusal is noted of: the coin whose place another could take.
+
+    `pays`: it is collateral that was to pay for a repayment; the coin of a debt may be called the same.
+    """
+
+    direction: Direction
+    coin: str
+    pays: bool = False
 
 
-def subject_of(intent: Intent) -> str:
-    """The coin that a refusal is noted of: where another could take its place, that one."""
-    return intent.coin if intent.collateral_coin is None else f"{SOLD}{intent.collateral_coin}"
+def subject_of(intent: Intent) -> RefusalSubject:
+    """What a refusal of the intent is noted of."""
+    if intent.collateral_coin is None:
+        return RefusalSubject(intent.direction, intent.coin)
+    return RefusalSubject(intent.direction, intent.collateral_coin, pays=True)
 
 
-NONE: Mapping[tuple[Direction, str], RefusedCoin] = {}
+NONE: Mapping[RefusalSubject, RefusedCoin] = {}
 
 
 @dataclass(slots=True)
@@ -46,7 +57,7 @@ class RefusalBackoff:
     """Mutable, owned by one guard. A suspect is an intent that was answered with a code of no table."""
 
     _waits: Backoff = TIMING.backoff
-    _refusals: dict[LoanKey, dict[tuple[Direction, str], RefusedCoin]] = field(default_factory=dict)
+    _refusals: dict[LoanKey, dict[RefusalSubject, RefusedCoin]] = field(default_factory=dict)
     _suspects: set[str] = field(default_factory=set)
 
     def forget(self, intent_ids: Collection[str]) -> None:
@@ -56,8 +67,7 @@ class RefusalBackoff:
     def refuse(
         self,
         key: LoanKey,
-        direction: Direction,
-        coin: str,
+        subject: RefusalSubject,
         why: str,
         now: Moment,
         *,
@@ -65,7 +75,7 @@ class RefusalBackoff:
         rest_ms: int = 0,
     ) -> RefusedCoin:
         """Notes a refusal; each one that follows at once doubles the rest (ms). It is `rest_ms` at least."""
-        last = self._refusals.get(key, NONE).get((direction, coin))
+        last = self._refusals.get(key, NONE).get(subject)
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
         count = last.count + 1 if last is not None and again else 1
         first = self._waits.lasting_ms if lasting else self._waits.first_ms
@@ -78,17 +88,17 @@ class RefusalBackoff:
             until_ms=now.monotonic_ms + wait,
             lasting=lasting,
         )
-        self._refusals.setdefault(key, {})[direction, coin] = refusal
+        self._refusals.setdefault(key, {})[subject] = refusal
         return refusal
 
-    def put_off(self, key: LoanKey, direction: Direction, coin: str, why: str, now: Moment) -> None:
+    def put_off(self, key: LoanKey, subject: RefusalSubject, why: str, now: Moment) -> None:
         """The coin can't be sent at the moment, and nobody refused it: the next one has its turn.
 
         It rests no longer for having been put off before.
         """
-        last = self._refusals.get(key, NONE).get((direction, coin))
+        last = self._refusals.get(key, NONE).get(subject)
         again = last is not None and now.monotonic_ms < last.until_ms + LONGEST_BACKOFF_MS
-        self._refusals.setdefault(key, {})[direction, coin] = RefusedCoin(
+        self._refusals.setdefault(key, {})[subject] = RefusedCoin(
             why=why,
             count=0,
             since_ms=last.since_ms if last is not None and again else now.monotonic_ms,
@@ -99,7 +109,7 @@ class RefusalBackoff:
 
     def taken(self, intent: Intent) -> None:
         """The exchange took it: the next refusal is the first again."""
-        self._refusals.get(intent.key, {}).pop((intent.direction, subject_of(intent)), None)
+        self._refusals.get(intent.key, {}).pop(subject_of(intent), None)
 
     def suspect(self, intent: Intent) -> None:
         """Should it turn out to be without effect, the answer was a refusal of its coin."""
@@ -121,23 +131,25 @@ class RefusalBackoff:
 
     def refused(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
         """Coin -> why the exchange will not take (give) it for this loan for now."""
-        return {
-            coin: item.why
-            for (way, coin), item in self._refusals.get(key, NONE).items()
-            if way is direction and now.monotonic_ms < item.until_ms
-        }
+        return self._why(key, now, direction, pays=False)
 
     def unsellable(self, key: LoanKey, now: Moment) -> dict[str, str]:
         """Coin of collateral -> why the exchange will not take it for a repayment for now."""
-        refused = self.refused(key, Direction.REPAY, now)
-        return {coin.removeprefix(SOLD): why for coin, why in refused.items() if coin.startswith(SOLD)}
+        return self._why(key, now, Direction.REPAY, pays=True)
+
+    def _why(self, key: LoanKey, now: Moment, direction: Direction, *, pays: bool) -> dict[str, str]:
+        return {
+            subject.coin: item.why
+            for subject, item in self._refusals.get(key, NONE).items()
+            if subject.direction is direction and subject.pays is pays and now.monotonic_ms < item.until_ms
+        }
 
     def unmovable(self, now: Moment) -> dict[str, str]:
         """Coin -> why the exchange refused its last transfer."""
         return {
             coin: item.why
             for key, refused in self._refusals.items()
-            for (way, coin), item in refused.items()
+            for (way, coin, _), item in refused.items()
             if way is Direction.TRANSFER
             and key == LoanKey(Product.FUNDING, coin)
             and now.monotonic_ms < item.until_ms
@@ -147,8 +159,8 @@ class RefusalBackoff:
         """Coin -> why it was refused within a minute: tried again where no other coin helps."""
         return {
             coin: item.why
-            for (way, coin), item in self._refusals.get(key, NONE).items()
-            if way is direction and now.monotonic_ms < item.at_ms + SAME_BODY_MS
+            for (way, coin, pays), item in self._refusals.get(key, NONE).items()
+            if way is direction and not pays and now.monotonic_ms < item.at_ms + SAME_BODY_MS
         }
 
     def passing(self, key: LoanKey | None, direction: Direction, now: Moment) -> frozenset[str]:
@@ -157,7 +169,7 @@ class RefusalBackoff:
         return frozenset(
             coin
             for refused in loans
-            for (way, coin), item in refused.items()
+            for (way, coin, _), item in refused.items()
             if way is direction
             and now.monotonic_ms < item.until_ms
             and not item.lasting
