@@ -150,6 +150,7 @@ async def test_a_liquidation_is_in_heartbeat_status_and_page_until_it_is_acknowl
         open_a_world(scenario_of(Decimal(52000), AN_ORDER), config={"mode": "dry_run"}) as world,
         served(world) as asked,
     ):
+        await world.until(lambda: bool(world.heard("cycle_finished")))  # a loan never seen is not missed
         world.price(20000)
         await world.until(lambda: bool(world.heard("loan_liquidated")))
         heard = len(world.heard("cycle_finished"))
