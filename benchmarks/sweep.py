@@ -24,6 +24,7 @@ GUARD, BARE = "ltv-guard", "bare aiohttp"
 CLIENTS = {"ccxt": "ccxt_pages", "pybit": "pybit_pages"}
 CLIENTS_AT = 1000
 CYCLES = {1: 20, 100: 20, 1000: 10, 5000: 3}
+WARM_UP = 10  # cycles before those that count, of every side: a daemon runs for months
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +39,10 @@ class Figures:
 
 
 def cycles_of(command: Sequence[str], borrower: world.Borrower, server: world.Server, cycles: int) -> Figures:
-    """Watches so many cycles of a program, after two to warm up."""
+    """Watches so many cycles of a program, after those to warm up."""
     time.sleep(1.5)  # what the side before has asked for counts for no limit any more
     with world.running(command) as program:
-        for _ in range(3):
+        for _ in range(WARM_UP + 1):
             began = next_sweep(server, borrower)
         cpu_s = program.cpu_s()
         for _ in range(cycles):
