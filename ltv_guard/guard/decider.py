@@ -10,8 +10,9 @@ from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
-from ltv_guard.guard.at_rest import AtRest
+from ltv_guard.guard.at_rest import NONE, AtRest
 from ltv_guard.guard.contradictions import Contradictions
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
@@ -28,6 +29,7 @@ class Decider:
         contradictions: Contradictions,
         at_rest: AtRest,
         clock: Clock,
+        defects: Defects,
     ) -> None:
         self._appraisal = appraisal
         self._at_rest = at_rest
@@ -35,6 +37,7 @@ class Decider:
         self._last_known = memory.last_known
         self._contradictions = contradictions
         self._clock = clock
+        self._defects = defects
 
     async def decide(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
         """The facts of all loans, and one decision for each, the one nearest liquidation first.
@@ -43,14 +46,17 @@ class Decider:
         """
         now = self._clock.now()
         await asyncio.sleep(0)
-        resting = self._at_rest.among(snapshot)
+        resting = NONE
+        with self._defects.contained("finding loans at rest"):
+            resting = self._at_rest.among(snapshot)
         self._appraisal.appraise(snapshot, now, resting=resting)
         await asyncio.sleep(0)
         known = {key: item.facts for key, item in resting.items()}
         snapshot.account = account = self._facts.account(snapshot, now, known)
         await asyncio.sleep(0)
         decisions = decide(account, {key: item.decision for key, item in resting.items()})
-        self._at_rest.note(snapshot, account, decisions)
+        with self._defects.contained("noting loans at rest"):
+            self._at_rest.note(snapshot, account, decisions)
         await asyncio.sleep(0)
         return account, decisions
 

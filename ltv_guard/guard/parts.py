@@ -166,8 +166,10 @@ class Parts:
     @cached_property
     def decider(self) -> Decider:
         facts = FactBuilder(self.options, self.rulebook, self.memory, self.freshness, self.words.defects)
-        contradictions, at_rest = self.words.contradictions, AtRest(self.memory)
-        return Decider(self.appraisal, facts, self.memory, contradictions, at_rest, self.around.clock)
+        at_rest, clock, words = AtRest(self.memory), self.around.clock, self.words
+        return Decider(
+            self.appraisal, facts, self.memory, words.contradictions, at_rest, clock, words.defects
+        )
 
     # Acting.
 

@@ -30,6 +30,8 @@ def fails(*_: object, **__: object) -> None:
         "ltv_guard.guard.episodes.Episodes.keep",
         "ltv_guard.guard.decision_of_now.DecisionOfNow._of_now",
         "ltv_guard.guard.directions.Directions.sent",
+        "ltv_guard.guard.at_rest.AtRest.among",
+        "ltv_guard.guard.at_rest._is_looked_closer_at",
         "ltv_guard.core.decide.add.missing_coins",
         "ltv_guard.core.decide.decide.share_out",
         "ltv_guard.guard.contradictions.Contradictions.contradiction",
