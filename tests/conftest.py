@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import inspect
 import sys
+from pathlib import Path
 
 import pytest
 
 # What was made of the asserts is kept: without it each of the workers makes it anew, for seconds.
 sys.dont_write_bytecode = False
 
-REAL = {"app", "cases", "e2e", "sandbox"}
+TESTS = Path(__file__).parent
+REAL = {"adapters", "app", "cases", "e2e", "sandbox"}
 PROMISES = [
     r"left twice",
     r"not written down before",
@@ -28,6 +30,10 @@ PROMISES = [
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        waits = isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function)
-        if waits and item.path.parent.name in REAL and item.get_closest_marker("nightly") is None:
+        if waits_for_sockets(item) and item.get_closest_marker("nightly") is None:
             item.add_marker(pytest.mark.flaky(reruns=2, rerun_except=PROMISES))
+
+
+def waits_for_sockets(item: pytest.Item) -> bool:
+    awaits = isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function)
+    return awaits and item.path.relative_to(TESTS).parts[0] in REAL

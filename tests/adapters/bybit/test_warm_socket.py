@@ -32,11 +32,16 @@ class Peer:
     answers: bool = True
     accepted: list[socket.socket] = field(default_factory=list)
     requests: list[tuple[int, bytes]] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
 
     def serve(self) -> None:
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(16)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._start(self._accept)
+
+    def _start(self, work: Callable[..., None], *args: object) -> None:
+        self.threads.append(threading.Thread(target=work, args=args, daemon=True))
+        self.threads[-1].start()
 
     @property
     def url(self) -> str:
@@ -47,8 +52,7 @@ class Peer:
             while True:
                 connection, _ = self.listener.accept()
                 self.accepted.append(connection)
-                number = len(self.accepted) - 1
-                threading.Thread(target=self._read, args=(number, connection), daemon=True).start()
+                self._start(self._read, len(self.accepted) - 1, connection)
 
     def _read(self, number: int, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -62,10 +66,19 @@ class Peer:
         return sum(not ended(connection) for connection in self.accepted)
 
     def close(self) -> None:
-        for connection in (self.listener, *self.accepted):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+        """Whatever is still being accepted too: one that nobody closes fails a later test."""
+        ends(self.listener)
+        self.threads[0].join(10)
+        for connection in self.accepted:
+            ends(connection)
+        for thread in self.threads:
+            thread.join(10)
+
+
+def ends(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def ended(connection: socket.socket) -> bool:
@@ -231,8 +244,7 @@ async def test_one_that_can_not_be_renewed_is_not_used_and_the_write_is_known_no
     """As in a network that has gone dark: the connection of before seems open, and leads nowhere."""
     async with speaking_to(peer.url, renewed_s=0.1) as transport:
         await kept_warm(transport, peer)
-        peer.listener.shutdown(socket.SHUT_RDWR)
-        peer.listener.close()
+        ends(peer.listener)
         await until(lambda: peer.open_now() == 0)
         with pytest.raises(WriteNotSent):
             await transport.post(ADJUST, body, {})
