@@ -139,6 +139,9 @@ class FactBuilder:
             kept=self._memory.refusals.refused(loan.key, Direction.REDUCE, now),
             unpayable=self._unpayable(loan, snapshot, now),
             unsellable=self._unsellable(loan, snapshot, now),
+            contracts=self._memory.contracts.lists if loan.is_pool else {},
+            contracts_closed=self._contracts_closed(loan, snapshot),
+            unsellable_for=self._memory.refusals.unsellable_for(loan.key, now),
         )
 
     def _due(self, snapshot: Snapshot, now: Moment) -> Mapping[str, Decimal]:
@@ -165,6 +168,12 @@ class FactBuilder:
         if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
             return {held.coin: "the list of repayments could not be read" for held in loan.collateral}
         return self._memory.refusals.unsellable(loan.key, now)
+
+    def _contracts_closed(self, loan: Loan, snapshot: Snapshot) -> str | None:
+        """Why none of its fixed loans can be repaid: as for `_unpayable`."""
+        if Channel(loan.key.product, Kind.FIXED_REPAYMENT) in snapshot.histories:
+            return None
+        return "the list of repayments of fixed loans could not be read"
 
     def _is_overdue(self, intent: Intent, at: Moment, now: Moment) -> bool:
         """Whether its window was over `at` that moment, and the exchange is not processing it."""

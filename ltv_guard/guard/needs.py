@@ -80,6 +80,8 @@ class Needs:
 
     def _channels_of(self, products: Collection[Product]) -> set[Channel]:
         kinds = {Kind.ADJUSTMENT} | ({Kind.REPAYMENT} if self._rulebook.reads_repayments else set())
+        if self._rulebook.repays_contracts and self._memory.contracts.fixed:
+            kinds.add(Kind.FIXED_REPAYMENT)
         return {Channel(product, kind) for product in products for kind in kinds} & set(self._channels)
 
     def _is_judged_by(self, channel: Channel, intents: Sequence[Intent], now: Moment) -> bool:

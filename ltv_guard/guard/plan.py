@@ -74,6 +74,7 @@ def plan(
         created_at_ms=origin.now.exchange_ms,
         updated_at_ms=origin.now.exchange_ms,
         rescue_of=decision.rescue_of,
+        contract_id=decision.contract_id,
         **_paid_with(decision),
     )
 
@@ -88,11 +89,11 @@ def _amount(
     decision: Decision, subject: Subject, origin: IntentOrigin, memory: Memory, timeouts: SettlementTimeouts
 ) -> Decimal | None:
     """The decision's amount with a fingerprint; None where none is free."""
-    direction, coin, now = decision.direction, decision.coin, origin.now
-    if direction is None or coin is None:
+    direction, kind, coin, now = decision.direction, decision.kind, decision.coin, origin.now
+    if direction is None or kind is None or coin is None:
         return None
     bounds = memory.bounds.of(
-        Channel(subject.key.product, direction.kind),
+        Channel(subject.key.product, kind),
         coin,
         with_collateral=decision.collateral_coin is not None,
     )
@@ -118,8 +119,10 @@ def _subject(decision: Decision, wallet: Mapping[str, Decimal]) -> Subject | Non
     loan, coin = decision.loan, decision.coin or ""
     held, debt = loan.collateral_in(coin), loan.debt_in(coin)
     if decision.direction is Direction.REPAY:
-        accuracy = coarsest(debt.accuracy, debt.amount) if debt is not None else 0
-        return None if debt is None else Subject(loan.key, debt.amount, accuracy)
+        if debt is None:
+            return None
+        owed = debt.part(fixed=decision.contract_id is not None)
+        return Subject(loan.key, owed, coarsest(debt.accuracy, owed))
     if held is None:
         return None
     if decision.direction is Direction.TRANSFER:

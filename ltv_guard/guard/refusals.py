@@ -16,6 +16,7 @@ from ltv_guard.guard.state.refusal_backoff import (
     LONGEST_BACKOFF_MS,
     RefusalBackoff,
     RefusalSubject,
+    refusal_subject,
     subject_of,
 )
 
@@ -128,9 +129,7 @@ def _key_of(decision: Decision, coin: str) -> LoanKey:
 
 def _subject_of(decision: Decision, direction: Direction, coin: str) -> RefusalSubject:
     """What a refusal of it is noted of."""
-    if decision.collateral_coin is None:
-        return RefusalSubject(direction, coin)
-    return RefusalSubject(direction, decision.collateral_coin, pays=True)
+    return refusal_subject(direction, coin, decision.collateral_coin, decision.contract_id)
 
 
 def _loan_of(intent: Intent) -> dict[str, object]:

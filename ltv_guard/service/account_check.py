@@ -23,7 +23,12 @@ from ltv_guard.service.wiring import Wiring
 
 T = TypeVar("T")
 
-KINDS = {Kind.ADJUSTMENT: "adjustments", Kind.REPAYMENT: "repayments", Kind.TRANSFER: "transfers"}
+KINDS = {
+    Kind.ADJUSTMENT: "adjustments",
+    Kind.REPAYMENT: "repayments",
+    Kind.FIXED_REPAYMENT: "repayments of fixed loans",
+    Kind.TRANSFER: "transfers",
+}
 COINS_SHOWN = 6
 MONTH_MS = 30 * DAY_MS
 
@@ -114,8 +119,13 @@ class _Examination:
     async def _histories(self) -> None:
         account = self._settings.accounts[self._name]
         policies = [account.policy, *(rule.policy for rule in account.rules)]
-        repays = any(item.repay.enabled or item.repay_with_collateral.enabled for item in policies)
-        used = {Kind.ADJUSTMENT: True, Kind.REPAYMENT: repays}
+        sells = any(item.repay_with_collateral.enabled for item in policies)
+        repays = sells or any(item.repay.enabled for item in policies)
+        used = {
+            Kind.ADJUSTMENT: True,
+            Kind.REPAYMENT: repays,
+            Kind.FIXED_REPAYMENT: sells and bool(self._listed),
+        }
         # A dry run moves nothing, and never reads where that would be listed.
         used[Kind.TRANSFER] = account.sources.unified_transfer.enabled and self._settings.mode == "live"
         since_ms = self._wiring.clock.now().exchange_ms - DAY_MS

@@ -102,15 +102,23 @@ def products_of(
 
 def other_writes(products: Sequence[LoanExchange], client: bybit.BybitClient) -> list[WritePath]:
     """Whether they are used is the policy's matter; what was sent before is settled all the same."""
-    return [*(bybit.repayments(client, item.product) for item in products), bybit.transfers(client)]
+    fixed = [bybit.contract_repayments(client)] if _has_pool(products) else []
+    return [
+        *(bybit.repayments(client, item.product) for item in products),
+        *fixed,
+        bybit.transfers(client),
+    ]
 
 
 def contracts_of(
     name: str, products: Sequence[LoanExchange], client: bybit.BybitClient
 ) -> dict[str, ContractExchange]:
     """The fixed loans of the pool of account `name`; nothing where the account has no pool."""
-    pool = any(item.product is Product.CRYPTO_LOAN for item in products)
-    return {name: bybit.FixedContracts(client)} if pool else {}
+    return {name: bybit.FixedContracts(client)} if _has_pool(products) else {}
+
+
+def _has_pool(products: Sequence[LoanExchange]) -> bool:
+    return any(item.product is Product.CRYPTO_LOAN for item in products)
 
 
 def credentials_of(account: AccountSection) -> bybit.Credentials:

@@ -11,7 +11,7 @@ from ltv_guard.adapters.bybit.legacy import LegacyLoans
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.pool import PoolLoans
 from ltv_guard.adapters.bybit.price_stream import SpotPrices
-from ltv_guard.adapters.bybit.repayments import repayments
+from ltv_guard.adapters.bybit.repayments import contract_repayments, repayments
 from ltv_guard.adapters.bybit.signatures import Credentials, HmacSigner, Signer
 from ltv_guard.adapters.bybit.transfers import transfers
 
@@ -31,6 +31,7 @@ __all__ = [
     "RequestLimits",
     "Signer",
     "SpotPrices",
+    "contract_repayments",
     "repayments",
     "transfers",
 ]

@@ -1,8 +1,13 @@
-"""Rows of a pool's fixed loans (v5/new-crypto-loan/fixed/borrow-contract): payloads in. Pure."""
+"""What goes over the wire for a pool's fixed loans, which the exchange calls contracts. Pure.
+
+(v5/new-crypto-loan/fixed: borrow-contract, fully-repay, repay-collateral, repay-history)
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.fields import (
@@ -14,15 +19,56 @@ from ltv_guard.adapters.bybit.fields import (
     identity,
     moment,
     readable,
+    rows,
     shown,
     whole,
 )
 from ltv_guard.adapters.bybit.oddities import Reading, row_named
+from ltv_guard.adapters.bybit.pool_wire import POOL, paid_with_collateral
+from ltv_guard.adapters.bybit.wire import plain, repayment_id, repayment_names, repayment_row
 from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
+from ltv_guard.core.model.history import HistoryRow
+from ltv_guard.core.model.intents import Intent
 
 UNREPAID, REPAID, OVERDUE = 1, 2, 3
 AT_END: dict[int | None, AtEnd] = {0: AtEnd.NOTHING, 1: AtEnd.REPAID, 2: AtEnd.FLEXIBLE}
 PASSED_OVER = "nothing is told of this fixed loan, and nothing kept for it; all else goes on"
+
+
+def contract_repayment_id(repay_id: str) -> str:
+    """The id of its history row: no repayment of another kind has the same."""
+    return repayment_id(f"fixed-{repay_id}")
+
+
+REPAYMENT_ROW = replace(repayment_names(lambda _: POOL), written_id=contract_repayment_id)
+
+
+def contract_repayment_body(intent: Intent) -> bytes:
+    """The body of POST /v5/crypto-loan-fixed/fully-repay, or of repay-collateral beside it: strings.
+
+    The one takes no amount, and repays the contract in full.
+    """
+    body = {"loanId": intent.contract_id or "", "loanCurrency": intent.coin}
+    if intent.collateral_coin is not None:
+        body |= {"collateralCoin": intent.collateral_coin, "amount": plain(intent.amount)}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def parse_contract_repayment(item: object) -> HistoryRow:
+    """A row of v5/crypto-loan-fixed/repayment-history, whoever repaid. Raises MalformedPayload.
+
+    Its `details` say of which contracts; where they name several, or none that can be read, it may be of any.
+    """
+    row = as_row(item)
+    details = readable(row, "details", rows) or []
+    named = {readable(as_row(part), "loanId", identity) for part in details if isinstance(part, dict)}
+    return replace(
+        repayment_row(row, POOL),
+        adjust_id=contract_repayment_id(identity(row, "repayId")),
+        with_collateral=paid_with_collateral(row),
+        fixed=True,
+        contract_id=named.pop() if len(named) == len(details) == 1 else None,
+    )
 
 
 def parse_contracts(listed: Iterable[object], asked: str, reading: Reading) -> ContractList:

@@ -78,13 +78,16 @@ def repayment_body(intent: Intent) -> bytes:
 def parse_repayment(item: object) -> HistoryRow:
     """A row of v5/new-crypto-loan/flexible/repay-orders, whoever repaid. Raises MalformedPayload.
 
-    `repayType` 7 is one that was paid with collateral; where it can't be read, it may have been.
+    One whose `repayType` can't be read may have been paid with collateral.
     """
     row = as_row(item)
+    return replace(repayment_row(row, POOL), with_collateral=paid_with_collateral(row))
+
+
+def paid_with_collateral(row: Row) -> bool | None:
+    """Whether a repayment was; None where its row does not say."""
     kind = readable(row, "repayType", whole)
-    return replace(
-        repayment_row(row, POOL), with_collateral=None if kind is None else kind == WITH_COLLATERAL
-    )
+    return None if kind is None else kind == WITH_COLLATERAL
 
 
 def parse_position(result: Row, terms: PositionTerms, reading: Reading | None = None) -> Loan | None:

@@ -58,7 +58,7 @@ class Decision:
     what it may not exceed with it. `held_back` names what kept it smaller or from being made;
     `reachable_ltv` is where the funds at hand can bring the loan. `missing` coins are needed beyond them.
     `collateral_coin`: what a repayment is paid with, if not from the wallet; its fee is `cost` USD.
-    `defects` are errors of ours on the way to it.
+    `contract_id`: the fixed loan of a pool that is repaid. `defects` are errors of ours on the way to it.
     """
 
     loan: Loan
@@ -81,6 +81,7 @@ class Decision:
     defects: tuple[Defect, ...] = ()
     collateral_coin: str | None = None
     cost: Decimal = Decimal(0)
+    contract_id: str | None = None
 
     @property
     def acts(self) -> bool:
@@ -90,6 +91,8 @@ class Decision:
     @property
     def kind(self) -> Kind | None:
         """The kind of write; None where nothing is to be sent."""
+        if self.direction is Direction.REPAY and self.contract_id is not None:
+            return Kind.FIXED_REPAYMENT
         return None if self.direction is None else self.direction.kind
 
     @property
@@ -108,6 +111,7 @@ class Decision:
             ceiling=option.ceiling,
             collateral_coin=option.collateral_coin,
             cost=option.cost,
+            contract_id=option.contract_id,
         )
 
     def noting(self, *notes: Constraint) -> Decision:

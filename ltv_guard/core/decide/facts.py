@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.decide.reason import Because, Reason
 from ltv_guard.core.decide.urgency import Urgency, urgency_of
+from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Collateral, Loan
 from ltv_guard.core.model.policy import LoanPolicy, Thresholds, TransferRules, WalletRules, thresholds
@@ -28,6 +29,8 @@ class LoanFacts:
     collateral, let it go, take it as a repayment, or (`unsellable`) take it to pay for one.
     `passing`: those refused as collateral that it may take at the next try. `shunned`: those refused within a
     minute. `at_least`: less was below a minimum.
+    `contracts`: a pool's fixed loans by coin, as they were read last; `contracts_closed`: why none of them
+    can be repaid now; `unsellable_for`: contract and coin of collateral -> why that does not pay for it.
 
     `bearing`: whether its own amounts and prices bear its LTV out; `lifts`: whether an emergency LTV counts
     as one, so that reserve, daily cap and cooldown no longer hold; `may_release`: whether a low one is
@@ -58,6 +61,9 @@ class LoanFacts:
     kept: Mapping[str, str] = field(default_factory=dict)
     unpayable: Mapping[str, str] = field(default_factory=dict)
     unsellable: Mapping[str, str] = field(default_factory=dict)
+    contracts: Mapping[str, ContractList] = field(default_factory=dict)
+    contracts_closed: str | None = None
+    unsellable_for: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     limits: InitVar[Thresholds | None] = None
     urgency: Urgency = field(init=False)

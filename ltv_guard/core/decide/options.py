@@ -21,6 +21,7 @@ class Option:
     `usable`: coins that can be added once a transfer has landed. `takes_more`: with more of the coin in the
     wallet it could bring more. `is_a_step`: no more of it than a part of the need, for its price is in doubt.
     `collateral_coin`: what pays for a repayment of the coin, if not the wallet; its fee is `cost` USD.
+    `contract_id`: the fixed loan that is repaid.
     `defect`: an error of ours, which costs this coin only.
     """
 
@@ -39,6 +40,7 @@ class Option:
     defect: Defect | None = None
     collateral_coin: str | None = None
     cost: Decimal = ZERO
+    contract_id: str | None = None
 
     def is_worth(self, least: Decimal) -> bool:
         """Whether what can be given now is worth a call."""

@@ -54,3 +54,10 @@ class ContractList:
     def owed(self) -> Decimal:
         """Coins that all of them owe."""
         return sum((item.owed for item in self.contracts), Decimal(0))
+
+    def at_least_owed(self, contract: Contract, fixed: Decimal) -> Decimal:
+        """Coins that one of them still owes for certain, where the pool is shown to owe `fixed` in contracts.
+
+        The list may be of before a repayment: what they owe less by now, any of them may owe less.
+        """
+        return max(Decimal(0), contract.owed - max(Decimal(0), self.owed - fixed))

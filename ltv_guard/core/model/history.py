@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from ltv_guard.core.model.loans import Direction, LoanKey, Moment
+from ltv_guard.core.model.loans import Direction, Kind, LoanKey, Moment
 
 
 class RowStatus(StrEnum):
@@ -23,8 +23,8 @@ class HistoryRow:
     """One adjustment (repayment, transfer) in the exchange's history: ours or made by the user's own hand.
 
     `adjust_id` is what the exchange calls it: an adjustId, `repay-` and a repayId, or our own intent's id.
-    `with_collateral`: it was paid with collateral; None where its row does not say. `contract_id`: the fixed
-    loan that it repaid, where it is known to be one.
+    `with_collateral`: it was paid with collateral; None where its row does not say. `fixed`: it is
+    listed among repayments of a pool's fixed loans; `contract_id` is which, where it is known to be one.
     """
 
     adjust_id: str
@@ -37,7 +37,13 @@ class HistoryRow:
     ltv_after: Decimal | None
     status: RowStatus = RowStatus.SUCCESS
     with_collateral: bool | None = False
+    fixed: bool = False
     contract_id: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of write that it is the row of."""
+        return Kind.FIXED_REPAYMENT if self.fixed else self.direction.kind
 
     @property
     def change(self) -> Decimal:

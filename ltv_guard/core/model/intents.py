@@ -160,7 +160,8 @@ class Intent:
     def _row(self, adjust_id: str | None, *, forced: bool) -> str | None:
         """The id of the row that it is confirmed by, as rows are called here."""
         if adjust_id is not None and self.direction is Direction.REPAY:
-            adjust_id = f"repay-{adjust_id.removeprefix('repay-')}"
+            prefix = "repay-" if self.contract_id is None else "repay-fixed-"
+            adjust_id = f"{prefix}{adjust_id.removeprefix(prefix)}"
         if adjust_id is None and self.adjust_id is None and not forced:
             raise ImpossibleTransition(
                 f"intent {self.intent_id}: name its row with --adjust-id ID, as the exchange's history shows "

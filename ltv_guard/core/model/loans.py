@@ -149,10 +149,14 @@ class Debt:
         if not self.amount.is_finite() or self.amount < 0:
             raise ValueError(f"a debt of {self.amount:f} {self.coin} is not plausible")
 
+    def part(self, *, fixed: bool) -> Decimal:
+        """Coins of it that fixed loans owe, or those that can be repaid a little at a time, as shown."""
+        return self.fixed if fixed else max(Decimal(0), self.amount - self.fixed)
+
     @property
     def repayable(self) -> Decimal:
         """Coins that can be repaid a little at a time; 0 where what is owed could not be read."""
-        return Decimal(0) if self.unread else max(Decimal(0), self.amount - self.fixed)
+        return Decimal(0) if self.unread else self.part(fixed=False)
 
 
 class Additions(StrEnum):

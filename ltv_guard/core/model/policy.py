@@ -160,6 +160,11 @@ class Rulebook:
         return self.repays or any(policy.repay_with_collateral.enabled for policy in self.policies)
 
     @property
+    def repays_contracts(self) -> bool:
+        """Whether fixed loans of a pool may be repaid, so that their own list has to be known."""
+        return any(policy.repay_with_collateral.enabled for policy in self.policies)
+
+    @property
     def policies(self) -> tuple[LoanPolicy, ...]:
         """The default, and those of overrides."""
         return (self.default, *(policy for _, policy in self.overrides))

@@ -91,6 +91,7 @@ def with_believed_change(
         at_ms=own.at_ms,
         ltv_before=None,
         ltv_after=None,
+        fixed=last.contract_id is not None,
     )
     return [*rows, change]
 

@@ -36,6 +36,7 @@ def _in_its_time(
         for row in history.of(intent.key)
         if row.coin == intent.coin
         and row.direction is intent.direction
+        and row.kind is intent.channel.kind
         and row.with_collateral in {None, intent.collateral_coin is not None}
         and row.contract_id in {None, intent.contract_id}
         and earliest <= row.at_ms <= latest

@@ -22,12 +22,14 @@ BOUNDARY_ROWS = 4  # so many rows around that read are tried in every combinatio
 def shown_coins(intent: Intent, loan: Loan) -> tuple[Decimal, Decimal]:
     """What is shown of what the intent acts on: coins of collateral or of debt, and what is as good as equal.
 
-    One displayed digit for collateral. A debt moves by itself, with its interest.
+    One displayed digit for collateral. A debt moves by itself, with its interest; what fixed loans owe, and
+    what else is owed in the coin, are two debts.
     """
     if intent.direction is Direction.REPAY:
         debt = loan.debt_in(intent.coin)
         drift = min(intent.coins_before * DEBT_DRIFT, intent.amount * MOST_DRIFT)
-        return (debt.amount if debt else Decimal(0)), drift
+        owed = debt.part(fixed=intent.contract_id is not None) if debt else Decimal(0)
+        return owed, drift
     held = loan.collateral_in(intent.coin)
     return (held.amount, held.step) if held else (Decimal(0), Decimal(0))
 
@@ -60,6 +62,8 @@ def row_of(intent: Intent) -> HistoryRow:
         at_ms=max(intent.observed_at_ms + 1, intent.signed_at_ms or 0),
         ltv_before=None,
         ltv_after=None,
+        fixed=intent.contract_id is not None,
+        contract_id=intent.contract_id,
     )
 
 
@@ -74,7 +78,7 @@ def rows_since(intent: Intent, rows: Iterable[HistoryRow], *, late_ms: int = 0) 
         row
         for row in rows
         if row.key == intent.key
-        and row.direction.kind is intent.direction.kind
+        and row.kind is intent.channel.kind
         and row.coin == intent.coin
         and (row.adjust_id not in intent.seen_ids or row.at_ms > intent.observed_at_ms - late_ms)
         and row.at_ms >= earliest

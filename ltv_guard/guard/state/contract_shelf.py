@@ -68,6 +68,11 @@ class ContractShelf:
         self.kept[coin] = KeptList(found=found, fixed=self.fixed.get(coin, Decimal(0)), at=now)
 
     @property
+    def lists(self) -> Mapping[str, ContractList]:
+        """As they were read last, by coin."""
+        return {coin: kept.found for coin, kept in self.kept.items()}
+
+    @property
     def contracts(self) -> tuple[Contract, ...]:
         """All of them, as they were read last, soonest end first."""
         found = [item for kept in self.kept.values() for item in kept.found.contracts]
@@ -77,5 +82,4 @@ class ContractShelf:
         """Coins that the Funding wallet has to pay within that time."""
         if not self.kept:
             return {}
-        lists = {coin: kept.found for coin, kept in self.kept.items()}
-        return due_coins(lists, self.fixed, now.exchange_ms, within_ms)
+        return due_coins(self.lists, self.fixed, now.exchange_ms, within_ms)

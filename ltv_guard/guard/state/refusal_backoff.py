@@ -35,18 +35,26 @@ class RefusalSubject(NamedTuple):
     """What a refusal is noted of: the coin whose place another could take.
 
     `pays`: it is collateral that was to pay for a repayment; the coin of a debt may be called the same.
+    `contract`: the fixed loan that was to be repaid; another may be all the same.
     """
 
     direction: Direction
     coin: str
     pays: bool = False
+    contract: str | None = None
 
 
 def subject_of(intent: Intent) -> RefusalSubject:
     """What a refusal of the intent is noted of."""
-    if intent.collateral_coin is None:
-        return RefusalSubject(intent.direction, intent.coin)
-    return RefusalSubject(intent.direction, intent.collateral_coin, pays=True)
+    return refusal_subject(intent.direction, intent.coin, intent.collateral_coin, intent.contract_id)
+
+
+def refusal_subject(
+    direction: Direction, coin: str, collateral_coin: str | None, contract_id: str | None
+) -> RefusalSubject:
+    """What a refusal of such a write is noted of."""
+    pays = collateral_coin is not None
+    return RefusalSubject(direction, collateral_coin or coin, pays=pays, contract=contract_id)
 
 
 NONE: Mapping[RefusalSubject, RefusedCoin] = {}
@@ -137,11 +145,22 @@ class RefusalBackoff:
         """Coin of collateral -> why the exchange will not take it for a repayment for now."""
         return self._why(key, now, Direction.REPAY, pays=True)
 
+    def unsellable_for(self, key: LoanKey, now: Moment) -> dict[tuple[str, str], str]:
+        """Contract and coin of collateral -> why the exchange will not take the one for the other for now."""
+        return {
+            (subject.contract, subject.coin): item.why
+            for subject, item in self._refusals.get(key, NONE).items()
+            if subject.contract is not None and subject.pays and now.monotonic_ms < item.until_ms
+        }
+
     def _why(self, key: LoanKey, now: Moment, direction: Direction, *, pays: bool) -> dict[str, str]:
         return {
             subject.coin: item.why
             for subject, item in self._refusals.get(key, NONE).items()
-            if subject.direction is direction and subject.pays is pays and now.monotonic_ms < item.until_ms
+            if subject.direction is direction
+            and subject.pays is pays
+            and subject.contract is None
+            and now.monotonic_ms < item.until_ms
         }
 
     def unmovable(self, now: Moment) -> dict[str, str]:
@@ -149,7 +168,7 @@ class RefusalBackoff:
         return {
             coin: item.why
             for key, refused in self._refusals.items()
-            for (way, coin, _), item in refused.items()
+            for (way, coin, *_), item in refused.items()
             if way is Direction.TRANSFER
             and key == LoanKey(Product.FUNDING, coin)
             and now.monotonic_ms < item.until_ms
@@ -159,7 +178,7 @@ class RefusalBackoff:
         """Coin -> why it was refused within a minute: tried again where no other coin helps."""
         return {
             coin: item.why
-            for (way, coin, pays), item in self._refusals.get(key, NONE).items()
+            for (way, coin, pays, _), item in self._refusals.get(key, NONE).items()
             if way is direction and not pays and now.monotonic_ms < item.at_ms + SAME_BODY_MS
         }
 
@@ -169,7 +188,7 @@ class RefusalBackoff:
         return frozenset(
             coin
             for refused in loans
-            for (way, coin, _), item in refused.items()
+            for (way, coin, *_), item in refused.items()
             if way is direction
             and now.monotonic_ms < item.until_ms
             and not item.lasting

@@ -79,6 +79,7 @@ class Rows:
             row
             for row in self.of(intent.key)
             if (row.coin, row.direction, row.amount) == (intent.coin, intent.direction, intent.amount)
+            and row.kind is intent.channel.kind
             and (intent.signed_at_ms or latest) - EARLY_MS <= row.at_ms <= latest
             and row.adjust_id not in intent.seen_ids | taken
         ]

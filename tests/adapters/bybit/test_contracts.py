@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from core_builders import D
+from core_builders import REPAY, D, intent
 from payload_mutations import CONTRACT, NOW_MS
 
-from ltv_guard.adapters.bybit import FixedContracts
+from ltv_guard.adapters.bybit import FixedContracts, PoolLoans, contract_repayments
+from ltv_guard.adapters.bybit.contract_wire import contract_repayment_body, parse_contract_repayment
+from ltv_guard.adapters.bybit.fields import MalformedPayload
+from ltv_guard.adapters.bybit.pool_wire import POOL
 from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
 from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.model.history import HistoryRow, RowStatus
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Kind
 from ltv_guard.sandbox import Sandbox, parse_scenario
 
 if TYPE_CHECKING:
@@ -23,6 +30,16 @@ if TYPE_CHECKING:
 
 PATH = "/v5/crypto-loan-fixed/borrow-contract-info"
 DAY_MS = 86_400_000
+# v5/new-crypto-loan/fixed/repay-history
+REPAID = {
+    "details": [{"loanId": "1539", "repayAmount": "0.05"}],
+    "loanCurrency": "ETH",
+    "repayAmount": "0.05",
+    "repayId": "1771",
+    "repayStatus": 1,
+    "repayTime": NOW_MS,
+    "repayType": 7,
+}
 
 
 def row(**changes: object) -> dict[str, Any]:
@@ -140,3 +157,77 @@ async def test_those_of_the_sandbox_are_read(connect: Connect) -> None:
         assert [item.loan_id for item in found.contracts] == [str(number) for number in range(1, 231)]
         assert found.owed == D("2.3")
         assert (await FixedContracts(client).contracts("BTC")).contracts == ()
+
+
+def repayment(**changes: Any) -> Intent:  # noqa: ANN401 - fields of an intent
+    about = intent(State.PLANNED, direction=REPAY, coin="ETH", amount="0.05", before="0.1")
+    return replace(about, key=POOL, contract_id="1539", **changes)
+
+
+def test_a_contract_is_repaid_in_full_or_so_much_of_it_with_collateral() -> None:
+    assert contract_repayment_body(repayment()) == b'{"loanId":"1539","loanCurrency":"ETH"}'
+    assert contract_repayment_body(repayment(collateral_coin="BTC")) == (
+        b'{"loanId":"1539","loanCurrency":"ETH","collateralCoin":"BTC","amount":"0.05"}'
+    )
+
+
+def test_the_row_of_a_repaid_contract_is_read_to_the_numbers_that_stand_there() -> None:
+    found = parse_contract_repayment(REPAID)
+    assert found == HistoryRow(
+        adjust_id="repay-fixed-1771",
+        key=POOL,
+        coin="ETH",
+        direction=REPAY,
+        amount=D("0.05"),
+        at_ms=NOW_MS,
+        ltv_before=None,
+        ltv_after=None,
+        status=RowStatus.SUCCESS,
+        with_collateral=True,
+        fixed=True,
+        contract_id="1539",
+    )
+    assert found.kind is Kind.FIXED_REPAYMENT
+    numbers = REPAID | {"repayId": 1771, "repayAmount": D("0.05"), "repayType": "7", "repayStatus": "1"}
+    assert parse_contract_repayment(numbers) == found
+
+
+@pytest.mark.parametrize(
+    "details", [None, [], "1539", [1], [{"repayAmount": "1"}], [{"loanId": "1539"}, {"loanId": "1540"}]]
+)
+def test_one_that_does_not_say_which_contract_may_be_of_any(details: object) -> None:
+    assert parse_contract_repayment(REPAID | {"details": details}).contract_id is None
+
+
+def test_one_that_does_not_say_what_paid_may_have_been_paid_with_collateral() -> None:
+    assert parse_contract_repayment(REPAID | {"repayType": None}).with_collateral is None
+    assert parse_contract_repayment(REPAID | {"repayType": 1}).with_collateral is False
+
+
+@pytest.mark.parametrize("field", ["repayId", "repayAmount", "repayTime", "repayStatus", "loanCurrency"])
+def test_one_that_lacks_what_it_is_known_by_is_not_understood(field: str) -> None:
+    with pytest.raises(MalformedPayload, match=field):
+        parse_contract_repayment(REPAID | {field: None})
+
+
+async def test_a_contract_of_the_sandbox_is_repaid_with_collateral_and_listed(connect: Connect) -> None:
+    contract = {"loan_id": "1539", "coin": "ETH", "principal": "0.1", "ends_in": "30h"}
+    pool = {"flexible": {"ETH": "2"}, "contracts": [contract], "collateral": {"BTC": "1"}}
+    scenario = {
+        "name": "a contract that is repaid",
+        "market": {"coins": {"BTC": {"path": [[0, "50000"]]}, "ETH": {"path": [[0, "2500"]]}}},
+        "keys": [{"key": "key", "secret": "secret", "user": "1"}],
+        "users": {"1": {"pool": pool}},
+    }
+    async with Sandbox(parse_scenario(scenario)).serve() as exchange:
+        client = connect(exchange.url).client
+        await client.measure_clock()
+        path = contract_repayments(client)
+        now_ms = client.clock.now().exchange_ms
+        assert await path.send(await path.sign(repayment(collateral_coin="BTC"))) is None
+        (row,) = (await path.history(now_ms - DAY_MS)).rows
+        assert (row.contract_id, row.amount, row.with_collateral) == ("1539", D("0.05"), True)
+        assert (await FixedContracts(client).contracts("ETH")).owed == D("0.05")
+        loans = PoolLoans(client, candidates=(), margin_call_ltv=D("0.85"), liquidation_ltv=D("0.92"))
+        (debt,) = (await loans.loans()).loans[0].debts
+        assert (debt.fixed, debt.repayable) == (D("0.05"), D(2))
