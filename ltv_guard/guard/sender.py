@@ -154,4 +154,5 @@ def _facts_of(intent: Intent) -> dict[str, object]:
         "amount": intent.amount,
         "ltv": intent.ltv_before,
         **({} if intent.collateral_coin is None else {"collateral_coin": intent.collateral_coin}),
+        **({} if intent.contract_id is None else {"contract": intent.contract_id}),
     }

@@ -24,13 +24,14 @@ from ltv_guard.adapters.bybit.fields import (
     whole,
 )
 from ltv_guard.adapters.bybit.oddities import Reading, row_named
-from ltv_guard.adapters.bybit.pool_wire import POOL, paid_with_collateral
+from ltv_guard.adapters.bybit.pool_wire import POOL, WITH_COLLATERAL, paid_with_collateral
 from ltv_guard.adapters.bybit.wire import plain, repayment_id, repayment_names, repayment_row
 from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 
 UNREPAID, REPAID, OVERDUE = 1, 2, 3
+BY_USER = 1  # repayType: 3 is automatic, 8 is one that turned flexible, and others are liquidations
 AT_END: dict[int | None, AtEnd] = {0: AtEnd.NOTHING, 1: AtEnd.REPAID, 2: AtEnd.FLEXIBLE}
 PASSED_OVER = "nothing is told of this fixed loan, and nothing kept for it; all else goes on"
 
@@ -60,6 +61,7 @@ def parse_contract_repayment(item: object) -> HistoryRow:
     Its `details` say of which contracts; where they name several, or none that can be read, it may be of any.
     """
     row = as_row(item)
+    kind = readable(row, "repayType", whole)
     details = readable(row, "details", rows) or []
     named = {readable(as_row(part), "loanId", identity) for part in details if isinstance(part, dict)}
     return replace(
@@ -68,6 +70,7 @@ def parse_contract_repayment(item: object) -> HistoryRow:
         with_collateral=paid_with_collateral(row),
         fixed=True,
         contract_id=named.pop() if len(named) == len(details) == 1 else None,
+        by_exchange=kind not in {None, BY_USER, WITH_COLLATERAL},
     )
 
 

@@ -25,6 +25,7 @@ class HistoryRow:
     `adjust_id` is what the exchange calls it: an adjustId, `repay-` and a repayId, or our own intent's id.
     `with_collateral`: it was paid with collateral; None where its row does not say. `fixed`: it is
     listed among repayments of a pool's fixed loans; `contract_id` is which, where it is known to be one.
+    `by_exchange`: it was done by itself (at the loan's end, by liquidation), so that it is nobody's request.
     """
 
     adjust_id: str
@@ -39,6 +40,7 @@ class HistoryRow:
     with_collateral: bool | None = False
     fixed: bool = False
     contract_id: str | None = None
+    by_exchange: bool = False
 
     @property
     def kind(self) -> Kind:

@@ -114,6 +114,11 @@ class Intent:
         return Channel(self.key.product, Kind.FIXED_REPAYMENT if fixed else self.direction.kind)
 
     @property
+    def repays_in_full(self) -> bool:
+        """Whether it asks for no amount: all that a fixed loan owes, with the interest of that moment."""
+        return self.contract_id is not None and self.collateral_coin is None
+
+    @property
     def takes_from_wallet(self) -> bool:
         """Whether its coins come out of the Funding wallet."""
         return self.direction in {Direction.ADD, Direction.REPAY} and self.collateral_coin is None

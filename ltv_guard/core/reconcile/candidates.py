@@ -17,13 +17,15 @@ from ltv_guard.core.reconcile.coin_changes import EARLY_MS
 def own_rows(intent: Intent, history: History, claimed: Collection[str], margin_ms: int) -> list[HistoryRow]:
     """Rows that may be this intent's own: same loan, coin, direction, exact amount, in its time.
 
-    A transfer carries our own id: nothing else needs to be compared.
+    Of a fixed loan that is repaid in full any amount will do. A transfer carries our own id: nothing else
+    needs to be compared.
     """
     if intent.signed_at_ms is None or intent.recv_window_ms is None:
         return []
     if intent.direction is Direction.TRANSFER:
         return [row for row in history.of(intent.key) if row.adjust_id == intent.intent_id]
-    return [row for row in _in_its_time(intent, history, claimed, margin_ms) if row.amount == intent.amount]
+    rows = _in_its_time(intent, history, claimed, margin_ms)
+    return rows if intent.repays_in_full else [row for row in rows if row.amount == intent.amount]
 
 
 def _in_its_time(
@@ -39,6 +41,7 @@ def _in_its_time(
         and row.kind is intent.channel.kind
         and row.with_collateral in {None, intent.collateral_coin is not None}
         and row.contract_id in {None, intent.contract_id}
+        and not row.by_exchange
         and earliest <= row.at_ms <= latest
         and row.adjust_id not in intent.seen_ids
         and row.adjust_id not in claimed
@@ -80,6 +83,6 @@ def _could_be(row: DoubtfulRow, intent: Intent, margin_ms: int) -> bool:
         row.key in {None, intent.key}
         and row.coin in {None, intent.coin}
         and row.direction in {None, intent.direction}
-        and row.amount in {None, intent.amount}
+        and (intent.repays_in_full or row.amount in {None, intent.amount})
         and (row.at_ms is None or signed_ms - EARLY_MS <= row.at_ms <= latest)
     )

@@ -153,6 +153,14 @@ class RefusalBackoff:
             if subject.contract is not None and subject.pays and now.monotonic_ms < item.until_ms
         }
 
+    def unpayable_contracts(self, key: LoanKey, now: Moment) -> dict[str, str]:
+        """Contract -> why the exchange will not have it repaid from the wallet for now."""
+        return {
+            subject.contract: item.why
+            for subject, item in self._refusals.get(key, NONE).items()
+            if subject.contract is not None and not subject.pays and now.monotonic_ms < item.until_ms
+        }
+
     def _why(self, key: LoanKey, now: Moment, direction: Direction, *, pays: bool) -> dict[str, str]:
         return {
             subject.coin: item.why

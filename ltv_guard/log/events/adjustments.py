@@ -188,14 +188,34 @@ ADJUSTMENTS = (
         info(
             "It is decided on; it is signed and written down next.",
         ),
-        fields=("product", "loan_id", "intent_id", "direction", "coin", "collateral_coin", "amount", "ltv"),
+        fields=(
+            "product",
+            "loan_id",
+            "intent_id",
+            "direction",
+            "coin",
+            "collateral_coin",
+            "contract",
+            "amount",
+            "ltv",
+        ),
     ),
     event(
         "adjustment_sent",
         info(
             "It is signed and written down as sent; it leaves now.",
         ),
-        fields=("product", "loan_id", "intent_id", "direction", "coin", "collateral_coin", "amount", "ltv"),
+        fields=(
+            "product",
+            "loan_id",
+            "intent_id",
+            "direction",
+            "coin",
+            "collateral_coin",
+            "contract",
+            "amount",
+            "ltv",
+        ),
     ),
     event(
         "adjustment_accepted",

@@ -204,6 +204,24 @@ def test_one_that_does_not_say_what_paid_may_have_been_paid_with_collateral() ->
     assert parse_contract_repayment(REPAID | {"repayType": 1}).with_collateral is False
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (1, False),
+        (2, True),
+        ("3", True),
+        (4, True),
+        (5, True),
+        (6, True),
+        (7, False),
+        (8, True),
+        ("?", False),
+    ],
+)
+def test_a_row_tells_whether_anybody_asked_for_it(kind: object, *, told: bool) -> None:
+    assert parse_contract_repayment(REPAID | {"repayType": kind}).by_exchange is told
+
+
 @pytest.mark.parametrize("field", ["repayId", "repayAmount", "repayTime", "repayStatus", "loanCurrency"])
 def test_one_that_lacks_what_it_is_known_by_is_not_understood(field: str) -> None:
     with pytest.raises(MalformedPayload, match=field):
