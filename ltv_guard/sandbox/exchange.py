@@ -40,6 +40,7 @@ class Exchange:
         self.faults = FaultBook(scenario.faults, scenario.seed)
         self.keys = {key.key: key for key in scenario.keys}
         self.requests: Counter[str] = Counter()
+        self.callers: Counter[str] = Counter()  # the addresses that requests and streams came from
         self.writes: deque[dict[str, Any]] = deque(maxlen=KEPT_WRITES)
         self.reads: deque[dict[str, Any]] = deque(maxlen=KEPT_READS)
         self._looked_s = Decimal(0)

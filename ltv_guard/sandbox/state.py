@@ -51,6 +51,7 @@ def state_of(exchange: Exchange, *, wire: bool = True) -> dict[str, Any]:
         "closed_collateral": sorted(ledger.closed_coins),
         "violations": dict(exchange.limits.violations),
         "requests": dict(exchange.requests),
+        "callers": dict(exchange.callers),
         "faults": exchange.faults.state(),
     }
     if wire:

@@ -46,6 +46,7 @@ class Stream:
         """Talk to one subscriber until it leaves or a fault cuts it off."""
         exchange = self.exchange
         exchange.requests[f"GET {PATH}"] += 1
+        exchange.callers[request.remote or ""] += 1
         faults = exchange.faults.take(Target(endpoint="stream", path=PATH), exchange.clock.real_s())
         struck = {fault.kind: fault for fault in faults}
         if fault := struck.get("close_before"):

@@ -42,6 +42,7 @@ class Wire:
         """Handle one request under /v5/."""
         raw = await request.read()
         exchange = self.exchange
+        exchange.callers[request.remote or ""] += 1
         if exchange.scenario.market.start == "first_request":
             exchange.start()
         if not exchange.limits.admits_address(request.remote or "", exchange.clock.real_s()):

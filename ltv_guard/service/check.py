@@ -16,7 +16,10 @@ from ltv_guard.service.stream_check import examine_stream
 
 
 async def check(settings: Settings, *, notifies: bool = False) -> list[Finding]:
-    """Everything a first run needs, each with what was found. `notifies`: each target gets a test message."""
+    """Everything a first run needs, each with what was found. `notifies`: each target gets a test message.
+
+    Raises ConfigError.
+    """
     journal = await examine_journal(settings)
     findings = [examine_configuration(settings), *journal.findings, *examine_files(settings)]
     frame = Frame(settings=settings, journal=MemoryJournal(), live=False)

@@ -17,6 +17,7 @@ from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.service.connections import (
+    check_source,
     connect,
     connection_of,
     contracts_of,
@@ -51,7 +52,7 @@ class Frame:
 async def wire(
     frame: Frame, *, banned_for_s: float = 0.0, on_ban: Callable[[str, float], None] | None = None
 ) -> AsyncIterator[Wiring]:
-    """Builds a guard for every account; closes the connections at the end."""
+    """Builds a guard for every account; closes the connections at the end. Raises ConfigError."""
     wiring = begin(frame, banned_for_s=banned_for_s, on_ban=on_ban)
     try:
         yield wiring
@@ -62,7 +63,8 @@ async def wire(
 def begin(
     frame: Frame, *, banned_for_s: float = 0.0, on_ban: Callable[[str, float], None] | None = None
 ) -> Wiring:
-    """A guard for every account; whoever asks for them closes them."""
+    """A guard for every account; whoever asks for them closes them. Raises ConfigError."""
+    check_source(frame.settings)
     wiring = on_host(frame.settings, banned_for_s, on_ban)
     wiring.stream = stream_of(frame.settings, wiring.host)
     matches = _matches(frame.settings)
@@ -94,12 +96,7 @@ async def rewire(
     ConfigError; nothing is left open then.
     """
     settings = frame.settings
-    wiring = on_host(settings, banned_for_s, on_ban)
-    if wiring.ban.host == before.ban.host:
-        wiring.host = replace(before.host, rest_url=settings.exchange.rest_url)
-    wiring.stream = stream_of(settings, wiring.host)
-    if _is_the_same(before.stream, wiring.stream) and wiring.ban is before.ban:
-        wiring.stream = before.stream
+    wiring = _beside(before, settings, banned_for_s, on_ban)
     matches = _matches(settings)
     try:
         for name, account in settings.accounts.items():
@@ -119,6 +116,23 @@ async def rewire(
         await wiring.close(but=before)
         raise
     wiring.host.address.per_5s = settings.exchange.ip_budget_per_5s
+    return wiring
+
+
+def _beside(
+    before: Wiring, settings: Settings, banned_for_s: float, on_ban: Callable[[str, float], None] | None
+) -> Wiring:
+    """What all accounts share, of `before` as far as it is the same. Raises ConfigError."""
+    wiring = on_host(settings, banned_for_s, on_ban)
+    source = wiring.host.source_address
+    leaves_as_before = source == before.host.source_address
+    if not leaves_as_before:
+        check_source(settings)
+    if wiring.ban.host == before.ban.host:
+        wiring.host = replace(before.host, rest_url=settings.exchange.rest_url, source_address=source)
+    wiring.stream = stream_of(settings, wiring.host)
+    if _is_the_same(before.stream, wiring.stream) and wiring.ban is before.ban and leaves_as_before:
+        wiring.stream = before.stream
     return wiring
 
 

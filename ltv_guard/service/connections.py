@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from yarl import URL
 
 from ltv_guard.adapters import bybit
-from ltv_guard.adapters.settings import AccountSection, Settings
+from ltv_guard.adapters.settings import AccountSection, ConfigError, Settings
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.ports import ContractExchange, LoanExchange, WritePath
 from ltv_guard.service.wiring import Wiring
@@ -25,10 +25,18 @@ def on_host(settings: Settings, banned_for_s: float, on_ban: Callable[[str, floa
             ),
             address=bybit.AddressBudget(settings.exchange.ip_budget_per_5s),
             timing=settings.timing,
+            source_address=settings.exchange.source_address,
         ),
         environment=settings.exchange.environment,
         live=settings.mode == "live",
     )
+
+
+def check_source(settings: Settings) -> None:
+    """Raises ConfigError where nothing can leave from the local address that is to be used."""
+    address = settings.exchange.source_address
+    if address is not None and (why := bybit.why_unusable(address)) is not None:
+        raise ConfigError(f"exchange.source_address is {address}, which can't be used: {why}")
 
 
 def stream_of(settings: Settings, host: bybit.Host) -> bybit.SpotPrices | None:
@@ -36,7 +44,7 @@ def stream_of(settings: Settings, host: bybit.Host) -> bybit.SpotPrices | None:
     url = settings.exchange.stream_url
     if url is None or not settings.schedule.price_stream:
         return None
-    return bybit.SpotPrices(url, clock=host.clock, ban=host.ban)
+    return bybit.SpotPrices(url, clock=host.clock, ban=host.ban, source_address=host.source_address)
 
 
 def connection_of(settings: Settings, account: AccountSection) -> Hashable:
@@ -44,6 +52,7 @@ def connection_of(settings: Settings, account: AccountSection) -> Hashable:
     exchange, found = settings.exchange, account.credentials
     return (
         *(exchange.rest_url, exchange.environment, exchange.recv_window_ms, exchange.request_timeout_s),
+        exchange.source_address,
         *(found.api_key, found.api_secret, found.rsa_private_key),
     )
 

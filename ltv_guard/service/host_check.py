@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from ltv_guard.adapters.bybit import local_address
 from ltv_guard.core.model.errors import ExchangeBanned, GuardError
 from ltv_guard.service.chores import SKEW_MS
 from ltv_guard.service.findings import Finding
@@ -22,7 +23,7 @@ SOON_DAYS = 3  # exchanges renew theirs weeks before: one that ends so soon is s
 async def examine_host(wiring: Wiring, rest_url: str) -> list[Finding]:
     """Its clock, as every run measures it; its TLS only where it answers."""
     clock = await _clock(wiring, rest_url)
-    return [clock, *([await examine_tls(rest_url)] if clock.good else [])]
+    return [clock, *([await examine_tls(rest_url, source=wiring.host.source_address)] if clock.good else [])]
 
 
 async def _clock(wiring: Wiring, rest_url: str) -> Finding:
@@ -40,7 +41,9 @@ async def _clock(wiring: Wiring, rest_url: str) -> Finding:
     return Finding(what="exchange and clock", good=True, found=found, mend=mend)
 
 
-async def examine_tls(url: str, context: ssl.SSLContext | None = None) -> Finding:
+async def examine_tls(
+    url: str, context: ssl.SSLContext | None = None, *, source: str | None = None
+) -> Finding:
     """The protocol, and whose certificate it is until when. What can't be looked at fails nothing."""
     parts = urlsplit(url)
     if parts.scheme != "https":
@@ -48,7 +51,10 @@ async def examine_tls(url: str, context: ssl.SSLContext | None = None) -> Findin
     try:
         async with asyncio.timeout(LONGEST_S):
             _, writer = await asyncio.open_connection(
-                parts.hostname, parts.port or HTTPS, ssl=context or ssl.create_default_context()
+                parts.hostname,
+                parts.port or HTTPS,
+                ssl=context or ssl.create_default_context(),
+                local_addr=local_address(source),
             )
     except (OSError, TimeoutError) as error:
         why = str(error) or type(error).__name__

@@ -28,7 +28,7 @@ class LoansNow:
 
 
 async def loans_now(settings: Settings, account: str) -> LoansNow:
-    """Reads as a cycle does. Raises ExchangeUnavailable, NeedsHuman, JournalUnavailable."""
+    """Reads as a cycle does. Raises ConfigError, ExchangeUnavailable, NeedsHuman, JournalUnavailable."""
     async with journal_to_read(settings) as journal:
         banned_s = await banned_for_s(journal, settings.exchange.rest_url)
         frame = Frame(settings=settings, journal=Rehearsal(journal), live=False)

@@ -144,7 +144,10 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def plan(settings: Settings) -> list[AccountPlan]:
-    """One read-only cycle of every account: decided on what the journal holds, nothing written anywhere."""
+    """One read-only cycle of every account: decided on what the journal holds, nothing written anywhere.
+
+    Raises ConfigError.
+    """
     async with journal_to_read(settings) as journal:
         banned_s = await banned_for_s(journal, settings.exchange.rest_url)
         frame = Frame(settings=settings, journal=Rehearsal(journal), live=False)

@@ -13,6 +13,7 @@ from ltv_guard.adapters.bybit.pool import PoolLoans
 from ltv_guard.adapters.bybit.price_stream import SpotPrices
 from ltv_guard.adapters.bybit.repayments import contract_repayments, repayments
 from ltv_guard.adapters.bybit.signatures import Credentials, HmacSigner, Signer
+from ltv_guard.adapters.bybit.source_address import local_address, why_unusable
 from ltv_guard.adapters.bybit.transfers import transfers
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Signer",
     "SpotPrices",
     "contract_repayments",
+    "local_address",
     "repayments",
     "transfers",
+    "why_unusable",
 ]

@@ -65,7 +65,9 @@ class BybitClient:
         limits = limits or RequestLimits()
         self.turns = Turns(credentials.api_key, limits, host.address, lambda: host.clock.now().monotonic_ms)
         self._recv_window_ms = recv_window_ms
-        self._transport = Transport(host.rest_url, request_timeout_s=request_timeout_s)
+        self._transport = Transport(
+            host.rest_url, request_timeout_s=request_timeout_s, source_address=host.source_address
+        )
         # No further try begins after this: the whole stays within a poll interval or so.
         self._tries_within_s = request_timeout_s * 1.5
         self._whole_read_s = request_timeout_s * TIMEOUTS_OF_A_WHOLE_READ

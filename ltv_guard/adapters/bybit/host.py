@@ -20,6 +20,8 @@ class Host:
     ban: Ban
     address: AddressBudget = field(default_factory=AddressBudget)
     timing: Timing = TIMING
+    source_address: str | None = None
+    """Where connections leave from; None: the operating system's choice."""
     shared: SharedReads = field(init=False)
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from ltv_guard.adapters.bybit.ban import BAN_S, Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
 from ltv_guard.adapters.bybit.fields import brief
 from ltv_guard.adapters.bybit.latest_prices import LatestPrices
+from ltv_guard.adapters.bybit.source_address import MEND, is_lost, local_address
 from ltv_guard.adapters.bybit.stream_session import StreamLost, StreamPaces, StreamSession
 
 REFUSED = 403
@@ -44,8 +45,10 @@ class SpotPrices:
         ban: Ban,
         paces: StreamPaces | None = None,
         chance: random.Random | None = None,
+        source_address: str | None = None,
     ) -> None:
         self._url = url
+        self._source = source_address
         self._ban = ban
         self._paces = paces or StreamPaces()
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not secrecy
@@ -114,7 +117,7 @@ class SpotPrices:
         except aiohttp.WSServerHandshakeError as exc:
             return Failure(f"it answers HTTP {exc.status}", BAN_S if exc.status == REFUSED else 0.0)
         except Exception as exc:  # noqa: BLE001 - whatever it is: prices are a hint
-            words = brief(exc) or "no answer in time"
+            words = MEND if is_lost(exc, self._source) else brief(exc) or "no answer in time"
             return Failure(f"{type(exc).__name__}: {words}")
         return None
 
@@ -134,6 +137,7 @@ class SpotPrices:
         tracing = aiohttp.TraceConfig()
         tracing.on_request_redirect.append(_refuse_redirect)
         return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(local_addr=local_address(self._source)),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._paces.connect_s),
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import encodings.idna  # noqa: F401 - the first TLS handshake would import it, in the middle of a send
-import errno
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Self
@@ -19,7 +18,8 @@ from yarl import URL
 
 from ltv_guard import __version__
 from ltv_guard.adapters.bybit.answers import BANNED, Answer, TransientError
-from ltv_guard.adapters.bybit.fields import brief
+from ltv_guard.adapters.bybit.no_answer import TooLarge, kind_of, mend_of, words_of
+from ltv_guard.adapters.bybit.source_address import local_address
 from ltv_guard.adapters.bybit.warm_socket import AHEAD, RENEWED_S, WarmSocket, WriteConnector
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
 
@@ -28,11 +28,6 @@ LARGEST_WRITE_ANSWER = 64 * 1024
 LONGEST_CONNECT_S = 2.0
 DNS_KEPT_S = 60
 CHUNK = 64 * 1024
-NO_DESCRIPTORS = {errno.EMFILE: "this process", errno.ENFILE: "this machine"}
-
-
-class TooLarge(Exception):
-    """The answer exceeds what any endpoint of ours sends."""
 
 
 class Transport:
@@ -41,9 +36,17 @@ class Transport:
     (aiohttp itself repeats a GET once if a pooled connection turns out to be closed; never a POST.)
     """
 
-    def __init__(self, rest_url: str, *, request_timeout_s: float, renewed_s: float = RENEWED_S) -> None:
+    def __init__(
+        self,
+        rest_url: str,
+        *,
+        request_timeout_s: float,
+        renewed_s: float = RENEWED_S,
+        source_address: str | None = None,
+    ) -> None:
         """A connection that waits for a write is opened anew after `renewed_s`."""
         self._rest_url = rest_url.rstrip("/")
+        self._source = source_address
         self._timeout = _timeout(request_timeout_s)
         self._reads: aiohttp.ClientSession | None = None
         self._writes: aiohttp.ClientSession | None = None
@@ -61,15 +64,17 @@ class Transport:
             raise TransientError(f"{path}: the connection to the exchange is closed")
         try:
             if self._reads is None:
-                self._reads = self._session(aiohttp.TCPConnector(ttl_dns_cache=DNS_KEPT_S))
+                self._reads = self._session(
+                    aiohttp.TCPConnector(ttl_dns_cache=DNS_KEPT_S, local_addr=local_address(self._source))
+                )
             target = self._url(f"{path}?{query}" if query else path)
             fresh = {**headers, "Cache-Control": "no-cache"}
             async with self._reads.get(target, headers=fresh, allow_redirects=False) as response:
                 most = LARGEST_READ if largest is None else min(largest, LARGEST_READ)
                 return self._counted(await _read(response, most))
         except Exception as exc:  # whatever it is (no thread to look a name up): it costs this read, no more
-            self.answers[_kind(exc)] += 1
-            raise TransientError(f"{path}: {_words(exc)}", mend=_mend(exc)) from exc
+            self.answers[kind_of(exc)] += 1
+            raise TransientError(f"{path}: {words_of(exc)}", mend=mend_of(exc, self._source)) from exc
         finally:
             self.requests_ended += 1
 
@@ -84,7 +89,7 @@ class Transport:
         try:
             writes, url = self._for_writes(), self._url(path)
         except Exception as exc:
-            raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
+            raise WriteNotSent(f"{path}: no connection was made: {words_of(exc)}") from exc
         try:
             async with writes.post(
                 url,
@@ -94,13 +99,13 @@ class Transport:
             ) as response:
                 return self._counted(await _read(response, LARGEST_WRITE_ANSWER))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
-            self.answers[_kind(exc)] += 1
+            self.answers[kind_of(exc)] += 1
             # Only the connector raises these, before it hands out a connection to write to; none of its
             # connections was ever written to, and aiohttp makes a single attempt at a POST.
-            raise WriteNotSent(f"{path}: no connection was made: {_words(exc)}") from exc
+            raise WriteNotSent(f"{path}: no connection was made: {words_of(exc)}") from exc
         except Exception as exc:
-            self.answers[_kind(exc)] += 1
-            raise WriteOutcomeUnknown(f"{path}: {_words(exc)}") from exc
+            self.answers[kind_of(exc)] += 1
+            raise WriteOutcomeUnknown(f"{path}: {words_of(exc)}") from exc
         finally:
             self.requests_ended += 1
 
@@ -118,7 +123,7 @@ class Transport:
 
     def _for_writes(self) -> aiohttp.ClientSession:
         if self._writes is None:
-            connector = WriteConnector(ttl_dns_cache=DNS_KEPT_S)
+            connector = WriteConnector(ttl_dns_cache=DNS_KEPT_S, local_addr=local_address(self._source))
             writes = self._writes = self._session(connector)
             self._warm = WarmSocket(
                 connector, lambda: writes.request(AHEAD, self._url("/")), renewed_s=self._renewed_s
@@ -190,50 +195,3 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> Answer:
         headers=CIMultiDict(response.headers),
         hang_up=response.hang_up if isinstance(response, _Response) else lambda: None,
     )
-
-
-# The first that fits: some of these are kinds of others.
-MENDS: tuple[tuple[type[BaseException], str], ...] = (
-    (
-        aiohttp.ClientConnectorDNSError,
-        "the host's name can't be looked up: check the network, the DNS server, and exchange.base_url",
-    ),
-    (
-        aiohttp.ClientSSLError,
-        "the connection is not secure: check this machine's date, its CA certificates, and for a proxy",
-    ),
-    (
-        aiohttp.ClientConnectorError,
-        "nothing answers there: check exchange.base_url, the network, and the firewall",
-    ),
-    (
-        TimeoutError,
-        "the network or the exchange is slow: check the network; exchange.request_timeout_s bounds it",
-    ),
-    (
-        TooLarge,
-        "something between this machine and the exchange answers in its place: check exchange.base_url",
-    ),
-    (aiohttp.ClientError, "the connection broke: check the network, if it lasts"),
-)
-
-
-def _mend(exc: BaseException) -> str:
-    """What a person can do about a request that got no answer."""
-    return next((mend for kind, mend in MENDS if isinstance(exc, kind)), "")
-
-
-def _kind(exc: BaseException) -> str:
-    if isinstance(exc, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
-        return "unsent"
-    return "timeout" if isinstance(exc, TimeoutError) else "failed"
-
-
-def _words(exc: BaseException) -> str:
-    """An exception for the log: aiohttp's timeouts come without a message."""
-    if isinstance(exc, OSError) and exc.errno in NO_DESCRIPTORS:
-        return f"{NO_DESCRIPTORS[exc.errno]} has no file descriptor left"
-    text = brief(exc)
-    if isinstance(exc, TimeoutError) and not text:
-        return "no answer in time"
-    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__

@@ -27,8 +27,8 @@ class _OpenedAhead(Exception):
 class WriteConnector(aiohttp.TCPConnector):
     """Every connection serves one write; one of them may wait for it."""
 
-    def __init__(self, *, ttl_dns_cache: int) -> None:
-        super().__init__(force_close=True, ttl_dns_cache=ttl_dns_cache)
+    def __init__(self, *, ttl_dns_cache: int, local_addr: tuple[str, int] | None = None) -> None:
+        super().__init__(force_close=True, ttl_dns_cache=ttl_dns_cache, local_addr=local_addr)
         self._spare: ResponseHandler | None = None
         self.taken = asyncio.Event()
 

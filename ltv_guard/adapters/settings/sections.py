@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -10,6 +11,7 @@ from ltv_guard.adapters.settings.errors import Clash
 from ltv_guard.adapters.settings.values import (
     Count,
     Interval,
+    LocalAddress,
     Marker,
     Milliseconds,
     RestUrl,
@@ -50,6 +52,8 @@ class ExchangeSection(Section):
         default_factory=lambda given: _stream_of(given.get("environment"), given.get("base_url"))
     )
     """The public price stream; None beside a loopback `base_url`, for the real one would not fit it."""
+    source_address: Annotated[LocalAddress | None, Marker.NULLABLE] = None
+    """Where connections to it leave from; None: the operating system's choice."""
     recv_window_ms: Milliseconds = TIMING.recv_window_ms
     request_timeout_s: Interval = TIMING.request_timeout_ms // MS
     ip_budget_per_5s: Count = TIMING.ip_budget_per_5s
@@ -76,6 +80,15 @@ class ExchangeSection(Section):
         if not LEAST_RECV_WINDOW_MS <= value <= MOST_RECV_WINDOW_MS:
             raise ValueError(f"must be from {LEAST_RECV_WINDOW_MS} to {MOST_RECV_WINDOW_MS} milliseconds")
         return value
+
+    @model_validator(mode="after")
+    def _leaves_from_where_it_can_arrive(self) -> Self:
+        source = self.source_address
+        if source is not None and ip_address(source).is_loopback and not is_loopback(self.base_url):
+            raise Clash(
+                "source_address", "is one of this machine alone, from which no exchange can be reached"
+            )
+        return self
 
     @model_validator(mode="after")
     def _requests_end_within_the_window(self) -> Self:

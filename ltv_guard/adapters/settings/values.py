@@ -176,6 +176,17 @@ def stream_url(value: str) -> str:
     return value
 
 
+def local_address(value: str) -> str:
+    """An IP address that connections may leave from. Raises ValueError."""
+    try:
+        found = ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError("must be an address of this machine, such as 192.0.2.10 or 2001:db8::10") from None
+    if found.is_unspecified or found.is_multicast:
+        raise ValueError("must be the address of one network interface; null leaves the choice to the system")
+    return str(found)
+
+
 def is_loopback(url: object) -> bool:
     """Whether a URL names this very machine; False for whatever is no URL."""
     if not isinstance(url, str):
@@ -226,6 +237,7 @@ Coin = Annotated[str, BeforeValidator(coin)]
 AccountName = Annotated[str, BeforeValidator(account_name)]
 OrderId = Annotated[str, BeforeValidator(order_id)]
 RestUrl = Annotated[str, AfterValidator(rest_url)]
+LocalAddress = Annotated[str, AfterValidator(local_address)]
 StreamUrl = Annotated[str, AfterValidator(stream_url)]
 File = Annotated[Path | None, Marker.NULLABLE]
 Secret = Annotated[SecretStr, Marker.SECRET]

@@ -164,6 +164,11 @@ KEYED = "accounts: {{main: {{api_key_file: key, api_secret_file: secret, {}}}}}"
         ("exchange: {base_url: 'https://a.b/?x=1'}", "exchange.base_url", "query"),
         ("exchange: {base_url: 'https://a b'}", "exchange.base_url", "must be a URL"),
         (f"exchange: {{base_url: 'https://u:{SECRET}@a.b'}}", "exchange.base_url", "password"),
+        ("exchange: {source_address: eth0}", "exchange.source_address", "an address of this machine"),
+        ("exchange: {source_address: 10.0.0.300}", "exchange.source_address", "an address of this machine"),
+        ("exchange: {source_address: 0.0.0.0}", "exchange.source_address", "one network interface"),
+        ("exchange: {source_address: 'ff02::1'}", "exchange.source_address", "one network interface"),
+        ("exchange: {source_address: 127.0.0.2}", "exchange.source_address", "this machine alone"),
         ("exchange: {stream_url: 'ws://stream.bybit.com'}", "exchange.stream_url", "wss://"),
         # secrets
         (f"accounts: {{main: {{api_key: {KEY}}}}}", "accounts.main.api_key", "api_key_file"),
