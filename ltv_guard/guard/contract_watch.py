@@ -18,7 +18,6 @@ from ltv_guard.guard.state.contract_shelf import ContractShelf
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
-SETTLES_WITHIN_MS = 60_000  # the exchange may take its time to repay one, or to turn it flexible
 OVERDUE = "three times the interest runs, and 24 h after its end it is liquidated, whatever the pool's LTV"
 AT_END = {
     AtEnd.NOTHING: "nothing repays it at its end: repay it in the exchange's app before then; otherwise "
@@ -50,8 +49,7 @@ class ContractWatch:
             for contract in kept.found.contracts:
                 known.add(contract.loan_id)
                 found = maturity_of(contract, now.exchange_ms, policy.maturity_notice_ms)
-                read_after_ms = kept.at.exchange_ms - contract.ends_at_ms
-                self._announce(pool.key, contract, found, read_after_ms)
+                self._announce(pool.key, contract, found, kept.at.exchange_ms)
         self._forget_all_but(known)
 
     def nothing_left(self) -> None:
@@ -63,10 +61,9 @@ class ContractWatch:
         for name in [name for name in self._ends.told if name not in known]:
             self._ends.forget(name)
 
-    def _announce(self, key: LoanKey, contract: Contract, found: Maturity, read_after_ms: int) -> None:
-        """`read_after_ms`: how long after its end it was still listed; negative: it was read before."""
-        settles_ms = 0 if contract.at_end is AtEnd.NOTHING else SETTLES_WITHIN_MS
-        is_overdue = contract.overdue or read_after_ms >= settles_ms
+    def _announce(self, key: LoanKey, contract: Contract, found: Maturity, listed_ms: int) -> None:
+        """`listed_ms`: when it was listed last (exchange time)."""
+        is_overdue = contract.is_overdue(listed_ms)
         ending = Ending(
             name=contract.loan_id,
             key=key,
@@ -112,7 +109,7 @@ class ContractWatch:
         soon = [
             item
             for item in self._shelf.kept[coin].found.contracts
-            if is_due(item, now.exchange_ms, policy.due_within_ms)
+            if is_due(item, now.exchange_ms, policy.due_within_ms, repaid_by_us=policy.repay_fixed.enabled)
         ]
         first, more = soon[0], f" and {len(soon) - 1} more" if soon[1:] else ""
         return (

@@ -39,7 +39,8 @@ class Contracts:
 
     def due(self, loan: Loan, now: Moment) -> Mapping[str, Decimal]:
         """Coins that the Funding wallet has to pay soon, by the policy of that pool."""
-        return self._shelf.due(now, self._rulebook.policy_for(loan).due_within_ms)
+        policy = self._rulebook.policy_for(loan)
+        return self._shelf.due(now, policy.due_within_ms, repaid_by_us=policy.repay_fixed.enabled)
 
     async def look(self, snapshot: Snapshot, *, may_read: bool) -> None:
         """Reads what is to be read, and tells what there is to tell."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.decide.decision import Cause, Decision, HeldContract
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.outlook import prospects
 from ltv_guard.core.model.defects import Defect, attempt
@@ -18,6 +18,7 @@ from ltv_guard.guard import outlook_sentences, sentences
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.log.utc import iso
 
 # Nothing is wrong with the loan: what was said of its protection is over.
 CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
@@ -34,6 +35,7 @@ class DecisionReporter:
         self._alerts = alerts
         self._freshness = freshness
         self._calm: set[LoanKey] = set()
+        self._held: set[Hashable] = set()
 
     def is_as_told(self, decision: Decision, withheld: Withheld | None) -> bool:
         """Whether nothing is to be said, for nothing is wrong and it was told so. At DEBUG all is said."""
@@ -78,6 +80,7 @@ class DecisionReporter:
         )
         self._pulled_in(decision)
         self._short(decision, account)
+        self._held_contracts(decision)
         self._unanswered(decision, withheld)
         (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
 
@@ -118,6 +121,16 @@ class DecisionReporter:
         elif decision.cause in CALM:
             self._alerts.ended(topic)
             self._alerts.ended(("less", topic))
+
+    def _held_contracts(self, decision: Decision) -> None:
+        """Fixed loans that go overdue, or are, while something keeps them from being repaid."""
+        if decision.loan.is_pool:
+            held = {("held", item.contract.loan_id): item for item in decision.held_contracts}
+            for topic in self._held - held.keys():
+                self._alerts.ended(topic)
+            self._held = set(held)
+            for topic, item in held.items():
+                self._alerts.grave(topic, item.why.what, "fixed_loan_not_repaid", **_of_held(item))
 
     def _unanswered(self, decision: Decision, withheld: Withheld | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
@@ -191,7 +204,20 @@ def _outlook(decision: Decision, account: AccountFacts | None) -> dict[str, list
     return {"help": list(map(outlook_sentences.in_words, found)), "by_hand": outlook_sentences.by_hand(found)}
 
 
+def _of_held(item: HeldContract) -> dict[str, object]:
+    contract = item.contract
+    return {
+        "contract": contract.loan_id,
+        "coin": contract.coin,
+        "owed": {contract.coin: format(contract.owed, "f")},
+        "expires_at": iso(contract.ends_at_ms),
+        "why": sentences.constraint(item.why),
+    }
+
+
 def _is_calm(decision: Decision) -> bool:
     """Whether nothing but the decision itself is to be told of."""
-    wrong = decision.breach or decision.missing > 0 or decision.limits.pulled_in
+    wrong = (
+        bool(decision.held_contracts) or decision.breach or decision.missing > 0 or decision.limits.pulled_in
+    )
     return decision.cause in CALM and not wrong

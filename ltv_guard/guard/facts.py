@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent
@@ -68,6 +69,8 @@ class FactBuilder:
             prices=snapshot.believed_prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
             due=self._due(snapshot, now),
+            ending=self._ending(snapshot, now),
+            unpayable_contracts=self._unpayable_contracts(snapshot, now),
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
             on_the_way=on_the_way,
@@ -148,12 +151,39 @@ class FactBuilder:
         pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
         if pool is None or not self._memory.contracts.kept:
             return {}
-        within_ms = self._rulebook.policy_for(pool).due_within_ms
-        due = attempt("what is due", lambda: self._memory.contracts.due(now, within_ms))
+        policy, shelf = self._rulebook.policy_for(pool), self._memory.contracts
+        within_ms, by_us = policy.due_within_ms, policy.repay_fixed.enabled
+        due = attempt("what is due", lambda: shelf.due(now, within_ms, repaid_by_us=by_us))
         if isinstance(due, Defect):
             self._defects.tell(due)
             return {}
         return due
+
+    def _ending(self, snapshot: Snapshot, now: Moment) -> tuple[Contract, ...]:
+        """Fixed loans that are to be repaid now; one that was, the list may show for a while."""
+        pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
+        policy = None if pool is None else self._rulebook.policy_for(pool)
+        if pool is None or policy is None or not (policy.protect and policy.repay_fixed.enabled):
+            return ()
+        before_ms, shelf = policy.repay_fixed.before_ms, self._memory.contracts
+        ending = attempt("fixed loans that end", lambda: shelf.ending(now, before_ms))
+        if isinstance(ending, Defect):
+            self._defects.tell(ending)
+            return ()
+        repaid = {item.contract_id for item in self._memory.freshness.landed_lately(pool.key, now)}
+        return tuple(item for item in ending if item.loan_id not in repaid)
+
+    def _unpayable_contracts(self, snapshot: Snapshot, now: Moment) -> dict[str, str]:
+        """One is asked for without an amount: what was refused is not asked for again within a minute."""
+        pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
+        if pool is None:
+            return {}
+        lately = {
+            item.contract_id: item.ret_msg or f"the last try ended as {item.state}"
+            for item in self._memory.intents.refused_lately(pool.key, now)
+            if item.contract_id is not None and item.repays_in_full
+        }
+        return lately | self._memory.refusals.unpayable_contracts(pool.key, now)
 
     def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> dict[str, str]:
         """What was repaid before has to be known, or it could be taken for ours."""

@@ -67,7 +67,9 @@ class Needs:
         """
         held = {item.coin for loan in snapshot.loans for item in loan.collateral if not item.unread}
         owed = (
-            {debt.coin for loan in snapshot.loans for debt in loan.debts} if self._rulebook.repays else set()
+            {debt.coin for loan in snapshot.loans for debt in loan.debts}
+            if self._rulebook.repays or self._rulebook.repays_fixed
+            else set()
         )
         histories = self._channels_of(snapshot.books.keys()) - snapshot.asked
         return Wanted(

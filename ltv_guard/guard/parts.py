@@ -212,7 +212,7 @@ class Parts:
         planner = Planner(
             self.options,
             self.around,
-            self.exchange.by_product,
+            self.exchange,
             self.memory,
             self.refusals,
             self.words,

@@ -89,6 +89,8 @@ def _amount(
     decision: Decision, subject: Subject, origin: IntentOrigin, memory: Memory, timeouts: SettlementTimeouts
 ) -> Decimal | None:
     """The decision's amount with a fingerprint; None where none is free."""
+    if decision.contract_id is not None and decision.collateral_coin is None:
+        return decision.amount  # it is not told to the exchange, which takes all that is owed
     direction, kind, coin, now = decision.direction, decision.kind, decision.coin, origin.now
     if direction is None or kind is None or coin is None:
         return None
@@ -99,7 +101,8 @@ def _amount(
     )
     most = decision.ceiling if bounds.most is None else min(bounds.most, decision.ceiling)
     doubted = memory.intents.amounts_in_doubt(subject.key, coin, direction, timeouts, now)
-    doubted |= memory.intents.refused_amounts(subject.key, direction, coin, now)
+    refused = memory.intents.refused_lately(subject.key, now)
+    doubted |= {item.amount for item in refused if (item.direction, item.coin) == (direction, coin)}
     choices = (
         with_fingerprint(
             min(decision.amount, most),

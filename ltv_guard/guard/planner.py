@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Owner, Product
-from ltv_guard.core.ports import LoanExchange
+from ltv_guard.core.model.loans import Direction, Owner
 from ltv_guard.guard import sentences
 from ltv_guard.guard.plan import IntentOrigin, plan
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.guard.state.refusal_backoff import RefusalSubject
-from ltv_guard.guard.surroundings import Surroundings
+from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.guard.words import Words
 
 ALL_IN_USE = "every amount of it is in use by an adjustment that is not settled"
@@ -29,14 +27,14 @@ class Planner:
         self,
         options: GuardOptions,
         surroundings: Surroundings,
-        products: Mapping[Product, LoanExchange],
+        exchange: AccountPorts,
         memory: Memory,
         refusals: Refusals,
         words: Words,
     ) -> None:
         self._options = options
         self._around = surroundings
-        self._products = products
+        self._exchange = exchange
         self._memory = memory
         self._refusals = refusals
         self._report = words.report.decisions
@@ -46,6 +44,8 @@ class Planner:
         """None where there is nothing to do after all. Raises ExchangeUnavailable, NeedsHuman."""
         if decision.direction is Direction.REDUCE:
             decision = await self._within_maximum(snapshot, decision)
+        elif decision.contract_id is not None and decision.collateral_coin is None:
+            decision = await self._as_owed_now(decision)
         now = self._around.clock.now()
         origin = IntentOrigin(
             owner=owner,
@@ -66,10 +66,25 @@ class Planner:
             self._memory.freshness.note_price(intent, snapshot.prices)
         return intent
 
+    async def _as_owed_now(self, decision: Decision) -> Decision:
+        """The repayment of a fixed loan, by its row of this moment: where it is still there, and as large."""
+        exchange, shelf, coin = self._exchange.contracts, self._memory.contracts, decision.coin or ""
+        if exchange is None:
+            return replace(decision, direction=None)
+        began = self._around.clock.now()
+        found = await exchange.contracts(coin)
+        shelf.keep(coin, found, began)
+        before_ms = decision.policy.repay_fixed.before_ms
+        ending = (item for item in shelf.ending(began, before_ms) if item.loan_id == decision.contract_id)
+        contract = next(ending, None)
+        if contract is None or contract.owed > decision.ceiling:
+            return replace(decision, direction=None)
+        return replace(decision, amount=contract.owed)
+
     async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:
         """The release, no larger than the exchange allows at this moment."""
         loan, coin, clock = decision.loan, decision.coin or "", self._around.clock
-        exchange = self._products[loan.key.product]
+        exchange = self._exchange.by_product[loan.key.product]
         history = snapshot.histories.get(exchange.channel)
         if history is None or clock.now().ms_since(history.began) > self._options.max_snapshot_age_ms:
             return replace(decision, direction=None)

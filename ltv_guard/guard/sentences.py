@@ -12,6 +12,7 @@ from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.freshness import Doubt
+from ltv_guard.log.utc import iso
 
 LIMITS = {
     Limit.FUNDING: "the Funding wallet leaves {amount} {coin}",
@@ -54,6 +55,9 @@ LIMITS = {
     Limit.NEEDED_ELSEWHERE: "another loan secured by {coin} is above its add target",
     Limit.PRICES_UNREAD: "prices could not be read",
     Limit.NOT_BORNE_OUT: "its own amounts and prices do not bear that out",
+    Limit.WALLET_UNREAD: "the Funding wallet could not be read",
+    Limit.EMERGENCY_FIRST: "a loan in an emergency may need the {coin}",
+    Limit.POOL_LOST: "its pool can't be saved",
 }
 
 AT_END = {
@@ -108,6 +112,8 @@ REASONS = {
     Because.REPAY_ENOUGH: "{need}, and no collateral to add: repaying {needed} {coin} brings it to {target}",
     Because.REPAY_WITH_COLLATERAL: "{need}, and no coins help: repaying {needed} {coin} with "
     "{collateral_coin} of its collateral brings it to {target}, for a fee of {cost} USD at most",
+    Because.REPAY_FIXED: "nothing but us repays fixed loan {contract}, which ends at {ends}: repaying all "
+    "{needed} {coin} of it",
     Because.LOST: "{need}, and it can't be saved",
     Because.LOST_WANTS: "{need}, and it can't be saved: {limits}; {least} {coin} would bring it below its "
     "liquidation LTV, {needed} {coin} to {target}; there are {has}",
@@ -132,6 +138,7 @@ def reason(decision: Decision) -> str:
         words=why.words,
         coin=why.coin,
         collateral_coin=why.collateral_coin,
+        **_of_contract(why),
         **_of_intent(why),
         **_numbers(why),
     )
@@ -198,6 +205,12 @@ def _of_intent(why: Reason) -> dict[str, str]:
     if why.intent is None:
         return {}
     return {"intent": why.intent.intent_id, "state": why.intent.state, "awaited": _plain(why.intent.amount)}
+
+
+def _of_contract(why: Reason) -> dict[str, str]:
+    if why.contract is None:
+        return {}
+    return {"contract": why.contract.loan_id, "ends": iso(why.contract.ends_at_ms)}
 
 
 def _numbers(why: Reason) -> dict[str, str]:

@@ -98,8 +98,9 @@ class _Examination:
         if pool is None:
             return {}
         fixed = {debt.coin: debt.fixed for debt in pool.debts if debt.fixed > 0}
-        within_ms = self._rulebook.policy_for(pool).due_within_ms
-        return due_coins(self._listed, fixed, self._wiring.clock.now().exchange_ms, within_ms)
+        policy, now_ms = self._rulebook.policy_for(pool), self._wiring.clock.now().exchange_ms
+        by_us = policy.repay_fixed.enabled
+        return due_coins(self._listed, fixed, now_ms, policy.due_within_ms, repaid_by_us=by_us)
 
     async def _wallets(self, loans: Sequence[Loan]) -> None:
         account = self._settings.accounts[self._name]
@@ -120,11 +121,12 @@ class _Examination:
         account = self._settings.accounts[self._name]
         policies = [account.policy, *(rule.policy for rule in account.rules)]
         sells = any(item.repay_with_collateral.enabled for item in policies)
+        fixed = sells or any(item.repay_fixed.enabled for item in policies)
         repays = sells or any(item.repay.enabled for item in policies)
         used = {
             Kind.ADJUSTMENT: True,
             Kind.REPAYMENT: repays,
-            Kind.FIXED_REPAYMENT: sells and bool(self._listed),
+            Kind.FIXED_REPAYMENT: fixed and bool(self._listed),
         }
         # A dry run moves nothing, and never reads where that would be listed.
         used[Kind.TRANSFER] = account.sources.unified_transfer.enabled and self._settings.mode == "live"

@@ -10,6 +10,7 @@ from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.policy import (
     AddRule,
     CollateralRepayRule,
+    FixedRepayRule,
     Limits,
     LoanPolicy,
     Match,
@@ -23,7 +24,17 @@ from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import GuardOptions
 
 MS = 1000
-R = TypeVar("R", AddRule, ReduceRule, RepayRule, CollateralRepayRule, Limits, WalletRules, TransferRules)
+R = TypeVar(
+    "R",
+    AddRule,
+    ReduceRule,
+    RepayRule,
+    CollateralRepayRule,
+    FixedRepayRule,
+    Limits,
+    WalletRules,
+    TransferRules,
+)
 
 
 def options_of(settings: Settings, name: str, *, live: bool, continuous: bool) -> GuardOptions:
@@ -76,6 +87,7 @@ def _policy(name: str, policy: Policy, *, protect: bool) -> LoanPolicy:
         reduce=_rule(ReduceRule, policy.reduce),
         repay=_rule(RepayRule, policy.repay),
         repay_with_collateral=_rule(CollateralRepayRule, policy.repay_with_collateral),
+        repay_fixed=_rule(FixedRepayRule, policy.repay_fixed),
         limits=_rule(Limits, policy.limits),
         collateral_preference=policy.collateral_preference,
         maturity_notice_ms=tuple(map(_ms, policy.maturity_notice_s)),

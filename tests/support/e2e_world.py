@@ -431,7 +431,7 @@ def _of_repayment(row: Any) -> Done:  # noqa: ANN401 - the same
         signed_at=row.signed_at,
         direction="repay",
         amount=row.amount,
-        written_id=f"repay-{row.repay_id}",
+        written_id=f"repay-fixed-{row.repay_id}" if row.debt.fixed else f"repay-{row.repay_id}",
     )
 
 

@@ -121,6 +121,20 @@ class RepayWithCollateral(Section):
     )
 
 
+class RepayFixed(Section):
+    """Whether a pool's fixed loan that would become overdue is repaid, and how long (seconds) before."""
+
+    enabled: bool = Field(
+        RULES.repay_fixed.enabled,
+        description="Pools: whether a [fixed loan](#fixed-loans-that-end) that nothing repays at its end, or "
+        "that is overdue, is repaid in full from the Funding wallet. Emergencies go first. `wallet.reserve` "
+        "does not hold it back, `wallet.max_repay_24h` does.",
+    )
+    before_s: Duration = Field(
+        RULES.repay_fixed.before_ms // MS, description="Seconds before its end from which on it is repaid."
+    )
+
+
 class LimitsSection(Section):
     """What holds an adjustment back: ratios, seconds, coins, and the LTV of an emergency."""
 
@@ -179,6 +193,7 @@ class Policy(Section):
     reduce: Reduce = Reduce()
     repay: Repay = Repay()
     repay_with_collateral: RepayWithCollateral = RepayWithCollateral()
+    repay_fixed: RepayFixed = RepayFixed()
     limits: LimitsSection = LimitsSection()
     collateral_preference: tuple[Coin, ...] = Field(
         RULES.collateral_preference,

@@ -5,30 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_UP, Decimal
 
-from ltv_guard.core.model.contracts import Contract, ContractList
+from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
 
 STEP = Decimal("0.00000001")
 
 
-def is_due(contract: Contract, now_ms: int, within_ms: int) -> bool:
-    """Whether the Funding wallet pays it within that time. What should have been paid already counts too."""
-    return contract.at_end.takes_coins and within_ms > 0 and contract.ends_at_ms - now_ms <= within_ms
+def is_due(contract: Contract, now_ms: int, within_ms: int, *, repaid_by_us: bool = False) -> bool:
+    """Whether the Funding wallet pays it within that time. What should have been paid already counts too.
+
+    `repaid_by_us`: the guard repays what nothing else repays at its end.
+    """
+    takes_coins = contract.at_end.takes_coins or (repaid_by_us and contract.at_end is AtEnd.NOTHING)
+    return takes_coins and within_ms > 0 and contract.ends_at_ms - now_ms <= within_ms
+
+
+def is_to_be_repaid(contract: Contract, listed_ms: int, now_ms: int, before_ms: int) -> bool:
+    """Whether it is overdue, or will be in so long unless somebody repays it. Exchange times, in ms.
+
+    What the exchange will repay, or turn flexible, is none until it has failed to: that shows after its end.
+    """
+    if contract.is_overdue(listed_ms):
+        return True
+    return contract.at_end is AtEnd.NOTHING and contract.ends_at_ms - now_ms <= before_ms
 
 
 def due_coins(
-    lists: Mapping[str, ContractList], fixed: Mapping[str, Decimal], now_ms: int, within_ms: int
+    lists: Mapping[str, ContractList],
+    fixed: Mapping[str, Decimal],
+    now_ms: int,
+    within_ms: int,
+    *,
+    repaid_by_us: bool = False,
 ) -> dict[str, Decimal]:
-    """By coin, what is due within that time (ms). `fixed`: what the pool owes in contracts, by coin.
+    """By coin, what is due within that time (ms). `fixed`: what the pool owes in contracts, by coin."""
+    due = {
+        coin: [item for item in found.contracts if is_due(item, now_ms, within_ms, repaid_by_us=repaid_by_us)]
+        for coin, found in lists.items()
+    }
+    amounts = {coin: owed_of(due[coin], found, fixed.get(coin)) for coin, found in lists.items()}
+    return {coin: amount for coin, amount in amounts.items() if amount > 0}
 
-    Where the pool owes more than the rows tell (interest), each contract owes its share of it.
+
+def owed_of(contracts: Iterable[Contract], found: ContractList, fixed: Decimal | None) -> Decimal:
+    """Coins that some of the listed owe. `fixed`: what the pool owes in all of the coin's contracts.
+
+    Where that is more than the rows tell (interest), each contract owes its share of it.
     """
-    found = {coin: _due(item, fixed.get(coin), now_ms, within_ms) for coin, item in lists.items()}
-    return {coin: amount for coin, amount in found.items() if amount > 0}
-
-
-def _due(found: ContractList, fixed: Decimal | None, now_ms: int, within_ms: int) -> Decimal:
-    due = _sum(item for item in found.contracts if is_due(item, now_ms, within_ms))
-    listed = found.owed
+    due, listed = _sum(contracts), found.owed
     if fixed is None or fixed <= listed or not found.whole or not due:
         return due
     return (due * fixed / listed).quantize(STEP, ROUND_UP)

@@ -55,6 +55,9 @@ class Limit(StrEnum):
     NEEDED_ELSEWHERE = "needed_elsewhere"
     PRICES_UNREAD = "prices_unread"
     NOT_BORNE_OUT = "not_borne_out"
+    WALLET_UNREAD = "wallet_unread"
+    EMERGENCY_FIRST = "emergency_first"
+    POOL_LOST = "pool_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
@@ -15,6 +15,7 @@ from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.decide.release import Neighbours, decide_release
 from ltv_guard.core.decide.repay import decide_repayment
+from ltv_guard.core.decide.repay_fixed import with_contracts
 from ltv_guard.core.decide.repay_with_collateral import decide_repayment_with_collateral
 from ltv_guard.core.decide.rescue import decide_beside_open_intents
 from ltv_guard.core.decide.saveable import why_lost
@@ -50,10 +51,17 @@ def decide(account: AccountFacts, resting: Mapping[LoanKey, Decision] = NONE) ->
     )
     neighbours = Neighbours(account)
     decided = [resting.get(facts.loan.key) or _decide_alone(facts, neighbours, budget) for facts in by_danger]
-    merged = attempt("merging transfers", lambda: pooled(decided))
-    if isinstance(merged, Defect):
-        defects.append(merged)
-        merged = tuple(decided)
+    merged: Sequence[Decision] = decided
+    for what, step in (
+        ("merging transfers", pooled),
+        ("repaying fixed loans", lambda items: with_contracts(account, items, budget)),
+    ):
+        found = attempt(what, lambda: step(merged))  # noqa: B023 - called at once
+        if isinstance(found, Defect):
+            defects.append(found)
+        else:
+            merged = found
+    merged = tuple(merged)
     if defects and merged:
         first = merged[0]
         merged = (replace(first, defects=(*first.defects, *defects)), *merged[1:])
@@ -68,7 +76,8 @@ def decide_one(account: AccountFacts, key: LoanKey) -> Decision | None:
     facts = next((item for item in account.loans if item.loan.key == key), None)
     if facts is None:
         return None
-    if facts.bearing is Bearing.CONTRADICTED:  # after all others, as where all are decided on
+    if facts.bearing is Bearing.CONTRADICTED or (account.ending and facts.loan.is_pool):
+        # After all others, as where all are decided on.
         return next(item for item in decide(account) if item.loan.key == key)
     budget = FundsBudget(account)
     defects = [] if budget.unread else _share_out(account, budget)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from ltv_guard.core.decide.constraints import UNLIMITED, Constraint
+from ltv_guard.core.decide.constraints import UNLIMITED, Constraint, Limit
 from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.decide.options import Option
 from ltv_guard.core.decide.reason import Reason
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.loans import Direction, Kind, Loan
 from ltv_guard.core.model.policy import LoanPolicy, Thresholds
@@ -33,6 +34,7 @@ class Cause(StrEnum):
     TRANSFER = "transfer"
     REPAY = "repay"
     REPAY_WITH_COLLATERAL = "repay_with_collateral"
+    REPAY_FIXED = "repay_fixed"
     SHORT = "short"
     LOST = "lost"
     AT_TARGET = "at_target"
@@ -51,6 +53,14 @@ class EpisodeChange(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldContract:
+    """A fixed loan that is to be repaid now, and what keeps it from being."""
+
+    contract: Contract
+    why: Constraint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What to do about one loan: `direction` None is nothing. `limits` are the thresholds that hold for it.
 
@@ -59,6 +69,7 @@ class Decision:
     `reachable_ltv` is where the funds at hand can bring the loan. `missing` coins are needed beyond them.
     `collateral_coin`: what a repayment is paid with, if not from the wallet; its fee is `cost` USD.
     `contract_id`: the fixed loan of a pool that is repaid. `defects` are errors of ours on the way to it.
+    `held_contracts`: fixed loans that go overdue, or are, while something keeps them from being repaid.
     """
 
     loan: Loan
@@ -82,6 +93,7 @@ class Decision:
     collateral_coin: str | None = None
     cost: Decimal = Decimal(0)
     contract_id: str | None = None
+    held_contracts: tuple[HeldContract, ...] = ()
 
     @property
     def acts(self) -> bool:
@@ -98,7 +110,9 @@ class Decision:
     @property
     def needs_a_closer_look(self) -> bool:
         """Whether wallet, prices and history are worth reading: a quiet cycle does without."""
-        return self.acts or self.breach or self.episode is not None or self.cause in WAITING_FOR_FACTS
+        waits = any(item.why.kind is Limit.WALLET_UNREAD for item in self.held_contracts)
+        waits = waits or self.cause in WAITING_FOR_FACTS
+        return self.acts or self.breach or self.episode is not None or waits
 
     def acting(self, cause: Cause, direction: Direction, option: Option) -> Decision:
         """The same, but that what the option gives is given."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.decide.reason import Because, Reason
 from ltv_guard.core.decide.urgency import Urgency, urgency_of
-from ltv_guard.core.model.contracts import ContractList
+from ltv_guard.core.model.contracts import Contract, ContractList
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Collateral, Loan
 from ltv_guard.core.model.policy import LoanPolicy, Thresholds, TransferRules, WalletRules, thresholds
@@ -109,6 +109,8 @@ class AccountFacts:
     `wallet_is_old`: it is that of an earlier read, less what was spent since: good enough for an emergency.
     `doubted_prices`: coins whose price has parted from the last one, or has nothing to be compared with.
     `due`: coins that fixed loans of a pool will soon take from the Funding wallet.
+    `ending`: those of them that are to be repaid now, soonest end first; `unpayable_contracts`: by id, why
+    the exchange will, for now, not have one repaid.
     `unified`: what can leave the Unified account, None where it was not read or may not be used.
     `..._unread`: coins whose balance there could not be read, though that of others could.
     `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
@@ -125,6 +127,8 @@ class AccountFacts:
     unified_unread: Collection[str] = ()
     prices: Mapping[str, Decimal] | None = None
     due: Mapping[str, Decimal] = field(default_factory=dict)
+    ending: tuple[Contract, ...] = ()
+    unpayable_contracts: Mapping[str, str] = field(default_factory=dict)
     wallet_rules: WalletRules = field(default_factory=WalletRules)
     transfer_rules: TransferRules = field(default_factory=TransferRules)
     on_the_way: Mapping[str, Intent] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ltv_guard.core.decide.constraints import Constraint
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.policy import Thresholds
 from ltv_guard.core.reconcile.freshness import Doubt
@@ -36,6 +37,7 @@ class Because(StrEnum):
     REPAY = "repay"
     REPAY_ENOUGH = "repay_enough"
     REPAY_WITH_COLLATERAL = "repay_with_collateral"
+    REPAY_FIXED = "repay_fixed"
     LOST = "lost"
     LOST_WANTS = "lost_wants"
 
@@ -50,8 +52,8 @@ class Reason:
     """`kind`, and what its sentence tells: the LTV that was decided on, thresholds, coins, amounts.
 
     `needed` coins would do, for a fee of `cost` USD where `collateral_coin` pays; a lost loan lacks `least`
-    to be saved, and has `has`. `intent` is waited for. `but` is what keeps it from being done; `once_more`:
-    it is tried again before debt is repaid.
+    to be saved, and has `has`. `contract`: the fixed loan that is repaid. `intent` is waited for. `but` is
+    what keeps it from being done; `once_more`: it is tried again before debt is repaid.
     """
 
     kind: Because
@@ -68,5 +70,6 @@ class Reason:
     words: str = ""
     collateral_coin: str | None = None
     cost: Decimal | None = None
+    contract: Contract | None = None
     but: tuple[Constraint, ...] = ()
     once_more: bool = False

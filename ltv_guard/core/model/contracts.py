@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+SETTLES_WITHIN_MS = 60_000  # the exchange may take its time to repay one, or to turn it flexible
+
 
 class AtEnd(StrEnum):
     """What the exchange does with a contract at its end (`repayType`). UNTOLD: its row does not say."""
@@ -41,6 +43,11 @@ class Contract:
     def owed(self) -> Decimal:
         """Coins: principal, interest and penalty, as its row has them."""
         return self.principal + self.interest
+
+    def is_overdue(self, listed_ms: int) -> bool:
+        """Whether it is past its end and nothing has become of it, where it was still listed at that time."""
+        settles_ms = 0 if self.at_end is AtEnd.NOTHING else SETTLES_WITHIN_MS
+        return self.overdue or listed_ms - self.ends_at_ms >= settles_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,14 @@ class CollateralRepayRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FixedRepayRule:
+    """Whether a fixed loan of a pool that would become overdue is repaid, `before_ms` before its end."""
+
+    enabled: bool = False
+    before_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What holds an adjustment back. Ratios are of the loan's collateral and of the exchange's maximum.
 
@@ -85,6 +93,7 @@ class LoanPolicy:
     reduce: ReduceRule = field(default_factory=ReduceRule)
     repay: RepayRule = field(default_factory=RepayRule)
     repay_with_collateral: CollateralRepayRule = field(default_factory=CollateralRepayRule)
+    repay_fixed: FixedRepayRule = field(default_factory=FixedRepayRule)
     limits: Limits = field(default_factory=Limits)
     collateral_preference: tuple[str, ...] = ("USDT", "USDC", "BTC", "ETH")
     maturity_notice_ms: tuple[int, ...] = NOTICE_MS
@@ -162,7 +171,12 @@ class Rulebook:
     @property
     def repays_contracts(self) -> bool:
         """Whether fixed loans of a pool may be repaid, so that their own list has to be known."""
-        return any(policy.repay_with_collateral.enabled for policy in self.policies)
+        return self.repays_fixed or any(policy.repay_with_collateral.enabled for policy in self.policies)
+
+    @property
+    def repays_fixed(self) -> bool:
+        """Whether any of them may be repaid in full, from the Funding wallet."""
+        return any(policy.repay_fixed.enabled for policy in self.policies)
 
     @property
     def policies(self) -> tuple[LoanPolicy, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ltv_guard.core.amounts.due import due_coins
+from ltv_guard.core.amounts.due import due_coins, is_to_be_repaid, owed_of
 from ltv_guard.core.model.contracts import Contract, ContractList
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment
@@ -78,8 +78,35 @@ class ContractShelf:
         found = [item for kept in self.kept.values() for item in kept.found.contracts]
         return tuple(sorted(found, key=lambda item: item.ends_at_ms))
 
-    def due(self, now: Moment, within_ms: int) -> Mapping[str, Decimal]:
-        """Coins that the Funding wallet has to pay within that time."""
+    def due(self, now: Moment, within_ms: int, *, repaid_by_us: bool = False) -> Mapping[str, Decimal]:
+        """Coins that the Funding wallet has to pay within that time, also for what the guard repays."""
         if not self.kept:
             return {}
-        return due_coins(self.lists, self.fixed, now.exchange_ms, within_ms)
+        return due_coins(self.lists, self.fixed, now.exchange_ms, within_ms, repaid_by_us=repaid_by_us)
+
+    def ending(self, now: Moment, before_ms: int) -> tuple[Contract, ...]:
+        """Those that are to be repaid now, or they go overdue: with all that they owe, soonest end first.
+
+        One that may have been repaid since it was listed is none of them.
+        """
+        found = [
+            self.with_all_owed(item)
+            for coin, kept in self.kept.items()
+            for item in kept.found.contracts
+            if is_to_be_repaid(item, kept.at.exchange_ms, now.exchange_ms, before_ms)
+            and kept.found.at_least_owed(item, self.fixed.get(coin, Decimal(0))) > 0
+        ]
+        return tuple(sorted(found, key=lambda item: item.ends_at_ms))
+
+    def with_all_owed(self, contract: Contract) -> Contract:
+        """The same with interest that no row tells."""
+        kept = self.kept[contract.coin]
+        owed = owed_of([contract], kept.found, self.fixed.get(contract.coin))
+        return replace(contract, interest=owed - contract.principal)
+
+    def repaid(self, contract_id: str) -> None:
+        """One was repaid, so that it is due no more: its coin's are read again as soon as may be."""
+        for coin, kept in self.kept.items():
+            left = tuple(item for item in kept.found.contracts if item.loan_id != contract_id)
+            if len(left) < len(kept.found.contracts):
+                self.kept[coin] = replace(kept, found=replace(kept.found, contracts=left, whole=False))

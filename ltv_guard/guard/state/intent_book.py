@@ -211,18 +211,17 @@ class IntentBook:
             if (item.coin, item.direction) == (coin, direction) and not is_told_apart(item, timeouts, now)
         }
 
-    def refused_amounts(self, key: LoanKey, direction: Direction, coin: str, now: Moment) -> set[Decimal]:
-        """Amounts that were refused within a minute: the same body is not sent again so soon.
+    def refused_lately(self, key: LoanKey, now: Moment) -> list[Intent]:
+        """Those of a loan that were refused within a minute: the same body is not sent again so soon.
 
         One whose answer, or request, was lost was refused by nobody.
         """
-        return {
-            item.amount
+        return [
+            item
             for item in self.of_loan(key)
-            if (item.direction, item.coin) == (direction, coin)
-            and _was_refused(item)
+            if _was_refused(item)
             and now.exchange_ms - (item.signed_at_ms or item.updated_at_ms) < SAME_BODY_MS
-        }
+        ]
 
     def last_release_ms(self, key: LoanKey) -> int | None:
         """Exchange time at which the loan's last release was known to have landed; None: none is known."""

@@ -141,6 +141,16 @@ LOANS = (
         ),
     ),
     event(
+        "fixed_loan_not_repaid",
+        critical(
+            "A fixed loan of the pool (`contract`) goes overdue at `expires_at`, or is overdue, and "
+            "something keeps `policy.repay_fixed` from repaying it: `why` says what. Once its grace of "
+            "24 h is over the pool is liquidated for it.",
+            "Have what it owes (`owed`) in the Funding wallet, or repay it in the exchange's app.",
+        ),
+        fields=("contract", "coin", "owed", "expires_at", "why", "product", "loan_id"),
+    ),
+    event(
         "terms_changed",
         warning(
             "The exchange moved its margin-call or liquidation LTV: for the `loans` orders with this "

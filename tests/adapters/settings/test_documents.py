@@ -61,6 +61,7 @@ def test_every_key_of_the_example_has_a_comment_above_it() -> None:
     sections |= {
         "repay",
         "repay_with_collateral",
+        "repay_fixed",
         "wallet",
         "sources",
         "unified_transfer",
