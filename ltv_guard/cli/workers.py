@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
 
 from ltv_guard.adapters import settings
+from ltv_guard.adapters.http.workers_json import Row, as_tree
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.cli.terminal import add_row, console, table_of
-from ltv_guard.core.model.leases import Lease, Worker
+from ltv_guard.core.model.leases import FleetRegister
 from ltv_guard.log.escaping import as_json
-from ltv_guard.log.utc import iso
 from ltv_guard.service.kill_switch import journal_of
 
-Row = dict[str, Any]
+WORKERS = ("worker", "egress", "accounts", "since", "alive")
+ACCOUNTS = ("account", "egress", "worker", "epoch", "since", "left_s", "last_cycle")
 
 
 @click.command("workers")
@@ -35,48 +35,18 @@ def command(config: Path | None, *, in_json: bool) -> int:
     """
     loaded = settings.load(config)
 
-    async def look() -> tuple[int, tuple[Lease, ...], tuple[Worker, ...]]:
+    async def look() -> FleetRegister:
         async with journal_of(loaded, create=False) as store:
-            return await store.leases_of(loaded.exchange.environment).all()
+            return await store.leases_of(loaded.exchange.environment).register()
 
-    now_ms, leases, workers = asyncio.run(look())
-    rows = [_lease_as_json(item, now_ms) for item in leases if item.account in loaded.accounts]
-    rows += [
-        {"account": name, "egress": item.egress, "worker": None, "epoch": 0, "since": None, "left_s": None}
-        for name, item in loaded.accounts.items()
-        if name not in {row["account"] for row in rows}
-    ]
-    alive = [_worker_as_json(item, now_ms, rows) for item in workers]
+    accounts = {name: item.egress for name, item in loaded.accounts.items()}
+    tree = as_tree(asyncio.run(look()).of(accounts))
     if in_json:
-        click.echo(as_json({"workers": alive, "accounts": rows}, indent=2))
+        click.echo(as_json(tree, indent=2))
     else:
-        console().print(_tabled(("worker", "egress", "accounts", "since", "alive"), alive))
-        console().print(_tabled(("account", "egress", "worker", "epoch", "since", "left_s"), rows))
-    return DONE if all(row["worker"] for row in rows) else FAILED
-
-
-def _lease_as_json(lease: Lease, now_ms: int) -> Row:
-    is_held = not lease.is_free(now_ms)
-    return {
-        "account": lease.account,
-        "egress": lease.egress,
-        "worker": lease.worker if is_held else None,
-        "epoch": lease.epoch,
-        "since": iso(lease.since_ms) if is_held else None,
-        "left_s": (lease.expires_at_ms - now_ms) // 1000 if is_held else None,
-    }
-
-
-def _worker_as_json(worker: Worker, now_ms: int, rows: Iterable[Row]) -> Row:
-    return {
-        "worker": worker.name,
-        "host": worker.host,
-        "pid": worker.pid,
-        "egress": worker.egress,
-        "accounts": sum(row["worker"] == worker.name for row in rows),
-        "since": iso(worker.since_ms),
-        "alive": worker.expires_at_ms > now_ms,
-    }
+        console().print(_tabled(WORKERS, tree["workers"]))
+        console().print(_tabled(ACCOUNTS, tree["accounts"]))
+    return DONE if all(row["worker"] for row in tree["accounts"]) else FAILED
 
 
 def _tabled(columns: Sequence[str], rows: Iterable[Row]) -> Table:

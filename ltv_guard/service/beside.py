@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.loans import Owner
@@ -20,6 +22,7 @@ from ltv_guard.service.latest import Latest
 from ltv_guard.service.notify.delivery_thread import send
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
 from ltv_guard.service.notify.outboxes import AnyOutbox, outbox_of
+from ltv_guard.service.outlets import listens_of, orders_of, post_of
 from ltv_guard.service.recorder import Recorder, RecorderSource
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
@@ -28,6 +31,9 @@ from ltv_guard.service.status import alerts_of, status_of, take_note
 from ltv_guard.service.watchdog import Signs, Watchdog
 from ltv_guard.service.web import Listens, Shown, Web
 
+if TYPE_CHECKING:
+    from ltv_guard.service.fleet.running import Fleet
+
 FOUND_AGAIN_S = 60.0  # some troubles are told once they have lasted for a minute
 LONGEST_WAIT_S = 15.0  # what a request may wait for its turn, beside its own timeout
 
@@ -35,10 +41,11 @@ LONGEST_WAIT_S = 15.0  # what a request may wait for its turn, beside its own ti
 class Beside:
     """Begun once the guards begin, ended when they have ended."""
 
-    def __init__(self, reloads: Reloads, daemon: Daemon, latest: Latest) -> None:
+    def __init__(self, reloads: Reloads, daemon: Daemon, latest: Latest, fleet: Fleet | None = None) -> None:
         self._reloads = reloads
         self._daemon = daemon
         self._latest = latest
+        self._fleet = fleet
         self._defects = Defects(daemon.alerts)
         self._watchdog = Watchdog(self.signs, self._defects, life=SignOfLife(self.settings.source))
         self._desk = Desk(
@@ -86,6 +93,7 @@ class Beside:
                 acknowledged=self._acknowledged,
                 samples=self._recorder.shown,
                 tell=self._defects.tell,
+                register=None if self._fleet is None else self._fleet.register,
             ),
             self._has_begun,
             self._defects,
@@ -147,20 +155,17 @@ class Beside:
 
     def post(self) -> Post:
         """Where a dead man's switch is told, and how often (s)."""
-        deadman = self.settings.deadman
-        url = deadman.url.get_secret_value() if deadman.url is not None else None
-        return Post(url=url, interval_s=float(deadman.interval_s))
+        return post_of(self.settings)
 
     def listens(self) -> Listens:
         """Where HTTP is answered, and by which token something may be changed."""
-        http = self.settings.http
-        token = http.token.get_secret_value() if http.token is not None else None
-        return Listens(host=http.host if http.enabled else None, port=http.port, token=token)
+        return listens_of(self.settings)
 
     def status(self) -> Status:
         """All that is seen now, put together from memory: reads nothing, waits for nobody."""
         run = self._reloads.run
-        return status_of(run.settings, run.wiring, self._latest, self.health(), self._daemon.alerts)
+        seen = status_of(run.settings, run.wiring, self._latest, self.health(), self._daemon.alerts)
+        return seen if self._fleet is None else replace(seen, fleet=self._fleet.status)
 
     async def pause(self, account: str | None, reason: str) -> None:
         """Nothing is sent for the account from now on; None: for all.
@@ -216,14 +221,7 @@ class Beside:
 
     def orders(self) -> Orders:
         """Which targets are told from which level on, and when again (s)."""
-        notify = self.settings.notify
-        return Orders(
-            targets={
-                name: (item.url.get_secret_value(), item.level) for name, item in notify.targets.items()
-            },
-            repeat_s=float(notify.repeat_s),
-            digest_at=notify.digest_minute,
-        )
+        return orders_of(self.settings)
 
     def sees_all(self) -> bool:
         """Whether what lasted before this start, or this reload, would have been found again by now."""

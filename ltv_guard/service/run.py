@@ -68,7 +68,7 @@ async def run_daemon(
     if fleet is not None:
         fleet.begin(reloads, daemon, latest, stop)
     watching = asyncio.create_task(reloads.watch(asked))
-    beside = Beside(reloads, daemon, latest)
+    beside = Beside(reloads, daemon, latest, fleet)
     beside.begin(stop)
     try:
         sound = await daemon.run(stop)

@@ -13,6 +13,7 @@ import structlog
 
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.leases import FleetRegister
 from ltv_guard.core.model.samples import ChartSample
 from ltv_guard.core.model.status import Health, Status
 from ltv_guard.guard.defects import Defects
@@ -52,6 +53,7 @@ class Shown:
     acknowledged: Callable[[], Awaitable[Mapping[str, int]]]
     samples: Callable[[], Mapping[str, Sequence[ChartSample]]]
     tell: Callable[[Defect], None]
+    register: Callable[[], Awaitable[FleetRegister]] | None = None
 
     @property
     def token(self) -> str | None:
@@ -74,6 +76,10 @@ class Shown:
                 acknowledged = await self.acknowledged()
         alerts = [replace(item, acknowledged_ms=acknowledged.get(id_of(item))) for item in seen.alerts]
         return replace(seen, alerts=alerts, notices_waiting=waiting, samples=self.samples())
+
+    async def workers(self) -> FleetRegister | None:
+        """Who of a fleet guards what, as the journal has it; None: accounts are not shared."""
+        return None if self.register is None else await self.register()
 
 
 class Web:

@@ -84,6 +84,21 @@ def test_what_was_taken_though_the_answer_was_lost_is_held_and_was_no_orderly_en
     assert not come[0].is_orderly
 
 
+def test_a_view_from_before_an_account_was_given_back_brings_it_back_no_more(holdings: Holdings) -> None:
+    holdings.leave(["main"])
+    holdings.drop(TENURE, given_back=True)
+    assert holdings.agree(view(lease()), asked_at=100.0) == ([], [])
+    assert holdings.tenures == ()
+    assert holdings.agree(view(lease(epoch=5)), asked_at=101.0)[0], "it has come again since"
+
+
+def test_what_could_not_be_given_back_is_held_as_long_as_the_database_says_so(holdings: Holdings) -> None:
+    holdings.leave(["main"])
+    holdings.drop(TENURE, given_back=False)
+    come, _ = holdings.agree(view(lease()), asked_at=100.0)
+    assert come == [TENURE]
+
+
 def test_after_a_refused_write_nothing_is_sent_until_the_database_was_asked(holdings: Holdings) -> None:
     holdings.doubt("main")
     assert not holdings.may_send("main")
@@ -96,7 +111,7 @@ def test_what_is_about_to_be_given_back_sends_nothing_and_leaves_once(holdings: 
     assert holdings.leave(["main"]) == []
     assert not holdings.may_send("main")
     assert holdings.accounts == frozenset()
-    holdings.drop(TENURE)
+    holdings.drop(TENURE, given_back=True)
     assert holdings.tenures == ()
 
 

@@ -39,7 +39,7 @@ async def workers_of(stack: AsyncExitStack, world: World, count: int) -> list[Co
 
 def is_safe(world: World, account: str) -> bool:
     number = names(ACCOUNTS).index(account)
-    return world.ltv(str(1000 + number), user=str(number + 1)) <= TARGETS["add"]
+    return world.ltv(str(1001 + number), user=str(number + 1)) <= TARGETS["add"]
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGSTOP])
@@ -102,6 +102,44 @@ async def test_an_orderly_end_hands_over_within_two_seconds_and_without_waiting(
         await world.judge()
 
 
+async def test_a_worker_that_ends_gives_back_each_account_as_soon_as_nothing_of_it_is_in_flight(
+    open_a_world: OpenWorld, postgres_url: str
+) -> None:
+    """One answer is late: the accounts beside it are another's long before it comes."""
+    patient = {
+        "exchange": {"recv_window_ms": 7000, "request_timeout_s": 6},
+        "schedule": {"shutdown_timeout_s": 20},
+    }
+    async with open_a_world(fleet_scenario(ACCOUNTS), config=patient) as world, AsyncExitStack() as stack:
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        running = await workers_of(stack, world, WORKERS)
+        leaving = next(worker for worker in running if "a00" in guarded(worker))
+        given = guarded(leaving)
+        world.fault("hang_after", endpoint="adjust", user="1", seconds=5, times=1)
+        world.price(NEEDY["add"])
+        await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)))
+        leaving.process.terminate()
+        assert await leaving.ends() == 0
+        others = [worker for worker in running if worker is not leaving]
+        await world.until(lambda: given <= guarded(others[0]) | guarded(others[1]))
+
+        taken = {
+            line["account"]: line
+            for worker in others
+            for line in worker.heard("lease_taken")
+            if line["account"] in given
+        }
+        back = {line["account"]: line for line in leaving.heard("lease_given_back")}
+        assert all(line["orderly"] for line in (*taken.values(), *back.values()))
+        quiet = given - {"a00"}
+        assert max(taken[name]["timestamp"] for name in quiet) < back["a00"]["timestamp"]
+        await world.until(world.none_is_open)
+        for worker in others:
+            worker.process.terminate()
+            assert await worker.ends() == 0
+        await world.judge()
+
+
 async def test_a_worker_that_joins_gets_its_share_and_no_cycle_of_the_others_fails(
     open_a_world: OpenWorld, postgres_url: str
 ) -> None:
@@ -113,6 +151,9 @@ async def test_a_worker_that_joins_gets_its_share_and_no_cycle_of_the_others_fai
         status, shown = await ran("workers", "-c", world.config_file, "--json")
         told = json.loads(shown.output)
         assert status == 0
+        assert {row["worker"] for row in told["accounts"] if row["last_cycle"]} <= set(
+            (await holders(postgres_url)).values()
+        )
         assert {row["account"]: row["worker"] for row in told["accounts"]} == await holders(postgres_url)
         assert [row["accounts"] for row in told["workers"] if row["alive"]] == [ACCOUNTS // 2] * 2
         world.price(NEEDY["add"])
@@ -211,7 +252,7 @@ async def test_a_reload_changes_every_account_and_accounts_still_come_and_go(
         world.price(NEEDY["add"])
         targeted = Decimal("0.60")
         await world.until(
-            lambda: all(world.ltv(str(1000 + n), user=str(n + 1)) <= targeted for n in range(ACCOUNTS))
+            lambda: all(world.ltv(str(1001 + n), user=str(n + 1)) <= targeted for n in range(ACCOUNTS))
         )
         await world.until(world.none_is_open)
         second.process.terminate()

@@ -21,10 +21,10 @@ def names(accounts: int) -> list[str]:
 
 
 def fleet_scenario(accounts: int, **changes: object) -> Tree:
-    """Each account is a user of its own, who owes 30000 USD to a whole BTC; its order is 1000 + number."""
+    """Each account is a user of its own, who owes 30000 USD to a whole BTC; its order is 1001 + number."""
     users: Tree = {}
     for number in range(accounts):
-        order = {**AN_ORDER.borrowed["orders"][0], "order_id": str(1000 + number)}
+        order = {**AN_ORDER.borrowed["orders"][0], "order_id": str(1001 + number)}
         users[str(number + 1)] = {"funding": {"BTC": "5"}, "orders": [order]}
     keys = [
         {"key": f"key-of-{name}", "secret": f"secret-of-{name}", "user": str(number + 1)}

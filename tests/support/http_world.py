@@ -17,6 +17,7 @@ from secret_files import write_secret
 
 from ltv_guard.adapters.http.server import HttpServer
 from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.leases import FleetRegister, FleetStatus
 from ltv_guard.core.model.samples import ChartSample
 from ltv_guard.core.model.status import AccountStatus, AlertStatus, Health, Status
 from ltv_guard.guard.defects import Defects
@@ -92,6 +93,8 @@ class Shop:
     at_ms: int = 0
     samples: dict[str, tuple[ChartSample, ...]] = field(default_factory=dict)
     prices: dict[str, Decimal] | None = None
+    fleet: FleetStatus | None = None
+    register: FleetRegister | None = None
     defects: Defects = field(
         default_factory=lambda: Defects(AlertRepeater(lambda: int(time.monotonic() * 1000)))
     )
@@ -113,7 +116,11 @@ class Shop:
             alerts=self.alerts,
             samples=self.samples,
             prices=self.prices,
+            fleet=self.fleet,
         )
+
+    async def workers(self) -> FleetRegister | None:
+        return self.register
 
     async def pause(self, account: str | None, reason: str) -> None:
         if account not in {None, "main"}:

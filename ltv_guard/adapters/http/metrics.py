@@ -16,7 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from ltv_guard.adapters.http import metrics_text
+from ltv_guard.adapters.http import metrics_fleet, metrics_text
 from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.status import AccountStatus, Counts, LoanStatus, Span, Status
 
@@ -41,6 +41,8 @@ def families(status: Status) -> Iterator[Metric]:
     yield InfoMetricFamily(f"{PREFIX}build", "What runs.", about)
     for name, says, figure in OF_THE_DAEMON:
         yield GaugeMetricFamily(PREFIX + name, says, value=figure(status))
+    if status.fleet is not None:
+        yield from metrics_fleet.families(status.fleet)
     alerts = Counter(alert.event for alert in status.alerts)
     yield _family(GaugeMetricFamily, ("alerts", "Critical events that last.", "event"), _by(alerts))
     notices = ("notices_waiting", "Notifications that wait for a target.", "target")

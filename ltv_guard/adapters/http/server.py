@@ -11,7 +11,7 @@ from typing import TypeVar
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from ltv_guard.adapters.http import page, status_json
+from ltv_guard.adapters.http import page, status_json, workers_json
 from ltv_guard.adapters.http.asked import Asked, asked_of, is_form, token_of_form, token_of_header
 from ltv_guard.adapters.http.door import Door, is_from_elsewhere, is_ours, is_token
 from ltv_guard.adapters.http.page_text import POLICY
@@ -52,6 +52,7 @@ class HttpServer:
             "/readyz": self._readyz,
             "/metrics": self._metrics,
             "/api/v1/status": self._status,
+            "/api/v1/workers": self._workers,
         }
         self._changes: dict[str, Change] = {
             "/api/v1/pause": self._pause,
@@ -147,6 +148,13 @@ class HttpServer:
 
     async def _status(self, _request: BaseRequest) -> web.Response:
         return web.Response(body=await self._made(status_json.as_json), content_type=JSON)
+
+    async def _workers(self, _request: BaseRequest) -> web.Response:
+        async with self._making:
+            register = await self._views.workers()
+        if register is None:
+            return _json(404, error="accounts are not shared: fleet.enabled is false")
+        return web.Response(body=workers_json.as_json(register), content_type=JSON)
 
     async def _metrics(self, _request: BaseRequest) -> web.Response:
         body, kind = await self._made(_as_metrics)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.leases import FleetRegister
 from ltv_guard.core.model.status import Health, Status
 
 
@@ -24,6 +25,9 @@ class Views(Protocol):
 
     async def status(self) -> Status:
         """All that a running guard sees. A journal that can't be read costs only what lies there."""
+
+    async def workers(self) -> FleetRegister | None:
+        """Who of a fleet guards what; None: accounts are not shared. Raises JournalUnavailable."""
 
     async def pause(self, account: str | None, reason: str) -> None:
         """Raises ValueError for an account that there is not, JournalUnavailable."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ltv_guard.adapters.journal.records import LONGEST_ID, storable
-from ltv_guard.adapters.journal.session import Row, Session
+from ltv_guard.adapters.journal.session import NOTHING, Row, Session
 from ltv_guard.adapters.journal.statements import put
 from ltv_guard.adapters.journal.store import Store
-from ltv_guard.core.model.leases import FleetView, Lease, Tenure, Worker
+from ltv_guard.core.model.leases import FleetRegister, FleetView, Lease, Tenure, Worker
 
 FORGOTTEN_MS = 24 * 3600 * 1000  # so long a worker is shown after it was last heard of
 
@@ -25,7 +26,11 @@ _ADD = (
 )
 _MOVE = "UPDATE leases SET egress = :egress WHERE environment = :environment AND account = :account"
 _OF = "SELECT * FROM leases WHERE environment = :environment"
-_RENEW = "UPDATE leases SET expires_at_ms = :until_ms WHERE environment = :environment AND worker = :worker"
+_RENEW = (
+    "UPDATE leases SET expires_at_ms = :until_ms, "
+    "last_cycle_ms = COALESCE(:now_ms - CAST({ago} ->> account AS BIGINT), last_cycle_ms) "
+    "WHERE environment = :environment AND worker = :worker"
+)
 _ONE = f"{_OF} AND account = :account"
 _TAKE = (
     "UPDATE leases SET worker = :worker, epoch = :epoch, since_ms = :since_ms, "
@@ -46,22 +51,35 @@ class SqlLeases:
         self._store = store
         self._environment = environment
         self._give_back = _GIVE_BACK.format(origin=store.origin)
+        self._renew = _RENEW.format(ago=store.json.format("ago"))
 
     async def look(self, egress: str) -> FleetView:
         """What is true of an egress now."""
         return await self._store.read(lambda session: self._view(session, egress))
 
-    async def beat(self, worker: Worker, accounts: Collection[str], lease_ms: int) -> FleetView:
-        """Says that the worker lives, and renews what it holds; `accounts` are those of its egress."""
+    async def beat(
+        self,
+        worker: Worker,
+        accounts: Collection[str],
+        lease_ms: int,
+        *,
+        ago_ms: Mapping[str, int] = NOTHING,
+        is_leaving: bool = False,
+    ) -> FleetView:
+        """Says that the worker lives, and renews what it holds; `accounts` are those of its egress.
+
+        `ago_ms`: by account, how long ago its last cycle ended. `is_leaving`: the worker renews what it still
+        holds, and is counted with no more.
+        """
 
         def beat(session: Session) -> FleetView:
             now_ms = self._now_ms(session)
             until_ms = now_ms + lease_ms
-            session.execute(_PUT_WORKER, self._row_of(worker, now_ms, until_ms))
+            session.execute(_PUT_WORKER, self._row_of(worker, now_ms, now_ms if is_leaving else until_ms))
             session.execute(_FORGET, {"before_ms": now_ms - FORGOTTEN_MS})
             self._make_known(session, worker.egress, accounts)
             renewed = {"until_ms": until_ms, "environment": self._environment, "worker": worker.name}
-            session.execute(_RENEW, renewed)
+            session.execute(self._renew, {**renewed, "now_ms": now_ms, "ago": json.dumps(dict(ago_ms))})
             return self._view(session, worker.egress)
 
         return await self._store.write(beat)
@@ -98,13 +116,17 @@ class SqlLeases:
         """The worker is no more: the others' shares grow at once."""
         await self._store.write(lambda session: session.execute(_LEAVE, {"worker": worker}))
 
-    async def all(self) -> tuple[int, tuple[Lease, ...], tuple[Worker, ...]]:
+    async def register(self) -> FleetRegister:
         """The database's time, every lease and every worker of the last day, of all egresses."""
 
-        def everything(session: Session) -> tuple[int, tuple[Lease, ...], tuple[Worker, ...]]:
+        def everything(session: Session) -> FleetRegister:
             leases = session.rows(f"{_OF} ORDER BY egress, account", {"environment": self._environment})
-            workers = [_worker_of(row) for row in session.rows(_WORKERS)]
-            return self._now_ms(session), tuple(map(_lease_of, leases)), tuple(workers)
+            workers = session.rows(_WORKERS)
+            return FleetRegister(
+                now_ms=self._now_ms(session),
+                leases=tuple(map(_lease_of, leases)),
+                workers=tuple(map(_worker_of, workers)),
+            )
 
         return await self._store.read(everything)
 
@@ -172,6 +194,7 @@ def _lease_of(row: Row) -> Lease:
         epoch=row["epoch"],
         expires_at_ms=row["expires_at_ms"],
         since_ms=row["since_ms"],
+        last_cycle_ms=row["last_cycle_ms"],
     )
 
 

@@ -191,6 +191,7 @@ _STATEMENTS = (
         since_ms BIGINT NOT NULL,
         expires_at_ms BIGINT NOT NULL,
         handed_over TEXT,
+        last_cycle_ms BIGINT,
         CONSTRAINT pk_leases PRIMARY KEY (environment, account)
     )
     """,

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any, Self, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import Connection, NullPool, func, select, text
+from sqlalchemy import Connection, NullPool
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ltv_guard.adapters.journal import schema, statements
-from ltv_guard.adapters.journal.failures import missing, told
+from ltv_guard.adapters.journal import statements
+from ltv_guard.adapters.journal.failures import told
 from ltv_guard.adapters.journal.lineage import Lineage, origin_of
 from ltv_guard.adapters.journal.owner_lock import OwnerLock, lock_number, owner_name
+from ltv_guard.adapters.journal.postgres_schema import NOW_MS, prepare
 from ltv_guard.adapters.journal.postgres_session import PostgresSession
 from ltv_guard.adapters.journal.postgres_url import parse_url
 from ltv_guard.adapters.journal.records import owner_row
@@ -32,17 +32,6 @@ from ltv_guard.core.model.loans import Owner
 T = TypeVar("T")
 
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
-_DURABLE = {"fsync": "on", "synchronous_commit": "on"}
-# Whether another session holds a lock of ours: a daemon's claim, or for a moment a command.
-_OTHERS = (
-    "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
-    "WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid()) "
-    "AS found"
-)
-_TABLES = (
-    "SELECT relname AS name FROM pg_catalog.pg_class "
-    "WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)"
-)
 
 
 class PostgresStore:
@@ -56,12 +45,13 @@ class PostgresStore:
         host = url.host or url.query.get("host", "localhost")
         self.place = f"the journal in PostgreSQL (database {url.database} on {host})"
         self.is_continuous = False
-        self.now_ms = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+        self.now_ms = NOW_MS
         # The timeline of now, and which database: a standby that was promoted has another, a copy too.
         self.origin = (
             "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || "
             "(SELECT oid FROM pg_database WHERE datname = current_database())"
         )
+        self.json = "CAST(:{} AS JSON)"
         self.locked_row = "FOR UPDATE"
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._timeout_s = timeout_s
@@ -86,7 +76,7 @@ class PostgresStore:
         try:
             with told(store.place, *_DRIVER):
                 async with store._shared.begin() as connection:
-                    await store._prepare(connection, create=create)
+                    await prepare(connection, store.place, create=create)
         except BaseException:
             await store.close()
             raise
@@ -202,44 +192,6 @@ class PostgresStore:
                 "idle_in_transaction_session_timeout": f"{self._idle_s * 1000:.0f}",
             },
         )
-
-    async def _prepare(self, connection: AsyncConnection, *, create: bool) -> None:
-        await self._check_durability(connection)
-        await connection.execute(select(func.pg_advisory_xact_lock(lock_number("schema"))))
-        standing = await connection.run_sync(_within, self._standing)
-        if standing is schema.SchemaState.CURRENT:
-            return
-        if standing is schema.SchemaState.EMPTY and not create:
-            raise missing(self.place)
-        if standing is schema.SchemaState.OLDER and await connection.run_sync(_within, self._has_others):
-            # A daemon of an older version must not find its tables changed under it.
-            raise JournalUnavailable(
-                f"another ltv-guard is using {self.place}, whose schema is an older version's: "
-                "stop every daemon on it first, then bring it up to date"
-            )
-        await asyncio.to_thread(import_module, "ltv_guard.adapters.journal.schema_upgrade")
-        from ltv_guard.adapters.journal import schema_upgrade  # noqa: PLC0415 - slow, and rarely needed
-
-        await connection.run_sync(schema_upgrade.upgrade)
-
-    def _has_others(self, session: Session) -> bool:
-        if session.rows(_OTHERS)[0]["found"]:
-            return True
-        if "workers" not in {row["name"] for row in session.rows(_TABLES)}:
-            return False
-        alive = f"SELECT EXISTS (SELECT 1 FROM workers WHERE expires_at_ms > {self.now_ms}) AS found"  # noqa: S608
-        return bool(session.rows(alive)[0]["found"])
-
-    def _standing(self, session: Session) -> schema.SchemaState:
-        return schema.standing(session, {row["name"] for row in session.rows(_TABLES)}, self.place)
-
-    async def _check_durability(self, connection: AsyncConnection) -> None:
-        for name, needed in _DURABLE.items():
-            held = (await connection.execute(text(f"SHOW {name}"))).scalar_one()
-            if held != needed:
-                raise JournalUnavailable(
-                    f"{self.place} runs with {name} = {held}, and may forget what was sent: set it {needed}"
-                )
 
 
 def _within(connection: Connection, work: Callable[[Session], T]) -> T:

@@ -36,6 +36,7 @@ class SqliteStore:
         self.is_continuous = False
         self.now_ms = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
         self.origin = "'file'"
+        self.json = ":{}"
         self.locked_row = ""  # whoever writes has the whole file
         self._path = path
         self._busy_timeout_s = busy_timeout_s

@@ -30,6 +30,8 @@ class Store(Protocol):
     """Its clock as SQL: ms, at this very instant."""
     origin: str
     """As SQL: what is another once the database was brought back to before, or is another's copy."""
+    json: str
+    """As SQL, with the name of a text value that holds JSON."""
     locked_row: str
     """What a SELECT ends with whose rows nobody may change until the transaction ends."""
 

@@ -215,6 +215,7 @@ leases = Table(
     Column("since_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("handed_over", Text),
+    Column("last_cycle_ms", BigInteger),
     # Two accounts of one user would each adjust the same loans.
     _partial("uq_leases_user", "environment", "user_id", where="user_id IS NOT NULL"),
 )

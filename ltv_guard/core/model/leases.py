@@ -5,7 +5,7 @@ What holds of a lease is said here once: the journal's transactions decide by it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -21,12 +21,18 @@ class Tenure:
     epoch: int
     is_orderly: bool = False
 
+    @property
+    def how(self) -> str:
+        """How it came: nobody had held it, its holder gave it back in order, or the lease ran out."""
+        return "first" if self.epoch == 1 else "handed_over" if self.is_orderly else "expired"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """One account of the fleet. `worker`: who holds it, or did until it expired; None: it was given back.
 
-    `epoch` grows each time that it changes hands, and never shrinks.
+    `epoch` grows each time that it changes hands, and never shrinks. `last_cycle_ms`: when a cycle has
+    last read its loans, as its holder said when it renewed the lease; None: nobody has said so yet.
     """
 
     account: str
@@ -35,6 +41,7 @@ class Lease:
     epoch: int = 0
     expires_at_ms: int = 0
     since_ms: int = 0
+    last_cycle_ms: int | None = None
 
     def is_free(self, now_ms: int) -> bool:
         """Whether another may take it."""
@@ -84,3 +91,37 @@ class FleetView:
     now_ms: int
     leases: Sequence[Lease]
     workers: Collection[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRegister:
+    """All that the database holds of a fleet, for people: of every egress, and workers of the last day."""
+
+    now_ms: int
+    leases: Sequence[Lease]
+    workers: Sequence[Worker]
+
+    def of(self, accounts: Mapping[str, str]) -> FleetRegister:
+        """Of these accounts alone, each with its egress; those that nobody has held yet are shown as well."""
+        known = {lease.account: lease for lease in self.leases if lease.account in accounts}
+        free = (Lease(account=name, egress=egress) for name, egress in accounts.items() if name not in known)
+        return replace(self, leases=(*known.values(), *free))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetStatus:
+    """What one worker knows of its fleet, without asking anybody.
+
+    `epochs`: by account, of what it holds. `accounts`: how many its egress has; `unheld`: how many of them
+    nobody held at its last look; `workers`: how many lived there then. `taken`: by how each came (`first`,
+    `handed_over`, `expired`), `lost`: how many it lost, `refused`: writes that were refused, by account.
+    """
+
+    worker: str
+    epochs: Mapping[str, int]
+    accounts: int
+    unheld: int
+    workers: int
+    taken: Mapping[str, int]
+    lost: int
+    refused: Mapping[str, int]

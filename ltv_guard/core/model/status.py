@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.leases import FleetStatus
 from ltv_guard.core.model.loans import Loan
 from ltv_guard.core.model.samples import ChartSample
 from ltv_guard.core.model.withheld import Withheld
@@ -123,7 +124,7 @@ class Status:
 
     `requests_left`: of this machine's address, now. `prices`: USD per coin, of the stream; None where it is
     lost, or not used. `notices_waiting`: for each target. `samples`: each account's
-    last day, for a page.
+    last day, for a page. `fleet`: None where accounts are not shared.
     """
 
     at_ms: int
@@ -141,3 +142,4 @@ class Status:
     prices: Mapping[str, Decimal] | None = None
     notices_waiting: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, Sequence[ChartSample]] = field(default_factory=dict)
+    fleet: FleetStatus | None = None

@@ -25,6 +25,7 @@ class Holdings:
         self.worker = worker
         self._monotonic = monotonic
         self._held: dict[str, HeldAccount] = {}
+        self._given_back: dict[str, int] = {}  # by account, the last epoch that was
 
     @property
     def accounts(self) -> frozenset[str]:
@@ -56,7 +57,8 @@ class Holdings:
             del self._held[name]
         come = []
         for lease in view.leases:
-            if lease.worker == self.worker and lease.account not in self._held:
+            is_new = lease.epoch > self._given_back.get(lease.account, 0)  # a view may be older than that
+            if lease.worker == self.worker and lease.account not in self._held and is_new:
                 # The answer that told of it was lost.
                 come.append(Tenure(account=lease.account, worker=self.worker, epoch=lease.epoch))
                 self.take(come[-1], _until(lease, view, asked_at))
@@ -90,8 +92,10 @@ class Holdings:
             item.is_leaving = True
         return [item.tenure for item in fresh]
 
-    def drop(self, tenure: Tenure) -> None:
-        """It was given back."""
+    def drop(self, tenure: Tenure, *, given_back: bool) -> None:
+        """It is held no more; `given_back`: the database knows."""
+        if given_back:
+            self._given_back[tenure.account] = tenure.epoch
         if self.tenure_of(tenure.account) == tenure:
             del self._held[tenure.account]
 

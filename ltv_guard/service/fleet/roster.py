@@ -50,6 +50,15 @@ class Roster:
         """Accounts that have a guard."""
         return frozenset(self._reloads.run.wiring.guards)
 
+    @property
+    def ago_ms(self) -> dict[str, int]:
+        """How long ago a cycle has last read each account's loans; without those that none has read yet."""
+        return {
+            name: int(self._latest.silent_s(name) * 1000)
+            for name in self.guarded
+            if (seen := self._latest.of(name)) is not None and seen.good_at is not None
+        }
+
     async def take_on(self, tenure: Tenure) -> None:
         """A guard for an account that has come. It trusts the journal at once after an orderly end alone."""
         run, name = self._reloads.run, tenure.account

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ltv_guard.adapters.journal import open_fleet_journal
 from ltv_guard.adapters.journal.fleet import FleetJournal
 from ltv_guard.adapters.settings import Settings, load
+from ltv_guard.core.model.leases import FleetRegister, FleetStatus
 from ltv_guard.service.fleet.holdings import Holdings
 from ltv_guard.service.fleet.roster import Roster
 from ltv_guard.service.fleet.whole import Whole
@@ -45,6 +46,17 @@ class Fleet:
         roster = Roster(reloads, daemon, latest, self._whole)
         self._leases = FleetWorker(self._worker, self._journal, self._holdings, roster)
         self._leases.begin(stop)
+
+    @property
+    def status(self) -> FleetStatus | None:
+        """What this worker knows of the fleet now; None: it has not begun."""
+        return None if self._leases is None else self._leases.status
+
+    async def register(self) -> FleetRegister:
+        """Who guards what, as the journal has it. Raises JournalUnavailable."""
+        whole = self._whole.settings
+        found = await self._journal.leases_of(whole.exchange.environment).register()
+        return found.of({name: item.egress for name, item in whole.accounts.items()})
 
     async def end(self) -> None:
         """Gives all accounts back."""

@@ -7,26 +7,23 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Coroutine, Sequence
-from functools import partial
-from typing import Any
+from collections import Counter
 
 import structlog
 
 from ltv_guard.adapters.journal.fleet import FleetJournal
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.decide.shares import moves
-from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.core.model.leases import FleetView, Tenure, Worker
+from ltv_guard.core.model.leases import FleetStatus, FleetView, Tenure, Worker
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log.escaping import clean
+from ltv_guard.service.fleet.departures import GIVEN_BACK_WITHIN_S, Departures
 from ltv_guard.service.fleet.holdings import Holdings
 from ltv_guard.service.fleet.roster import Roster
 
 LOOK_S = 1.0
 LONGEST_GAP_S = 3 * LOOK_S  # between two views: what is longer was a time without the database
-GIVEN_BACK_WITHIN_S = 5.0
 
 log = structlog.stdlib.get_logger()
 
@@ -53,14 +50,34 @@ class FleetWorker:
         self._seen_at: float | None = None
         self._rests_until = 0.0
         self._renewed_at: float | None = None
-        self._ends: dict[str, asyncio.Task[None]] = {}
+        self._departures = Departures(self._leases, journal, holdings, roster, self._defects)
+        self._view: FleetView | None = None
+        self._taken: Counter[str] = Counter()
+        self._lost = 0
         self._nudge = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def status(self) -> FleetStatus:
+        """From memory: by its last look at the leases."""
+        view, accounts = self._view, self._roster.accounts
+        unheld = () if view is None else [it for it in view.leases if it.is_free(view.now_ms)]
+        return FleetStatus(
+            worker=self._worker.name,
+            epochs={item.account: item.epoch for item in self._holdings.tenures},
+            accounts=len(accounts),
+            unheld=sum(item.account in accounts for item in unheld),
+            workers=0 if view is None else len(view.workers),
+            taken=dict(self._taken),
+            lost=self._lost,
+            refused=dict(self._journal.refused),
+        )
 
     def begin(self, stop: asyncio.Event) -> None:
-        """From now on accounts come and go; none comes any more once `stop` is set."""
+        """From now on accounts come and go; once `stop` is set, each goes as soon as it can."""
         self._roster.daemon.lost = self.doubt
-        self._task = asyncio.create_task(self._watch(stop))
+        self._departures.ended = self._nudge.set
+        self._tasks = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._leave_at(stop))]
 
     def doubt(self, account: str) -> None:
         """A write for the account was refused: nothing is sent for it before the leases were looked at."""
@@ -69,19 +86,26 @@ class FleetWorker:
         self._nudge.set()
 
     async def end(self) -> None:
-        """Gives everything back, once no guard does anything more. A journal that fails holds up no end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await asyncio.gather(*self._ends.values(), return_exceptions=True)
+        """Gives back what is left, once no guard does anything more. A journal that fails holds up no end."""
+        await self._departures.all_ended()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._holdings.tenures:
+            await self._departures.give_back_what_is_left(is_orderly=self._roster.daemon.ended_in_order)
         try:
             async with asyncio.timeout(GIVEN_BACK_WITHIN_S):
-                await self._give_back(self._holdings.tenures, is_orderly=self._roster.daemon.ended_in_order)
                 await self._leases.leave(self._worker.name)
         except JournalUnavailable as error:
             log.warning("leases_not_given_back", why=str(error))
         except TimeoutError:
             log.warning("leases_not_given_back", why=f"no answer within {GIVEN_BACK_WITHIN_S:g} s")
+
+    async def _leave_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._departures.give_back(self._holdings.accounts)
+        self._renewed_at = None  # the others hear at once that it is no more to be counted with
+        self._nudge.set()
 
     async def _watch(self, stop: asyncio.Event) -> None:
         while True:
@@ -104,16 +128,18 @@ class FleetWorker:
 
     async def _look(self, *, is_ending: bool) -> None:
         asked_at = time.monotonic()
-        view = await self._view(asked_at)
+        view = self._view = await self._seen(asked_at, is_ending=is_ending)
         may_take = self._may_take(asked_at)
         self._roster.share(len(view.workers))
         if is_ending or self._roster.is_busy:
             self._holdings.hear(view, asked_at)
+            if is_ending:
+                self._departures.give_back(self._holdings.accounts)  # also what came at the last moment
             return
         self._agree(view, asked_at)
         accounts = self._roster.accounts
         found = moves(view, self._worker.name, accounts, may_take=may_take)
-        self._begin_to_leave({*found.give_back, *(self._holdings.accounts - accounts)})
+        self._departures.give_back({*found.give_back, *(self._holdings.accounts - accounts)})
         if found.take:
             now = time.monotonic()
             for tenure in await self._leases.take(self._worker, found.take, int(self._lease_s * 1000)):
@@ -131,11 +157,17 @@ class FleetWorker:
             self._rests_until = asked_at + third_s
         return asked_at >= self._rests_until
 
-    async def _view(self, asked_at: float) -> FleetView:
+    async def _seen(self, asked_at: float, *, is_ending: bool) -> FleetView:
         """Renewed at a third of the lease; in between it is only looked."""
         if self._renewed_at is not None and asked_at - self._renewed_at < self._lease_s / 3 - LOOK_S / 2:
             return await self._leases.look(self._worker.egress)
-        view = await self._leases.beat(self._worker, self._roster.accounts, int(self._lease_s * 1000))
+        view = await self._leases.beat(
+            self._worker,
+            self._roster.accounts,
+            int(self._lease_s * 1000),
+            ago_ms=self._roster.ago_ms,
+            is_leaving=is_ending,
+        )
         self._renewed_at = asked_at
         return view
 
@@ -144,68 +176,24 @@ class FleetWorker:
         for name in lost:
             self._journal.let_go(name)
             log.warning("lease_lost", account=name, worker=self._worker.name)
-            self._begin_to_end(name, self._end_guard(name))
+            self._departures.end(name)
+        self._lost += len(lost)
         for tenure in come:
             self._hold(tenure)
 
     def _hold(self, tenure: Tenure) -> None:
         self._journal.hold(tenure)
+        self._taken[tenure.how] += 1
         told = {"worker": tenure.worker, "epoch": tenure.epoch, "orderly": tenure.is_orderly}
         log.info("lease_taken", account=tenure.account, **told)
 
     async def _guard_what_is_held(self) -> None:
         """Also what a reload has left over, or has not made, while leases came and went."""
-        for name in self._roster.guarded - self._holdings.accounts - self._ends.keys():
-            self._begin_to_end(name, self._end_guard(name))
-        for name in sorted(self._holdings.accounts - self._roster.guarded - self._ends.keys()):
+        leaving = self._departures.under_way
+        for name in self._roster.guarded - self._holdings.accounts - leaving:
+            self._departures.end(name)
+        for name in sorted(self._holdings.accounts - self._roster.guarded - leaving):
             tenure = self._holdings.tenure_of(name)
             if tenure is not None:
                 with self._defects.contained("taking an account on"):
                     await self._roster.take_on(tenure)
-
-    def _begin_to_leave(self, accounts: set[str]) -> None:
-        for tenure in self._holdings.leave(accounts):
-            self._begin_to_end(tenure.account, self._leave(tenure))
-
-    def _begin_to_end(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Beside the looks: what is in flight may take seconds, and leases must be renewed meanwhile.
-
-        One after the other for an account: no guard of it begins before the one of before has ended.
-        """
-        before = self._ends.get(name)
-
-        async def end() -> None:
-            if before is not None:
-                await asyncio.wait([before])
-            await work
-
-        self._ends[name] = task = asyncio.create_task(end())
-        task.add_done_callback(partial(self._has_ended, name))
-
-    def _has_ended(self, name: str, task: asyncio.Task[None]) -> None:
-        if self._ends.get(name) is task:
-            del self._ends[name]
-        self._nudge.set()
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._defects.tell(Defect(what="ending the guard of an account", error=error))
-
-    async def _end_guard(self, name: str) -> None:
-        await self._roster.let_go(name)
-
-    async def _leave(self, tenure: Tenure) -> None:
-        """After what is in flight; while the journal fails the lease runs out by itself."""
-        try:
-            is_orderly = await self._roster.let_go(tenure.account)
-            await self._give_back([tenure], is_orderly=is_orderly)
-        except JournalUnavailable as error:
-            self._holdings.drop(tenure)
-            log.warning("leases_not_given_back", why=str(error))
-
-    async def _give_back(self, tenures: Sequence[Tenure], *, is_orderly: bool) -> None:
-        await self._leases.give_back(tenures, is_orderly=is_orderly)
-        for tenure in tenures:
-            self._holdings.drop(tenure)
-            self._journal.let_go(tenure.account)
-            told = {"worker": tenure.worker, "epoch": tenure.epoch, "orderly": is_orderly}
-            log.info("lease_given_back", account=tenure.account, **told)

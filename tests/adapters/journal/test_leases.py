@@ -141,10 +141,33 @@ async def test_a_worker_that_leaves_is_counted_no_more(leases: SqlLeases) -> Non
 
 async def test_everything_is_shown_to_people(leases: SqlLeases) -> None:
     await taken(leases)
-    now_ms, found, workers = await leases.all()
-    assert [(item.account, item.worker, item.epoch) for item in found] == [("main", "w1", 1)]
-    assert [(item.name, item.egress) for item in workers] == [("w1", "e")]
-    assert now_ms < workers[0].expires_at_ms
+    seen = await leases.register()
+    assert [(item.account, item.worker, item.epoch) for item in seen.leases] == [("main", "w1", 1)]
+    assert [(item.name, item.egress) for item in seen.workers] == [("w1", "e")]
+    assert seen.now_ms < seen.workers[0].expires_at_ms
+
+
+async def test_a_renewal_says_when_each_account_was_last_looked_at(leases: SqlLeases) -> None:
+    await taken(leases, ONE, "main", "b")
+    await leases.beat(ONE, ["main", "b"], LEASE_MS, ago_ms={"main": 4_000})
+    seen = await leases.register()
+    last = {item.account: item.last_cycle_ms for item in seen.leases}
+    assert last["b"] is None
+    assert last["main"] is not None
+    assert 4_000 <= seen.now_ms - last["main"] < LEASE_MS
+
+    await leases.beat(ONE, ["main", "b"], LEASE_MS)
+    assert {item.account: item.last_cycle_ms for item in (await leases.register()).leases} == last
+
+
+async def test_a_worker_that_is_leaving_is_counted_no_more_and_renews_what_it_holds_still(
+    journal: FleetJournal, leases: SqlLeases
+) -> None:
+    await taken(leases, OTHER, "main")
+    await expire(journal)
+    view = await leases.beat(OTHER, ["main"], LEASE_MS, is_leaving=True)
+    assert view.workers == []
+    assert [item.is_free(view.now_ms) for item in view.leases] == [False]
 
 
 # What is written under a lease.
@@ -334,6 +357,23 @@ async def test_a_schema_is_not_changed_under_workers_that_live(postgres_url: str
     await execute_in(old, "UPDATE journal_version SET version_num = '0008'")
     with pytest.raises(JournalUnavailable, match="stop every daemon on it first"):
         await open_fleet_journal(postgres_url, idle_s=5)
+    await old.close()
+
+
+@pytest.mark.slow
+async def test_a_schema_is_not_changed_under_a_worker_that_is_leaving_and_holds_an_account(
+    postgres_url: str,
+) -> None:
+    old = await open_fleet_journal(postgres_url, idle_s=5)
+    leases = old.leases_of("testnet")
+    tenures = await taken(leases)
+    await leases.beat(ONE, ["main"], LEASE_MS, is_leaving=True)
+    await execute_in(old, "UPDATE journal_version SET version_num = '0010'")
+    with pytest.raises(JournalUnavailable, match="stop every daemon on it first"):
+        await open_fleet_journal(postgres_url, idle_s=5)
+    await leases.give_back(tenures, is_orderly=True)
+    await execute_in(old, "ALTER TABLE leases DROP COLUMN last_cycle_ms")
+    await (await open_fleet_journal(postgres_url, idle_s=5)).close()
     await old.close()
 
 
