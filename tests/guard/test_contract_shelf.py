@@ -59,7 +59,8 @@ def test_the_coins_that_are_owed_in_fixed_loans_are_read_and_no_others() -> None
         (LENT, "1000", False, 60_000, True),  # a row was odd
         (replace(LENT, ends_at_ms=NOW + 60_001), "1000", True, 60_000, False),
         (replace(LENT, ends_at_ms=NOW + 60_000), "1000", True, 60_000, True),  # it has ended since
-        (replace(LENT, ends_at_ms=NOW - 1), "1000", True, 60_000, False),  # it had ended by then
+        (replace(LENT, ends_at_ms=NOW - 59_999), "1000", True, 60_000, True),  # it was not settled by then
+        (replace(LENT, ends_at_ms=NOW - 60_001), "1000", True, 60_000, False),  # it was overdue by then
     ],
 )
 def test_they_are_read_again_hourly_and_where_something_has_changed(
@@ -68,6 +69,26 @@ def test_they_are_read_again_hourly_and_where_something_has_changed(
     found = shelf(contract, whole=whole)
     found.saw(book(owed(fixed=fixed)))
     assert bool(found.wanted(moment(after_ms), TIMING)) is again
+
+
+@pytest.mark.parametrize(
+    ("listed", "after_ms", "again"),
+    [
+        ((), 59_999, False),
+        ((), 60_000, True),  # it was signed a moment ago, and is not listed yet
+        ((replace(LENT, principal=D(980)),), 60_000, True),
+        ((replace(LENT, principal=D(991)),), 60_000, False),  # the rest is interest
+        (
+            (LENT, replace(LENT, loan_id="8", principal=D(500))),
+            60_000,
+            True,
+        ),  # one is repaid, and listed still
+    ],
+)
+def test_a_list_that_does_not_bear_out_what_is_owed_is_read_again(
+    listed: tuple[Contract, ...], after_ms: int, *, again: bool
+) -> None:
+    assert bool(shelf(*listed).wanted(moment(after_ms), TIMING)) is again
 
 
 def test_a_read_that_fails_is_tried_again_after_a_minute() -> None:

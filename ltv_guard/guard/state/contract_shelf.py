@@ -12,6 +12,9 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment
 from ltv_guard.core.model.timing import Timing
 
+APART = Decimal("0.01")  # of what is owed: interest of which the list does not tell
+SETTLES_WITHIN_MS = 60_000  # the exchange may take its time to repay one, or to turn it flexible
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptList:
@@ -22,11 +25,18 @@ class KeptList:
     at: Moment
 
     def is_to_be_renewed(self, fixed: Decimal, now: Moment, longest_ms: int) -> bool:
-        """After an hour, when the fixed debt changes, when a contract has ended, and where a row was odd."""
+        """After an hour, when the fixed debt changes, when a contract has ended, and where a row was odd.
+
+        One that has ended is read once more when it should be settled: only then is it known to be overdue.
+        And a list that does not bear out what is owed may be of a moment ago.
+        """
         ended = any(
-            self.at.exchange_ms <= item.ends_at_ms <= now.exchange_ms for item in self.found.contracts
+            self.at.exchange_ms <= ms <= now.exchange_ms
+            for item in self.found.contracts
+            for ms in (item.ends_at_ms, item.ends_at_ms + SETTLES_WITHIN_MS)
         )
-        return ended or not self.found.whole or fixed != self.fixed or now.ms_since(self.at) >= longest_ms
+        is_odd = not self.found.whole or abs(self.found.owed - self.fixed) > APART * self.fixed
+        return ended or is_odd or fixed != self.fixed or now.ms_since(self.at) >= longest_ms
 
 
 class ContractShelf:
