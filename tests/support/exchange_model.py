@@ -19,7 +19,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable, WriteNotSent, Write
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Channel, Collateral, Debt, Kind, Loan, LoanKey, Product, Totals
+from ltv_guard.core.model.loans import Channel, Collateral, Kind, Loan, LoanKey, Product, Totals
 from ltv_guard.core.model.policy import (
     AddRule,
     Limits,
@@ -30,7 +30,7 @@ from ltv_guard.core.model.policy import (
     WalletRules,
 )
 from ltv_guard.core.model.tiers import Tier
-from ltv_guard.core.ports import Identity, SignedAdjustment
+from ltv_guard.core.ports import ContractExchange, Identity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.sender import AT_ONCE_S
@@ -71,7 +71,7 @@ class ModelPath:
             raise ExchangeUnavailable("the history is down")
         world.is_answered()
         rows = world.shown_rows(self.channel.product, self.channel.kind, since_ms)
-        return History(rows=rows, began=world.now())
+        return world.as_read(History(rows=rows, began=world.now()))
 
     async def turn(self) -> bool:
         return self.world.turn_comes()
@@ -88,7 +88,7 @@ class ModelPath:
             recv_window_ms=WINDOW_MS,
         )
 
-    async def send(self, signed: SignedAdjustment) -> str:
+    async def send(self, signed: SignedAdjustment) -> str | None:
         world, intent = self.world, signed.body.intent  # type: ignore[attr-defined]
         assert intent.channel == self.channel
         if world.crash_at == "before_send":
@@ -104,7 +104,7 @@ class ModelPath:
             raise Crash
         if answered is None:
             raise WriteOutcomeUnknown("no answer")
-        return answered
+        return answered or None
 
 
 class ModelLoans(ModelPath):
@@ -148,7 +148,7 @@ class _Body(bytes):
 
 
 def _loan(world: World, key: LoanKey) -> Loan:
-    view, debt = world.view(key), world.shown_debt(key)
+    view, (debt, debts) = world.view(key), world.shown_debts(key)
     pooled = key.product is Product.CRYPTO_LOAN
     value = (view.collateral * view.price * view.counts).quantize(Decimal("0.01"))
     return Loan(
@@ -164,7 +164,7 @@ def _loan(world: World, key: LoanKey) -> Loan:
             ),
         ),
         totals=Totals(debt_usd=debt, collateral_usd=value) if pooled else None,
-        debts=(Debt(coin=OWED, amount=debt),),
+        debts=debts,
         margin_call_ltv=Decimal("0.87"),
         liquidation_ltv=Decimal("0.95"),
     )
@@ -264,6 +264,7 @@ def a_guard(
     ids: Callable[[], str] | None = None,
     after: Guard | None = None,
     streamed: Callable[[], Mapping[str, Decimal]] = dict,
+    contracts: ContractExchange | None = None,
 ) -> Guard:
     """A guard of that world, as a process that has just started."""
     numbers = itertools.count(len(journal.snapshot().intents) * 1000 + 1)
@@ -286,6 +287,7 @@ def a_guard(
             account=ModelAccount(world),
             products=[ModelLoans(world, product) for product in products],
             others=[ModelPath(world, channel) for channel in others],
+            contracts=contracts,
         ),
         Surroundings(
             clock=world,

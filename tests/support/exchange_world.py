@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from ltv_guard.core.model.errors import Remedy, WriteRejected
-from ltv_guard.core.model.history import HistoryRow, RowStatus
+from ltv_guard.core.model.history import History, HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Kind, LoanKey, Moment, Product
+from ltv_guard.core.model.loans import Debt, Direction, Kind, LoanKey, Moment, Product
 
 START_MS = 1_700_000_000_000
 WINDOW_MS = 5_000
@@ -32,14 +32,20 @@ REFUSALS = {
 }
 
 
+def debt_usd(debt: Decimal, fixed: Mapping[str, Decimal], price: Decimal) -> Decimal:
+    """What is owed at that price, with what is fixed, by coin."""
+    return debt + fixed.get(OWED, Decimal(0)) + fixed.get(HELD, Decimal(0)) * price if fixed else debt
+
+
 @dataclass(slots=True)
 class Truth:
-    """One loan as it is."""
+    """One loan as it is. Beside its `debt` it may owe what is `fixed`, by coin."""
 
     key: LoanKey
     collateral: Decimal
     debt: Decimal
     gone: bool = False
+    fixed: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def counts(self) -> Decimal:
@@ -57,10 +63,15 @@ class View:
     price: Decimal
     gone: bool
     counts: Decimal
+    fixed: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def debt_usd(self) -> Decimal:
+        return debt_usd(self.debt, self.fixed, self.price)
 
     @property
     def ltv(self) -> Decimal:
-        return self.debt / (self.collateral * self.price * self.counts)
+        return self.debt_usd / (self.collateral * self.price * self.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +191,28 @@ class World:
 
     def note(self) -> None:
         for key, loan in self.loans.items():
-            view = View(self.true_ms, loan.collateral, loan.debt, self.price, loan.gone, loan.counts)
+            view = View(
+                self.true_ms,
+                loan.collateral,
+                loan.debt,
+                self.price,
+                loan.gone,
+                loan.counts,
+                fixed=loan.fixed,
+            )
             self.views.setdefault(key, []).append(view)
         self.wallets.append(WalletView(self.true_ms, dict(self.wallet), dict(self.unified)))
 
     def ltv(self, key: LoanKey) -> Decimal:
         loan = self.loans[key]
-        return loan.debt / (loan.collateral * self.price * loan.counts)
+        return self.debt_usd(key) / (loan.collateral * self.price * loan.counts)
+
+    def debt_usd(self, key: LoanKey) -> Decimal:
+        return debt_usd(self.loans[key].debt, self.loans[key].fixed, self.price)
 
     def maximum(self, key: LoanKey) -> Decimal:
         loan = self.loans[key]
-        free = loan.collateral - loan.debt / (MAX_LTV * self.price * loan.counts)
+        free = loan.collateral - self.debt_usd(key) / (MAX_LTV * self.price * loan.counts)
         return max(Decimal(0), free).quantize(STEP, ROUND_FLOOR)
 
     def move(self, key: LoanKey, direction: Direction, amount: Decimal, intent_id: str | None) -> bool:
@@ -288,7 +310,7 @@ class World:
         shown = self._row(name, intent.key, intent.coin, intent.direction, intent.amount)
         self.rows.append(
             Row(
-                shown=replace(shown, status=status),
+                shown=replace(shown, status=status, with_collateral=intent.collateral_coin is not None),
                 visible_ms=self.true_ms + self.row_lag_ms,
                 intent_id=intent.intent_id,
                 landed_ms=None,
@@ -325,7 +347,10 @@ class World:
     # What it does with a write
 
     def carry_out(self, intent: Intent) -> str | None:
-        """The id that a write is answered with. None: nothing came back. Raises WriteRejected."""
+        """The id that a write is answered with. None: nothing came back; empty: it was taken, without one.
+
+        Raises WriteRejected.
+        """
         answer = self._next_answer(intent.direction.kind)
         name, _, number = answer.partition(":")
         if name == "lost_request":
@@ -376,8 +401,15 @@ class World:
         past = [view for view in self.views[key] if view.at_ms <= self.true_ms - age_ms]
         return past[-1] if past else self.views[key][0]
 
-    def shown_debt(self, key: LoanKey) -> Decimal:
-        return self._view_at(key, max(self.stale_ms, self.old_debt_ms)).debt
+    def shown_debts(self, key: LoanKey) -> tuple[Decimal, tuple[Debt, ...]]:
+        """What is owed: USD, and by coin."""
+        view = self._view_at(key, max(self.stale_ms, self.old_debt_ms))
+        fixed = view.fixed.get(OWED, Decimal(0))
+        owed = Debt(coin=OWED, amount=view.debt + fixed, fixed=fixed)
+        if not view.fixed.get(HELD):
+            return view.debt_usd, (owed,)
+        held = Debt(coin=HELD, amount=view.fixed[HELD], fixed=view.fixed[HELD])
+        return view.debt_usd, (owed, held)
 
     def shown_ltv(self, key: LoanKey) -> Decimal:
         view = self._view_at(key, max(self.stale_ms, self.old_ltv_ms))
@@ -399,6 +431,10 @@ class World:
             and row.shown.at_ms >= since_ms
             and (row.shown.key.product, row.shown.direction.kind) == (product, kind)
         )
+
+    def as_read(self, history: History) -> History:
+        """As a read of it comes out."""
+        return history
 
     def last_own_effect_ms(self, key: LoanKey, kinds: Collection[Kind] = tuple(Kind)) -> int:
         """When something of ours last took effect on the loan (or the wallet's coin); 0 if never."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import structlog
 from exchange_model import POOL, Crash, World, a_guard, key_of
@@ -57,6 +58,7 @@ class Weather:
     replica: tuple[int, int] = (0, 0)  # how old, and every which read
     down: tuple[str, ...] = ()
     crash: str = ""
+    more: Mapping[str, object] = field(default_factory=dict)  # of a world that knows more than this
 
 
 Stretch = tuple[Weather, int, int]
@@ -127,8 +129,8 @@ class Life(RuleBasedStateMachine):
         for name in ("stale_ms", "old_ltv_ms", "old_debt_ms", "stale_wallet_ms", "row_lag_ms"):
             setattr(world, name, getattr(weather, name))
         world.replica_ms, world.replica_each = (0, 0) if self.went_back or self.disturbed else weather.replica
-        for name in weather.down:
-            setattr(world, name, True)
+        for name, value in [*weather.more.items(), *((name, True) for name in weather.down)]:
+            setattr(world, name, value)
         if weather.crash in WRITES:
             self.journal.on_write = self.crash_at_write(weather.crash)
             world.slow_signings = int(weather.crash in WAITED)
@@ -241,11 +243,15 @@ class Life(RuleBasedStateMachine):
 
     def since_our_last_effect(self, key: LoanKey, kinds: Collection[Kind]) -> list[View]:
         """Views of the same ms may be from just before the effect: the last of them is not."""
-        since = self.world.last_own_effect_ms(key, kinds)
+        since = self.last_effect_ms(key, kinds)
         views = self.world.views[key]
         return (
             views[max(index for index, view in enumerate(views) if view.at_ms <= since) :] if since else views
         )
+
+    def last_effect_ms(self, key: LoanKey, kinds: Collection[Kind]) -> int:
+        """When something of ours last took effect on what these kinds of writes move."""
+        return self.world.last_own_effect_ms(key, kinds)
 
     def check_confirmed(self) -> None:
         rows = {row.shown.adjust_id: row for row in self.world.rows}
@@ -341,7 +347,7 @@ class Life(RuleBasedStateMachine):
         self.journal.on_write = lambda _: None
 
     def cycle(self) -> None:
-        with structlog.testing.capture_logs():
+        with structlog.testing.capture_logs() as told:
             try:
                 run(self.guard.cycle())
             except Crash:
@@ -349,9 +355,13 @@ class Life(RuleBasedStateMachine):
             except BaseException:
                 self.failed = True
                 raise
+        self.hears(told)
         if self.findings:
             self.failed = True
             raise self.findings[0]
+
+    def hears(self, told: Sequence[MutableMapping[str, Any]]) -> None:
+        """What a cycle has logged."""
 
     def restart(self, journal: Contents | None = None) -> None:
         """SIGKILL, and the next start: what is in memory is gone, the machine may have rebooted."""
@@ -399,8 +409,7 @@ def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a
         )
         def the_price_moves(self, key: LoanKey, ltv: str, stretch: Stretch) -> None:
             """To where this loan has that LTV; the pool, whose coins count for less, a higher one."""
-            loan = self.world.loans[key]
-            self.move_price(loan.debt / (loan.collateral * Decimal(ltv)))
+            self.move_price(self.world.debt_usd(key) / (self.world.loans[key].collateral * Decimal(ltv)))
             self.live_through(stretch)
 
         @rule(skew=st.integers(-500, 500), stretch=stretches)
