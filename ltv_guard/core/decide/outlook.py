@@ -13,7 +13,7 @@ from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import UNLIMITED, tightest
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.options import ZERO, Option, best_of
-from ltv_guard.core.decide.repay_with_collateral import sale_of, sale_options
+from ltv_guard.core.decide.sales import sale_of, sale_options
 from ltv_guard.core.decide.shortfall import Shortfall, need_of
 from ltv_guard.core.decide.top_up import most_lacked, top_up_options
 from ltv_guard.core.model.loans import Collateral, Debt, LoanKey

@@ -16,7 +16,7 @@ from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import Constraint, Limit, tightest
 from ltv_guard.core.decide.decision import Cause, Decision, hold
 from ltv_guard.core.decide.reason import Because
-from ltv_guard.core.decide.repay_with_collateral import lowest_ltv
+from ltv_guard.core.decide.sales import lowest_ltv
 from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.loans import Collateral
 

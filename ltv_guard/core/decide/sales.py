@@ -1,0 +1,130 @@
+"""What a pool's debts could be repaid with of its own collateral: each debt, with each coin. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import partial
+
+from ltv_guard.core.amounts.composition import composition_of
+from ltv_guard.core.amounts.fingerprint import coarsest, most_above
+from ltv_guard.core.amounts.rounding import whole_steps, whole_steps_up
+from ltv_guard.core.amounts.sale import CollateralPayment
+from ltv_guard.core.decide.budget import FundsBudget
+from ltv_guard.core.decide.constraints import Constraint, Limit, below, of_setting, tightest
+from ltv_guard.core.decide.options import ZERO, Option, reckoned
+from ltv_guard.core.decide.shortfall import Shortfall
+from ltv_guard.core.model.defects import Defect
+from ltv_guard.core.model.loans import Collateral, Debt
+from ltv_guard.core.reconcile.plausibility import STEPS, Bearing
+
+
+def cheapest(every: Iterable[Option], least: Decimal) -> Option | None:
+    """Of those that bring the loan to its target the one at the least cost, or else what gains most."""
+    worth = [option for option in every if option.is_worth(least)]
+    enough = [option for option in worth if option.is_enough]
+    if enough:
+        return min(enough, key=lambda option: option.cost)
+    return max(worth, key=lambda option: option.gain, default=None)
+
+
+def sale_options(need: Shortfall, budget: FundsBudget) -> tuple[list[Option], list[Defect]]:
+    """What repaying each flexible debt with each coin of the pool would do. A defect costs that pair only."""
+    return reckoned(
+        (f"reckoning with {held.coin} for a debt in {debt.coin}", partial(_option, need, debt, held, budget))
+        for debt in need.loan.debts
+        for held in need.loan.collateral
+    )
+
+
+def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
+    """Where repaying with collateral can bring the loan, in however many steps; its own LTV if nowhere."""
+    lowest, rule = need.loan.ltv, need.facts.policy.repay_with_collateral
+    if not rule.enabled or not need.loan.is_pool:
+        return lowest
+    for debt in need.loan.debts:
+        for held in need.loan.collateral:
+            sale = sale_of(need, debt, held, budget)
+            if sale is not None and not debt.unread:
+                caps = budget.caps_on_repaying_with_collateral(debt.coin)
+                most = min(debt.repayable, sale.most, tightest(caps))
+                lowest = min(lowest, sale.ltv_after(most))
+    return lowest
+
+
+def sale_of(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> CollateralPayment | None:
+    """What `held` does for `debt`; None where prices or terms are missing, or there is nothing to sell."""
+    prices = budget.prices or {}
+    of_debt, of_held = prices.get(debt.coin, ZERO), prices.get(held.coin, ZERO)
+    holding = composition_of(need.loan).holding(held, prices)
+    if held.unread or held.amount <= 0 or of_debt <= 0 or of_held <= 0 or holding is None:
+        return None
+    return CollateralPayment(
+        model=need.model,
+        coin=debt.coin,
+        held=held,
+        holding=holding,
+        debt_price=of_debt,
+        held_price=of_held,
+        fee=need.facts.policy.repay_with_collateral.max_fee,
+    )
+
+
+def _option(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> Option | None:
+    sale = sale_of(need, debt, held, budget)
+    if sale is None or debt.repayable <= 0:
+        return None
+    accuracy = coarsest(debt.accuracy, debt.amount)
+    step = Decimal(1).scaleb(-accuracy)
+    nothing = Option(coin=debt.coin, step=step, needed=ZERO, collateral_coin=held.coin)
+    refusal = need.facts.unsellable.get(held.coin)
+    if refusal is not None:
+        return nothing.as_nothing(Constraint(kind=Limit.REFUSED, coin=held.coin, words=refusal))
+    whole = min(debt.repayable, sale.most)
+    needed = sale.to_reach(need.limits.target, whole, step)
+    wanted = whole_steps(whole, step) if needed is None else needed
+    limits = _limits(need, debt, sale, _part(need, debt, held, budget, wanted, step), budget)
+    most = tightest(limits)
+    amount = whole_steps(min(wanted, most), step)
+    gain = need.loan.ltv - sale.ltv_after(amount)
+    if amount > 0 and gain <= 0:
+        return nothing.as_nothing(Constraint(kind=Limit.NO_GAIN, coin=held.coin))
+    return Option(
+        coin=debt.coin,
+        step=step,
+        needed=wanted,
+        amount=amount,
+        ceiling=min(whole_steps(most, step), amount + most_above(accuracy, debt.amount)),
+        gain=gain,
+        is_enough=needed is not None and amount >= needed,
+        held_back=below(limits, wanted),
+        collateral_coin=held.coin,
+        cost=sale.cost(amount),
+    )
+
+
+def _part(
+    need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget, wanted: Decimal, step: Decimal
+) -> Constraint | None:
+    """No more than a part at a time where a price, or the loan's own LTV, is in doubt."""
+    part = whole_steps_up(wanted / STEPS, step)
+    doubted = next((coin for coin in (debt.coin, held.coin) if budget.doubts_price_of(need.loan, coin)), None)
+    if doubted is not None:
+        return Constraint(kind=Limit.DOUBTED_PRICE, coin=doubted, amount=part)
+    if need.facts.bearing is Bearing.CONTRADICTED:
+        return Constraint(kind=Limit.NOT_BORNE_OUT, coin=debt.coin, amount=part)
+    return None
+
+
+def _limits(
+    need: Shortfall, debt: Debt, sale: CollateralPayment, part: Constraint | None, budget: FundsBudget
+) -> list[Constraint]:
+    """What caps, the exchange, the debt and the collateral leave to repay, in coins of the debt."""
+    coin, most = debt.coin, need.facts.policy.repay_with_collateral.max_repay.get(debt.coin)
+    limits = budget.caps_on_repaying_with_collateral(coin)
+    if most is not None:
+        limits.append(of_setting("repay_with_collateral.max_repay", coin, most, setting=most))
+    limits.append(Constraint(kind=Limit.SALE_LIMIT, coin=coin, amount=sale.limit))
+    limits.append(Constraint(kind=Limit.FLEXIBLE_DEBT, coin=coin, amount=debt.repayable))
+    limits.append(Constraint(kind=Limit.COLLATERAL, coin=coin, amount=sale.most, words=sale.held.coin))
+    return limits if part is None else [*limits, part]
