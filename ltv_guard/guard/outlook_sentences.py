@@ -12,8 +12,8 @@ WAYS = {
     Way.ADD: "adding {amount} {coin} brings it to {ltv}",
     Way.TRANSFER: "moving {amount} {coin} from the Unified account, and adding it, brings it to {ltv}",
     Way.REPAY: "repaying {amount} {coin} brings it to {ltv}",
-    Way.REPAY_WITH_COLLATERAL: "repaying {amount} {coin} with {collateral} of its collateral brings it to "
-    "{ltv}, at a fee of up to {cost} USD",
+    Way.REPAY_WITH_COLLATERAL: "repaying {amount} {coin} {contract}with {collateral} of its collateral "
+    "brings it to {ltv}, at a fee of up to {cost} USD",
 }
 NOTHING = {
     Way.ADD: "there is no {coin} to add",
@@ -29,8 +29,8 @@ SWITCHES = {
 BY_HAND = {
     Way.ADD: "bring {missing} {coin} to the Funding wallet, to be added",
     Way.REPAY: "repay {needed} {coin} in the exchange's app",
-    Way.REPAY_WITH_COLLATERAL: "repay {needed} {coin} there with {collateral} of its collateral, for up to "
-    "{cost_of_needed} USD",
+    Way.REPAY_WITH_COLLATERAL: "repay {needed} {coin} {contract}there with {collateral} of its collateral, "
+    "for up to {cost_of_needed} USD",
 }
 
 
@@ -69,7 +69,8 @@ def _with_numbers(template: str, item: Prospect) -> str:
         "target": item.target,
     }
     shown = {name: _plain(number) for name, number in numbers.items()}
-    return template.format(coin=item.coin, collateral=item.collateral, **shown)
+    contract = "" if item.contract_id is None else f"of the fixed loan {item.contract_id} "
+    return template.format(coin=item.coin, collateral=item.collateral, contract=contract, **shown)
 
 
 def _to_the_cent(usd: Decimal) -> Decimal:

@@ -26,6 +26,7 @@ LIMITS = {
     Limit.DOUBTED_PRICE: "the price of {coin}, which is in doubt, leaves {amount} {coin}",
     Limit.MAX_REDUCTION: "the exchange's maximum reduction leaves {amount} {coin}",
     Limit.FLEXIBLE_DEBT: "what is owed in flexible loans leaves {amount} {coin}",
+    Limit.CONTRACT: "what the fixed loan {words} owes leaves {amount} {coin}",
     Limit.SALE_LIMIT: "what the exchange takes in one repayment with collateral leaves {amount} {coin}",
     Limit.COLLATERAL: "all of the {words} in the pool pays {amount} {coin}",
     Limit.PRICE_STEP: "the price of {coin} is in doubt, so at most {amount} {coin} at a time",
@@ -110,7 +111,7 @@ REASONS = {
     Because.TRANSFER: "{need}: moving {amount} {coin} from the Unified account, to be added next",
     Because.REPAY: "{need}, and no collateral to add",
     Because.REPAY_ENOUGH: "{need}, and no collateral to add: repaying {needed} {coin} brings it to {target}",
-    Because.REPAY_WITH_COLLATERAL: "{need}, and no coins help: repaying {needed} {coin} with "
+    Because.REPAY_WITH_COLLATERAL: "{need}, and no coins help: repaying {needed} {coin} {of_contract}with "
     "{collateral_coin} of its collateral brings it to {target}, for a fee of {cost} USD at most",
     Because.REPAY_FIXED: "nothing but us repays fixed loan {contract}, which ends at {ends}: repaying all "
     "{needed} {coin} of it",
@@ -139,6 +140,7 @@ def reason(decision: Decision) -> str:
         coin=why.coin,
         collateral_coin=why.collateral_coin,
         **_of_contract(why),
+        of_contract="" if why.contract_id is None else f"of the fixed loan {why.contract_id} ",
         **_of_intent(why),
         **_numbers(why),
     )

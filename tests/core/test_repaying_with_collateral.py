@@ -4,7 +4,8 @@ Unless a case says otherwise the pool holds 2 BTC at 50000 USD that count for 0.
 LTV times that, in USDT. Both wallets are empty; all four ways are switched on; add at 0.75 to 0.65, emergency
 at 0.80. Repaying x with a coin of ratio r, at the fee of 1 % that is reckoned with, leads to
 (D - x) / (C - 1.01 r x): to 0.65 it takes x = (D - 0.65 C) / (1 - 0.65 * 1.01 r), for r = 0.9 it is
-9000 / 0.40915 from 0.75, 13500 / 0.40915 from 0.80. Amounts are rounded up, and quoted LTVs may be above
+9000 / 0.40915 from 0.75, 13500 / 0.40915 from 0.80. Of what it owes `contracts` are fixed loans, by id;
+the later named end later. Amounts are rounded up, and quoted LTVs may be above
 what is shown: within 0.001 of them.
 """
 
@@ -24,8 +25,9 @@ from hypothesis import strategies as st
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
+from ltv_guard.core.model.contracts import Contract, ContractList
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loans import Direction, LoanKey, Product
+from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Product
 from ltv_guard.core.model.policy import CollateralRepayRule, LoanPolicy, RepayRule, TransferRules, WalletRules
 
 HALF = {"ETH": (("0.5", "0", None),)}
@@ -55,12 +57,34 @@ def wallet_rules(said: Mapping[str, Any]) -> WalletRules:
     return WalletRules(**{name: amounts(said.get(key, {})) for key, name in names.items()})
 
 
-OF_FACTS = {"episode_open", "unsellable", "passing", "awaits_row", "freshness", "bearing", "lifts", "refused"}
+OF_FACTS = {
+    *("episode_open", "unsellable", "passing", "awaits_row", "freshness", "bearing", "lifts", "refused"),
+    *("contracts_closed", "unsellable_for"),
+}
 OF_ACCOUNT = {"wallet_unread", "overdue", "doubted_prices", "due"}
+
+
+def listed(owed: Mapping[str, Decimal]) -> ContractList:
+    """Contracts in USDT, the first one ends first."""
+    return ContractList(
+        contracts=tuple(
+            Contract(loan_id=name, coin="USDT", ends_at_ms=number, principal=coins)
+            for number, (name, coins) in enumerate(owed.items())
+        )
+    )
+
+
+def with_contracts(loan: Loan, fixed: Decimal) -> Loan:
+    """So much of what it owes, it owes in them."""
+    return replace(loan, debts=tuple(replace(debt, fixed=min(fixed, debt.amount)) for debt in loan.debts))
 
 
 def account_of(truth: Truth, said: Mapping[str, Any]) -> AccountFacts:
     facts = pool_facts(truth, rules(said), **{name: said[name] for name in OF_FACTS & said.keys()})
+    found = listed(amounts(said.get("contracts", {})))
+    if found.contracts:
+        loan = with_contracts(facts.loan, found.owed)
+        facts = replace(facts, loan=loan, contracts={"USDT": found}, limits=facts.urgency.limits)
     return AccountFacts(
         loans=(facts,),
         wallet=amounts(said.get("wallet", {})),
@@ -90,7 +114,8 @@ def outcome(decision: Decision) -> str:
     if decision.direction is None:
         return f"nothing: {decision.cause}"
     paid = f" with {decision.collateral_coin}" if decision.collateral_coin else ""
-    return f"{decision.direction} {decision.coin}{paid}"
+    contract = f" {decision.contract_id}" if decision.contract_id else ""
+    return f"{decision.direction} {decision.coin}{contract}{paid}"
 
 
 def a_transfer() -> Any:  # noqa: ANN401 - an intent
@@ -102,6 +127,15 @@ SOLD, SHORT = "repay USDT with BTC", "nothing: short"
 RICH, A_BTC = {"wallet": {"USDT": "9e4"}}, {"wallet": {"BTC": "1"}}
 COMING = {"on_the_way": {"BTC": a_transfer()}}
 A_DAYS = {"max_sale_24h": {"USDT": "9000"}}
+ALL_FIXED = {"contracts": {"c1": "37500", "c2": "30000"}}  # of 67500, at an LTV of 0.75
+IN_PIECES = {"contracts": {"c1": "19000", "c2": "20000", "c3": "19000", "c4": "9500"}}
+HALF_FIXED = {"contracts": {"c1": "60000"}}
+NO_LIST, NOT_BTC = {"contracts_closed": "not read"}, {"unsellable": {"BTC": "no"}}
+NOT_C1 = {"unsellable_for": {("c1", "BTC"): "no"}}
+FIXED_AND_ETH = BTC_AND_ETH | {"contracts": {"c1": "76875"}}
+CAP, A_LARGE_ONE = {"max_sale": {"USDT": "5000"}}, {"contracts": {"c1": "9e6"}}
+SOON: dict[str, Any] = {"passing": ("BTC",)}
+OF_C1, OF_C2 = "repay USDT c1 with BTC", "repay USDT c2 with BTC"
 FEW_ETH = BTC_AND_ETH | {"held": {"BTC": "2", "ETH": "5"}}
 CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
     # Which kind of help.
@@ -153,6 +187,29 @@ CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
     # From 0.90 selling BTC does not help at a fee of 0.25: 0.9 * 0.9 * 1.25 is above 1.
     ("one that eats up the gain takes nothing", "0.90", {"fee": "0.25"}, SHORT, "0"),
     ("a price in doubt is sized by in tenths", "0.75", {"doubted_prices": ("BTC",)}, SOLD, "2199.69"),
+    # Fixed loans, by contract: where what is owed flexibly does not do.
+    ("a flexible debt goes first", "0.75", HALF_FIXED, SOLD, "7500"),
+    ("as long as it is worth a call", "0.75", {"contracts": {"c1": "67480"}}, OF_C1, "21997"),
+    ("of two that are enough the first to end", "0.75", ALL_FIXED, OF_C1, "21997"),
+    ("rather the one that is enough", "0.80", {"contracts": {"c1": "30000", "c2": "42000"}}, OF_C2, "32995"),
+    ("where none is, that which gains most", "0.75", IN_PIECES, OF_C2, "20000"),
+    ("not while it is not known what became of others", "0.75", ALL_FIXED | NO_LIST, SHORT, "0"),
+    ("nor in an emergency", "0.80", {"contracts": {"c1": "72000"}} | NO_LIST, SHORT, "0"),
+    ("that does not keep a flexible debt", "0.75", {"contracts": {"c1": "9"}} | NO_LIST, SOLD, "21997"),
+    ("another where one was refused", "0.75", ALL_FIXED | NOT_C1, OF_C2, "21997"),
+    ("a flexible debt that is refused may be taken soon", "0.75", HALF_FIXED | NOT_BTC, SHORT, "0"),
+    ("an emergency does not wait for that", "0.80", HALF_FIXED | NOT_BTC, OF_C1, "32995"),
+    ("the coin that costs least pays", "0.75", FIXED_AND_ETH, "repay USDT c1 with ETH", "15258.65"),
+    ("the cap of one repayment holds for them", "0.75", ALL_FIXED | CAP, OF_C1, "5000"),
+    ("and the day's", "0.75", ALL_FIXED | A_DAYS | {"sold_24h": {"USDT": "3000"}}, OF_C1, "6000"),
+    ("which holds for all of them", "0.75", ALL_FIXED | A_DAYS | {"sold_24h": {"USDT": "9000"}}, SHORT, "0"),
+    ("and the exchange's limit", "0.75", {"held": {"BTC": "200"}} | A_LARGE_ONE, OF_C1, "294000"),
+    ("coins that are there go before any of them", "0.75", ALL_FIXED | A_BTC, "add BTC", "0.307693"),
+    ("a wallet's coins repay none of them", "0.75", ALL_FIXED | RICH, OF_C1, "21997"),
+    ("where it is off none is repaid", "0.85", ALL_FIXED | {"sells": False}, SHORT, "0"),
+    ("what may be taken next time is waited for", "0.75", ALL_FIXED | SOON, "nothing: repay", "0"),
+    # From 0.651301, 58617.09 of 90000: 117.09 / 0.40915 = 286.18. It gains less than 0.002 of the LTV.
+    ("the last bit to the target is worth a call", "0.651301", {"episode_open": True}, SOLD, "286.4"),
 ]  # fmt: skip
 
 
@@ -178,6 +235,7 @@ class Played:
     unified: dict[str, Decimal]
     said: dict[str, Any]
     steps: Mapping[str, Any] = field(default_factory=dict)
+    contracts: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def truth(self) -> Truth:
@@ -186,7 +244,7 @@ class Played:
     def play(self, most: int = 12) -> Decimal:
         """Its LTV once nothing more is done."""
         for _ in range(most):
-            said = self.said | {"wallet": self.wallet, "unified": self.unified}
+            said = self.said | {"wallet": self.wallet, "unified": self.unified, "contracts": self.contracts}
             (decision,) = decide(account_of(self.truth, said))
             if decision.direction is None or decision.coin is None:
                 break
@@ -206,6 +264,9 @@ class Played:
             assert sold <= self.held[paid_with] + D("0.00000001")
             self.held[paid_with] = max(D(0), self.held[paid_with] - sold)
             self.debt -= amount
+            if decision.contract_id is not None:
+                self.contracts[decision.contract_id] -= amount
+                assert self.contracts[decision.contract_id] >= 0
         else:
             self.wallet[coin] -= amount
             if decision.direction is Direction.REPAY:
@@ -228,6 +289,7 @@ SWITCHES = [{"moves": False}, {"repays": False}, {"sells": False}, {"moves": Fal
     usdt=st.decimals("0", "20000", places=0),
     eth=st.decimals("0", "20", places=2),
     ratio=st.sampled_from(["0.3", "0.6", "0.9"]),
+    fixed=st.tuples(*[st.sampled_from(["0", "0.2", "0.5"])] * 2),
 )
 def test_no_chosen_help_leaves_the_loan_worse_than_another_that_was_allowed(
     off: dict[str, bool],
@@ -237,6 +299,7 @@ def test_no_chosen_help_leaves_the_loan_worse_than_another_that_was_allowed(
     usdt: Decimal,
     eth: Decimal,
     ratio: str,
+    fixed: tuple[str, str],
 ) -> None:
     """With all it ends as low as with any fewer of them, or at its target, within what is worth a call."""
     steps = {"ETH": ((ratio, "0", None),)}
@@ -244,9 +307,9 @@ def test_no_chosen_help_leaves_the_loan_worse_than_another_that_was_allowed(
 
     def played(said: dict[str, Any]) -> Decimal:
         wallet, there = {"BTC": btc, "USDT": usdt}, {"BTC": unified}
-        return Played(
-            dict(begun.held), begun.debt_usd, wallet, there, {"episode_open": True} | said, steps
-        ).play()
+        contracts = {f"c{number}": begun.debt_usd * D(share) for number, share in enumerate(fixed)}
+        said = {"episode_open": True} | said
+        return Played(dict(begun.held), begun.debt_usd, wallet, there, said, steps, contracts).play()
 
     worth_a_call = D("0.002")
     assert played({}) <= max(D("0.65"), played(dict(off))) + worth_a_call
@@ -275,3 +338,11 @@ def test_of_the_coins_that_pay_for_all_of_it_the_cheapest_is_taken(
             enough = other.reachable_ltv <= D("0.65")
             assert chosen.reachable_ltv <= max(D("0.65"), other.reachable_ltv)
             assert not enough or chosen.cost <= other.cost
+
+
+def test_of_a_list_that_is_of_before_a_repayment_none_is_taken_to_owe_what_it_may_not_any_more() -> None:
+    """They owed 67500, and are shown to owe 50000: each of them may owe 17500 less than is listed."""
+    found = listed(amounts(ALL_FIXED["contracts"]))
+    left = [found.at_least_owed(contract, D(50000)) for contract in found.contracts]
+    assert left == [D(20000), D(12500)]
+    assert [found.at_least_owed(item, D(67600)) for item in found.contracts] == [D(37500), D(30000)]

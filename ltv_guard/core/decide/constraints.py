@@ -24,6 +24,7 @@ class Limit(StrEnum):
     DOUBTED_PRICE = "doubted_price"
     MAX_REDUCTION = "max_reduction"
     FLEXIBLE_DEBT = "flexible_debt"
+    CONTRACT = "contract"
     SALE_LIMIT = "sale_limit"
     COLLATERAL = "collateral"
 

@@ -13,7 +13,7 @@ from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import UNLIMITED, tightest
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.options import ZERO, Option, best_of
-from ltv_guard.core.decide.sales import sale_of, sale_options
+from ltv_guard.core.decide.sales import Owed, by_contract, flexible, sale_of, sale_options
 from ltv_guard.core.decide.shortfall import Shortfall, need_of
 from ltv_guard.core.decide.top_up import most_lacked, top_up_options
 from ltv_guard.core.model.loans import Collateral, Debt, LoanKey
@@ -32,7 +32,8 @@ class Way(StrEnum):
 class Prospect:
     """What one kind of help would do by itself: `needed` coins bring the loan to its `target`.
 
-    `coin` is what is given (a transfer's is added next) or repaid, with `collateral` where that pays it.
+    `coin` is what is given (a transfer's is added next) or repaid, with `collateral` where that pays it;
+    `contract_id` is the fixed loan that is repaid.
     `amount` of it can be given now, and leads to `ltv_after`; None: the wallet's was not read. `cost_usd` is
     what that costs beyond the coins, at most. `needed` is infinite where no amount would do. `allowed`: by
     the operator's policy.
@@ -45,6 +46,7 @@ class Prospect:
     amount: Decimal | None
     ltv_after: Decimal | None
     collateral: str | None = None
+    contract_id: str | None = None
     cost_usd: Decimal = ZERO
     allowed: bool = True
 
@@ -156,28 +158,32 @@ def _selling(need: Shortfall, budget: FundsBudget) -> Prospect | None:
     """Only of a pool: orders take none (v5/crypto-loan/repay)."""
     if not need.loan.is_pool:
         return None
-    if not need.facts.policy.repay_with_collateral.enabled:  # then the list that it needs is not even read
-        facts = replace(need.facts, unsellable={}, limits=need.limits)
+    if not need.facts.policy.repay_with_collateral.enabled:  # then the lists that it needs are not even read
+        facts = replace(
+            need.facts, unsellable={}, unsellable_for={}, contracts_closed=None, limits=need.limits
+        )
         need = replace(need, facts=facts)
     return _cheapest(
         [
             found
-            for option in sale_options(need, budget)[0]
-            if option.amount > 0 and (found := _sold(need, option, budget)) is not None
+            for owed in (*flexible(need), *by_contract(need))
+            for option in sale_options(need, [owed], budget)[0]
+            if option.amount > 0 and (found := _sold(need, owed, option, budget)) is not None
         ]
     )
 
 
-def _sold(need: Shortfall, option: Option, budget: FundsBudget) -> Prospect | None:
-    debt, held = need.loan.debt_in(option.coin), need.loan.collateral_in(option.collateral_coin or "")
-    sale = None if debt is None or held is None else sale_of(need, debt, held, budget)
-    if sale is None or debt is None:
+def _sold(need: Shortfall, owed: Owed, option: Option, budget: FundsBudget) -> Prospect | None:
+    held = need.loan.collateral_in(option.collateral_coin or "")
+    sale = None if held is None else sale_of(need, owed.debt, held, budget)
+    if sale is None:
         return None
-    needed = sale.to_reach(need.limits.target, min(debt.repayable, sale.most), option.step)
+    needed = sale.to_reach(need.limits.target, min(owed.coins, sale.most), option.step)
     return Prospect(
         way=Way.REPAY_WITH_COLLATERAL,
         coin=option.coin,
         collateral=option.collateral_coin,
+        contract_id=owed.contract_id,
         target=need.limits.target,
         needed=UNLIMITED if needed is None else needed,
         amount=option.amount,

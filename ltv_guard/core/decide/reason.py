@@ -51,9 +51,10 @@ class Because(StrEnum):
 class Reason:
     """`kind`, and what its sentence tells: the LTV that was decided on, thresholds, coins, amounts.
 
-    `needed` coins would do, for a fee of `cost` USD where `collateral_coin` pays; a lost loan lacks `least`
-    to be saved, and has `has`. `contract`: the fixed loan that is repaid. `intent` is waited for. `but` is
-    what keeps it from being done; `once_more`: it is tried again before debt is repaid.
+    `needed` coins would do, for a fee of `cost` USD where `collateral_coin` pays, of the fixed loan
+    `contract_id`; a lost loan lacks `least` to be saved, and has `has`. `contract`: the fixed loan that is
+    repaid in full. `intent` is waited for. `but` is what keeps it from being done; `once_more`: it is tried
+    again before debt is repaid.
     """
 
     kind: Because
@@ -69,6 +70,7 @@ class Reason:
     doubt: Doubt | None = None
     words: str = ""
     collateral_coin: str | None = None
+    contract_id: str | None = None
     cost: Decimal | None = None
     contract: Contract | None = None
     but: tuple[Constraint, ...] = ()

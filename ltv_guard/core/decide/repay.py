@@ -58,9 +58,9 @@ def is_tried_again(need: Shortfall, budget: FundsBudget) -> bool:
 
 
 def least_worth(need: Shortfall) -> Decimal:
-    """As much of the LTV as a smaller adjustment would not be worth a call for."""
+    """So much of the LTV is worth a call; and what brings the loan to its target."""
     least = need.loan.ltv * need.facts.policy.limits.min_adjustment_ratio
-    return min(least, need.loan.ltv - need.limits.target) if need.urgency.breach else least
+    return min(least, need.loan.ltv - need.limits.target)
 
 
 def _options(need: Shortfall, budget: FundsBudget) -> tuple[list[Option], list[Defect]]:

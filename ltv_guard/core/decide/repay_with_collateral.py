@@ -17,7 +17,7 @@ from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.options import ZERO, Option, notes_of
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.decide.repay import is_tried_again, least_worth, maybe_there
-from ltv_guard.core.decide.sales import cheapest, sale_options
+from ltv_guard.core.decide.sales import by_contract, cheapest, flexible, sale_options
 from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.loans import Collateral, Debt, Direction
 
@@ -34,11 +34,16 @@ def decide_repayment_with_collateral(need: Shortfall, budget: FundsBudget, short
     still = _what_may_still_help(need, budget)
     if still is not None:
         return short.noting(still)
-    every, defects = sale_options(need, budget)
-    short = replace(short, defects=(*short.defects, *defects))
+    every, defects = sale_options(need, flexible(need), budget)
     best = cheapest(every, least_worth(need))
+    if best is None and not _waits_for_flexible(need, every):
+        of_contracts, more = sale_options(need, by_contract(need), budget)
+        best = cheapest(of_contracts, least_worth(need))
+        every, defects = [*every, *of_contracts], [*defects, *more]
+    short = replace(short, defects=(*short.defects, *defects))
     if best is None:
         return short.noting(*notes_of(every, repaying=True))
+    caps = tightest(budget.caps_on_repaying_with_collateral(best.coin))
     budget.repaid_with_collateral(best.coin, best.ceiling)
     decision = replace(
         short.acting(Cause.REPAY_WITH_COLLATERAL, Direction.REPAY, best),
@@ -46,7 +51,13 @@ def decide_repayment_with_collateral(need: Shortfall, budget: FundsBudget, short
         held_back=best.held_back,
         missing=ZERO,
     )
-    return worded(decision, lambda: _explained(decision, need, best))
+    return worded(decision, lambda: _explained(decision, need, best, caps))
+
+
+def _waits_for_flexible(need: Shortfall, every: list[Option]) -> bool:
+    """Whether a flexible debt that is refused now may be repaid in a moment. An emergency does not wait."""
+    refused = (note.kind is Limit.REFUSED for option in every for note in option.held_back)
+    return not need.emergency and any(refused)
 
 
 def _what_may_still_help(need: Shortfall, budget: FundsBudget) -> Constraint | None:
@@ -90,17 +101,19 @@ def _is_payable_later(need: Shortfall, debt: Debt, budget: FundsBudget) -> bool:
     return there > 0 and gain >= least_worth(need)
 
 
-def _explained(decision: Decision, need: Shortfall, best: Option) -> Decision:
+def _explained(decision: Decision, need: Shortfall, best: Option, caps: Decimal) -> Decision:
+    """What is held back by more than one repayment's limits is missing: the next one goes on."""
     reason = replace(
         need.because(Because.REPAY_WITH_COLLATERAL),
         coin=best.coin,
         needed=best.needed,
         collateral_coin=best.collateral_coin,
+        contract_id=best.contract_id,
         cost=best.cost.quantize(Decimal("0.01")),
     )
     return replace(
         decision,
         reason=reason,
         reachable_ltv=shown(need.loan.ltv - best.gain),
-        missing=max(ZERO, best.needed - best.amount),
+        missing=max(ZERO, best.needed - caps),
     )

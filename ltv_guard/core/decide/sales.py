@@ -1,8 +1,12 @@
-"""What a pool's debts could be repaid with of its own collateral: each debt, with each coin. Pure."""
+"""What a pool's debts could be repaid with of its own collateral: each debt, with each coin. Pure.
+
+Fixed loans are debts of their own: each is repaid by itself, where the flexible ones do not do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
@@ -19,6 +23,54 @@ from ltv_guard.core.model.loans import Collateral, Debt
 from ltv_guard.core.reconcile.plausibility import STEPS, Bearing
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """What may be repaid: what is owed flexibly of `debt`, or by the fixed loan `contract_id`, in coins."""
+
+    debt: Debt
+    coins: Decimal
+    contract_id: str | None = None
+
+    @property
+    def step(self) -> Decimal:
+        """The smallest amount that it is repaid by."""
+        return Decimal(1).scaleb(-self.accuracy)
+
+    @property
+    def accuracy(self) -> int:
+        """Decimals of an amount that it is repaid by: as fine as a fingerprint needs it, and no finer."""
+        return coarsest(self.debt.accuracy, self.reference)
+
+    @property
+    def limit(self) -> Constraint:
+        """That no more of it is owed."""
+        kind = Limit.FLEXIBLE_DEBT if self.contract_id is None else Limit.CONTRACT
+        return Constraint(kind=kind, coin=self.debt.coin, amount=self.coins, words=self.contract_id or "")
+
+    @property
+    def reference(self) -> Decimal:
+        """What the cost of a fingerprint is measured by."""
+        return self.debt.part(fixed=self.contract_id is not None)
+
+
+def flexible(need: Shortfall) -> list[Owed]:
+    """What can be repaid a little at a time."""
+    return [Owed(debt=debt, coins=debt.repayable) for debt in need.loan.debts]
+
+
+def by_contract(need: Shortfall) -> list[Owed]:
+    """The fixed loans, as far as they are known, soonest end first."""
+    return [item for debt in need.loan.debts if not debt.unread for item in _contracts_in(need, debt)]
+
+
+def _contracts_in(need: Shortfall, debt: Debt) -> Iterator[Owed]:
+    found = need.facts.contracts.get(debt.coin)
+    if found is not None:
+        for contract in found.contracts:
+            coins = min(debt.fixed, found.at_least_owed(contract, debt.fixed))
+            yield Owed(debt=debt, coins=coins, contract_id=contract.loan_id)
+
+
 def cheapest(every: Iterable[Option], least: Decimal) -> Option | None:
     """Of those that bring the loan to its target the one at the least cost, or else what gains most."""
     worth = [option for option in every if option.is_worth(least)]
@@ -28,11 +80,16 @@ def cheapest(every: Iterable[Option], least: Decimal) -> Option | None:
     return max(worth, key=lambda option: option.gain, default=None)
 
 
-def sale_options(need: Shortfall, budget: FundsBudget) -> tuple[list[Option], list[Defect]]:
-    """What repaying each flexible debt with each coin of the pool would do. A defect costs that pair only."""
+def sale_options(
+    need: Shortfall, every: Iterable[Owed], budget: FundsBudget
+) -> tuple[list[Option], list[Defect]]:
+    """What repaying each of them with each coin of the pool would do. A defect costs that pair only."""
     return reckoned(
-        (f"reckoning with {held.coin} for a debt in {debt.coin}", partial(_option, need, debt, held, budget))
-        for debt in need.loan.debts
+        (
+            f"reckoning with {held.coin} for a debt in {owed.debt.coin}",
+            partial(_option, need, owed, held, budget),
+        )
+        for owed in every
         for held in need.loan.collateral
     )
 
@@ -42,12 +99,12 @@ def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
     lowest, rule = need.loan.ltv, need.facts.policy.repay_with_collateral
     if not rule.enabled or not need.loan.is_pool:
         return lowest
-    for debt in need.loan.debts:
+    for owed in (*flexible(need), *by_contract(need)):
         for held in need.loan.collateral:
-            sale = sale_of(need, debt, held, budget)
-            if sale is not None and not debt.unread:
-                caps = budget.caps_on_repaying_with_collateral(debt.coin)
-                most = min(debt.repayable, sale.most, tightest(caps))
+            sale = sale_of(need, owed.debt, held, budget)
+            if sale is not None and not owed.debt.unread:
+                caps = budget.caps_on_repaying_with_collateral(owed.debt.coin)
+                most = min(owed.coins, sale.most, tightest(caps))
                 lowest = min(lowest, sale.ltv_after(most))
     return lowest
 
@@ -70,37 +127,41 @@ def sale_of(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) 
     )
 
 
-def _option(need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget) -> Option | None:
-    sale = sale_of(need, debt, held, budget)
-    if sale is None or debt.repayable <= 0:
+def _option(need: Shortfall, owed: Owed, held: Collateral, budget: FundsBudget) -> Option | None:
+    sale = sale_of(need, owed.debt, held, budget)
+    if sale is None or owed.coins <= 0:
         return None
-    accuracy = coarsest(debt.accuracy, debt.amount)
-    step = Decimal(1).scaleb(-accuracy)
-    nothing = Option(coin=debt.coin, step=step, needed=ZERO, collateral_coin=held.coin)
-    refusal = need.facts.unsellable.get(held.coin)
+    step = owed.step
+    nothing = Option(coin=owed.debt.coin, step=step, needed=ZERO, collateral_coin=held.coin)
+    refusal = _refusal(need, owed, held)
     if refusal is not None:
         return nothing.as_nothing(Constraint(kind=Limit.REFUSED, coin=held.coin, words=refusal))
-    whole = min(debt.repayable, sale.most)
+    whole = min(owed.coins, sale.most)
     needed = sale.to_reach(need.limits.target, whole, step)
     wanted = whole_steps(whole, step) if needed is None else needed
-    limits = _limits(need, debt, sale, _part(need, debt, held, budget, wanted, step), budget)
+    limits = _limits(need, owed, sale, _part(need, owed.debt, held, budget, wanted, step), budget)
     most = tightest(limits)
     amount = whole_steps(min(wanted, most), step)
     gain = need.loan.ltv - sale.ltv_after(amount)
     if amount > 0 and gain <= 0:
         return nothing.as_nothing(Constraint(kind=Limit.NO_GAIN, coin=held.coin))
-    return Option(
-        coin=debt.coin,
-        step=step,
+    return replace(
+        nothing,
         needed=wanted,
         amount=amount,
-        ceiling=min(whole_steps(most, step), amount + most_above(accuracy, debt.amount)),
+        ceiling=min(whole_steps(most, step), amount + most_above(owed.accuracy, owed.reference)),
         gain=gain,
         is_enough=needed is not None and amount >= needed,
         held_back=below(limits, wanted),
-        collateral_coin=held.coin,
         cost=sale.cost(amount),
+        contract_id=owed.contract_id,
     )
+
+
+def _refusal(need: Shortfall, owed: Owed, held: Collateral) -> str | None:
+    if owed.contract_id is None:
+        return need.facts.unsellable.get(held.coin)
+    return need.facts.contracts_closed or need.facts.unsellable_for.get((owed.contract_id, held.coin))
 
 
 def _part(
@@ -117,14 +178,15 @@ def _part(
 
 
 def _limits(
-    need: Shortfall, debt: Debt, sale: CollateralPayment, part: Constraint | None, budget: FundsBudget
+    need: Shortfall, owed: Owed, sale: CollateralPayment, part: Constraint | None, budget: FundsBudget
 ) -> list[Constraint]:
     """What caps, the exchange, the debt and the collateral leave to repay, in coins of the debt."""
-    coin, most = debt.coin, need.facts.policy.repay_with_collateral.max_repay.get(debt.coin)
+    coin = owed.debt.coin
+    most = need.facts.policy.repay_with_collateral.max_repay.get(coin)
     limits = budget.caps_on_repaying_with_collateral(coin)
     if most is not None:
         limits.append(of_setting("repay_with_collateral.max_repay", coin, most, setting=most))
     limits.append(Constraint(kind=Limit.SALE_LIMIT, coin=coin, amount=sale.limit))
-    limits.append(Constraint(kind=Limit.FLEXIBLE_DEBT, coin=coin, amount=debt.repayable))
+    limits.append(owed.limit)
     limits.append(Constraint(kind=Limit.COLLATERAL, coin=coin, amount=sale.most, words=sale.held.coin))
     return limits if part is None else [*limits, part]
