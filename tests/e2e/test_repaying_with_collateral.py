@@ -1,7 +1,8 @@
 """Where there are no coins left: a pool's debt is repaid with its own collateral. Over the wire.
 
 Whatever becomes of the write, which has no id: at most one effect an intent, never more repaid than the one
-need asked for, and the loan at its target once the fault is over. It is off unless it is switched on.
+need asked for, and the loan at its target once the fault is over. It is off unless it is switched on. All of
+it holds for a flexible debt and for a fixed loan, which is repaid by its contract.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e_world import A_POOL, NEEDY, USER, Product, Tree, World, scenario_of
 
-from ltv_guard.sandbox.records import BY_HAND
+from ltv_guard.sandbox.records import BY_HAND, DebtOf
 from ltv_guard.sandbox.repayments import RepaymentAsked
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
+CONTRACT = "4711"
 SELLS = {"policy": {"repay_with_collateral": {"enabled": True}}}
 ALL = {"policy": {"repay": {"enabled": True}, "repay_with_collateral": {"enabled": True}}}
 # 27000 USDT owed, 1 BTC at 38000 USD that counts for 0.9: LTV 0.7895. With the fee that is reckoned with,
@@ -33,10 +35,14 @@ def product() -> Product:
     return A_POOL
 
 
-def needy(**wallets: str) -> Tree:
-    """User 1's pool at LTV 0.7895, and nothing that it could be helped with."""
+def needy(contract: str | None = None, **wallets: str) -> Tree:
+    """User 1's pool at LTV 0.7895, and nothing that it could be helped with; all is owed by `contract`."""
     scenario = scenario_of(NEEDY["add"], A_POOL)
     scenario["users"][USER] |= {"funding": wallets, "unified": {}}
+    if contract is not None:
+        pool = scenario["users"][USER]["pool"]
+        owed = pool.pop("flexible")["USDT"]
+        pool["contracts"] = [{"loan_id": contract, "coin": "USDT", "principal": owed, "ends_in": "720h"}]
     return scenario
 
 
@@ -56,6 +62,17 @@ async def test_a_pool_without_coins_at_hand_is_brought_to_its_target(open_a_worl
         (intent,) = await world.judged()
         assert (intent.state, intent.coin, intent.collateral_coin) == ("confirmed", "USDT", "BTC")
         assert not [event for event in world.events if event["level"] == "critical"]
+
+
+async def test_so_is_one_that_owes_in_a_fixed_loan_alone(open_a_world: OpenWorld) -> None:
+    async with open_a_world(needy(CONTRACT), config=SELLS) as world:
+        async with world.guarded():
+            await is_saved(world)
+        (intent,) = await world.judged()
+        assert (intent.state, intent.contract_id, intent.collateral_coin) == ("confirmed", CONTRACT, "BTC")
+        assert intent.adjust_id is not None
+        assert intent.adjust_id.startswith("repay-fixed-")
+        assert f"of the fixed loan {CONTRACT} with BTC" in intent.reason
 
 
 @pytest.mark.slow
@@ -123,7 +140,13 @@ FAULTS = [
 TELLING = {"answer lost", "request lost"}
 
 
+OF_BOTH = pytest.mark.parametrize(
+    "contract", [None, pytest.param(CONTRACT, marks=pytest.mark.slow)], ids=["flexible", "fixed"]
+)
+
+
 @pytest.mark.usefixtures("short_pauses")
+@OF_BOTH
 @pytest.mark.parametrize(
     "fault",
     [
@@ -132,10 +155,10 @@ TELLING = {"answer lost", "request lost"}
     ],
 )
 async def test_never_twice_whatever_becomes_of_the_first_answer(
-    open_a_world: OpenWorld, fault: Struck
+    open_a_world: OpenWorld, fault: Struck, contract: str | None
 ) -> None:
     config = SELLS | (LATE if fault.name == "applied late" else {})
-    async with open_a_world(needy(), config=config) as world:
+    async with open_a_world(needy(contract), config=config) as world:
         for item in fault.faults:
             world.fault(endpoint="repay_collateral", **item)
         async with world.guarded():
@@ -147,16 +170,17 @@ async def test_never_twice_whatever_becomes_of_the_first_answer(
 
 
 @pytest.mark.slow
+@OF_BOTH
 @pytest.mark.parametrize("first", [LOST, NEVER], ids=lambda item: item.name)
 @pytest.mark.parametrize("history", ["down for a while", "a page that has no end"])
 async def test_a_history_that_fails_or_is_partial_proves_nothing(
-    open_a_world: OpenWorld, first: Struck, history: str
+    open_a_world: OpenWorld, first: Struck, history: str, contract: str | None
 ) -> None:
-    async with open_a_world(needy(), config=SELLS) as world:
+    async with open_a_world(needy(contract), config=SELLS) as world:
         kind = "http_error" if history == "down for a while" else "cursor_loop"
         world.fault(endpoint="repay_collateral", **first.faults[0])
         # The decision itself needs the list once: what comes after the write is struck.
-        world.fault(kind, endpoint="repayments", after=1, times=8)
+        world.fault(kind, endpoint="fixed_repayments" if contract else "repayments", after=1, times=8)
         async with world.guarded():
             await world.until_settled_at_target("add", within_s=60)
         assert next(iter(await world.judged())).state.value == first.first
@@ -164,9 +188,12 @@ async def test_a_history_that_fails_or_is_partial_proves_nothing(
 
 
 @pytest.mark.slow
+@OF_BOTH
 @pytest.mark.parametrize("variant", ["whole", "old_collateral", "new_collateral_old_ltv"])
-async def test_what_is_shown_late_makes_no_second_one(open_a_world: OpenWorld, variant: str) -> None:
-    async with open_a_world(needy(), config=SELLS) as world:
+async def test_what_is_shown_late_makes_no_second_one(
+    open_a_world: OpenWorld, variant: str, contract: str | None
+) -> None:
+    async with open_a_world(needy(contract), config=SELLS) as world:
         async with world.guarded():
             await world.until(lambda: bool(sold(world)))
             world.fault(
@@ -177,18 +204,20 @@ async def test_what_is_shown_late_makes_no_second_one(open_a_world: OpenWorld, v
 
 
 @pytest.mark.slow
+@OF_BOTH
 async def test_two_equal_ones_by_hand_and_ours_lost_end_ambiguous_and_are_told(
-    open_a_world: OpenWorld,
+    open_a_world: OpenWorld, contract: str | None
 ) -> None:
     config = {"policy": SELLS["policy"] | {"reduce": {"enabled": False}}}
-    async with open_a_world(needy(), config=config) as world:
+    debt = DebtOf(fixed=contract is not None, contract=contract or "")
+    async with open_a_world(needy(contract), config=config) as world:
         world.fault("close_before", endpoint="repay_collateral")
         async with world.guarded():
             await world.until(lambda: bool(world.heard("adjustment_unknown")))
             amount = Decimal(world.heard("adjustment_sent")[0]["amount"])
             for _ in range(2):
                 pool = world.exchange.ledger.loan(USER, "crypto_loan", "pool")
-                wanted = RepaymentAsked(loan=pool, coin="USDT", amount=amount, selling=("BTC",))
+                wanted = RepaymentAsked(loan=pool, coin="USDT", amount=amount, debt=debt, selling=("BTC",))
                 world.exchange.ledger.repay_as(wanted, world.exchange.moment(), BY_HAND)
             await world.until(lambda: bool(world.heard("adjustment_ambiguous")))
             await world.until_quiet()

@@ -105,9 +105,9 @@ class RepayWithCollateral(Section):
 
     enabled: bool = Field(
         RULES.repay_with_collateral.enabled,
-        description="Whether a pool's flexible debt is repaid with its own collateral where [no coins are "
-        "left that help](#more-ways-to-be-safe). The exchange sells the collateral, for a fee: it can't be "
-        "undone.",
+        description="Whether a pool's debt is repaid with its own collateral where [no coins are left that "
+        "help](#more-ways-to-be-safe): what is owed flexibly first, then fixed loans, one by one. The "
+        "exchange sells the collateral, for a fee: it can't be undone.",
     )
     max_repay: dict[Coin, Amount] = Field(
         default_factory=dict,
