@@ -14,7 +14,7 @@ from ltv_guard.core.model.maturity import Maturity, maturity_of
 from ltv_guard.core.model.policy import LoanPolicy
 from ltv_guard.guard.end_teller import Ending, EndTeller
 from ltv_guard.guard.loan_fields import named
-from ltv_guard.guard.state.contract_shelf import SETTLES_WITHIN_MS, ContractShelf
+from ltv_guard.guard.state.contract_shelf import ContractShelf
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
