@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.amounts.due import due_coins, is_to_be_repaid, owed_of
-from ltv_guard.core.model.contracts import Contract, ContractList
+from ltv_guard.core.model.contracts import SETTLES_WITHIN_MS, Contract, ContractList
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment
 from ltv_guard.core.model.timing import Timing
 
 APART = Decimal("0.01")  # of what is owed: interest of which the list does not tell
-SETTLES_WITHIN_MS = 60_000  # the exchange may take its time to repay one, or to turn it flexible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
