@@ -119,6 +119,6 @@ async def test_a_journal_that_does_not_fit_is_told_and_does_not_cost_the_loan(
     async with open_a_world(scenario_of(NEEDY["add"])) as world, world.guarded():
         await world.until_settled_at_target()
     async with open_a_world(scenario_of(Decimal(35000)), trusted=False) as world, world.guarded():
-        await world.until(lambda: bool(world.effects()), within_s=12)
+        await world.until(lambda: bool(world.effects()), within_s=40)
         await world.until(world.is_at_target)
         assert world.heard("journal_does_not_fit")[0]["loan_id"] == ORDER
