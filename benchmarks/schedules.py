@@ -75,6 +75,36 @@ def lost_at_best(loans: Sequence[Endangered], turn_s: float = TURN_S) -> int:
     return lost
 
 
+def lost_at_best_of(loans: Sequence[Endangered], turns: Sequence[float]) -> int:
+    """How many the best schedule loses whose adds land at these times alone. It knows all prices."""
+    coming = sorted((loan.breach_s, loan.deadline_s) for loan in loans if loan.deadline_s < math.inf)
+    lost, waiting = len(coming), list[float]()
+    for at_s in turns:
+        while coming and coming[0][0] <= at_s:
+            heapq.heappush(waiting, coming.pop(0)[1])
+        while waiting and waiting[0] <= at_s:
+            heapq.heappop(waiting)
+        if waiting:
+            heapq.heappop(waiting)
+            lost -= 1
+    return lost
+
+
+def lost_in_order_of(
+    loans: Sequence[Endangered], turns: Sequence[float], rank: Callable[[Endangered, float], float]
+) -> int:
+    """The same, where at each of these times the lowest rank of those in breach is helped."""
+    left = list(loans)
+    saved = 0
+    for at_s in turns:
+        left = [loan for loan in left if loan.deadline_s > at_s]
+        if open_now := [loan for loan in left if loan.breach_s <= at_s]:
+            helped = min(open_now, key=lambda loan: rank(loan, at_s))
+            left.remove(helped)
+            saved += helped.deadline_s < math.inf
+    return sum(loan.deadline_s < math.inf for loan in loans) - saved
+
+
 def lost_in_order(loans: Sequence[Endangered], rank: Callable[[Endangered, float], float]) -> int:
     """How many are lost where at each turn the lowest rank of those in breach goes first, without delay."""
     left, lost = list(loans), 0

@@ -55,7 +55,7 @@ class Bench:
             "rush": self._rush,
             "served": self._served,
             "slow": self._slow,
-            "storm": self._storm,
+            "storm": self.tell,
         }
 
     @web.middleware
@@ -190,7 +190,7 @@ class Bench:
         self.exchange.add_fault(Fault(kind="slow", times=None, seconds=Decimal(asked["seconds"])))
         return {}
 
-    async def _storm(self, asked: Asked) -> Asked:
+    async def tell(self, asked: Asked) -> Asked:
         """Tell what became of a user's loans: those lost, and each add at its market time."""
         (exchange := self.exchange).look()
         began_s = exchange.market.began_s or Decimal(0)
