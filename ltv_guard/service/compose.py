@@ -130,6 +130,8 @@ def _beside(
         check_source(settings)
     if wiring.ban.host == before.ban.host:
         wiring.host = replace(before.host, rest_url=settings.exchange.rest_url, source_address=source)
+    else:
+        wiring.host.address.part = before.host.address.part  # of a fleet's worker
     wiring.stream = stream_of(settings, wiring.host)
     if _is_the_same(before.stream, wiring.stream) and wiring.ban is before.ban and leaves_as_before:
         wiring.stream = before.stream

@@ -43,6 +43,12 @@ UNNEEDED = {
     "cryptography",
     "mako",
     "ltv_guard.sandbox",
+    # Of a fleet, on one machine.
+    "ltv_guard.service.fleet",
+    "ltv_guard.adapters.journal.fleet",
+    "ltv_guard.adapters.journal.leases",
+    "ltv_guard.core.decide.shares",
+    "ltv_guard.core.decide.calls",
     "ltv_guard.cli.terminal",
     "rich",
 }

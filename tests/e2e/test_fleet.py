@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 ACCOUNTS, WORKERS = 6, 3
 TAKEOVERS = 20
+BUDGET = 100  # requests in 5 s: less than six accounts would like
 
 
 async def workers_of(stack: AsyncExitStack, world: World, count: int) -> list[Command]:
@@ -191,6 +192,37 @@ async def test_while_the_journal_is_down_nothing_is_sent_and_all_is_protected_on
             assert await worker.ends() == 0
         await world.judge()
         assert len({row.loan_id for row in world.effects()}) == ACCOUNTS
+
+
+async def test_workers_behind_one_address_never_ask_for_more_than_it_may(
+    open_a_world: OpenWorld, postgres_url: str
+) -> None:
+    """While they come, go and stand still, and all loans breach: the exchange bans at one request more."""
+    async with (
+        open_a_world(fleet_scenario(ACCOUNTS, limits={"ip_requests": BUDGET})) as world,
+        AsyncExitStack() as stack,
+    ):
+        world.configure({"exchange": {"ip_budget_per_5s": BUDGET}, "schedule": {"poll_interval_s": 1}})
+        await shared_by_a_fleet(world, ACCOUNTS, postgres_url)
+        leaving, frozen, other = await workers_of(stack, world, WORKERS)
+        world.price(NEEDY["add"])
+        leaving.process.terminate()
+        assert await leaving.ends() == 0
+        frozen.process.send_signal(signal.SIGSTOP)
+        await world.until(lambda: len(guarded(other)) == ACCOUNTS)
+        world.price(Decimal(28000))
+        joined = await stack.enter_async_context(command("run", "-c", world.config_file))
+        frozen.process.send_signal(signal.SIGCONT)
+        await world.until(lambda: all(len(guarded(item)) == 2 for item in (frozen, other, joined)))
+        await world.until(lambda: all(is_safe(world, name) for name in names(ACCOUNTS)))
+        assert world.exchange.limits.violations["ip"] == 0
+        await world.until(world.none_is_open)
+        for worker in (frozen, other, joined):
+            worker.process.terminate()
+            assert await worker.ends() == 0
+            assert not worker.heard("exchange_banned")
+        assert world.exchange.limits.violations["ip"] == 0
+        await world.judge()
 
 
 @pytest.mark.nightly

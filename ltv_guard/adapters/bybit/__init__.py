@@ -1,7 +1,7 @@
 """The exchange, Bybit: its crypto loans, orders and pools, over HTTP (v5). Nothing else speaks to it."""
 
 from ltv_guard.adapters.bybit.account import BybitAccount
-from ltv_guard.adapters.bybit.address_budget import AddressBudget
+from ltv_guard.adapters.bybit.address_budget import AddressBudget, AddressPart
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.clock import ExchangeClock, Measurement
@@ -18,6 +18,7 @@ from ltv_guard.adapters.bybit.transfers import transfers
 
 __all__ = [
     "AddressBudget",
+    "AddressPart",
     "Ban",
     "BybitAccount",
     "BybitClient",

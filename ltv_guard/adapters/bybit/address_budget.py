@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from ltv_guard.adapters.bybit.limits import LONGEST_HOLD_S, RESET, seconds_until
 from ltv_guard.adapters.bybit.windows import Priority, Window
@@ -23,6 +24,15 @@ KEPT = {
     Priority.NEAR: 0.1,
     Priority.ORDINARY: 0.1,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressPart:
+    """So many requests in 5 s, until then (monotonic seconds); `then` so many."""
+
+    per_5s: int
+    until: float
+    then: int
 
 
 class AddressBudget:
@@ -39,6 +49,8 @@ class AddressBudget:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._most = per_5s
+        self._part: AddressPart | None = None
         self._window = Window(per_5s, SPAN_S, monotonic=monotonic, sleep=sleep)
         self._reserved: deque[float] = deque()
 
@@ -49,7 +61,28 @@ class AddressBudget:
 
     @per_5s.setter
     def per_5s(self, requests: int) -> None:
-        self._window.limit = requests
+        self._most = requests
+        self._obey()
+
+    @property
+    def counted(self) -> int:
+        """How many requests the exchange may be counting now."""
+        return self._window.counted
+
+    @property
+    def part(self) -> AddressPart | None:
+        """What of it is this process's, where others share the address; None: all of it."""
+        return self._part
+
+    @part.setter
+    def part(self, part: AddressPart | None) -> None:
+        self._part = part
+        self._obey()
+
+    def _obey(self) -> None:
+        part = self._part
+        self._window.lower_at(*((float("inf"), 0) if part is None else (part.until, part.then)))
+        self._window.limit = self._most if part is None else min(self._most, part.per_5s)
 
     @property
     def held_s(self) -> float:

@@ -55,6 +55,8 @@ class Window:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._limit = limit
+        self._lower_limit = limit
+        self._lower_at = float("inf")
         self._span_s = span_s
         self._monotonic = monotonic
         self._sleep = sleep
@@ -75,9 +77,19 @@ class Window:
     def limit(self, limit: int) -> None:
         """Those that wait leave room in proportion from now on."""
         for ticket in self._queue:
-            ticket.kept = ticket.kept * limit // self._limit
+            ticket.kept = ticket.kept * limit // max(1, self._limit)
         self._limit = limit
         self._call_first()
+
+    @property
+    def counted(self) -> int:
+        """How many count now."""
+        self._forget()
+        return self._inside + len(self._left)
+
+    def lower_at(self, at: float, limit: int) -> None:
+        """The limit falls to this at that time (monotonic seconds), if it was not set again before."""
+        self._lower_at, self._lower_limit = at, limit
 
     @property
     def held_s(self) -> float:
@@ -88,7 +100,7 @@ class Window:
     def room(self) -> int:
         """How many may leave now; 0 where they are held."""
         self._forget()
-        return 0 if self.held_s > 0 else max(0, self.limit - self._inside - len(self._left))
+        return 0 if self.held_s > 0 else max(0, self._limit - self._inside - len(self._left))
 
     def hold(self, seconds: float) -> None:
         """Lets nobody in for so long, however few there are."""
@@ -187,7 +199,7 @@ class Window:
         if (held_s := self.held_s) > 0:
             return held_s
         self._forget()
-        room_for = 1 + min(kept, self._limit - 1)  # or it would never get in
+        room_for = 1 + min(kept, max(0, self._limit - 1))  # or it would never get in
         too_many = self._inside + len(self._left) + room_for - self._limit
         if too_many <= 0:
             return 0
@@ -198,5 +210,8 @@ class Window:
         return max(min(self._left[too_many - 1], now) + self._span_s - now, 1e-6)
 
     def _forget(self) -> None:
+        if self._monotonic() >= self._lower_at:
+            self._lower_at = float("inf")
+            self._limit = min(self._limit, self._lower_limit)
         if self._left and self._left[0] <= (until := self._monotonic() - self._span_s):
             del self._left[: bisect_right(self._left, until)]

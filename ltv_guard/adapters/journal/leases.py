@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Collection, Mapping, Sequence
 
-from ltv_guard.adapters.journal.records import LONGEST_ID, storable
+from ltv_guard.adapters.journal import fleet_workers
 from ltv_guard.adapters.journal.session import NOTHING, Row, Session
-from ltv_guard.adapters.journal.statements import put
 from ltv_guard.adapters.journal.store import Store
+from ltv_guard.core.decide.calls import most_calls
 from ltv_guard.core.model.leases import FleetRegister, FleetView, Lease, Tenure, Worker
 
-FORGOTTEN_MS = 24 * 3600 * 1000  # so long a worker is shown after it was last heard of
-
-_WORKER = ("environment", "egress", "host", "pid", "since_ms", "expires_at_ms")
-_PUT_WORKER = put("workers", ("worker",), _WORKER, kept="since_ms")
-_FORGET = "DELETE FROM workers WHERE expires_at_ms < :before_ms"
-_LEAVE = "DELETE FROM workers WHERE worker = :worker"
-_WORKERS = "SELECT * FROM workers ORDER BY egress, worker"
 _ADD = (
     "INSERT INTO leases (environment, account, egress, epoch, since_ms, expires_at_ms) "
     "VALUES (:environment, :account, :egress, 0, 0, 0) ON CONFLICT (environment, account) DO NOTHING"
@@ -75,8 +66,8 @@ class SqlLeases:
         def beat(session: Session) -> FleetView:
             now_ms = self._now_ms(session)
             until_ms = now_ms + lease_ms
-            session.execute(_PUT_WORKER, self._row_of(worker, now_ms, now_ms if is_leaving else until_ms))
-            session.execute(_FORGET, {"before_ms": now_ms - FORGOTTEN_MS})
+            row = fleet_workers.row_of(self._environment, worker, now_ms, now_ms if is_leaving else until_ms)
+            fleet_workers.put_in(session, row, now_ms, until_ms)
             self._make_known(session, worker.egress, accounts)
             renewed = {"until_ms": until_ms, "environment": self._environment, "worker": worker.name}
             session.execute(self._renew, {**renewed, "now_ms": now_ms, "ago": json.dumps(dict(ago_ms))})
@@ -112,20 +103,36 @@ class SqlLeases:
 
         await self._store.write(give)
 
-    async def leave(self, worker: str) -> None:
-        """The worker is no more: the others' shares grow at once."""
-        await self._store.write(lambda session: session.execute(_LEAVE, {"worker": worker}))
+    async def use(self, worker: Worker, wanted: int, counted: int, limit: int) -> int:
+        """Writes down how many requests in 5 s the worker may ask for: `wanted`, or fewer beside the others'.
+
+        Not fewer than `counted`, which the exchange may still be counting. Returns what was written; 0 where
+        the worker's own lease is over.
+        """
+
+        def use(session: Session) -> int:
+            callers = self._callers(session, worker.egress, self._now_ms(session), self._store.locked_row)
+            now_ms = self._now_ms(session)  # whoever held the rows may have taken long
+            calls = max(counted, min(wanted, most_calls(callers, worker.name, limit, now_ms)))
+            return fleet_workers.use(session, worker.name, calls, now_ms)
+
+        return await self._store.write(use)
+
+    async def leave(self, worker: str, *, calls: int = 0) -> None:
+        """The worker is no more: the others' shares grow at once. Its last `calls` count for 5 s more."""
+        await self._store.write(
+            lambda session: fleet_workers.leave(session, worker, calls, self._now_ms(session))
+        )
 
     async def register(self) -> FleetRegister:
         """The database's time, every lease and every worker of the last day, of all egresses."""
 
         def everything(session: Session) -> FleetRegister:
             leases = session.rows(f"{_OF} ORDER BY egress, account", {"environment": self._environment})
-            workers = session.rows(_WORKERS)
             return FleetRegister(
                 now_ms=self._now_ms(session),
                 leases=tuple(map(_lease_of, leases)),
-                workers=tuple(map(_worker_of, workers)),
+                workers=fleet_workers.everyone(session),
             )
 
         return await self._store.read(everything)
@@ -162,28 +169,16 @@ class SqlLeases:
         leases = session.rows(
             f"{_OF} AND egress = :egress", {"environment": self._environment, "egress": egress}
         )
-        alive = [
-            row["worker"]
-            for row in session.rows(_WORKERS)
-            if (row["environment"], row["egress"]) == (self._environment, egress)
-            and row["expires_at_ms"] > now_ms
-        ]
-        return FleetView(now_ms=now_ms, leases=tuple(map(_lease_of, leases)), workers=alive)
+        callers = self._callers(session, egress, now_ms)
+        alive = [item.name for item in callers if item.is_alive(now_ms)]
+        return FleetView(now_ms=now_ms, leases=tuple(map(_lease_of, leases)), workers=alive, callers=callers)
+
+    def _callers(self, session: Session, egress: str, now_ms: int, how: str = "") -> tuple[Worker, ...]:
+        return fleet_workers.behind(session, self._environment, egress, now_ms, how)
 
     def _now_ms(self, session: Session) -> int:
         (found,) = session.rows(f"SELECT {self._store.now_ms} AS now_ms")
         return int(found["now_ms"])
-
-    def _row_of(self, worker: Worker, now_ms: int, until_ms: int) -> Row:
-        return {
-            "worker": worker.name,
-            "environment": self._environment,
-            "egress": worker.egress,
-            "host": storable(socket.gethostname(), LONGEST_ID),
-            "pid": os.getpid(),
-            "since_ms": now_ms,
-            "expires_at_ms": until_ms,
-        }
 
 
 def _lease_of(row: Row) -> Lease:
@@ -195,15 +190,4 @@ def _lease_of(row: Row) -> Lease:
         expires_at_ms=row["expires_at_ms"],
         since_ms=row["since_ms"],
         last_cycle_ms=row["last_cycle_ms"],
-    )
-
-
-def _worker_of(row: Row) -> Worker:
-    return Worker(
-        name=row["worker"],
-        egress=row["egress"],
-        host=row["host"],
-        pid=row["pid"],
-        since_ms=row["since_ms"],
-        expires_at_ms=row["expires_at_ms"],
     )

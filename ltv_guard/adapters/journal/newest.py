@@ -207,6 +207,8 @@ _STATEMENTS = (
         pid BIGINT NOT NULL,
         since_ms BIGINT NOT NULL,
         expires_at_ms BIGINT NOT NULL,
+        calls BIGINT DEFAULT '0' NOT NULL,
+        calls_until_ms BIGINT DEFAULT '0' NOT NULL,
         CONSTRAINT pk_workers PRIMARY KEY (worker)
     )
     """,

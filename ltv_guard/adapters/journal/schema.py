@@ -9,7 +9,7 @@ from ltv_guard.adapters.journal.session import Session
 from ltv_guard.core.model.errors import JournalUnavailable
 
 VERSION_TABLE = "journal_version"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 NEWEST = REVISIONS[-1]
 
 

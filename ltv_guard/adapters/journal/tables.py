@@ -230,4 +230,7 @@ workers = Table(
     Column("pid", BigInteger, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
+    # Requests in 5 s that it may ask the exchange for, and until when.
+    Column("calls", BigInteger, nullable=False, server_default="0"),
+    Column("calls_until_ms", BigInteger, nullable=False, server_default="0"),
 )

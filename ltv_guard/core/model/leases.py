@@ -74,7 +74,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """A process of the fleet. It is alive until `expires_at_ms`, which it puts off with its leases."""
+    """A process of the fleet. It is alive until `expires_at_ms`, which it puts off with its leases.
+
+    One that has left has 0 there. `calls`: how many requests in 5 s it may ask the exchange for; they count
+    until `calls_until_ms`, which is 5 s later.
+    """
 
     name: str
     egress: str
@@ -82,15 +86,29 @@ class Worker:
     pid: int = 0
     since_ms: int = 0
     expires_at_ms: int = 0
+    calls: int = 0
+    calls_until_ms: int = 0
+
+    def is_alive(self, now_ms: int) -> bool:
+        """Whether it has said so within a lease."""
+        return self.expires_at_ms > now_ms
+
+    def is_lost(self, now_ms: int) -> bool:
+        """Whether nothing was heard of it for a lease, though it has not left."""
+        return 0 < self.expires_at_ms <= now_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """What the database shows of one egress at one instant: its leases, and the workers that are alive."""
+    """What the database shows of one egress at one instant: its leases, and the workers that are alive.
+
+    `callers` are all that were heard of within a day.
+    """
 
     now_ms: int
     leases: Sequence[Lease]
     workers: Collection[str]
+    callers: Sequence[Worker] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ltv_guard.adapters.bybit import AddressBudget
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.model.leases import Tenure
 from ltv_guard.service import compose
@@ -12,8 +13,6 @@ from ltv_guard.service.latest import Latest
 from ltv_guard.service.live_run import LiveRun
 from ltv_guard.service.reload import Reloads
 from ltv_guard.service.scheduler import Daemon
-
-LEAST_BUDGET = 20  # requests in 5 s: a worker that may send none guards nobody
 
 
 class Roster:
@@ -40,10 +39,10 @@ class Roster:
         """Whether a reload has guards change hands within this process: leases wait for it."""
         return self._reloads.is_taking_over
 
-    def share(self, workers: int) -> None:
-        """So many workers call from this address: each may use its part of what the exchange allows it."""
-        address = self._reloads.run.wiring.host.address
-        address.per_5s = max(LEAST_BUDGET, self.whole.exchange.ip_budget_per_5s // max(1, workers))
+    @property
+    def address(self) -> AddressBudget:
+        """How often this process may ask the exchange."""
+        return self._reloads.run.wiring.host.address
 
     @property
     def guarded(self) -> frozenset[str]:

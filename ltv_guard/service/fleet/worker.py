@@ -18,6 +18,7 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.leases import FleetStatus, FleetView, Tenure, Worker
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log.escaping import clean
+from ltv_guard.service.fleet.call_share import CallShare
 from ltv_guard.service.fleet.departures import GIVEN_BACK_WITHIN_S, Departures
 from ltv_guard.service.fleet.holdings import Holdings
 from ltv_guard.service.fleet.roster import Roster
@@ -47,6 +48,9 @@ class FleetWorker:
         self._roster = roster
         self._lease_s = float(roster.whole.fleet.lease_s)
         self._defects = Defects(roster.daemon.alerts)
+        self._calls = CallShare(
+            worker, self._leases, lambda: roster.address, lambda: roster.whole.exchange.ip_budget_per_5s
+        )
         self._seen_at: float | None = None
         self._rests_until = 0.0
         self._renewed_at: float | None = None
@@ -76,6 +80,7 @@ class FleetWorker:
     def begin(self, stop: asyncio.Event) -> None:
         """From now on accounts come and go; once `stop` is set, each goes as soon as it can."""
         self._roster.daemon.lost = self.doubt
+        self._calls.begin()
         self._departures.ended = self._nudge.set
         self._tasks = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._leave_at(stop))]
 
@@ -95,7 +100,7 @@ class FleetWorker:
             await self._departures.give_back_what_is_left(is_orderly=self._roster.daemon.ended_in_order)
         try:
             async with asyncio.timeout(GIVEN_BACK_WITHIN_S):
-                await self._leases.leave(self._worker.name)
+                await self._leases.leave(self._worker.name, calls=self._calls.counted)
         except JournalUnavailable as error:
             log.warning("leases_not_given_back", why=str(error))
         except TimeoutError:
@@ -128,9 +133,11 @@ class FleetWorker:
 
     async def _look(self, *, is_ending: bool) -> None:
         asked_at = time.monotonic()
+        begins = self._seen_at is None
         view = self._view = await self._seen(asked_at, is_ending=is_ending)
         may_take = self._may_take(asked_at)
-        self._roster.share(len(view.workers))
+        if not is_ending:
+            await self._calls.agree(view, asked_at, begins=begins)
         if is_ending or self._roster.is_busy:
             self._holdings.hear(view, asked_at)
             if is_ending:

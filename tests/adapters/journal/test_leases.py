@@ -13,6 +13,7 @@ from journal_tables import execute_in, rows_in
 from ltv_guard.adapters.journal import open_fleet_journal, open_journal
 from ltv_guard.adapters.journal.fleet import FleetJournal
 from ltv_guard.adapters.journal.leases import SqlLeases
+from ltv_guard.core.decide.calls import LEAST_CALLS
 from ltv_guard.core.model.errors import JournalUnavailable, LeaseLost
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.leases import Lease, Tenure, Worker
@@ -137,6 +138,57 @@ async def test_a_worker_that_leaves_is_counted_no_more(leases: SqlLeases) -> Non
     await leases.beat(OTHER, [], LEASE_MS)
     await leases.leave("w2")
     assert (await leases.beat(ONE, [], LEASE_MS)).workers == ["w1"]
+
+
+# What each worker may ask the exchange for.
+
+
+async def test_what_a_worker_may_ask_for_is_written_down_beside_what_the_others_may(
+    leases: SqlLeases,
+) -> None:
+    for worker in (ONE, OTHER):
+        await leases.beat(worker, [], LEASE_MS)
+    assert await leases.use(ONE, 400, 0, 480) == 400
+    assert await leases.use(OTHER, 240, 0, 480) == 80
+    assert await leases.use(ONE, 240, 300, 480) == 300, "the exchange still counts so many"
+    assert await leases.use(OTHER, 240, 0, 480) == 180
+    view = await leases.beat(ONE, [], LEASE_MS)
+    assert {item.name: item.calls for item in view.callers} == {"w1": 300, "w2": 180}
+
+
+async def test_of_two_that_ask_for_more_at_once_the_sum_stays_below(leases: SqlLeases) -> None:
+    for worker in (ONE, OTHER):
+        await leases.beat(worker, [], LEASE_MS)
+    for _ in range(5):
+        got = await asyncio.gather(leases.use(ONE, 400, 0, 480), leases.use(OTHER, 400, 0, 480))
+        assert sum(got) == 480
+        await asyncio.gather(leases.use(ONE, 0, 0, 480), leases.use(OTHER, 0, 0, 480))
+
+
+async def test_what_one_that_left_has_asked_for_counts_for_a_while(
+    journal: FleetJournal, leases: SqlLeases
+) -> None:
+    for worker in (ONE, OTHER):
+        await leases.beat(worker, [], LEASE_MS)
+    await leases.leave("w2", calls=100)
+    assert await leases.use(ONE, 480, 0, 480) == 380
+    assert [item.name for item in (await leases.register()).workers] == ["w1"]
+    await execute_in(journal, "UPDATE workers SET calls_until_ms = 1 WHERE worker = 'w2'")
+    assert await leases.use(ONE, 480, 0, 480) == 480
+    await leases.beat(ONE, [], LEASE_MS)
+    assert [row["worker"] for row in await rows_in(journal, "SELECT worker FROM workers")] == ["w1"]
+
+
+async def test_one_whose_lease_is_over_asks_for_nothing_and_begins_with_the_least(
+    journal: FleetJournal, leases: SqlLeases
+) -> None:
+    await leases.beat(ONE, [], LEASE_MS)
+    await leases.use(ONE, 400, 0, 480)
+    await execute_in(journal, "UPDATE workers SET expires_at_ms = 2")
+    assert await leases.use(ONE, 400, 0, 480) == 0
+    assert (await leases.beat(ONE, [], LEASE_MS)).callers[0].calls == 400, "nobody had it meanwhile"
+    await execute_in(journal, "UPDATE workers SET expires_at_ms = 2, calls_until_ms = 2")
+    assert (await leases.beat(ONE, [], LEASE_MS)).callers[0].calls == LEAST_CALLS
 
 
 async def test_everything_is_shown_to_people(leases: SqlLeases) -> None:
