@@ -9,11 +9,12 @@ from ltv_guard.core.amounts.drift import Drift
 from ltv_guard.core.decide.outlook import Prospect
 from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.loans import short_name
+from ltv_guard.core.model.policy import LoanPolicy
 from ltv_guard.guard import outlook_sentences, sentences
 from ltv_guard.log.utc import iso
 
 
-def contract_row(item: Contract) -> dict[str, str]:
+def contract_row(item: Contract, policy: LoanPolicy) -> dict[str, str]:
     """A fixed loan of a pool: what is owed in coins, when it ends (UTC), and what follows then."""
     return {
         "loan_id": item.loan_id,
@@ -21,7 +22,7 @@ def contract_row(item: Contract) -> dict[str, str]:
         "owed": format(item.owed, "f"),
         "ends_at": iso(item.ends_at_ms),
         "at_end": item.at_end.value,
-        "what_follows": sentences.at_end(item.at_end),
+        "what_follows": sentences.at_end(item.at_end, policy.repay_fixed),
     }
 
 

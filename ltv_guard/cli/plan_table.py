@@ -84,7 +84,9 @@ def _plan_row(plan: AccountPlan, decision: Decision) -> dict[str, Any]:
         "collateral": {item.coin: format(item.amount, "f") for item in loan.collateral if item.amount > 0},
         "debt": {item.coin: format(item.amount, "f") for item in loan.debts},
         "expires_at": None if loan.expires_at_ms is None else iso(loan.expires_at_ms),
-        "contracts": [plan_rows.contract_row(item) for item in plan.contracts] if loan.is_pool else [],
+        "contracts": [plan_rows.contract_row(item, decision.policy) for item in plan.contracts]
+        if loan.is_pool
+        else [],
         **plan_rows.drift_row(plan.drifts.get(loan.key)),
         "action": decision.direction.value if decision.direction else "hold",
         "coin": decision.coin,

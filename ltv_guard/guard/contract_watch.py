@@ -11,7 +11,7 @@ from ltv_guard.core.amounts.due import is_due
 from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.maturity import Maturity, maturity_of
-from ltv_guard.core.model.policy import LoanPolicy
+from ltv_guard.core.model.policy import FixedRepayRule, LoanPolicy
 from ltv_guard.guard.end_teller import Ending, EndTeller
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.contract_shelf import ContractShelf
@@ -28,6 +28,14 @@ AT_END = {
     AtEnd.UNTOLD: "the exchange does not say what happens at its end: look in its app, and have the coins in "
     f"the Funding wallet; where it is not repaid, {OVERDUE}",
 }
+AT_END_BY_US = (
+    "nothing repays it at its end, so this guard does in its last {seconds} s (policy.repay_fixed): have the "
+    f"coins in the Funding wallet; where they are missing, {OVERDUE}"
+)
+SINCE_IT_ENDED_BY_US = (
+    f"{OVERDUE}; no collateral saves it, only repaying does: this guard does once the Funding wallet holds "
+    "the coins (policy.repay_fixed)"
+)
 SINCE_IT_ENDED = f"{OVERDUE}; no collateral saves it, only repaying does: repay it in the exchange's app"
 
 log = structlog.stdlib.get_logger()
@@ -49,7 +57,7 @@ class ContractWatch:
             for contract in kept.found.contracts:
                 known.add(contract.loan_id)
                 found = maturity_of(contract, now.exchange_ms, policy.maturity_notice_ms)
-                self._announce(pool.key, contract, found, kept.at.exchange_ms)
+                self._announce(pool.key, contract, found, kept.at.exchange_ms, policy.repay_fixed)
         self._forget_all_but(known)
 
     def nothing_left(self) -> None:
@@ -61,7 +69,9 @@ class ContractWatch:
         for name in [name for name in self._ends.told if name not in known]:
             self._ends.forget(name)
 
-    def _announce(self, key: LoanKey, contract: Contract, found: Maturity, listed_ms: int) -> None:
+    def _announce(
+        self, key: LoanKey, contract: Contract, found: Maturity, listed_ms: int, rule: FixedRepayRule
+    ) -> None:
         """`listed_ms`: when it was listed last (exchange time)."""
         is_overdue = contract.is_overdue(listed_ms)
         ending = Ending(
@@ -69,7 +79,7 @@ class ContractWatch:
             key=key,
             found=found,
             owed=_owed(contract),
-            what_follows=SINCE_IT_ENDED if is_overdue else AT_END[contract.at_end],
+            what_follows=_what_follows(contract, rule, is_overdue=is_overdue),
             of_contract={"contract": contract.loan_id, "at_end": contract.at_end.value},
         )
         if is_overdue:
@@ -126,6 +136,14 @@ class ContractWatch:
         """The wallet can pay what is due in `coin`."""
         self._short.discard(coin)
         self._alerts.ended(("due", coin))
+
+
+def _what_follows(contract: Contract, rule: FixedRepayRule, *, is_overdue: bool) -> str:
+    if is_overdue:
+        return SINCE_IT_ENDED_BY_US if rule.enabled else SINCE_IT_ENDED
+    if rule.enabled and contract.at_end is AtEnd.NOTHING:
+        return AT_END_BY_US.format(seconds=rule.before_ms // 1000)
+    return AT_END[contract.at_end]
 
 
 def _owed(contract: Contract) -> dict[str, str]:

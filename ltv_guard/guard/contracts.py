@@ -42,6 +42,14 @@ class Contracts:
         policy = self._rulebook.policy_for(loan)
         return self._shelf.due(now, policy.due_within_ms, repaid_by_us=policy.repay_fixed.enabled)
 
+    async def are_new(self) -> bool:
+        """Reads those that were never read, where the guard may repay some. Whether there are any now."""
+        if self._shelf.kept or not self._shelf.fixed or not self._rulebook.repays_fixed:
+            return False
+        self.reads.begin()
+        await self.reads.wait()
+        return bool(self._shelf.kept)
+
     async def look(self, snapshot: Snapshot, *, may_read: bool) -> None:
         """Reads what is to be read, and tells what there is to tell."""
         if may_read:

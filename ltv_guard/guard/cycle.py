@@ -172,7 +172,11 @@ class Guard:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
         account, decisions = await parts.decider.decide(snapshot)
-        if not any(decision.needs_a_closer_look for decision in decisions):
+        presses = any(decision.needs_a_closer_look for decision in decisions)
+        if not presses and await parts.contracts.are_new():
+            account, decisions = await parts.decider.decide(snapshot)
+            presses = any(decision.needs_a_closer_look for decision in decisions)
+        if not presses:
             parts.read_ahead.not_needed(snapshot)
             return decisions
         emergencies = [facts.loan for facts in account.loans if facts.is_at_emergency]

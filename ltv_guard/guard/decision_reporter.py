@@ -8,9 +8,11 @@ from typing import Any
 
 import structlog
 
-from ltv_guard.core.decide.decision import Cause, Decision, HeldContract
+from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.decide.outlook import prospects
+from ltv_guard.core.decide.repay_fixed import comes_first
+from ltv_guard.core.model.contracts import Contract
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import LoanKey, Moment
 from ltv_guard.core.model.withheld import Withheld
@@ -35,7 +37,7 @@ class DecisionReporter:
         self._alerts = alerts
         self._freshness = freshness
         self._calm: set[LoanKey] = set()
-        self._held: set[Hashable] = set()
+        self._held: set[tuple[str, str]] = set()
 
     def is_as_told(self, decision: Decision, withheld: Withheld | None) -> bool:
         """Whether nothing is to be said, for nothing is wrong and it was told so. At DEBUG all is said."""
@@ -80,7 +82,7 @@ class DecisionReporter:
         )
         self._pulled_in(decision)
         self._short(decision, account)
-        self._held_contracts(decision)
+        self._held_contracts(decision, withheld)
         self._unanswered(decision, withheld)
         (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
 
@@ -122,15 +124,23 @@ class DecisionReporter:
             self._alerts.ended(topic)
             self._alerts.ended(("less", topic))
 
-    def _held_contracts(self, decision: Decision) -> None:
+    def _held_contracts(self, decision: Decision, withheld: Withheld | None) -> None:
         """Fixed loans that go overdue, or are, while something keeps them from being repaid."""
-        if decision.loan.is_pool:
-            held = {("held", item.contract.loan_id): item for item in decision.held_contracts}
-            for topic in self._held - held.keys():
-                self._alerts.ended(topic)
-            self._held = set(held)
-            for topic, item in held.items():
-                self._alerts.grave(topic, item.why.what, "fixed_loan_not_repaid", **_of_held(item))
+        if not decision.loan.is_pool or comes_first(decision):
+            return
+        held: list[tuple[Contract, Hashable, str]] = [
+            (item.contract, item.why.what, sentences.constraint(item.why)) for item in decision.held_contracts
+        ]
+        paid = decision.reason.contract
+        if paid is not None and withheld is not None and not withheld.ends_by_itself:
+            held.append((paid, withheld, sentences.withheld(withheld)))
+        topics = {("held", contract.loan_id) for contract, _, _ in held}
+        for topic in self._held - topics:
+            self._alerts.ended(topic)
+        self._held = topics
+        for contract, state, why in held:
+            fields = _of_contract(contract)
+            self._alerts.grave(("held", contract.loan_id), state, "fixed_loan_not_repaid", why=why, **fields)
 
     def _unanswered(self, decision: Decision, withheld: Withheld | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
@@ -204,14 +214,12 @@ def _outlook(decision: Decision, account: AccountFacts | None) -> dict[str, list
     return {"help": list(map(outlook_sentences.in_words, found)), "by_hand": outlook_sentences.by_hand(found)}
 
 
-def _of_held(item: HeldContract) -> dict[str, object]:
-    contract = item.contract
+def _of_contract(contract: Contract) -> dict[str, object]:
     return {
         "contract": contract.loan_id,
         "coin": contract.coin,
         "owed": {contract.coin: format(contract.owed, "f")},
         "expires_at": iso(contract.ends_at_ms),
-        "why": sentences.constraint(item.why),
     }
 
 

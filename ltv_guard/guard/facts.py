@@ -24,6 +24,7 @@ from ltv_guard.core.reconcile.settlement import window_is_over
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
 from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
+from ltv_guard.guard.state.intent_book import landed_lately
 from ltv_guard.guard.state.memory import Memory
 
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
@@ -170,7 +171,8 @@ class FactBuilder:
         if isinstance(ending, Defect):
             self._defects.tell(ending)
             return ()
-        repaid = {item.contract_id for item in self._memory.freshness.landed_lately(pool.key, now)}
+        ours = self._memory.intents.of_loan(pool.key)
+        repaid = {item.contract_id for item in ours if item.repays_in_full and landed_lately(item, now)}
         return tuple(item for item in ending if item.loan_id not in repaid)
 
     def _unpayable_contracts(self, snapshot: Snapshot, now: Moment) -> dict[str, str]:

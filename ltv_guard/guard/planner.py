@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.release import within_maximum
+from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Owner
+from ltv_guard.core.model.loans import Direction, Moment, Owner
 from ltv_guard.guard import sentences
 from ltv_guard.guard.plan import IntentOrigin, plan
 from ltv_guard.guard.refusals import Refusals
@@ -45,7 +46,7 @@ class Planner:
         if decision.direction is Direction.REDUCE:
             decision = await self._within_maximum(snapshot, decision)
         elif decision.contract_id is not None and decision.collateral_coin is None:
-            decision = await self._as_owed_now(decision)
+            decision = await self._as_owed_now(decision, self._around.clock.now())
         now = self._around.clock.now()
         origin = IntentOrigin(
             owner=owner,
@@ -66,19 +67,22 @@ class Planner:
             self._memory.freshness.note_price(intent, snapshot.prices)
         return intent
 
-    async def _as_owed_now(self, decision: Decision) -> Decision:
+    async def _as_owed_now(self, decision: Decision, now: Moment) -> Decision:
         """The repayment of a fixed loan, by its row of this moment: where it is still there, and as large."""
         exchange, shelf, coin = self._exchange.contracts, self._memory.contracts, decision.coin or ""
+        nothing = replace(decision, direction=None)
         if exchange is None:
-            return replace(decision, direction=None)
-        began = self._around.clock.now()
-        found = await exchange.contracts(coin)
-        shelf.keep(coin, found, began)
-        before_ms = decision.policy.repay_fixed.before_ms
-        ending = (item for item in shelf.ending(began, before_ms) if item.loan_id == decision.contract_id)
-        contract = next(ending, None)
+            return nothing
+        try:
+            shelf.keep(coin, await exchange.contracts(coin), now)
+        except ExchangeUnavailable as error:
+            why = f"the list of fixed loans in {coin} could not be read: {error}"
+            self._refusals.leave_alone(decision, why, now)
+            return nothing
+        ending = shelf.ending(now, decision.policy.repay_fixed.before_ms)
+        contract = next((item for item in ending if item.loan_id == decision.contract_id), None)
         if contract is None or contract.owed > decision.ceiling:
-            return replace(decision, direction=None)
+            return nothing
         return replace(decision, amount=contract.owed)
 
     async def _within_maximum(self, snapshot: Snapshot, decision: Decision) -> Decision:

@@ -9,6 +9,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.reason import Because, Reason
 from ltv_guard.core.model.contracts import AtEnd
 from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.policy import FixedRepayRule
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.freshness import Doubt
@@ -113,8 +114,8 @@ REASONS = {
     Because.REPAY_ENOUGH: "{need}, and no collateral to add: repaying {needed} {coin} brings it to {target}",
     Because.REPAY_WITH_COLLATERAL: "{need}, and no coins help: repaying {needed} {coin} {of_contract}with "
     "{collateral_coin} of its collateral brings it to {target}, for a fee of {cost} USD at most",
-    Because.REPAY_FIXED: "nothing but us repays fixed loan {contract}, which ends at {ends}: repaying all "
-    "{needed} {coin} of it",
+    Because.REPAY_FIXED: "fixed loan {contract}, whose end is {ends}, goes overdue unless it is repaid: all "
+    "{needed} {coin} of it are repaid now",
     Because.LOST: "{need}, and it can't be saved",
     Because.LOST_WANTS: "{need}, and it can't be saved: {limits}; {least} {coin} would bring it below its "
     "liquidation LTV, {needed} {coin} to {target}; there are {has}",
@@ -175,8 +176,10 @@ def constraint(item: Constraint) -> str:
     return f"repaying: {said}" if item.repaying else said
 
 
-def at_end(what: AtEnd) -> str:
-    """What becomes of a pool's fixed loan at its end."""
+def at_end(what: AtEnd, rule: FixedRepayRule) -> str:
+    """What becomes of a pool's fixed loan at its end, where it is by that rule that the guard repays some."""
+    if rule.enabled and what is AtEnd.NOTHING:
+        return f"overdue unless this guard repays it in its last {rule.before_ms // 1000} s"
     return AT_END[what]
 
 

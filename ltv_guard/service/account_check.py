@@ -90,7 +90,10 @@ class _Examination:
             if found is not None:
                 self._listed[coin] = found
                 now_ms = self._wiring.clock.now().exchange_ms
-                self._findings += [examine_contract(self._what, item, now_ms) for item in found.contracts]
+                rule = next(self._rulebook.policy_for(loan).repay_fixed for loan in loans if loan.is_pool)
+                self._findings += [
+                    examine_contract(self._what, item, now_ms, rule) for item in found.contracts
+                ]
 
     def _due(self, loans: Sequence[Loan]) -> dict[str, Decimal]:
         """Coins that the pool's fixed loans will soon take from the Funding wallet, by its policy."""

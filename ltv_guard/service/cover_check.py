@@ -9,7 +9,7 @@ from decimal import ROUND_UP, Decimal
 from ltv_guard.core.amounts.survival import Held, free_in, missing_in
 from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.loans import Loan
-from ltv_guard.core.model.policy import LoanPolicy, Rulebook, thresholds
+from ltv_guard.core.model.policy import FixedRepayRule, LoanPolicy, Rulebook, thresholds
 from ltv_guard.guard import sentences
 from ltv_guard.log.utc import iso
 from ltv_guard.service.findings import Finding
@@ -48,15 +48,16 @@ def _line(what: str, loan: Loan, policy: LoanPolicy) -> tuple[str, str, str]:
     return head, f"{shown} (by {policy.name})", mend
 
 
-def examine_contract(what: str, contract: Contract, now_ms: int) -> Finding:
+def examine_contract(what: str, contract: Contract, now_ms: int, rule: FixedRepayRule) -> Finding:
     """When a fixed loan of a pool ends, and what becomes of it; not good once its end is past."""
     head, end = f"{what}: fixed loan {contract.loan_id}", iso(contract.ends_at_ms)
     owed = f"{contract.owed:f} {contract.coin}"
     if contract.overdue or contract.ends_at_ms <= now_ms:
         mend = "repay it in the exchange's app: 24 h after its end it is liquidated"
         return Finding(what=head, good=False, found=f"{owed}, whose end was at {end}", mend=mend)
-    then = f"{owed}, at its end ({end}) {sentences.at_end(contract.at_end)}"
-    mend = "repay it in the exchange's app before then" if contract.at_end is AtEnd.NOTHING else ""
+    then = f"{owed}, at its end ({end}) {sentences.at_end(contract.at_end, rule)}"
+    by_hand = contract.at_end is AtEnd.NOTHING and not rule.enabled
+    mend = "repay it in the exchange's app before then, or switch policy.repay_fixed on" if by_hand else ""
     return Finding(what=head, good=True, found=then, mend=mend)
 
 

@@ -33,7 +33,7 @@ from ltv_guard.core.model.intents import Intent
 UNREPAID, REPAID, OVERDUE = 1, 2, 3
 BY_USER = 1  # repayType: 3 is automatic, 8 is one that turned flexible, and others are liquidations
 AT_END: dict[int | None, AtEnd] = {0: AtEnd.NOTHING, 1: AtEnd.REPAID, 2: AtEnd.FLEXIBLE}
-PASSED_OVER = "nothing is told of this fixed loan, and nothing kept for it; all else goes on"
+PASSED_OVER = "nothing is told of this fixed loan, nothing kept for it, nor is it repaid; all else goes on"
 
 
 def contract_repayment_id(repay_id: str) -> str:

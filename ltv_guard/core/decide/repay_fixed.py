@@ -42,8 +42,7 @@ def _with_contracts(
     decision: Decision, facts: LoanFacts, account: AccountFacts, budget: FundsBudget
 ) -> Decision:
     """One at a time; what the pool itself needs goes first, and a release goes last."""
-    helps = decision.acts and decision.direction is not Direction.REDUCE
-    if helps or facts.open_intents or decision.cause in COMES_FIRST or not facts.freshness.fresh:
+    if comes_first(decision) or facts.open_intents or not facts.freshness.fresh:
         return decision
     held, paid = [], decision
     for contract in account.ending:
@@ -56,6 +55,12 @@ def _with_contracts(
         if paid is decision:
             paid = _repaying(decision, contract, facts, _option(contract, most))
     return replace(paid, held_contracts=tuple(held))
+
+
+def comes_first(decision: Decision) -> bool:
+    """Whether it is about something more urgent than a fixed loan, for the moment."""
+    helps = decision.acts and decision.direction is not Direction.REDUCE
+    return (helps and decision.cause is not Cause.REPAY_FIXED) or decision.cause in COMES_FIRST
 
 
 def _why_not(
