@@ -11,7 +11,7 @@ from ltv_guard.adapters import settings
 from ltv_guard.cli import overheard, plan_table
 from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
-from ltv_guard.log.escaping import as_json
+from ltv_guard.log.escaping import as_json, clean
 from ltv_guard.service import run as app
 
 
@@ -23,8 +23,12 @@ def command(config: Path | None, *, in_json: bool) -> int:
     """One read-only cycle: what it would do with each loan, and why.
 
     Example: ltv-guard plan -c config.yaml --json
+
+    Exit status 1 where loans could not be read, or a file of accounts_dir can't be used.
     """
     loaded = settings.load(config)
+    for item in loaded.odd_accounts:
+        click.echo(f"not planned: {clean(item.why)}", err=True)
     heard = overheard.listen()
 
     async def work() -> int:
@@ -33,6 +37,6 @@ def command(config: Path | None, *, in_json: bool) -> int:
             click.echo(as_json(plan_table.plans_as_json(plans), indent=2))
         else:
             plan_table.print_plans(plans)
-        return FAILED if any(item.blind for item in plans) else DONE
+        return FAILED if loaded.odd_accounts or any(item.blind for item in plans) else DONE
 
     return asyncio.run(work())

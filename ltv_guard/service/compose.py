@@ -7,22 +7,19 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ltv_guard.adapters.settings import ConfigError, Policy, Settings
-from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.adapters.settings import Policy, Settings
 from ltv_guard.core.model.loans import Owner
-from ltv_guard.core.ports import Identity, Journal, PriceStream
+from ltv_guard.core.ports import Journal
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.service.connections import (
     check_source,
     connect,
-    connection_of,
     contracts_of,
     credentials_of,
-    keep,
     on_host,
     other_writes,
     products_of,
@@ -67,10 +64,10 @@ def begin(
     check_source(frame.settings)
     wiring = on_host(frame.settings, banned_for_s, on_ban)
     wiring.stream = stream_of(frame.settings, wiring.host)
-    matches = _matches(frame.settings)
+    matches = matches_of(frame.settings)
     for name, account in frame.settings.accounts.items():
         connect(wiring, frame.settings, name, credentials_of(account))
-        _set_guard(wiring, frame, name, matches)
+        set_guard(wiring, frame, name, matches)
     return wiring
 
 
@@ -79,89 +76,18 @@ async def take_on(wiring: Wiring, frame: Frame, name: str) -> None:
     account = frame.settings.accounts[name]
     credentials = await asyncio.to_thread(credentials_of, account)
     connect(wiring, frame.settings, name, credentials)
-    _set_guard(wiring, frame, name, _matches(frame.settings))
+    set_guard(wiring, frame, name, matches_of(frame.settings))
 
 
-async def rewire(
-    before: Wiring,
-    frame: Frame,
-    *,
-    keeps_journal: bool,
-    banned_for_s: float,
-    on_ban: Callable[[str, float], None] | None,
-) -> Wiring:
-    """Guards for other settings, while those of `before` go on. Takes over what has not changed.
-
-    A key that is new, or is to write for the first time, is tried. Raises ExchangeUnavailable, NeedsHuman,
-    ConfigError; nothing is left open then.
-    """
-    settings = frame.settings
-    wiring = _beside(before, settings, banned_for_s, on_ban)
-    matches = _matches(settings)
-    try:
-        for name, account in settings.accounts.items():
-            wiring.connections[name] = connection_of(settings, account)
-            is_kept = wiring.connections[name] == before.connections.get(name)
-            if is_kept:
-                keep(wiring, before, name)
-            else:
-                credentials = await asyncio.to_thread(credentials_of, account)
-                connect(wiring, settings, name, credentials, limits=before.limits.get(name))
-            if not is_kept or (frame.live and not before.live):
-                wiring.identities[name] = await _tried(wiring, frame, name)
-            _set_guard(wiring, frame, name, matches, before if keeps_journal else None)
-            if (identity := wiring.identities.get(name)) is not None:
-                await wiring.claims[name](identity)
-    except BaseException:
-        await wiring.close(but=before)
-        raise
-    wiring.host.address.per_5s = settings.exchange.ip_budget_per_5s
-    return wiring
-
-
-def _beside(
-    before: Wiring, settings: Settings, banned_for_s: float, on_ban: Callable[[str, float], None] | None
-) -> Wiring:
-    """What all accounts share, of `before` as far as it is the same. Raises ConfigError."""
-    wiring = on_host(settings, banned_for_s, on_ban)
-    source = wiring.host.source_address
-    leaves_as_before = source == before.host.source_address
-    if not leaves_as_before:
-        check_source(settings)
-    if wiring.ban.host == before.ban.host:
-        wiring.host = replace(before.host, rest_url=settings.exchange.rest_url, source_address=source)
-    else:
-        wiring.host.address.part = before.host.address.part  # of a fleet's worker
-    wiring.stream = stream_of(settings, wiring.host)
-    if _is_the_same(before.stream, wiring.stream) and wiring.ban is before.ban and leaves_as_before:
-        wiring.stream = before.stream
-    return wiring
-
-
-async def _tried(wiring: Wiring, frame: Frame, name: str) -> Identity:
-    """Whose key it is, as the exchange says now. An exchange that was never asked is asked its time too."""
-    try:
-        if not wiring.clock.is_trusted:
-            await wiring.clients[name].measure_clock()
-        identity = await wiring.accounts[name].identify()
-    except (ExchangeUnavailable, NeedsHuman) as error:
-        raise ConfigError(f"accounts.{name} was tried, and its key does not work: {error}") from None
-    if frame.live and not identity.can_adjust:
-        raise ConfigError(f"accounts.{name} has a key that may not adjust loans: give it 'Spot trade'")
-    return identity
-
-
-def _is_the_same(before: PriceStream | None, after: PriceStream | None) -> bool:
-    return before is not None and after is not None and before.url == after.url
-
-
-def _matches(settings: Settings) -> Matches:
+def matches_of(settings: Settings) -> Matches:
+    """Which rule of which account fits any loan is noted in it."""
     return Matches({name: [rule.name for rule in item.rules] for name, item in settings.accounts.items()})
 
 
-def _set_guard(
+def set_guard(
     wiring: Wiring, frame: Frame, name: str, matches: Matches, before: Wiring | None = None
 ) -> None:
+    """A guard for an account that has a connection. It takes over what that of `before` knew."""
     settings, account, client = frame.settings, frame.settings.accounts[name], wiring.clients[name]
     products = wiring.products[name] = products_of(
         account, client, wiring.known_products.setdefault(name, {})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ltv_guard.adapters.settings import OddAccount
 from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.ports import AccountExchange, PriceStream
 from ltv_guard.guard.cycle import Guard
@@ -29,6 +30,7 @@ class Duties:
     fastest_poll_s: float = TIMING.fastest_poll_ms / 1000
     stream: PriceStream | None = None
     accounts: Mapping[str, AccountExchange] = field(default_factory=dict)
+    odd_accounts: Sequence[OddAccount] = ()
 
     def pace_s(self, *, armed: bool) -> float:
         """Seconds between two looks at an account."""

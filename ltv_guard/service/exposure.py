@@ -33,13 +33,10 @@ def exposures(settings: Settings) -> list[Exposure]:
 def _found(settings: Settings) -> Iterator[Exposure]:
     for key, path in secret_files(settings):
         yield from _secret(key, path, key.split(".")[1] if key.startswith("accounts.") else None)
-    if settings.source is not None and _mode(settings.source) & WRITABLE:
-        yield Exposure(
-            key="the configuration",
-            path=settings.source,
-            why="everybody on this machine may change it, and with it when coins are moved",
-            mend=f"chmod o-w {settings.source}",
-        )
+    yield from _changeable("the configuration", settings.source)
+    yield from _changeable("accounts_dir", settings.accounts_dir)
+    for name, file in settings.account_files.items():
+        yield from _changeable(f"the file of accounts.{name}", file, name)
     if settings.journal.file is not None:
         folder = settings.journal.file.parent
         if _mode(folder) & (WRITABLE | WRITABLE_BY_GROUP):
@@ -58,6 +55,12 @@ def _secret(key: str, path: Path, account: str | None) -> Iterator[Exposure]:
         deed = "change" if mode & WRITABLE else "read"
         why = f"everybody on this machine may {deed} this secret"
         yield Exposure(key=key, path=path, why=why, mend=f"chmod 400 {path}", account=account)
+
+
+def _changeable(key: str, path: Path | None, account: str | None = None) -> Iterator[Exposure]:
+    if path is not None and _mode(path) & WRITABLE:
+        why = "everybody on this machine may change it, and with it when coins are moved"
+        yield Exposure(key=key, path=path, why=why, mend=f"chmod o-w {path}", account=account)
 
 
 def _mode(path: Path) -> int:

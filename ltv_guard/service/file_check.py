@@ -17,6 +17,18 @@ def examine_configuration(settings: Settings) -> Finding:
     return Finding(what="configuration", good=True, found=f"{source}, mode {settings.mode}")
 
 
+def examine_account_files(settings: Settings) -> list[Finding]:
+    """Each file of an account that can't be used, and how many can."""
+    if settings.accounts_dir is None:
+        return []
+    found = f"{settings.accounts_dir}, {len(settings.account_files)} that can be used"
+    odd = [
+        Finding(what=f"accounts.{item.name}", good=False, found=item.why, mend="mend this file, then SIGHUP")
+        for item in settings.odd_accounts
+    ]
+    return [Finding(what="files of accounts", good=True, found=found), *odd]
+
+
 def examine_files(settings: Settings) -> list[Finding]:
     """What lies open to others, and the mode of every other secret file."""
     exposed = exposures(settings)

@@ -14,10 +14,11 @@ from ltv_guard import __version__
 from ltv_guard.adapters.journal import SqlJournal, open_journal
 from ltv_guard.adapters.settings import ConfigError, Settings
 from ltv_guard.core.model.errors import ExchangeUnavailable
-from ltv_guard.service.compose import Frame, begin, rewire
+from ltv_guard.service.compose import Frame, begin
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.exposure import exposures
 from ltv_guard.service.heartbeat import Heartbeat, banned_for_s
+from ltv_guard.service.rewire import InForce, KeysRefused, rewire
 from ltv_guard.service.wiring import Wiring
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class LiveRun:
             connections=self.wiring.connections,
             stream=self.wiring.stream,
             accounts=self.wiring.accounts,
+            odd_accounts=self.settings.odd_accounts,
         )
 
     async def _skew_ms(self) -> int:
@@ -73,13 +75,17 @@ class LiveRun:
         journal = self.journal if keeps else await _opened(settings)
         heartbeat = self.heartbeat if keeps else _heartbeat(settings, journal)
         try:
-            wiring = await rewire(
-                self.wiring,
-                self.frame(settings, journal),
+            in_force = InForce(
+                wiring=self.wiring,
                 keeps_journal=keeps,
                 banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
                 on_ban=heartbeat.banned,
             )
+            try:
+                wiring = await rewire(in_force, self.frame(settings, journal))
+            except KeysRefused as refused:
+                settings = settings.passing_over(refused.by_account, self.settings.accounts)
+                wiring = await rewire(in_force, self.frame(settings, journal))
             if not keeps:
                 await heartbeat.begin()
         except BaseException:
@@ -159,7 +165,7 @@ async def open_run(
     try:
         await run.greet()
         await heartbeat.begin()
-        await _know_everyone(wiring)
+        await _know_everyone(wiring, settings)
     except BaseException:
         await run.close()
         log.info("daemon_stopped")
@@ -192,10 +198,13 @@ def _frame(
     )
 
 
-async def _know_everyone(wiring: Wiring) -> None:
-    """Whose keys these are, as far as the exchange answers now. Raises ConfigError for one user twice."""
+async def _know_everyone(wiring: Wiring, settings: Settings) -> None:
+    """Whose keys these are, as far as the exchange answers now. Raises ConfigError for one user twice.
+
+    Where one of the two has a file of its own, it costs that account alone: its guard says so.
+    """
     await all_of(guard.know_ourselves() for guard in wiring.guards.values())
-    if wiring.clash is not None:
+    if wiring.clash is not None and not settings.account_files.keys() & set(wiring.clashing):
         raise ConfigError(wiring.clash)
 
 

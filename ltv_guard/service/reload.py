@@ -40,7 +40,7 @@ class Reloads:
         self._monotonic = monotonic
         self._since = monotonic()
         self._daemon = daemon
-        self._read = read or (lambda: load(run.settings.source))
+        self._read = read or (lambda: load(self.run.settings.source, before=self.run.settings))
         self._adopted = adopted
         self._reading: asyncio.Future[Settings] | None = None
         self._taking_over: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class Reloads:
     async def _reload(self) -> None:
         try:
             found = await self._found()
-            changed = changes(self.run.settings, found)
+            changed = await asyncio.to_thread(changes, self.run.settings, found)
             if not changed:
                 log.warning("config_reloaded", changed=changed)
                 return
@@ -158,4 +158,4 @@ def _flat(settings: Settings) -> dict[str, object]:
             found[path] = value
 
     walk(settings.model_dump(), "")
-    return found
+    return found | {f"accounts.{item.name} (its file)": item.why for item in settings.odd_accounts}

@@ -215,6 +215,7 @@ class Daemon:
 
     async def _beat(self) -> None:
         self._looks.look_at_descriptors()
+        self._looks.look_at_accounts(self._duties.odd_accounts)
         results = [self._results.get(name) for name in self._duties.guards]
         trusted = bool(results) and all(item is not None and item.trusts_journal for item in results)
         try:

@@ -35,6 +35,8 @@ class Wiring:
     identities: dict[str, Identity] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     clash: str | None = None
+    clashing: tuple[str, ...] = ()
+    """Accounts that have keys of the same user."""
     stream: bybit.SpotPrices | None = None
 
     @property
@@ -86,6 +88,7 @@ class KeyClaim:
     async def __call__(self, identity: Identity) -> None:
         other = self.wiring.owners.setdefault(identity.user_id, self.account)
         if other != self.account:
+            self.wiring.clashing = (other, self.account)
             self.wiring.clash = (
                 f"accounts.{other} and accounts.{self.account} have keys of the same user "
                 f"{identity.user_id}: keep one of the two"

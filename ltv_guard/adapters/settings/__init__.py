@@ -1,5 +1,6 @@
 """The configuration: the only reader of the YAML file, the environment and the secret files."""
 
+from ltv_guard.adapters.settings.account_files import OddAccount
 from ltv_guard.adapters.settings.accounts import AccountKey, AccountSection, Override, Rule
 from ltv_guard.adapters.settings.errors import ConfigError
 from ltv_guard.adapters.settings.journal import JournalSection
@@ -38,6 +39,7 @@ __all__ = [
     "Logging",
     "MatchSection",
     "NotifySection",
+    "OddAccount",
     "Override",
     "Policy",
     "PoolTermsSection",

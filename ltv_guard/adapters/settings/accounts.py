@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
-from ltv_guard.adapters.settings.errors import ConfigError
+from ltv_guard.adapters.settings.errors import Clash, ConfigError, Origins, refusal
 from ltv_guard.adapters.settings.keys import Tree, merge, variable_name
 from ltv_guard.adapters.settings.rule_sections import MatchSection, Policy, each_once
 from ltv_guard.adapters.settings.secret_files import QUOTES, absolute, read_secret
@@ -131,6 +131,32 @@ def resolve_account(name: str, written: Tree, settings: Mapping[str, Any], folde
     }
 
 
+def section_of(
+    name: str, written: Tree, settings: Mapping[str, Any], folder: Path, origins: Origins
+) -> AccountSection:
+    """An account of a file of its own, checked. Raises ConfigError."""
+    resolved = resolve_account(name, written, settings, folder)
+    try:
+        account = AccountSection.model_validate(resolved)
+    except ValidationError as error:
+        raise refusal(error, origins, ("accounts", name)) from None
+    if (clash := pool_clash(account)) is not None:
+        raise ConfigError(f"{clash.key} {clash}", tuple(clash.key.split(".")))
+    return account
+
+
+def pool_clash(account: AccountSection) -> Clash | None:
+    """An account has one pool, so that its terms can't differ by loan."""
+    for rule in account.rules:
+        if rule.policy.pool_terms != account.policy.pool_terms:
+            return Clash(
+                f"{rule.name}.policy.pool_terms",
+                f"can't differ by loan, for an account has one pool: set policy.pool_terms, or "
+                f"accounts.{account.name}.policy.pool_terms",
+            )
+    return None
+
+
 def _secrets(name: str, written: Tree, folder: Path) -> Tree:
     place = f"accounts.{name}"
     if all(written.get(way) is None for way in ("api_key", "api_key_file")):
@@ -177,7 +203,7 @@ def _secret(name: str, kind: str, written: Tree, folder: Path) -> str:
         check_rsa(key, pem)
         return pem
     if flaw := _flaw(value):
-        raise ConfigError(f"{key} {flaw}")
+        raise ConfigError(f"{key} {flaw}", ("accounts", name, f"{kind}_file"))
     return value
 
 

@@ -11,7 +11,14 @@ Origins = Mapping[Path, str]
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; `str()` is one sentence that names the key or the file."""
+    """The configuration can't be used; `str()` is one sentence that names the key or the file.
+
+    `path` is the key's, where the sentence is about one.
+    """
+
+    def __init__(self, sentence: str, path: Path = ()) -> None:
+        super().__init__(sentence)
+        self.path = path
 
 
 class Clash(ValueError):
@@ -27,16 +34,19 @@ def dotted(path: Path) -> str:
     return ".".join(str(part) for part in path)
 
 
-def sentence(error: ValidationError, origins: Origins) -> str:
-    """The first of pydantic's complaints in our words, naming the key and the variable it came from."""
+def refusal(error: ValidationError, origins: Origins, within: Path = ()) -> ConfigError:
+    """The first of pydantic's complaints in our words, naming the key and the variable it came from.
+
+    `within` is where the section stands that was refused.
+    """
     # the input is left out, for it may be a secret
     first = error.errors(include_url=False, include_input=False)[0]
-    path = _as_written(first["loc"])
+    path = _as_written((*within, *first["loc"]))
     context = first.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, Clash):
         path = (*path, *cause.key.split("."))
-    return f"{dotted(path)}{_variable(path, origins)} {_complaint(first['type'], context)}"
+    return ConfigError(f"{dotted(path)}{_variable(path, origins)} {_complaint(first['type'], context)}", path)
 
 
 def _as_written(loc: Path) -> Path:

@@ -25,8 +25,16 @@ def read_file(path: Path, most: int) -> bytes:
     _check_is_file(path, path.stat())
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        _check_is_file(path, os.fstat(descriptor))
-        return file.read(most + 1) or b""
+        found = os.fstat(descriptor)
+        _check_is_file(path, found)
+        data = file.read(most + 1) or b""
+        if _version(os.fstat(descriptor)) != _version(found):
+            raise OSError(0, "it was changed while it was read", str(path))
+        return data
+
+
+def _version(found: os.stat_result) -> tuple[int, int]:
+    return found.st_mtime_ns, found.st_size
 
 
 def _check_is_file(path: Path, found: os.stat_result) -> None:

@@ -62,9 +62,9 @@ def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a mode
     if get_origin(kind) is tuple:
         return _fit_list(get_args(kind)[0], value, place)
     if value is None or value == "":
-        raise ConfigError(f"{place} has no value: give it one, or take the key out")
+        raise ConfigError(f"{place} has no value: give it one, or take the key out", place.path)
     if isinstance(value, dict | list):
-        raise ConfigError(f"{place} must be a single value")
+        raise ConfigError(f"{place} must be a single value", place.path)
     return SecretStr(str(value)) if kind is SecretStr else value
 
 
@@ -145,14 +145,16 @@ def _fitted_fields(model: type[BaseModel], given: Tree, place: Place) -> Iterato
     for key, value in given.items():
         if key not in known:
             raise ConfigError(
-                f"{place.at(key)} is not a key that ltv-guard knows{_closest(key, known, place)}"
+                f"{place.at(key)} is not a key that ltv-guard knows{_closest(key, known, place)}",
+                place.at(key).path,
             )
         marks = known[key].metadata
         if Marker.SECRET in marks and not place.variable:
             path = (*place.path, key)
             raise ConfigError(
                 f"{dotted(path)} is a secret, which must not stand in the configuration file: "
-                f"use {key}_file, or the variable {variable_name(path)}"
+                f"use {key}_file, or the variable {variable_name(path)}",
+                path,
             )
         if Marker.NULLABLE not in marks or value not in (None, ""):
             yield key, fit(kind_of(known[key]), value, place.at(key))
@@ -164,7 +166,7 @@ def _fit_dict(kind: Any, given: Tree, place: Place) -> Tree:  # noqa: ANN401 - a
     for written, value in given.items():
         key = _spelled(spell, written, place.at(written))
         if key in fitted:
-            raise ConfigError(f"{place.at(key)} is given twice, in upper and lower case")
+            raise ConfigError(f"{place.at(key)} is given twice, in upper and lower case", place.at(key).path)
         fitted[key] = fit(item, value, place.at(key))
     return fitted
 
@@ -173,7 +175,7 @@ def _fit_list(item: Any, value: object, place: Place) -> list[Any]:  # noqa: ANN
     if value is None and is_model(plain(item)):
         return []
     if not isinstance(value, list):
-        raise ConfigError(f"{place} must be a list{_such_as(_LISTS.get(plain(item)))}")
+        raise ConfigError(f"{place} must be a list{_such_as(_LISTS.get(plain(item)))}", place.path)
     return [fit(item, each, place.at(index)) for index, each in enumerate(value)]
 
 
@@ -181,7 +183,7 @@ def _mapping(value: object, place: Place, example: object = None) -> Tree:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(f"{place} must hold keys and values{_such_as(example)}")
+        raise ConfigError(f"{place} must hold keys and values{_such_as(example)}", place.path)
     return value
 
 
@@ -193,7 +195,7 @@ def _spelled(spell: Any, key: str, place: Place) -> str:  # noqa: ANN401 - a typ
     try:
         return str(get_args(spell)[1].func(key))
     except ValueError as error:
-        raise ConfigError(f"the name in {place} {error}") from None
+        raise ConfigError(f"the name in {place} {error}", place.path) from None
 
 
 def _closest(key: str, known: Mapping[str, FieldInfo], place: Place) -> str:

@@ -10,7 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ltv_guard.adapters.settings.accounts import AccountSection, Override, resolve_account
+from ltv_guard.adapters.settings.account_files import OddAccount
+from ltv_guard.adapters.settings.accounts import AccountSection, Override, pool_clash
+from ltv_guard.adapters.settings.all_accounts import FROM_FILES, resolve_accounts
 from ltv_guard.adapters.settings.errors import Clash
 from ltv_guard.adapters.settings.fleet_section import FleetSection
 from ltv_guard.adapters.settings.journal import JournalSection, resolve_journal
@@ -25,13 +27,11 @@ from ltv_guard.adapters.settings.outlet_sections import (
     resolve_notify,
 )
 from ltv_guard.adapters.settings.rule_sections import Policy
+from ltv_guard.adapters.settings.secret_files import absolute
 from ltv_guard.adapters.settings.sections import ExchangeSection, Logging, Schedule, Settlement
-from ltv_guard.adapters.settings.values import AccountName, Marker, is_loopback
+from ltv_guard.adapters.settings.values import AccountName, File, Marker, is_loopback
 from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
 from ltv_guard.core.model.timing import TIMING, Timing
-
-MOST_RULES = 5000
-"""Accounts times overrides: each is worked out, and no file may keep a running daemon busy for minutes."""
 
 
 class Layer(PydanticBaseSettingsSource):
@@ -101,20 +101,27 @@ class Settings(JournalSettings):
     fleet: FleetSection = FleetSection()
     overrides: tuple[Override, ...] = ()
     accounts: dict[AccountName, AccountSection] = {}
+    accounts_dir: File = None
+    """A folder with more accounts, each in a file of its own."""
+    odd_accounts: Annotated[tuple[OddAccount, ...], Marker.RESOLVED, Field(exclude=True)] = ()
+    """Files there that can't be used."""
+    account_files: Annotated[dict[str, Path], Marker.RESOLVED, Field(exclude=True)] = {}
+    """Of the accounts that have files of their own."""
 
     @model_validator(mode="before")
     @classmethod
     def _resolve_accounts(cls, written: Tree) -> Tree:
-        written_accounts, overrides = written.get("accounts", {}), written.get("overrides", ())
-        if len(written_accounts) * (1 + len(overrides)) > MOST_RULES:
-            raise Clash(
-                "accounts", f"times overrides come to more than {MOST_RULES} rules; is it the right file?"
-            )
-        accounts = {
-            name: resolve_account(name, account, written, folder_of(written))
-            for name, account in written_accounts.items()
+        found, files, odd = resolve_accounts(written, folder_of(written))
+        names = frozenset((*found, *(item.name for item in odd)))
+        resolved: Tree = {
+            "accounts": found,
+            "account_names": names,
+            "odd_accounts": odd,
+            "account_files": files,
         }
-        return {**written, "accounts": accounts, "account_names": frozenset(accounts)}
+        if (own := written.get("accounts_dir")) is not None:
+            resolved["accounts_dir"] = absolute(own, folder_of(written))
+        return {key: value for key, value in written.items() if key != FROM_FILES} | resolved
 
     @model_validator(mode="before")
     @classmethod
@@ -143,6 +150,20 @@ class Settings(JournalSettings):
                 raise Clash(name, f"has the same API key as accounts.{other}: keep one of the two")
         return accounts
 
+    def passing_over(self, refused: Mapping[str, str], before: Mapping[str, AccountSection]) -> Settings:
+        """Without what the files of these accounts say, for that does not work: by name, why.
+
+        Each goes on as it was `before`, if it was there.
+        """
+        kept = {name: before[name] for name in refused if name in before}
+        others = {name: item for name, item in self.accounts.items() if name not in refused}
+        odd = [
+            OddAccount(name=name, file=self.account_files[name], why=why, guarded=name in kept)
+            for name, why in refused.items()
+        ]
+        changes = {"accounts": others | kept, "odd_accounts": (*self.odd_accounts, *odd)}
+        return self.model_copy(update=changes)
+
     @model_validator(mode="after")
     def _stop_outlasts_a_request(self) -> Self:
         stop, request = self.schedule.shutdown_timeout_s, self.exchange.request_timeout_s
@@ -155,9 +176,10 @@ class Settings(JournalSettings):
 
     @model_validator(mode="after")
     def _overrides_name_known_accounts(self) -> Self:
+        known = sorted(self.account_names or ())
         for index, override in enumerate(self.overrides):
-            if override.match.account not in (None, *self.accounts):
-                raise Clash(f"overrides.{index}.match.account", f"must be one of {', '.join(self.accounts)}")
+            if override.match.account not in (None, *known):
+                raise Clash(f"overrides.{index}.match.account", f"must be one of {', '.join(known)}")
         return self
 
     @model_validator(mode="after")
@@ -176,13 +198,8 @@ class Settings(JournalSettings):
     @model_validator(mode="after")
     def _an_account_has_one_pool(self) -> Self:
         for account in self.accounts.values():
-            for rule in account.rules:
-                if rule.policy.pool_terms != account.policy.pool_terms:
-                    raise Clash(
-                        f"{rule.name}.policy.pool_terms",
-                        f"can't differ by loan, for an account has one pool: set policy.pool_terms, or "
-                        f"accounts.{account.name}.policy.pool_terms",
-                    )
+            if (clash := pool_clash(account)) is not None:
+                raise clash
         return self
 
 

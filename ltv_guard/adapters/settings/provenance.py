@@ -63,6 +63,10 @@ def _written(settings: Settings, environ: Mapping[str, str]) -> Iterator[ValueOr
         tree = fit(Settings, read_yaml(settings.source), Place())
         for path, value in _leaves(tree):
             yield _origin(settings, path, value, Source.YAML, str(settings.source))
+    for name, file in settings.account_files.items():
+        place = Place(path=("accounts", name))
+        for path, value in _leaves(fit(AccountSection, read_yaml(file), place), place.path):
+            yield _origin(settings, path, value, Source.YAML, str(file))
     tree, variables = read_environment(Settings, environ)
     for path, value in _leaves(tree):
         yield _origin(settings, path, value, Source.ENVIRONMENT, _variable(path, variables))

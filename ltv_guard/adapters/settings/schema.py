@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator
 
 from ltv_guard.adapters.settings import values
+from ltv_guard.adapters.settings.accounts import AccountSection
 from ltv_guard.adapters.settings.keys import fields_of, is_model, kind_of, plain
 from ltv_guard.adapters.settings.model import Settings
 from ltv_guard.adapters.settings.shipped import shipped
@@ -54,6 +55,16 @@ def schema() -> Schema:
         "$schema": DIALECT,
         "title": "The configuration of ltv-guard",
         **_of_model(Settings, (), comments),
+    }
+
+
+def account_schema() -> Schema:
+    """Of a file of `accounts_dir`."""
+    comments = dict(_comments(shipped("ltv_guard.yaml").read_text()))
+    return {
+        "$schema": DIALECT,
+        "title": "One account of ltv-guard",
+        **_of_model(AccountSection, ("accounts", BY_NAME), comments),
     }
 
 

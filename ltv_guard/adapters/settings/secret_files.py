@@ -30,12 +30,13 @@ def absolute(written: object, folder: Path) -> Path:
 
 def read_secret(key: str, written: object, folder: Path) -> str:
     """The text of the file that `key` names, without its trailing newline. Raises ConfigError."""
+    place = tuple(key.split("."))
     path = absolute(written, folder)
     try:
         data = read_file(path, _MOST_BYTES)
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ConfigError(f"{key} names the file {path}, which is not text") from None
+        raise ConfigError(f"{key} names the file {path}, which is not text", place) from None
     except (OSError, ValueError) as error:
         if _PASTED.fullmatch(str(written)):
             complaint = "looks like the secret itself; it must be the path of a file that holds it"
@@ -44,9 +45,9 @@ def read_secret(key: str, written: object, folder: Path) -> str:
         else:
             reason = error.strerror if isinstance(error, OSError) else "not a path"
             complaint = f"names the file {path}, which can't be read ({reason})"
-        raise ConfigError(f"{key} {complaint}") from None
+        raise ConfigError(f"{key} {complaint}", place) from None
     if not text.strip():
-        raise ConfigError(f"{key} names the file {path}, which is empty")
+        raise ConfigError(f"{key} names the file {path}, which is empty", place)
     if len(data) > _MOST_BYTES:
-        raise ConfigError(f"{key} names the file {path}, which is too large for a secret")
+        raise ConfigError(f"{key} names the file {path}, which is too large for a secret", place)
     return text

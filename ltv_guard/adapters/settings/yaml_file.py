@@ -89,6 +89,41 @@ def read_yaml(path: Path, *, what: str = "configuration file") -> dict[str, obje
     return tree
 
 
+def line_of(path: Path, keys: tuple[str | int, ...]) -> int | None:
+    """The line of a key, or of the innermost section around it that is written there; None: there is none."""
+    try:
+        node: yaml.Node | None = _composed(_text(path, "configuration file"))
+    except (ConfigError, yaml.YAMLError, _TooManyNodesError, _DuplicateKeyError, RecursionError):
+        return None
+    line = None
+    for key in keys:
+        found = _below(node, key)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _below(node: yaml.Node | None, key: str | int) -> tuple[int, yaml.Node] | None:
+    """Where the value under a key stands, whatever its letters' case."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value.casefold() == str(key).casefold():
+                return name.start_mark.line + 1, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark.line + 1, node.value[key]
+    return None
+
+
+def _composed(text: str) -> yaml.Node | None:
+    loader = _Loader(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return node
+
+
 def _text(path: Path, what: str) -> str:
     try:
         data = read_file(path, _MOST_BYTES)

@@ -1,8 +1,8 @@
-"""Events of the account's key and of the kill switch. Data only."""
+"""Events of the account's key, of its own file, and of the kill switch. Data only."""
 
 from __future__ import annotations
 
-from ltv_guard.log.events.event import critical, debug, event, warning
+from ltv_guard.log.events.event import critical, debug, error, event, warning
 
 ACCOUNT = (
     event(
@@ -109,5 +109,28 @@ ACCOUNT = (
             "Nothing: tried again in an hour.",
         ),
         fields=("why",),
+    ),
+    event(
+        "account_refused",
+        critical(
+            "A file of `accounts_dir` (`path`) can't be used, so that **nobody guards this account**; all "
+            "others are guarded. `why` names file, line and key. Told at the start, and after a SIGHUP of an "
+            "account that is new.",
+            "Mend the file, and [send SIGHUP](operations.md#changing-the-configuration).",
+        ),
+        error(
+            "After a SIGHUP: the account's file can't be used, or what is new in it (its key) does not work, "
+            "and it goes on as it was before. Or two files, or a file and the configuration, name the same "
+            "account, and one of them counts. Said again each hour.",
+            "Mend the file, and send SIGHUP: at the next start the account may be unguarded.",
+        ),
+        fields=("path", "why"),
+    ),
+    event(
+        "account_accepted",
+        warning(
+            "The end of `account_refused`: the file (`path`) can be used, or is gone.",
+        ),
+        fields=("path",),
     ),
 )

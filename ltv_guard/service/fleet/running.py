@@ -28,7 +28,7 @@ class Fleet:
         self._worker = new_worker(settings)
         self._journal = journal
         self._holdings = Holdings(self._worker.name)
-        self._whole = Whole(settings, lambda: load(settings.source))
+        self._whole = Whole(settings, lambda: load(settings.source, before=self._whole.settings))
         self._leases: FleetWorker | None = None
 
     async def open_run(self, stopping: Callable[[], bool]) -> LiveRun:
