@@ -166,8 +166,7 @@ class Reconciler:
         match ended.state:
             case State.CONFIRMED:
                 self._memory.refusals.taken(ended)
-                if ended.contract_id is not None and ended.repays_in_full:
-                    self._memory.contracts.repaid(ended.contract_id)
+                self._memory.contracts.repaid(ended)
             case State.ABSENT:
                 self._on_absent(ended, now)
             case State.REJECTED:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from core_builders import D
+from core_builders import REPAY, D, intent
 from core_pools import at
 
 from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Debt, Moment, Product
 from ltv_guard.core.model.timing import TIMING
@@ -124,3 +125,30 @@ def test_all_of_them_come_soonest_end_first_and_are_due_by_their_ends() -> None:
 
 def test_one_that_turns_flexible_takes_nothing_from_the_wallet() -> None:
     assert shelf(replace(LENT, at_end=AtEnd.FLEXIBLE)).due(moment(0), DAY) == {}
+
+
+def repayment(amount: str, *, collateral: str | None = "BTC", signed_at_ms: int = NOW + 1) -> Intent:
+    about = intent(State.CONFIRMED, direction=REPAY, coin="USDT", amount=amount, signed_at_ms=signed_at_ms)
+    return replace(about, contract_id="7", collateral_coin=collateral)
+
+
+@pytest.mark.parametrize(
+    ("repaid", "left"),
+    [
+        (repayment("300"), ["700", "50"]),
+        (repayment("5"), ["995", "50"]),
+        (repayment("1000"), ["50"]),
+        (repayment("1200"), ["50"]),  # it takes no more than is owed
+        (repayment("900", collateral=None), ["50"]),  # in full, whatever the amount was by then
+        (repayment("300", signed_at_ms=NOW - 1), ["1000", "50"]),  # the list may be of after it
+    ],
+)
+def test_what_one_owes_after_a_repayment_is_known_before_its_list_is_read_again(
+    repaid: Intent, left: list[str]
+) -> None:
+    found = shelf(
+        replace(LENT, principal=D(990), interest=D(10)), replace(LENT, loan_id="8", principal=D(50))
+    )
+    found.repaid(repaid)
+    assert [item.owed for item in found.contracts] == [D(owes) for owes in left]
+    assert found.wanted(moment(60_000), TIMING) == ["USDT"]

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.amounts.due import due_coins, is_to_be_repaid, owed_of
 from ltv_guard.core.model.contracts import SETTLES_WITHIN_MS, Contract, ContractList
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment
 from ltv_guard.core.model.timing import Timing
@@ -113,9 +114,26 @@ class ContractShelf:
         owed = owed_of([contract], kept.found, self.fixed.get(contract.coin))
         return replace(contract, interest=owed - contract.principal)
 
-    def repaid(self, contract_id: str) -> None:
-        """One was repaid, so that it is due no more: its coin's are read again as soon as may be."""
-        for coin, kept in self.kept.items():
-            left = tuple(item for item in kept.found.contracts if item.loan_id != contract_id)
-            if len(left) < len(kept.found.contracts):
-                self.kept[coin] = replace(kept, found=replace(kept.found, contracts=left, whole=False))
+    def repaid(self, intent: Intent) -> None:
+        """One was repaid, all of it or so much: its coin's are read again as soon as may be.
+
+        Until then it owes less than its row, if that is from before.
+        """
+        kept = self.kept.get(intent.coin)
+        if kept is None or intent.contract_id is None:
+            return
+        is_of_before = kept.at.exchange_ms <= (intent.signed_at_ms or 0)
+        left = [
+            less(item, intent) if item.loan_id == intent.contract_id and is_of_before else item
+            for item in kept.found.contracts
+        ]
+        found = replace(kept.found, contracts=tuple(item for item in left if item.owed > 0), whole=False)
+        self.kept[intent.coin] = replace(kept, found=found)
+
+
+def less(contract: Contract, repaid: Intent) -> Contract:
+    """What of it is left: interest goes first."""
+    coins = contract.owed if repaid.repays_in_full else min(repaid.amount, contract.owed)
+    of_interest = min(coins, contract.interest)
+    interest, principal = contract.interest - of_interest, contract.principal - (coins - of_interest)
+    return replace(contract, interest=interest, principal=principal)
