@@ -180,9 +180,10 @@ class FactBuilder:
         pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
         if pool is None:
             return {}
+        within_ms = self._options.timing.backoff.same_body_ms
         lately = {
             item.contract_id: item.ret_msg or f"the last try ended as {item.state}"
-            for item in self._memory.intents.refused_lately(pool.key, now)
+            for item in self._memory.intents.refused_lately(pool.key, now, within_ms)
             if item.contract_id is not None and item.repays_in_full
         }
         return lately | self._memory.refusals.unpayable_contracts(pool.key, now)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """How long (ms) a refused coin rests: at first, and where the cause will not pass by itself."""
+    """How long (ms) a refused coin rests: at first, and where the cause will not pass by itself.
+
+    `same_body_ms`: what takes no other amount (a fixed loan, in full) is not asked for again before that.
+    """
 
     first_ms: int = 2_000
     lasting_ms: int = 10_000
+    same_body_ms: int = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,16 +211,15 @@ class IntentBook:
             if (item.coin, item.direction) == (coin, direction) and not is_told_apart(item, timeouts, now)
         }
 
-    def refused_lately(self, key: LoanKey, now: Moment) -> list[Intent]:
-        """Those of a loan that were refused within a minute: the same body is not sent again so soon.
+    def refused_lately(self, key: LoanKey, now: Moment, within_ms: int = SAME_BODY_MS) -> list[Intent]:
+        """Those of a loan that were refused so lately that the same body is not sent again yet.
 
         One whose answer, or request, was lost was refused by nobody.
         """
         return [
             item
             for item in self.of_loan(key)
-            if _was_refused(item)
-            and now.exchange_ms - (item.signed_at_ms or item.updated_at_ms) < SAME_BODY_MS
+            if _was_refused(item) and now.exchange_ms - (item.signed_at_ms or item.updated_at_ms) < within_ms
         ]
 
     def last_release_ms(self, key: LoanKey) -> int | None:
