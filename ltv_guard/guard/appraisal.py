@@ -13,6 +13,7 @@ from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
+from ltv_guard.core.watch.trigger_index import QUOTE
 from ltv_guard.guard.at_rest import NONE, Resting
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
@@ -91,7 +92,7 @@ class Appraisal:
         for loan in snapshot.loans:
             implied |= composition_of(loan).implied_prices()
         if snapshot.prices is None:
-            return Quotes(prices=implied) if implied else None
+            return Quotes(prices={QUOTE: Decimal(1), **implied}) if implied else None
         coins = {item.coin for loan in snapshot.loans for item in loan.collateral}
         coins |= {item.coin for loan in snapshot.loans for item in loan.debts}
         read = {coin: price for coin, price in snapshot.prices.items() if coin in coins}

@@ -65,6 +65,17 @@ async def test_where_there_is_no_collateral_one_repayment_brings_a_loan_to_its_t
 
 
 @OF_BOTH
+async def test_what_is_owed_in_the_coin_that_prices_are_told_in_is_repaid_though_none_can_be_read(
+    key: LoanKey,
+) -> None:
+    world, journal = needy(key, "0.77"), MemoryJournal()
+    world.prices_down = True
+    await cycles(paying(world, journal), world, 5)
+    assert landed(world) == [REPAY]
+    assert at_target(world, key)
+
+
+@OF_BOTH
 async def test_nothing_is_repaid_unless_it_is_switched_on(key: LoanKey) -> None:
     world, journal = needy(key, "0.90"), MemoryJournal()
     await cycles(paying(world, journal, policy=POLICY), world, 10)
