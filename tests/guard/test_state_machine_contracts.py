@@ -27,10 +27,14 @@ SLOW = ("pending:1500", "pending:8000", "pending:40000", "failing:700")
 ANSWERS_TO = {
     Kind.ADJUSTMENT: st.sampled_from([*USUAL, *LATE, "refused_coin"]),
     Kind.REPAYMENT: st.sampled_from([*USUAL, *LATE, *SLOW]),
+    Kind.FIXED_REPAYMENT: st.sampled_from([*USUAL, *LATE, *SLOW]),
     Kind.TRANSFER: st.sampled_from([*USUAL, *LATE, *SLOW]),
 }
 LAGS = st.sampled_from([0, 0, 0, 2_000, 5_000])
-DOWN = ("history_down", "prices_down", "orders_down", "wallet_down", "repayments_down", "contracts_down")
+DOWN = (
+    *("history_down", "prices_down", "orders_down", "wallet_down"),
+    *("repayments_down", "fixed_repayments_down", "contracts_down"),
+)
 WEATHER = st.builds(
     Weather,
     answers_to=st.fixed_dictionaries(
@@ -79,6 +83,7 @@ STARTS = st.builds(
     limit=st.sampled_from(["300000", "300000", "9000"]),
     scale=st.sampled_from([1, 1, 20]),
     repays=st.booleans(),
+    repays_fixed=st.booleans(),
     transfers=st.booleans(),
     capped=st.sampled_from([False, False, True]),
     pays_in_part=st.booleans(),

@@ -20,12 +20,19 @@ from send_path import Life, Stretch
 from ltv_guard.core.model.contracts import AtEnd
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
-from ltv_guard.core.model.policy import CollateralRepayRule, RepayRule, TransferRules, WalletRules
+from ltv_guard.core.model.policy import (
+    CollateralRepayRule,
+    FixedRepayRule,
+    RepayRule,
+    TransferRules,
+    WalletRules,
+)
 from ltv_guard.guard.cycle import Guard
 
 ZERO = Decimal(0)
 TARGET, EMERGENCY = Decimal("0.65"), Decimal("0.80")
 MAX_FEE = Decimal("0.01")
+BEFORE_MS = 3_600_000
 PLENTY = {HELD: Decimal(2), OWED: Decimal(500_000)}
 SURE_MS = 12_000  # what has been so for this long is seen by whoever looks
 RESTS_MS = 122_000  # twice the longest rest after a refusal
@@ -53,6 +60,7 @@ class Start:
     limit: str
     scale: int
     repays: bool
+    repays_fixed: bool
     transfers: bool
     capped: bool
     pays_in_part: bool
@@ -98,6 +106,7 @@ class ContractLife(Life):
         policy = replace(
             POLICY,
             repay=RepayRule(enabled=start.repays),
+            repay_fixed=FixedRepayRule(enabled=start.repays_fixed, before_ms=BEFORE_MS),
             repay_with_collateral=CollateralRepayRule(enabled=True, max_fee=MAX_FEE, max_repay=caps),
         )
         return a_guard(
@@ -118,7 +127,7 @@ class ContractLife(Life):
     def heal(self) -> None:
         super().heal()
         world = self.world
-        world.contracts_down = world.contracts_odd = False
+        world.contracts_down = world.contracts_odd = world.fixed_repayments_down = False
         world.old_contracts_ms = world.rows_lack_each = 0
 
     def advance(self, ms: int) -> None:
@@ -181,6 +190,9 @@ class ContractLife(Life):
 
     def check_what_is_sent(self, intent: Intent) -> None:
         super().check_what_is_sent(intent)
+        if intent.repays_in_full:
+            self.check_that_it_has_to_be_repaid(intent)
+            return
         if intent.takes_from_wallet and intent.ltv_before < EMERGENCY and intent.rescue_of is None:
             self.check_what_is_due_is_kept(intent)
         if intent.direction is Direction.REPAY:
@@ -189,6 +201,26 @@ class ContractLife(Life):
             self.check_its_collateral(intent)
             self.check_its_caps(intent)
             self.check_that_no_coins_help(intent)
+            self.check_that_no_flexible_debt_does(intent)
+
+    def acted_on(self, intent: Intent, view: View) -> Decimal:
+        """What fixed loans owe is a debt of its own."""
+        if intent.contract_id is not None:
+            return view.fixed.get(intent.coin, ZERO)
+        return super().acted_on(intent, view)
+
+    def check_that_it_has_to_be_repaid(self, intent: Intent) -> None:
+        """It is, or was until lately, a contract that ends unpaid: nothing repays it, or that has failed."""
+        world = self.world
+        since = world.true_ms - SURE_MS - max(world.replica_ms, world.old_contracts_ms)
+        lists = [shown for at_ms, shown in world.contract_views if at_ms > since]
+        held = [shown for at_ms, shown in world.contract_views if at_ms <= since][-1:]
+        found = {item.loan_id: item for shown in (*held, *lists) for item in shown}
+        item = found.get(intent.contract_id or "")
+        assert item is not None, f"{intent.contract_id} was repaid long ago"
+        left_ms = item.ends_at_ms - world.true_ms
+        nothing = item.at_end is AtEnd.NOTHING and left_ms <= BEFORE_MS
+        assert nothing or left_ms <= 0, f"{item} is repaid {left_ms} ms before its end"
 
     def check_what_is_due_is_kept(self, intent: Intent) -> None:
         """As far as this process has read the list, and nothing of it has changed since."""
@@ -231,12 +263,15 @@ class ContractLife(Life):
         """No more than brings the loan to its target, at any moment that may have been shown lately."""
         views = _since(self.world.views[intent.key], self.world.true_ms - self.world.replica_ms - SURE_MS)
         sells = HAIRCUT * (1 + MAX_FEE) if intent.collateral_coin is not None else ZERO
+        price = min(view.price for view in views) if intent.coin == HELD else Decimal(1)
         needed = max(
             (view.debt_usd - TARGET * view.collateral * view.price * view.counts) / (1 - TARGET * sells)
             for view in views
         )
-        slack = max(view.debt for view in views) * Decimal("0.0005") + Decimal("0.01")
-        assert intent.amount <= needed * SPARE + slack, f"{intent.amount} repaid where {needed} was needed"
+        slack = max(view.debt_usd for view in views) * Decimal("0.0005") + Decimal("0.01")
+        assert intent.amount * price <= needed * SPARE + slack, (
+            f"{intent.amount} {intent.coin} repaid where {needed} USD were needed"
+        )
 
     def check_its_collateral(self, intent: Intent) -> None:
         shown = [view.collateral for view in self.since_our_last_effect(POOL, {Kind.ADJUSTMENT})]
@@ -246,7 +281,7 @@ class ContractLife(Life):
         )
 
     def check_its_caps(self, intent: Intent) -> None:
-        if not self.start.capped:
+        if not self.start.capped or intent.coin != OWED:
             return
         assert intent.amount <= CAPS["max_repay"] * self.scale
         if self.went_back:
@@ -257,6 +292,7 @@ class ContractLife(Life):
             item.amount
             for item in world.sent
             if item.collateral_coin is not None
+            and item.coin == OWED
             and item.intent_id in under_way
             and world.true_ms - item.created_at_ms < DAY_MS - 60_000
         ]
@@ -292,6 +328,17 @@ class ContractLife(Life):
             assert usdt < self.claimed(OWED) + owed * LITTLE, (
                 f"collateral sold beside {usdt} {OWED} to repay with"
             )
+
+    def check_that_no_flexible_debt_does(self, intent: Intent) -> None:
+        """Contracts are repaid with collateral where what is owed flexibly does not do."""
+        if intent.contract_id is None or self.start.capped:
+            return
+        since = self.world.true_ms - RESTS_MS
+        refused = [item for item, _ in self.world.refused if item.collateral_coin and not item.contract_id]
+        if any(item.created_at_ms > since for item in refused):
+            return
+        least = min(view.debt / view.debt_usd for view in self.views_lately())
+        assert least < LITTLE, f"{intent.contract_id} repaid beside a share of {least} that is flexible"
 
     def claimed(self, coin: str) -> Decimal:
         """What the order may have first: where it asks for help as well, only plenty is enough for both."""

@@ -139,9 +139,20 @@ class ContractWorld(World):
     def repay_contract(self, item: Fixed) -> None:
         """By hand, whole, where the Funding wallet has the coins."""
         if self.wallet.get(item.coin, ZERO) >= item.owed:
-            self.wallet[item.coin] -= item.owed
-            self.contracts.remove(item)
-            self.note()
+            self._pay_whole(item, None)
+
+    def contract(self, loan_id: str | None) -> Fixed | None:
+        return next((item for item in self.contracts if item.loan_id == loan_id), None)
+
+    def _pay_whole(self, item: Fixed, intent_id: str | None, *, by_exchange: bool = False) -> None:
+        self.wallet[item.coin] -= item.owed
+        self.contracts.remove(item)
+        self._list_repayment(item, item.owed, intent_id, by_exchange=by_exchange)
+
+    def _list_repayment(self, item: Fixed, paid: Decimal, intent_id: str | None, **how: bool) -> None:
+        """In the list of repayments of fixed loans."""
+        row = self._row(f"repay-fixed-{self._ids()}", POOL, item.coin, Direction.REPAY, paid)
+        self._list(replace(row, fixed=True, contract_id=item.loan_id, **how), intent_id)
 
     def _ends(self) -> list[int]:
         """When something happens to contracts next."""
@@ -164,19 +175,20 @@ class ContractWorld(World):
         if item.at_end is AtEnd.FLEXIBLE:
             self.loans[POOL].debt += item.owed
             self.contracts.remove(item)
+            self._list_repayment(item, item.owed, None, by_exchange=True)
         elif item.at_end.takes_coins and has >= item.owed:
-            self.wallet[item.coin] -= item.owed
-            self.contracts.remove(item)
+            self._pay_whole(item, None, by_exchange=True)
         else:
             if item.at_end.takes_coins and self.pays_in_part and has > 0:
                 item.pay(has)
                 self.wallet[item.coin] = ZERO
+                self._list_repayment(item, has, None, by_exchange=True)
             item.overdue = True
 
     def _sell_for(self, item: Fixed) -> None:
         """It has been overdue for a day: the exchange pays it with collateral."""
         loan = self.loans[POOL]
-        worth = item.owed * (self.price if item.coin == HELD else 1)
+        worth = item.owed * self.price_of(item.coin)
         sold = (worth * SOLD_DEARER / self.price).quantize(STEP, ROUND_UP)
         self.contracts.remove(item)
         self.overdue_sold = True
@@ -185,38 +197,60 @@ class ContractWorld(World):
         else:
             loan.collateral -= sold
 
-    # Repaying with collateral
+    # Repaying contracts, and with collateral
 
     def carry_out(self, intent: Intent) -> str | None:
         """One with collateral is answered without an id."""
         if intent.collateral_coin is None:
             return World.carry_out(self, intent)
-        if intent.amount > self.sale_limit_usd:
+        if intent.amount * self.price_of(intent.coin) > self.sale_limit_usd:
             self.refused.append((intent, "sale_limit"))
             raise WriteRejected("too much in one repayment", code=SALE_LIMIT, remedy=Remedy.SMALLER)
         answered = World.carry_out(self, intent)
         return None if answered is None else ""
 
     def apply(self, intent: Intent) -> bool:
-        if intent.collateral_coin is None:
+        if intent.collateral_coin is None and intent.contract_id is None:
             return World.apply(self, intent)
-        done = self.pay_with_collateral(intent.amount, intent.intent_id)
+        if intent.collateral_coin is None:
+            done = self._repay_in_full(intent)
+        else:
+            done = self.pay_with_collateral(intent.amount, intent.intent_id, of=intent.contract_id)
         if done:
             self.applied.append(intent.intent_id)
         return done
 
-    def pay_with_collateral(self, amount: Decimal, intent_id: str | None) -> bool:
-        """Of the pool's flexible debt, no more than is owed. False where it is refused."""
-        loan = self.loans[POOL]
-        paid = min(amount, loan.debt - 1)
-        sold = (paid * (1 + self.fee) / self.price).quantize(STEP, ROUND_UP)
+    def _repay_in_full(self, intent: Intent) -> bool:
+        """Whatever amount the intent says: the request has none."""
+        item = self.contract(intent.contract_id)
+        if item is None or self.loans[POOL].gone or self.wallet.get(item.coin, ZERO) < item.owed:
+            return False
+        self._pay_whole(item, intent.intent_id)
+        return True
+
+    def pay_with_collateral(self, amount: Decimal, intent_id: str | None, *, of: str | None = None) -> bool:
+        """`of`: of that contract, else of the flexible debt; no more than is owed. False: it is refused."""
+        loan, item = self.loans[POOL], self.contract(of)
+        if of is not None and item is None:
+            return False
+        coin, owed = (OWED, loan.debt - 1) if item is None else (item.coin, item.owed)
+        paid = min(amount, owed)
+        sold = (paid * self.price_of(coin) * (1 + self.fee) / self.price).quantize(STEP, ROUND_UP)
         if loan.gone or paid <= 0 or sold >= loan.collateral:
             return False
-        loan.debt -= paid
         loan.collateral -= sold
-        row = self._row(f"repay-{self._ids()}", POOL, OWED, Direction.REPAY, paid)
-        self._list(replace(row, with_collateral=True), intent_id)
+        if item is not None:
+            item.pay(paid)
+            self.contracts = [one for one in self.contracts if one.owed > 0]
+            self._list_repayment(item, paid, intent_id, with_collateral=True)
+        else:
+            loan.debt -= paid
+            row = self._row(f"repay-{self._ids()}", POOL, OWED, Direction.REPAY, paid)
+            self._list(replace(row, with_collateral=True), intent_id)
         return True
+
+    def price_of(self, coin: str) -> Decimal:
+        return self.price if coin == HELD else Decimal(1)
 
     # What it shows
 

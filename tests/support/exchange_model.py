@@ -66,7 +66,11 @@ class ModelPath:
 
     async def history(self, since_ms: int) -> History:
         world = self.world
-        kind_down = {Kind.REPAYMENT: world.repayments_down, Kind.TRANSFER: world.transfers_down}
+        kind_down = {
+            Kind.REPAYMENT: world.repayments_down,
+            Kind.FIXED_REPAYMENT: world.fixed_repayments_down,
+            Kind.TRANSFER: world.transfers_down,
+        }
         if world.history_down or kind_down.get(self.channel.kind, False):
             raise ExchangeUnavailable("the history is down")
         world.is_answered()
@@ -274,6 +278,8 @@ def a_guard(
         *(Channel(product, Kind.REPAYMENT) for product in products),
         Channel(Product.FUNDING, Kind.TRANSFER),
     ]
+    if contracts is not None:
+        others.append(Channel(Product.CRYPTO_LOAN, Kind.FIXED_REPAYMENT))
     return Guard(
         GuardOptions(
             account=account,

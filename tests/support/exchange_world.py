@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import Any
 
 from ltv_guard.core.model.errors import Remedy, WriteRejected
 from ltv_guard.core.model.history import History, HistoryRow, RowStatus
@@ -51,6 +52,12 @@ class Truth:
     def counts(self) -> Decimal:
         """What a USD of collateral counts for: a pool has a haircut."""
         return HAIRCUT if self.key.product is Product.CRYPTO_LOAN else Decimal(1)
+
+
+def paid_how(intent: Intent) -> dict[str, Any]:
+    """What the row of a repayment tells of it."""
+    fixed, paid = intent.contract_id is not None, intent.collateral_coin is not None
+    return {"with_collateral": paid, "fixed": fixed, "contract_id": intent.contract_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,7 @@ class World:
     pool_down: bool = False
     history_down: bool = False
     repayments_down: bool = False
+    fixed_repayments_down: bool = False
     transfers_down: bool = False
     wallet_down: bool = False
     unified_down: bool = False
@@ -305,12 +313,13 @@ class World:
         name = {
             Kind.ADJUSTMENT: str(self._ids()),
             Kind.REPAYMENT: f"repay-{self._ids()}",
+            Kind.FIXED_REPAYMENT: f"repay-fixed-{self._ids()}",
             Kind.TRANSFER: intent.intent_id,
-        }[intent.direction.kind]
+        }[intent.channel.kind]
         shown = self._row(name, intent.key, intent.coin, intent.direction, intent.amount)
         self.rows.append(
             Row(
-                shown=replace(shown, status=status, with_collateral=intent.collateral_coin is not None),
+                shown=replace(shown, status=status, **paid_how(intent)),
                 visible_ms=self.true_ms + self.row_lag_ms,
                 intent_id=intent.intent_id,
                 landed_ms=None,
@@ -351,7 +360,7 @@ class World:
 
         Raises WriteRejected.
         """
-        answer = self._next_answer(intent.direction.kind)
+        answer = self._next_answer(intent.channel.kind)
         name, _, number = answer.partition(":")
         if name == "lost_request":
             return None
@@ -429,7 +438,7 @@ class World:
             for row in self.rows
             if row.visible_ms <= self.true_ms - max(self.old_rows_ms, self._age_ms)
             and row.shown.at_ms >= since_ms
-            and (row.shown.key.product, row.shown.direction.kind) == (product, kind)
+            and (row.shown.key.product, row.shown.kind) == (product, kind)
         )
 
     def as_read(self, history: History) -> History:
@@ -439,4 +448,4 @@ class World:
     def last_own_effect_ms(self, key: LoanKey, kinds: Collection[Kind] = tuple(Kind)) -> int:
         """When something of ours last took effect on the loan (or the wallet's coin); 0 if never."""
         own = (row for row in self.rows if row.shown.key == key and row.intent_id)
-        return max((row.landed_ms or 0 for row in own if row.shown.direction.kind in kinds), default=0)
+        return max((row.landed_ms or 0 for row in own if row.shown.kind in kinds), default=0)

@@ -212,8 +212,8 @@ class Life(RuleBasedStateMachine):
         views = self.since_our_last_effect(intent.key, set(Kind))
         repays = intent.direction is Direction.REPAY
         shown = [
-            view.debt if repays else view.collateral
-            for view in self.since_our_last_effect(intent.key, {intent.direction.kind})
+            self.acted_on(intent, view)
+            for view in self.since_our_last_effect(intent.key, {intent.channel.kind})
         ]
         near = Decimal("0.01") if repays else Decimal("0.00000002")
         assert any(abs(intent.coins_before - value) <= near for value in shown), (
@@ -230,6 +230,10 @@ class Life(RuleBasedStateMachine):
             f"{intent.direction} decided on an LTV of {intent.ltv_before} that was never there since our "
             f"last effect: {min(ltvs):.4f} to {max(ltvs):.4f}"
         )
+
+    def acted_on(self, intent: Intent, view: View) -> Decimal:
+        """Coins of what the intent acts on."""
+        return view.debt if intent.direction is Direction.REPAY else view.collateral
 
     def may_be_late(self, intent: Intent) -> bool:
         """Whether an emergency is believed though prices say up to a quarter less: so soon after an add.
