@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from contract_world import a_pool_with_contracts
 from exchange_model import POLICY, POOL, Crash, World, a_guard, a_world
+from exchange_world import HELD, OWED
 from transfers_and_repayments import (
     ADD,
     CRASHES,
@@ -27,6 +29,7 @@ from transfers_and_repayments import (
 )
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.contracts import AtEnd
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Kind, LoanKey
 from ltv_guard.core.model.policy import RepayRule, WalletRules
@@ -64,15 +67,16 @@ async def test_where_there_is_no_collateral_one_repayment_brings_a_loan_to_its_t
     assert states(journal, REPAY) == [State.CONFIRMED]
 
 
-@OF_BOTH
-async def test_what_is_owed_in_the_coin_that_prices_are_told_in_is_repaid_though_none_can_be_read(
-    key: LoanKey,
-) -> None:
-    world, journal = needy(key, "0.77"), MemoryJournal()
-    world.prices_down = True
+async def test_what_is_owed_in_the_coin_that_prices_are_told_in_is_repaid_though_none_can_be_read() -> None:
+    """Beside a debt in another coin, so that the pool's numbers do not tell what either is worth."""
+    of_two = {OWED: Decimal("0.1"), HELD: Decimal("0.1")}
+    world = a_pool_with_contracts(
+        needy(POOL, "0.77"), of_two, ends_in_ms=3_600_000_000, at_end=AtEnd.FLEXIBLE
+    )
+    journal, world.prices_down = MemoryJournal(), True
     await cycles(paying(world, journal), world, 5)
     assert landed(world) == [REPAY]
-    assert at_target(world, key)
+    assert at_target(world, POOL)
 
 
 @OF_BOTH
