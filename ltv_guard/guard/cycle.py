@@ -12,6 +12,7 @@ from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import LoanKey, Owner
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Journal
+from ltv_guard.guard.charges import tell_charges
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.needs import horizon_ms
 from ltv_guard.guard.parts import Parts
@@ -47,6 +48,7 @@ class Guard:
         self._around = surroundings
         self._clock = surroundings.clock
         self._matcher = matcher
+        self._rulebook = rulebook
         self._horizon_ms = horizon_ms(rulebook)
         self._memory = Memory(journal, options.timing.backoff)
         self._trust = JournalTrust(options, self._memory, self._clock)
@@ -143,6 +145,8 @@ class Guard:
         parts.read_ahead.saw(snapshot.books)
         await self._settle(owner, snapshot)
         decisions = await self._decide(snapshot)
+        with self._defects.contained("telling what was charged"):
+            tell_charges(self._memory, snapshot, self._rulebook)
         with self._defects.contained("holding the directions against the history"):
             parts.directions.look(snapshot)
         snapshot.withheld = await parts.permission.why_not(snapshot)

@@ -65,6 +65,7 @@ class Planner:
         if intent is not None:
             self._memory.wallet.note_before(intent, snapshot.source_of(intent.direction))
             self._memory.freshness.note_price(intent, snapshot.prices)
+            self._memory.sales.note_prices(intent, snapshot.prices)
         return intent
 
     async def _as_owed_now(self, decision: Decision, now: Moment) -> Decision:

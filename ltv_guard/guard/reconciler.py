@@ -167,6 +167,7 @@ class Reconciler:
             case State.CONFIRMED:
                 self._memory.refusals.taken(ended)
                 self._memory.contracts.repaid(ended)
+                self._memory.sales.has_landed(ended)
             case State.ABSENT:
                 self._on_absent(ended, now)
             case State.REJECTED:

@@ -61,6 +61,9 @@ async def test_a_pool_without_coins_at_hand_is_brought_to_its_target(open_a_worl
             await is_saved(world)
         (intent,) = await world.judged()
         assert (intent.state, intent.coin, intent.collateral_coin) == ("confirmed", "USDT", "BTC")
+        (sold,) = world.heard("collateral_sold")
+        assert (sold["level"], sold["intent_id"]) == ("info", intent.intent_id)
+        assert Decimal(sold["fee"]) == Decimal("0.005")  # the sandbox's usual one
         assert not [event for event in world.events if event["level"] == "critical"]
 
 

@@ -117,7 +117,8 @@ class RepayWithCollateral(Section):
     max_fee: Ratio = Field(
         RULES.repay_with_collateral.max_fee,
         description="The fee that is reckoned with, as a part of what is repaid (0.01 is 1 %). No endpoint "
-        "names the exchange's before. No coin is sold whose sale would not lower the LTV at this fee.",
+        "names the exchange's before. No coin is sold whose sale would not lower the LTV at this fee. "
+        "`collateral_sold` says where more was taken.",
     )
 
 

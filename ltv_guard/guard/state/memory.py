@@ -17,6 +17,7 @@ from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.guard.state.low_ltv_timer import LowLtvTimer
 from ltv_guard.guard.state.refusal_backoff import RefusalBackoff
 from ltv_guard.guard.state.rows import Rows
+from ltv_guard.guard.state.sales import SaleTracker
 from ltv_guard.guard.state.wallet_tracker import WalletTracker
 
 
@@ -40,13 +41,14 @@ class Memory:
         self.lateness = Lateness()
         self.last_known = LastKnown()
         self.contracts = ContractShelf()
+        self.sales = SaleTracker()
         self.owner: Owner | None = None
         self.journal = journal
 
     def forget_before(self, exchange_ms: int) -> None:
         """Drops what ended before `exchange_ms`, and what was noted of it: memory stays flat over days."""
         gone = self.intents.forget_before(exchange_ms)
-        for tracker in (self.freshness, self.shelf, self.wallet, self.refusals):
+        for tracker in (self.freshness, self.shelf, self.wallet, self.refusals, self.sales):
             tracker.forget(gone)
         for intent_id in gone:
             self.lateness.forget(intent_id)

@@ -42,6 +42,7 @@ FIELDS = {
     "collateral_coin": Field(
         kind=Shape.TEXT, means="of a repayment with collateral: the coin that pays for it"
     ),
+    "cost_usd": Field(kind=Shape.DECIMAL, means="USD that the fee comes to"),
     "contract": Field(kind=Shape.TEXT, means="the id of a pool's fixed loan"),
     "count": Field(kind=Shape.INTEGER, means="how many log lines were dropped"),
     "critical": Field(
@@ -85,6 +86,7 @@ FIELDS = {
     "margin_call_ltv": Field(kind=Shape.DECIMAL, means="the margin-call LTV now"),
     "margin_call_ltv_before": Field(kind=Shape.DECIMAL, means="what it was"),
     "measured_s": Field(kind=Shape.NUMBER, means="how long it took to show"),
+    "max_fee": Field(kind=Shape.DECIMAL, means="`policy.repay_with_collateral.max_fee`"),
     "mend": Field(kind=Shape.TEXT, means="what to do"),
     "missing": Field(kind=Shape.DECIMAL, means="what is lacking, in coins"),
     "mode": Field(kind=Shape.TEXT, means="`live` or `dry_run`"),
@@ -103,6 +105,11 @@ FIELDS = {
     "price": Field(kind=Shape.DECIMAL, means="the coin's price, in USD"),
     "reachable_ltv": Field(kind=Shape.DECIMAL, means="the LTV that can be reached"),
     "read": Field(kind=Shape.FLAG, means="whether the exchange said so; otherwise it is a conclusion"),
+    "repaid": Field(kind=Shape.DECIMAL, means="coins of debt that were repaid"),
+    "fee": Field(
+        kind=Shape.DECIMAL, means="the fee, as a part of what was repaid, by prices of before and after"
+    ),
+    "sold": Field(kind=Shape.DECIMAL, means="coins of collateral that went for it"),
     "reason": Field(kind=Shape.TEXT, means="why, in words"),
     "recipient": Field(kind=Shape.TEXT, means="the notification target's name in the configuration"),
     "remedy": Field(

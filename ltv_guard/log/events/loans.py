@@ -170,6 +170,24 @@ LOANS = (
         ),
     ),
     event(
+        "collateral_sold",
+        warning(
+            "A repayment with collateral took more than `policy.repay_with_collateral.max_fee`, as far as "
+            "the prices of before and after it tell: `fee` is the least that they leave possible. Amounts "
+            "were sized by `max_fee`, so that it may take a step more.",
+            "Compare the repayment in the exchange's app. If it charges so much, raise `max_fee`, or switch "
+            "`policy.repay_with_collateral` off.",
+        ),
+        info(
+            "What a repayment with collateral took. No answer and no row of the exchange says so: it is "
+            "reckoned from what the loan held before and after, and from prices.",
+        ),
+        fields=(
+            *("intent_id", "coin", "repaid", "collateral_coin", "sold", "fee", "max_fee", "cost_usd"),
+            *("why", "product", "loan_id"),
+        ),
+    ),
+    event(
         "collateral_limit",
         warning(
             "The pool as a whole shows that the platform takes no more collateral (`additions: "

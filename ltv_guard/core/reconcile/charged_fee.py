@@ -1,0 +1,65 @@
+"""What a repayment with collateral really took, held against what had been reckoned with. Pure.
+
+No answer and no row tells: (v5/new-crypto-loan/flexible/repay-collateral) the collateral does, and prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltv_guard.core.model.history import HistoryRow
+from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.loans import Direction, Loan
+
+DIGITS = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """`sold` coins of collateral went for `repaid` coins of debt, for a `fee` of so great a part of that.
+
+    The least that the prices of before and after tell: between the two they may have been others.
+    """
+
+    repaid: Decimal
+    sold: Decimal
+    fee: Decimal
+    cost_usd: Decimal
+
+
+def charge_of(
+    intent: Intent, loan: Loan, rows: Iterable[HistoryRow], prices: Iterable[Mapping[str, Decimal]]
+) -> Charge | None:
+    """None where it can't be told. `loan` is shown with the repayment in it, `rows` are all of its rows."""
+    held = loan.collateral_in(intent.collateral_coin or "")
+    if held is None or held.unread or intent.collateral_before is None:
+        return None
+    since = [
+        row for row in rows if row.at_ms > intent.observed_at_ms and row.adjust_id not in intent.seen_ids
+    ]
+    if any(_may_have_sold(row, intent) for row in since):
+        return None
+    moved = sum((row.change for row in since if _moves(row, held.coin)), Decimal(0))
+    own = next((row.amount for row in since if row.adjust_id == intent.adjust_id), intent.amount)
+    sold = intent.collateral_before + moved - held.amount
+    fees = [
+        (sold * known[held.coin] / (own * known[intent.coin]) - 1, own * known[intent.coin])
+        for known in prices
+        if known.get(held.coin, Decimal(0)) > 0 and known.get(intent.coin, Decimal(0)) > 0
+    ]
+    if not fees or sold <= 0 or own <= 0:
+        return None
+    fee, worth = min(fees)
+    fee = max(Decimal(0), fee).quantize(DIGITS)
+    return Charge(repaid=own, sold=sold, fee=fee, cost_usd=(fee * worth).quantize(Decimal("0.01")))
+
+
+def _moves(row: HistoryRow, coin: str) -> bool:
+    return row.coin == coin and row.direction in {Direction.ADD, Direction.REDUCE}
+
+
+def _may_have_sold(row: HistoryRow, intent: Intent) -> bool:
+    """Whether it is another repayment that collateral may have paid."""
+    return row.with_collateral is not False and row.adjust_id != intent.adjust_id

@@ -1,0 +1,117 @@
+"""What a repayment with collateral took, by what the loan holds before and after. Reckoned by hand.
+
+10000 USDT were repaid with BTC, of which there were 2, at 50000 USD: 0.201 BTC are 10050 USD, a fee of 0.005.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from core_builders import ADD, REDUCE, REPAY, START, D, intent, row
+from core_pools import POOL, at
+
+from ltv_guard.core.model.history import HistoryRow, RowStatus
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.reconcile.charged_fee import Charge, charge_of
+
+PRICES = {"BTC": D(50000), "USDT": D(1)}
+OWN = "repay-1"
+
+
+def sale(**changes: object) -> Intent:
+    about = intent(State.CONFIRMED, direction=REPAY, coin="USDT", amount="10000", before="67500")
+    of_btc = replace(about, key=POOL, collateral_coin="BTC", collateral_before=D(2), adjust_id=OWN)
+    return replace(of_btc, **changes)  # type: ignore[arg-type]
+
+
+def listed(name: str, amount: str, direction: Direction, coin: str = "BTC", **changes: object) -> HistoryRow:
+    found = replace(row(name, amount, direction=direction, coin=coin), key=POOL, at_ms=START + 60_000)
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+OURS = listed(OWN, "10000", REPAY, "USDT", with_collateral=True)
+
+
+def charged(
+    left: str, *rows: HistoryRow, prices: tuple[dict[str, Decimal], ...] = (PRICES,)
+) -> Charge | None:
+    return charge_of(sale(), at("0.7", {"BTC": left}).shown(), rows, prices)
+
+
+@pytest.mark.parametrize(
+    ("what", "left", "rows", "sold", "fee", "cost"),
+    [
+        ("half a hundredth", "1.799", [OURS], "0.201", "0.005", "50"),
+        ("nothing at all", "1.8", [OURS], "0.2", "0", "0"),
+        ("less than nothing is none", "1.801", [OURS], "0.199", "0", "0"),
+        ("before its row is there", "1.799", [], "0.201", "0.005", "50"),
+        ("of less than was asked for", "1.8995", [replace(OURS, amount=D(5000))], "0.1005", "0.005", "25"),
+        (
+            "what was added since is no part of it",
+            "1.899",
+            [OURS, listed("7", "0.1", ADD)],
+            "0.201",
+            "0.005",
+            "50",
+        ),
+        ("nor what was released", "1.699", [OURS, listed("7", "0.1", REDUCE)], "0.201", "0.005", "50"),
+        ("nor of another coin", "1.799", [OURS, listed("7", "5", ADD, "ETH")], "0.201", "0.005", "50"),
+        (
+            "nor what failed",
+            "1.799",
+            [OURS, listed("7", "5", ADD, status=RowStatus.FAILED)],
+            "0.201",
+            "0.005",
+            "50",
+        ),
+        (
+            "nor what was there before",
+            "1.799",
+            [OURS, listed("7", "1", ADD, at_ms=START - 1)],
+            "0.201",
+            "0.005",
+            "50",
+        ),
+    ],
+)
+def test_it_is_what_the_collateral_lost(
+    what: str, left: str, rows: list[HistoryRow], sold: str, fee: str, cost: str
+) -> None:
+    found = charged(left, *rows)
+    assert found is not None, what
+    assert (found.sold, found.fee, found.cost_usd) == (D(sold), D(fee), D(cost))
+
+
+def test_of_prices_before_and_after_those_count_that_leave_the_least_fee() -> None:
+    """0.206 BTC are 10300 USD at 50000, and 10094 at 49000: it may have been sold at either."""
+    fallen = PRICES | {"BTC": D(49000)}
+    for prices in ((PRICES, fallen), (fallen, PRICES), ({}, fallen)):
+        found = charged("1.794", OURS, prices=prices)
+        assert found is not None
+        assert found.fee == D("0.0094")
+
+
+@pytest.mark.parametrize(
+    ("left", "rows", "prices"),
+    [
+        ("1.799", [OURS], ()),
+        ("1.799", [OURS], ({"BTC": D(50000)},)),
+        ("1.799", [OURS], ({"BTC": D(0), "USDT": D(1)},)),
+        ("2.1", [OURS], (PRICES,)),  # the collateral has grown
+        ("1.5", [OURS, listed("repay-2", "9", REPAY, "USDT", with_collateral=True)], (PRICES,)),
+        ("1.5", [OURS, listed("repay-2", "9", REPAY, "USDT", with_collateral=None)], (PRICES,)),
+    ],
+)
+def test_it_can_not_be_told_without_prices_or_beside_another_of_them(
+    left: str, rows: list[HistoryRow], prices: tuple[dict[str, Decimal], ...]
+) -> None:
+    assert charged(left, *rows, prices=prices) is None
+
+
+def test_nor_of_a_coin_that_is_not_shown_or_where_nobody_knows_what_there_was() -> None:
+    shown = at("0.7", {"BTC": "1.799"}).shown()
+    assert charge_of(sale(collateral_coin="DOGE"), shown, [OURS], [PRICES]) is None
+    assert charge_of(sale(collateral_before=None), shown, [OURS], [PRICES]) is None
