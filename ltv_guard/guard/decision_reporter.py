@@ -82,7 +82,7 @@ class DecisionReporter:
         )
         self._pulled_in(decision)
         self._short(decision, account)
-        self._held_contracts(decision, withheld)
+        self._held_contracts(decision, withheld, account)
         self._unanswered(decision, withheld)
         (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
 
@@ -124,9 +124,12 @@ class DecisionReporter:
             self._alerts.ended(topic)
             self._alerts.ended(("less", topic))
 
-    def _held_contracts(self, decision: Decision, withheld: Withheld | None) -> None:
+    def _held_contracts(
+        self, decision: Decision, withheld: Withheld | None, account: AccountFacts | None
+    ) -> None:
         """Fixed loans that go overdue, or are, while something keeps them from being repaid."""
-        if not decision.loan.is_pool or comes_first(decision):
+        in_part = account is not None and account.in_part
+        if in_part or not decision.loan.is_pool or comes_first(decision):
             return
         held: list[tuple[Contract, Hashable, str]] = [
             (item.contract, item.why.what, sentences.constraint(item.why)) for item in decision.held_contracts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.contracts import Contract
@@ -69,9 +70,8 @@ class FactBuilder:
             unified=snapshot.unified,
             prices=snapshot.believed_prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
-            due=self._due(snapshot, now),
-            ending=self._ending(snapshot, now),
-            unpayable_contracts=self._unpayable_contracts(snapshot, now),
+            in_part=snapshot.in_part,
+            **self._of_contracts(snapshot, now),
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
             on_the_way=on_the_way,
@@ -148,38 +148,42 @@ class FactBuilder:
             unsellable_for=self._memory.refusals.unsellable_for(loan.key, now),
         )
 
-    def _due(self, snapshot: Snapshot, now: Moment) -> Mapping[str, Decimal]:
+    def _of_contracts(self, snapshot: Snapshot, now: Moment) -> dict[str, Any]:
+        """What the pool's fixed loans ask for. After an error of ours none of them is repaid."""
         pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
         if pool is None or not self._memory.contracts.kept:
             return {}
-        policy, shelf = self._rulebook.policy_for(pool), self._memory.contracts
-        within_ms, by_us = policy.due_within_ms, policy.repay_fixed.enabled
-        due = attempt("what is due", lambda: shelf.due(now, within_ms, repaid_by_us=by_us))
-        if isinstance(due, Defect):
-            self._defects.tell(due)
-            return {}
-        return due
+        found: dict[str, Any] = {}
+        for name, work in (
+            ("due", self._due),
+            ("ending", self._ending),
+            ("unpayable_contracts", self._unpayable_contracts),
+        ):
+            value = attempt(f"fixed loans: {name}", lambda: work(pool, now))  # noqa: B023 - called at once
+            if isinstance(value, Defect):
+                self._defects.tell(value)
+                found["ending"] = ()
+            else:
+                found.setdefault(name, value)
+        return found
 
-    def _ending(self, snapshot: Snapshot, now: Moment) -> tuple[Contract, ...]:
+    def _due(self, pool: Loan, now: Moment) -> Mapping[str, Decimal]:
+        policy = self._rulebook.policy_for(pool)
+        by_us = policy.repay_fixed.enabled
+        return self._memory.contracts.due(now, policy.due_within_ms, repaid_by_us=by_us)
+
+    def _ending(self, pool: Loan, now: Moment) -> tuple[Contract, ...]:
         """Fixed loans that are to be repaid now; one that was, the list may show for a while."""
-        pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
-        policy = None if pool is None else self._rulebook.policy_for(pool)
-        if pool is None or policy is None or not (policy.protect and policy.repay_fixed.enabled):
-            return ()
-        before_ms, shelf = policy.repay_fixed.before_ms, self._memory.contracts
-        ending = attempt("fixed loans that end", lambda: shelf.ending(now, before_ms))
-        if isinstance(ending, Defect):
-            self._defects.tell(ending)
+        policy = self._rulebook.policy_for(pool)
+        if not (policy.protect and policy.repay_fixed.enabled):
             return ()
         ours = self._memory.intents.of_loan(pool.key)
         repaid = {item.contract_id for item in ours if item.repays_in_full and landed_lately(item, now)}
+        ending = self._memory.contracts.ending(now, policy.repay_fixed.before_ms)
         return tuple(item for item in ending if item.loan_id not in repaid)
 
-    def _unpayable_contracts(self, snapshot: Snapshot, now: Moment) -> dict[str, str]:
+    def _unpayable_contracts(self, pool: Loan, now: Moment) -> dict[str, str]:
         """One is asked for without an amount: what was refused is not asked for again within a minute."""
-        pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
-        if pool is None:
-            return {}
         within_ms = self._options.timing.backoff.same_body_ms
         lately = {
             item.contract_id: item.ret_msg or f"the last try ended as {item.state}"

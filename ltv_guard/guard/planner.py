@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.release import within_maximum
-from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.decide.repay_fixed import may_be_needed
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Moment, Owner
+from ltv_guard.core.model.loans import Direction, Owner
 from ltv_guard.guard import sentences
 from ltv_guard.guard.plan import IntentOrigin, plan
 from ltv_guard.guard.refusals import Refusals
@@ -46,7 +47,7 @@ class Planner:
         if decision.direction is Direction.REDUCE:
             decision = await self._within_maximum(snapshot, decision)
         elif decision.contract_id is not None and decision.collateral_coin is None:
-            decision = await self._as_owed_now(decision, self._around.clock.now())
+            decision = await self._as_owed_now(snapshot, decision)
         now = self._around.clock.now()
         origin = IntentOrigin(
             owner=owner,
@@ -68,21 +69,27 @@ class Planner:
             self._memory.sales.note_prices(intent, snapshot.prices)
         return intent
 
-    async def _as_owed_now(self, decision: Decision, now: Moment) -> Decision:
-        """The repayment of a fixed loan, by its row of this moment: where it is still there, and as large."""
+    async def _as_owed_now(self, snapshot: Snapshot, decision: Decision) -> Decision:
+        """The repayment of a fixed loan, by its row of this moment: where it is still there, and as large.
+
+        Nothing where an emergency has come up meanwhile, in which its coins may help.
+        """
         exchange, shelf, coin = self._exchange.contracts, self._memory.contracts, decision.coin or ""
+        now = self._around.clock.now()
         nothing = replace(decision, direction=None)
         if exchange is None:
             return nothing
         try:
             shelf.keep(coin, await exchange.contracts(coin), now)
-        except ExchangeUnavailable as error:
+        except (ExchangeUnavailable, NeedsHuman) as error:
             why = f"the list of fixed loans in {coin} could not be read: {error}"
             self._refusals.leave_alone(decision, why, now)
             return nothing
         ending = shelf.ending(now, decision.policy.repay_fixed.before_ms)
         contract = next((item for item in ending if item.loan_id == decision.contract_id), None)
         if contract is None or contract.owed > decision.ceiling:
+            return nothing
+        if snapshot.account is not None and may_be_needed(coin, snapshot.account):
             return nothing
         return replace(decision, amount=contract.owed)
 

@@ -110,7 +110,8 @@ class Snapshot:
 
     `quotes` and `appraised` are what the reads amount to: an error of ours, where one was in the way.
     `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
-    how long the slowest product's whole read took. `goes_on`, `begun_at_prices`: as in the result.
+    how long the slowest product's whole read took. `in_part`: not all loans were read. `goes_on`,
+    `begun_at_prices`: as in the result.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -132,6 +133,7 @@ class Snapshot:
     withheld: Withheld | None = None
     begun: dict[str, Intent] = field(default_factory=dict)
     sweep_ms: int = 0
+    in_part: bool = False
     in_haste: bool = False
     goes_on: bool = False
     begun_at_prices: Mapping[str, Decimal] | None = None

@@ -250,6 +250,12 @@ def test_a_breach_takes_its_coins_before_the_contract() -> None:
     assert held(found) == {"7": Limit.FUNDING}
 
 
+def test_nothing_is_repaid_where_not_all_loans_were_read() -> None:
+    """One of the others may be in an emergency."""
+    found = on_the_pool(replace(paying(contract()), in_part=True))
+    assert (found.cause, found.held_contracts) == (Cause.IN_BOUNDS, ())
+
+
 def test_only_a_pool_has_such_loans() -> None:
     of = replace(account(facts(loan("0.60")), wallet={"USDT": 5000}), ending=(contract(),))
     (found,) = decide(of)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from e2e_killed import LANDMARKS
 from e2e_world import A_POOL, KEY, SECRET, USER, Product, Tree, World, crossed, is_killed, ran
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from conftest import OpenWorld, Timings
 
 D = Decimal
+SCENARIO = Path(__file__).parents[2] / "config" / "scenarios" / "fixed_term.yaml"
 REPAYS: Tree = {
     "policy": {
         "collateral_preference": ["USDT"],
@@ -268,6 +271,63 @@ async def test_what_is_shown_late_makes_no_second_one(
             await is_repaid(world, "confirmed")
             await cycles(world, 6)
         assert len(world.sent("repay_fixed")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [None, LOST, NEVER], ids=str)
+async def test_a_pool_that_owes_nothing_else_is_gone_then(
+    open_a_world: OpenWorld, fault: Struck | None
+) -> None:
+    scenario = owing(contract())
+    scenario["users"][USER]["pool"]["flexible"] = {}
+    async with open_a_world(scenario, config=REPAYS) as world:
+        for item in fault.faults if fault else ():
+            world.fault(endpoint="repay_fixed", **item)
+        async with world.guarded():
+            await is_repaid(world, fault.first if fault else "confirmed")
+            await world.until(lambda: bool(world.heard("loan_gone")))
+        assert not [event for event in world.events if event["level"] == "critical"]
+
+
+@pytest.mark.slow
+async def test_a_list_that_fails_at_the_turn_to_write_is_told_and_nothing_leaves(
+    open_a_world: OpenWorld, hurried: None
+) -> None:
+    async with open_a_world(owing(contract()), config=REPAYS) as world:
+        world.fault("http_error", endpoint="contracts", after=2, times=None)
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("fixed_loan_not_repaid")))
+            assert not world.sent("repay_fixed")
+            why = world.heard("fixed_loan_not_repaid")[0]["why"]
+            assert why.startswith("the list of fixed loans in USDT could not be read")
+            world.exchange.clear_faults()
+            await world.until(lambda: bool(repaid(world)))
+            await world.until_quiet()
+            await cycles(world, 2)
+            assert world.heard("cycle_finished")[-1]["critical"] == []
+        await world.judge()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repays", [True, False])
+async def test_the_scenario_fixed_term_where_nothing_repays_the_loan_at_its_end(
+    open_a_world: OpenWorld, *, repays: bool
+) -> None:
+    """Shown: the guard repays it in its last seconds; without it goes overdue, and the pool is liquidated."""
+    scenario = yaml.safe_load(SCENARIO.read_text())
+    scenario["keys"] = [{"key": KEY, "secret": SECRET, "user": "100001"}]
+    scenario["ids"] = "fixed"
+    scenario["users"]["100001"]["pool"]["contracts"][0]["repay_type"] = "0"
+    config = {"policy": REPAYS["policy"] | {"repay_fixed": {"enabled": repays, "before_s": 5}}}
+    async with open_a_world(scenario, config=config) as world, world.guarded():
+        await world.until(
+            lambda: bool(world.exchange.ledger.liquidations) and (not repays or bool(repaid(world)))
+        )
+        await world.until(lambda: len(world.exchange.ledger.liquidations) == (1 if repays else 2))
+        lost = {item.user: item.reason for item in world.exchange.ledger.liquidations}
+        assert lost == {"100002": "overdue"} | ({} if repays else {"100001": "overdue"})
+        assert bool(world.heard("loan_overdue")) is not repays
+        assert len(repaid(world)) == repays
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def with_contracts(
     `budget`: what they left of the wallet.
     """
     facts = next((item for item in account.loans if item.loan.is_pool), None)
-    if facts is None or not account.ending:
+    if facts is None or not account.ending or account.in_part:  # a loan that was not read may need the coins
         return tuple(decided)
     return tuple(
         _with_contracts(item, facts, account, budget) if item.loan.key == facts.loan.key else item
@@ -77,11 +77,16 @@ def _why_not(
     refusal = facts.contracts_closed or account.unpayable_contracts.get(contract.loan_id)
     if refusal is not None:
         return Constraint(kind=Limit.REFUSED, coin=coin, words=refusal)
-    if any(_may_need(item, coin) for item in account.loans):
+    if may_be_needed(coin, account):
         return Constraint(kind=Limit.EMERGENCY_FIRST, coin=coin)
     # As for an emergency: the reserve is there, the day's cap holds, and what is due is this.
     short = below(budget.limits_on_repaying(coin, emergency=True), contract.owed)
     return short[0] if short else None
+
+
+def may_be_needed(coin: str, account: AccountFacts) -> bool:
+    """Whether a loan is in an emergency that the coin may help in."""
+    return any(_may_need(item, coin) for item in account.loans)
 
 
 def _may_need(facts: LoanFacts, coin: str) -> bool:

@@ -48,6 +48,8 @@ class LoanReads:
     async def _read(self, exchange: LoanExchange, snapshot: Snapshot) -> None:
         begun = self.urgent.following.take(exchange.product)
         book, is_whole = await self._book_of(exchange, begun)
+        if book is None or not is_whole:
+            snapshot.in_part = True
         if book is None:
             return
         if begun is not None:
