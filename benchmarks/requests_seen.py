@@ -22,6 +22,7 @@ class Seen:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     ret_code: int | None = None
     is_single: bool = False
+    address: str = ""
 
     @property
     def name(self) -> str:

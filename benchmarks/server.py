@@ -13,7 +13,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +53,8 @@ class Bench:
             "wait": self._wait,
             "sweeps": self._sweeps,
             "rush": self._rush,
+            "price": self._price,
+            "taken": self._taken_of_all,
             "served": self._served,
             "slow": self._slow,
             "storm": self.tell,
@@ -70,6 +72,7 @@ class Bench:
             begins_sweep=request.path == ORDERS and not {"cursor", "orderId"} & _given(request),
             arrived=monotonic(),
             is_single=request.path == ORDERS and "orderId" in _given(request),
+            address=request.remote or "",
         )
         self.seen.append(seen)
         for wanted, future in self._waiting:
@@ -164,13 +167,30 @@ class Bench:
 
     async def _rush(self, asked: Asked) -> Asked:
         """Tell the most requests that arrived within any 5 s since a time, whoever sent them."""
-        times = [item.arrived for item in self.seen if item.arrived >= asked["since"]]
-        most, first = 0, 0
-        for last, arrived in enumerate(times):
-            while times[first] <= arrived - RUSH_S:
-                first += 1
-            most = max(most, last - first + 1)
-        return {"most": most, "now": monotonic()}
+        seen = [item for item in self.seen if item.arrived >= asked["since"]]
+        by_address: dict[str, list[float]] = {}
+        for item in seen:
+            by_address.setdefault(item.address, []).append(item.arrived)
+        return {
+            "most": _most_at_once([item.arrived for item in seen]),
+            "of_an_address": max((_most_at_once(times) for times in by_address.values()), default=0),
+            "addresses": len(by_address),
+            "requests": len(seen),
+            "now": monotonic(),
+        }
+
+    async def _price(self, asked: Asked) -> Asked:
+        """Set the price of a coin."""
+        self.exchange.market.set_price(asked["coin"], Decimal(asked["price"]), self.exchange.clock.real_s())
+        return {"now": monotonic()}
+
+    async def _taken_of_all(self, asked: Asked) -> Asked:
+        """Tell when the first adjustment of each key was taken, in seconds from a time."""
+        first: dict[str, float] = {}
+        for item in self.seen:
+            if item.arrived >= asked["since"] and item.path.endswith("/adjust-ltv") and item.ret_code == 0:
+                first.setdefault(item.key, item.arrived - asked["since"])
+        return {"first_s": first}
 
     async def _served(self, asked: Asked) -> Asked:
         """Wait until so many adjustments were taken since a time; tell when the first and last arrived."""
@@ -205,6 +225,15 @@ class Bench:
     def _loan(self, asked: Asked) -> Any:  # noqa: ANN401 - an order or a pool
         product = "crypto_loan" if asked["loan_id"] == "pool" else "crypto_loan_legacy"
         return self.exchange.ledger.loan(asked["user"], product, asked["loan_id"])
+
+
+def _most_at_once(times: Sequence[float]) -> int:
+    most, first = 0, 0
+    for last, arrived in enumerate(times):
+        while times[first] <= arrived - RUSH_S:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 def _given(request: web.Request) -> set[str]:

@@ -97,11 +97,19 @@ def scenario(borrowers: Sequence[Borrower]) -> Tree:
 # Processes
 
 
+def cpu_s_of(pid: int) -> float:
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 class Server:
     """benchmarks/server.py, asked over HTTP. What waits, waits there, on the server's clock."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int) -> None:
         self.url = url
+        self._pid = pid
+
+    def cpu_s(self) -> float:
+        return cpu_s_of(self._pid)
 
     def ask(self, name: str, **asked: object) -> Tree:
         body = json.dumps({"within_s": 60, **asked}).encode()
@@ -124,7 +132,7 @@ def serving(borrowers: Sequence[Borrower], folder: Path, **changes: object) -> I
         url = process.stdout.readline().strip() if process.stdout else ""
         if not url:
             raise SystemExit("benchmarks/server.py did not start")
-        yield Server(url)
+        yield Server(url, process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -160,7 +168,7 @@ class Running:
 
     def cpu_s(self) -> float:
         """CPU of all its threads so far, on the kernel's clock of that process (clock_getcpuclockid)."""
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return cpu_s_of(self.process.pid)
 
     def peak_mb(self) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
