@@ -425,6 +425,7 @@ async def test_a_schema_is_not_changed_under_a_worker_that_is_leaving_and_holds_
         await open_fleet_journal(postgres_url, idle_s=5)
     await leases.give_back(tenures, is_orderly=True)
     await execute_in(old, "ALTER TABLE leases DROP COLUMN last_cycle_ms")
+    await execute_in(old, "ALTER TABLE workers DROP COLUMN calls, DROP COLUMN calls_until_ms")
     await (await open_fleet_journal(postgres_url, idle_s=5)).close()
     await old.close()
 
