@@ -7,13 +7,14 @@ that very session: while the writes succeed, the claim holds. A pooler in front 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import Connection, NullPool
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Connection, NullPool, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ltv_guard.adapters.journal import statements
 from ltv_guard.adapters.journal.failures import told
@@ -31,6 +32,7 @@ from ltv_guard.core.model.loans import Owner
 
 T = TypeVar("T")
 
+_ALIVE = text("SELECT 1")
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
 
 
@@ -57,7 +59,9 @@ class PostgresStore:
         self._timeout_s = timeout_s
         self._idle_s = 0.0 if shared is None else shared.idle_s
         most = {} if shared is None else {"pool_size": shared.sessions, "max_overflow": 0}
-        self._shared = self._engine(pool_pre_ping=True, pool_timeout=timeout_s, **most)
+        self._shared = self._engine(pool_timeout=timeout_s, **most)
+        event.listen(self._shared.sync_engine, "checkout", _is_open)
+        self._reading = self._shared.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = self._engine(poolclass=NullPool)
         self._claims: dict[Owner, OwnerLock] = {}
         self._lineage = Lineage(self.place)
@@ -85,15 +89,33 @@ class PostgresStore:
     async def read(self, work: Callable[[Session], T]) -> T:
         with told(self.place, *_DRIVER):
             await self._leave_the_server_before()
-            async with self._shared.begin() as connection:
+            # Each statement sees what is committed by then, within a transaction as without: without is a
+            # round trip instead of three.
+            async with self._reading.connect() as connection, _left_if_silent(connection):
+                try:
+                    return await connection.run_sync(_within, work)
+                except DBAPIError as error:
+                    await _begin_anew(connection, error)
                 return await connection.run_sync(_within, work)
+
+    async def _write(self, work: Callable[[Session], T]) -> T:
+        with told(self.place, *_DRIVER):
+            await self._leave_the_server_before()
+            async with self._shared.connect() as connection, _left_if_silent(connection):
+                try:
+                    await connection.execute(_ALIVE)
+                except DBAPIError as error:
+                    await _begin_anew(connection, error)
+                result = await connection.run_sync(_within, work)
+                await connection.commit()
+                return result
 
     async def write(self, work: Callable[[Session], T], owner: Owner | None = None) -> T:
         claim = self._claims.get(owner) if owner else None
         if claim is None:
             if owner is not None:
                 self._counted.pop(owner, None)
-            found = await self.read(work)
+            found = await self._write(work)
             if owner is not None and owner in self._counted:  # a fleet's: its lease is its claim
                 self._lineage.has_sent(owner, self._counted.pop(owner))
             return found
@@ -192,6 +214,29 @@ class PostgresStore:
                 "idle_in_transaction_session_timeout": f"{self._idle_s * 1000:.0f}",
             },
         )
+
+
+def _is_open(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - a driver's
+    """A session that the server has ended is replaced, without asking the server each time."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+async def _begin_anew(connection: AsyncConnection, error: DBAPIError) -> None:
+    """The server had ended the session, and nothing was written by it: another takes its place."""
+    if not error.connection_invalidated:
+        raise error
+    await connection.rollback()
+
+
+@asynccontextmanager
+async def _left_if_silent(connection: AsyncConnection) -> AsyncIterator[None]:
+    """A session that has not answered is not used again: its network may be gone."""
+    try:
+        yield
+    except TimeoutError:
+        await connection.invalidate()
+        raise
 
 
 def _within(connection: Connection, work: Callable[[Session], T]) -> T:

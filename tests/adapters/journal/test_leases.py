@@ -403,6 +403,19 @@ async def test_a_worker_has_ten_sessions_at_most(postgres_url: str) -> None:
 
 
 @pytest.mark.slow
+async def test_sessions_that_the_server_has_ended_fail_no_read_and_no_write(postgres_url: str) -> None:
+    journal = await open_fleet_journal(postgres_url, idle_s=5)
+    leases = journal.leases_of("testnet")
+    for _ in range(5):
+        await asyncio.gather(*(leases.look("e") for _ in range(5)))
+        await end_every_session(postgres_url)
+        await leases.beat(ONE, ["main"], LEASE_MS)
+        await end_every_session(postgres_url)
+        assert len((await leases.look("e")).leases) == 1
+    await journal.close()
+
+
+@pytest.mark.slow
 async def test_a_schema_is_not_changed_under_workers_that_live(postgres_url: str) -> None:
     old = await open_fleet_journal(postgres_url, idle_s=5)
     await old.leases_of("testnet").beat(ONE, [], LEASE_MS)
