@@ -244,6 +244,21 @@ def test_nor_where_the_emergency_is_the_pools_own() -> None:
     assert (found.cause, held(found)) == (Cause.SHORT, {"7": Limit.EMERGENCY_FIRST})
 
 
+def test_an_emergency_beside_one_that_is_not_settled_has_its_one_rescue() -> None:
+    """What it repays may land on top of it, so the rescue stops short: 0.81 owes 36450, and 1000 may go.
+
+    (36450 - 1000) / 0.65 - 45000 are 9538 to count, 10598 USDT at 0.9, were it certain to land.
+    """
+    about = intent(State.UNKNOWN, direction=Direction.REPAY, coin="USDT", amount=1000, before=3000)
+    ours = replace(about, key=pool().loan.key, contract_id="7")
+    waiting = pool("0.81", open_intents=(ours,))
+    assert not on_the_pool(paying(contract(), loans=(waiting,), wallet={"USDT": "50000"})).acts
+    rescued = pool("0.81", open_intents=(ours,), window_over=True)
+    found = on_the_pool(paying(contract(), loans=(rescued,), wallet={"USDT": "50000"}))
+    assert (found.cause, found.direction, found.coin) == (Cause.RESCUE, Direction.ADD, "USDT")
+    assert found.amount > 10598
+
+
 def test_a_breach_takes_its_coins_before_the_contract() -> None:
     """An order of 40000 USDT at 0.79 needs 40000 * (0.79 / 0.65 - 1) = 8615; 9000 leave less than 1000."""
     found = on_the_pool(paying(contract(), loans=(pool(), order("0.79")), wallet={"USDT": "9000"}))

@@ -290,6 +290,20 @@ async def test_a_pool_that_owes_nothing_else_is_gone_then(
 
 
 @pytest.mark.slow
+async def test_one_that_is_odd_costs_only_itself(open_a_world: OpenWorld) -> None:
+    async with open_a_world(owing(contract("1"), contract("2")), config=REPAYS) as world:
+        odd = {"field": "residualPrincipal", "value": "?", "loan_id": "11"}  # its orderId
+        world.fault("nonsense", endpoint="contracts", times=None, **odd)
+        async with world.guarded():
+            await world.until(lambda: bool(repaid(world)) and bool(world.heard("answer_odd")))
+            await world.until_quiet()
+            await cycles(world, 3)
+        (intent,) = await world.judged()
+        assert intent.contract_id == "2"
+        assert "nor is it repaid" in world.heard("answer_odd")[0]["follows"]
+
+
+@pytest.mark.slow
 async def test_a_list_that_fails_at_the_turn_to_write_is_told_and_nothing_leaves(
     open_a_world: OpenWorld, hurried: None
 ) -> None:
