@@ -18,8 +18,9 @@ from ltv_guard.core.model.errors import GuardError
 from ltv_guard.service.live_run import LiveRun
 from ltv_guard.service.scheduler import Daemon
 
-READ_S = 10.0  # how long the files may take to be read
+READ_S = 60.0  # how long the files may take to be read
 READY_S = 30.0  # how long the journal and the exchange may take until new guards are ready
+READY_S_AN_ACCOUNT = 0.1  # and so much more for each of them
 
 log = structlog.stdlib.get_logger()
 
@@ -75,12 +76,13 @@ class Reloads:
             if not changed:
                 log.warning("config_reloaded", changed=changed)
                 return
-            async with asyncio.timeout(READY_S):
+            ready_s = READY_S + READY_S_AN_ACCOUNT * len(found.accounts)
+            async with asyncio.timeout(ready_s):
                 after = await self.run.successor(found)
         except (ConfigError, GuardError) as error:
             self._refuse(str(error))
         except TimeoutError:
-            self._refuse(f"it could not be begun with within {READY_S:g} s")
+            self._refuse(f"it could not be begun with within {ready_s:.0f} s")
         except Exception as error:  # noqa: BLE001 - whatever it is, the old guards go on
             self._refuse(f"{type(error).__name__}: {error}", error)
         else:

@@ -21,7 +21,7 @@ from ltv_guard.service.connections import (
 )
 from ltv_guard.service.wiring import Wiring
 
-TRIED_AT_ONCE = 20
+AT_ONCE = 20  # keys that are tried, guards that are made
 
 
 class KeysRefused(ConfigError):
@@ -56,10 +56,11 @@ async def rewire(in_force: InForce, frame: Frame) -> Wiring:
         new = [name for name in settings.accounts if not await _is_kept(wiring, before, settings, name)]
         first_write = frame.live and not before.live
         await _try(wiring, frame, settings.accounts if first_write else new, refused)
-        for name in [name for name in settings.accounts if name not in refused]:
+        for number, name in enumerate([name for name in settings.accounts if name not in refused]):
             set_guard(wiring, frame, name, matches, before if in_force.keeps_journal else None)
             await _claim(wiring, settings, name, refused)
-            await asyncio.sleep(0)  # there may be a thousand
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # a thousand would hold up the guards of before
         _raise_for(refused)
     except BaseException:
         await wiring.close(but=before)
@@ -105,7 +106,7 @@ async def _is_kept(wiring: Wiring, before: Wiring, settings: Settings, name: str
 
 async def _try(wiring: Wiring, frame: Frame, names: Collection[str], refused: dict[str, str]) -> None:
     """Whose keys they are. Raises ConfigError for one of the configuration; those of files are `refused`."""
-    turns = asyncio.Semaphore(TRIED_AT_ONCE)
+    turns = asyncio.Semaphore(AT_ONCE)
 
     async def try_one(name: str) -> None:
         async with turns:
