@@ -164,7 +164,7 @@ class OddContracts(lives(ODD_WEATHER, Odd)):  # type: ignore[misc]
 
 
 TestContracts = Contracts.TestCase
-TestContracts.settings = settings(max_examples=10, stateful_step_count=10)
+TestContracts.settings = settings(max_examples=10, stateful_step_count=8)
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ TestContracts.settings = settings(max_examples=10, stateful_step_count=10)
 class TestMoreLives(OddContracts.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same, in odd weather."""
 
-    settings = settings(max_examples=60, stateful_step_count=10)
+    settings = settings(max_examples=60, stateful_step_count=8)
 
 
 @pytest.mark.nightly
@@ -180,4 +180,4 @@ class TestMoreLives(OddContracts.TestCase):  # type: ignore[misc] # made by hypo
 class TestNight(OddContracts.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same at random, for as long as a night allows."""
 
-    settings = settings(max_examples=3_000, stateful_step_count=10, derandomize=False)
+    settings = settings(max_examples=3_000, stateful_step_count=8, derandomize=False)

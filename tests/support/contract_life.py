@@ -318,20 +318,31 @@ class ContractLife(Life):
             )
         if self.start.transfers and not self.was_kept_away({Direction.ADD, Direction.TRANSFER}):
             there = min(view.unified.get(HELD, ZERO) for view in sure)
-            blind = world.unified_down or world.transfers_down
+            blind = world.unified_down or world.transfers_down or self.has_given_up_a_transfer(intent)
             assert blind or there < PLENTY[HELD] * self.scale, (
                 f"collateral sold beside {there} {HELD} to be moved here"
             )
-        if self.start.repays and not self.was_kept_away({Direction.REPAY}):
+        kept_away = self.was_kept_away({Direction.REPAY}) or self.can_not_repay(intent)
+        if self.start.repays and not kept_away:
             usdt = min(view.funding.get(OWED, ZERO) for view in sure) - tied[OWED]
             owed = max(view.debt_usd for view in self.views_lately())
             assert usdt < self.claimed(OWED) + owed * LITTLE, (
                 f"collateral sold beside {usdt} {OWED} to repay with"
             )
 
+    def can_not_repay(self, intent: Intent) -> bool:
+        """While its list can't be read, no flexible debt is repaid: an emergency goes on to contracts."""
+        return self.world.repayments_down and intent.ltv_before >= EMERGENCY
+
+    def has_given_up_a_transfer(self, intent: Intent) -> bool:
+        """An emergency does not wait for one whose window is over, and that may never have come."""
+        moved = (item for item in self.journal.snapshot().intents.values() if item.is_open)
+        lost = any(item.direction is Direction.TRANSFER and item.coin == HELD for item in moved)
+        return lost and intent.ltv_before >= EMERGENCY
+
     def check_that_no_flexible_debt_does(self, intent: Intent) -> None:
         """Contracts are repaid with collateral where what is owed flexibly does not do."""
-        if intent.contract_id is None or self.start.capped:
+        if intent.contract_id is None or self.start.capped or self.can_not_repay(intent):
             return
         since = self.world.true_ms - RESTS_MS
         refused = [item for item, _ in self.world.refused if item.collateral_coin and not item.contract_id]
