@@ -145,6 +145,8 @@ class ContractLife(Life):
         for line in told:
             if line["event"] in {"adjustment_ambiguous", "loan_overdue"}:
                 self.told.add((line["event"], line.get("contract") or line.get("intent_id")))
+            if line["event"] == "collateral_sold" and POOL not in self.sold:
+                self.check_what_is_told_of_a_fee(line)
 
     # What the user does
 
@@ -408,6 +410,17 @@ class ContractLife(Life):
         super().teardown()
         if not self.failed and hasattr(self, "world") and not self.world.loans[POOL].gone:
             self.check_what_is_told_of_contracts()
+
+    def check_what_is_told_of_a_fee(self, line: MutableMapping[str, Any]) -> None:
+        """No more than was charged, where prices tell: where they have not moved meanwhile."""
+        world = self.world
+        planned = next(item for item in world.sent if item.intent_id == line["intent_id"])
+        seen_ms = planned.created_at_ms - world.skew_ms - world.replica_ms - SURE_MS
+        prices = {view.price for view in _since(world.views[POOL], seen_ms)}
+        if len(prices) == 1 and line["fee"] > world.fee + Decimal("0.0002"):
+            self.findings.append(
+                AssertionError(f"a fee of {line['fee']} is told where {world.fee} was taken")
+            )
 
     def check_what_is_told_of_contracts(self) -> None:
         world = self.world
