@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import structlog
 
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.facts import AccountFacts
-from ltv_guard.core.decide.outlook import prospects
 from ltv_guard.core.decide.repay_fixed import comes_first
 from ltv_guard.core.model.contracts import Contract
-from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import LoanKey, Moment
 from ltv_guard.core.model.withheld import Withheld
-from ltv_guard.guard import outlook_sentences, sentences
+from ltv_guard.guard import sentences
 from ltv_guard.guard.loan_fields import named
+from ltv_guard.guard.shortfall_reporter import CALM, ShortfallReporter
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
-
-# Nothing is wrong with the loan: what was said of its protection is over.
-CALM = {Cause.IN_BOUNDS, Cause.AT_TARGET, Cause.LOW, Cause.RELEASE_WAITS, Cause.NOT_PROTECTED}
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,6 +31,7 @@ class DecisionReporter:
     def __init__(self, alerts: AlertRepeater, freshness: FreshnessTracker) -> None:
         self._alerts = alerts
         self._freshness = freshness
+        self._shortfalls = ShortfallReporter(alerts)
         self._calm: set[LoanKey] = set()
         self._held: set[tuple[str, str]] = set()
 
@@ -81,7 +77,7 @@ class DecisionReporter:
             rule=decision.policy.name,
         )
         self._pulled_in(decision)
-        self._short(decision, account)
+        self._shortfalls.tell(decision, account)
         self._held_contracts(decision, withheld, account)
         self._unanswered(decision, withheld)
         (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
@@ -99,30 +95,6 @@ class DecisionReporter:
                 emergency=limits.emergency,
                 margin_call_ltv=decision.loan.margin_call_ltv,
             )
-
-    def _short(self, decision: Decision, account: AccountFacts | None) -> None:
-        """Funds, caps or the exchange leave the loan above its target, or would."""
-        topic = ("short", decision.loan.key)
-        details: dict[str, Any] = {
-            "coin": decision.coin,
-            "missing": decision.missing if decision.missing.is_finite() else None,
-            "held_back": sentences.held_back(decision),
-            "reachable_ltv": decision.reachable_ltv,
-            "ltv": decision.loan.ltv,
-        }
-        if decision.cause is Cause.LOST:
-            details["why"] = sentences.reason(decision)
-        state = tuple(item.what for item in decision.held_back)
-        if decision.cause in {Cause.SHORT, Cause.LOST}:
-            if self._alerts.is_due(topic, state):
-                details |= _outlook(decision, account)
-            self._alerts.grave(topic, state, "protection_short", **details)
-        elif decision.missing > 0:
-            if self._alerts.changed(("less", topic), state):
-                log.warning("protection_short", **details, **_outlook(decision, account))
-        elif decision.cause in CALM:
-            self._alerts.ended(topic)
-            self._alerts.ended(("less", topic))
 
     def _held_contracts(
         self, decision: Decision, withheld: Withheld | None, account: AccountFacts | None
@@ -205,16 +177,6 @@ class DecisionReporter:
 def _state(decision: Decision, withheld: Withheld | None) -> tuple[object, ...]:
     """A decision is news when this changes."""
     return decision.cause, decision.direction, withheld
-
-
-def _outlook(decision: Decision, account: AccountFacts | None) -> dict[str, list[str]]:
-    """What each kind of help would do; nothing where an error of ours is in the way."""
-    if account is None:
-        return {}
-    found = attempt("what would help", lambda: prospects(account, decision.loan.key))
-    if isinstance(found, Defect) or not found:
-        return {}
-    return {"help": list(map(outlook_sentences.in_words, found)), "by_hand": outlook_sentences.by_hand(found)}
 
 
 def _of_contract(contract: Contract) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import structlog
@@ -30,7 +31,11 @@ FEE = D("0.004")
 NEEDED = D(5400) / D("0.40915")
 IN_A_MONTH_MS = 30 * 86_400_000
 KINDS = [Kind.REPAYMENT, Kind.FIXED_REPAYMENT]
-OF_BOTH = pytest.mark.parametrize("kind", KINDS, ids=["flexible", "fixed"])
+OF_BOTH = pytest.mark.parametrize(
+    "kind",
+    [pytest.param(Kind.REPAYMENT, marks=pytest.mark.slow), Kind.FIXED_REPAYMENT],
+    ids=["flexible", "fixed"],
+)
 SELLS = LoanPolicy(
     collateral_preference=POLICY.collateral_preference,
     add=POLICY.add,
@@ -263,6 +268,59 @@ async def test_a_part_of_one_is_paid_and_then_the_rest_of_its_need() -> None:
     assert len(life.intents) == 3
     assert all(item.amount <= 5000 for item in life.intents)
     assert not [item for item in events if item["event"] == "protection_short"]
+
+
+def short(events: list[Any]) -> list[str]:
+    return [item["log_level"] for item in events if item["event"] == "protection_short"]
+
+
+@OF_BOTH
+async def test_nothing_alarms_between_the_steps_of_a_rescue(kind: Kind) -> None:
+    """Prices fall on, and the last bit to the target is paid as well."""
+    life = Life(kind)
+    with structlog.testing.capture_logs() as events:
+        for _ in range(6):
+            await life.goes_on(3, ms=700)
+            life.world.price *= D("0.96")
+            life.world.note()
+        await life.goes_on(10)
+    assert len(life.intents) == 2
+    assert life.world.ltv(POOL) <= D("0.6513")
+    assert short(events) == []
+
+
+@OF_BOTH
+@pytest.mark.slow
+async def test_nor_while_the_end_of_the_last_add_is_awaited(kind: Kind) -> None:
+    """It is in the loan by its coins, and its row is late: in a moment collateral may pay."""
+    life = Life(kind)
+    life.world.move_by_hand(HELD, D("-0.004"))
+    life.world.row_lag_ms = 15_000
+    with structlog.testing.capture_logs() as events:
+        await life.goes_on(20)
+    assert [item.collateral_coin for item in life.intents] == [None, HELD]
+    assert short(events) == ["warning"]  # with the add: there was too little of it
+
+
+@OF_BOTH
+async def test_what_a_days_cap_leaves_undone_is_a_warning_below_the_trigger_and_an_alarm_above_it(
+    kind: Kind,
+) -> None:
+    life = Life(kind, caps=WalletRules(max_repay_with_collateral_24h={OWED: D(9000)}))
+    with structlog.testing.capture_logs() as events:
+        await life.goes_on(8)
+        assert D("0.65") < life.world.ltv(POOL) < D("0.75")
+        assert set(short(events)) == {"warning"}
+        assert any("max_repay_with_collateral_24h" in str(item.get("held_back")) for item in events)
+        life.world.price *= D("0.9")
+        life.world.note()
+        await life.goes_on(3)
+        assert short(events)[-1] == "critical"
+        told = len(short(events))
+        life.world.price /= D("0.9")
+        life.world.note()
+        await life.goes_on(40)
+    assert short(events)[told:].count("critical") == 0
 
 
 @OF_BOTH

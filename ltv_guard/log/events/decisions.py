@@ -57,7 +57,8 @@ DECISIONS = (
         ),
         warning(
             "Less than needed is added now: wallet, limit, a share of scarce funds or the exchange "
-            "leave the loan above its target, or would. The fields are those of the CRITICAL one.",
+            "leave the loan above its target, or would; or nothing more can be done, also with collateral, "
+            "and the pool is below its trigger. The fields are those of the CRITICAL one.",
             "The same, with more time.",
         ),
         fields=("coin", "missing", "held_back", "reachable_ltv", "ltv", "why", "help", "by_hand"),
