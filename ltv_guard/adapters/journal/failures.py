@@ -20,6 +20,10 @@ _CORRUPT = (
     "and waits before it sends"
 )
 _LOCKED = "{place} is locked by another program: find out which holds it, and end that"
+_POOLED = (
+    "{place} refused the session ({why}): behind a pooler that pools by transaction a fleet needs "
+    "pooler=transaction in the journal's URL, and a daemon by itself can't be there"
+)
 _UNREACHABLE = "{place} cannot be reached ({why})"
 _REPLACED = (
     "{place} was removed or replaced while it was in use: nothing more is written to it; "
@@ -51,6 +55,7 @@ _POSTGRES = {
     "57014": _LOCKED,
     "XX001": _CORRUPT,
     "XX002": _CORRUPT,
+    "08P01": _POOLED,
     "08": _UNREACHABLE,
     "57P": _UNREACHABLE,
     "53": _UNREACHABLE,

@@ -1,7 +1,8 @@
 """A journal in PostgreSQL, which several machines may share, each guarding users of its own.
 
 A daemon's claim on a user is an advisory lock of one session, and what it writes for that user goes through
-that very session: while the writes succeed, the claim holds. A pooler in front must pool by session.
+that very session: while the writes succeed, the claim holds. A pooler in front must pool by session, but for
+a fleet, whose claims are leases: with `pooler=transaction` in the URL nothing is kept in a session.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from ltv_guard.adapters.journal import statements
 from ltv_guard.adapters.journal.failures import told
 from ltv_guard.adapters.journal.lineage import Lineage, origin_of
 from ltv_guard.adapters.journal.owner_lock import OwnerLock, lock_number, owner_name
+from ltv_guard.adapters.journal.postgres_pooled import UNNAMED, PooledTransactions
 from ltv_guard.adapters.journal.postgres_schema import NOW_MS, prepare
 from ltv_guard.adapters.journal.postgres_session import PostgresSession
-from ltv_guard.adapters.journal.postgres_url import parse_url
+from ltv_guard.adapters.journal.postgres_url import is_pooled_by_transaction, parse_url
 from ltv_guard.adapters.journal.records import owner_row
 from ltv_guard.adapters.journal.session import Session
 from ltv_guard.adapters.journal.store import Shared
@@ -57,7 +59,9 @@ class PostgresStore:
         self.locked_row = "FOR UPDATE"
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._timeout_s = timeout_s
+        is_pooled = is_pooled_by_transaction(place_url)
         self._idle_s = 0.0 if shared is None else shared.idle_s
+        self._pooled = PooledTransactions(self.origin, timeout_s, self._idle_s) if is_pooled else None
         most = {} if shared is None else {"pool_size": shared.sessions, "max_overflow": 0}
         self._shared = self._engine(pool_timeout=timeout_s, **most)
         event.listen(self._shared.sync_engine, "checkout", _is_open)
@@ -79,7 +83,7 @@ class PostgresStore:
             raise JournalUnavailable(str(error)) from None
         try:
             with told(store.place, *_DRIVER):
-                async with store._shared.begin() as connection:
+                async with store._transaction() as connection:
                     await prepare(connection, store.place, create=create)
         except BaseException:
             await store.close()
@@ -87,6 +91,8 @@ class PostgresStore:
         return store
 
     async def read(self, work: Callable[[Session], T]) -> T:
+        if self._pooled is not None:
+            return await self._write(work)
         with told(self.place, *_DRIVER):
             await self._leave_the_server_before()
             # Each statement sees what is committed by then, within a transaction as without: without is a
@@ -101,14 +107,26 @@ class PostgresStore:
     async def _write(self, work: Callable[[Session], T]) -> T:
         with told(self.place, *_DRIVER):
             await self._leave_the_server_before()
-            async with self._shared.connect() as connection, _left_if_silent(connection):
-                try:
-                    await connection.execute(_ALIVE)
-                except DBAPIError as error:
-                    await _begin_anew(connection, error)
-                result = await connection.run_sync(_within, work)
-                await connection.commit()
-                return result
+            async with self._transaction() as connection:
+                return await connection.run_sync(_within, work)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self._shared.connect() as connection, _left_if_silent(connection):
+            try:
+                await self._begin(connection)
+            except DBAPIError as error:
+                await _begin_anew(connection, error)
+                await self._begin(connection)
+            yield connection
+            await connection.commit()
+
+    async def _begin(self, connection: AsyncConnection) -> None:
+        if self._pooled is None:
+            await connection.execute(_ALIVE)
+        elif await self._pooled.is_news(connection):
+            raw = (await connection.get_raw_connection()).driver_connection
+            self._lineage.meet(await origin_of(raw))
 
     async def write(self, work: Callable[[Session], T], owner: Owner | None = None) -> T:
         claim = self._claims.get(owner) if owner else None
@@ -131,6 +149,11 @@ class PostgresStore:
     async def claim(self, owner: Owner) -> None:
         if owner in self._claims:
             return
+        if self._pooled is not None:
+            raise JournalUnavailable(
+                f"{self.place} is behind a pooler that pools by transaction, where no claim on a user lasts: "
+                "set fleet.enabled, or connect without it"
+            )
         claim = OwnerLock(self._sessions, owner, self._lineage)
         with told(self.place, *_DRIVER):
             await claim.session()
@@ -174,9 +197,8 @@ class PostgresStore:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _engine(self, **options: Any) -> AsyncEngine:  # noqa: ANN401 - SQLAlchemy's own
-        return create_async_engine(
-            "postgresql+asyncpg://", async_creator=self._connect, hide_parameters=True, **options
-        )
+        how = {"async_creator_fn": self._connect, **({} if self._pooled is None else UNNAMED)}
+        return create_async_engine("postgresql+asyncpg://", connect_args=how, hide_parameters=True, **options)
 
     async def _leave_the_server_before(self) -> None:
         """Sessions with a server that another has taken the place of would show what is no longer so."""
@@ -199,6 +221,14 @@ class PostgresStore:
 
     async def _connected(self) -> Any:  # noqa: ANN401 - as above
         # asyncpg reads the URL itself, so that everything libpq knows (sslmode, passfile) works.
+        if self._pooled is not None:
+            return await asyncpg.connect(
+                self._dsn,
+                timeout=self._timeout_s,
+                command_timeout=2 * self._timeout_s,
+                statement_cache_size=0,
+                server_settings={"application_name": "ltv-guard"},
+            )
         return await asyncpg.connect(
             self._dsn,
             timeout=self._timeout_s,

@@ -6,6 +6,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 _HIGHEST_PORT = 65535
+POOLER, BY_TRANSACTION = "pooler", "transaction"  # our own word: libpq has none for it
 # SQLAlchemy's URLs for asyncpg say ssl=..., also as a mere yes or no.
 _SSL = {
     "true": "require",
@@ -27,7 +28,14 @@ def parse_url(url: str) -> URL:
         raise ValueError("the journal's URL holds a character or a port that cannot be")
     if not parsed.database:
         raise ValueError("the journal's URL must name a database: postgresql://user@host/database")
-    return _with_sslmode(parsed.set(drivername="postgresql+asyncpg"))
+    if parsed.query.get(POOLER, BY_TRANSACTION) != BY_TRANSACTION:
+        raise ValueError(f"the journal's URL may say {POOLER}={BY_TRANSACTION}, and nothing else of a pooler")
+    return _with_sslmode(parsed.set(drivername="postgresql+asyncpg").difference_update_query([POOLER]))
+
+
+def is_pooled_by_transaction(url: str) -> bool:
+    """Whether it says of a URL that can be parsed that each transaction may be another session's."""
+    return make_url(url).query.get(POOLER) is not None
 
 
 def _with_sslmode(url: URL) -> URL:

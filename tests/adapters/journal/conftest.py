@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from journal_postgres import execute, postgres_server, postgres_url
 from journal_tables import begun_at
+from pooler import pgbouncer
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal, open_journal
 from ltv_guard.core.model.intents import Intent, State
@@ -28,12 +29,20 @@ async def url(request: pytest.FixtureRequest) -> str:
     return await emptied(request.getfixturevalue("postgres_server"))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def url_of_a_fleet(request: pytest.FixtureRequest) -> str:
-    """The same; PostgreSQL, which a fleet has, takes a while."""
+@pytest.fixture(
+    params=["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "pooled"))]
+)
+async def url_of_a_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The same; PostgreSQL, which a fleet has, takes a while: alone, and behind PgBouncer."""
     if request.param == "sqlite":
-        return str(request.getfixturevalue("sqlite_url"))
-    return await emptied(request.getfixturevalue("postgres_server"))
+        yield str(request.getfixturevalue("sqlite_url"))
+        return
+    url = await emptied(request.getfixturevalue("postgres_server"))
+    if request.param == "postgres":
+        yield url
+        return
+    with pgbouncer(url, tmp_path) as pooled:
+        yield f"{pooled}?pooler=transaction"
 
 
 async def emptied(postgres_server: str) -> str:
