@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from fleet_troubles import BOUND_S, FleetInTrouble
+from fleet_troubles import BOUND_S, WINDOW_MS, FleetInTrouble
 from fleet_world import fleet_scenario, shared_by_a_fleet
 from journal_postgres import PostgresMachine
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ACCOUNTS, WORKERS = 30, 3
 CALM_PACE = {
+    "exchange": {"recv_window_ms": WINDOW_MS, "request_timeout_s": 1.6},
     "schedule": {"poll_interval_s": 1, "settle_interval_s": 0.2},
     "policy": {"reduce": {"enabled": False}},
 }
@@ -24,7 +25,18 @@ MANY = (
     *("killed", "stopped", "journal cut", "journal half open"),
     *("killed at work", "exchange half open", "server restarted", "journal half open at work"),
 )
-NIGHT = ("stopped for long", "slow wires", "ended", "exchange cut", *MANY, *MANY, "ended", *MANY, *MANY)
+NIGHT = (
+    "stopped for long",
+    "slow wires",
+    "ended",
+    "exchange cut",
+    *MANY,
+    "killed",
+    *MANY,
+    "ended",
+    *MANY,
+    "stopped",
+)
 
 
 async def live_through(

@@ -24,9 +24,9 @@ from wires import Wire
 
 FALL = Decimal("0.85")  # from the target to above the trigger
 LOST_ANSWERS = 4
-WITHIN_S = 90
-WINDOW_AND_MARGIN_S = 1.2
-BOUND_S = LEASE_S + WINDOW_AND_MARGIN_S + 2
+WITHIN_S = 180
+WINDOW_MS, MARGIN_S = 2000, 0.2
+BOUND_S = LEASE_S + WINDOW_MS / 1000 + MARGIN_S + 2
 
 
 @dataclass

@@ -14,13 +14,19 @@ from typing import Any, Self, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Connection, NullPool, event, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ltv_guard.adapters.journal import statements
 from ltv_guard.adapters.journal.failures import told
 from ltv_guard.adapters.journal.lineage import Lineage, origin_of
 from ltv_guard.adapters.journal.owner_lock import OwnerLock, lock_number, owner_name
+from ltv_guard.adapters.journal.postgres_connection import (
+    begin_anew,
+    connected,
+    is_open,
+    left_if_silent,
+)
 from ltv_guard.adapters.journal.postgres_pooled import UNNAMED, PooledTransactions
 from ltv_guard.adapters.journal.postgres_schema import NOW_MS, prepare
 from ltv_guard.adapters.journal.postgres_session import PostgresSession
@@ -64,7 +70,7 @@ class PostgresStore:
         self._pooled = PooledTransactions(self.origin, timeout_s, self._idle_s) if is_pooled else None
         most = {} if shared is None else {"pool_size": shared.sessions, "max_overflow": 0}
         self._shared = self._engine(pool_timeout=timeout_s, **most)
-        event.listen(self._shared.sync_engine, "checkout", _is_open)
+        event.listen(self._shared.sync_engine, "checkout", is_open)
         self._reading = self._shared.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = self._engine(poolclass=NullPool)
         self._claims: dict[Owner, OwnerLock] = {}
@@ -97,11 +103,11 @@ class PostgresStore:
             await self._leave_the_server_before()
             # Each statement sees what is committed by then, within a transaction as without: without is a
             # round trip instead of three.
-            async with self._reading.connect() as connection, _left_if_silent(connection):
+            async with self._reading.connect() as connection, left_if_silent(connection):
                 try:
                     return await connection.run_sync(_within, work)
                 except DBAPIError as error:
-                    await _begin_anew(connection, error)
+                    await begin_anew(connection, error)
                 return await connection.run_sync(_within, work)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
@@ -112,11 +118,11 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self._shared.connect() as connection, _left_if_silent(connection):
+        async with self._shared.connect() as connection, left_if_silent(connection):
             try:
                 await self._begin(connection)
             except DBAPIError as error:
-                await _begin_anew(connection, error)
+                await begin_anew(connection, error)
                 await self._begin(connection)
             yield connection
             await connection.commit()
@@ -209,7 +215,9 @@ class PostgresStore:
 
     async def _connect(self) -> Any:  # noqa: ANN401 - a driver's connection
         try:
-            connection = await self._connected()
+            connection = await connected(
+                self._dsn, self._timeout_s, self._idle_s, is_pooled=self._pooled is not None
+            )
         except RuntimeError as error:  # no thread is to be had to look the host's name up
             raise JournalUnavailable(f"{self.place} cannot be reached ({error})") from error
         try:
@@ -218,55 +226,6 @@ class PostgresStore:
             connection.terminate()
             raise
         return connection
-
-    async def _connected(self) -> Any:  # noqa: ANN401 - as above
-        # asyncpg reads the URL itself, so that everything libpq knows (sslmode, passfile) works.
-        if self._pooled is not None:
-            return await asyncpg.connect(
-                self._dsn,
-                timeout=self._timeout_s,
-                command_timeout=2 * self._timeout_s,
-                statement_cache_size=0,
-                server_settings={"application_name": "ltv-guard"},
-            )
-        return await asyncpg.connect(
-            self._dsn,
-            timeout=self._timeout_s,
-            command_timeout=2 * self._timeout_s,
-            server_settings={
-                "application_name": "ltv-guard",
-                "synchronous_commit": "on",
-                "lock_timeout": f"{self._timeout_s * 1000:.0f}",
-                # A session whose machine has vanished must not hold its claim for two hours.
-                "tcp_keepalives_idle": "30",
-                "tcp_keepalives_interval": "10",
-                "tcp_keepalives_count": "3",
-                "idle_in_transaction_session_timeout": f"{self._idle_s * 1000:.0f}",
-            },
-        )
-
-
-def _is_open(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - a driver's
-    """A session that the server has ended is replaced, without asking the server each time."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
-
-
-async def _begin_anew(connection: AsyncConnection, error: DBAPIError) -> None:
-    """The server had ended the session, and nothing was written by it: another takes its place."""
-    if not error.connection_invalidated:
-        raise error
-    await connection.rollback()
-
-
-@asynccontextmanager
-async def _left_if_silent(connection: AsyncConnection) -> AsyncIterator[None]:
-    """A session that has not answered is not used again: its network may be gone."""
-    try:
-        yield
-    except TimeoutError:
-        await connection.invalidate()
-        raise
 
 
 def _within(connection: Connection, work: Callable[[Session], T]) -> T:
