@@ -227,14 +227,15 @@ class ContractLife(Life):
     def check_what_is_due_is_kept(self, intent: Intent) -> None:
         """As far as this process has read the list, and nothing of it has changed since."""
         world, read = self.world, self.world.contract_reads.get(intent.coin)
-        if read is None or world.true_ms - read.at_ms < 1:
+        if read is None:
             return
-        now = {item.shown for item in world.contracts}
+        now = {item.loan_id: item.owed for item in world.contracts}
+        soon = [item for item in read.found.contracts if item.ends_at_ms - world.true_ms <= DAY_MS]
         due = sum(
             (
-                item.owed
-                for item in read.found.contracts
-                if item in now and item.at_end.takes_coins and item.ends_at_ms - world.true_ms <= DAY_MS
+                min(item.owed, now[item.loan_id])
+                for item in soon
+                if item.loan_id in now and item.at_end.takes_coins
             ),
             ZERO,
         )
