@@ -14,7 +14,7 @@ from core_pools import POOL, at
 
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction
+from ltv_guard.core.model.loans import Direction, Loan
 from ltv_guard.core.reconcile.charged_fee import Charge, charge_of
 
 PRICES = {"BTC": D(50000), "USDT": D(1)}
@@ -38,7 +38,12 @@ OURS = listed(OWN, "10000", REPAY, "USDT", with_collateral=True)
 def charged(
     left: str, *rows: HistoryRow, prices: tuple[dict[str, Decimal], ...] = (PRICES,)
 ) -> Charge | None:
-    return charge_of(sale(), at("0.7", {"BTC": left}).shown(), rows, prices)
+    return charge_of(sale(), shown(left), rows, prices)
+
+
+def shown(held: str, owed: str = "62500") -> Loan:
+    found = at("0.7", {"BTC": held}).shown()
+    return replace(found, debts=(replace(found.debts[0], amount=D(owed)),))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,13 @@ def test_it_can_not_be_told_without_prices_or_beside_another_of_them(
     assert charged(left, *rows, prices=prices) is None
 
 
+@pytest.mark.parametrize("rows", [[OURS], []])
+def test_nor_where_more_was_repaid_than_any_row_tells(rows: list[HistoryRow]) -> None:
+    """Of 67500 that were owed 10000 are repaid. A liquidation, or a row that comes late, has repaid more."""
+    for owed, told in (("57500", True), ("57498", True), ("57000", False)):
+        assert (charge_of(sale(), shown("1.7", owed), rows, [PRICES]) is not None) is told
+
+
 def test_nor_of_a_coin_that_is_not_shown_or_where_nobody_knows_what_there_was() -> None:
-    shown = at("0.7", {"BTC": "1.799"}).shown()
-    assert charge_of(sale(collateral_coin="DOGE"), shown, [OURS], [PRICES]) is None
-    assert charge_of(sale(collateral_before=None), shown, [OURS], [PRICES]) is None
+    assert charge_of(sale(collateral_coin="DOGE"), shown("1.799"), [OURS], [PRICES]) is None
+    assert charge_of(sale(collateral_before=None), shown("1.799"), [OURS], [PRICES]) is None

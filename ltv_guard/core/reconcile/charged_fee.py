@@ -12,6 +12,7 @@ from decimal import Decimal
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan
+from ltv_guard.core.reconcile.coin_changes import shown_coins
 
 DIGITS = Decimal("0.0001")
 
@@ -39,7 +40,7 @@ def charge_of(
     since = [
         row for row in rows if row.at_ms > intent.observed_at_ms and row.adjust_id not in intent.seen_ids
     ]
-    if any(_may_have_sold(row, intent) for row in since):
+    if any(_may_have_sold(row, intent) for row in since) or _owes_less_than_told(intent, loan, since):
         return None
     moved = sum((row.change for row in since if _moves(row, held.coin)), Decimal(0))
     own = next((row.amount for row in since if row.adjust_id == intent.adjust_id), intent.amount)
@@ -54,6 +55,16 @@ def charge_of(
     fee, worth = min(fees)
     fee = max(Decimal(0), fee).quantize(DIGITS)
     return Charge(repaid=own, sold=sold, fee=fee, cost_usd=(fee * worth).quantize(Decimal("0.01")))
+
+
+def _owes_less_than_told(intent: Intent, loan: Loan, since: Iterable[HistoryRow]) -> bool:
+    """Whether what has no row yet, or none at all, has paid debt too: it may have sold collateral."""
+    owed, drift = shown_coins(intent, loan)
+    known = [row for row in since if row.coin == intent.coin and row.kind is intent.channel.kind]
+    told = sum((row.change for row in known), Decimal(0))
+    if all(row.adjust_id != intent.adjust_id for row in known):
+        told += intent.change
+    return owed < intent.coins_before + told - drift
 
 
 def _moves(row: HistoryRow, coin: str) -> bool:
