@@ -57,6 +57,7 @@ def prospect_row(item: Prospect) -> dict[str, Any]:
         "way": item.way.value,
         "coin": item.coin,
         "collateral": item.collateral,
+        "contract_id": item.contract_id,
         "needed": format(item.needed, "f") if item.needed.is_finite() else None,
         "amount": None if item.amount is None else format(item.amount, "f"),
         "ltv_after": None if item.ltv_after is None else format(item.ltv_after, "f"),

@@ -5,6 +5,7 @@ The pool: 1 BTC (50000 USD) and 4 ETH (10000), nine tenths of which count: 54000
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from core_builders import D, account, facts, key, loan, policy
 from core_pools import POOL, at, pool_account, pool_facts, pool_policy
 
 from ltv_guard.core.decide.outlook import Prospect, Way, prospects
+from ltv_guard.core.model.contracts import Contract, ContractList
 from ltv_guard.guard.outlook_sentences import by_hand, in_words
 
 HELD = {"BTC": "1", "ETH": "4"}
@@ -110,3 +112,27 @@ def test_in_words() -> None:
         "repay 17157.6 USDT there with BTC of its collateral, for up to 171.58 USD",
     ]
     assert in_words(found({})[ADD]).startswith("there is no USDT to add; 12000.")
+
+
+def test_of_what_fixed_loans_owe_one_is_named_whether_or_not_it_is_switched_on() -> None:
+    """All that the pool owes is fixed: nothing can be repaid a little at a time from the wallet."""
+    listed = ContractList(
+        contracts=(
+            Contract(loan_id="7", coin="USDT", ends_at_ms=1, principal=D(12120)),
+            Contract(loan_id="8", coin="USDT", ends_at_ms=2, principal=D(30000)),
+        )
+    )
+    shown = at("0.78", HELD).shown()
+    owed = replace(shown, debts=(replace(shown.debts[0], fixed=shown.debts[0].amount),))
+    pool = replace(pool_facts(at("0.78", HELD), pool_policy()), loan=owed, limits=None)
+    about = replace(pool, contracts={"USDT": listed}, contracts_closed="its list is not read", limits=None)
+    ways = {item.way: item for item in prospects(pool_account(about, wallet={"USDT": "900"}), POOL)}
+    assert set(ways) == {ADD, SELL}
+    assert (ways[SELL].contract_id, ways[SELL].allowed) == ("8", False)
+    assert near(ways[SELL].needed, "17157.5", "0.5")
+    assert in_words(ways[SELL]).startswith(
+        "repaying 17157.6 USDT of the fixed loan 8 with BTC of its collateral"
+    )
+    assert by_hand(tuple(ways.values()))[-1] == (
+        "repay 17157.6 USDT of the fixed loan 8 there with BTC of its collateral, for up to 171.58 USD"
+    )

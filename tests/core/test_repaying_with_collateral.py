@@ -208,6 +208,8 @@ CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("a wallet's coins repay none of them", "0.75", ALL_FIXED | RICH, OF_C1, "21997"),
     ("where it is off none is repaid", "0.85", ALL_FIXED | {"sells": False}, SHORT, "0"),
     ("what may be taken next time is waited for", "0.75", ALL_FIXED | SOON, "nothing: repay", "0"),
+    # (83700 - 58500) / 0.40915: above its liquidation LTV of 0.92, and not given up.
+    ("what they can save is not lost", "0.93", {"contracts": {"c1": "83700"}}, OF_C1, "61591"),
     # From 0.651301, 58617.09 of 90000: 117.09 / 0.40915 = 286.18. It gains less than 0.002 of the LTV.
     ("the last bit to the target is worth a call", "0.651301", {"episode_open": True}, SOLD, "286.4"),
 ]  # fmt: skip

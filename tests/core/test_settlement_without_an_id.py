@@ -1,7 +1,8 @@
 """How a repayment with collateral ended: no id came back, so its row is found by coin, amount and time.
 
 The intent repays 9000.137 of 67500 USDT with BTC, of which there were 2. It left at SENT; its window is over
-at WINDOW_OVER.
+at WINDOW_OVER. That of a contract repays as much of contract 7, where 67500 USDT are owed by contracts, and
+5000 flexibly.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ltv_guard.core.reconcile.settlement import (
 
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 AMOUNT = "9000.137"
-OWED = D(67500)
+OWED, FLEXIBLY = D(67500), D(5000)
 
 
 def sale(state: State, **changes: object) -> Intent:
@@ -143,3 +144,70 @@ def test_nor_so_soon_while_the_collateral_does() -> None:
     first = look(sale(State.UNKNOWN), loan=pool(btc="1.8182"))
     assert look(first.intent, loan=pool(btc="1.8182"), after_ms=LAG, watch=first.watch).intent.is_open
     assert look_until(sale(State.UNKNOWN), loan=pool(btc="1.8182")).state is State.ABSENT
+
+
+def of_contract(state: State) -> Intent:
+    return replace(sale(state), contract_id="7")
+
+
+def fixed(name: str = "repay-fixed-1", contract: str | None = "7", **changes: object) -> HistoryRow:
+    found = replace(listed(name), fixed=True, contract_id=contract)
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def owing(by_contracts: Decimal = OWED, flexibly: Decimal = FLEXIBLY, btc: str = "2") -> Loan:
+    debt = Debt(coin="USDT", amount=by_contracts + flexibly, fixed=by_contracts)
+    return replace(pool(btc=btc), debts=(debt,))
+
+
+PAID_OFF = owing(OWED - D(AMOUNT), btc="1.8182")
+
+
+@BOTH
+@pytest.mark.parametrize("contract", ["7", None])
+def test_the_row_of_its_contract_is_its_own_or_one_that_names_none(
+    state: State, contract: str | None
+) -> None:
+    ended = look(of_contract(state), fixed(contract=contract), loan=PAID_OFF).intent
+    assert (ended.state, ended.adjust_id) == (State.CONFIRMED, "repay-fixed-1")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "other", [fixed(contract="8"), listed(), fixed(with_collateral=False), fixed(by_exchange=True)]
+)
+def test_that_of_another_contract_of_a_flexible_debt_or_of_coins_is_none_of_it(
+    state: State, other: HistoryRow
+) -> None:
+    ended = look_until(of_contract(state), other, loan=owing())
+    assert ended.state is (State.ACCEPTED if state is State.ACCEPTED else State.ABSENT)
+
+
+def test_nor_does_a_flexible_debt_that_shrinks_by_as_much_keep_it_open() -> None:
+    less = owing(flexibly=FLEXIBLY - D(AMOUNT) / 2)
+    first = look(of_contract(State.UNKNOWN), loan=less)
+    ended = look(first.intent, loan=less, after_ms=LAG, watch=first.watch).intent
+    assert ended.state is State.ABSENT
+
+
+def test_what_contracts_owe_does() -> None:
+    assert look_until(of_contract(State.UNKNOWN), loan=PAID_OFF, for_ms=60_000).state is State.UNKNOWN
+
+
+def test_two_equal_ones_of_the_contract_by_hand_and_ours_lost_end_ambiguous() -> None:
+    rows = fixed("repay-fixed-1"), fixed("repay-fixed-2", at_ms=SENT + 900)
+    ended = look_until(of_contract(State.UNKNOWN), *rows, loan=owing(OWED - 2 * D(AMOUNT), btc="1.6364"))
+    assert (ended.state, ended.adjust_id) == (State.AMBIGUOUS, None)
+
+
+def test_of_two_contracts_that_were_repaid_alike_by_hand_one_is_taken_for_ours() -> None:
+    """One row names our contract: it is ours, or else ours was lost, and as much of it is repaid."""
+    rows = fixed("repay-fixed-1"), fixed("repay-fixed-2", "8", at_ms=SENT + 900)
+    ended = look(of_contract(State.UNKNOWN), *rows, loan=owing(OWED - 2 * D(AMOUNT), btc="1.6364")).intent
+    assert (ended.state, ended.adjust_id) == (State.CONFIRMED, "repay-fixed-1")
+
+
+@pytest.mark.parametrize("given", ["4711", "repay-fixed-4711"])
+def test_a_person_names_its_row_by_the_id_that_the_exchange_shows(given: str) -> None:
+    ended = of_contract(State.ACCEPTED).resolved_by_human(State.CONFIRMED, WINDOW_OVER, adjust_id=given)
+    assert ended.adjust_id == "repay-fixed-4711"
