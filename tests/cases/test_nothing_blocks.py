@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e_world import A_POOL, AN_ORDER, BOTH_PRODUCTS, NEEDY, Command, World, command, merged, scenario_of
+from reload_steps import hup
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -35,6 +36,25 @@ async def ended_quietly(world: World, daemon: Command, report: Path) -> None:
         f"{item['kind']} {item['what']}\n    " + "\n    ".join(item["where"]) for item in found[:8]
     )
     assert not found, f"{len(found)} times, {kinds}:\n{told}"
+
+
+@pytest.mark.slow
+async def test_a_reload_of_accounts_in_files_blocks_nothing(open_a_world: OpenWorld, tmp_path: Path) -> None:
+    async with open_a_world(config={"accounts": {}, "accounts_dir": "accounts.d"}) as world:
+        folder = world.folder / "accounts.d"
+        folder.mkdir()
+        for kind in ("key", "secret"):
+            (world.folder / f"main.{kind}").rename(folder / f"main.{kind}")
+        keys = {"api_key_file": "main.key", "api_secret_file": "main.secret", "products": [AN_ORDER.name]}
+        (folder / "main.yaml").write_text(json.dumps(keys))
+        report = tmp_path / "report.json"
+        async with command(report, "run", "-c", world.config_file, program=(WATCHED,)) as daemon:
+            await world.until(lambda: bool(daemon.heard("cycle_failed")))
+            (folder / "main.yaml").write_text(json.dumps(keys | {"wallet": {"reserve": {"BTC": "1"}}}))
+            (folder / "odd.yaml").write_text("{")
+            assert (await hup(world, daemon))["event"] == "config_reloaded"
+            await world.until(lambda: bool(daemon.heard("account_refused")))
+            await ended_quietly(world, daemon, report)
 
 
 @pytest.mark.case(1, 9)

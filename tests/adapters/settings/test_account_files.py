@@ -361,3 +361,19 @@ def test_the_example_is_an_account(folder: Path) -> None:
 
     assert isinstance(account, AccountSection)
     assert str(account.policy.add.trigger_ltv) == "0.72"
+
+
+def test_a_file_that_changes_while_it_is_read_is_odd(
+    write: Written, read: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("good.yaml")
+    file = write("odd.yaml")
+    versions = iter(range(1000))
+
+    def version_of(found: os.stat_result) -> tuple[int, int]:
+        return next(versions) if found.st_ino == file.stat().st_ino else 0, 0
+
+    monkeypatch.setattr("ltv_guard.adapters.settings.files._version", version_of)
+    settings = read()
+    assert list(settings.accounts) == ["good"]
+    assert "it was changed while it was read" in settings.odd_accounts[0].why
