@@ -85,7 +85,8 @@ class PriceWatch:
         with self._defects.contained("working out trigger prices"):
             self._learn(account, result, before)
             self._follow()
-            self._cross(name, account, account.index.coins)
+            if due := self._due(account, account.index.coins):
+                self._wake(name, due)
             self._look_at(name, account)
 
     def _learn(self, account: WatchedAccount, result: CycleResult, before: Mapping[str, Decimal]) -> None:
@@ -116,24 +117,38 @@ class PriceWatch:
             except TimeoutError:
                 moved = frozenset()
             self._tell(stream)
-            for name, account in self._accounts.items():
-                if account.wakes.waiting or not moved.isdisjoint(account.index.coins):
-                    self._cross(name, account, moved)
+            self._wake_all(
+                (name, due)
+                for name, account in self._accounts.items()
+                if account.wakes.waiting or not moved.isdisjoint(account.index.coins)
+                if (due := self._due(account, moved))
+            )
             if self._monotonic() - self._looked_s >= LOOK_S:
                 self._looked_s = self._monotonic()
                 for name, account in self._accounts.items():
                     self._look_at(name, account)
             await asyncio.sleep(CONFLATED_S)
 
-    def _cross(self, name: str, account: WatchedAccount, moved: Collection[str]) -> None:
+    def _wake_all(self, woken: Iterable[tuple[str, Collection[LoanKey]]]) -> None:
+        """Those first whose loans are furthest beyond their triggers: they ask the exchange in this order."""
+        for name, due in sorted(woken, key=lambda item: self._gap(self._accounts[item[0]])):
+            self._wake(name, due)
+            self._look_at(name, self._accounts[name])
+
+    def _gap(self, account: WatchedAccount) -> Decimal:
+        gap = None
+        with self._defects.contained("seeing who is furthest beyond a trigger"):
+            gap = account.index.gap(self._now())
+        return Decimal("Infinity") if gap is None else gap
+
+    def _due(self, account: WatchedAccount, moved: Collection[str]) -> Collection[LoanKey]:
+        """The loans of an account that these prices have it looked at for, now."""
         with self._defects.contained("comparing prices with triggers"):
             prices = self._now()
             account.wakes.ask(account.index.crossed(prices, [coin for coin in moved if coin in prices]))
-            if due := account.wakes.due(self._now_ms()):
-                self._wake(name, due)
-                self._look_at(name, account)
-            return
+            return account.wakes.due(self._now_ms())
         account.index = TriggerIndex()  # until the loans are read anew: the error would come with each tick
+        return ()
 
     def _look_at(self, name: str, account: WatchedAccount) -> None:
         with self._defects.contained("seeing who is near a trigger"):

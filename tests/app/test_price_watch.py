@@ -132,6 +132,17 @@ async def test_the_account_whose_loan_crosses_is_woken_for_that_loan() -> None:
         assert seen.paces[0] == ("main", 1)
 
 
+async def test_of_accounts_that_cross_at_once_the_one_furthest_beyond_its_trigger_is_woken_first() -> None:
+    ltvs = {"a": "0.60", "b": "0.66", "c": "0.62", "d": "0.64"}
+    async with watching(*ltvs) as seen:
+        for name, ltv in ltvs.items():
+            # So much is held that the order's own amounts bear the LTV out.
+            seen.watch.saw(name, result(loan(ltv, held=str(Decimal("0.6") / Decimal(ltv)))), AT)
+        seen.stream.tell(BTC=35_000)
+        await seen.until_woken(4)
+        assert [name for name, _ in seen.woken] == ["b", "d", "c", "a"]
+
+
 async def test_what_is_not_protected_or_no_longer_there_wakes_nobody() -> None:
     async with watching() as seen:
         seen.watch.saw("main", result(loan()), AT)
