@@ -58,6 +58,12 @@ def test_it_is_written_to_and_listed_with_fixed_loans() -> None:
     assert in_full(State.SENT).channel == Channel(Product.CRYPTO_LOAN, Kind.FIXED_REPAYMENT)
 
 
+def test_only_the_wallet_repays_in_full() -> None:
+    assert in_full(State.SENT).repays_in_full
+    assert not replace(in_full(State.SENT), collateral_coin="BTC").repays_in_full
+    assert not replace(in_full(State.SENT), contract_id=None).repays_in_full
+
+
 @pytest.mark.parametrize("amount", [AMOUNT, "1000.2", "999"])
 def test_a_lost_answer_is_confirmed_by_its_contract_whatever_the_interest_was(amount: str) -> None:
     found = look(in_full(State.UNKNOWN), listed(amount=amount), loan=pool(OWED - D(amount))).intent

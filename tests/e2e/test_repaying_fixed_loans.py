@@ -161,6 +161,7 @@ def also(fault: Struck, name: str, *faults: dict[str, Any]) -> Struck:
     return replace(fault, name=name, faults=(*faults, *fault.faults), telling=False)
 
 
+SAME_BODY_MS = 2000
 NOT_APPLIED: dict[str, Any] = {"applied": False}
 LOST = replace(struck("answer lost", "confirmed", "close_after"), telling=True)
 NEVER = struck("request lost", "absent", "close_before")
@@ -211,7 +212,7 @@ FAULTS[-1] = replace(FAULTS[-1], first="rejected")
 @pytest.fixture
 def hurried(timings: Timings) -> None:
     """What was refused is not asked for again for a minute, which would only take time."""
-    backoff = Backoff(first_ms=500, lasting_ms=1500, same_body_ms=1500)
+    backoff = Backoff(first_ms=500, lasting_ms=1500, same_body_ms=SAME_BODY_MS)
     timings.change(ban_ms=1500, key_probe_ms=500, backoff=backoff)
 
 
@@ -239,6 +240,9 @@ async def test_never_twice_whatever_becomes_of_the_first_answer(
             world.fault(endpoint="repay_fixed", **item)
         async with world.guarded():
             await is_repaid(world, fault.first)
+        sent_ms = [int(item["timestamp"]) for item in world.sent("repay_fixed")]
+        if fault.first == "rejected":  # it was refused, and has but one body
+            assert sent_ms[1] - sent_ms[0] >= SAME_BODY_MS
 
 
 @pytest.mark.slow
@@ -257,19 +261,27 @@ async def test_a_history_that_fails_or_is_partial_proves_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["whole", "old_collateral", "new_collateral_old_ltv"])
-@pytest.mark.parametrize("endpoint", ["position", "contracts"])
+@pytest.mark.parametrize("endpoints", [["position"], ["contracts"], ["position", "contracts"]], ids="-".join)
 async def test_what_is_shown_late_makes_no_second_one(
-    open_a_world: OpenWorld, endpoint: str, variant: str
+    open_a_world: OpenWorld, endpoints: list[str], variant: str
 ) -> None:
-    """The pool, or the list of its fixed loans, as it was a while ago, from just after the write."""
+    """The pool, the list of its fixed loans, or both, as they were a while ago, from just after the write."""
     async with open_a_world(owing(contract()), config=REPAYS) as world:
         async with world.guarded():
             await world.until(lambda: bool(repaid(world)))
-            world.fault(
-                "stale_reads", endpoint=endpoint, variant=variant, seconds="0.6", times=None, until_s="3"
-            )
+            until_s = str(world.exchange.moment().real_s + 2)
+            for endpoint in endpoints:
+                world.fault(
+                    "stale_reads",
+                    endpoint=endpoint,
+                    variant=variant,
+                    seconds="1.5",
+                    times=None,
+                    until_s=until_s,
+                )
             await is_repaid(world, "confirmed")
-            await cycles(world, 6)
+            await world.until(lambda: world.exchange.moment().real_s > D(until_s))
+            await cycles(world, 3)
         assert len(world.sent("repay_fixed")) == 1
 
 
