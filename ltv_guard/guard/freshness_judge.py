@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.balance_match import planned_since
-from ltv_guard.core.reconcile.freshness import FRESH, Freshness, doubted_coins, judge, shows_before
+from ltv_guard.core.reconcile.freshness import (
+    FRESH,
+    Doubt,
+    Freshness,
+    doubted_coins,
+    judge,
+    shows_before,
+    sold_since,
+)
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
@@ -65,6 +73,12 @@ class FreshnessJudge:
         last = landed[-1]
         for item, is_steady in zip(measuring, steady, strict=True):
             doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, lately))
+            if (
+                doubt is not None
+                and doubt.doubt is Doubt.UNTOLD_COLLATERAL
+                and sold_since(loan, item, lately)
+            ):
+                continue  # whether it shows that repayment, its debt tells
             sold_ms = self._seen.each_doubted_for_ms(landed, began)
             if (
                 doubt is not None

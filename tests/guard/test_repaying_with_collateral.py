@@ -7,7 +7,7 @@ effect an intent, no more repaid than the one need asked for, and the pool at it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +42,8 @@ SELLS = LoanPolicy(
     limits=POLICY.limits,
     repay_with_collateral=CollateralRepayRule(enabled=True),
 )
+
+IN_STEPS = CollateralRepayRule(enabled=True, max_repay={OWED: D(3000)})
 
 
 @dataclass(slots=True)
@@ -253,6 +255,16 @@ async def test_a_flexible_debt_goes_first_and_a_fixed_loan_after_it() -> None:
     await life.goes_on(8)
     assert [item.contract_id for item in life.intents] == [None, life.world.contracts[0].loan_id]
     life.check()
+
+
+async def test_steps_follow_one_another_at_once_though_something_was_added_before() -> None:
+    """What they take of the collateral no row tells: that is no reason to doubt it, after our own add."""
+    for kind in KINDS:
+        life = Life(kind, policy=replace(SELLS, repay_with_collateral=IN_STEPS))
+        life.world.wallet[HELD] = D("0.05")
+        await life.goes_on(10, ms=1_000)
+        assert [item.collateral_coin for item in life.intents] == [None, *[HELD] * 4]
+        assert life.world.ltv(POOL) <= D("0.6513")
 
 
 async def test_a_part_of_one_is_paid_and_then_the_rest_of_its_need() -> None:

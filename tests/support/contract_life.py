@@ -239,24 +239,11 @@ class ContractLife(Life):
             ),
             ZERO,
         )
-        has = max(view.funding.get(intent.coin, ZERO) for view in self.wallets_lately(intent.coin))
+        lately = _since(world.wallets, world.true_ms - world.replica_ms - SURE_MS)
+        has = max(view.funding.get(intent.coin, ZERO) for view in lately)
         assert not due or intent.amount <= max(ZERO, has - due), (
             f"{intent.direction} of {intent.amount} {intent.coin} out of {has}, of which {due} are due"
         )
-
-    def wallets_lately(self, coin: str) -> list[WalletView]:
-        """Since something of ours last took these coins, or since what is too old to be shown."""
-        world = self.world
-        takes = {Direction.ADD: HELD, Direction.REPAY: OWED}
-        own = [
-            row.landed_ms or 0
-            for row in world.rows
-            if row.intent_id is not None
-            and not row.shown.with_collateral
-            and takes.get(row.shown.direction) == coin
-        ]
-        since = max(world.true_ms - world.replica_ms - SURE_MS, max(own, default=0))
-        return _since(world.wallets, since)
 
     def views_lately(self) -> list[View]:
         world = self.world
@@ -361,15 +348,17 @@ class ContractLife(Life):
         return PLENTY[coin] * self.scale if asks else ZERO
 
     def was_kept_away(self, directions: Collection[Direction]) -> bool:
-        """Whether the exchange refused such help for the pool lately."""
+        """Whether the exchange refused such help for the pool lately, at once or later."""
         world = self.world
         keys = {POOL, LoanKey(POOL.product.FUNDING, HELD)}
+        failed = (item for item in self.journal.snapshot().intents.values() if item.state is State.REJECTED)
+        refused = [*(item for item, _ in world.refused), *failed]
         return any(
             item.key in keys
             and item.direction in directions
             and item.collateral_coin is None
-            and world.true_ms - item.created_at_ms < RESTS_MS
-            for item, _ in world.refused
+            and world.true_ms - max(item.created_at_ms, item.updated_at_ms) < RESTS_MS
+            for item in refused
         )
 
     def funded(self) -> Collection[LoanKey]:
@@ -413,12 +402,19 @@ class ContractLife(Life):
             self.check_what_is_told_of_contracts()
 
     def check_what_is_told_of_a_fee(self, line: MutableMapping[str, Any]) -> None:
-        """No more than was charged, where prices tell: where they have not moved meanwhile."""
+        """No more than was charged, where prices tell: where they have not moved meanwhile.
+
+        Nor has a hand paid another of the debts so: its row may be late.
+        """
         world = self.world
         planned = next(item for item in world.sent if item.intent_id == line["intent_id"])
         seen_ms = planned.created_at_ms - world.skew_ms - world.replica_ms - SURE_MS
         prices = {view.price for view in _since(world.views[POOL], seen_ms)}
-        if len(prices) == 1 and line["fee"] > world.fee + Decimal("0.0002"):
+        others = [
+            row.shown.at_ms for row in world.rows if row.intent_id is None and row.shown.with_collateral
+        ]
+        is_alone = max(others, default=0) < seen_ms
+        if is_alone and len(prices) == 1 and line["fee"] > world.fee + Decimal("0.0002"):
             self.findings.append(
                 AssertionError(f"a fee of {line['fee']} is told where {world.fee} was taken")
             )

@@ -133,6 +133,20 @@ def doubted_coins(
     return None
 
 
+def sold_since(loan: Loan, last: Intent, landed: Sequence[Intent]) -> bool:
+    """Whether a repayment of ours took collateral that `last` had moved: how much of it, no row tells.
+
+    It was planned on coins that were believed by then, and fewer are shown.
+    """
+    held = loan.collateral_in(last.coin)
+    return held is not None and any(
+        item.collateral_coin == last.coin
+        and item.created_at_ms >= last.updated_at_ms
+        and held.amount < (item.collateral_before or 0)
+        for item in landed
+    )
+
+
 def shows_before(loan: Loan, last: Intent, rows: Sequence[HistoryRow], later: Intent | None = None) -> bool:
     """Whether the loan is shown exactly as it was before `last`, which landed.
 
