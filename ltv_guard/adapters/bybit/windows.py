@@ -19,16 +19,24 @@ class Priority(IntEnum):
     ORDINARY = 3
 
 
+DECISION = 8  # urgent requests of an account that go together: about as many as one decision needs
+
+
 class _Ticket:
-    """One that waits. Within a priority those go first whose account had fewer turns."""
+    """One that waits. Within a priority those go first whose account had fewer turns.
+
+    Of what is urgent an account's requests go together, in the `place` in which its first one came: a few
+    accounts that are helped one after the other are helped sooner than all of them at once.
+    """
 
     __slots__ = ("ahead_s", "called", "is_gone", "kept", "key", "turn")
 
-    def __init__(self, priority: Priority, turn: int, number: int, kept: int) -> None:
+    def __init__(self, priority: Priority, turn: int, place: int, number: int, *, kept: int) -> None:
         # The rest come a turn later than those near a trigger, and not after all of them: looks at accounts
         # that were helped could go on for ever, and the rest may hold one that nobody knows to be in need.
         is_last = priority is Priority.ORDINARY
-        self.key = (min(priority, Priority.NEAR), turn + is_last, number)
+        order = place if priority is Priority.URGENT else turn + is_last
+        self.key = (min(priority, Priority.NEAR), order, number)
         self.turn = turn
         self.kept = kept
         self.ahead_s = 0.0
@@ -67,6 +75,7 @@ class Window:
         self._turn = 0
         self._turns: dict[str, int] = {}
         self._arrivals = 0
+        self._places: dict[str, tuple[int, int]] = {}
 
     @property
     def limit(self) -> int:
@@ -176,9 +185,20 @@ class Window:
         turn = max(self._turn, self._turns.get(account, 0))
         self._turns[account] = turn + 1
         self._arrivals += 1
-        ticket = _Ticket(priority, turn, self._arrivals, kept)
+        place = self._place_of(account) if priority is Priority.URGENT else 0
+        ticket = _Ticket(priority, turn, place, self._arrivals, kept=kept)
         heapq.heappush(self._queue, ticket)
         return ticket
+
+    def _place_of(self, account: str) -> int:
+        """It is kept for one decision, and for as long as others wait: who needs more comes after them."""
+        if self._first() is None:
+            self._places.clear()
+        place, left = self._places.get(account, (0, 0))
+        if left == 0:
+            place, left = self._arrivals, DECISION
+        self._places[account] = place, left - 1
+        return place
 
     def _first(self) -> _Ticket | None:
         while self._queue and self._queue[0].is_gone:

@@ -14,7 +14,7 @@ import pytest
 from ltv_guard.adapters.bybit import RequestLimits
 from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.turns import NoRoom, Turns
-from ltv_guard.adapters.bybit.windows import Priority, Window
+from ltv_guard.adapters.bybit.windows import DECISION, Priority, Window
 
 Now = Callable[[], float]
 Run = Callable[[Callable[[Now], Coroutine[Any, Any, list[Any]]]], list[Any]]
@@ -129,6 +129,30 @@ def test_what_is_urgent_goes_before_what_has_waited_longer(run_virtually: Run) -
         return order
 
     assert run_virtually(main) == ["first", "write", "urgent", "read", "read again"]
+
+
+@pytest.mark.parametrize(
+    ("each", "expected"),
+    [(3, "aaabbbccc"), (DECISION + 1, "a" * DECISION + "b" * DECISION + "c" * DECISION + "abc")],
+)
+def test_what_one_account_s_decision_needs_urgently_goes_together_and_what_is_beyond_it_after_the_others(
+    run_virtually: Run, each: int, expected: str
+) -> None:
+    async def main(now: Now) -> list[str]:
+        window, order = Window(1, 1.0, monotonic=now), []
+        await window.enter(ORDINARY)
+        window.leave()
+
+        async def decide(account: str) -> None:
+            for _ in range(each):
+                await window.enter(URGENT, account)
+                order.append(account)
+                window.leave()
+
+        await asyncio.gather(*(decide(account) for account in "abc"))
+        return order
+
+    assert "".join(run_virtually(main)) == expected
 
 
 def test_one_that_nobody_knows_to_be_in_need_is_read_though_others_are_looked_at_all_the_time(
