@@ -348,3 +348,13 @@ def test_of_a_list_that_is_of_before_a_repayment_none_is_taken_to_owe_what_it_ma
     left = [found.at_least_owed(contract, D(50000)) for contract in found.contracts]
     assert left == [D(20000), D(12500)]
     assert [found.at_least_owed(item, D(67600)) for item in found.contracts] == [D(37500), D(30000)]
+
+
+def test_of_hundreds_of_contracts_the_first_to_end_that_owes_enough_is_taken() -> None:
+    many = {f"c{number}": "10" for number in range(300)}
+    said = {"contracts": many | {"large": "25000", "last": "39500"}}
+    assert outcome(decided("0.75", said)) == "repay USDT large with BTC"
+    refused = said | {"unsellable_for": {("large", "BTC"): "no"}}
+    assert outcome(decided("0.75", refused)) == "repay USDT last with BTC"
+    every = dict.fromkeys([(name, "BTC") for name in said["contracts"]], "no")
+    assert outcome(decided("0.75", said | {"unsellable_for": every})) == SHORT

@@ -166,9 +166,11 @@ def _selling(need: Shortfall, budget: FundsBudget) -> Prospect | None:
     return _cheapest(
         [
             found
-            for owed in (*flexible(need), *by_contract(need))
-            for option in sale_options(need, [owed], budget)[0]
-            if option.amount > 0 and (found := _sold(need, owed, option, budget)) is not None
+            for group in (*flexible(need), *by_contract(need))
+            for option in sale_options(need, [group], budget)[0]
+            for owed in group
+            if option.amount > 0 and owed.contract_id == option.contract_id
+            if (found := _sold(need, owed, option, budget)) is not None
         ]
     )
 

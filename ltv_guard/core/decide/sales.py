@@ -5,7 +5,7 @@ Fixed loans are debts of their own: each is repaid by itself, where the flexible
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -53,14 +53,18 @@ class Owed:
         return self.debt.part(fixed=self.contract_id is not None)
 
 
-def flexible(need: Shortfall) -> list[Owed]:
-    """What can be repaid a little at a time."""
-    return [Owed(debt=debt, coins=debt.repayable) for debt in need.loan.debts]
+Group = Sequence[Owed]  # debts in one coin, of which one is repaid: what else they owe does not differ
 
 
-def by_contract(need: Shortfall) -> list[Owed]:
-    """The fixed loans, as far as they are known, soonest end first."""
-    return [item for debt in need.loan.debts if not debt.unread for item in _contracts_in(need, debt)]
+def flexible(need: Shortfall) -> list[Group]:
+    """What can be repaid a little at a time: each is by itself."""
+    return [(Owed(debt=debt, coins=debt.repayable),) for debt in need.loan.debts]
+
+
+def by_contract(need: Shortfall) -> list[Group]:
+    """The fixed loans in each coin, as far as they are known, soonest end first."""
+    found = (tuple(_contracts_in(need, debt)) for debt in need.loan.debts if not debt.unread)
+    return [group for group in found if group]
 
 
 def _contracts_in(need: Shortfall, debt: Debt) -> Iterator[Owed]:
@@ -81,17 +85,28 @@ def cheapest(every: Iterable[Option], least: Decimal) -> Option | None:
 
 
 def sale_options(
-    need: Shortfall, every: Iterable[Owed], budget: FundsBudget
+    need: Shortfall, groups: Iterable[Group], budget: FundsBudget
 ) -> tuple[list[Option], list[Defect]]:
-    """What repaying each of them with each coin of the pool would do. A defect costs that pair only."""
+    """What repaying one of each group with each coin of the pool would do. A defect costs that pair only."""
     return reckoned(
         (
-            f"reckoning with {held.coin} for a debt in {owed.debt.coin}",
-            partial(_option, need, owed, held, budget),
+            f"reckoning with {held.coin} for a debt in {group[0].debt.coin}",
+            partial(_one_of, need, group, held, budget),
         )
-        for owed in every
+        for group in groups
         for held in need.loan.collateral
     )
+
+
+def _one_of(need: Shortfall, group: Group, held: Collateral, budget: FundsBudget) -> Option | None:
+    """The first that owes enough, or else the largest: two are reckoned with, however many there are."""
+    free = [owed for owed in group if _refusal(need, owed, held) is None] or group[:1]
+    largest = max(free, key=lambda owed: owed.coins)
+    found = _option(need, largest, held, budget)
+    if found is None or found.needed <= 0:
+        return found
+    first = next((owed for owed in free if owed.coins >= found.needed), largest)
+    return found if first is largest else _option(need, first, held, budget)
 
 
 def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
@@ -99,7 +114,8 @@ def lowest_ltv(need: Shortfall, budget: FundsBudget) -> Decimal:
     lowest, rule = need.loan.ltv, need.facts.policy.repay_with_collateral
     if not rule.enabled or not need.loan.is_pool:
         return lowest
-    for owed in (*flexible(need), *by_contract(need)):
+    for group in (*flexible(need), *by_contract(need)):
+        owed = max(group, key=lambda item: item.coins)
         for held in need.loan.collateral:
             sale = sale_of(need, owed.debt, held, budget)
             if sale is not None and not owed.debt.unread:
