@@ -96,6 +96,16 @@ def test_nothing_is_taken_by_a_first_view() -> None:
     assert moves(seen, "w0", accounts_of(seen), may_take=False) == Moves()
 
 
+def test_two_who_look_at_once_reach_for_different_accounts() -> None:
+    seen = view((0, 0), 6)
+    each = [
+        {item.account for item in moves(seen, name, accounts_of(seen), may_take=True).take}
+        for name in seen.workers
+    ]
+    assert [len(names) for names in each] == [3, 3]
+    assert each[0].isdisjoint(each[1])
+
+
 def test_accounts_of_another_configuration_are_left_alone() -> None:
     seen = view((0,), 3)
     assert [item.account for item in moves(seen, "w0", ["free-1"], may_take=True).take] == ["free-1"]

@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from fleet_troubles import BOUND_S, WINDOW_MS, FleetInTrouble
+from fleet_troubles import BOUND_S, HANDED_OVER, WINDOW_MS, FleetInTrouble
 from fleet_world import fleet_scenario, shared_by_a_fleet
 from journal_postgres import PostgresMachine
+from pooler import pgbouncer
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -40,14 +41,14 @@ NIGHT = (
 
 
 async def live_through(
-    open_a_world: OpenWorld, server: str, url: str, troubles: Sequence[str]
+    open_a_world: OpenWorld, server: str, url: str, troubles: Sequence[str], *, pooled: str | None = None
 ) -> FleetInTrouble:
     """Raises where a loan was forgotten, or got more than it needed, or anything was done twice."""
     scenario = fleet_scenario(ACCOUNTS, funding="9000")
     async with open_a_world(scenario, config=CALM_PACE) as world, AsyncExitStack() as stack:
         await shared_by_a_fleet(world, ACCOUNTS, url)
         machine = await PostgresMachine.of(server)
-        fleet = FleetInTrouble(world, stack, machine, accounts=ACCOUNTS, workers=WORKERS)
+        fleet = FleetInTrouble(world, stack, machine, accounts=ACCOUNTS, workers=WORKERS, pooled=pooled)
         await fleet.begin()
         for trouble in troubles:
             await fleet.round(trouble)
@@ -68,12 +69,24 @@ async def test_of_twenty_accounts_taken_over_none_is_lost_and_nothing_is_done_tw
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(600)
+async def test_behind_pgbouncer_in_transaction_mode_a_fleet_stands_the_same(
+    open_a_world: OpenWorld, postgres_server: str, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pgbouncer(postgres_url, tmp_path_factory.mktemp("pgbouncer")) as pooled:
+        fleet = await live_through(
+            open_a_world, postgres_server, postgres_url, (*FEW, "server restarted", "ended"), pooled=pooled
+        )
+    assert fleet.takeovers() >= 20
+
+
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 async def test_of_two_hundred_accounts_taken_over_none_is_lost_and_nothing_is_done_twice(
     open_a_world: OpenWorld, postgres_server: str, postgres_url: str
 ) -> None:
     fleet = await live_through(open_a_world, postgres_server, postgres_url, NIGHT)
     assert fleet.takeovers() >= 200
-    for trouble in ("killed", "stopped"):
+    for trouble, bound_s in (("killed", BOUND_S), ("stopped", BOUND_S), (HANDED_OVER, 2)):
         seconds = sorted(fleet.figures.first_s[trouble])
-        assert seconds[len(seconds) // 2] <= BOUND_S, fleet.figures
+        assert seconds[len(seconds) // 2] <= bound_s, fleet.figures

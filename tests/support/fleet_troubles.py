@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +27,7 @@ FALL = Decimal("0.85")  # from the target to above the trigger
 LOST_ANSWERS = 4
 WITHIN_S = 180
 WINDOW_MS, MARGIN_S = 2000, 0.2
+HANDED_OVER = "ended in order: until all were handed over"
 BOUND_S = LEASE_S + WINDOW_MS / 1000 + MARGIN_S + 2
 
 
@@ -40,7 +42,10 @@ class Member:
 
 @dataclass
 class Figures:
-    """`first_s`: from a worker's death to the first of its loans that was protected, a round each."""
+    """`first_s`: from a worker's death to the first of its loans that was protected, a round each.
+
+    Of one that ended in order (`HANDED_OVER`): until the others had all its accounts.
+    """
 
     first_s: dict[str, list[float]] = field(default_factory=dict)
     rounds: int = 0
@@ -50,18 +55,25 @@ class Figures:
 
     def __str__(self) -> str:
         told = (
-            f"{name}: {len(found)}, first loan protected after {sorted(found)[len(found) // 2]:.1f} s "
-            f"(median), {max(found):.1f} s (worst)"
+            f"{name}: {len(found)}, "
+            f"{sorted(found)[len(found) // 2]:.1f} s (median), {max(found):.1f} s (worst)"
             for name, found in self.first_s.items()
         )
-        return "\n".join((f"{self.rounds} rounds", *told))
+        return "\n".join((f"{self.rounds} rounds; until the first loan was protected:", *told))
 
 
 class FleetInTrouble:
-    """`accounts` of one configuration, shared by `workers`."""
+    """`accounts` of one configuration, shared by `workers`; `pooled`: the journal's URL behind PgBouncer."""
 
     def __init__(
-        self, world: World, stack: AsyncExitStack, machine: PostgresMachine, *, accounts: int, workers: int
+        self,
+        world: World,
+        stack: AsyncExitStack,
+        machine: PostgresMachine,
+        *,
+        accounts: int,
+        workers: int,
+        pooled: str | None = None,
     ) -> None:
         self.figures = Figures()
         self.members: list[Member] = []
@@ -71,6 +83,7 @@ class FleetInTrouble:
         self._machine = machine
         self._accounts = names(accounts)
         self._workers = workers
+        self._pooled = pooled
         self._price = CALM
         self._is_first = True
 
@@ -171,14 +184,25 @@ class FleetInTrouble:
         await self._handed_over(struck)
 
     async def ended(self, struck: Member, orphans: Sequence[str]) -> None:
-        began = time.monotonic()
+        """The others have its accounts soon, and wait for nothing."""
+        asked_at, leaving = time.time(), struck.running
+        leaving.process.terminate()
+        assert await leaving.ends() == 0, leaving.output[-4000:]
+
+        def taken() -> dict[str, float]:
+            lines = [line for worker in self.every for line in worker.heard("lease_taken")]
+            at = {line["account"]: datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines}
+            return {name: at[name] for name in orphans if at[name] > asked_at}
+
+        await self._until(lambda: len(taken()) == len(orphans))
+        self.figures.add(HANDED_OVER, max(taken().values()) - asked_at)
         self._breach()
-        await self._handed_over(struck)
-        self.figures.add("ended in order, until all were protected", time.monotonic() - began)
+        await self._safe()
+        struck.running = await self._started(struck.journal, struck.exchange)
 
     async def slow_wires(self, struck: Member, _orphans: Sequence[str]) -> None:
-        struck.journal.slow(0.05)
-        struck.exchange.slow(0.05)
+        struck.journal.slow(0.01)
+        struck.exchange.slow(0.01)
         self._breach()
         await self._safe()
         struck.journal.mend()
@@ -251,8 +275,9 @@ class FleetInTrouble:
 
     async def _started(self, journal: Wire, exchange: Wire) -> Command:
         parts = urlsplit(self._world.journal_url)
+        how = "?pooler=transaction" if self._pooled else ""
         environ = {
-            "LTV_GUARD_JOURNAL__URL": f"postgresql://postgres@127.0.0.1:{journal.port}{parts.path}",
+            "LTV_GUARD_JOURNAL__URL": f"postgresql://postgres@127.0.0.1:{journal.port}{parts.path}{how}",
             "LTV_GUARD_EXCHANGE__BASE_URL": f"http://127.0.0.1:{exchange.port}",
         }
         running = await self._stack.enter_async_context(
@@ -267,6 +292,8 @@ class FleetInTrouble:
         return name
 
     async def _to_journal(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._pooled:
+            return await asyncio.open_connection("127.0.0.1", urlsplit(self._pooled).port)
         (folder,) = parse_qs(urlsplit(self._world.journal_url).query)["host"]
         return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
 

@@ -35,6 +35,7 @@ def pgbouncer(dsn: str, folder: Path) -> Iterator[str]:
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         f"pool_mode = transaction\ndefault_pool_size = {SESSIONS}\nserver_reset_query_always = 1\n"
         "server_reset_query = DISCARD ALL\nserver_login_retry = 1\nquery_wait_timeout = 10\n"
+        "max_client_conn = 500\nidle_transaction_timeout = 3\n"
     )
     as_user = ["-u", Path(socket_dir).owner()] if os.geteuid() == 0 else []  # root it refuses to be
     with (folder / "pgbouncer.log").open("wb") as log:

@@ -14,8 +14,8 @@ CHUNK = 1 << 16
 class Wire:
     """Listens on `port` of this machine while it is open; `connect` leads to the server behind it.
 
-    While it is held nothing passes, neither bytes nor the end of a connection; what was on its way comes
-    late, once it is well again. While it is cut, connections end at once.
+    While it is held nothing passes, neither bytes nor the begin or end of a connection; what was on its way
+    comes late, once it is well again. While it is cut, connections end at once.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
@@ -76,6 +76,7 @@ class Wire:
             self._tasks.discard(task)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._passes.wait()
         if self._is_cut:
             return
         try:

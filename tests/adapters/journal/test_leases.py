@@ -116,6 +116,33 @@ async def test_what_is_given_back_in_order_is_known_to_be_by_whoever_takes_it(le
     assert (third.epoch, third.is_orderly) == (3, False)
 
 
+async def test_an_orderly_end_counts_once_and_not_after_the_next_holder_has_died(
+    journal: FleetJournal, leases: SqlLeases
+) -> None:
+    await leases.give_back(await taken(leases), is_orderly=True)
+    (second,) = await taken(leases, OTHER)
+    await expire(journal)
+    (third,) = await taken(leases)
+    assert (second.is_orderly, third.is_orderly) == (True, False)
+
+
+async def test_a_tenure_of_before_gives_nothing_back_and_claims_nothing(
+    journal: FleetJournal, leases: SqlLeases, owner: Owner
+) -> None:
+    """A worker that has lost an account and has it again: what it began under the first is over."""
+    (old,) = await taken(leases)
+    await expire(journal)
+    await taken(leases, OTHER)
+    await expire(journal)
+    (new,) = await taken(leases)
+    await leases.give_back([old], is_orderly=True)
+    (row,) = await rows_in(journal, "SELECT worker, epoch FROM leases")
+    assert row == {"worker": "w1", "epoch": new.epoch}
+    journal.hold(old)
+    with pytest.raises(LeaseLost):
+        await journal.claim_for("main", owner)
+
+
 async def test_an_orderly_end_counts_only_in_the_database_it_was_written_to(
     journal: FleetJournal, leases: SqlLeases
 ) -> None:
@@ -300,6 +327,15 @@ async def test_an_account_taken_again_is_written_for_under_its_new_epoch_alone(
     journal.hold(old)
     with pytest.raises(LeaseLost):
         await journal.write_sent(sent(planned("two")))
+
+
+async def test_a_lease_whose_user_is_another_by_now_lets_nothing_be_written_for_the_one_before(
+    journal: FleetJournal, owner: Owner, planned: Plan, sent: Send
+) -> None:
+    await held(journal, owner)
+    await execute_in(journal, "UPDATE leases SET user_id = 'another'")
+    with pytest.raises(LeaseLost):
+        await journal.write_sent(sent(planned()))
 
 
 async def test_two_accounts_of_one_user_are_never_held_side_by_side(
