@@ -11,10 +11,12 @@ from typing import Any, NoReturn
 import structlog
 
 from ltv_guard.cli.withheld_words import in_words
+from ltv_guard.core.model.withheld import Why
 from ltv_guard.service.findings import AccountPlan, Said
 
 # What is no word about a loan or an account, or is shown by `plan` itself.
 OF_THE_CYCLE = {"cycle_finished", "guard_paused", "decision_made"}
+FIXED_LOAN_UNPAID = ("fixed_loan_not_repaid", Why.DRY_RUN.value)
 NAMES = {"event", "level", "account", "product", "loan_id", "cycle_id"}
 
 Heard = list[MutableMapping[str, Any]]
@@ -49,7 +51,7 @@ def _words_of(plan: AccountPlan, heard: Heard, *, live: bool) -> Sequence[Said]:
         if event.get("account") != plan.account or event["event"] in OF_THE_CYCLE:
             continue
         why = _why(event)
-        if event["event"] == "breach_unanswered":
+        if event["event"] == "breach_unanswered" or (event["event"], why) == FIXED_LOAN_UNPAID:
             # The reason given here is that it is a dry run. A live daemon would act, or has another one.
             if live and plan.withheld is None:
                 continue

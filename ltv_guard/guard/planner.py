@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from ltv_guard.core.decide.decision import Decision
@@ -12,6 +13,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Owner
 from ltv_guard.guard import sentences
 from ltv_guard.guard.plan import IntentOrigin, plan
+from ltv_guard.guard.reads.contracts import WITHIN_S
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
@@ -80,9 +82,10 @@ class Planner:
         if exchange is None:
             return nothing
         try:
-            shelf.keep(coin, await exchange.contracts(coin), now)
-        except (ExchangeUnavailable, NeedsHuman) as error:
-            why = f"the list of fixed loans in {coin} could not be read: {error}"
+            async with asyncio.timeout(WITHIN_S):
+                shelf.keep(coin, await exchange.contracts(coin), now)
+        except (ExchangeUnavailable, NeedsHuman, TimeoutError) as error:
+            why = f"the list of fixed loans in {coin} could not be read: {str(error) or 'it takes too long'}"
             self._refusals.leave_alone(decision, why, now)
             return nothing
         ending = shelf.ending(now, decision.policy.repay_fixed.before_ms)

@@ -316,11 +316,13 @@ async def test_one_that_is_odd_costs_only_itself(open_a_world: OpenWorld) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("kind", ["http_error", "hang_before"])
 async def test_a_list_that_fails_at_the_turn_to_write_is_told_and_nothing_leaves(
-    open_a_world: OpenWorld, hurried: None
+    open_a_world: OpenWorld, kind: str
 ) -> None:
     async with open_a_world(owing(contract()), config=REPAYS) as world:
-        world.fault("http_error", endpoint="contracts", after=2, times=None)
+        world.fault(kind, endpoint="contracts", after=2, times=None)
         async with world.guarded():
             await world.until(lambda: bool(world.heard("fixed_loan_not_repaid")))
             assert not world.sent("repay_fixed")
@@ -430,13 +432,17 @@ async def test_plan_says_what_would_be_repaid_and_a_dry_run_does_nothing(
 
 
 @pytest.mark.slow
-async def test_check_reads_their_list_and_says_who_repays(open_a_world: OpenWorld) -> None:
+async def test_check_and_plan_say_who_repays(open_a_world: OpenWorld) -> None:
     async with open_a_world(owing(contract()), config=REPAYS) as world:
         _, told = await ran("check", "--json", "-c", world.config_file)
         found = {item["what"]: item["found"] for item in json.loads("".join(told.lines))["findings"]}
         ends = next(words for what, words in found.items() if what.endswith("fixed loan 7"))
         assert "overdue unless this guard repays it in its last 3600 s" in ends
         assert any("list of repayments of fixed loans" in what for what in found)
+        _, told = await ran("plan", "--json", "-c", world.config_file)
+        (row,) = json.loads("".join(told.lines))
+        assert (row["action"], row["amount"]) == ("repay", "1000")
+        assert "fixed_loan_not_repaid" not in {item["event"] for item in row["says"]}  # it would be
 
 
 # Killed at any step.
