@@ -11,6 +11,8 @@ import structlog
 from yarl import URL
 
 from ltv_guard.adapters.journal import MemoryJournal, SqlJournal
+from ltv_guard.adapters.settings import Settings
+from ltv_guard.adapters.settings.fleet_section import DEFAULT_EGRESS
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.ports import Pause
@@ -32,6 +34,7 @@ class Heartbeat:
         self._beaten = 0.0
         self._sealed = journal.is_continuous
         self._writing: set[asyncio.Task[None]] = set()
+        self.leaves_from = ""
 
     async def begin(self) -> None:
         """Writes that the run has begun, and lifts pauses that are over. Raises JournalUnavailable."""
@@ -79,15 +82,24 @@ class Heartbeat:
 
     async def _remember_ban(self, host: str, seconds: float) -> None:
         now_ms = _now_ms()
+        until_ms = now_ms + int(seconds * 1000)
         try:
-            await self._journal.remember_ban(host, now_ms + int(seconds * 1000), now_ms)
+            await self._journal.remember_ban(f"{host}{self.leaves_from}", until_ms, now_ms)
         except JournalUnavailable as error:
             log.critical("journal_unavailable", why=str(error))
 
 
-async def banned_for_s(journal: SqlJournal | MemoryJournal, rest_url: str) -> float:
-    """What is left of a ban by this host that an earlier run met: seconds, 0 where there is none."""
-    host = URL(rest_url).authority
+def leaves_from(settings: Settings) -> str:
+    """Which address a ban is of, for a journal that several share; empty: that of the machine."""
+    source, fleet = settings.exchange.source_address, settings.fleet
+    if source is not None:
+        return f" from {source}"
+    return f" from {fleet.egress}" if fleet.enabled and fleet.egress != DEFAULT_EGRESS else ""
+
+
+async def banned_for_s(journal: SqlJournal | MemoryJournal, settings: Settings) -> float:
+    """What is left of a ban of this address that an earlier run met: seconds, 0 where there is none."""
+    host = f"{URL(settings.exchange.rest_url).authority}{leaves_from(settings)}"
     left = [ban.until_ms - _now_ms() for ban in await journal.bans() if ban.host == host]
     return max(0, *left, 0) / 1000
 

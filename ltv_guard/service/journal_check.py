@@ -31,7 +31,7 @@ async def examine_journal(settings: Settings) -> JournalChecked:
         async with journal_of(settings, create=False) as journal:
             pauses = await journal.pauses()
             runs = await live_runs(journal)
-            banned_s = await banned_for_s(journal, settings.exchange.rest_url)
+            banned_s = await banned_for_s(journal, settings)
     except JournalMissing:
         found = f"{settings.journal.shown}, which the first run makes"
         missing = Finding(what="journal", good=True, found=found)

@@ -17,7 +17,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.service.compose import Frame, begin
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.exposure import exposures
-from ltv_guard.service.heartbeat import Heartbeat, banned_for_s
+from ltv_guard.service.heartbeat import Heartbeat, banned_for_s, leaves_from
 from ltv_guard.service.rewire import InForce, KeysRefused, rewire
 from ltv_guard.service.wiring import Wiring
 
@@ -78,7 +78,7 @@ class LiveRun:
             in_force = InForce(
                 wiring=self.wiring,
                 keeps_journal=keeps,
-                banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
+                banned_for_s=await banned_for_s(journal, settings),
                 on_ban=heartbeat.banned,
             )
             try:
@@ -108,6 +108,7 @@ class LiveRun:
     async def greet(self) -> None:
         """Its first word in the log. From now on beats and bans are its own."""
         self.wiring.ban.on_ban = self.heartbeat.banned
+        self.heartbeat.leaves_from = leaves_from(self.settings)
         log.info(
             "daemon_started",
             version=__version__,
@@ -148,7 +149,7 @@ async def open_run(
     try:
         wiring = begin(
             _frame(settings, journal, stopping, may_send),
-            banned_for_s=await banned_for_s(journal, settings.exchange.rest_url),
+            banned_for_s=await banned_for_s(journal, settings),
             on_ban=heartbeat.banned,
         )
     except BaseException:

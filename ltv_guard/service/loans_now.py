@@ -30,7 +30,7 @@ class LoansNow:
 async def loans_now(settings: Settings, account: str) -> LoansNow:
     """Reads as a cycle does. Raises ConfigError, ExchangeUnavailable, NeedsHuman, JournalUnavailable."""
     async with journal_to_read(settings) as journal:
-        banned_s = await banned_for_s(journal, settings.exchange.rest_url)
+        banned_s = await banned_for_s(journal, settings)
         frame = Frame(settings=settings, journal=Rehearsal(journal), live=False)
         async with wire(frame, banned_for_s=banned_s) as wiring:
             return await _read(settings, wiring, account)

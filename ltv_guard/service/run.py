@@ -149,7 +149,7 @@ async def plan(settings: Settings) -> list[AccountPlan]:
     Raises ConfigError.
     """
     async with journal_to_read(settings) as journal:
-        banned_s = await banned_for_s(journal, settings.exchange.rest_url)
+        banned_s = await banned_for_s(journal, settings)
         frame = Frame(settings=settings, journal=Rehearsal(journal), live=False)
         async with wire(frame, banned_for_s=banned_s) as wiring:
             pauses = await journal.pauses()

@@ -39,3 +39,17 @@ async def test_a_ban_that_is_over_holds_nothing_up(open_a_world: OpenWorld, name
         await banned(world, for_s=-1)
         status, command = await ran(name, "-c", world.config_file)
         assert status == 0, command.output
+
+
+async def test_a_ban_is_of_the_address_that_requests_left_from(open_a_world: OpenWorld) -> None:
+    """A fleet shares a journal: a ban of one address must not hold up those that call from another."""
+    async with open_a_world() as world:
+        world.configure({"exchange": {"source_address": "127.0.0.2"}})
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("cycle_finished")))
+            world.fault("http_error", endpoint="orders", status=403)
+            await world.until(lambda: bool(world.heard("exchange_banned")))
+        for source, status in (("127.0.0.2", 1), ("127.0.0.3", 0), (None, 0)):
+            world.configure({"exchange": {"source_address": source}})
+            ended, command = await ran("plan", "-c", world.config_file)
+            assert ended == status, command.output

@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from ltv_guard.adapters.settings.sections import Section
 from ltv_guard.adapters.settings.values import AccountName, Interval
 
+DEFAULT_EGRESS = "default"
 LEAST_LEASE_S, MOST_LEASE_S = 3, 300
 
 
@@ -23,5 +24,5 @@ class FleetSection(Section):
 
     enabled: bool = False
     lease_s: Annotated[Interval, AfterValidator(_sane)] = 15
-    egress: AccountName = "default"
+    egress: AccountName = DEFAULT_EGRESS
     """From which address this worker calls: it guards accounts of the same `egress`."""
