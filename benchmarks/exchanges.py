@@ -40,7 +40,8 @@ def answer_orders(exchange: Exchange, call: Call, moment: Moment) -> dict[str, A
         if wanted := call.optional(name):
             orders = [order for order in orders if getattr(order, attribute) == wanted]
     cursor, limit = call.optional("cursor"), call.number("limit", 10)
-    begin = 1 + [order.loan_id for order in orders].index(cursor) if cursor else 0
+    # The order that the cursor names may be gone by now. The newest come first, and have the highest ids.
+    begin = sum(int(order.loan_id) >= int(cursor) for order in orders) if cursor else 0
     shown = orders[begin : begin + limit]
     more = len(orders) > begin + limit
     rows = [payloads.order_row(order, moment.prices) for order in shown]

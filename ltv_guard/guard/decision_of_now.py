@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from itertools import islice
-
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
-from ltv_guard.core.reconcile.plausibility import Bearing
-from ltv_guard.core.watch.pair_lines import Pair, pair_of
-from ltv_guard.core.watch.repriced import repricing
-from ltv_guard.core.watch.time_left import Falling, seconds_left
+from ltv_guard.core.watch.time_left import Falling
 from ltv_guard.guard.announcements import Announcements
 from ltv_guard.guard.decider import Decider
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.episodes import Episodes
 from ltv_guard.guard.lane import Lane, Prices
+from ltv_guard.guard.line_up import LineUp
 from ltv_guard.guard.rereads import Rereads
-from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.surroundings import Surroundings
 
 READ_AGAIN = 0.5  # of max_snapshot_age: a loan seen longer ago is read by its id before it is acted on
 SEEN_NOW_MS = 500  # the same where the loans are many pages, and a single one is read sooner than all
 # A search for whom to help ends once it has tried several, and for so long: the next cycle reads all anew.
 SEVERAL, LONGEST_SEARCH_MS = 5, 1000
-AT_ONCE = 2  # so many of many pages are read as a turn comes: the first may have been liquidated by then
-AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged
-TOO_LATE_S = Decimal("0.1")  # an adjustment that is decided on now has not arrived before
 
 
 class DecisionOfNow:
@@ -61,9 +53,12 @@ class DecisionOfNow:
         lane.turn = self._clock.now()
         with self._defects.contained("looking again for a turn to write"):
             one_page, streamed = self._is_one_page(snapshot, lane), self._streamed()
+            lane.chosen = set()
             if streamed and not one_page:
+                self._falling.saw(streamed, lane.turn.monotonic_ms)
                 self._rank(snapshot, lane, streamed)
-            first = _first_of(snapshot, lane)
+            first = LineUp(self._falling, snapshot, lane, streamed).first()
+            before = snapshot.newest_prices
             await self._rereads.for_turn(snapshot, lane.product, first)
             prices = snapshot.newest_prices or {}
             lane.read |= dict.fromkeys(lane.decisions if one_page else first, prices)
@@ -71,7 +66,10 @@ class DecisionOfNow:
             lane.gone = {key: lane.decisions[key].loan for key in first if key not in listed}
             if one_page:
                 await self._decide_all(snapshot, lane)
-            self._falling.saw(prices, self._clock.now().monotonic_ms)
+            elif streamed:  # who was read in this turn was ranked by prices of this turn
+                lane.chosen = {key for key in first if self._is_of_the_turn(snapshot, lane, key)}
+            if prices is not before:
+                self._falling.saw(prices, self._clock.now().monotonic_ms)
             self._rank(snapshot, lane, prices)
 
     def is_late(self, snapshot: Snapshot, lane: Lane) -> bool:
@@ -151,48 +149,9 @@ class DecisionOfNow:
         return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms
 
     def _rank(self, snapshot: Snapshot, lane: Lane, prices: Prices) -> None:
-        """Who asks for this kind of write now, or may once read: whose time ends first, what is odd last.
+        lane.line_up(LineUp(self._falling, snapshot, lane, prices).order())
 
-        Whom prices put beyond liquidation since it was read, or who will be by the time that help is there,
-        comes after those that can be saved for certain: to find it gone takes a read, and hundreds may pass
-        that line at once. Where one is found gone, whoever had less than twice its time counts as gone too.
-        """
-        ranks, listed = {}, {loan.key: loan for loan in snapshot.books[lane.product].loans}
-        too_late_s = self._too_late_s(lane, prices)
-        for key, decision in lane.decisions.items():
-            loan = listed.get(key)
-            if loan is None:
-                continue
-            moved = repricing(loan, lane.prices_of(key), prices)
-            if decision.kind is lane.kind or self._will_ask(snapshot, lane, decision, loan.ltv * moved):
-                left_s = seconds_left(loan.danger * moved, self._falling.speed(loan))
-                is_sound = decision.bearing is not Bearing.CONTRADICTED
-                is_there = decision.loan.danger >= 1 or left_s > too_late_s.get(pair_of(loan), TOO_LATE_S)
-                ranks[key] = (is_sound, is_there, -left_s)
-        lane.line_up(sorted(ranks, key=ranks.__getitem__, reverse=True))
-
-    def _too_late_s(self, lane: Lane, prices: Prices) -> dict[Pair | None, Decimal]:
-        """By pair of coins: twice the time that was left, as far as was known, to one that is gone by now."""
-        found: dict[Pair | None, Decimal] = {}
-        for loan in lane.gone.values():
-            moved = repricing(loan, lane.prices, prices)
-            left_s = seconds_left(loan.danger * moved, self._falling.speed(loan))
-            if left_s < AT_MOST_LATE_S:  # others are gone for another reason
-                found[pair_of(loan)] = max(2 * left_s, found.get(pair_of(loan), TOO_LATE_S))
-        return found
-
-    def _will_ask(self, snapshot: Snapshot, lane: Lane, decision: Decision, ltv: Decimal) -> bool:
-        """Whether a loan that was below its trigger when it was decided on is at it by now, by prices."""
-        found = snapshot.appraised.get(decision.loan.key)
-        if decision.acts or lane.kind is not Kind.ADJUSTMENT or not isinstance(found, Appraised):
-            return False
-        return found.loan.ltv < found.limits.trigger <= ltv
-
-
-def _first_of(snapshot: Snapshot, lane: Lane) -> list[LoanKey]:
-    """The first who wait, and the first of another pair of coins: their speeds may have changed places."""
-    first = lane.waiting[:AT_ONCE]
-    listed = {loan.key: pair_of(loan) for loan in snapshot.books[lane.product].loans}
-    pairs = {listed.get(key) for key in first}
-    other = (key for key in lane.waiting if listed.get(key) not in pairs)
-    return first if len(pairs) > 1 else [*first, *islice(other, 1)]
+    def saw_prices(self) -> None:
+        """Between two turns: what prices did meanwhile is known at the next."""
+        if streamed := self._streamed():
+            self._falling.saw(streamed, self._clock.now().monotonic_ms)

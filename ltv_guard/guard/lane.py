@@ -18,7 +18,8 @@ class Lane:
 
     `prices`: those at which the cycle read the loans, but for those `read` since, at others. `turn`: when the
     present turn to write came; None while it was free all along. `told`: loans whose decisions have been
-    announced. `gone`: loans that were found gone since that turn came.
+    announced. `gone`: loans that were found gone since that turn came. `chosen`: those read for it, as prices
+    of that moment put them first.
     """
 
     owner: Owner
@@ -31,6 +32,7 @@ class Lane:
     turn: Moment | None = None
     told: set[LoanKey] = field(default_factory=set)
     gone: dict[LoanKey, Loan] = field(default_factory=dict)
+    chosen: set[LoanKey] = field(default_factory=set)
     _tried: set[LoanKey] = field(default_factory=set)
 
     @property

@@ -17,7 +17,9 @@ from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 
 LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adjustments
-LONGEST_OVER_MS = 2_500  # and so much longer, while the next list is read
+AHEAD_MS = 2_000  # so long before that the next list is begun, where it has many pages
+HEED_PRICES_S = 0.1  # how often, while a turn is waited for
+LONGEST_OVER_MS = 2_500  # and so much longer it goes on, while that is read
 
 
 class Lanes:
@@ -65,12 +67,12 @@ class Lanes:
         span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
         while lane.waiting and not self._gate.is_closed_to(lane.product):
             over_ms = self._clock.now().ms_since(began) - span_ms
-            if actions and over_ms > 0 and self._may_end(snapshot, lane, over_ms):
+            if actions and over_ms > -AHEAD_MS and self._may_end(snapshot, lane, over_ms):
                 snapshot.goes_on = True
                 break
             if actions and adjusts and not self._gate.allows_another(lane.product):
                 break  # the next cycle goes on
-            if await self._paths[lane.channel].turn() or self._now.is_late(snapshot, lane):
+            if await self._turn(self._paths[lane.channel]) or self._now.is_late(snapshot, lane):
                 await self._now.turn_came(snapshot, lane)
             if (
                 self._gate.is_closed_to(lane.product)
@@ -80,10 +82,21 @@ class Lanes:
             actions += await self._adjust(snapshot, lane, current)
         return actions
 
+    async def _turn(self, path: WritePath) -> bool:
+        """Waits for it, and heeds prices meanwhile. Whether it had to."""
+        turn = asyncio.ensure_future(path.turn())
+        try:
+            while not turn.done():
+                await asyncio.wait({turn}, timeout=HEED_PRICES_S)
+                self._now.saw_prices()
+            return await turn
+        finally:
+            turn.cancel()
+
     def _may_end(self, snapshot: Snapshot, lane: Lane, over_ms: float) -> bool:
         """Whether the next cycle can go on at once: a list of many pages is read while the lane goes on."""
         if snapshot.books[lane.product].pages == 1:
-            return True
+            return over_ms > 0
         return self._loans.next_is_there(lane.product) or over_ms > LONGEST_OVER_MS
 
     async def _adjust(self, snapshot: Snapshot, lane: Lane, decision: Decision) -> int:

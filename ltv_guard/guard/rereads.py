@@ -56,11 +56,28 @@ class Rereads:
             if book.pages == 1:
                 await self._loans.read_all_again(snapshot, product, wait_s=self._longest_s)
             else:
-                await asyncio.gather(*(self.of_one(snapshot, key) for key in keys))
+                await self._of_some(snapshot, keys)
             needed = any(composition_of(loan).sized_by_prices for loan in book.loans)
             await asyncio.wait({prices}, timeout=self._longest_s if needed else self._grace_s)
         finally:
             prices.cancel()
+
+    async def _of_some(self, snapshot: Snapshot, keys: Collection[LoanKey]) -> None:
+        """The first that is there waits for the others as long again, at most: one may wait for its turn."""
+        began = self._clock.now()
+        reads = [asyncio.ensure_future(self.of_one(snapshot, key)) for key in keys]
+        if not reads:
+            return
+        try:
+            await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+            as_long_s = self._clock.now().ms_since(began) / 1000
+            await asyncio.wait(reads, timeout=min(as_long_s, self._grace_s))
+        finally:
+            for read in reads:
+                read.cancel()
+            found = await asyncio.gather(*reads, return_exceptions=True)
+        if errors := [item for item in found if isinstance(item, Exception)]:
+            raise errors[0]
 
     async def of_what_is_old(self, snapshot: Snapshot) -> None:
         """Loans as they were before an adjustment that had been shown: another place may answer next."""

@@ -41,6 +41,35 @@ def test_a_price_that_rises_stands_still_or_is_unknown_falls_slowly() -> None:
     assert falling((0, "100"), (1_000, "90")).speed(loan(coin="ETH")) == SLOWEST
 
 
+def test_the_worst_price_since_a_moment_is_known() -> None:
+    told = falling((0, "100"), (1_000, "90"), (2_000, "95"), (3_000, "97"))
+    worst = [told.worst(loan(), at_ms) for at_ms in (0, 1_000, 1_001, 3_000, 3_001)]
+    assert worst == [D(90), D(90), D(95), D(97), None]
+    assert told.worst(loan(coin="ETH"), 0) is None
+
+
+def test_the_price_of_a_moment_is_that_which_was_told_last_by_then() -> None:
+    told = falling((1_000, "90"), (2_000, "95"))
+    prices = [told.at(loan(), at_ms) for at_ms in (999, 1_000, 1_999, 2_000, 4_000, 4_001)]
+    assert prices == [None, D(90), D(90), D(95), D(95), None]
+
+
+def test_what_was_told_stays_as_it_was_told() -> None:
+    found, prices = Falling(), {"BTC": D(100), "USDT": D(1)}
+    found.saw(prices, 0)
+    prices["BTC"] = D(90)
+    found.saw(prices, 1_000)
+    assert (found.at(loan(), 0), found.speed(loan())) == (D(100), D("0.1"))
+
+
+@given(
+    st.lists(st.decimals(min_value=1, max_value=200, places=2), min_size=1, max_size=20), st.integers(0, 19)
+)
+def test_no_price_since_a_moment_is_below_the_worst(told: list[Decimal], since: int) -> None:
+    found = falling(*((number * 1_000, str(price)) for number, price in enumerate(told)))
+    assert found.worst(loan(), since * 1_000) == min(told[since:], default=None)
+
+
 def test_one_that_is_further_away_but_falls_faster_has_less_time() -> None:
     assert seconds_left(D("0.94"), D("0.02")) == 3
     assert seconds_left(D("0.98"), D("0.004")) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -221,7 +222,7 @@ async def test_a_stream_of_prices_tells_whom_to_read_and_the_exchange_whom_to_he
     told = {"BTC": world.price, "USDT": Decimal(1)}
 
     def the_stream_puts_one_beyond_liquidation() -> None:
-        told["BTC"] = world.price * Decimal("0.83")
+        told["BTC"] = world.price * Decimal("0.85")
 
     one_at_a_time(world, the_stream_puts_one_beyond_liquidation)
     read = reads_of_single_loans(monkeypatch, world, take_ms=1)
@@ -259,6 +260,7 @@ async def test_the_next_list_is_read_while_this_cycle_still_adjusts_where_it_is_
     first = await guard.cycle()
     before = len(world.sent)
     second = await guard.cycle()
+    await guard.cycle()
     assert first.goes_on
     begun_after = second.begun_at_prices and second.begun_at_prices["sent"]
     assert begun_after == (before - 1 if rows_per_page == 1 else None)
@@ -280,6 +282,44 @@ async def test_where_one_is_found_gone_those_that_had_little_more_time_come_afte
     await a_guard(world, MemoryJournal()).cycle()
     assert read[:3] == ["2", "3", "6"]
     assert served(world) == ["1", "6"]
+
+
+async def test_whom_a_dip_put_beyond_liquidation_comes_after_those_that_it_did_not() -> None:
+    """Prices are back by the next turn: what was liquidated at their worst would be gone all the same.
+
+    It is there, as is seen once it is read beside the last of the others.
+    """
+    world = a_proven_world("0.94", "0.93", "0.92", "0.80", "0.79", rows_per_page=1)
+    told = {"BTC": world.price, "USDT": Decimal(1)}
+    dips = iter(["0.97", "1", "1", "1"])
+
+    def a_dip() -> None:
+        told["BTC"] = world.price * Decimal(next(dips))
+
+    one_at_a_time(world, a_dip)
+    await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
+    assert served(world) == ["1", "3", "4", "2", "5"]
+
+
+async def test_a_loan_whose_read_has_to_wait_holds_up_no_other_in_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_proven_world("0.81", "0.8000", "0.7999", rows_per_page=1)
+    told = {"BTC": world.price, "USDT": Decimal(1)}
+    one_at_a_time(world, lambda: None)
+    loan, waited = ModelLoans.loan, list[str]()
+
+    async def waiting_once(self: ModelLoans, key: LoanKey) -> LoanBook:
+        if key == key_of(2) and not waited:
+            waited.append(key.loan_id)
+            await asyncio.Event().wait()
+        return await loan(self, key)
+
+    monkeypatch.setattr(ModelLoans, "loan", waiting_once)
+    with structlog.testing.capture_logs() as said:
+        await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
+    assert (served(world), waited) == (["1", "3", "2"], ["2"])
+    assert all(item["event"] != "read_failed" for item in said)  # nor is it waited for until it fails
 
 
 async def test_a_slow_loan_that_needs_no_help_after_all_passes_the_turn_on(

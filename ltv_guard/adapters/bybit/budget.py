@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ltv_guard.core.model.errors import ExchangeUnavailable
+from ltv_guard.core.model.loans import Moment
 
 MOST_BYTES = 32 * 1024 * 1024
 MS = 1000
@@ -22,6 +23,7 @@ class Budget:
         self._ends_ms = now_ms() + int(seconds * MS)
         self._most = most_bytes
         self._left = most_bytes
+        self.asked: Moment | None = None  # when the request of the last answer left
 
     def check(self) -> float:
         """The seconds that are left. Raises ExchangeUnavailable where there are none."""
@@ -35,9 +37,13 @@ class Budget:
         """How many bytes may still be read."""
         return self._left
 
-    def spend(self, size: int) -> None:
-        """Notes an answer of so many bytes. Raises ExchangeUnavailable where the whole is too large."""
+    def spend(self, size: int, asked: Moment | None = None) -> None:
+        """Notes an answer of so many bytes, and when it was asked for.
+
+        Raises ExchangeUnavailable where the whole is too large.
+        """
         self._left -= size
+        self.asked = asked
         if self._left < 0:
             raise ExchangeUnavailable(f"{self._path}: its pages are larger than {self._most} bytes together")
 

@@ -111,7 +111,7 @@ class BybitClient:
             largest = None if budget is None else budget.bytes_left + 1
             answer = await self._transport.get(path, query, headers, largest=largest)
         if budget is not None:
-            budget.spend(len(answer.body))
+            budget.spend(len(answer.body), sent)
         if judged and (why := self._why_of_another_time(answer, sent)) is not None:
             raise TransientError(f"{path}: {why}")
         return self._result(path, answer)

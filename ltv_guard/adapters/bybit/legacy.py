@@ -61,17 +61,17 @@ class LegacyLoans(WriteEndpoint):
         self.vip_level = identity.vip_level
 
     async def loans(self) -> LoanBook:
-        began = leaves = self._client.clock.now()
+        began, budget = self._client.clock.now(), self._client.budget(ORDERS)
         rows: list[tuple[LoanKey, object]] = []
         asked: dict[LoanKey, Moment] = {}
         read = 0
-        async for page in pages(self._client, ORDERS):
+        async for page in pages(self._client, ORDERS, budget=budget):
             read += 1
+            left = budget.asked or began  # it may have waited for its turn
             for row in page:
                 key = self._known.key_of(row)
                 rows.append((key, row))
-                asked.setdefault(key, leaves)
-            leaves = self._client.clock.now()
+                asked.setdefault(key, left)
         reading = Reading(ORDERS)
         book = await self._book(rows, began, asked, reading, self._known.parse)
         self._client.oddities.note(ORDERS, reading.found)

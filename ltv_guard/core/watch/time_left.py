@@ -7,16 +7,20 @@ is taken to fall slowly all the same, so that of one coin's orders the worst is 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 
 from ltv_guard.core.model.loans import Loan
 from ltv_guard.core.watch.pair_lines import Pair, pair_of, ratio_of
 
 SLOWEST = Decimal("0.001")  # a second: so fast each price is taken to fall at least
 LEAST_SPAN_MS, MOST_SPAN_MS = 700, 5_000  # over which a speed is taken
+LONGEST_SILENCE_MS = 2_000  # prices that nobody told of for longer may have been others
+REMEMBERED_MS = 30_000  # no loan that is acted on was read longer ago
 Prices = Mapping[str, Decimal]
 
 
@@ -26,13 +30,40 @@ class Falling:
 
     _told: deque[tuple[int, Prices]] = field(default_factory=deque)
     _speeds: dict[Pair, Decimal] = field(default_factory=dict)
+    _ratios: dict[Pair, list[tuple[int, Decimal, Decimal]]] = field(default_factory=dict)
 
     def saw(self, prices: Prices, now_ms: int) -> None:
         """Prices of this moment (monotonic)."""
-        while self._told and now_ms - self._told[0][0] > MOST_SPAN_MS:
+        while self._told and now_ms - self._told[0][0] > REMEMBERED_MS:
             self._told.popleft()
-        self._told.append((now_ms, prices))
+        self._told.append((now_ms, dict(prices)))  # they may be those of a stream, which go on
         self._speeds.clear()
+        self._ratios.clear()
+
+    def worst(self, loan: Loan, since_ms: int) -> Decimal | None:
+        """The lowest price of its collateral, in coins of its debt, told since then; None where none was."""
+        told = self._ratios_of(loan)
+        index = bisect_left(told, since_ms, key=itemgetter(0))
+        return told[index][2] if index < len(told) else None
+
+    def at(self, loan: Loan, at_ms: int) -> Decimal | None:
+        """That price as it was told last by then; None where that was long before, or never."""
+        told = self._ratios_of(loan)
+        index = bisect_right(told, at_ms, key=itemgetter(0)) - 1
+        return told[index][1] if index >= 0 and at_ms - told[index][0] <= LONGEST_SILENCE_MS else None
+
+    def _ratios_of(self, loan: Loan) -> list[tuple[int, Decimal, Decimal]]:
+        """When prices were told, the oldest first: the ratio then, and the lowest from then on."""
+        pair = pair_of(loan)
+        if pair is None:
+            return []
+        if pair not in self._ratios:
+            found: list[tuple[int, Decimal, Decimal]] = []
+            for at_ms, prices in reversed(self._told):
+                if ratio := ratio_of(pair, prices):
+                    found.append((at_ms, ratio, min(ratio, found[-1][2]) if found else ratio))
+            self._ratios[pair] = found[::-1]
+        return self._ratios[pair]
 
     def speed(self, loan: Loan) -> Decimal:
         """The share of its collateral's price, in coins of its debt, that is lost in a second now."""
@@ -45,7 +76,8 @@ class Falling:
 
     def _speed_of(self, pair: Pair) -> Decimal:
         now_ms, now = self._told[-1]
-        then = next((item for item in reversed(self._told) if now_ms - item[0] >= LEAST_SPAN_MS), None)
+        spans = (item for item in reversed(self._told) if now_ms - item[0] >= LEAST_SPAN_MS)
+        then = next((item for item in spans if now_ms - item[0] <= MOST_SPAN_MS), None)
         before, after = None if then is None else ratio_of(pair, then[1]), ratio_of(pair, now)
         if then is None or not before or after is None:
             return SLOWEST

@@ -11,7 +11,7 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.ports import Clock, LoanExchange
 
-TAKEN_WITHIN_MS = 3_000  # a list that was begun longer ago is read anew
+TAKEN_WITHIN_MS = 5_000  # a list that was begun longer ago is read anew
 
 
 @dataclass(frozen=True, slots=True)

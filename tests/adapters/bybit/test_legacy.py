@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from ltv_guard.adapters.bybit import ExchangeClock, LegacyLoans
+from ltv_guard.adapters.bybit.turns import Turns
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
@@ -136,6 +138,20 @@ async def test_a_row_is_as_old_as_the_request_of_its_page(
     asked = {loan.key.loan_id: book.asked_at(loan.key).monotonic_ms for loan in book.loans}
     # The second came twice: it is believed to be as old as the first time.
     assert list(asked.values()) == [0, 0, 3000]
+
+
+async def test_a_page_that_waited_for_its_turn_is_no_older_than_that(
+    exchange: Exchange, legacy: LegacyLoans, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def comes_late(_self: Turns, _path: str, *, urgent: bool) -> AsyncIterator[None]:
+        time.seconds += 2
+        yield
+
+    monkeypatch.setattr(Turns, "to_read", comes_late)
+    exchange.answer(ORDERS, page([order(1)]))
+    book = await legacy.loans()
+    assert [book.asked_at(loan.key).monotonic_ms for loan in book.loans] == [2000]
 
 
 async def test_one_loan_is_read_by_its_id(exchange: Exchange, legacy: LegacyLoans) -> None:

@@ -1,0 +1,115 @@
+"""Who waits for a turn to write, in which order: by prices of now, of what was read a while ago. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import islice
+
+from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.model.loans import Kind, Loan, LoanKey
+from ltv_guard.core.reconcile.plausibility import Bearing
+from ltv_guard.core.watch.pair_lines import Pair, pair_of, ratio_of
+from ltv_guard.core.watch.time_left import Falling, seconds_left
+from ltv_guard.guard.lane import Lane, Prices
+from ltv_guard.guard.snapshot import Appraised, Snapshot
+
+AT_ONCE = 2  # so many of many pages are read as a turn comes: the first may have been liquidated by then
+AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged
+TOO_LATE_S = Decimal("0.1")  # an adjustment that is decided on now has not arrived before
+READ_S = 1  # a loan that was not read for this turn counts as having so much more: its read may take the turn
+CERTAIN_S = Decimal("1.5")  # who has that long is there once a loan was read and an adjustment has arrived
+ONE = Decimal(1)
+
+
+class LineUp:
+    """Of one lane, at one moment."""
+
+    def __init__(self, falling: Falling, snapshot: Snapshot, lane: Lane, prices: Prices) -> None:
+        self._falling = falling
+        self._snapshot = snapshot
+        self._lane = lane
+        self._prices = prices
+        self._listed: Mapping[LoanKey, Loan] = {loan.key: loan for loan in snapshot.books[lane.product].loans}
+        self._factors: dict[tuple[Pair, int], tuple[Decimal, Decimal]] = {}
+
+    def order(self) -> list[LoanKey]:
+        """Who asks for this kind of write now, or may once read: whose time ends first, what is odd last.
+
+        Whom prices put beyond liquidation since it was read, or who will be by the time that help is there,
+        comes after those that can be saved for certain: to find it gone takes a read, and hundreds may pass
+        that line at once. Where one is found gone, whoever had less than twice its time counts as gone too.
+        """
+        ranks, lane = {}, self._lane
+        too_late_s = self._too_late_s()
+        for key, decision in lane.decisions.items():
+            loan = self._listed.get(key)
+            if loan is None:
+                continue
+            moved, most = self._moved(loan)
+            if decision.kind is lane.kind or self._will_ask(decision, loan.ltv * moved):
+                speed = self._falling.speed(loan)
+                left_s, least_s = (seconds_left(loan.danger * factor, speed) for factor in (moved, most))
+                is_sound = decision.bearing is not Bearing.CONTRADICTED
+                is_there = decision.loan.danger >= 1 or least_s > too_late_s.get(pair_of(loan), TOO_LATE_S)
+                read_s = 0 if key in lane.chosen or not lane.chosen else READ_S
+                ranks[key] = (is_sound, is_there, -left_s - read_s)
+        return sorted(ranks, key=ranks.__getitem__, reverse=True)
+
+    def first(self) -> list[LoanKey]:
+        """The first who wait, and the first of another pair of coins: their speeds may have changed places.
+
+        The very first may be gone. By prices of now the second is one that will be there for certain.
+        """
+        waiting = self._lane.waiting
+        first = waiting[:AT_ONCE]
+        if self._prices and len(first) == AT_ONCE:
+            certain = (key for key in waiting[1:] if self._least_left_s(self._listed.get(key)) > CERTAIN_S)
+            first = [first[0], next(certain, first[1])]
+        pairs = {self._pair_of(key) for key in first}
+        other = (key for key in waiting if self._pair_of(key) not in pairs)
+        return first if len(pairs) > 1 else [*first, *islice(other, 1)]
+
+    def _too_late_s(self) -> dict[Pair | None, Decimal]:
+        """By pair of coins: twice the time that was left, as far as was known, to one that is gone by now."""
+        found: dict[Pair | None, Decimal] = {}
+        for loan in self._lane.gone.values():
+            left_s = self._least_left_s(loan)
+            if left_s < AT_MOST_LATE_S:  # others are gone for another reason
+                found[pair_of(loan)] = max(2 * left_s, found.get(pair_of(loan), TOO_LATE_S))
+        return found
+
+    def _will_ask(self, decision: Decision, ltv: Decimal) -> bool:
+        """Whether a loan that was below its trigger when it was decided on is at it by now, by prices."""
+        found = self._snapshot.appraised.get(decision.loan.key)
+        if decision.acts or self._lane.kind is not Kind.ADJUSTMENT or not isinstance(found, Appraised):
+            return False
+        return found.loan.ltv < found.limits.trigger <= ltv
+
+    def _least_left_s(self, loan: Loan | None) -> Decimal:
+        """Until it is liquidated, at the worst price since it was read: who was beyond that is gone."""
+        if loan is None:
+            return Decimal(0)
+        return seconds_left(loan.danger * self._moved(loan)[1], self._falling.speed(loan))
+
+    def _moved(self, loan: Loan) -> tuple[Decimal, Decimal]:
+        """The factors by which an order's LTV moved since it was read: until now, and at the worst price."""
+        pair = pair_of(loan)
+        if pair is None:
+            return ONE, ONE
+        asked_ms = self._snapshot.asked_at(loan.key).monotonic_ms
+        if loan.key in self._lane.read:  # at prices of its own
+            return self._factors_of(loan, pair, asked_ms)
+        if (pair, asked_ms) not in self._factors:
+            self._factors[pair, asked_ms] = self._factors_of(loan, pair, asked_ms)
+        return self._factors[pair, asked_ms]
+
+    def _factors_of(self, loan: Loan, pair: Pair, asked_ms: int) -> tuple[Decimal, Decimal]:
+        then = self._falling.at(loan, asked_ms) or ratio_of(pair, self._lane.prices_of(loan.key))
+        now, worst = ratio_of(pair, self._prices), self._falling.worst(loan, asked_ms)
+        moved = then / now if then and now else ONE
+        return moved, max(moved, then / worst) if then and worst else moved
+
+    def _pair_of(self, key: LoanKey) -> Pair | None:
+        loan = self._listed.get(key)
+        return None if loan is None else pair_of(loan)
