@@ -17,6 +17,7 @@ _ADD = (
 )
 _MOVE = "UPDATE leases SET egress = :egress WHERE environment = :environment AND account = :account"
 _OF = "SELECT * FROM leases WHERE environment = :environment"
+_OF_EGRESS = f"{_OF} AND egress = :egress"
 _RENEW = (
     "UPDATE leases SET expires_at_ms = :until_ms, "
     "last_cycle_ms = COALESCE(:now_ms - CAST({ago} ->> account AS BIGINT), last_cycle_ms) "
@@ -156,6 +157,9 @@ class SqlLeases:
         )
 
     def _make_known(self, session: Session, egress: str, accounts: Collection[str]) -> None:
+        of_egress = {"environment": self._environment, "egress": egress}
+        if {row["account"] for row in session.rows(_OF_EGRESS, of_egress)}.issuperset(accounts):
+            return  # as ever, but at the first beat: all leases of a large fleet are many rows
         rows = session.rows(_OF, {"environment": self._environment})
         known = {row["account"]: row["egress"] for row in rows}
         for account in sorted(accounts):
@@ -166,9 +170,7 @@ class SqlLeases:
 
     def _view(self, session: Session, egress: str) -> FleetView:
         now_ms = self._now_ms(session)
-        leases = session.rows(
-            f"{_OF} AND egress = :egress", {"environment": self._environment, "egress": egress}
-        )
+        leases = session.rows(_OF_EGRESS, {"environment": self._environment, "egress": egress})
         callers = self._callers(session, egress, now_ms)
         alive = [item.name for item in callers if item.is_alive(now_ms)]
         return FleetView(now_ms=now_ms, leases=tuple(map(_lease_of, leases)), workers=alive, callers=callers)
