@@ -36,6 +36,19 @@ def test_a_lease_is_its_holders_until_it_expires_and_may_be_written_for_until_an
     assert other.given_back(tenure) is None
 
 
+def test_who_has_given_it_back_writes_renews_and_gives_back_nothing_more() -> None:
+    held = LEASE.taken("w1", 0, 1_000, 15_000)
+    assert held is not None
+    tenure = Tenure(account="main", worker="w1", epoch=1)
+    free = held.given_back(tenure)
+    assert free is not None
+    assert free.is_free(1_000)
+    assert free.epoch == 1
+    assert not free.allows(tenure)
+    assert free.renewed(tenure, 1_001, 15_000) is None
+    assert free.given_back(tenure) is None
+
+
 def test_one_that_expired_and_that_nobody_took_is_renewed() -> None:
     held = LEASE.taken("w1", 0, 0, 10)
     assert held is not None
