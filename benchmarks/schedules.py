@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 TURN_S = 1.0
+SPAN_S, SLOWEST = 0.7, 0.001  # over which a speed is taken; the share a second that a price loses at least
 Points = Sequence[tuple[float, float]]
 
 
@@ -126,3 +127,10 @@ def first_come(loan: Endangered, _at_s: float) -> float:
 def worst_first(loan: Endangered, at_s: float) -> float:
     """The share by which its price may still fall: who knows no future can't do better by LTV alone."""
     return 1 - loan.price_lost / loan.price_now(at_s)
+
+
+def least_time_first(loan: Endangered, at_s: float) -> float:
+    """Seconds until it is liquidated if its price goes on as it did, and falls a little at least."""
+    now = loan.price_now(at_s)
+    speed = max(SLOWEST, (1 - now / loan.price_now(at_s - SPAN_S)) / SPAN_S)
+    return (1 - loan.price_lost / now) / speed

@@ -164,6 +164,7 @@ def lost_at(loans: Sequence[schedules.Endangered], turns: Sequence[float]) -> di
     return {
         "best, steady": schedules.lost_at_best_of(loans, steady),
         "worst first, steady": schedules.lost_in_order_of(loans, steady, schedules.worst_first),
+        "least time first, steady": schedules.lost_in_order_of(loans, steady, schedules.least_time_first),
         "best, its turns": schedules.lost_at_best_of(loans, turns),
         "worst first, its turns": schedules.lost_in_order_of(loans, turns, schedules.worst_first),
     }
@@ -276,7 +277,7 @@ def turns_report_of(found: Sequence[Outcome]) -> bench.Report:
     totals = [sum(one.at_its_turns[side] for one in found) for side in found[0].at_its_turns]
     report.add("all", *totals, *(sum(one.not_needed[why] for one in found) for why in found[0].not_needed))
     report.notes.append(
-        f"Best knows all prices; worst first knows those of now. Steady: a turn each {PACE_S} s from "
+        f"Best knows all prices; worst first and least time first know those until now. Steady: a turn each {PACE_S} s from "
         f"{REACTION_S} s after the first breach on. Its turns: when the guard's adds landed. So of what the "
         "guard lost beyond the best, pace lost the difference between the best's two, and order what remains."
     )
