@@ -278,9 +278,9 @@ def turns_report_of(found: Sequence[Outcome]) -> bench.Report:
     report.add("all", *totals, *(sum(one.not_needed[why] for one in found) for why in found[0].not_needed))
     report.notes.append(
         "Best knows all prices; worst first and least time first know those until now. Steady: a turn each "
-        f"{PACE_S} s from {REACTION_S} s after the first breach on. Its turns: when the guard's "
-        "adds landed. So of what the guard lost beyond the best, pace lost the difference between the best's two, "
-        "and order what remains."
+        f"{PACE_S} s from {REACTION_S} s after the first breach on. Its turns: when the guard's adds landed. "
+        "So of what the guard lost beyond the best, pace lost the difference between the best's two, and "
+        "order what remains."
     )
     return report
 
