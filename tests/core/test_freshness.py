@@ -17,7 +17,7 @@ from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
-from ltv_guard.core.reconcile.freshness import judge
+from ltv_guard.core.reconcile.freshness import judge, sold_since
 
 LANDED = SENT + 300
 ADDED = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id="own")
@@ -434,3 +434,24 @@ def test_new_collateral_beside_an_old_ltv_is_never_fresh(
     last, own = after_one(direction, share, ltv)
     debt = ltv * 10 * 60000
     assert not is_fresh(last, 10 + last.change, ltv / moved, own, price=60000 * moved, debt=debt)
+
+
+@pytest.mark.parametrize(
+    ("held", "changes", "sold"),
+    [
+        ("1.2", {}, True),
+        ("1.25", {}, False),  # as many as it was planned on: they are of before
+        ("1.3", {}, False),
+        ("1.2", {"collateral_coin": "ETH"}, False),
+        ("1.2", {"collateral_coin": None}, False),  # it was paid from the wallet
+        ("1.2", {"created_at_ms": START - 1}, False),  # it was planned before the add had landed
+    ],
+)
+def test_what_our_own_repayment_took_of_the_collateral_explains_that_it_shrank(
+    held: str, changes: dict[str, object], *, sold: bool
+) -> None:
+    added = replace(intent(State.CONFIRMED, amount="0.25", before="1"), updated_at_ms=START)
+    about = intent(State.CONFIRMED, direction=REPAY, coin="USDT", amount="10000", before="67500")
+    of_btc = {"collateral_coin": "BTC", "collateral_before": D("1.25"), "created_at_ms": START}
+    repayment = replace(about, **{**of_btc, **changes})
+    assert sold_since(at("0.7", {"BTC": held}).shown(), added, [added, repayment]) is sold
