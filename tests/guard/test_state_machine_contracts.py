@@ -71,7 +71,7 @@ SHARES = st.sampled_from(
 STARTS = st.builds(
     Start,
     first=st.sampled_from(["0.30", "0.60", "0.76"]),
-    pool=st.sampled_from(["0.35", "0.74", "0.77", "0.81"]),
+    pool=st.sampled_from(["0.35", "0.77", "0.77", "0.81"]),
     shares=SHARES,
     ends_in_ms=ENDS_IN_MS,
     at_end=AT_END,
