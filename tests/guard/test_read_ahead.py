@@ -225,6 +225,87 @@ async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_wer
     assert not await blind.take(shown(unseen), WANTED)
 
 
+OPEN = intent(state=State.ACCEPTED, intent_id="i9", loan_id="9")
+
+
+async def in_haste(world: World, *, slow: bool = False) -> ReadAhead:
+    """It was begun beside loans that are read by their ids, though something of another is open."""
+    world.every.append(OPEN)
+    ahead = ahead_of(world)
+    ahead.begin()
+    assert world.looks == 0
+    ahead.begin_in_haste()
+    await asyncio.sleep(0)
+    assert world.looks == 1
+    if not slow:
+        world.slow.set()
+    return ahead
+
+
+async def test_in_haste_all_is_read_beside_whatever_is_open_and_is_of_use_while_that_stays_so() -> None:
+    world = World()
+    ahead, snapshot = await in_haste(world), shown(world)
+
+    assert await ahead.take(snapshot, WANTED)
+    assert (world.looks, snapshot.wallet) == (1, world.wallet)
+
+
+@pytest.mark.parametrize(
+    "state", [State.SENT, State.CONFIRMED], ids=["sent since", "found to have ended since"]
+)
+async def test_what_was_read_in_haste_is_read_anew_where_a_wallet_may_be_of_before_an_end(
+    state: State,
+) -> None:
+    world = World()
+    ahead, snapshot = await in_haste(world), shown(world)
+    world.every[:] = [replace(OPEN, state=state, updated_at_ms=world.now_ms)]
+
+    assert not await ahead.take(snapshot, WANTED)
+
+
+async def test_what_is_open_is_settled_by_the_history_that_was_read_beside_the_loans() -> None:
+    world = World()
+    ahead, snapshot = await in_haste(world), shown(world)
+    transfers = Channel(Product.FUNDING, Kind.TRANSFER)
+
+    assert await ahead.histories(snapshot, {ADJUSTMENTS: 0, transfers: 0}) == {transfers: 0}
+    assert (snapshot.histories.keys(), snapshot.asked) == ({ADJUSTMENTS}, {ADJUSTMENTS})
+    assert snapshot.wallet is None
+    assert await ahead.take(snapshot, WANTED)
+
+
+@pytest.mark.parametrize(
+    "lacks", ["it goes too little back", "it is late", "nothing was read", "it is of before"]
+)
+async def test_a_history_that_is_not_there_settles_nothing(lacks: str) -> None:
+    world = World(late_history=lacks == "it is late")
+    ahead, snapshot = await in_haste(world), shown(world)
+    if lacks == "nothing was read":
+        ahead.drop()
+    if lacks == "it is of before":
+        too_old(world)
+        snapshot = shown(world)
+    since_ms = -1 if lacks == "it goes too little back" else 0
+    left = await ahead.histories(snapshot, {ADJUSTMENTS: since_ms})
+
+    assert snapshot.histories == {}
+    assert left == ({} if lacks == "it is late" else {ADJUSTMENTS: since_ms})  # it is not waited for twice
+
+
+async def test_in_haste_what_was_begun_a_while_ago_is_begun_anew() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    ahead.begin()
+    await asyncio.sleep(0)
+    world.now_ms += AHEAD_MS + 1
+    ahead.begin()
+    await asyncio.sleep(0)
+    assert world.looks == 1
+    ahead.begin_in_haste()
+    await asyncio.sleep(0)
+    assert world.looks == 2
+
+
 @pytest.mark.parametrize("change", [too_old, sent_meanwhile, still_open])
 async def test_what_is_known_to_be_of_no_use_is_not_waited_for(change: Callable[[World], None]) -> None:
     world = World()
