@@ -57,6 +57,7 @@ def test_one_that_has_left_takes_nothing_with_it_and_many_dead_take_no_more_than
     assert most_calls([row("w1", 20), *dead], "w1", LIMIT, 10_000) == LIMIT * 3 // 4
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 4), st.sampled_from([480, 599]))
 def test_no_five_seconds_hold_more_than_the_address_may(seed: int, workers: int, limit: int) -> None:
