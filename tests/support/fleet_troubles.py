@@ -191,8 +191,8 @@ class FleetInTrouble:
 
         def taken() -> dict[str, float]:
             lines = [line for worker in self.every for line in worker.heard("lease_taken")]
-            at = {line["account"]: datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines}
-            return {name: at[name] for name in orphans if at[name] > asked_at}
+            at = [(line["account"], datetime.fromisoformat(line["timestamp"]).timestamp()) for line in lines]
+            return {name: when for name, when in sorted(at) if name in orphans and when > asked_at}
 
         await self._until(lambda: len(taken()) == len(orphans))
         self.figures.add(HANDED_OVER, max(taken().values()) - asked_at)
