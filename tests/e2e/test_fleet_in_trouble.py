@@ -27,16 +27,8 @@ MANY = (
     *("killed at work", "exchange half open", "server restarted", "journal half open at work"),
 )
 NIGHT = (
-    "stopped for long",
-    "slow wires",
-    "ended",
-    "exchange cut",
-    *MANY,
-    "killed",
-    *MANY,
-    "ended",
-    *MANY,
-    "stopped",
+    *("stopped for long", "slow wires", "ended", "exchange cut", *MANY),
+    *("killed", "journal cut", *MANY, "ended", "killed", *MANY, "stopped"),
 )
 
 

@@ -62,6 +62,16 @@ class Figures:
         return "\n".join((f"{self.rounds} rounds; until the first loan was protected:", *told))
 
 
+def has_its_journal(worker: Command) -> bool:
+    """Whether the last that it told of its journal was not that it has none."""
+    told = [
+        line["event"]
+        for line in worker.events
+        if line["event"] in {"journal_unavailable", "journal_available"}
+    ]
+    return told[-1:] != ["journal_unavailable"]
+
+
 class FleetInTrouble:
     """`accounts` of one configuration, shared by `workers`; `pooled`: the journal's URL behind PgBouncer."""
 
@@ -96,9 +106,7 @@ class FleetInTrouble:
 
     async def end(self) -> None:
         for member in self.members:
-            member.running.process.terminate()
-        for member in self.members:
-            assert await member.running.ends() == 0, member.running.output[-4000:]
+            await self._ended_well(member)
 
     def takeovers(self) -> int:
         """Accounts that another worker took because their holder's lease had run out."""
@@ -185,9 +193,7 @@ class FleetInTrouble:
 
     async def ended(self, struck: Member, orphans: Sequence[str]) -> None:
         """The others have its accounts soon, and wait for nothing."""
-        asked_at, leaving = time.time(), struck.running
-        leaving.process.terminate()
-        assert await leaving.ends() == 0, leaving.output[-4000:]
+        asked_at = await self._ended_well(struck)
 
         def taken() -> dict[str, float]:
             lines = [line for worker in self.every for line in worker.heard("lease_taken")]
@@ -245,11 +251,18 @@ class FleetInTrouble:
         await self._safe()
 
     async def _handed_over(self, struck: Member) -> None:
-        struck.running.process.terminate()
-        assert await struck.running.ends() == 0, struck.running.output[-4000:]
+        await self._ended_well(struck)
         await self._safe()
         struck.exchange.mend()
         struck.running = await self._started(struck.journal, struck.exchange)
+
+    async def _ended_well(self, member: Member) -> float:
+        """Returns when it was asked to: once it has its journal, without which it ends with status 1."""
+        await self._until(lambda: has_its_journal(member.running))
+        asked_at = time.time()
+        member.running.process.terminate()
+        assert await member.running.ends() == 0, member.running.output[-4000:]
+        return asked_at
 
     async def _safe(self) -> None:
         """Every loan is where its need brings it, and not beyond; every intent has ended."""
