@@ -254,11 +254,10 @@ class ContractLife(Life):
         views = _since(self.world.views[intent.key], self.world.true_ms - self.world.replica_ms - SURE_MS)
         sells = HAIRCUT * (1 + MAX_FEE) if intent.collateral_coin is not None else ZERO
         price = min(view.price for view in views) if intent.coin == HELD else Decimal(1)
-        needed = max(
-            (view.debt_usd - TARGET * view.collateral * view.price * view.counts) / (1 - TARGET * sells)
-            for view in views
-        )
-        slack = max(view.debt_usd for view in views) * Decimal("0.0005") + Decimal("0.01")
+        owed = max(view.debt_usd for view in views)  # it may be shown later than what secures it
+        counted = min(view.collateral * view.price * view.counts for view in views)
+        needed = (owed - TARGET * counted) / (1 - TARGET * sells)
+        slack = owed * Decimal("0.0005") + Decimal("0.01")
         assert intent.amount * price <= needed * SPARE + slack, (
             f"{intent.amount} {intent.coin} repaid where {needed} USD were needed"
         )
