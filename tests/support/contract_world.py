@@ -325,4 +325,7 @@ def a_pool_with_contracts(
         price = found.price if coin == HELD else Decimal(1)
         ends = at_end if coin == OWED or at_end is not AtEnd.FLEXIBLE else AtEnd.REPAID
         found.sign_contract(coin, (owed * share / price).quantize(STEP), ends_in_ms, ends)
+    found.views.clear()  # no old replica shows it without them
+    found.contract_views.clear()
+    found.note()
     return found
