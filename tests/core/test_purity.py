@@ -10,7 +10,7 @@ import ltv_guard.core
 
 PURE = {
     *("__future__", "bisect", "collections", "collections.abc", "dataclasses", "decimal"),
-    *("enum", "functools", "itertools", "typing"),
+    *("enum", "functools", "itertools", "operator", "typing"),
 }
 CORE = Path(ltv_guard.core.__file__).parent
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "compile", "globals", "id", "hash", "__import__"}
