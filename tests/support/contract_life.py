@@ -74,9 +74,11 @@ class ContractLife(Life):
     start: Start
     told: set[tuple[str, object]]
     by_hand: list[int]
+    copied: set[str]
 
     def begin_so(self, start: Start) -> None:
         self.start, self.scale, self.told, self.by_hand = start, Decimal(start.scale), set(), []
+        self.copied = set()
         world = a_world(
             start.first,
             pool=start.pool,
@@ -157,6 +159,7 @@ class ContractLife(Life):
     def repay_by_hand(self, what: str, *, with_collateral: bool) -> None:
         """A share of the debt; or just what ours repays."""
         world, amount = self.world, self._amount_by_hand(what, with_collateral=with_collateral)
+        self.copied |= {item.intent_id for item in self.on_their_way(POOL) if item.amount == amount}
         if with_collateral:
             world.pay_with_collateral(amount, None)
         else:
@@ -204,6 +207,10 @@ class ContractLife(Life):
             self.check_its_caps(intent)
             self.check_that_no_coins_help(intent)
             self.check_that_no_flexible_debt_does(intent)
+
+    def on_their_way(self, key: LoanKey) -> list[Intent]:
+        """Without one that a hand copied meanwhile, to the digit: the copy's row is taken for ours."""
+        return [item for item in super().on_their_way(key) if item.intent_id not in self.copied]
 
     def acted_on(self, intent: Intent, view: View) -> Decimal:
         """What fixed loans owe is a debt of its own."""

@@ -203,10 +203,13 @@ class Life(RuleBasedStateMachine):
             assert intent.direction is Direction.ADD
             self.rescued.add(intent.rescue_of)
             return
-        held_up = [item.intent for item in world.pending if item.intent.key == intent.key]
-        assert not held_up, "sent while an earlier one may still land"
+        assert not self.on_their_way(intent.key), "sent while an earlier one may still land"
         if intent.direction is not Direction.TRANSFER:
             self.check_its_facts(intent)
+
+    def on_their_way(self, key: LoanKey) -> list[Intent]:
+        """What was sent for that loan, and may still have an effect."""
+        return [item.intent for item in self.world.pending if item.intent.key == key]
 
     def check_its_facts(self, intent: Intent) -> None:
         views = self.since_our_last_effect(intent.key, set(Kind))
