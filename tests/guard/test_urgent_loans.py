@@ -36,7 +36,6 @@ class Shown:
     number: int = MANY
     pages: int = 2
     ltv: str = "0.60"
-    ltv_now: str = "0.76"
     now_ms: int = BEGAN_MS
     whole_reads: int = 0
     cut_off: int = 0
@@ -74,7 +73,7 @@ class Shown:
         if self.hangs:
             await asyncio.Event().wait()
         self.single.append(wanted.loan_id)
-        found = () if wanted.loan_id in self.gone else (loan(self.ltv_now, loan_id=wanted.loan_id),)
+        found = () if wanted.loan_id in self.gone else (loan("0.76", loan_id=wanted.loan_id),)
         return LoanBook(product=self.product, loans=found, began=self.now())
 
     async def shows(self, ltv: str, loan_id: str) -> None:
@@ -269,35 +268,6 @@ async def test_pages_never_hurry_twice_in_a_row() -> None:
     reading = asyncio.create_task(ends_sweep(urgent, shown))
     await shown.shows("0.76", "9")
 
-    assert (await reading)[1]
-    assert shown.single == ["7"]
-
-
-@pytest.mark.parametrize("cries", ["prices", "a page"])
-async def test_where_prices_or_an_old_page_cried_wolf_the_sweep_goes_on(cries: str) -> None:
-    shown = Shown(ltv_now="0.74")
-    urgent = urgent_of(shown)
-    await whole(urgent, shown)
-    reading = asyncio.create_task(ends_sweep(urgent, shown))
-    await shown.is_read.wait()
-    if cries == "prices":
-        urgent.ask([key("7")])
-    else:
-        await shown.shows("0.76", "7")
-    assert (await reading)[1]
-    assert (shown.single, shown.cut_off) == (["7"], 0)
-    shown.ltv_now = "0.76"
-    shown.slow.clear()
-    await in_haste(urgent, shown)  # which it would not have been after another
-
-
-async def test_a_loan_that_was_adjusted_since_and_needs_no_help_is_asked_for_once() -> None:
-    shown = Shown(ltv_now="0.65")
-    urgent = urgent_of(shown)
-    await whole(urgent, shown)
-    shown.intents.remember([intent(State.CONFIRMED, loan_id="7", updated_at_ms=BEGAN_MS)])
-    reading = asyncio.create_task(ends_sweep(urgent, shown))
-    await shown.shows("0.76", "7")
     assert (await reading)[1]
     assert shown.single == ["7"]
 

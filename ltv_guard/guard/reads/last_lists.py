@@ -60,10 +60,6 @@ class LastLists:
             return set()
         return {loan.key for loan in part.loans if self._is_new(loan, last.loans.get(loan.key))}
 
-    def may_need_help(self, read: LoanBook) -> bool:
-        """Whether a loan that was read by its id may have to be acted on; an LTV of 0 tells nothing."""
-        return any(loan.ltv == 0 or self._in_need(loan) for loan in read.loans)
-
     def _is_new(self, loan: Loan, before: Loan | None) -> bool:
         if loan is before or not self._in_need(loan):
             return False

@@ -20,17 +20,11 @@ class Pages:
 
     parts: list[LoanBook] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    _seen: int = 0
 
     def hear(self, part: LoanBook) -> None:
         """A page has come."""
         self.parts.append(part)
         self.news.set()
-
-    def unseen(self) -> list[LoanBook]:
-        """Those that nobody has asked for yet."""
-        found, self._seen = self.parts[self._seen :], len(self.parts)
-        return found
 
 
 @dataclass(frozen=True, slots=True)

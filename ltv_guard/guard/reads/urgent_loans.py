@@ -83,7 +83,7 @@ class UrgentLoans:
             self._note_shown(book)
             self._last.saw(book)
         self._hurried.discard(product)
-        self._forget([key for key in self._asked_ms if key.product is product])
+        self._asked_ms = {key: ms for key, ms in self._asked_ms.items() if key.product is not product}
         return book, True
 
     def unread(self, books: Mapping[Product, LoanBook]) -> list[LoanKey]:
@@ -112,29 +112,22 @@ class UrgentLoans:
         product = exchange.product
         if not self._last.is_long(product) or product in self._hurried:
             return None
-        while await self._is_wanted_before_the_end_of(sweeping, pages):
-            adjusted = self._adjusted_since(self._last.with_pages(product, pages.parts))
-            if self._last.is_too_old(product) or len(adjusted) > MOST:
-                return None
-            wanted = self._urgent()
-            urgent = [key for key in wanted if key.product is product and key not in adjusted][:MOST]
-            self.on_haste()
-            read = await self._read(exchange, [*adjusted, *urgent], sweeping)
-            if read is None or any(not read[key].loans for key in adjusted):
-                return None  # how what is open ended may be told by a whole list only
-            elsewhere = any(key.product is not product for key in wanted)
-            asked_for = [key for key in wanted if key in read]
-            if elsewhere or any(self._last.may_need_help(read[key]) for key in asked_for):
-                book = self._last.with_pages(product, pages.parts)
-                for key, one in read.items():
-                    book = book.with_loan(key, one)
-                return book
-            self._forget(asked_for)  # prices cried wolf, or a page was old: the sweep goes on
-        return None
-
-    def _forget(self, keys: Collection[LoanKey]) -> None:
-        self._shown.difference_update(keys)
-        self._asked_ms = {key: ms for key, ms in self._asked_ms.items() if key not in keys}
+        if not await self._is_wanted_before_the_end_of(sweeping, pages) or self._last.is_too_old(product):
+            return None
+        book = self._last.with_pages(product, pages.parts)
+        adjusted = self._adjusted_since(book)
+        if len(adjusted) > MOST:
+            return None
+        urgent = [key for key in self._urgent() if key.product is product and key not in adjusted]
+        keys = [*adjusted, *urgent[:MOST]]
+        self.on_haste()
+        read = await self._read(exchange, keys, sweeping)
+        if read is None or any(not read[key].loans for key in adjusted):
+            return None  # how what is open ended may be told by a whole list only
+        book = self._last.with_pages(product, pages.parts)
+        for key, one in read.items():
+            book = book.with_loan(key, one)
+        return book
 
     async def _read(
         self, exchange: LoanExchange, keys: Collection[LoanKey], sweeping: asyncio.Future[LoanBook]
@@ -171,10 +164,12 @@ class UrgentLoans:
         return sorted(found, key=lambda key: key.loan_id)
 
     async def _is_wanted_before_the_end_of(self, sweeping: asyncio.Future[LoanBook], pages: Pages) -> bool:
+        looked_at = 0
         while not sweeping.done():
             pages.news.clear()
-            for part in pages.unseen():
+            for part in pages.parts[looked_at:]:
                 self._note_shown(part)
+            looked_at = len(pages.parts)
             if self._urgent():
                 return True
             news = asyncio.ensure_future(pages.news.wait())
