@@ -65,7 +65,6 @@ class Guard:
         self._key_access = self._parts.key_access
         self._defects = self._parts.words.defects
         self._report = self._parts.words.report
-        self._parts.reads.loans.urgent.on_haste = self._parts.read_ahead.begin_in_haste
         if after is not None:
             self.alerts.shows_too(after.alerts)
         self._lock = asyncio.Lock()
@@ -167,8 +166,6 @@ class Guard:
         parts = self._parts
         intents = await parts.left_open.take_over(await self._memory.intents.recall_open(owner))
         wanted = parts.needs.to_settle(intents, self._clock.now(), trusted=self._trust.holds)
-        if snapshot.in_haste:
-            wanted = await parts.read_ahead.histories(snapshot, wanted)
         await parts.reads.histories.read(snapshot, wanted)
         snapshot.open_intents = intents  # after an error of ours in settling they stay open
         with self._defects.contained("settling"):

@@ -64,10 +64,7 @@ class Lanes:
     async def _act_in_turn(self, snapshot: Snapshot, lane: Lane) -> int:
         actions, began, adjusts = 0, self._clock.now(), lane.kind is Kind.ADJUSTMENT
         # For no longer than the reading took, where that is slow: others may need help by then.
-        read_ms = began.ms_since(snapshot.began)
-        if snapshot.in_haste:  # of a list that was read long before, for the most part
-            read_ms = min(read_ms, self._longest_ms)
-        span_ms = max(LATEST_START * self._longest_ms, read_ms)
+        span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
         while lane.waiting and not self._gate.is_closed_to(lane.product):
             over_ms = self._clock.now().ms_since(began) - span_ms
             if actions and over_ms > -AHEAD_MS and self._may_end(snapshot, lane, over_ms):

@@ -72,11 +72,10 @@ class Needs:
             else set()
         )
         histories = self._channels_of(snapshot.books.keys()) - snapshot.asked
-        is_open = [item for item in self._memory.intents.every if item.is_open]
         return Wanted(
             coins=frozenset(held | owed),
             unified=frozenset(held) if self._rulebook.transfers.enabled else None,
-            histories={channel: self._since_ms(channel, is_open, now) for channel in histories},
+            histories={channel: self._since_ms(channel, (), now) for channel in histories},
             spare=self._memory.last_known.wallet(self._memory.intents.every) if emergencies else None,
             needs_prices=any(composition_of(loan).sized_by_prices for loan in emergencies or snapshot.loans),
         )

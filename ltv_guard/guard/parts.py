@@ -31,8 +31,10 @@ from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.needs import Needs
 from ltv_guard.guard.permission import Gate, Permission
 from ltv_guard.guard.planner import Planner
+from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.read_ahead import ReadAhead
 from ltv_guard.guard.reads.reads import Reads
+from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.reporter import Reporter
@@ -87,7 +89,15 @@ class Parts:
         words, registry = self.words, self.memory.loans
         watch = LoanWatch(self.rulebook, registry, words.alerts)
         news = LoanNews(registry, watch, words.report, words.defects)
-        return Reads(self.options, self.exchange, self.around, self.memory, self.rulebook, news, words)
+        clock, memory = self.around.clock, self.memory
+        urgent = UrgentLoans(
+            clock,
+            words.defects,
+            longest_ms=self.options.max_snapshot_age_ms,
+            may_hurry=memory.intents.none_is_open,
+            following=NextList(clock, self.around.prices),
+        )
+        return Reads(self.options, self.exchange, clock, memory, news, words, urgent=urgent)
 
     @cached_property
     def rereads(self) -> Rereads:

@@ -106,9 +106,8 @@ class Reconciler:
         loan = None if book is None else book.loan(intent.key)
         if book is None or loan is None or not self._shows_in_the_loan(intent, loan):
             return False
-        asked = book.asked_at(intent.key)
-        self._memory.freshness.saw_coins(intent, loan, asked)
-        lasts_ms = self._memory.freshness.shown_for_ms(intent, loan, asked)
+        self._memory.freshness.saw_coins(intent, loan, book.began)
+        lasts_ms = self._memory.freshness.shown_for_ms(intent, loan, book.began)
         # What was released is in no wallet that could tell it from what was spent since.
         has_left = intent.direction is Direction.ADD and wallets.has_left(intent, source)
         return has_left or lasts_ms > self._timeouts.echo_ms

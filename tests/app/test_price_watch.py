@@ -22,7 +22,6 @@ from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.service.armed import Armed
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.price_watch import PriceWatch
-from ltv_guard.service.scheduler import Daemon
 
 AT = {"USDT": Decimal(1), "BTC": Decimal(50_000)}
 
@@ -214,50 +213,3 @@ async def test_without_prices_the_last_ltvs_tell_who_is_near() -> None:
         assert seen.paces == []
         seen.watch.saw("main", result(loan("0.74"), loan("0", loan_id="2")), {})
         assert seen.paces == [("main", 1)]
-
-
-@dataclass
-class Guarded:
-    """A guard whose list was begun at these prices; the cycle's own begin at those of the stream."""
-
-    begun_at_prices: dict[str, Decimal] | None
-    urged: list[str] = field(default_factory=list)
-    cycles: int = 0
-    alerts: AlertRepeater = field(default_factory=lambda: AlertRepeater(lambda: 0))
-
-    async def cycle(self) -> CycleResult:
-        self.cycles += 1
-        return result(loan("0.74", debt="20000"), begun_at_prices=self.begun_at_prices)
-
-    def urge(self, keys: Collection[LoanKey]) -> None:
-        self.urged += [item.loan_id for item in keys]
-
-    async def drain(self) -> None:
-        """Nothing is under way."""
-
-
-@pytest.mark.parametrize(("begun_at", "urged"), [(51_000, ["1001"]), (50_000, []), (None, [])])
-async def test_of_a_list_that_was_begun_before_its_cycle_the_prices_of_then_count(
-    begun_at: int | None, urged: list[str]
-) -> None:
-    """Prices that fell by 2 % since put a loan at 0.74 above 0.75."""
-    guard: Any = Guarded(None if begun_at is None else AT | {"BTC": Decimal(begun_at)})
-    stream = Stream()
-    duties = Duties(
-        guards={"main": guard},
-        poll_s=3600,
-        settle_s=3600,
-        shutdown_s=1,
-        measure_clock=_nothing,
-        heartbeat=_nothing,
-        stream=stream,
-    )
-    stop, heard = asyncio.Event(), asyncio.Event()
-    daemon = Daemon(duties)
-    daemon.hear = lambda _name, _result, _seconds: heard.set()
-    running = asyncio.create_task(daemon.run(stop))
-    async with asyncio.timeout(5):
-        await heard.wait()
-    stop.set()
-    await running
-    assert guard.urged[:1] == urged

@@ -28,23 +28,11 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 NEVER = {"schedule": {"poll_interval_s": 300, "fastest_poll_s": 300}}
-PAGES_OF_MANY = 5
 PRICE_FIELDS = ("lastPrice", "usdIndexPrice")
 
 
 def streamed(world: World, changes: dict[str, Any] | None = None) -> None:
     world.configure(merged({"exchange": {"stream_url": world.stream_url}}, changes or {}))
-
-
-def scenario_of_pages(pages: int = PAGES_OF_MANY) -> dict[str, Any]:
-    """One order of a coin that moves, on the first of so many pages: the newest come first."""
-    scenario = scenario_of(limits={"reads_per_s": 1000})
-    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
-    first = scenario["users"]["1"]["orders"][0]
-    quiet = {**first, "collateral_coin": "ETH", "collateral": "20"}
-    before = [{**quiet, "order_id": str(2000 + at)} for at in range(100 * pages - 50)]
-    scenario["users"]["1"]["orders"] = [*before, first]
-    return scenario
 
 
 def connections(world: World) -> int:
@@ -258,7 +246,12 @@ async def test_what_a_decision_needs_is_read_beside_the_loans(open_a_world: Open
 async def test_of_a_list_of_several_pages_the_one_that_crosses_is_read_by_its_id(
     open_a_world: OpenWorld,
 ) -> None:
-    async with open_a_world(scenario_of_pages(3)) as world:
+    scenario = scenario_of(limits={"reads_per_s": 1000})
+    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
+    first = scenario["users"]["1"]["orders"][0]
+    quiet = {**first, "collateral_coin": "ETH", "collateral": "20"}
+    scenario["users"]["1"]["orders"] += [{**quiet, "order_id": str(2000 + at)} for at in range(250)]
+    async with open_a_world(scenario) as world:
         streamed(world, NEVER)
         async with world.guarded():
             await until_followed(world)
@@ -276,27 +269,6 @@ async def test_of_a_list_of_several_pages_the_one_that_crosses_is_read_by_its_id
             await asyncio.sleep(1)
             world.price(39_000)
             await world.until_settled_at_target()
-        assert await world.ends() == ["confirmed"]
-
-
-@pytest.mark.slow
-async def test_a_page_that_shows_a_breach_is_acted_on_while_the_others_are_being_read(
-    open_a_world: OpenWorld,
-) -> None:
-    async with open_a_world(scenario_of_pages()) as world:
-        world.configure({"schedule": {"price_stream": False, "poll_interval_s": 3, "fastest_poll_s": 3}})
-        async with world.guarded():
-            await world.until(lambda: looks(world) >= 2)
-            read = len(world.exchange.reads)
-            world.fault("slow", endpoint="orders", seconds="0.3", times=None)
-            world.price(39_000)
-            await world.until(lambda: bool(world.adjustments_sent()))
-            asked = [entry["payload"] for entry in list(world.exchange.reads)[read:]]
-            cursors = [payload for payload in asked if "cursor" in payload]
-            world.exchange.clear_faults()
-            await world.until_settled_at_target()
-        assert "orderId=1001" in asked
-        assert len(cursors) < PAGES_OF_MANY - 1  # of the list's other pages
         assert await world.ends() == ["confirmed"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
-from ltv_guard.core.ports import Clock, Hear, LoanExchange
+from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.reads.next_list import TAKEN_WITHIN_MS, NextList
 
 
@@ -27,7 +27,7 @@ class Listed:
     def now(self) -> Moment:
         return Moment(exchange_ms=self.now_ms, monotonic_ms=self.now_ms)
 
-    async def loans(self, hear: Hear | None = None) -> LoanBook:
+    async def loans(self) -> LoanBook:
         self.read += 1
         began = self.now()
         await self.there.wait()

@@ -15,7 +15,6 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner
 from ltv_guard.core.model.policy import RepayRule
-from ltv_guard.core.ports import Hear
 from ltv_guard.guard.directions import Directions
 
 TARGET = Decimal("0.65")
@@ -110,9 +109,9 @@ async def test_where_the_turn_is_free_nothing_is_read_again(
     reads: list[str] = []
     loans, prices = ModelLoans.loans, ModelAccount.prices
 
-    async def noting(self: ModelLoans, hear: Hear | None = None) -> LoanBook:
+    async def noting(self: ModelLoans) -> LoanBook:
         reads.append("loans")
-        return await loans(self, hear)
+        return await loans(self)
 
     async def noting_prices(self: ModelAccount, *, again: bool = False) -> object:
         reads.append("prices")

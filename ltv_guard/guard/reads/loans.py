@@ -18,8 +18,6 @@ from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import Snapshot
 
-LONGEST_S = 5.0  # so long one is waited for that prices put at its trigger while others were read
-
 
 class LoanReads:
     """Each product by itself, so that one which fails does not blind the other."""
@@ -45,11 +43,7 @@ class LoanReads:
 
     async def sweep(self, snapshot: Snapshot) -> None:
         """All loans of all products. A product that can't be read is said, and lacks in the snapshot."""
-        self.urgent.begin()
         await asyncio.gather(*(self._read(exchange, snapshot) for exchange in self._products.values()))
-        if snapshot.in_haste:
-            unread = self.urgent.unread(snapshot.books)
-            await asyncio.gather(*(self.read_again(snapshot, key, wait_s=LONGEST_S) for key in unread))
 
     async def _read(self, exchange: LoanExchange, snapshot: Snapshot) -> None:
         begun = self.urgent.following.take(exchange.product)
@@ -78,7 +72,7 @@ class LoanReads:
     async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> tuple[LoanBook | None, bool]:
         """None where nothing could be read; and whether all loans were."""
         try:
-            return await self.urgent.book(exchange, begun)
+            return await self.urgent.book(exchange, None if begun is None else begun.list)
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._report.blind(exchange.product, error)
         except Exception as error:  # noqa: BLE001 - it must not blind the other product as well

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.model.loan_book import LoanBook
@@ -14,25 +14,11 @@ from ltv_guard.core.ports import Clock, LoanExchange
 TAKEN_WITHIN_MS = 5_000  # a list that was begun longer ago is read anew
 
 
-@dataclass(slots=True)
-class Pages:
-    """Those of a list that have come so far; `news` wakes who waits for them."""
-
-    parts: list[LoanBook] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def hear(self, part: LoanBook) -> None:
-        """A page has come."""
-        self.parts.append(part)
-        self.news.set()
-
-
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A list that is being read, or has been; `prices`: as a stream told them when that began."""
 
     list: asyncio.Future[LoanBook]
-    pages: Pages
     prices: Mapping[str, Decimal]
     at_ms: int
 
@@ -49,10 +35,9 @@ class NextList:
         """Whether it has been read, or can't be. Begins to read it, unless that was begun."""
         begun = self._begun.get(exchange.product)
         if begun is None:
-            pages = Pages()
-            reading = asyncio.ensure_future(exchange.loans(pages.hear))
+            reading = asyncio.ensure_future(exchange.loans())
             reading.add_done_callback(_heed)
-            begun = Begun(reading, pages, dict(self._prices()), self._clock.now().monotonic_ms)
+            begun = Begun(reading, dict(self._prices()), self._clock.now().monotonic_ms)
             self._begun[exchange.product] = begun
         return begun.list.done()
 

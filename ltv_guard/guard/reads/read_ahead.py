@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Channel, Moment, Product
+from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
@@ -16,24 +16,20 @@ from ltv_guard.guard.state.intent_book import IntentBook
 
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
-HISTORIES_WAIT_S = 2.5  # no loan stands behind a history for longer
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
 
 
 @dataclass(slots=True)
 class _AheadOfNeed:
-    wanted: Wanted
     found: Snapshot
     began: Moment
-    open: frozenset[str]
     task: asyncio.Task[None]
 
 
 class ReadAhead:
     """Mutable, owned by one guard. `wanted_of` says what a closer look at the loans of a snapshot wants.
 
-    It is of use only where nothing was sent since it began, nor was found to have ended: what is sent moves
-    coins.
+    It is of use only where nothing was sent since it began: what is sent moves coins.
     """
 
     def __init__(
@@ -57,29 +53,18 @@ class ReadAhead:
         self._books = dict(books)
 
     def begin(self) -> None:
-        """Reads now, unless it just does so, or something is open: a whole read has to settle that first."""
+        """Reads now, unless it just does so, or something is open."""
         if self._reading is not None and self._is_of_now(self._reading):
             return
         self.drop()
-        if self._intents.none_is_open():
-            self._begin()
-
-    def begin_in_haste(self) -> None:
-        """Reads now, whatever is open: that is read by its id beside it, and no whole read comes first."""
-        if self._reading is None or self._age_ms(self._reading) > AHEAD_MS:
-            self.drop()
-            self._begin()
-
-    def _begin(self) -> None:
-        if not self._books:
+        if not self._books or not self._intents.none_is_open():
             return
         with self._defects.contained("reading ahead"):
             found = Snapshot()
             wanted = self._wanted_of(Snapshot(books=dict(self._books)))
-            is_open = frozenset(item.intent_id for item in self._intents.every if item.is_open)
             task = asyncio.create_task(self._closer_look.read(found, wanted))
             task.add_done_callback(_heed)
-            self._reading = _AheadOfNeed(wanted, found, self._clock.now(), is_open, task)
+            self._reading = _AheadOfNeed(found, self._clock.now(), task)
 
     def drop(self) -> None:
         """Nobody needs it."""
@@ -92,22 +77,6 @@ class ReadAhead:
         if self._reading is not None and self._reading.began.monotonic_ms <= _read_ms(snapshot):
             self.drop()
 
-    async def histories(self, snapshot: Snapshot, wanted: Mapping[Channel, int]) -> dict[Channel, int]:
-        """Adds those of `wanted` that are read ahead, each back to an exchange time; returns the others."""
-        reading = self._reading
-        if not wanted or reading is None or self._is_of_before(reading, snapshot):
-            return dict(wanted)
-        await asyncio.wait({reading.task}, timeout=min(HISTORIES_WAIT_S, self._left_s(reading)))
-        found, asked = reading.found, reading.wanted.histories
-        ahead = {
-            channel
-            for channel, since_ms in wanted.items()
-            if channel in found.asked and channel in asked and asked[channel] <= since_ms
-        }
-        snapshot.asked |= ahead
-        snapshot.histories |= {key: history for key, history in found.histories.items() if key in ahead}
-        return {channel: since_ms for channel, since_ms in wanted.items() if channel not in ahead}
-
     async def take(self, snapshot: Snapshot, wanted: Wanted) -> bool:
         """Adds what was read ahead, where that is all that is wanted. False: it adds nothing."""
         reading = self._reading
@@ -116,7 +85,8 @@ class ReadAhead:
         if self._is_of_before(reading, snapshot):
             self.drop()
             return False
-        wait_s = self._left_s(reading) if wanted.spare is None else EMERGENCY_WAIT_S
+        left_ms = max(0, LONGEST_MS - self._age_ms(reading))
+        wait_s = left_ms / 1000 if wanted.spare is None else EMERGENCY_WAIT_S
         await asyncio.wait({reading.task}, timeout=wait_s)
         self.drop()
         if not reading.task.done() or not self._is_enough(reading, snapshot, wanted):
@@ -151,16 +121,10 @@ class ReadAhead:
         began, intents = reading.began, self._intents.every
         if _read_ms(snapshot) - began.monotonic_ms > AHEAD_MS:
             return True
-        return any(
-            item.updated_at_ms >= began.exchange_ms or (item.is_open and item.intent_id not in reading.open)
-            for item in intents
-        )
+        return any(item.is_open or item.updated_at_ms >= began.exchange_ms for item in intents)
 
     def _is_of_now(self, reading: _AheadOfNeed) -> bool:
         return self._age_ms(reading) <= (AHEAD_MS if reading.task.done() else LONGEST_MS)
-
-    def _left_s(self, reading: _AheadOfNeed) -> float:
-        return max(0, LONGEST_MS - self._age_ms(reading)) / 1000
 
     def _age_ms(self, reading: _AheadOfNeed) -> int:
         return self._clock.now().monotonic_ms - reading.began.monotonic_ms

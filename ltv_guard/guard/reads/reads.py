@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from ltv_guard.core.model.policy import Rulebook
-from ltv_guard.guard.defects import Defects
+from ltv_guard.core.ports import Clock
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
 from ltv_guard.guard.reads.balances import Balances
 from ltv_guard.guard.reads.closer_look import CloserLook
 from ltv_guard.guard.reads.contracts import ContractReads
 from ltv_guard.guard.reads.histories import Histories
-from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans import LoanReads
-from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.prices import Prices
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.state.memory import Memory
-from ltv_guard.guard.surroundings import AccountPorts, Surroundings
+from ltv_guard.guard.surroundings import AccountPorts
 from ltv_guard.guard.words import Words
 
 
@@ -28,16 +25,16 @@ class Reads:
         self,
         options: GuardOptions,
         exchange: AccountPorts,
-        around: Surroundings,
+        clock: Clock,
         memory: Memory,
-        rulebook: Rulebook,
         news: LoanNews,
         words: Words,
+        *,
+        urgent: UrgentLoans,
     ) -> None:
         attempts = Attempts(words.alerts, words.defects)
         self._news = news
-        clock, longest_ms = around.clock, options.max_snapshot_age_ms
-        urgent = _urgent(options, around, memory, rulebook, words.defects)
+        longest_ms = options.max_snapshot_age_ms
         self.loans = LoanReads(
             exchange.by_product,
             clock,
@@ -69,13 +66,3 @@ class Reads:
         await self._news.close()
         await self.contracts.close()
         await self.histories.close()
-
-
-def _urgent(
-    options: GuardOptions, around: Surroundings, memory: Memory, rulebook: Rulebook, defects: Defects
-) -> UrgentLoans:
-    """Two polls may pass between two lists, and one be as old by then as what is acted on may be."""
-    between_ms = 2 * options.poll_interval_ms + options.max_snapshot_age_ms
-    last = LastLists(around.clock, rulebook.is_in_need, longest_ms=between_ms)
-    following = NextList(around.clock, around.prices)
-    return UrgentLoans(around.clock, defects, memory.intents, last=last, following=following)
