@@ -14,7 +14,7 @@ import pytest
 from core_builders import LAG, MARGIN, REPAY, SENT, WINDOW_OVER, D, history, intent, moment, row
 from core_pools import POOL, at
 
-from ltv_guard.core.model.history import HistoryRow, RowStatus
+from ltv_guard.core.model.history import DoubtfulRow, HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Debt, Loan
 from ltv_guard.core.reconcile.awaited import Awaited
@@ -29,6 +29,7 @@ from ltv_guard.core.reconcile.settlement import (
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 AMOUNT = "9000.137"
 OWED, FLEXIBLY = D(67500), D(5000)
+UNREADABLE = DoubtfulRow(name="repay-9", why="its amount is no number", key=POOL, coin="USDT")
 
 
 def sale(state: State, **changes: object) -> Intent:
@@ -53,10 +54,16 @@ def pool(owed: Decimal = OWED, btc: str = "2") -> Loan:
 
 
 def look(
-    about: Intent, *rows: HistoryRow, loan: Loan, after_ms: int = 0, watch: InFlightWatch | None = None
+    about: Intent,
+    *rows: HistoryRow,
+    loan: Loan,
+    after_ms: int = 0,
+    watch: InFlightWatch | None = None,
+    doubtful: tuple[DoubtfulRow, ...] = (),
 ) -> Verdict:
     began = moment(WINDOW_OVER + after_ms)
-    evidence = Evidence(history=history(*rows, began=began), loan=loan, claimed=())
+    shown = replace(history(*rows, began=began), doubtful=doubtful)
+    evidence = Evidence(history=shown, loan=loan, claimed=())
     return settle(about, watch or InFlightWatch(since=moment(SENT)), evidence, PATIENCE, began)
 
 
@@ -127,6 +134,18 @@ def test_one_of_another_amount_is_proof_of_nothing_after_a_lost_answer() -> None
 def test_and_is_its_own_where_it_was_accepted() -> None:
     ended = look(sale(State.ACCEPTED), listed(amount="8000"), loan=pool(OWED - 8000, "1.8")).intent
     assert (ended.state, ended.adjust_id) == (State.CONFIRMED, "repay-1")
+
+
+@pytest.mark.parametrize(("after_ms", "doubtful"), [(-1, ()), (0, (UNREADABLE,))])
+def test_but_not_while_its_own_may_be_late_or_the_one_that_is_not_understood(
+    after_ms: int, doubtful: tuple[DoubtfulRow, ...]
+) -> None:
+    by_hand = listed(amount="8000")
+    waits = look(sale(State.ACCEPTED), by_hand, loan=LANDED, after_ms=after_ms, doubtful=doubtful).intent
+    assert waits.state is State.ACCEPTED
+    both = by_hand, listed("repay-2")
+    found = look(sale(State.ACCEPTED), *both, loan=LANDED, after_ms=after_ms, doubtful=doubtful).intent
+    assert found.adjust_id == "repay-2"
 
 
 def test_a_lost_request_is_absent_at_the_second_look() -> None:

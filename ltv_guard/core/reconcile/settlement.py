@@ -137,14 +137,16 @@ def _settle_without_id(
 ) -> Verdict:
     """It was accepted and no id came back: one of the rows that fit is its own.
 
-    Of several that have all succeeded it does not matter which. Until they have, it stays open.
+    Of several that have all succeeded it does not matter which. Until they have, it stays open. One of
+    another amount counts once its window is over, if no row that is not understood may be its own: until
+    then it may be a hand's, and the own one be shown late.
     """
-    own = own_rows(
-        intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
-    ) or rows_of_other_amounts(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
+    known = intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
+    own, doubt = own_rows(*known), doubtful_row_of(*known)
+    if not own and doubt is None and window_is_over(intent, watch, evidence.history.began, timeouts):
+        own = rows_of_other_amounts(*known)
     if len(own) == 1 or (own and all(row.status is RowStatus.SUCCESS for row in own)):
         return _found(intent, watch, min(own, key=lambda row: row.at_ms), now)
-    doubt = doubtful_row_of(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
     waiting = Waiting(Awaited.ROW) if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
     return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.PROCESSING) if own else waiting)
 
