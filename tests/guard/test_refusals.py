@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+from core_builders import intent
+
+from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Channel, Direction, Kind, LoanKey, Moment, Product
 from ltv_guard.guard.state.amount_bounds import AmountBounds
 from ltv_guard.guard.state.refusal_backoff import LONGEST_BACKOFF_MS, RefusalBackoff, RefusalSubject
@@ -71,3 +75,23 @@ def test_what_a_repayment_with_collateral_may_be_at_most_bounds_none_in_coins() 
     bounds.of(repayments, "USDT", with_collateral=True).most = Decimal(5_000)
     assert bounds.of(repayments, "USDT").most is None
     assert bounds.of(repayments, "USDT", with_collateral=True).most == Decimal(5_000)
+
+
+@pytest.mark.parametrize(
+    ("sent", "documented", "next_decimals"),
+    [
+        ("11659.421", None, 2),
+        ("11659.420", None, 2),  # that is how it was sent
+        ("11659.42", None, None),
+        ("0.18477018", None, 4),
+        ("0.18477000", 5, 5),
+        ("12.0000", 3, 3),
+        ("12", None, None),
+    ],
+)
+def test_what_was_too_fine_is_tried_with_fewer_decimals_than_were_sent(
+    sent: str, documented: int | None, next_decimals: int | None
+) -> None:
+    bounds, refused = AmountBounds(), intent(State.REJECTED, direction=REPAY, coin="USDT", amount=sent)
+    assert bounds.coarser(refused, documented) == next_decimals
+    assert bounds.of_intent(refused).decimals == next_decimals

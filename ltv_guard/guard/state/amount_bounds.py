@@ -53,8 +53,11 @@ class AmountBounds:
         return {coin: least for coin, least in found.items() if least is not None}
 
     def coarser(self, intent: Intent, documented: int | None) -> int | None:
-        """Notes that its amount was too fine. How many decimals the next may have; None: no fewer will do."""
-        exponent = intent.amount.normalize().as_tuple().exponent
+        """Notes that its amount was too fine. How many decimals the next may have; None: no fewer will do.
+
+        An amount has as many decimals as were sent, a last 0 among them.
+        """
+        exponent = intent.amount.as_tuple().exponent
         decimals = -exponent if isinstance(exponent, int) else 0
         known = FEWER_DECIMALS if documented is None else (documented, *FEWER_DECIMALS)
         fewer = max((item for item in known if item < decimals), default=None)
