@@ -10,9 +10,11 @@ from ltv_guard.core.model.loans import Loan, Moment
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.contract_watch import ContractWatch
-from ltv_guard.guard.reads.contracts import ContractReads
+from ltv_guard.guard.reads.contracts import WITHIN_S, ContractReads
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.contract_shelf import ContractShelf
+
+SHORTLY_S = 0.2  # about a list a minute is read beside what is under way
 
 
 class Contracts:
@@ -50,11 +52,15 @@ class Contracts:
         await self.reads.wait()
         return bool(self._shelf.kept)
 
-    async def look(self, snapshot: Snapshot, *, may_read: bool) -> None:
-        """Reads what is to be read, and tells what there is to tell."""
+    async def look(self, snapshot: Snapshot, *, may_read: bool, in_haste: bool) -> None:
+        """Reads what is to be read, and tells what there is to tell.
+
+        `in_haste`: something is under way, which is not held up for long. A rescue may take minutes, and a
+        contract end meanwhile.
+        """
         if may_read:
             self.reads.begin()
-            await self.reads.wait()
+            await self.reads.wait(SHORTLY_S if in_haste else WITHIN_S)
         if not self._shelf.kept:
             self._watch.nothing_left()
             return
@@ -66,5 +72,5 @@ class Contracts:
         due = self.due(pool, now)
         self._watch.all_covered_but(due)
         if due:
-            wallet = await self.reads.wallet(due, may_read=may_read)
+            wallet = await self.reads.wallet(due, may_read=may_read and not in_haste)
             self._watch.hold_against(wallet, due, pool, policy, now)

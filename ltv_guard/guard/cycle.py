@@ -208,7 +208,7 @@ class Guard:
     async def _look_at_contracts(self, snapshot: Snapshot, result: CycleResult) -> CycleResult:
         contracts = self._parts.contracts
         with self._defects.contained("looking at fixed loans"):
-            await contracts.look(snapshot, may_read=not (result.left_open or result.blind))
+            await contracts.look(snapshot, may_read=not result.blind, in_haste=bool(result.left_open))
             if contracts.known:
                 return replace(result, contracts=contracts.known)
         return result

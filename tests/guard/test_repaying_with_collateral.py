@@ -424,3 +424,16 @@ async def test_whatever_becomes_of_the_answer_the_row_and_what_is_read(
     await life.goes_on(40)
     assert all(not item.is_open for item in life.intents)
     life.check()
+
+
+async def test_a_contract_that_ends_during_an_emergency_of_minutes_is_told_as_overdue_all_the_same() -> None:
+    small = replace(SELLS, repay_with_collateral=CollateralRepayRule(enabled=True, max_repay={OWED: D(600)}))
+    life = Life(Kind.REPAYMENT, policy=small)
+    life.world.sign_contract(OWED, D(100), 20_000, AtEnd.REPAID)
+    life.world.price *= D("0.84")
+    with structlog.testing.capture_logs() as told:
+        await life.goes_on(20, ms=8_000)
+    ended = [line for line in told if line["event"] == "cycle_finished"]
+    assert all(line["open_intents"] and line["worst_ltv"] > D("0.80") for line in ended[1:])
+    overdue = {line["contract"] for line in told if line["event"] == "loan_overdue"}
+    assert overdue == {life.world.contracts[0].loan_id}
