@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from e2e_world import A_POOL, KEY, SECRET, USER, Product, Tree, World, ran
+from e2e_world import A_POOL, KEY, SECRET, USER, Product, World, ran
+from pools_with_contracts import contract, cycles, owing
 
 if TYPE_CHECKING:
     from conftest import OpenWorld, Timings
@@ -31,23 +32,6 @@ def read_often(timings: Timings) -> None:
     timings.change(terms_retried_ms=200)
 
 
-def contract(loan_id: str = "7", **changes: object) -> Tree:
-    return {"loan_id": loan_id, "coin": "USDT", "principal": "1000", "ends_in": "1h"} | changes
-
-
-def owing(*contracts: Tree, funding: str = "5000", flexible: str = "20000", **changes: object) -> Tree:
-    """A pool of 1 BTC at 50000 USD, nine tenths of which count, with USDT to add."""
-    pool = {"flexible": {"USDT": flexible}, "collateral": {"BTC": "1"}, "contracts": list(contracts)}
-    return {
-        "name": "contracts",
-        "market": {"coins": {"BTC": {"path": [[0, "50000"]]}}},
-        "coins": {"BTC": {"tiers": [{"ratio": "0.9"}]}, "USDT": {"accuracy": 4}},
-        "keys": [{"key": KEY, "secret": SECRET, "user": USER}],
-        "users": {USER: {"funding": {"USDT": funding}, "pool": pool}},
-        **changes,
-    }
-
-
 def asked(world: World) -> int:
     """How often they were read: each time a page, and the empty one behind it."""
     return world.exchange.requests["GET /v5/crypto-loan-fixed/borrow-contract-info"] // 2
@@ -56,11 +40,6 @@ def asked(world: World) -> int:
 def ends(world: World) -> list[tuple[str, str]]:
     told = ("maturity_near", "loan_overdue", "loan_liquidated")
     return [(item["event"], item.get("contract", "")) for item in world.events if item["event"] in told]
-
-
-async def cycles(world: World, count: int) -> None:
-    seen = len(world.heard("cycle_finished"))
-    await world.until(lambda: len(world.heard("cycle_finished")) >= seen + count)
 
 
 async def test_a_pool_without_fixed_loans_is_never_asked_for_them(open_a_world: OpenWorld) -> None:

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from e2e_killed import LANDMARKS
 from e2e_world import A_POOL, KEY, SECRET, USER, Product, Tree, World, crossed, is_killed, ran
+from pools_with_contracts import contract as a_contract
+from pools_with_contracts import cycles, owing
 
 from ltv_guard.cli.plan_table import plans_as_json
 from ltv_guard.core.model.timing import Backoff
@@ -50,29 +52,12 @@ def read_often(timings: Timings) -> None:
 
 
 def contract(loan_id: str = "7", **changes: object) -> Tree:
-    told = {"loan_id": loan_id, "coin": "USDT", "principal": "1000", "ends_in": "30m", "repay_type": "0"}
-    return told | changes
-
-
-def owing(*contracts: Tree, funding: str = "5000", flexible: str = "20000") -> Tree:
-    """A pool of 1 BTC at 50000 USD, nine tenths of which count, with USDT to add."""
-    pool = {"flexible": {"USDT": flexible}, "collateral": {"BTC": "1"}, "contracts": list(contracts)}
-    return {
-        "name": "contracts",
-        "market": {"coins": {"BTC": {"path": [[0, "50000"]]}}},
-        "coins": {"BTC": {"tiers": [{"ratio": "0.9"}]}, "USDT": {"accuracy": 4}},
-        "keys": [{"key": KEY, "secret": SECRET, "user": USER}],
-        "users": {USER: {"funding": {"USDT": funding}, "pool": pool}},
-    }
+    """One that nothing repays at its end."""
+    return a_contract(loan_id, **({"ends_in": "30m", "repay_type": "0"} | changes))
 
 
 def repaid(world: World) -> list[Decimal]:
     return [row.amount for row in world.repayments() if row.debt.fixed]
-
-
-async def cycles(world: World, count: int) -> None:
-    seen = len(world.heard("cycle_finished"))
-    await world.until(lambda: len(world.heard("cycle_finished")) >= seen + count)
 
 
 async def test_it_is_repaid_in_full_before_its_end(open_a_world: OpenWorld) -> None:

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from ltv_guard.log.events.event import critical, error, event, info, warning
 
+OF_A_WRITE = (
+    "product",
+    "loan_id",
+    "intent_id",
+    "direction",
+    "coin",
+    "collateral_coin",
+    "contract",
+    "amount",
+    "ltv",
+)
 ADJUSTMENTS = (
     event(
         "adjustment_unsettled",
@@ -188,34 +199,14 @@ ADJUSTMENTS = (
         info(
             "It is decided on; it is signed and written down next.",
         ),
-        fields=(
-            "product",
-            "loan_id",
-            "intent_id",
-            "direction",
-            "coin",
-            "collateral_coin",
-            "contract",
-            "amount",
-            "ltv",
-        ),
+        fields=OF_A_WRITE,
     ),
     event(
         "adjustment_sent",
         info(
             "It is signed and written down as sent; it leaves now.",
         ),
-        fields=(
-            "product",
-            "loan_id",
-            "intent_id",
-            "direction",
-            "coin",
-            "collateral_coin",
-            "contract",
-            "amount",
-            "ltv",
-        ),
+        fields=OF_A_WRITE,
     ),
     event(
         "adjustment_accepted",
