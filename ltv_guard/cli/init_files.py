@@ -17,6 +17,7 @@ from ltv_guard.cli.init_questions import SANDBOX, Answers
 
 OWN, OWN_FOLDER = 0o600, 0o700
 FOLDER = "secrets"
+ACCOUNTS_DIR = "# accounts_dir: accounts.d"
 
 # As config/sandbox.yaml has it: a day passes in ten seconds there.
 IN_THE_SANDBOX = """\
@@ -48,6 +49,9 @@ def _lines(answers: Answers) -> Iterator[str]:
     yield f"    products: {answers.products}"
     yield f"    api_key_file: {_key_file(answers, 'key')}            # relative to this file"
     yield f"    api_secret_file: {_key_file(answers, 'secret')}"
+    yield "# More accounts stand below this one, or in files of their own, read again at SIGHUP:"
+    yield f"# accounts.d/NAME.yaml holds what stands below {answers.account} here. Make the folder first."
+    yield ACCOUNTS_DIR
     yield "policy:"
     yield f"  add: {{trigger_ltv: {answers.trigger:f}, target_ltv: {answers.target:f}}}"
     yield f"  limits: {{max_add: {_by_coin(answers.max_add)}}}    # the most in one adjustment, in coins"

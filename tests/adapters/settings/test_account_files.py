@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,28 @@ import pytest
 from ltv_guard.adapters.settings import ConfigError, Settings, account_files, load, load_journal, load_rules
 from ltv_guard.adapters.settings.accounts import AccountSection
 from ltv_guard.adapters.settings.provenance import origins
+from ltv_guard.cli import init_files
+from ltv_guard.cli.init_questions import Answers
 
 if TYPE_CHECKING:
     from conftest import Load, Refusal
 
 DIR = "accounts_dir: accounts.d\n"
+ANSWERS = Answers(
+    environment="testnet",
+    url=None,
+    account="main",
+    products="[crypto_loan]",
+    api_key="key",
+    api_secret="secret",
+    trigger=Decimal("0.75"),
+    target=Decimal("0.65"),
+    max_add={},
+    max_add_24h={},
+    reserve={},
+    notify_url=None,
+    token=None,
+)
 Written = Callable[..., Path]
 
 
@@ -69,6 +87,17 @@ def test_a_file_is_an_account_with_its_secrets_beside_it(
 def test_files_stand_beside_the_accounts_of_the_configuration(write: Written, load_text: Load) -> None:
     write("other.yaml")
     assert list(load_text(DIR).accounts) == ["main", "other"]
+
+
+def test_what_init_writes_names_the_folder_for_who_takes_the_sign_off_its_line(
+    write: Written, folder: Path
+) -> None:
+    file = folder / "config.yaml"
+    init_files.write(file, ANSWERS)
+    assert load(file).accounts.keys() == {"main"}
+    write("desk_one.yaml")
+    file.write_text(file.read_text().replace("\n# accounts_dir:", "\naccounts_dir:"))
+    assert load(file).accounts.keys() == {"main", "desk_one"}
 
 
 def test_secrets_and_the_folder_may_come_from_the_environment(
