@@ -13,6 +13,7 @@ import asyncio
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -56,6 +57,7 @@ class Bench:
             "price": self._price,
             "taken": self._taken_of_all,
             "served": self._served,
+            "asked": self._asked,
             "slow": self._slow,
             "storm": self.tell,
         }
@@ -178,6 +180,10 @@ class Bench:
             "requests": len(seen),
             "now": monotonic(),
         }
+
+    async def _asked(self, asked: Asked) -> Asked:
+        """Tell how often what was asked for since a time."""
+        return dict(Counter(item.name for item in self.seen if item.arrived >= asked["since"]))
 
     async def _price(self, asked: Asked) -> Asked:
         """Set the price of a coin."""

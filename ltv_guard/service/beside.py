@@ -18,6 +18,7 @@ from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log import format as logs
 from ltv_guard.service.deadman import Deadman, Post
 from ltv_guard.service.kill_switch import now_ms, writable
+from ltv_guard.service.lasting_objects import GuardsSeen, LastingObjects, seen_of
 from ltv_guard.service.latest import Latest
 from ltv_guard.service.notify.delivery_thread import send
 from ltv_guard.service.notify.desk import Desk, Orders, Sight
@@ -101,7 +102,7 @@ class Beside:
         self._daemon.hear = self.hear
         works = (
             *(self._watchdog.watch(stop), deadman.watch(), web.watch(), self._desk.watch()),
-            self._recorder.watch(),
+            *(self._recorder.watch(), LastingObjects(self._guards, self._defects).watch()),
         )
         self._unlisten = logs.listen(self._desk.hear)
         self._tasks = [asyncio.create_task(work) for work in works]
@@ -123,6 +124,9 @@ class Beside:
             with self._defects.contained("counting how soon breaches are answered"):
                 began_ms = wiring.clock.now().exchange_ms - int(took_s * 1000)
                 self._latest.reactions.hear(name, result, guard.intents.every, began_ms)
+
+    def _guards(self) -> GuardsSeen:
+        return seen_of(self._reloads, self._daemon)
 
     def signs(self) -> Signs:
         """What shows that it gets on. While accounts change guards, that counts as progress.

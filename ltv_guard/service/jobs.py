@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -43,21 +42,11 @@ class Jobs:
         first = datetime.now(UTC) + timedelta(seconds=after_s)
         self._scheduler.add_job(job, Every(seconds), args=args, next_run_time=first)
 
-    def drop(self, names: Collection[str], jobs: Collection[Job]) -> None:
-        """Ends those of `jobs` whose first argument is among `names`."""
-        for job in self._scheduler.get_jobs():
-            if job.args and job.args[0] in names and job.func in jobs:
-                job.remove()
+    async def notice_jumps(self, jumped: Callable[[], None]) -> None:
+        """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour.
 
-    def repace(self, job: Job, args: tuple[Any, ...], pace_s: float, *, after_s: float) -> None:
-        """Another pace, from `after_s` on."""
-        for item in self._scheduler.get_jobs():
-            if item.func == job and item.args == args:
-                item.reschedule(Every(pace_s))
-                item.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=after_s))
-
-    async def notice_jumps(self) -> None:
-        """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour."""
+        `jumped` hears of it too: the machine may have been suspended.
+        """
         offset = time.time() - time.monotonic()
         while True:
             await asyncio.sleep(JUMP_LOOK_S)
@@ -68,3 +57,4 @@ class Jobs:
             log.warning("clock_jumped", seconds=round(moved))
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
+            jumped()

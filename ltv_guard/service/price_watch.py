@@ -83,8 +83,10 @@ class PriceWatch:
         if account is None:
             return
         with self._defects.contained("working out trigger prices"):
+            coins = account.index.coins
             self._learn(account, result, before)
-            self._follow()
+            if account.index.coins != coins:
+                self._follow()
             if due := self._due(account, account.index.coins):
                 self._wake(name, due)
             self._look_at(name, account)

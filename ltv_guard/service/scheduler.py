@@ -19,10 +19,10 @@ from ltv_guard.service.chores import Chores
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.failures import Failures
 from ltv_guard.service.jobs import JUMP_LOOK_S, Jobs
+from ltv_guard.service.paces import START_APART_S, Paces, SettleRounds
 from ltv_guard.service.price_watch import PriceWatch
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
-START_APART_S = 0.02  # accounts begin one after the other, so that their requests do not come all at once
 CLOCK, PRICES = "clock", "prices"
 MOST_NAMED = 10
 IDLE_S = 1.0  # how long what is no longer used may take to close
@@ -51,6 +51,8 @@ class Daemon:
         self._again: set[str] = set()
         self._ending = False
         self._jobs = Jobs()
+        self._paces = Paces(self._start)
+        self._settling = SettleRounds(self._results, self._start)
         self._armed = Armed(self._repace, lambda: self._duties)
         self._watch = PriceWatch(self._wake, self._armed, self._alerts)
 
@@ -59,6 +61,11 @@ class Daemon:
         """Whether nobody is without the journal now."""
         return self._failures.journal_is_sound
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether no account is near a trigger, and none has anything under way."""
+        return not len(self._armed) and not any(item.busy for item in self._results.values())
+
     async def run(self, stop: asyncio.Event) -> bool:
         """Until `stop` is set. Returns whether the journal was sound at the end."""
         self._watch.use(self._duties.stream, self._duties.guards)
@@ -66,8 +73,9 @@ class Daemon:
         self._jobs.every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
         self._jobs.every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
         self._jobs.every(JUMP_LOOK_S, self._apart, PRICES, self._watch.run)
+        self._settling.begin(self._duties.settle_s)
         self._jobs.start()
-        jumps = asyncio.create_task(self._jobs.notice_jumps())
+        jumps = asyncio.create_task(self._jobs.notice_jumps(self._paces.all_now))
         sound = True
         try:
             await stop.wait()
@@ -76,6 +84,8 @@ class Daemon:
         finally:
             self._ending = True
             self._jobs.end()
+            self._paces.drop(self._duties.guards)
+            self._settling.end()
             idle = {jumps, self._chores.pop(CLOCK, jumps), self._chores.pop(PRICES, jumps)}
             for task in idle:
                 task.cancel()
@@ -96,17 +106,15 @@ class Daemon:
             for name, connection in duties.connections.items()
             if name in before.connections and before.connections[name] == connection
         }
-        self._jobs.drop(before.guards, {self._poll, self._settle})
+        self._paces.drop(before.guards)
+        self._settling.begin(duties.settle_s)
         self._again.clear()
         self._armed.keep_only(same)
         self._watch.use(duties.stream, same)
         self._begin(same)
         self._failures.forget(f"account {name}" for name in before.guards.keys() - duties.guards.keys())
         drains = [asyncio.ensure_future(guard.drain()) for guard in before.guards.values()]
-        _, late = await asyncio.wait([*under_way, *drains], timeout=LONGEST_CYCLE_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await _ended([*under_way, *drains], LONGEST_CYCLE_S)
         self._watch.use(duties.stream, duties.guards)
         self._begin(duties.guards.keys() - same)
 
@@ -120,7 +128,7 @@ class Daemon:
 
         Whether it ended by itself, and was not cut off.
         """
-        self._jobs.drop([name], {self._poll, self._settle})
+        self._paces.drop([name])
         self._armed.keep_only(self._duties.guards)
         self._watch.use(self._duties.stream, self._duties.guards)
         self._again.discard(name)
@@ -134,13 +142,9 @@ class Daemon:
 
     def _begin(self, names: Collection[str]) -> None:
         for number, name in enumerate(names):
-            self._jobs.every(self._armed.pace_s(name), self._poll, name, after_s=number * START_APART_S)
-            self._jobs.every(self._duties.settle_s, self._settle, name, after_s=number * START_APART_S)
+            self._paces.begin(name, self._armed.pace_s(name), after_s=number * START_APART_S)
 
     # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
-
-    async def _poll(self, name: str) -> None:
-        self._start(name)
 
     async def _apart(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
         running = self._chores.get(name)
@@ -155,10 +159,6 @@ class Daemon:
         else:
             self._failures.works(name, what=name)
 
-    async def _settle(self, name: str) -> None:
-        if name in self._results and self._results[name].busy:
-            self._start(name)
-
     def _wake(self, name: str, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: the account is looked at, now or right after."""
         log.debug("prices_crossed", account=name, loan_ids=[key.loan_id for key in keys][:MOST_NAMED])
@@ -172,7 +172,7 @@ class Daemon:
     def _repace(self, name: str, pace_s: float) -> None:
         if not self._ending:
             apart_s = START_APART_S * len(self._armed) % pace_s
-            self._jobs.repace(self._poll, (name,), pace_s, after_s=pace_s - apart_s)
+            self._paces.change(name, pace_s, after_s=pace_s - apart_s)
 
     def _start(self, name: str) -> None:
         running = self._running.get(name)
@@ -228,8 +228,7 @@ class Daemon:
     async def _finish(self) -> None:
         """No new sends (the guards were told); what is under way is awaited, and journalled."""
         tasks = [task for task in (*self._running.values(), *self._chores.values()) if not task.done()]
-        drains = [asyncio.ensure_future(guard.drain()) for guard in self._duties.guards.values()]
-        pending = [*tasks, *drains]
+        pending = [*tasks, *(asyncio.ensure_future(guard.drain()) for guard in self._duties.guards.values())]
         if pending and (late := await _ended(pending, self._duties.shutdown_s)):
             self.ended_in_order = False
             log.error("shutdown_timed_out", tasks=late)
