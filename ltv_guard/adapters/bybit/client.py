@@ -95,8 +95,11 @@ class BybitClient:
         `urgent`: it goes before others. `budget`: that of the whole of which this is a part.
         """
         query = query_string(params or {})
-        tries = trying_again(within_s=self._tries_within_s, sleep=self.clock.sleep)
-        return await tries(self._get_once, path, query, signed=signed, urgent=urgent, budget=budget)
+        return await trying_again(
+            lambda: self._get_once(path, query, signed=signed, urgent=urgent, budget=budget),
+            within_s=self._tries_within_s,
+            sleep=self.clock.sleep,
+        )
 
     async def _get_once(
         self, path: str, query: str, *, signed: bool, urgent: bool, budget: Budget | None

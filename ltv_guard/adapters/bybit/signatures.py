@@ -5,7 +5,6 @@ The text to sign is `timestamp + api_key + recv_window + (query string | body)` 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ class HmacSigner:
             raise ValueError("the API secret is empty")
 
     def sign(self, text: bytes) -> str:
-        return hmac.new(self.secret.encode(), text, hashlib.sha256).hexdigest()
+        return hmac.digest(self.secret.encode(), text, "sha256").hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

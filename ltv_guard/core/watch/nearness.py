@@ -31,6 +31,8 @@ class Nearness:
     def _comes_soon(self, gap: Decimal, now_ms: int) -> bool:
         while self._gaps and now_ms - self._gaps[0][0] > SPEED_OVER_MS:
             self._gaps.popleft()
+        while self._gaps and self._gaps[-1][1] <= gap:  # no gap that is narrower and older will be the widest
+            self._gaps.pop()
         self._gaps.append((now_ms, gap))
-        widest = max(before for _, before in self._gaps)
+        _, widest = self._gaps[0]
         return gap <= TIMES * (widest - gap)
