@@ -8,6 +8,7 @@ left out, and its CPU shown beside. Then one price falls: all loans breach at on
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import time
@@ -156,8 +157,8 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def fleet(config: Path) -> Iterator[list[world.Running]]:
-    """A worker for each address, until the end of the block."""
+def fleet(config: Path, through: Sequence[str]) -> Iterator[list[world.Running]]:
+    """A worker for each address, until the end of the block; each is started by the command `through`."""
     with contextlib.ExitStack() as stack:
         running = []
         for number in range(WORKERS):
@@ -165,7 +166,7 @@ def fleet(config: Path) -> Iterator[list[world.Running]]:
                 "LTV_GUARD_FLEET__EGRESS": f"e{number}",
                 "LTV_GUARD_EXCHANGE__SOURCE_ADDRESS": f"127.0.0.{number + 2}",
             }
-            command = ["env", *(f"{key}={value}" for key, value in settings.items())]
+            command = [*through, "env", *(f"{key}={value}" for key, value in settings.items())]
             command += [*world.PROGRAM, "run", "-c", str(config)]
             running.append(stack.enter_context(world.running(command)))
         yield running
@@ -187,15 +188,15 @@ def out_of_order(accounts: Sequence[Account], first_s: dict[str, float]) -> str:
     return f"{times[0]:.1f} / {times[1]:.1f}"
 
 
-def measure(many: int, rest_s: float, folder: Path, reports: Sequence[bench.Report]) -> None:
+def measure(many: int, asked: argparse.Namespace, folder: Path, reports: Sequence[bench.Report]) -> None:
     accounts = [Account(number=number, of=many) for number in range(many)]
     postgres = Postgres(folder / "postgres")
     try:
         with world.serving([], folder, **exchange_of(accounts)) as server:
             config = configure(accounts, server.url, postgres.uri, folder)
             began = server.ask("rush", since=0)["now"]
-            with fleet(config) as workers:
-                at_rest(accounts, rest_s, (server, workers, postgres, began), reports[0])
+            with fleet(config, asked.through.split()) as workers:
+                at_rest(accounts, asked.rest_s, (server, workers, postgres, began), reports[0])
                 all_at_once(accounts, (server, workers), reports[1])
     finally:
         postgres.close()
@@ -271,6 +272,7 @@ def main() -> None:
         __doc__,
         accounts={"nargs": "+", "type": int, "default": [100, 400, 1000]},
         rest_s={"type": float, "default": REST_S, "help": "how long it is watched at rest"},
+        through={"default": "", "help": "a command that starts each worker, such as one that bounds its CPU"},
     )
     if asked.smoke:
         asked.accounts, asked.rest_s = [min(40, *asked.accounts)], 20
@@ -299,7 +301,7 @@ def main() -> None:
         for many in asked.accounts:
             own = folder / str(many)
             own.mkdir()
-            measure(many, asked.rest_s, own, (rest, storm))
+            measure(many, asked, own, (rest, storm))
     rest.notes.append(f"CPU is of one core. Statements are those of {STATEMENTS_S:g} s of PostgreSQL's log.")
     storm.notes.append("The budget is the default, 480 requests in 5 s; the exchange bans an address at 600.")
     bench.publish([rest, storm], asked)

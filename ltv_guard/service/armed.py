@@ -25,6 +25,9 @@ class Armed:
     def __len__(self) -> int:
         return len(self._names)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
     def keep_only(self, names: Collection[str]) -> None:
         """Forgets all others."""
         self._names &= set(names)

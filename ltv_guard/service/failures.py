@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -29,6 +30,33 @@ class Failures:
     def journal_is_sound(self) -> bool:
         """Whether nobody is without the journal now."""
         return not self._without_journal
+
+    @contextmanager
+    def of_account(self, name: str) -> Iterator[None]:
+        """Tells how its cycle in the block went, and goes on. Raises LeaseLost, once that is told."""
+        whose = f"account {name}"
+        try:
+            yield
+        except LeaseLost as error:
+            self._lease_lost(name, error)
+            raise
+        except JournalUnavailable as error:
+            self.journal_failed(whose, error)
+        except Exception as error:  # noqa: BLE001 - told
+            self.failed(whose, error, account=name)
+        else:
+            self.journal_works(whose)
+            self.works(whose, account=name)
+
+    @contextmanager
+    def of_journal(self, whose: str) -> Iterator[None]:
+        """Tells whether the block could use the journal, and goes on."""
+        try:
+            yield
+        except JournalUnavailable as error:
+            self.journal_failed(whose, error)
+        else:
+            self.journal_works(whose)
 
     def forget(self, accounts: Iterable[str]) -> None:
         """They are guarded no more: whether they could use the journal does not matter."""
@@ -57,7 +85,7 @@ class Failures:
         self._without_journal.add(whose)
         self._alerts.grave("journal", str(error), "journal_unavailable", why=str(error))
 
-    def lease_lost(self, name: str, error: LeaseLost) -> None:
+    def _lease_lost(self, name: str, error: LeaseLost) -> None:
         """Another worker of the fleet may guard the account by now."""
         log.warning("lease_refused", account=name, why=str(error))
 

@@ -133,14 +133,15 @@ class PriceWatch:
 
     def _wake_all(self, woken: Iterable[tuple[str, Collection[LoanKey]]]) -> None:
         """Those first whose loans are furthest beyond their triggers: they ask the exchange in this order."""
-        for name, due in sorted(woken, key=lambda item: self._gap(self._accounts[item[0]])):
+        for name, due in sorted(woken, key=lambda item: self.gap(item[0])):
             self._wake(name, due)
             self._look_at(name, self._accounts[name])
 
-    def _gap(self, account: WatchedAccount) -> Decimal:
-        gap = None
+    def gap(self, name: str) -> Decimal:
+        """The part by which prices may fall before the account is at a trigger; below 0 beyond."""
+        gap, account = None, self._accounts.get(name)
         with self._defects.contained("seeing who is furthest beyond a trigger"):
-            gap = account.index.gap(self._now())
+            gap = None if account is None else account.index.gap(self._now())
         return Decimal("Infinity") if gap is None else gap
 
     def _due(self, account: WatchedAccount, moved: Collection[str]) -> Collection[LoanKey]:

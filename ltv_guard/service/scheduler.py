@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from decimal import Decimal
 
 import structlog
 
-from ltv_guard.core.model.errors import JournalUnavailable, LeaseLost
+from ltv_guard.core.model.errors import LeaseLost
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
+from ltv_guard.service.admission import Admission
 from ltv_guard.service.armed import Armed
 from ltv_guard.service.chores import Chores
 from ltv_guard.service.duties import Duties
+from ltv_guard.service.endings import ended
 from ltv_guard.service.failures import Failures
 from ltv_guard.service.jobs import JUMP_LOOK_S, Jobs
 from ltv_guard.service.paces import START_APART_S, Paces, SettleRounds
@@ -55,6 +58,7 @@ class Daemon:
         self._settling = SettleRounds(self._results, self._start)
         self._armed = Armed(self._repace, lambda: self._duties)
         self._watch = PriceWatch(self._wake, self._armed, self._alerts)
+        self._line = Admission(self._begin_cycle, self._watch.gap, self._running, self._alerts)
 
     @property
     def journal_is_sound(self) -> bool:
@@ -109,12 +113,14 @@ class Daemon:
         self._paces.drop(before.guards)
         self._settling.begin(duties.settle_s)
         self._again.clear()
+        for name in before.guards.keys() - same:
+            self._line.leave(name)
         self._armed.keep_only(same)
         self._watch.use(duties.stream, same)
         self._begin(same)
         self._failures.forget(f"account {name}" for name in before.guards.keys() - duties.guards.keys())
         drains = [asyncio.ensure_future(guard.drain()) for guard in before.guards.values()]
-        await _ended([*under_way, *drains], LONGEST_CYCLE_S)
+        await ended([*under_way, *drains], LONGEST_CYCLE_S)
         self._watch.use(duties.stream, duties.guards)
         self._begin(duties.guards.keys() - same)
 
@@ -132,10 +138,11 @@ class Daemon:
         self._armed.keep_only(self._duties.guards)
         self._watch.use(self._duties.stream, self._duties.guards)
         self._again.discard(name)
+        self._line.leave(name)
         ends = [asyncio.ensure_future(guard.drain())]
         if (running := self._running.pop(name, None)) is not None:
             ends.append(running)
-        late = await _ended(ends, self._duties.shutdown_s)
+        late = await ended(ends, self._duties.shutdown_s)
         self._results.pop(name, None)
         self._failures.forget([f"account {name}"])
         return not late
@@ -162,53 +169,66 @@ class Daemon:
     def _wake(self, name: str, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: the account is looked at, now or right after."""
         log.debug("prices_crossed", account=name, loan_ids=[key.loan_id for key in keys][:MOST_NAMED])
-        if (guard := self._duties.guards.get(name)) is not None:
-            guard.urge(keys)
-        running = self._running.get(name)
-        if running is not None and not running.done():
+        if self._is_running(name):
             self._again.add(name)
-        self._start(name)
+        self._start(name, keys)
+
+    def _is_running(self, name: str) -> bool:
+        running = self._running.get(name)
+        return running is not None and not running.done()
 
     def _repace(self, name: str, pace_s: float) -> None:
         if not self._ending:
             apart_s = START_APART_S * len(self._armed) % pace_s
             self._paces.change(name, pace_s, after_s=pace_s - apart_s)
 
-    def _start(self, name: str) -> None:
-        running = self._running.get(name)
-        if self._ending or name not in self._duties.guards:
-            return
-        if running is None or running.done():
+    def _start(self, name: str, keys: Collection[LoanKey] = ()) -> None:
+        if self._is_running(name) or self._goes_before(name, is_woken=bool(keys)):
+            self._begin_cycle(name, [*keys, *self._line.leave(name)])
+        else:
+            self._line.ask(name, keys)
+
+    def _goes_before(self, name: str, *, is_woken: bool) -> bool:
+        """What is under way goes on, and who is in no danger keeps its pace, whoever is in line."""
+        guard, last = self._duties.guards.get(name), self._results.get(name)
+        if guard is None or not (is_woken or name in self._armed):
+            return True
+        return not guard.intents.none_is_open() or (last is not None and (last.in_haste or last.goes_on))
+
+    def _begin_cycle(self, name: str, keys: Collection[LoanKey]) -> None:
+        guard = self._duties.guards.get(name)
+        if guard is not None and keys:
+            guard.urge(keys)
+        if guard is not None and not (self._ending or self._is_running(name)):
             self._running[name] = asyncio.create_task(self._cycle(name))
 
     async def _cycle(self, name: str) -> None:
         guard, began, prices = self._duties.guards[name], time.monotonic(), self._watch.prices()
+        result: CycleResult | None = None
         try:
-            guard.alerts.wider = self._alerts
-            result = await guard.cycle()
-        except LeaseLost as error:
-            self._failures.lease_lost(name, error)
-            self.lost(name)
-        except JournalUnavailable as error:
-            self._failures.journal_failed(f"account {name}", error)
-        except Exception as error:  # noqa: BLE001 - told
-            self._failures.failed(f"account {name}", error, account=name)
-        else:
-            self._failures.journal_works(f"account {name}")
-            self._failures.works(f"account {name}", account=name)
-            if self._duties.guards.get(name) is guard:
-                self._results[name] = result
-                if result.in_haste or result.goes_on:
-                    self._again.add(name)
-                if not result.in_haste:
-                    then = prices if result.begun_at_prices is None else result.begun_at_prices
-                    self._watch.saw(name, result, then)
+            with self._failures.of_account(name):
+                guard.alerts.wider = self._alerts
+                result = await guard.cycle()
+            if result is not None and self._duties.guards.get(name) is guard:
+                self._heed(name, result, prices)
                 self.hear(name, result, time.monotonic() - began)
+        except LeaseLost:
+            self.lost(name)
         finally:
             self.cycles_ended[name] += 1
             if name in self._again:
                 self._again.discard(name)
                 asyncio.get_running_loop().call_soon(self._start, name)
+
+    def _heed(self, name: str, result: CycleResult, prices: Mapping[str, Decimal]) -> None:
+        self._results[name] = result
+        if result.actions:
+            self._line.helped(name)
+        if result.in_haste or result.goes_on:
+            self._again.add(name)
+        if not result.in_haste:
+            then = prices if result.begun_at_prices is None else result.begun_at_prices
+            self._watch.saw(name, result, then)
 
     async def _look_at_clock(self) -> None:
         await self._looks.look_at_clock(self._duties.measure_clock)
@@ -218,26 +238,13 @@ class Daemon:
         self._looks.look_at_accounts(self._duties.odd_accounts)
         results = [self._results.get(name) for name in self._duties.guards]
         trusted = bool(results) and all(item is not None and item.trusts_journal for item in results)
-        try:
+        with self._failures.of_journal("heartbeat"):
             await self._duties.heartbeat(trusted)
-        except JournalUnavailable as error:
-            self._failures.journal_failed("heartbeat", error)
-        else:
-            self._failures.journal_works("heartbeat")
 
     async def _finish(self) -> None:
         """No new sends (the guards were told); what is under way is awaited, and journalled."""
         tasks = [task for task in (*self._running.values(), *self._chores.values()) if not task.done()]
         pending = [*tasks, *(asyncio.ensure_future(guard.drain()) for guard in self._duties.guards.values())]
-        if pending and (late := await _ended(pending, self._duties.shutdown_s)):
+        if pending and (late := await ended(pending, self._duties.shutdown_s)):
             self.ended_in_order = False
             log.error("shutdown_timed_out", tasks=late)
-
-
-async def _ended(tasks: Collection[asyncio.Future[None]], within_s: float) -> int:
-    """Waits for them, so long, and cuts off what goes on: returns how many that were."""
-    _, late = await asyncio.wait(tasks, timeout=within_s)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
-    return len(late)
