@@ -189,7 +189,7 @@ class Parts:
             self.memory.journal,
             self.trust,
             self.key_access,
-            self.needs.own_channels,
+            self.needs,
             self.words,
         )
 

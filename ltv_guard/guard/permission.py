@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from ltv_guard.core.model.loans import Channel, Product
+from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import Clock, Journal
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.key_access import KeyAccess
+from ltv_guard.guard.needs import Needs
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.surroundings import Surroundings
 from ltv_guard.guard.words import Words
@@ -19,7 +18,7 @@ from ltv_guard.guard.words import Words
 class Permission:
     """For all of the account: its mode, the kill switch, the key, a journal that is not trusted yet.
 
-    `channels`: where what another journal had sent would show.
+    `needs` says where what another journal had sent would show: that changes with what the loans owe.
     """
 
     def __init__(
@@ -28,14 +27,14 @@ class Permission:
         journal: Journal,
         trust: JournalTrust,
         key_access: KeyAccess,
-        channels: Collection[Channel],
+        needs: Needs,
         words: Words,
     ) -> None:
         self._options = options
         self._journal = journal
         self._trust = trust
         self._key_access = key_access
-        self._channels = channels
+        self._needs = needs
         self._report = words.report
         self._defects = words.defects
 
@@ -53,7 +52,7 @@ class Permission:
             return Withheld(kind=Why.PAUSED, detail=pause.reason)
         if human is not None:
             return Withheld(kind=Why.NEEDS_HUMAN, detail=human)
-        self._trust.look(snapshot, self._channels)
+        self._trust.look(snapshot, self._needs.own_channels)
         return None if self._trust.holds else Withheld(kind=Why.WAITING)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import structlog
-from exchange_model import MARGIN_MS, a_guard, a_world, key_of
-from exchange_world import WINDOW_MS
+from contract_world import ModelContracts, a_pool_with_contracts
+from exchange_model import MARGIN_MS, POLICY, a_guard, a_world, key_of
+from exchange_world import OWED, WINDOW_MS
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.contracts import AtEnd
 from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.policy import CollateralRepayRule
+
+SELLS = replace(POLICY, repay_with_collateral=CollateralRepayRule(enabled=True))
 
 
 async def test_an_add_in_flight_that_the_journal_has_lost_is_not_made_twice() -> None:
@@ -46,3 +52,19 @@ async def test_what_was_lost_and_never_landed_is_made_good_after_the_wait() -> N
     assert len(world.sent) == 2
     assert world.ltv(key_of(1)) <= Decimal("0.65")
     assert [item.state for item in journal.snapshot().intents.values()] == [State.CONFIRMED]
+
+
+async def test_a_journal_that_is_new_goes_on_though_the_last_fixed_loan_is_gone_meanwhile() -> None:
+    """Its list of repayments is asked for no longer: nothing waits for it."""
+    world = a_pool_with_contracts(
+        a_world("0.77", pool="0.5", owed="90000"),
+        {OWED: Decimal("0.1")},
+        ends_in_ms=4_000,
+        at_end=AtEnd.REPAID,
+    )
+    guard = a_guard(world, MemoryJournal(), policy=SELLS, continuous=False, contracts=ModelContracts(world))
+    for _ in range(40):
+        await guard.cycle()
+        world.advance(500)
+    assert world.contracts == []
+    assert world.ltv(key_of(1)) <= Decimal("0.65")
