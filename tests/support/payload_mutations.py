@@ -67,6 +67,15 @@ POOL_REPAYMENT = {
     "repayTime": NOW_MS - 1000,
     "repayType": 1,
 }
+CONTRACT_REPAYMENT = {
+    "details": [{"loanId": "1539", "repayAmount": "0.05"}],
+    "loanCurrency": "ETH",
+    "repayAmount": "0.05",
+    "repayId": "1774",
+    "repayStatus": 1,
+    "repayTime": NOW_MS - 1000,
+    "repayType": 1,
+}
 TRANSFER = {
     "transferId": "selfTransfer_cafd0b2f-1a0b-4a3c-9d59-2a4b0d1f4c11",
     "coin": "BTC",
