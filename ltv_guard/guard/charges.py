@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import structlog
 
 from ltv_guard.core.model.intents import Intent
@@ -18,19 +20,36 @@ DEARER = "more than policy.repay_with_collateral.max_fee was taken, as far as pr
 log = structlog.stdlib.get_logger()
 
 
-def tell_charges(memory: Memory, snapshot: Snapshot, rulebook: Rulebook) -> None:
-    """Of each once; not of one that can't be told any more, for something else has come after it."""
+def tell_charges(memory: Memory, snapshot: Snapshot, rulebook: Rulebook, echo_ms: int) -> None:
+    """Of each once; not of one that can't be told any more, for something else has come after it.
+
+    That too much was taken is told once the same has been shown for `echo_ms`, or something follows: until
+    then a hand may have sold as well, for a debt that is shown late.
+    """
     for intent in memory.sales.landed:
-        found = snapshot.appraised.get(intent.key)
+        if intent.key.product not in snapshot.books:
+            continue  # nothing was read of it
+        found, at = snapshot.appraised.get(intent.key), snapshot.asked_at(intent.key)
         if not isinstance(found, Appraised) or found.is_reckoned or not found.freshness.fresh:
-            if landed_lately(intent, snapshot.asked_at(intent.key)):
+            if landed_lately(intent, at):
                 continue  # it is waited for
-        elif not _is_followed(intent, memory):
-            known = (memory.sales.prices_of(intent), snapshot.prices or {})
-            charge = charge_of(intent, found.loan, memory.rows.of(intent.key), known)
+        else:
+            most = rulebook.policy_for(found.loan).repay_with_collateral.max_fee
+            is_followed = _is_followed(intent, memory)
+            if not is_followed:
+                memory.sales.saw(intent, _charge_of(intent, found.loan, memory, snapshot), at)
+            charge, since = memory.sales.charge_of(intent) or (None, at)
             if charge is not None:
-                _tell(intent, charge, found.loan, rulebook)
+                if charge.fee > most and not is_followed and at.ms_since(since) < echo_ms:
+                    continue
+                _tell(intent, charge, most)
         memory.sales.forget([intent.intent_id])
+
+
+def _charge_of(intent: Intent, loan: Loan, memory: Memory, snapshot: Snapshot) -> Charge | None:
+    prices = (memory.sales.prices_of(intent), snapshot.prices or {})
+    rows, debts = memory.rows.of(intent.key), memory.sales.debts_of(intent)
+    return charge_of(intent, loan, rows, prices, debts)
 
 
 def _is_followed(intent: Intent, memory: Memory) -> bool:
@@ -38,8 +57,7 @@ def _is_followed(intent: Intent, memory: Memory) -> bool:
     return any(item.created_at_ms > intent.created_at_ms for item in memory.intents.of_loan(intent.key))
 
 
-def _tell(intent: Intent, charge: Charge, loan: Loan, rulebook: Rulebook) -> None:
-    most = rulebook.policy_for(loan).repay_with_collateral.max_fee
+def _tell(intent: Intent, charge: Charge, most: Decimal) -> None:
     dearer = charge.fee > most
     level = log.warning if dearer else log.info
     level(

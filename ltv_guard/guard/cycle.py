@@ -146,7 +146,7 @@ class Guard:
         await self._settle(owner, snapshot)
         decisions = await self._decide(snapshot)
         with self._defects.contained("telling what was charged"):
-            tell_charges(self._memory, snapshot, self._rulebook)
+            tell_charges(self._memory, snapshot, self._rulebook, parts.freshness.echo_ms)
         with self._defects.contained("holding the directions against the history"):
             parts.directions.look(snapshot)
         snapshot.withheld = await parts.permission.why_not(snapshot)

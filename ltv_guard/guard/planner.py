@@ -68,7 +68,7 @@ class Planner:
         if intent is not None:
             self._memory.wallet.note_before(intent, snapshot.source_of(intent.direction))
             self._memory.freshness.note_price(intent, snapshot.prices)
-            self._memory.sales.note_prices(intent, snapshot.prices)
+            self._memory.sales.note_plan(intent, snapshot.prices, decision.loan.debts)
         return intent
 
     async def _as_owed_now(self, snapshot: Snapshot, decision: Decision) -> Decision:

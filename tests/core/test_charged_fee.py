@@ -14,7 +14,7 @@ from core_pools import POOL, at
 
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, Loan
+from ltv_guard.core.model.loans import Debt, Direction, Loan
 from ltv_guard.core.reconcile.charged_fee import Charge, charge_of
 
 PRICES = {"BTC": D(50000), "USDT": D(1)}
@@ -126,3 +126,52 @@ def test_nor_where_more_was_repaid_than_any_row_tells(rows: list[HistoryRow]) ->
 def test_nor_of_a_coin_that_is_not_shown_or_where_nobody_knows_what_there_was() -> None:
     assert charge_of(sale(collateral_coin="DOGE"), shown("1.799"), [OURS], [PRICES]) is None
     assert charge_of(sale(collateral_before=None), shown("1.799"), [OURS], [PRICES]) is None
+
+
+OWED = Debt(coin="USDT", amount=D(97500), fixed=D(30000))  # 67500 of it flexibly, before 10000 were repaid
+AFTER = Debt(coin="USDT", amount=D(87500), fixed=D(30000))
+OTHER = Debt(coin="ETH", amount=D(2))
+
+
+@pytest.mark.parametrize(
+    ("what", "after", "rows", "told"),
+    [
+        ("all else is owed as before", (AFTER, OTHER), (), True),
+        ("with its interest", (replace(AFTER, amount=D(87501), fixed=D(30001)), OTHER), (), True),
+        (
+            "shown as it was seconds before",
+            (replace(AFTER, amount=D(87499), fixed=D(29999)), OTHER),
+            (),
+            True,
+        ),
+        ("less is owed in a fixed loan", (replace(AFTER, amount=D(87400), fixed=D(29900)), OTHER), (), False),
+        ("in another coin", (AFTER, replace(OTHER, amount=D("1.99"))), (), False),
+        ("nothing in another coin", (AFTER,), (), False),
+        ("which can't be read", (AFTER, replace(OTHER, amount=D(0), unread=True)), (), True),
+        (
+            "by a row that says that no collateral paid",
+            (AFTER, replace(OTHER, amount=D("1.5"))),
+            (listed("repay-2", "0.5", REPAY, "ETH"),),
+            True,
+        ),
+        (
+            "as of a fixed loan",
+            (replace(AFTER, amount=D(86500), fixed=D(29000)), OTHER),
+            (listed("repay-fixed-2", "1000", REPAY, "USDT", fixed=True),),
+            True,
+        ),
+        (
+            "but more than that row tells",
+            (replace(AFTER, amount=D(85500), fixed=D(28000)), OTHER),
+            (listed("repay-fixed-2", "1000", REPAY, "USDT", fixed=True),),
+            False,
+        ),
+    ],
+)
+def test_nor_where_less_is_owed_of_another_debt_than_rows_tell(
+    what: str, after: tuple[Debt, ...], rows: tuple[HistoryRow, ...], *, told: bool
+) -> None:
+    """A hand may have sold collateral for it, and its row be late."""
+    loan = replace(shown("1.799"), debts=after)
+    found = charge_of(sale(), loan, (OURS, *rows), [PRICES], (OWED, OTHER))
+    assert (found is not None) is told, what

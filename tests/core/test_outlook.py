@@ -136,3 +136,13 @@ def test_of_what_fixed_loans_owe_one_is_named_whether_or_not_it_is_switched_on()
     assert by_hand(tuple(ways.values()))[-1] == (
         "repay 17157.6 USDT of the fixed loan 8 there with BTC of its collateral, for up to 171.58 USD"
     )
+
+
+def test_where_no_amount_would_do_nothing_is_said_of_more() -> None:
+    """What is owed flexibly is too little for it: however much is repaid of that."""
+    some = Prospect(
+        way=REPAY, coin="USDT", target=D("0.65"), needed=D("Infinity"), amount=D(1000), ltv_after=D("0.7")
+    )
+    assert in_words(some) == "repaying 1000 USDT brings it to 0.7"
+    assert by_hand([some]) == []
+    assert not some.cost_of_needed_usd.is_finite()

@@ -353,6 +353,45 @@ async def test_what_one_really_took_is_told_and_whether_that_was_more_than_expec
 
 
 @OF_BOTH
+@pytest.mark.parametrize(("lags", "after"), [(["row_lag_ms"], 0), (["row_lag_ms", "old_debt_ms"], 8)])
+async def test_what_a_hand_sold_for_another_debt_is_no_fee_of_ours(
+    lags: list[str], after: int, kind: Kind
+) -> None:
+    """Also where its row is late, or what it paid of the debt."""
+    life = Life(kind, shares=("0.5", "0.4"))
+    if kind is Kind.REPAYMENT:
+        life.world.loans[POOL].debt -= 2000
+        life.world.sign_contract(OWED, D(2000), IN_A_MONTH_MS, AtEnd.REPAID)
+    other = life.world.contracts[-1]
+    with structlog.testing.capture_logs() as events:
+        await life.until_it_leaves()
+        assert life.world.sent[0].contract_id != other.loan_id
+        for lag in lags:
+            setattr(life.world, lag, 4_000)
+        await life.goes_on(after, ms=500)
+        assert life.world.pay_with_collateral(D(1500), None, of=other.loan_id)
+        await life.goes_on(9, ms=500)
+        for lag in lags:
+            setattr(life.world, lag, 0)
+        await life.goes_on(20, ms=1_000)
+    assert [item for item in events if item["event"] == "collateral_sold" and item["fee"] > D("0.01")] == []
+
+
+async def test_what_one_took_waits_while_the_pool_can_not_be_read() -> None:
+    life = Life(Kind.FIXED_REPAYMENT)
+    with structlog.testing.capture_logs() as events:
+        await life.until_it_leaves()
+        life.world.stale_ms = 2_000
+        await life.goes_on(1, ms=500)
+        life.world.pool_down = True
+        await life.goes_on(3)
+        assert not [item for item in events if item["event"] in {"defect", "collateral_sold"}]
+        life.world.pool_down, life.world.stale_ms = False, 0
+        await life.goes_on(3)
+    assert [item["fee"] for item in events if item["event"] == "collateral_sold"] == [FEE]
+
+
+@OF_BOTH
 async def test_it_is_told_where_its_answer_was_lost_with_the_process_too(kind: Kind) -> None:
     life = Life(kind)
     await die(life, "after_send")

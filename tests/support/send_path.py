@@ -368,7 +368,10 @@ class Life(RuleBasedStateMachine):
             raise self.findings[0]
 
     def hears(self, told: Sequence[MutableMapping[str, Any]]) -> None:
-        """What a cycle has logged."""
+        """What a cycle has logged: no error of ours."""
+        defects = [line for line in told if line["event"] == "defect"]
+        if defects and not self.findings:
+            self.findings.append(AssertionError(f"{defects[0]['what']}: {defects[0]['why']}"))
 
     def restart(self, journal: Contents | None = None) -> None:
         """SIGKILL, and the next start: what is in memory is gone, the machine may have rebooted."""

@@ -53,6 +53,8 @@ class Prospect:
     @property
     def cost_of_needed_usd(self) -> Decimal:
         """What it costs to bring the loan to its target this way; infinite where no amount would."""
+        if not self.needed.is_finite():
+            return self.needed
         return self.cost_usd * self.needed / self.amount if self.amount else ZERO
 
     @property

@@ -5,14 +5,15 @@ No answer and no row tells: (v5/new-crypto-loan/flexible/repay-collateral) the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Loan
+from ltv_guard.core.model.loans import Debt, Direction, Loan
 from ltv_guard.core.reconcile.coin_changes import shown_coins
+from ltv_guard.core.reconcile.freshness import GROWTH
 
 DIGITS = Decimal("0.0001")
 
@@ -31,9 +32,16 @@ class Charge:
 
 
 def charge_of(
-    intent: Intent, loan: Loan, rows: Iterable[HistoryRow], prices: Iterable[Mapping[str, Decimal]]
+    intent: Intent,
+    loan: Loan,
+    rows: Iterable[HistoryRow],
+    prices: Iterable[Mapping[str, Decimal]],
+    debts: Collection[Debt] = (),
 ) -> Charge | None:
-    """None where it can't be told. `loan` is shown with the repayment in it, `rows` are all of its rows."""
+    """None where it can't be told. `loan` is shown with the repayment in it, `rows` are all of its rows.
+
+    `debts`: what it was planned on, as far as that is known.
+    """
     held = loan.collateral_in(intent.collateral_coin or "")
     if held is None or held.unread or intent.collateral_before is None:
         return None
@@ -41,6 +49,8 @@ def charge_of(
         row for row in rows if row.at_ms > intent.observed_at_ms and row.adjust_id not in intent.seen_ids
     ]
     if any(_may_have_sold(row, intent) for row in since) or _owes_less_than_told(intent, loan, since):
+        return None
+    if any(_another_is_repaid(debt, intent, loan, since) for debt in debts):
         return None
     moved = sum((row.change for row in since if _moves(row, held.coin)), Decimal(0))
     own = next((row.amount for row in since if row.adjust_id == intent.adjust_id), intent.amount)
@@ -65,6 +75,22 @@ def _owes_less_than_told(intent: Intent, loan: Loan, since: Iterable[HistoryRow]
     if all(row.adjust_id != intent.adjust_id for row in known):
         told += intent.change
     return owed < intent.coins_before + told - drift
+
+
+def _another_is_repaid(before: Debt, intent: Intent, loan: Loan, since: Iterable[HistoryRow]) -> bool:
+    """Whether less is owed, in another coin or the other way, than what rows tell was repaid of it."""
+    after = loan.debt_in(before.coin)
+    if before.unread or (after is not None and after.unread):
+        return False
+    for fixed in (False, True):
+        if before.coin == intent.coin and fixed is (intent.contract_id is not None):
+            continue
+        rows = [row for row in since if row.coin == before.coin and row.fixed is fixed]
+        told = sum((row.change for row in rows if row.direction is Direction.REPAY), Decimal(0))
+        was, owed = before.part(fixed=fixed), after.part(fixed=fixed) if after else Decimal(0)
+        if owed < was * (1 - GROWTH) + told:
+            return True
+    return False
 
 
 def _moves(row: HistoryRow, coin: str) -> bool:

@@ -174,7 +174,8 @@ LOANS = (
         warning(
             "A repayment with collateral took more than `policy.repay_with_collateral.max_fee`, as far as "
             "the prices of before and after it tell: `fee` is the least that they leave possible. Amounts "
-            "were sized by `max_fee`, so that it may take a step more.",
+            "were sized by `max_fee`, so that it may take a step more. Told once the same has been shown for "
+            "twice `settlement.history_lag_s`, or as the next one leaves: a hand may have sold as well.",
             "Compare the repayment in the exchange's app. If it charges so much, raise `max_fee`, or switch "
             "`policy.repay_with_collateral` off.",
         ),
