@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 import structlog
 
 from ltv_guard.core.amounts.due import is_due
+from ltv_guard.core.decide.constraints import Constraint, Limit
 from ltv_guard.core.model.contracts import AtEnd, Contract
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.maturity import Maturity, maturity_of
 from ltv_guard.core.model.policy import FixedRepayRule, LoanPolicy
+from ltv_guard.guard.decision_reporter import not_repaid
 from ltv_guard.guard.end_teller import Ending, EndTeller
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.state.contract_shelf import ContractShelf
@@ -97,35 +99,40 @@ class ContractWatch:
         policy: LoanPolicy,
         now: Moment,
     ) -> None:
-        """Tells of coins that are due and not there; a balance that could not be read tells nothing."""
+        """Tells of coins that are due and not there; a balance that could not be read tells nothing.
+
+        Nor is it told of each contract, and once more of them all.
+        """
         for coin in due.keys() & wallet.keys():
             missing = due[coin] - wallet[coin]
-            if missing > 0:
+            soon = self._due_in(coin, policy, now)
+            if missing > 0 and not all(map(self._is_told_to_lack_coins, soon)):
                 self._short.add(coin)
                 self._alerts.grave(
                     ("due", coin),
                     coin,
                     "protection_short",
+                    what=f"due in {coin}",
                     coin=coin,
                     missing=missing,
                     ltv=pool.ltv,
-                    why=self._why_short(coin, due[coin], wallet[coin], policy, now),
+                    why=_why_short(soon, due[coin], wallet[coin]),
                     **named(pool.key),
                 )
             else:
                 self.is_covered(coin)
 
-    def _why_short(self, coin: str, due: Decimal, has: Decimal, policy: LoanPolicy, now: Moment) -> str:
-        soon = [
+    def _due_in(self, coin: str, policy: LoanPolicy, now: Moment) -> list[Contract]:
+        return [
             item
             for item in self._shelf.kept[coin].found.contracts
             if is_due(item, now.exchange_ms, policy.due_within_ms, repaid_by_us=policy.repay_fixed.enabled)
         ]
-        first, more = soon[0], f" and {len(soon) - 1} more" if soon[1:] else ""
-        return (
-            f"{due:f} {coin} are due from the Funding wallet, which holds {has:f}: fixed loan "
-            f"{first.loan_id} ends at {iso(first.ends_at_ms)}{more}; where what is due is not paid, {OVERDUE}"
-        )
+
+    def _is_told_to_lack_coins(self, contract: Contract) -> bool:
+        """Whether `fixed_loan_not_repaid` says so of it."""
+        lack = Constraint(kind=Limit.FUNDING, coin=contract.coin)
+        return self._alerts.has_told(not_repaid(contract), lack)
 
     def all_covered_but(self, due: Mapping[str, Decimal]) -> None:
         """What is no longer due is no longer missing."""
@@ -144,6 +151,14 @@ def _what_follows(contract: Contract, rule: FixedRepayRule, *, is_overdue: bool)
     if rule.enabled and contract.at_end is AtEnd.NOTHING:
         return AT_END_BY_US.format(seconds=rule.before_ms // 1000)
     return AT_END[contract.at_end]
+
+
+def _why_short(soon: Sequence[Contract], due: Decimal, has: Decimal) -> str:
+    first, more = soon[0], f" and {len(soon) - 1} more" if soon[1:] else ""
+    return (
+        f"{due:f} {first.coin} are due from the Funding wallet, which holds {has:f}: fixed loan "
+        f"{first.loan_id} ends at {iso(first.ends_at_ms)}{more}; where what is due is not paid, {OVERDUE}"
+    )
 
 
 def _owed(contract: Contract) -> dict[str, str]:

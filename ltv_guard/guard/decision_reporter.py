@@ -109,13 +109,13 @@ class DecisionReporter:
         paid = decision.reason.contract
         if paid is not None and withheld is not None and not withheld.ends_by_itself:
             held.append((paid, withheld, sentences.withheld(withheld)))
-        topics = {("held", contract.loan_id) for contract, _, _ in held}
+        topics = {not_repaid(contract) for contract, _, _ in held}
         for topic in self._held - topics:
             self._alerts.ended(topic)
         self._held = topics
         for contract, state, why in held:
             fields = _of_contract(contract)
-            self._alerts.grave(("held", contract.loan_id), state, "fixed_loan_not_repaid", why=why, **fields)
+            self._alerts.grave(not_repaid(contract), state, "fixed_loan_not_repaid", why=why, **fields)
 
     def _unanswered(self, decision: Decision, withheld: Withheld | None) -> None:
         """A breach that nothing is done about: said at once, and again with growing pauses."""
@@ -172,6 +172,11 @@ class DecisionReporter:
             "settled yet. The history could not tell a second one of it apart, so this one waits"
         )
         self._alerts.once(topic, "warning", "adjustment_put_off", why=why)
+
+
+def not_repaid(contract: Contract) -> tuple[str, str]:
+    """The topic of `fixed_loan_not_repaid`, whose state is the `Constraint` that keeps it from being."""
+    return ("held", contract.loan_id)
 
 
 def _state(decision: Decision, withheld: Withheld | None) -> tuple[object, ...]:

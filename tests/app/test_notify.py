@@ -699,6 +699,11 @@ def test_troubles_of_one_name_that_differ_in_what_fails_are_alarms_of_their_own(
     def blind(what: str) -> AlertStatus:
         return AlertStatus(event="guard_blind", since_ms=0, account="main", details={"what": what})
 
+    def overdue(contract: str) -> AlertStatus:
+        return replace(ALERT, event="loan_overdue", details={"contract": contract, "owed": "USDT=1"})
+
+    assert id_of(overdue("7")) != id_of(overdue("8"))
+    assert id_of(overdue("7")) == id_of(replace(overdue("7"), details={"contract": "7", "owed": "USDT=2"}))
     assert id_of(blind("orders")) != id_of(blind("pool"))
     assert id_of(blind("pool")) == id_of(blind("pool"))
 
@@ -712,6 +717,24 @@ async def test_a_critical_line_is_not_told_beside_the_alarm_of_the_same_what(tmp
         await post.passes(desk, 3)
     assert ["what: pool" in body for _, _, body in post.got].count(True) == 1
     assert ["what: orders" in body for _, _, body in post.got].count(True) == 1
+
+
+async def test_each_fixed_loan_of_a_pool_rings_by_itself(tmp_path: Path) -> None:
+    def overdue(contract: str) -> AlertStatus:
+        return AlertStatus(
+            event="loan_overdue", since_ms=0, account="main", loan_id="pool", details={"contract": contract}
+        )
+
+    post = Post(lasting=[overdue("7")])
+    async with a_desk(tmp_path, post) as desk:
+        await post.passes(desk, 3)
+        post.lasting = [overdue("7"), overdue("8")]
+        for contract in "78":
+            event = {"event": "loan_overdue", "level": "critical", "account": "main", "loan_id": "pool"}
+            desk.hear(event | {"contract": contract})
+        await post.passes(desk, 3)
+    assert [f"contract: {name}" in body for name in "78" for _, _, body in post.got].count(True) == 2
+    assert len(post.got) == 2
 
 
 async def test_a_target_that_raises_or_is_slow_holds_up_no_other(tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ async def test_one_that_went_overdue_is_repaid_once_its_coins_come(
             (told,) = world.heard("fixed_loan_not_repaid")
             assert (told["level"], told["contract"], told["owed"]) == ("critical", "7", {"USDT": "1000"})
             assert told["why"] == "the Funding wallet leaves 400 USDT"
+            await cycles(world, 3)
+            assert "protection_short" not in world.heard("cycle_finished")[-1]["critical"]  # told once
             world.exchange.ledger.deposit(USER, "USDT", D(600), world.exchange.moment())
             await world.until(lambda: bool(repaid(world)))
             await world.until_quiet()

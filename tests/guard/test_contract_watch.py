@@ -9,9 +9,12 @@ import structlog
 from core_builders import D
 from core_pools import at, pool_policy
 
+from ltv_guard.core.decide.constraints import Constraint, Limit
 from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
 from ltv_guard.core.model.loans import Moment
+from ltv_guard.core.model.policy import FixedRepayRule
 from ltv_guard.guard.contract_watch import ContractWatch
+from ltv_guard.guard.decision_reporter import not_repaid
 from ltv_guard.guard.state.contract_shelf import ContractShelf, KeptList
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -65,3 +68,36 @@ def test_where_none_is_left_nothing_lasts() -> None:
         shelf.kept.clear()
         about.nothing_left()
     assert alerts.lasting(1) == []
+
+
+LACK = Constraint(kind=Limit.FUNDING, coin="USDT")
+REPAYS = replace(RULES, repay_fixed=FixedRepayRule(enabled=True))
+ONE = replace(LENT, at_end=AtEnd.NOTHING)
+TWO = replace(ONE, loan_id="8")
+
+
+@pytest.mark.parametrize(
+    ("contracts", "held", "told"),
+    [
+        ([ONE], {}, True),
+        ([ONE], {"7": LACK}, False),
+        ([ONE, TWO], {"7": LACK}, True),  # of the other it says nothing
+        ([ONE, TWO], {"7": LACK, "8": LACK}, False),
+        ([ONE], {"7": Constraint(kind=Limit.REFUSED, coin="USDT", words="busy")}, True),
+        ([ONE], {"7": replace(LACK, kind=Limit.EMERGENCY_FIRST)}, True),
+    ],
+)
+def test_coins_that_are_missing_are_told_once(
+    contracts: list[Contract], held: dict[str, Constraint], *, told: bool
+) -> None:
+    """Of each contract by `fixed_loan_not_repaid`, or else of all that is due in the coin."""
+    about, _, alerts = watch(*contracts, read_after_ms=-1)
+    with structlog.testing.capture_logs():
+        about.hold_against({"USDT": D(1)}, {"USDT": D(1000)}, POOL, REPAYS, moment(-1))
+        assert [alert.event for alert, _ in alerts.lasting(1)] == ["protection_short"]
+        for item in contracts:
+            if item.loan_id in held:
+                alerts.grave(not_repaid(item), held[item.loan_id], "fixed_loan_not_repaid")
+        about.hold_against({"USDT": D(1)}, {"USDT": D(1000)}, POOL, REPAYS, moment(-1))
+        events = [alert.event for alert, _ in alerts.lasting(1)]
+    assert ("protection_short" in events) is told

@@ -61,7 +61,7 @@ DECISIONS = (
             "and the pool is below its trigger. The fields are those of the CRITICAL one.",
             "The same, with more time.",
         ),
-        fields=("coin", "missing", "held_back", "reachable_ltv", "ltv", "why", "help", "by_hand"),
+        fields=("what", "coin", "missing", "held_back", "reachable_ltv", "ltv", "why", "help", "by_hand"),
     ),
     event(
         "threshold_pulled_in",

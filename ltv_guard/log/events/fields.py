@@ -148,7 +148,7 @@ FIELDS = {
     "what": Field(
         kind=Shape.TEXT,
         means="a product, `account`, `wallet`, `unified`, `prices`, `loan`, `loans`, `contracts in` a coin; "
-        "where a defect struck",
+        "`due in` a coin, of what fixed loans take; where a defect struck",
     ),
     "what_follows": Field(kind=Shape.TEXT, means="what follows, in words"),
     "what_to_do": Field(kind=Shape.TEXT, means="what to do"),

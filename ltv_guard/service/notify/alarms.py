@@ -10,6 +10,8 @@ from hashlib import sha256
 from ltv_guard.core.model.notices import Alarm
 from ltv_guard.core.model.status import AlertStatus
 
+TOLD_APART_BY = ("what", "contract")
+
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
@@ -28,12 +30,12 @@ class Turn:
 def id_of(alert: AlertStatus) -> str:
     """The same for the same trouble, also after a restart: short enough to be typed at night.
 
-    Troubles of one name differ in `what` (a read, what was being worked out), where they have it.
+    Troubles of one name differ in `what` (a read, what was being worked out) or in the `contract` of a pool
+    that they are about, where they have one.
     """
     parts = (alert.event, alert.account or "", alert.product or "", alert.loan_id or "")
-    what = alert.details.get("what")
-    named = "|".join(parts if what is None else (*parts, what))
-    return sha256(named.encode()).hexdigest()[:8]
+    own = (alert.details[name] for name in TOLD_APART_BY if name in alert.details)
+    return sha256("|".join((*parts, *own)).encode()).hexdigest()[:8]
 
 
 def turn(

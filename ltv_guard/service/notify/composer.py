@@ -13,7 +13,7 @@ from ltv_guard.core.model.status import AlertStatus
 from ltv_guard.guard.defects import Defects
 from ltv_guard.log.events import ONCE
 from ltv_guard.service.notify import words
-from ltv_guard.service.notify.alarms import Turn, id_of
+from ltv_guard.service.notify.alarms import TOLD_APART_BY, Turn, id_of
 from ltv_guard.service.notify.sighted import Sighted
 
 T = TypeVar("T")
@@ -128,12 +128,12 @@ def _how(alarm_id: str) -> str:
 def _about(event: Mapping[str, Any]) -> AlertStatus:
     """What an event of the log is about, as an alert of it would be."""
     account, product, loan_id = (None if event.get(key) is None else str(event[key]) for key in NAMES)
-    what = {} if event.get("what") is None else {"what": str(event["what"])}
+    own = {name: str(event[name]) for name in TOLD_APART_BY if event.get(name) is not None}
     return AlertStatus(
         event=str(event["event"]),
         since_ms=0,
         account=account,
         product=product,
         loan_id=loan_id,
-        details=what,
+        details=own,
     )
