@@ -187,6 +187,21 @@ class Pause:
     until_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the journal holds that bears on a cycle of one user.
+
+    Intents that are planned, sent, accepted or unknown, the oldest first; the latest episode of each loan,
+    open or closed; every pause that holds: of all accounts, and of single ones. `odd_rows`: a sentence for
+    each row that makes no sense and could be passed over.
+    """
+
+    open_intents: tuple[Intent, ...] = ()
+    episodes: tuple[Episode, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    odd_rows: tuple[str, ...] = ()
+
+
 class Journal(Protocol):
     """What is written down. Every method raises JournalUnavailable; a write is durable when it returns."""
 
@@ -194,8 +209,8 @@ class Journal(Protocol):
     def restorations(self) -> Sequence[str]:
         """A sentence for each time that it was found, while in use, to have lost what was written to it."""
 
-    async def open_intents(self, owner: Owner) -> tuple[Intent, ...]:
-        """Intents that are planned, sent, accepted or unknown, oldest first."""
+    async def standing(self, owner: Owner) -> Standing:
+        """All of it in one read."""
 
     async def recent_intents(self, owner: Owner, since_ms: int) -> tuple[Intent, ...]:
         """Intents of any state that were created or updated at or after `since_ms`."""
@@ -214,13 +229,6 @@ class Journal(Protocol):
 
     async def record(self, before: Intent, after: Intent) -> None:
         """Writes a transition. Raises JournalUnavailable if `before` is not what the journal holds."""
-
-    async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
-        """The latest episode of each loan, open or closed; `odd_rows` tells of those that make no sense."""
-
-    @property
-    def odd_rows(self) -> Sequence[str]:
-        """Rows that make no sense and could be passed over, each in a sentence."""
 
     async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
         """Writes episodes of loans, each in place of the one before, in one step."""

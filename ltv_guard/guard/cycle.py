@@ -149,7 +149,7 @@ class Guard:
             tell_charges(self._memory, snapshot, self._rulebook, parts.freshness.echo_ms)
         with self._defects.contained("holding the directions against the history"):
             parts.directions.look(snapshot)
-        snapshot.withheld = await parts.permission.why_not(snapshot)
+        snapshot.withheld = await parts.permission.why_not(snapshot, decisions)
         if self.options.live:
             with self._defects.contained("keeping episodes"):
                 await parts.episodes.keep(owner, snapshot, decisions)
@@ -164,13 +164,16 @@ class Guard:
     async def _settle(self, owner: Owner, snapshot: Snapshot) -> None:
         """Every open intent, before anything new is decided about its loan."""
         parts = self._parts
-        intents = await parts.left_open.take_over(await self._memory.intents.recall_open(owner))
+        standing = await self._memory.journal.standing(owner)
+        snapshot.pauses = standing.pauses
+        self._memory.intents.remember(standing.open_intents)
+        intents = await parts.left_open.take_over(standing.open_intents)
         wanted = parts.needs.to_settle(intents, self._clock.now(), trusted=self._trust.holds)
         await parts.reads.histories.read(snapshot, wanted)
         snapshot.open_intents = intents  # after an error of ours in settling they stay open
         with self._defects.contained("settling"):
             snapshot.open_intents = await parts.reconciler.settle(intents, snapshot)
-        snapshot.episodes = await parts.episodes.recall(owner)
+        snapshot.episodes = parts.episodes.read(standing)
 
     async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ltv_guard.core.decide.decision import Decision, EpisodeChange
 from ltv_guard.core.model.loans import LoanKey, Owner
-from ltv_guard.core.ports import Clock, Episode, Journal
+from ltv_guard.core.ports import Clock, Episode, Journal, Standing
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -19,12 +19,11 @@ class Episodes:
         self._clock = clock
         self._alerts = alerts
 
-    async def recall(self, owner: Owner) -> dict[LoanKey, Episode]:
+    def read(self, standing: Standing) -> dict[LoanKey, Episode]:
         """The latest of each loan, open or closed."""
-        found = {item.key: item for item in await self._journal.episodes(owner)}
-        for why in self._journal.odd_rows:
+        for why in standing.odd_rows:
             self._alerts.once(("journal row", why), "warning", "journal_row_odd", why=why)
-        return found
+        return {item.key: item for item in standing.episodes}
 
     async def keep(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> None:
         """Writes down those that the decisions open or close: all at once, for they hold up what follows."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import Clock, Journal
@@ -38,11 +41,14 @@ class Permission:
         self._report = words.report
         self._defects = words.defects
 
-    async def why_not(self, snapshot: Snapshot) -> Withheld | None:
-        """Raises JournalUnavailable."""
-        pauses = await self._journal.pauses()
+    async def why_not(self, snapshot: Snapshot, decisions: Sequence[Decision]) -> Withheld | None:
+        """By pauses of now where anything is to be done. Raises JournalUnavailable."""
+        if any(decision.needs_a_closer_look for decision in decisions):
+            snapshot.pauses = await self._journal.pauses()
         self._trust.heed_restorations()
-        pause = next((item for item in pauses if item.account in {None, self._options.account}), None)
+        pause = next(
+            (item for item in snapshot.pauses if item.account in {None, self._options.account}), None
+        )
         with self._defects.contained("reporting a pause"):
             self._report.paused(pause)
         human = await self._key_access.why_not()

@@ -18,7 +18,7 @@ from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Thresholds
 from ltv_guard.core.model.timing import TIMING, Timing
 from ltv_guard.core.model.withheld import Withheld
-from ltv_guard.core.ports import Episode
+from ltv_guard.core.ports import Episode, Pause
 from ltv_guard.core.reconcile.freshness import Freshness
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 
@@ -119,6 +119,7 @@ class Snapshot:
     asked: set[Channel] = field(default_factory=set)
     open_intents: tuple[Intent, ...] = ()
     episodes: dict[LoanKey, Episode] = field(default_factory=dict)
+    pauses: tuple[Pause, ...] = ()
     wallet: Mapping[str, Decimal] | None = None
     wallet_began: Moment | None = None
     wallet_is_old: bool = False

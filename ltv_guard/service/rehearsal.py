@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
-from ltv_guard.core.ports import Episode, Journal, Pause
+from ltv_guard.core.ports import Episode, Journal, Pause, Standing
 
 
 class Rehearsal:
@@ -19,18 +19,11 @@ class Rehearsal:
     def restorations(self) -> Sequence[str]:
         return self._journal.restorations
 
-    async def open_intents(self, owner: Owner) -> tuple[Intent, ...]:
-        return await self._journal.open_intents(owner)
+    async def standing(self, owner: Owner) -> Standing:
+        return await self._journal.standing(owner)
 
     async def recent_intents(self, owner: Owner, since_ms: int) -> tuple[Intent, ...]:
         return await self._journal.recent_intents(owner, since_ms)
-
-    @property
-    def odd_rows(self) -> Sequence[str]:
-        return self._journal.odd_rows
-
-    async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
-        return await self._journal.episodes(owner)
 
     async def pauses(self) -> tuple[Pause, ...]:
         return await self._journal.pauses()

@@ -58,6 +58,8 @@ async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -
     sender = Sender(memory.intents, clock, max_age_ms=1000, stopping=lambda: False)
     left_open = LeftOpen(memory.intents, sender, clock, AlertRepeater(lambda: 0))
 
-    await left_open.take_over(await memory.intents.recall_open(OWNER))
+    standing = await journal.standing(OWNER)
+    memory.intents.remember(standing.open_intents)
+    await left_open.take_over(standing.open_intents)
 
     await journal.plan(an_add("again", "0.3", rescue_of="first"))

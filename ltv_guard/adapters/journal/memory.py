@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Self
 
+from ltv_guard.adapters.journal.memory_contents import Contents
 from ltv_guard.adapters.journal.records import RUNS_KEPT_MS, Ban, Run, check_is_planned, check_is_sent
 from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.model.intents import OPEN, Intent, State
-from ltv_guard.core.model.loans import LoanKey, Owner
-from ltv_guard.core.ports import Episode, Pause
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """All that a journal holds at one instant: what would be left on the disk."""
-
-    intents: dict[str, Intent] = field(default_factory=dict)
-    episodes: dict[tuple[Owner, LoanKey], Episode] = field(default_factory=dict)
-    pauses: dict[str | None, Pause] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
-    bans: dict[str, Ban] = field(default_factory=dict)
-    sealed: bool = False
+from ltv_guard.core.model.loans import Owner
+from ltv_guard.core.ports import Episode, Pause, Standing
 
 
 class MemoryJournal:
@@ -36,14 +25,14 @@ class MemoryJournal:
         self, contents: Contents | None = None, *, on_write: Callable[[str], None] = lambda _name: None
     ) -> None:
         self.on_write = on_write
-        self._held = _copy(contents or Contents())
+        self._held = (contents or Contents()).copied()
         self.is_new = not self._held.intents and not self._held.runs
         self.is_continuous = self._held.sealed
-        self.restorations, self.odd_rows = list[str](), list[str]()
+        self.restorations = list[str]()
 
     def snapshot(self) -> Contents:
         """What a crash at this instant would leave behind."""
-        return _copy(self._held)
+        return self._held.copied()
 
     @classmethod
     def restored(cls, contents: Contents, *, from_backup: bool = False) -> Self:
@@ -52,7 +41,7 @@ class MemoryJournal:
 
     def goes_back(self, contents: Contents) -> None:
         """A server that was brought back to before, while it is in use."""
-        self._held = _copy(contents)
+        self._held = contents.copied()
         self.restorations.append("the journal in memory has gone back")
 
     async def close(self) -> None:
@@ -64,6 +53,13 @@ class MemoryJournal:
 
     async def claim(self, owner: Owner) -> None:
         """No other program can see this journal."""
+
+    async def standing(self, owner: Owner) -> Standing:
+        return Standing(
+            open_intents=await self.open_intents(owner),
+            episodes=await self.episodes(owner),
+            pauses=await self.pauses(),
+        )
 
     async def open_intents(self, owner: Owner) -> tuple[Intent, ...]:
         return tuple(intent for intent in self._oldest_first() if intent.owner == owner and intent.is_open)
@@ -237,14 +233,3 @@ def _begun(run_id: str, at_ms: int) -> Run:
 
 def _adjusted_as(intent: Intent) -> tuple[str, str | None]:
     return intent.key.product, intent.adjust_id
-
-
-def _copy(held: Contents) -> Contents:
-    return Contents(
-        intents=dict(held.intents),
-        episodes=dict(held.episodes),
-        pauses=dict(held.pauses),
-        runs=dict(held.runs),
-        bans=dict(held.bans),
-        sealed=held.sealed,
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from ltv_guard.adapters.journal import statements
 from ltv_guard.adapters.journal.outbox import SqlOutbox
@@ -11,16 +11,14 @@ from ltv_guard.adapters.journal.own_outbox import OwnOutbox
 from ltv_guard.adapters.journal.records import (
     check_is_planned,
     check_is_sent,
-    episode_of,
     episode_row,
     intent_of,
-    odd_episode,
     owner_row,
     row_of,
 )
 from ltv_guard.adapters.journal.samples import SqlSamples
-from ltv_guard.adapters.journal.session import NOTHING, Row, Session, Violation
-from ltv_guard.adapters.journal.sql_switches import SqlSwitches
+from ltv_guard.adapters.journal.session import Row, Session, Violation
+from ltv_guard.adapters.journal.sql_standing import SqlStanding
 from ltv_guard.adapters.journal.store import Store
 from ltv_guard.core.model.errors import AlreadyOpen, GuardError, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
@@ -32,7 +30,7 @@ T = TypeVar("T")
 OF_A_TRANSFER = "selftransfer_"  # stands before our own id where the exchange lists transfers
 
 
-class SqlJournal(SqlSwitches):
+class SqlJournal(SqlStanding):
     """Implements `ports.Journal`, and what the commands need. Made by `open_journal`; close it with `close`.
 
     Every method raises JournalUnavailable; every write is durable when it returns.
@@ -41,7 +39,6 @@ class SqlJournal(SqlSwitches):
     def __init__(self, store: Store, *, is_new: bool) -> None:
         super().__init__(store)
         self._is_new = is_new
-        self.odd_rows: Sequence[str] = ()
 
     @property
     def outbox(self) -> SqlOutbox:
@@ -94,9 +91,6 @@ class SqlJournal(SqlSwitches):
     async def claim_for(self, account: str, owner: Owner) -> None:  # noqa: ARG002 - a fleet's asks for its lease
         """The same, of an account whose user has become known."""
         await self.claim(owner)
-
-    async def open_intents(self, owner: Owner) -> tuple[Intent, ...]:
-        return await self._intents(statements.OPEN_OF, owner_row(owner))
 
     async def recent_intents(self, owner: Owner, since_ms: int) -> tuple[Intent, ...]:
         return await self._intents(statements.RECENT_OF, owner_row(owner) | {"since_ms": since_ms})
@@ -158,11 +152,6 @@ class SqlJournal(SqlSwitches):
 
         return await self._store.write(resolved)
 
-    async def episodes(self, owner: Owner) -> tuple[Episode, ...]:
-        found = [(row, episode_of(row)) for row in await self._rows(statements.EPISODES_OF, owner_row(owner))]
-        self.odd_rows = tuple(odd_episode(row) for row, episode in found if episode is None)
-        return tuple(episode for _, episode in found if episode is not None)
-
     async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
         """Keeps the latest episode of each loan: these take the place of earlier ones."""
 
@@ -179,9 +168,6 @@ class SqlJournal(SqlSwitches):
     def _note_sent(self, session: Session, intent: Intent) -> None:
         """The last thing that the transaction does which marks an intent sent."""
         self._store.note_sent(session, intent)
-
-    async def _intents(self, statement: str, values: Mapping[str, Any] = NOTHING) -> tuple[Intent, ...]:
-        return tuple(intent_of(row) for row in await self._rows(statement, values))
 
     def _named(self, session: Session, written: str) -> Intent:
         rows = session.rows(statements.ONE, {"intent_id": written})

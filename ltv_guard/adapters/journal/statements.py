@@ -72,6 +72,11 @@ PUT_EPISODE = put(
 )
 
 PAUSES = "SELECT * FROM pauses ORDER BY account"
+# A quiet account has none of them, and so is asked once.
+IS_THERE = (
+    f"SELECT EXISTS ({OPEN_OF}) AS open_intents, EXISTS ({EPISODES_OF}) AS episodes, "  # noqa: S608
+    "EXISTS (SELECT 1 FROM pauses) AS pauses"
+)
 NO_PAUSE = "DELETE FROM pauses WHERE account = :account"
 NO_PAUSE_THAT_IS_OVER = "DELETE FROM pauses WHERE until_ms <= :at_ms"
 PAUSED = (

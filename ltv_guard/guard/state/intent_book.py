@@ -87,12 +87,6 @@ class IntentBook:
         """What was written at or after `since_ms` (exchange time), by this process or an earlier one."""
         self.remember(await self._journal.recent_intents(owner, since_ms))
 
-    async def recall_open(self, owner: Owner) -> tuple[Intent, ...]:
-        """What is open by the journal's word, remembered."""
-        intents = await self._journal.open_intents(owner)
-        self.remember(intents)
-        return intents
-
     async def written(self, owner: Owner, since_ms: int) -> dict[str, Intent]:
         """Id -> what the journal holds from `since_ms` on. Remembers nothing."""
         return {item.intent_id: item for item in await self._journal.recent_intents(owner, since_ms)}

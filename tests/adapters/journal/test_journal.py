@@ -14,7 +14,7 @@ from ltv_guard.adapters.journal import Ban, MemoryJournal, SqlJournal, open_jour
 from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.model.intents import SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.core.ports import Episode, Pause
+from ltv_guard.core.ports import Episode, Pause, Standing
 from ltv_guard.core.reconcile.settlement import confirmed_by_coins
 
 Journal = MemoryJournal | SqlJournal
@@ -483,6 +483,25 @@ async def test_each_loan_has_its_latest_episode(journal: Journal, owner: Owner) 
         Episode(key=one, opened_at_ms=1, closed_at_ms=2),
         Episode(key=other, opened_at_ms=3),
     ]
+
+
+async def test_one_read_tells_all_that_bears_on_a_cycle(
+    journal: Journal, planned: Plan, sent: Send, owner: Owner
+) -> None:
+    assert await journal.standing(owner) == Standing()
+    one, two = planned("one"), planned("two", loan="other")
+    for item in (one, two):
+        await journal.plan(item)
+    over = sent(two)
+    await journal.mark_sent(over)
+    await journal.record(over, over.to(State.REJECTED, 3))
+    episode = Episode(key=one.key, opened_at_ms=1, closed_at_ms=2)
+    await journal.write_episodes(owner, [episode])
+    await journal.write_episodes(Owner("testnet", "other"), [episode])
+    await journal.pause("main", "holiday", EARLY)
+    pauses = await journal.pauses()
+    assert await journal.standing(owner) == Standing(open_intents=(one,), episodes=(episode,), pauses=pauses)
+    assert await journal.standing(Owner("testnet", "third")) == Standing(pauses=pauses)
 
 
 async def test_a_run_acknowledges_a_pause_once(journal: Journal) -> None:

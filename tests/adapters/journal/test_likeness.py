@@ -96,6 +96,7 @@ async def story(planned: Plan, steps: list[tuple[Any, ...]], kind: str) -> list[
         told += [
             await journal.open_intents(planned().owner),
             await journal.recent_intents(planned().owner, 5),
+            await journal.standing(planned().owner),
         ]
         await journal.close()
         return told

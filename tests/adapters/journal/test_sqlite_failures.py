@@ -511,10 +511,11 @@ async def test_an_episode_of_an_unknown_product_is_passed_over_and_the_others_ar
         hand.commit()
     journal = await open_journal(f"sqlite:///{path}")
     assert await journal.episodes(owner) == (ours[0],)
-    assert journal.odd_rows == ("the episode of loan '2' is of an unknown product, 'moon_loan'",)
+    standing = await journal.standing(owner)
+    assert standing.odd_rows == ("the episode of loan '2' is of an unknown product, 'moon_loan'",)
     episodes = Episodes(journal, ExchangeClock(), AlertRepeater(lambda: 0))
     with structlog.testing.capture_logs() as heard:
         for _ in range(2):
-            assert await episodes.recall(owner) == {ours[0].key: ours[0]}
+            assert episodes.read(standing) == {ours[0].key: ours[0]}
     await journal.close()
-    assert [(item["event"], item["why"]) for item in heard] == [("journal_row_odd", journal.odd_rows[0])]
+    assert [(item["event"], item["why"]) for item in heard] == [("journal_row_odd", standing.odd_rows[0])]
