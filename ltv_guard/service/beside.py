@@ -131,14 +131,15 @@ class Beside:
     def signs(self) -> Signs:
         """What shows that it gets on. While accounts change guards, that counts as progress.
 
-        So do long jobs of the journal that end: many accounts may wait behind them. Quick ones show nothing:
-        the heartbeat's own end each second.
+        So do, for accounts that may wait behind them, long jobs of the journal that end, and cycles of those
+        in line that begin. Quick jobs show nothing: the heartbeat's own end each second.
         """
         settings, slow_jobs = self.settings, self._reloads.run.journal.slow_jobs_ended
         handover = object() if self._reloads.is_taking_over else None
+        ended, line = self._daemon.cycles_ended, self._daemon.line
         return Signs(
             progress={
-                name: (self._daemon.cycles_ended[name], client.transport.requests_ended, slow_jobs, handover)
+                name: (ended[name], line.progress(name), client.transport.requests_ended, slow_jobs, handover)
                 for name, client in self._reloads.run.wiring.clients.items()
             },
             account_s=max(

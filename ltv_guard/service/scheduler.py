@@ -58,7 +58,7 @@ class Daemon:
         self._settling = SettleRounds(self._results, self._start)
         self._armed = Armed(self._repace, lambda: self._duties)
         self._watch = PriceWatch(self._wake, self._armed, self._alerts)
-        self._line = Admission(self._begin_cycle, self._watch.gap, self._running, self._alerts)
+        self.line = Admission(self._begin_cycle, self._watch.gap, self._alerts)
 
     @property
     def journal_is_sound(self) -> bool:
@@ -114,7 +114,7 @@ class Daemon:
         self._settling.begin(duties.settle_s)
         self._again.clear()
         for name in before.guards.keys() - same:
-            self._line.leave(name)
+            self.line.leave(name)
         self._armed.keep_only(same)
         self._watch.use(duties.stream, same)
         self._begin(same)
@@ -138,7 +138,7 @@ class Daemon:
         self._armed.keep_only(self._duties.guards)
         self._watch.use(self._duties.stream, self._duties.guards)
         self._again.discard(name)
-        self._line.leave(name)
+        self.line.leave(name)
         ends = [asyncio.ensure_future(guard.drain())]
         if (running := self._running.pop(name, None)) is not None:
             ends.append(running)
@@ -174,8 +174,7 @@ class Daemon:
         self._start(name, keys)
 
     def _is_running(self, name: str) -> bool:
-        running = self._running.get(name)
-        return running is not None and not running.done()
+        return (running := self._running.get(name)) is not None and not running.done()
 
     def _repace(self, name: str, pace_s: float) -> None:
         if not self._ending:
@@ -184,9 +183,9 @@ class Daemon:
 
     def _start(self, name: str, keys: Collection[LoanKey] = ()) -> None:
         if self._is_running(name) or self._goes_before(name, is_woken=bool(keys)):
-            self._begin_cycle(name, [*keys, *self._line.leave(name)])
+            self._begin_cycle(name, [*keys, *self.line.leave(name)])
         else:
-            self._line.ask(name, keys)
+            self.line.ask(name, keys)
 
     def _goes_before(self, name: str, *, is_woken: bool) -> bool:
         """What is under way goes on, and who is in no danger keeps its pace, whoever is in line."""
@@ -195,12 +194,13 @@ class Daemon:
             return True
         return not guard.intents.none_is_open() or (last is not None and (last.in_haste or last.goes_on))
 
-    def _begin_cycle(self, name: str, keys: Collection[LoanKey]) -> None:
-        guard = self._duties.guards.get(name)
+    def _begin_cycle(self, name: str, keys: Collection[LoanKey]) -> asyncio.Task[None] | None:
+        guard = None if self._ending else self._duties.guards.get(name)
         if guard is not None and keys:
             guard.urge(keys)
-        if guard is not None and not (self._ending or self._is_running(name)):
+        if guard is not None and not self._is_running(name):
             self._running[name] = asyncio.create_task(self._cycle(name))
+        return self._running.get(name)
 
     async def _cycle(self, name: str) -> None:
         guard, began, prices = self._duties.guards[name], time.monotonic(), self._watch.prices()
@@ -223,7 +223,7 @@ class Daemon:
     def _heed(self, name: str, result: CycleResult, prices: Mapping[str, Decimal]) -> None:
         self._results[name] = result
         if result.actions:
-            self._line.helped(name)
+            self.line.helped(name)
         if result.in_haste or result.goes_on:
             self._again.add(name)
         if not result.in_haste:

@@ -16,7 +16,16 @@ import pytest
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
-from ltv_guard.service.admission import AT_ONCE, LATE_S, LONGEST_S, LOOK_S, RANKED_S, Admission
+from ltv_guard.service.admission import (
+    AT_ONCE,
+    LASTS_S,
+    LATE_S,
+    LONGEST_S,
+    LOOK_S,
+    OVERDUE_S,
+    RANKED_S,
+    Admission,
+)
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.scheduler import Daemon
 
@@ -25,12 +34,18 @@ FEW = AT_ONCE
 MANY = 100
 
 
-@dataclass
+@dataclass(eq=False)
 class Cycle:
     is_over: bool = False
+    told: list[Callable[[Any], None]] = field(default_factory=list)
 
-    def done(self) -> bool:
-        return self.is_over
+    def add_done_callback(self, tell: Callable[[Any], None]) -> None:
+        self.told.append(tell)
+
+    def end(self) -> None:
+        self.is_over = True
+        for tell in self.told:
+            tell(self)
 
 
 class Loop:
@@ -48,19 +63,19 @@ class Loop:
         self._numbers = itertools.count()
         self._calls: list[tuple[float, int, Callable[[], None]]] = []
         self.admission = Admission(
-            self._begin,
+            cast("Any", self._begin),
             self._gap,
-            cast("Any", self.cycles),
             AlertRepeater(lambda: 0),
             monotonic=lambda: self.now_s,
             later=self._later,
         )
 
-    def _begin(self, name: str, keys: Collection[LoanKey]) -> None:
+    def _begin(self, name: str, keys: Collection[LoanKey]) -> Cycle:
         self.order.append(name)
         self.keys[name] = set(keys)
         self.began_s[name] = self.now_s
         self.cycles[name] = Cycle()
+        return self.cycles[name]
 
     def _gap(self, name: str) -> Decimal:
         if self.is_broken:
@@ -85,7 +100,7 @@ class Loop:
             self.turns(1)
 
     def end(self, name: str, *, helped: bool = True) -> None:
-        self.cycles[name].is_over = True
+        self.cycles[name].end()
         if helped:
             self.admission.helped(name)
         self.turns(1)
@@ -178,15 +193,55 @@ def test_nobody_waits_longer_than_that_however_late_the_loop_is_and_whoever_else
     loop.gaps["behind"] = Decimal(1)
     loop.admission.ask("behind")
     asked_s = loop.now_s
+    begun = [(loop.now_s, len(loop.order))]
 
-    for number in itertools.count():
-        if "behind" in loop.began_s or number > 100_000:
-            break
-        loop.gaps[worse := f"worse {number}"] = Decimal(-2)
-        loop.admission.ask(worse)
+    while "behind" not in loop.began_s and loop.now_s < asked_s + 1000:
         loop.turns(1)
+        for name in loop.order[begun[-1][1] :]:  # looked at in vain, it asks again
+            loop.cycles.pop(name)
+            loop.cycles[f"another {name}"] = Cycle()
+            loop.admission.ask(name)
+        begun.append((loop.now_s, len(loop.order)))
 
-    assert loop.began_s["behind"] - asked_s <= LONGEST_S + (MANY + 1) * (2 * LATE_S + LOOK_S)
+    assert loop.began_s["behind"] - asked_s <= LONGEST_S + (MANY + 1) * (OVERDUE_S + 2 * LATE_S)
+    assert max(number for at_s, number in begun if at_s <= asked_s + LONGEST_S) == FEW
+    assert all(after[1] - before[1] <= 1 for before, after in itertools.pairwise(begun))
+
+
+def test_too_little_cpu_is_told_once_with_how_many_wait_and_its_end_a_minute_later(
+    events: list[dict[str, Any]],
+) -> None:
+    loop = Loop(turn_s=1.0)
+    loop.all_breach(FEW + 1)
+    loop.turns(4)
+    assert not events
+
+    loop.turns(4)
+    for name in loop.under_way[:3]:
+        loop.end(name)
+    loop.admission.ask("a000")
+    told = [*events]
+    loop.now_s += LASTS_S
+    loop.admission.ask("a001")
+
+    assert [(event["event"], event["waiting"], event["seconds"]) for event in told] == [
+        ("too_little_cpu", 1, 6)
+    ]
+    assert [event["event"] for event in events[1:]] == ["cpu_suffices"]
+
+
+def test_one_in_line_gets_on_while_the_line_moves() -> None:
+    loop = Loop(turn_s=1.0)
+    loop.all_breach(FEW + 2)
+    begins, waits = sorted(loop.admission.names, key=loop.gaps.__getitem__)
+
+    before = loop.admission.progress(waits)
+    assert loop.admission.progress(waits) == before
+    loop.end(loop.under_way[0])
+
+    assert begins in loop.under_way
+    assert loop.admission.progress(waits) != before
+    assert loop.admission.progress(begins) == loop.admission.progress("nobody")
 
 
 def test_accounts_that_cannot_be_helped_keep_nobody_from_a_first_look() -> None:
@@ -356,7 +411,7 @@ async def test_those_in_line_ask_nothing_yet_and_who_settles_or_is_calm_waits_fo
         daemon._start(name)
 
     assert woken == first
-    assert daemon._line.names == {behind, near}
+    assert daemon.line.names == {behind, near}
     assert set(daemon._running) == guards.keys() - {behind, near}
     assert guards[settles].urged == [KEY], "and what it was woken for is looked at first"
     await daemon._finish()
@@ -367,7 +422,7 @@ async def test_an_account_that_leaves_the_daemon_leaves_the_line() -> None:
     daemon = daemon_of(guards)
     for name in guards:
         daemon._wake(name, [KEY])
-    (last,) = daemon._line.names
+    (last,) = daemon.line.names
 
     assert await daemon.let_go(last, guards[last])
 
@@ -384,7 +439,7 @@ async def test_an_account_that_has_another_key_leaves_the_line_until_what_was_un
     for _ in range(20):
         await asyncio.sleep(0)
 
-    assert not daemon._line.names
+    assert not daemon.line.names
     assert not any(guard.urged for guard in others.values())
     adopting.cancel()
     await daemon._finish()
@@ -395,7 +450,7 @@ def test_only_a_cycle_that_sent_something_was_not_in_vain(
     actions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon, helped = daemon_of({}), list[str]()
-    monkeypatch.setattr(daemon._line, "helped", helped.append)
+    monkeypatch.setattr(daemon.line, "helped", helped.append)
 
     daemon._heed("main", CycleResult(actions=actions), {})
 

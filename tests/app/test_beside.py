@@ -51,6 +51,8 @@ class Guarding:
     def __init__(self) -> None:
         self.alerts = AlertRepeater(lambda: 0)
         self.cycles_ended: Counter[str] = Counter()
+        self.begun = 0
+        self.line = SimpleNamespace(progress=lambda _name: self.begun)
         self.may_change = asyncio.Event()
 
     async def adopt(self, _duties: object) -> None:
@@ -166,5 +168,7 @@ async def test_whatever_an_account_waits_for_is_progress_once_it_ends(tmp_path: 
     seen.append(beside.signs().progress)
     run.journal.slow_jobs_ended += 1
     seen.append(beside.signs().progress)
-    assert len({signs["main"] for signs in seen}) == 4
+    guarding.begun += 1
+    seen.append(beside.signs().progress)
+    assert len({signs["main"] for signs in seen}) == 5
     assert beside.signs().progress == seen[-1]

@@ -57,6 +57,22 @@ DAEMON = (
         fields=("what", "why", "what_to_do", "exception"),
     ),
     event(
+        "too_little_cpu",
+        warning(
+            "More accounts are near their triggers than this process has CPU for: `waiting` stand in line to "
+            "be looked at, the first of them for `seconds`. The most endangered goes first.",
+            "Give the process a core of its own, or have fewer accounts in it ([sizing](fleet.md#sizing)).",
+        ),
+        fields=("waiting", "seconds"),
+    ),
+    event(
+        "cpu_suffices",
+        info(
+            "The end of `too_little_cpu`: an account near its trigger was looked at without waiting, a "
+            "minute later or more.",
+        ),
+    ),
+    event(
         "out_of_descriptors",
         critical(
             "This process (or the machine) has no file descriptor left, so that no connection can be "

@@ -143,6 +143,7 @@ FIELDS = {
     "until": Field(kind=Shape.TIME, means="when it ends by itself"),
     "used_s": Field(kind=Shape.NUMBER, means="what is waited for from now on"),
     "version": Field(kind=Shape.TEXT, means="of ltv-guard"),
+    "waiting": Field(kind=Shape.INTEGER, means="how many accounts stand in line to be looked at"),
     "waiting_for": Field(kind=Shape.TEXT, means="what it waits for"),
     "was": Field(kind=Shape.TEXT, means="the state before"),
     "what": Field(
