@@ -110,13 +110,10 @@ class Parts:
 
     @cached_property
     def read_ahead(self) -> ReadAhead:
-        clock, needs = self.around.clock, self.needs
+        clock, needs, intents = self.around.clock, self.needs, self.memory.intents
+        look, defects, has_room = self.reads.closer_look, self.words.defects, self.around.has_room
         return ReadAhead(
-            self.reads.closer_look,
-            lambda seen: needs.to_decide(seen, clock.now()),
-            self.memory.intents,
-            clock,
-            self.words.defects,
+            look, lambda seen: needs.to_decide(seen, clock.now()), intents, clock, defects, has_room=has_room
         )
 
     @cached_property

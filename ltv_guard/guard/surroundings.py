@@ -48,7 +48,7 @@ class Surroundings:
     """`new_id` and `seed` are a guard's only randomness; `stopping` says that nothing new may leave.
 
     `claim` hears whose the key is, and may refuse it (NeedsHuman). `prices`: as a stream tells them, USD a
-    coin: a hint whom to look at, and no more.
+    coin: a hint whom to look at, and no more. `has_room`: whether a few requests would leave at once.
     """
 
     clock: Clock
@@ -57,3 +57,4 @@ class Surroundings:
     stopping: Callable[[], bool] = lambda: False
     claim: Callable[[Identity], Awaitable[None]] | None = None
     prices: Callable[[], Mapping[str, Decimal]] = dict
+    has_room: Callable[[], bool] = lambda: True

@@ -129,6 +129,7 @@ def _surroundings(wiring: Wiring, frame: Frame, name: str) -> Surroundings:
         stopping=lambda: frame.stopping() or not frame.holds(name),
         claim=wiring.claims[name],
         prices=lambda: {} if wiring.stream is None else wiring.stream.prices,
+        has_room=lambda: wiring.host.address.has_room,
     )
 
 

@@ -38,6 +38,7 @@ class World:
     prices: dict[str, Decimal] | None = field(default_factory=lambda: {"BTC": Decimal(40_000)})
     error: Exception | None = None
     late_history: bool = False
+    has_room: bool = True
     slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now(self) -> Moment:
@@ -73,6 +74,7 @@ def ahead_of(world: World) -> ReadAhead:
         cast("IntentBook", world),
         cast("Clock", world),
         Defects(AlertRepeater(lambda: world.now_ms)),
+        has_room=lambda: world.has_room,
     )
     ahead.saw(shown(world).books)
     return ahead
@@ -95,6 +97,20 @@ async def test_what_was_read_ahead_is_what_a_closer_look_would_have_found() -> N
     assert (snapshot.wallet, snapshot.prices, snapshot.asked) == (world.wallet, world.prices, {ADJUSTMENTS})
     assert snapshot.histories.keys() == {ADJUSTMENTS}
     assert not await ahead.take(snapshot, WANTED)
+
+
+async def test_nothing_is_read_ahead_where_requests_wait_for_each_other() -> None:
+    world = World(has_room=False)
+    ahead = ahead_of(world)
+    ahead.begin()
+    await asyncio.sleep(0)
+    assert not await ahead.take(shown(world), WANTED)
+    assert world.looks == 0
+    world.has_room = True
+    ahead.begin()
+    await asyncio.sleep(0)
+    assert world.looks == 1
+    ahead.drop()
 
 
 def too_old(world: World) -> None:

@@ -17,6 +17,7 @@ from ltv_guard.adapters.bybit.windows import Priority, Window
 from ltv_guard.core.model.timing import TIMING
 
 SPAN_S = 5.0
+SEVERAL = 8  # about as many requests as one decision needs
 # Shares of the budget that others leave to what is more pressing, so that it need not wait for room.
 KEPT = {
     Priority.WRITE: 0.0,
@@ -93,6 +94,11 @@ class AddressBudget:
     def room(self) -> int:
         """How many requests may leave now."""
         return self._window.room
+
+    @property
+    def has_room(self) -> bool:
+        """Whether several may leave now, and some are left for what is more pressing."""
+        return self._window.room >= SEVERAL + int(KEPT[Priority.NEAR] * self._window.limit)
 
     def refuse(self, headers: Mapping[str, str], now_ms: int) -> None:
         """Obeys a refusal (10018): waits for the reset, or for as long as the exchange counts."""

@@ -8,6 +8,7 @@ from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
 from ltv_guard.adapters.bybit.shared_reads import SharedReads
+from ltv_guard.adapters.bybit.warm_socket import OpeningPace
 from ltv_guard.core.model.timing import TIMING, Timing
 
 
@@ -19,6 +20,7 @@ class Host:
     clock: ExchangeClock
     ban: Ban
     address: AddressBudget = field(default_factory=AddressBudget)
+    openings: OpeningPace = field(default_factory=OpeningPace)
     timing: Timing = TIMING
     source_address: str | None = None
     """Where connections leave from; None: the operating system's choice."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
+import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -17,6 +18,7 @@ from aiohttp.tracing import Trace
 
 AHEAD = "OPTIONS"  # of the request that names where to connect to; it is never sent
 RENEWED_S = 4.0  # sooner than a peer, or anything between, forgets a connection that says nothing
+MOST_A_SECOND = 10.0  # opened by all accounts together: forty keep one all the time, hundreds have it in turn
 ANSWERED_BY_ITSELF = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -70,6 +72,31 @@ def is_unused(connection: ResponseHandler) -> bool:
     poll = select.poll()
     poll.register(socket.fileno(), ANSWERED_BY_ITSELF)
     return not poll.poll(0)
+
+
+class OpeningPace:
+    """One for all accounts of a host: where hundreds are near their triggers they would open nothing else.
+
+    `monotonic` is in seconds.
+    """
+
+    def __init__(
+        self, a_second: float = MOST_A_SECOND, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._a_second = a_second
+        self._monotonic = monotonic
+        self._left = a_second
+        self._counted_s = monotonic()
+
+    def allows(self) -> bool:
+        """Whether one more may be opened now. It counts as opened then."""
+        now = self._monotonic()
+        self._left = min(self._a_second, self._left + (now - self._counted_s) * self._a_second)
+        self._counted_s = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class WarmSocket:

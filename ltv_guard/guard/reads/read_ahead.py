@@ -39,12 +39,15 @@ class ReadAhead:
         intents: IntentBook,
         clock: Clock,
         defects: Defects,
+        *,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._closer_look = closer_look
         self._wanted_of = wanted_of
         self._intents = intents
         self._clock = clock
         self._defects = defects
+        self._has_room = has_room
         self._books: Mapping[Product, LoanBook] = {}
         self._reading: _AheadOfNeed | None = None
 
@@ -53,8 +56,13 @@ class ReadAhead:
         self._books = dict(books)
 
     def begin(self) -> None:
-        """Reads now, unless it just does so, or something is open."""
+        """Reads now, unless it just does so, or something is open, or it would have to wait.
+
+        Where accounts wait for each other's requests, what is read ahead is too old once the loans are read.
+        """
         if self._reading is not None and self._is_of_now(self._reading):
+            return
+        if not self._has_room():
             return
         self.drop()
         if not self._books or not self._intents.none_is_open():

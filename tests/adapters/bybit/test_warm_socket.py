@@ -17,7 +17,7 @@ from waits import until
 
 from ltv_guard.adapters.bybit import Ban, BybitAccount
 from ltv_guard.adapters.bybit.transport import Transport
-from ltv_guard.adapters.bybit.warm_socket import AHEAD, WarmSocket, WriteConnector
+from ltv_guard.adapters.bybit.warm_socket import AHEAD, OpeningPace, WarmSocket, WriteConnector
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
 
 ADJUST = "/v5/crypto-loan/adjust-ltv"
@@ -296,3 +296,16 @@ async def test_an_account_near_a_trigger_has_one_unless_the_host_is_banned(
         else:
             await asyncio.sleep(0.1)
         assert len(peer.accepted) == opened
+
+
+def test_hundreds_of_accounts_near_their_triggers_open_a_few_connections_a_second() -> None:
+    now = 100.0
+    pace = OpeningPace(10, monotonic=lambda: now)
+    assert sum(pace.allows() for _ in range(300)) == 10
+    opened = 0
+    for _ in range(40):  # ten seconds, four times a second
+        now += 0.25
+        opened += sum(pace.allows() for _ in range(75))
+    assert 99 <= opened <= 100
+    now += 3600.0
+    assert sum(pace.allows() for _ in range(300)) == 10

@@ -486,3 +486,14 @@ def test_one_that_waits_already_leaves_as_early_as_one_that_comes_after_the_answ
         return times
 
     assert run_virtually(main) == [0.0] * 5 + [next_s]
+
+
+def test_there_is_room_for_a_decision_while_some_is_left_for_what_is_more_pressing() -> None:
+    address = AddressBudget(100, monotonic=lambda: 0.0)
+    for _ in range(100 - 10 - 8):
+        assert address.has_room
+        assert address.enters_now()
+    assert address.has_room
+    assert address.enters_now()
+    assert not address.has_room
+    assert address.room > 0
