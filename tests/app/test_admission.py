@@ -205,7 +205,20 @@ def test_nobody_waits_longer_than_that_however_late_the_loop_is_and_whoever_else
 
     assert loop.began_s["behind"] - asked_s <= LONGEST_S + (MANY + 1) * (OVERDUE_S + 2 * LATE_S)
     assert max(number for at_s, number in begun if at_s <= asked_s + LONGEST_S) == FEW
-    assert all(after[1] - before[1] <= 1 for before, after in itertools.pairwise(begun))
+    when_s = [after[0] for before, after in itertools.pairwise(begun) if after[1] > before[1]]
+    assert len(when_s) == len(loop.order) - FEW, "never two at once"
+    assert all(after_s - before_s >= OVERDUE_S for before_s, after_s in itertools.pairwise(when_s))
+
+
+def test_of_those_who_have_waited_too_long_the_most_endangered_begins_first() -> None:
+    loop = Loop(turn_s=1.0)
+    loop.all_breach(MANY)
+    first, *_, last = loop.admission.names
+    loop.gaps |= {first: Decimal(5), last: Decimal(-5)}
+
+    loop.pass_s(LONGEST_S + 2)
+
+    assert loop.order[FEW] == last
 
 
 def test_too_little_cpu_is_told_once_with_how_many_wait_and_its_end_a_minute_later(
@@ -428,6 +441,17 @@ async def test_an_account_that_leaves_the_daemon_leaves_the_line() -> None:
 
     assert not guards[last].urged
     await daemon._finish()
+
+
+async def test_once_a_daemon_ends_prices_have_nothing_read() -> None:
+    guards: Any = {"main": Guarded()}
+    daemon = daemon_of(guards)
+    daemon._ending = True
+
+    daemon._wake("main", [KEY])
+
+    assert not guards["main"].urged
+    assert not daemon._running
 
 
 async def test_an_account_that_has_another_key_leaves_the_line_until_what_was_under_way_has_ended() -> None:
