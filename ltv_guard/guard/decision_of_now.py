@@ -90,7 +90,7 @@ class DecisionOfNow:
             tried += 1
             if before is not None and self._is_gone(snapshot, lane, key):
                 lane.gone[key] = before.loan
-                self._rank(snapshot, lane, snapshot.newest_prices or {})
+                self._rank(snapshot, lane, self._streamed() or snapshot.newest_prices or {})
             # Of hundreds each may take a read, while what is in need elsewhere waits for this cycle to end.
             if tried >= SEVERAL and self._clock.now().ms_since(began) > LONGEST_SEARCH_MS:
                 return None

@@ -17,6 +17,7 @@ from ltv_guard.guard.snapshot import Appraised, Snapshot
 AT_ONCE = 2  # so many of many pages are read as a turn comes: the first may have been liquidated by then
 AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged
 TOO_LATE_S = Decimal("0.1")  # an adjustment that is decided on now has not arrived before
+UNREAD_S = Decimal("0.35")  # nor before that where prices tell of the loan, and it is to be read first
 READ_S = 1  # a loan that was not read for this turn counts as having so much more: its read may take the turn
 CERTAIN_S = Decimal("1.5")  # who has that long is there once a loan was read and an adjustment has arrived
 ONE = Decimal(1)
@@ -51,8 +52,10 @@ class LineUp:
                 speed = self._falling.speed(loan)
                 left_s, least_s = (seconds_left(loan.danger * factor, speed) for factor in (moved, most))
                 is_sound = decision.bearing is not Bearing.CONTRADICTED
-                is_there = decision.loan.danger >= 1 or least_s > too_late_s.get(pair_of(loan), TOO_LATE_S)
-                read_s = 0 if key in lane.chosen or not lane.chosen else READ_S
+                is_read = key in lane.chosen
+                needs_s = TOO_LATE_S if is_read else too_late_s.get(pair_of(loan), UNREAD_S)
+                is_there = decision.loan.danger >= 1 or least_s > needs_s
+                read_s = 0 if is_read or not lane.chosen else READ_S
                 ranks[key] = (is_sound, is_there, -left_s - read_s)
         return sorted(ranks, key=ranks.__getitem__, reverse=True)
 
@@ -76,7 +79,7 @@ class LineUp:
         for loan in self._lane.gone.values():
             left_s = self._least_left_s(loan)
             if left_s < AT_MOST_LATE_S:  # others are gone for another reason
-                found[pair_of(loan)] = max(2 * left_s, found.get(pair_of(loan), TOO_LATE_S))
+                found[pair_of(loan)] = max(2 * left_s, found.get(pair_of(loan), UNREAD_S))
         return found
 
     def _will_ask(self, decision: Decision, ltv: Decimal) -> bool:

@@ -16,6 +16,7 @@ from ltv_guard.guard.reads.reads import Reads
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.words import Words
 
+TOGETHER_S = 0.01  # answers to requests that left at once come so far apart
 AT_MOST = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
 
 
@@ -45,7 +46,7 @@ class Rereads:
         """Whether the loan could be read by its id."""
         return await self._loans.read_again(snapshot, key, wait_s=self._longest_s)
 
-    async def for_turn(self, snapshot: Snapshot, product: Product, keys: Collection[LoanKey]) -> None:
+    async def for_turn(self, snapshot: Snapshot, product: Product, keys: Sequence[LoanKey]) -> None:
         """What may have changed until a turn came: prices, and all loans of the product if they are one page.
 
         Of more pages, those loans alone. Orders do without prices where these take longer.
@@ -62,8 +63,11 @@ class Rereads:
         finally:
             prices.cancel()
 
-    async def _of_some(self, snapshot: Snapshot, keys: Collection[LoanKey]) -> None:
-        """The first that is there waits for the others as long again, at most: one may wait for its turn."""
+    async def _of_some(self, snapshot: Snapshot, keys: Sequence[LoanKey]) -> None:
+        """The first that is there waits for the others as long again, at most: one may wait for its turn.
+
+        Where that is the one whose turn it is, it waits for those alone that come with it.
+        """
         began = self._clock.now()
         reads = [asyncio.ensure_future(self.of_one(snapshot, key)) for key in keys]
         if not reads:
@@ -71,7 +75,8 @@ class Rereads:
         try:
             await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
             as_long_s = self._clock.now().ms_since(began) / 1000
-            await asyncio.wait(reads, timeout=min(as_long_s, self._grace_s))
+            is_there = reads[0].done() and any(loan.key == keys[0] for loan in snapshot.loans)
+            await asyncio.wait(reads, timeout=min(as_long_s, TOGETHER_S if is_there else self._grace_s))
         finally:
             for read in reads:
                 read.cancel()

@@ -15,6 +15,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner
 from ltv_guard.core.model.policy import RepayRule
+from ltv_guard.guard import rereads
 from ltv_guard.guard.directions import Directions
 
 TARGET = Decimal("0.65")
@@ -222,7 +223,7 @@ async def test_a_stream_of_prices_tells_whom_to_read_and_the_exchange_whom_to_he
     told = {"BTC": world.price, "USDT": Decimal(1)}
 
     def the_stream_puts_one_beyond_liquidation() -> None:
-        told["BTC"] = world.price * Decimal("0.85")
+        told["BTC"] = world.price * Decimal("0.862")
 
     one_at_a_time(world, the_stream_puts_one_beyond_liquidation)
     read = reads_of_single_loans(monkeypatch, world, take_ms=1)
@@ -320,6 +321,38 @@ async def test_a_loan_whose_read_has_to_wait_holds_up_no_other_in_its_turn(
         await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
     assert (served(world), waited) == (["1", "3", "2"], ["2"])
     assert all(item["event"] != "read_failed" for item in said)  # nor is it waited for until it fails
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "there"])
+async def test_the_one_whose_turn_it_is_waits_for_no_other_read_if_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, *, gone: bool
+) -> None:
+    world = a_proven_world("0.83", "0.82", "0.81", rows_per_page=1)
+    monkeypatch.setattr(rereads, "TOGETHER_S", 0)
+    told = {"BTC": world.price, "USDT": Decimal(1)}
+
+    def the_first_may_go() -> None:
+        if gone:
+            world.loans.pop(key_of(2), None)
+
+    one_at_a_time(world, the_first_may_go)
+    loan, asked, read = ModelLoans.loan, list[str](), list[str]()
+
+    async def one_later(self: ModelLoans, key: LoanKey) -> LoanBook:
+        asked.append(key.loan_id)
+        if key == key_of(2):
+            world.advance(200)
+        elif asked == ["2", "3"]:
+            for _ in range(50):  # times that others have their say
+                await asyncio.sleep(0)
+        read.append(key.loan_id)
+        return await loan(self, key)
+
+    monkeypatch.setattr(ModelLoans, "loan", one_later)
+    await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
+    assert served(world) == (["1", "3"] if gone else ["1", "2", "3"])
+    # The other's read is given up, or it has this turn.
+    assert (read, asked) == (["2", "3"], ["2", "3"] if gone else ["2", "3", "3"])
 
 
 async def test_a_slow_loan_that_needs_no_help_after_all_passes_the_turn_on(

@@ -1,0 +1,92 @@
+"""Who waits for a turn to write, in which order, where prices fall by 1 % a second."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+
+import pytest
+from core_builders import D, decide_one, facts, key, loan
+
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Kind, Loan, Moment, Owner, Product
+from ltv_guard.core.watch.time_left import Falling
+from ltv_guard.guard.lane import Lane
+from ltv_guard.guard.line_up import LineUp
+from ltv_guard.guard.snapshot import Snapshot
+
+LIQUIDATION, SPEED = D("0.95"), D("0.01")
+BEFORE, NOW = {"BTC": D(100), "USDT": D(1)}, {"BTC": D(99), "USDT": D(1)}
+READ = Moment(monotonic_ms=1_000, exchange_ms=1_000)
+
+
+def with_left(**seconds: str) -> dict[str, Loan]:
+    """A loan for each name, which is liquidated after so many seconds if prices go on like that."""
+    return {
+        name: loan(LIQUIDATION * (1 - D(left) * SPEED), loan_id=name, liquidation=LIQUIDATION)
+        for name, left in seconds.items()
+    }
+
+
+def order(
+    loans: Mapping[str, Loan], *, read: Collection[str] = (), gone: Mapping[str, Loan] | None = None
+) -> list[str]:
+    """All were listed a moment ago. `read`: those that were read by themselves for this turn."""
+    falling = Falling()
+    falling.saw(BEFORE, 0)
+    falling.saw(NOW, READ.monotonic_ms)
+    book = LoanBook(product=Product.LEGACY, loans=tuple(loans.values()), began=READ, pages=3)
+    lane = Lane(
+        owner=Owner("testnet", "1"), product=Product.LEGACY, kind=Kind.ADJUSTMENT, prices=NOW, turn=READ
+    )
+    lane.decisions = {item.key: decide_one(facts(item)) for item in loans.values()}
+    lane.chosen = {key(name) for name in read}
+    lane.gone = {item.key: item for item in (gone or {}).values()}
+    line_up = LineUp(falling, Snapshot(books={Product.LEGACY: book}), lane, NOW)
+    return [item.loan_id for item in line_up.order()]
+
+
+@pytest.mark.parametrize(
+    ("left", "read", "expected"),
+    [
+        ({"a": "3", "b": "1", "c": "2"}, (), ["b", "c", "a"]),
+        # To be read, and then helped: that takes longer than it has.
+        ({"a": "0.3", "b": "3", "c": "4"}, (), ["b", "c", "a"]),
+        ({"a": "0.4", "b": "3", "c": "4"}, (), ["a", "b", "c"]),
+        # It has been read: only help has to arrive.
+        ({"a": "0.3", "b": "3", "c": "4"}, "a", ["a", "b", "c"]),
+        ({"a": "0.05", "b": "3", "c": "4"}, "a", ["b", "c", "a"]),
+        # Another read may take the turn.
+        ({"a": "2.5", "b": "3", "c": "4"}, "b", ["b", "a", "c"]),
+        ({"a": "1.5", "b": "3", "c": "4"}, "b", ["a", "b", "c"]),
+        ({"a": "0.3", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
+    ],
+)
+def test_whose_time_ends_first_goes_first_if_help_can_still_come(
+    left: dict[str, str], read: Collection[str], expected: list[str]
+) -> None:
+    assert order(with_left(**left), read=read) == expected
+
+
+@pytest.mark.parametrize(
+    ("gone_after", "read", "expected"),
+    [
+        ("0.6", "", ["c", "a", "b"]),  # twice that time may be too short as well
+        ("0.45", "", ["b", "c", "a"]),
+        ("0.6", "a", ["a", "c", "b"]),  # a was seen to be there
+        ("0.6", "ab", ["a", "b", "c"]),
+        ("0.1", "", ["a", "b", "c"]),
+        ("4", "", ["a", "b", "c"]),  # for another reason
+    ],
+)
+def test_one_that_is_gone_tells_of_those_that_were_not_read(
+    gone_after: str, read: str, expected: list[str]
+) -> None:
+    loans = with_left(a="0.8", b="1", c="5")
+    assert order(loans, read=read, gone=with_left(d=gone_after)) == expected
+
+
+def test_who_is_shown_at_its_liquidation_and_still_there_goes_first() -> None:
+    """Nobody knows how long that lasts."""
+    loans = with_left(a="1", b="2") | {"c": loan(Decimal("0.951"), loan_id="c", liquidation=LIQUIDATION)}
+    assert order(loans) == ["c", "a", "b"]
