@@ -21,6 +21,7 @@ NOTHING = {
     Way.REPAY: "there is no {coin} to repay with",
 }
 UNKNOWN = "repaying {needed} {coin} brings it to {target}"
+TOO_LITTLE = "what is owed in {coin} is too little to bring it to {target} by repaying it"
 FOR_THE_TARGET = "{needed} would bring it to {target}"
 SWITCHES = {
     Way.REPAY: "policy.repay is off",
@@ -54,7 +55,7 @@ def by_hand(found: Sequence[Prospect]) -> list[str]:
 
 def _template(item: Prospect) -> str:
     if item.amount is None:
-        return UNKNOWN
+        return UNKNOWN if item.needed.is_finite() else TOO_LITTLE
     return WAYS[item.way] if item.amount > 0 else NOTHING[item.way]
 
 

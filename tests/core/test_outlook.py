@@ -144,5 +144,7 @@ def test_where_no_amount_would_do_nothing_is_said_of_more() -> None:
         way=REPAY, coin="USDT", target=D("0.65"), needed=D("Infinity"), amount=D(1000), ltv_after=D("0.7")
     )
     assert in_words(some) == "repaying 1000 USDT brings it to 0.7"
-    assert by_hand([some]) == []
+    unread = replace(some, amount=None, ltv_after=None)
+    assert in_words(unread) == "what is owed in USDT is too little to bring it to 0.65 by repaying it"
+    assert by_hand([some, unread]) == []
     assert not some.cost_of_needed_usd.is_finite()
