@@ -23,8 +23,8 @@ log = structlog.stdlib.get_logger()
 def tell_charges(memory: Memory, snapshot: Snapshot, rulebook: Rulebook, echo_ms: int) -> None:
     """Of each once; not of one that can't be told any more, for something else has come after it.
 
-    That too much was taken is told once the same has been shown for `echo_ms`, or something follows: until
-    then a hand may have sold as well, for a debt that is shown late.
+    That too much was taken is told once the same has been shown for `echo_ms`: until then a hand may have
+    sold as well, or taken out, which is shown late.
     """
     for intent in memory.sales.landed:
         if intent.key.product not in snapshot.books:
@@ -33,15 +33,13 @@ def tell_charges(memory: Memory, snapshot: Snapshot, rulebook: Rulebook, echo_ms
         if not isinstance(found, Appraised) or found.is_reckoned or not found.freshness.fresh:
             if landed_lately(intent, at):
                 continue  # it is waited for
-        else:
+        elif not _is_followed(intent, memory):
             most = rulebook.policy_for(found.loan).repay_with_collateral.max_fee
-            is_followed = _is_followed(intent, memory)
-            if not is_followed:
-                memory.sales.saw(intent, _charge_of(intent, found.loan, memory, snapshot), at)
+            memory.sales.saw(intent, _charge_of(intent, found.loan, memory, snapshot), at)
             charge, since = memory.sales.charge_of(intent) or (None, at)
+            if charge is not None and charge.fee > most and at.ms_since(since) < echo_ms:
+                continue
             if charge is not None:
-                if charge.fee > most and not is_followed and at.ms_since(since) < echo_ms:
-                    continue
                 _tell(intent, charge, most)
         memory.sales.forget([intent.intent_id])
 
@@ -54,7 +52,8 @@ def _charge_of(intent: Intent, loan: Loan, memory: Memory, snapshot: Snapshot) -
 
 def _is_followed(intent: Intent, memory: Memory) -> bool:
     """Whether something that was planned since may have moved the collateral as well."""
-    return any(item.created_at_ms > intent.created_at_ms for item in memory.intents.of_loan(intent.key))
+    others = (item for item in memory.intents.of_loan(intent.key) if item.intent_id != intent.intent_id)
+    return any(item.created_at_ms >= intent.created_at_ms for item in others)
 
 
 def _tell(intent: Intent, charge: Charge, most: Decimal) -> None:

@@ -94,6 +94,8 @@ class Needs:
             return True
         if any(item.channel == channel for item in self._memory.rows.awaited()):
             return True
+        if channel.product in self._memory.sales.doubted:
+            return True
         last = self._memory.shelf.histories.get(channel)
         look_again = last is None or now.ms_since(last.began) > ABSENT_LOOK_MS
         return look_again and bool(self._memory.intents.absent(channel, now))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from core_builders import REPAY, D, intent
+from core_pools import POOL as OF_POOL
 from shown_loans import a_pool, an_order
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Loan, Moment
+from ltv_guard.core.model.loans import Channel, Kind, Loan, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.core.reconcile.charged_fee import Charge
 from ltv_guard.guard.needs import Needs
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
@@ -36,3 +41,16 @@ def test_an_emergency_of_an_order_does_not_wait_for_the_prices_of_a_pool(
     }
     wanted = needs.to_decide(Snapshot(books=books), NOW, emergencies=emergencies)
     assert wanted.needs_prices is waits
+
+
+def test_while_a_fee_is_in_doubt_all_that_the_pool_lists_is_read() -> None:
+    """A hand may have taken collateral out: only its row tells."""
+    memory = Memory(MemoryJournal())
+    channels = [Channel(product, kind) for product in (Product.CRYPTO_LOAN, Product.LEGACY) for kind in Kind]
+    needs = Needs(Rulebook(), memory, channels=channels, products=[Product.CRYPTO_LOAN, Product.LEGACY])
+    sale = replace(intent(State.CONFIRMED, direction=REPAY, coin="USDT"), key=OF_POOL, collateral_coin="BTC")
+    memory.sales.has_landed(sale)
+    assert needs.to_settle([], NOW, trusted=True) == {}
+    memory.sales.saw(sale, Charge(repaid=D(1000), sold=D("0.03"), fee=D("0.5"), cost_usd=D(500)), NOW)
+    read = needs.to_settle([], NOW, trusted=True)
+    assert set(read) == {channel for channel in channels if channel.product is Product.CRYPTO_LOAN}

@@ -22,7 +22,7 @@ from transfers_and_repayments import CRASHES, crashing, crossed_with_answers, cy
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.contracts import AtEnd
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Kind
+from ltv_guard.core.model.loans import Direction, Kind
 from ltv_guard.core.model.policy import CollateralRepayRule, LoanPolicy, WalletRules
 from ltv_guard.guard.cycle import Guard
 
@@ -375,6 +375,23 @@ async def test_what_a_hand_sold_for_another_debt_is_no_fee_of_ours(
             setattr(life.world, lag, 0)
         await life.goes_on(20, ms=1_000)
     assert [item for item in events if item["event"] == "collateral_sold" and item["fee"] > D("0.01")] == []
+
+
+@OF_BOTH
+@pytest.mark.parametrize("lag_ms", [0, 4_000])
+async def test_nor_is_what_a_hand_took_out(lag_ms: int, kind: Kind) -> None:
+    """Its row may be late."""
+    life = Life(kind)
+    with structlog.testing.capture_logs() as events:
+        await life.until_it_leaves()
+        life.world.row_lag_ms = lag_ms
+        life.world.advance(1)
+        assert life.world.move(POOL, Direction.REDUCE, D("0.003"), None)
+        life.world.move_by_hand(HELD, D("0.003"))
+        life.world.price *= D("1.03")
+        await life.goes_on(20, ms=1_000)
+    assert len(life.world.sent) == 1
+    assert {item["fee"] for item in events if item["event"] == "collateral_sold"} <= {FEE}
 
 
 async def test_what_one_took_waits_while_the_pool_can_not_be_read() -> None:

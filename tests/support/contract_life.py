@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from contract_world import DAY_MS, ContractWorld, ModelContracts, a_pool_with_contracts
+from contract_world import DAY_MS, ContractWorld, ModelContracts, a_pool_with_contracts, moves_collateral
 from exchange_model import POLICY, a_guard, a_world, key_of
 from exchange_world import HAIRCUT, HELD, OWED, POOL, Row, View, WalletView
 from send_path import Life, Stretch
@@ -414,20 +414,16 @@ class ContractLife(Life):
     def check_what_is_told_of_a_fee(self, line: MutableMapping[str, Any]) -> None:
         """No more than was charged, where prices tell: where they have not moved meanwhile.
 
-        What a hand has paid another of the debts with may be shown late: a WARNING waits for that, unless the
-        next one leaves first, or the process is gone that knew what was owed.
+        What a hand has sold for another of the debts, or taken out, may be shown late: a WARNING waits for
+        that, unless the process is gone that knew what was owed.
         """
         world = self.world
         planned = next(item for item in world.sent if item.intent_id == line["intent_id"])
         seen_ms = planned.created_at_ms - world.skew_ms - world.replica_ms - SURE_MS
         prices = {view.price for view in _since(world.views[POOL], seen_ms)}
-        others = [
-            row.shown.at_ms for row in world.rows if row.intent_id is None and row.shown.with_collateral
-        ]
+        others = [row.shown.at_ms for row in world.rows if row.intent_id is None and moves_collateral(row)]
         is_alone = max(others, default=0) < seen_ms
-        later = (item for item in world.sent if item.created_at_ms > planned.created_at_ms)
-        is_last = all(item.key != POOL for item in later) and self.sent_by[planned.intent_id] == self.starts
-        waited = line["log_level"] == "warning" and is_last
+        waited = line["log_level"] == "warning" and self.sent_by[planned.intent_id] == self.starts
         if (is_alone or waited) and len(prices) == 1 and line["fee"] > world.fee + Decimal("0.0002"):
             self.findings.append(
                 AssertionError(f"a fee of {line['fee']} is told where {world.fee} was taken")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Debt, Moment
+from ltv_guard.core.model.loans import Debt, Moment, Product
 from ltv_guard.core.reconcile.charged_fee import Charge
 
 NONE: Mapping[str, Decimal] = {}
@@ -55,6 +55,11 @@ class SaleTracker:
     def charge_of(self, intent: Intent) -> tuple[Charge, Moment] | None:
         """Its charge by the first look that showed as much sold as the last one, and when that was."""
         return self._seen.get(intent.intent_id)
+
+    @property
+    def doubted(self) -> Collection[Product]:
+        """Of which products a charge waits for what else their histories may tell."""
+        return {self._landed[name].key.product for name in self._seen if name in self._landed}
 
     def has_landed(self, intent: Intent) -> None:
         """What it took is to be told once the loan is shown with it."""

@@ -175,7 +175,8 @@ LOANS = (
             "A repayment with collateral took more than `policy.repay_with_collateral.max_fee`, as far as "
             "the prices of before and after it tell: `fee` is the least that they leave possible. Amounts "
             "were sized by `max_fee`, so that it may take a step more. Told once the same has been shown for "
-            "twice `settlement.history_lag_s`, or as the next one leaves: a hand may have sold as well.",
+            "twice `settlement.history_lag_s` (a hand may have moved collateral as well), and of several in "
+            "a row of the last one.",
             "Compare the repayment in the exchange's app. If it charges so much, raise `max_fee`, or switch "
             "`policy.repay_with_collateral` off.",
         ),
