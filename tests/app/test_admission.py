@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from waits import until
 
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.guard.snapshot import CycleResult
@@ -427,6 +428,18 @@ async def test_those_in_line_ask_nothing_yet_and_who_settles_or_is_calm_waits_fo
     assert daemon.line.names == {behind, near}
     assert set(daemon._running) == guards.keys() - {behind, near}
     assert guards[settles].urged == [KEY], "and what it was woken for is looked at first"
+    await daemon._finish()
+
+
+async def test_hundreds_whose_exchange_is_slow_are_all_under_way_at_once() -> None:
+    guards: Any = {f"a{number:03}": Guarded() for number in range(300)}
+    daemon = daemon_of(guards)
+
+    for name in guards:
+        daemon._wake(name, [KEY])
+    await until(lambda: all(guard.urged for guard in guards.values()))
+
+    assert daemon._running.keys() == guards.keys(), "and none of them has ended"
     await daemon._finish()
 
 
