@@ -431,8 +431,8 @@ async def test_those_in_line_ask_nothing_yet_and_who_settles_or_is_calm_waits_fo
     await daemon._finish()
 
 
-async def test_hundreds_whose_exchange_is_slow_are_all_under_way_at_once() -> None:
-    guards: Any = {f"a{number:03}": Guarded() for number in range(300)}
+async def test_a_hundred_whose_exchange_is_slow_are_all_under_way_at_once() -> None:
+    guards: Any = {f"a{number:03}": Guarded() for number in range(MANY)}
     daemon = daemon_of(guards)
 
     for name in guards:
