@@ -67,6 +67,7 @@ class Guard:
         self._report = self._parts.words.report
         if after is not None:
             self.alerts.shows_too(after.alerts)
+        self._pressed = False  # the last cycle asked for more than the loans: so may the next
         self._lock = asyncio.Lock()
 
     def _take_over(self, before: Guard) -> None:
@@ -100,7 +101,10 @@ class Guard:
 
     def urge(self, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: they are read first, by the next cycle or this one."""
-        self._parts.reads.loans.urgent.ask(keys)
+        loans = self._parts.reads.loans
+        loans.urgent.ask(keys)
+        if self._lock.locked():
+            loans.read_next_now({key.product for key in keys})
         self._parts.read_ahead.begin()
 
     @property
@@ -139,6 +143,8 @@ class Guard:
         owner = await self.know_ourselves()
         if owner is None:
             return parts.conclusion.of_nothing()
+        if self._pressed:
+            parts.read_ahead.begin()
         await parts.reads.loans.sweep(snapshot)
         with self._defects.contained("fixed debts"):
             parts.contracts.reads.saw(snapshot.books)
@@ -183,6 +189,7 @@ class Guard:
         if not presses and await parts.contracts.are_new():
             account, decisions = await parts.decider.decide(snapshot)
             presses = any(decision.needs_a_closer_look for decision in decisions)
+        self._pressed = presses
         if not presses:
             parts.read_ahead.not_needed(snapshot)
             return decisions

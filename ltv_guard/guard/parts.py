@@ -95,7 +95,7 @@ class Parts:
             words.defects,
             longest_ms=self.options.max_snapshot_age_ms,
             may_hurry=memory.intents.none_is_open,
-            following=NextList(clock, self.around.prices),
+            following=NextList(clock, self.around.prices, memory.intents.nothing_since),
         )
         return Reads(self.options, self.exchange, clock, memory, news, words, urgent=urgent)
 

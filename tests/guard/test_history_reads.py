@@ -8,8 +8,8 @@ import pytest
 from exchange_model import World, a_world
 
 from ltv_guard.core.model.history import History
-from ltv_guard.core.model.loans import Channel, Kind, Product
-from ltv_guard.guard.reads.history_reads import HistoryReads
+from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
+from ltv_guard.guard.reads.history_reads import AT_ONCE_MS, HistoryReads
 
 CHANNEL = Channel(Product.LEGACY, Kind.ADJUSTMENT)
 
@@ -23,6 +23,10 @@ class Lists:
         self.kept: dict[Channel, History] = {}
         self.may_end = asyncio.Event()
         self.fails = False
+        self.sent_at_ms = 0
+
+    def nothing_sent_since(self, moment: Moment) -> bool:
+        return self.sent_at_ms < moment.exchange_ms
 
     async def read(self, channel: Channel, since_ms: int) -> bool:
         self.asked.append(since_ms)
@@ -40,14 +44,50 @@ def lists() -> Lists:
 
 @pytest.fixture
 def reads(lists: Lists) -> HistoryReads:
-    return HistoryReads(lists.read, lists.kept, lists.world, wait_ms=20, longest_ms=10_000)
+    return HistoryReads(
+        lists.read,
+        lists.kept,
+        lists.world,
+        wait_ms=20,
+        longest_ms=10_000,
+        nothing_sent_since=lists.nothing_sent_since,
+    )
 
 
 async def test_one_that_ends_soon_is_handed_out_at_once(lists: Lists, reads: HistoryReads) -> None:
     lists.may_end.set()
     assert CHANNEL in await reads.ask({CHANNEL: 5})
+    lists.world.advance(AT_ONCE_MS + 1)
     assert CHANNEL in await reads.ask({CHANNEL: 5})
     assert lists.asked == [5, 5]
+
+
+async def test_whoever_asks_right_after_another_gets_the_same(lists: Lists, reads: HistoryReads) -> None:
+    lists.may_end.set()
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    lists.world.advance(AT_ONCE_MS)
+    assert CHANNEL in await reads.ask({CHANNEL: 6})
+    assert lists.asked == [5]
+
+
+@pytest.mark.parametrize("change", ["something was sent", "it is to go back further"])
+async def test_the_same_is_not_given_where_it_may_lack_something(
+    lists: Lists, reads: HistoryReads, change: str
+) -> None:
+    lists.may_end.set()
+    await reads.ask({CHANNEL: 5})
+    if change == "something was sent":
+        lists.sent_at_ms = lists.world.now().exchange_ms
+    assert CHANNEL in await reads.ask({CHANNEL: 5 if change == "something was sent" else 4})
+    assert len(lists.asked) == 2
+
+
+async def test_two_who_ask_at_the_same_time_both_get_it(lists: Lists, reads: HistoryReads) -> None:
+    asking = asyncio.gather(reads.ask({CHANNEL: 5}), reads.ask({CHANNEL: 5}))
+    await asyncio.sleep(0)
+    lists.may_end.set()
+    assert [CHANNEL in found for found in await asking] == [True, True]
+    assert lists.asked == [5]
 
 
 async def test_one_that_takes_long_is_not_begun_twice_and_handed_to_a_later_cycle(

@@ -11,7 +11,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
-from ltv_guard.guard.reads.next_list import TAKEN_WITHIN_MS, NextList
+from ltv_guard.guard.reads.next_list import AT_ONCE_MS, TAKEN_WITHIN_MS, NextList
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Listed:
     now_ms: int = 1_000
     read: int = 0
     error: Exception | None = None
+    sent_at_ms: int = 0
     there: asyncio.Event = field(default_factory=asyncio.Event)
     product: Product = Product.LEGACY
 
@@ -44,7 +45,7 @@ async def settled() -> None:
 def a_list(shown: Listed) -> tuple[NextList, LoanExchange]:
     clock: Clock = shown  # type: ignore[assignment]
     exchange: LoanExchange = shown  # type: ignore[assignment]
-    return NextList(clock, dict), exchange
+    return NextList(clock, dict, lambda moment: shown.sent_at_ms < moment.exchange_ms), exchange
 
 
 async def test_it_is_read_once_and_handed_to_one_cycle() -> None:
@@ -89,3 +90,47 @@ async def test_at_the_end_it_is_read_no_further() -> None:
     await settled()
     await following.close()
     assert following.take(Product.LEGACY) is None
+
+
+async def test_one_that_prices_asked_for_is_begun_once_and_taken_by_the_cycle_that_comes_at_once() -> None:
+    following, exchange = a_list(shown := Listed())
+    following.read_now(exchange)
+    following.read_now(exchange)
+    await settled()
+    shown.there.set()
+    await settled()
+    assert shown.read == 1
+    assert following.take(Product.LEGACY) is not None
+
+
+@pytest.mark.parametrize("change", ["time passed", "something was sent"])
+async def test_one_that_prices_asked_for_is_of_no_use_later(change: str) -> None:
+    following, exchange = a_list(shown := Listed())
+    following.read_now(exchange)
+    shown.there.set()
+    await settled()
+    if change == "time passed":
+        shown.now_ms += AT_ONCE_MS + 1
+    else:
+        shown.sent_at_ms = shown.now_ms
+    assert following.take(Product.LEGACY) is None
+
+
+async def test_another_crossing_has_a_list_read_anew_that_is_of_no_use_any_more() -> None:
+    following, exchange = a_list(shown := Listed())
+    following.read_now(exchange)
+    shown.there.set()
+    await settled()
+    shown.now_ms += AT_ONCE_MS + 1
+    following.read_now(exchange)
+    await settled()
+    assert shown.read == 2
+    assert following.take(Product.LEGACY) is not None
+
+
+async def test_prices_have_no_list_read_while_something_is_open() -> None:
+    following, exchange = a_list(shown := Listed())
+    shown.sent_at_ms = shown.now_ms
+    following.read_now(exchange)
+    await settled()
+    assert shown.read == 0

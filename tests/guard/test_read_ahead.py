@@ -47,6 +47,9 @@ class World:
     def none_is_open(self) -> bool:
         return not any(item.is_open for item in self.every)
 
+    def nothing_since(self, moment: Moment) -> bool:
+        return self.none_is_open() and all(item.updated_at_ms < moment.exchange_ms for item in self.every)
+
     async def read(self, snapshot: Snapshot, wanted: Wanted) -> None:
         self.looks += 1
         snapshot.wallet_began, snapshot.asked_coins = self.now(), wanted.coins
@@ -96,7 +99,27 @@ async def test_what_was_read_ahead_is_what_a_closer_look_would_have_found() -> N
     assert world.looks == 1
     assert (snapshot.wallet, snapshot.prices, snapshot.asked) == (world.wallet, world.prices, {ADJUSTMENTS})
     assert snapshot.histories.keys() == {ADJUSTMENTS}
-    assert not await ahead.take(snapshot, WANTED)
+
+
+async def test_a_cycle_that_comes_at_once_may_take_it_too_and_none_that_comes_later() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    world.slow.set()
+    ahead.begin()
+    assert [await ahead.take(shown(world), WANTED) for _ in range(2)] == [True, True]
+    world.now_ms += AHEAD_MS + 1
+    assert not await ahead.take(shown(world), WANTED)
+    assert world.looks == 1
+
+
+async def test_a_cycle_after_one_that_sent_something_may_not_take_it() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    world.slow.set()
+    ahead.begin()
+    assert await ahead.take(shown(world), WANTED)
+    sent_meanwhile(world)
+    assert not await ahead.take(shown(world), WANTED)
 
 
 async def test_nothing_is_read_ahead_where_requests_wait_for_each_other() -> None:

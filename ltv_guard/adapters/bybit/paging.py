@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.doubts import RowNames, doubtful_row
-from ltv_guard.adapters.bybit.fields import MalformedPayload
+from ltv_guard.adapters.bybit.fields import MalformedPayload, Row
 from ltv_guard.adapters.bybit.oddities import Reading
+from ltv_guard.adapters.bybit.second_page import SecondPage
 from ltv_guard.adapters.bybit.wire import parse_page
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow
@@ -28,34 +30,44 @@ async def pages(
     asked: Mapping[str, str] | None = None,
     full_pages: bool = False,
     budget: Budget | None = None,
-) -> AsyncIterator[list[object]]:
+    second: SecondPage | None = None,
+) -> AsyncGenerator[list[object]]:
     """Every page of `path`, of what is `asked` for; one whose successor turns out to be empty is the last.
 
-    `full_pages`: one that has fewer rows than asked for is, whatever successor it names.
+    `full_pages`: one that has fewer rows than asked for is, whatever successor it names. `second`: what is
+    known of the second page, which is then asked for beside the first.
     Raises NeedsHuman, and ExchangeUnavailable also where the list has no plausible end, is too large or takes
     too long as a whole (`budget`; one of its own by default): an incomplete read proves nothing.
     """
     budget = budget or client.budget(path)
-    cursor = ""
-    seen = {cursor}
-    for _ in range(MOST_PAGES):
+
+    async def ask(cursor: str) -> Row:
         params = {"limit": str(rows_per_page), **(asked or {})} | ({"cursor": cursor} if cursor else {})
         try:
             async with asyncio.timeout(budget.check()):
-                result = await client.get(path, params, budget=budget)
+                return await client.get(path, params, budget=budget)
         except TimeoutError:
             raise budget.too_slow() from None
-        try:
-            rows, cursor = parse_page(result)
-        except MalformedPayload as exc:
-            raise ExchangeUnavailable(f"{path}: the page makes no sense: {exc}") from exc
-        yield rows
-        if not cursor or not rows or (full_pages and len(rows) < rows_per_page):
-            return
-        if cursor in seen:
-            raise ExchangeUnavailable(f"{path}: the same page came again: its list has no end")
-        seen.add(cursor)
+
+    cursor = ""
+    seen = {cursor}
+    async with (second or SecondPage()).asked_for_by(ask) as answer_behind:
+        for _ in range(MOST_PAGES):
+            rows, cursor = _page_of(path, await answer_behind(cursor))
+            yield rows
+            if not cursor or not rows or (full_pages and len(rows) < rows_per_page):
+                return
+            if cursor in seen:
+                raise ExchangeUnavailable(f"{path}: the same page came again: its list has no end")
+            seen.add(cursor)
     raise ExchangeUnavailable(f"{path}: more than {MOST_PAGES} pages are not plausible")
+
+
+def _page_of(path: str, result: Row) -> tuple[list[object], str]:
+    try:
+        return parse_page(result)
+    except MalformedPayload as exc:
+        raise ExchangeUnavailable(f"{path}: the page makes no sense: {exc}") from exc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +87,12 @@ class HistoryList:
     full_pages: bool = False
 
 
-async def read_history(client: BybitClient, listed: HistoryList, since_ms: int) -> History:
+async def read_history(
+    client: BybitClient, listed: HistoryList, since_ms: int, second: SecondPage | None = None
+) -> History:
     """Every row since `since_ms` (exchange time) that `parse` does not pass over.
+
+    `second`: what earlier reads of this list have shown of its second page.
 
     A list that shows part of its past at once is asked for one stretch after the other. Older rows are
     dropped, so that what is returned doesn't depend on where pages happen to end. A row that `parse` can't
@@ -93,8 +109,10 @@ async def read_history(client: BybitClient, listed: HistoryList, since_ms: int) 
             asked=asked,
             full_pages=listed.full_pages,
             budget=budget,
+            second=second,
         )
-        await listing.collect(found)
+        async with aclosing(found):
+            await listing.collect(found)
     rows, doubtful = listing.kept()
     reading = Reading(listed.path)
     for row in doubtful:

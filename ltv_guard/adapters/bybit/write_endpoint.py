@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ltv_guard.adapters.bybit.answers import WriteFailed
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.paging import HistoryList, read_history
+from ltv_guard.adapters.bybit.second_page import SecondPage
 from ltv_guard.core.model.errors import WriteOutcomeUnknown
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
@@ -41,6 +42,7 @@ class WriteEndpoint:
         self._client = client
         self._endpoints = endpoints
         self._in_use = {endpoints.write: None}  # in this order
+        self._second_page = SecondPage()
 
     @property
     def channel(self) -> Channel:
@@ -48,7 +50,8 @@ class WriteEndpoint:
 
     async def history(self, since_ms: int) -> History:
         """Everything listed since `since_ms`."""
-        return await read_history(self._client, self._endpoints.history, since_ms)
+        listed, second = self._endpoints.history, self._second_page
+        return await read_history(self._client, listed, since_ms, second)
 
     async def turn(self) -> bool:
         waited = [await self._client.turns.until_write(path) for path in self._in_use]

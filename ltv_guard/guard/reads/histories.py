@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.history import History
-from ltv_guard.core.model.loans import Channel
+from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Clock, WritePath
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.history_reads import HistoryReads
@@ -34,13 +34,19 @@ class Histories:
         defects: Defects,
         *,
         longest_ms: int,
+        nothing_sent_since: Callable[[Moment], bool],
     ) -> None:
         self._paths = paths
         self._shelf = shelf
         self._alerts = alerts
         self._defects = defects
         self._reads = HistoryReads(
-            self._read, shelf.histories, clock, wait_ms=longest_ms // 4, longest_ms=longest_ms
+            self._read,
+            shelf.histories,
+            clock,
+            wait_ms=longest_ms // 4,
+            longest_ms=longest_ms,
+            nothing_sent_since=nothing_sent_since,
         )
 
     async def read(self, snapshot: Snapshot, wanted: Mapping[Channel, int]) -> None:

@@ -1,26 +1,30 @@
 """Histories are read beside the cycles that ask for them: no cycle waits long for one. Sends nothing.
 
-A list that is long, slow or without end delays the cycle that begins to read it by `wait_ms`, and no other.
+A list that is long, slow or without end delays cycles until `wait_ms` after it was begun, and no longer.
 What a cycle did not wait for is handed to the next; how old it is, `History.began` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from ltv_guard.core.model.history import History
-from ltv_guard.core.model.loans import Channel
+from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Clock
 
+AT_ONCE_MS = 500  # so long after it began, one that was handed out serves others who ask for the same
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Reading:
-    """A read under way, back to `since_ms`; or at its end, and not asked for again since."""
+    """A read of one history, back to `since_ms`: under way, or done."""
 
     since_ms: int
+    began: Moment
     task: asyncio.Task[bool]
+    was_handed_out: bool = False
 
     @property
     def went_well(self) -> bool:
@@ -28,7 +32,10 @@ class _Reading:
 
 
 class HistoryReads:
-    """`read` reads one history, back to an exchange time, into `kept`; False: it could not be had."""
+    """`read` reads one history, back to an exchange time, into `kept`; False: it could not be had.
+
+    `nothing_sent_since`: a moment. What was handed out before something was sent is of no use after it.
+    """
 
     def __init__(
         self,
@@ -38,8 +45,10 @@ class HistoryReads:
         *,
         wait_ms: int,
         longest_ms: int,
+        nothing_sent_since: Callable[[Moment], bool],
     ) -> None:
         self._read = read
+        self._nothing_sent_since = nothing_sent_since
         self._kept = kept
         self._clock = clock
         self._wait_ms = wait_ms
@@ -48,26 +57,31 @@ class HistoryReads:
 
     async def ask(self, asked: Mapping[Channel, int]) -> dict[Channel, History]:
         """What is to be had now of the channels `asked` for, each back to an exchange time (ms)."""
-        before = {channel: self._readings[channel] for channel in asked if channel in self._readings}
-        begun = [
-            self._begin(channel, since_ms)
-            for channel, since_ms in asked.items()
-            if not self._will_do(channel, since_ms)
-        ]
-        if begun:
-            await asyncio.wait([reading.task for reading in begun], timeout=self._wait_ms / 1000)
+        before = {
+            key: item for key, item in self._readings.items() if key in asked and not item.was_handed_out
+        }
+        readings = {channel: self._reading_for(channel, since_ms) for channel, since_ms in asked.items()}
+        await self._wait_for(readings.values())
         found: dict[Channel, History] = {}
-        for channel, since_ms in asked.items():
-            reading = self._readings.get(channel)
-            if reading is None:  # closed meanwhile
-                continue
-            if reading.task.done():
-                del self._readings[channel]
-            else:  # the read that the last cycle did not wait for: old, and better than nothing
-                reading = before.get(channel, reading)
-            if reading.since_ms <= since_ms and reading.went_well:
+        for channel, now in readings.items():
+            # Not there: the read that the last cycle did not wait for is old, and better than nothing.
+            reading = now if now.task.done() else before.get(channel, now)
+            now.was_handed_out = now.task.done()
+            if reading.since_ms <= asked[channel] and reading.went_well:
                 found[channel] = self._kept[channel]
         return found
+
+    def _reading_for(self, channel: Channel, since_ms: int) -> _Reading:
+        if self._will_do(channel, since_ms):
+            return self._readings[channel]
+        return self._begin(channel, since_ms)
+
+    async def _wait_for(self, readings: Collection[_Reading]) -> None:
+        """Those that were begun lately, by whomever, for the rest of their time."""
+        now = self._clock.now()
+        left_ms = {reading.task: self._wait_ms - now.ms_since(reading.began) for reading in readings}
+        if waiting := [task for task, ms in left_ms.items() if ms > 0 and not task.done()]:
+            await asyncio.wait(waiting, timeout=max(left_ms[task] for task in waiting) / 1000)
 
     def under_way(self) -> list[Channel]:
         """The histories that are still being read."""
@@ -90,12 +104,15 @@ class HistoryReads:
             return True
         if not reading.went_well:
             return False
-        return self._clock.now().ms_since(self._kept[channel].began) <= self._longest_ms
+        age_ms = self._clock.now().ms_since(reading.began)
+        if reading.was_handed_out:
+            return age_ms <= AT_ONCE_MS and self._nothing_sent_since(reading.began)
+        return age_ms <= self._longest_ms
 
     def _begin(self, channel: Channel, since_ms: int) -> _Reading:
         if (last := self._readings.get(channel)) is not None:
             last.task.cancel()  # it does not go back far enough (one that is done is not touched)
-        reading = _Reading(since_ms, asyncio.create_task(self._reading(channel, since_ms)))
+        reading = _Reading(since_ms, self._clock.now(), asyncio.create_task(self._reading(channel, since_ms)))
         self._readings[channel] = reading
         return reading
 

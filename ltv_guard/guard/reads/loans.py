@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
@@ -64,6 +64,12 @@ class LoanReads:
     def next_is_there(self, product: Product) -> bool:
         """Whether the next cycle's list has been read; begins to read it."""
         return self.urgent.following.is_there(self._products[product])
+
+    def read_next_now(self, products: Collection[Product]) -> None:
+        """Begins to read the next cycle's lists of one page: a list of more has its urgent loans read."""
+        for product in products:
+            if product in self._products and not self.urgent.has_many(product):
+                self.urgent.following.read_now(self._products[product])
 
     async def close(self) -> None:
         """Ends the read of a list that no cycle will take."""

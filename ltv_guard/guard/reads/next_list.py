@@ -1,4 +1,7 @@
-"""The next cycle's list of loans, read while this one still adjusts: a long list costs no turn to write."""
+"""The next cycle's list of loans, read while this one still runs: so much sooner the next one decides.
+
+While this one adjusts a long list, or where prices have crossed a trigger since this one asked for its own.
+"""
 
 from __future__ import annotations
 
@@ -8,50 +11,82 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Product
+from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 
 TAKEN_WITHIN_MS = 5_000  # a list that was begun longer ago is read anew
+AT_ONCE_MS = 500  # the same where the next cycle was thought to come at once
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A list that is being read, or has been; `prices`: as a stream told them when that began."""
+    """A list that is being read, or has been; `prices`: as a stream told them when that began.
+
+    `is_urgent`: prices crossed a trigger. It is of use only where nothing was sent since.
+    """
 
     list: asyncio.Future[LoanBook]
     prices: Mapping[str, Decimal]
-    at_ms: int
+    at: Moment
+    is_urgent: bool = False
 
 
 class NextList:
-    """Mutable, owned by one guard. One list a product, for one cycle."""
+    """Mutable, owned by one guard. One list a product, for one cycle.
 
-    def __init__(self, clock: Clock, prices: Callable[[], Mapping[str, Decimal]] = dict) -> None:
+    `nothing_sent_since`: a moment.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        prices: Callable[[], Mapping[str, Decimal]] = dict,
+        nothing_sent_since: Callable[[Moment], bool] = lambda _: True,
+    ) -> None:
         self._clock = clock
         self._prices = prices
+        self._nothing_sent_since = nothing_sent_since
         self._begun: dict[Product, Begun] = {}
 
     def is_there(self, exchange: LoanExchange) -> bool:
         """Whether it has been read, or can't be. Begins to read it, unless that was begun."""
-        begun = self._begun.get(exchange.product)
-        if begun is None:
-            reading = asyncio.ensure_future(exchange.loans())
-            reading.add_done_callback(_heed)
-            begun = Begun(reading, dict(self._prices()), self._clock.now().monotonic_ms)
-            self._begun[exchange.product] = begun
+        begun = self._begun.get(exchange.product) or self._begin(exchange)
         return begun.list.done()
+
+    def read_now(self, exchange: LoanExchange) -> None:
+        """Prices have crossed a trigger, and the cycle under way saw those of before."""
+        begun = self._begun.get(exchange.product)
+        will_do = begun is not None and not (begun.is_urgent and not self._is_of_use(begun))
+        if not will_do and self._nothing_sent_since(self._clock.now()):
+            self._drop(exchange.product)
+            self._begin(exchange, is_urgent=True)
+
+    def _begin(self, exchange: LoanExchange, *, is_urgent: bool = False) -> Begun:
+        reading = asyncio.ensure_future(exchange.loans())
+        reading.add_done_callback(_heed)
+        begun = Begun(reading, dict(self._prices()), self._clock.now(), is_urgent)
+        self._begun[exchange.product] = begun
+        return begun
 
     def take(self, product: Product) -> Begun | None:
         """What was begun for this cycle; None: nothing that is of use."""
-        begun = self._begun.pop(product, None)
-        if begun is None:
+        begun = self._begun.get(product)
+        if begun is None or not self._is_of_use(begun):
+            self._drop(product)
             return None
-        is_old = self._clock.now().monotonic_ms - begun.at_ms > TAKEN_WITHIN_MS
-        failed = begun.list.done() and (begun.list.cancelled() or begun.list.exception() is not None)
-        if is_old or failed:
+        return self._begun.pop(product)
+
+    def _is_of_use(self, begun: Begun) -> bool:
+        age_ms = self._clock.now().monotonic_ms - begun.at.monotonic_ms
+        if age_ms > (AT_ONCE_MS if begun.is_urgent and begun.list.done() else TAKEN_WITHIN_MS):
+            return False
+        if begun.is_urgent and not self._nothing_sent_since(begun.at):
+            return False
+        return not begun.list.done() or not (begun.list.cancelled() or begun.list.exception())
+
+    def _drop(self, product: Product) -> None:
+        if (begun := self._begun.pop(product, None)) is not None:
             begun.list.cancel()
-            return None
-        return begun
 
     async def close(self) -> None:
         """No cycle will come."""

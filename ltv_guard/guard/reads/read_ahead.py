@@ -1,4 +1,4 @@
-"""What a closer look will want, read beside the loans as soon as prices say that one will be needed."""
+"""What a closer look will want, read beside the loans where prices, or the last cycle, say that one comes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
+ANEW_MS = 200  # a crossing finds what was read so long ago at hand, and has it read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
 
@@ -86,7 +87,10 @@ class ReadAhead:
             self.drop()
 
     async def take(self, snapshot: Snapshot, wanted: Wanted) -> bool:
-        """Adds what was read ahead, where that is all that is wanted. False: it adds nothing."""
+        """Adds what was read ahead, where that is all that is wanted. False: it adds nothing.
+
+        It is kept: a cycle that comes right after this one may take it too.
+        """
         reading = self._reading
         if reading is None:
             return False
@@ -96,8 +100,8 @@ class ReadAhead:
         left_ms = max(0, LONGEST_MS - self._age_ms(reading))
         wait_s = left_ms / 1000 if wanted.spare is None else EMERGENCY_WAIT_S
         await asyncio.wait({reading.task}, timeout=wait_s)
-        self.drop()
         if not reading.task.done() or not self._is_enough(reading, snapshot, wanted):
+            self.drop()
             return False
         found = reading.found
         snapshot.wallet, snapshot.wallet_began = found.wallet, found.wallet_began
@@ -126,13 +130,12 @@ class ReadAhead:
 
     def _is_of_before(self, reading: _AheadOfNeed, snapshot: Snapshot) -> bool:
         """Whether it began too long before the loans were read, or something was sent since."""
-        began, intents = reading.began, self._intents.every
-        if _read_ms(snapshot) - began.monotonic_ms > AHEAD_MS:
-            return True
-        return any(item.is_open or item.updated_at_ms >= began.exchange_ms for item in intents)
+        began = reading.began
+        too_long = _read_ms(snapshot) - began.monotonic_ms > AHEAD_MS
+        return too_long or not self._intents.nothing_since(began)
 
     def _is_of_now(self, reading: _AheadOfNeed) -> bool:
-        return self._age_ms(reading) <= (AHEAD_MS if reading.task.done() else LONGEST_MS)
+        return self._age_ms(reading) <= (ANEW_MS if reading.task.done() else LONGEST_MS)
 
     def _age_ms(self, reading: _AheadOfNeed) -> int:
         return self._clock.now().monotonic_ms - reading.began.monotonic_ms

@@ -69,10 +69,15 @@ class UrgentLoans:
         self._keys = {key for key in self._keys if key.product is not exchange.product}
         return book, True
 
+    def has_many(self, product: Product) -> bool:
+        """Whether the product's loans were more than one page, when all were read last."""
+        last = self._last.get(product)
+        return last is not None and len(last.loans) > A_PAGE
+
     async def _sooner(self, exchange: LoanExchange, sweeping: asyncio.Future[LoanBook]) -> LoanBook | None:
         """The last book with the urgent loans as they are now; None where the sweep is to be waited for."""
         last = self._last.get(exchange.product)
-        if last is None or len(last.loans) <= A_PAGE or exchange.product in self._hurried:
+        if last is None or not self.has_many(exchange.product) or exchange.product in self._hurried:
             return None
         keys = await self._asked_before_the_end_of(sweeping, exchange.product)
         age_ms = self._clock.now().ms_since(last.began)

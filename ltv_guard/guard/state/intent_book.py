@@ -51,6 +51,10 @@ class IntentBook:
         """Whether all that are remembered have ended."""
         return not any(item.is_open for item in self.every)
 
+    def nothing_since(self, moment: Moment) -> bool:
+        """Whether we have moved no coins since that moment: nothing is open, and nothing has ended."""
+        return not any(item.is_open or item.updated_at_ms >= moment.exchange_ms for item in self.every)
+
     # To the journal and to memory together.
 
     async def plan(self, intent: Intent) -> None:

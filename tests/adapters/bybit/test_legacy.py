@@ -180,6 +180,82 @@ async def test_no_loans_need_no_terms(exchange: Exchange, legacy: LegacyLoans) -
     assert exchange.requests(TERMS) == []
 
 
+def history_of(numbers: list[int], *, cursor: Callable[[int], str] = str) -> Callable[[Seen], web.Response]:
+    """A history as the exchange shows it: a cursor behind its last row too, and nothing behind that."""
+
+    def answer(seen: Seen) -> web.Response:
+        rows = [] if "cursor" in seen.params else [row(number, NOW_MS - number) for number in numbers]
+        named = cursor(numbers[-1]) if rows else ""
+        return web.json_response({"retCode": 0, "result": page(rows, named)})
+
+    return answer
+
+
+def queries_of(exchange: Exchange) -> list[str]:
+    found = [seen.query for seen in exchange.requests(HISTORY)]
+    exchange.seen.clear()
+    return found
+
+
+async def test_the_empty_page_behind_a_history_is_asked_for_beside_the_first_once_it_is_known(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    answer, both = history_of([3, 2, 1]), asyncio.Barrier(2)
+
+    async def together(seen: Seen) -> web.Response:
+        async with asyncio.timeout(5):
+            await both.wait()
+        return answer(seen)
+
+    exchange.handlers[HISTORY] = answer
+    assert len((await legacy.history(DAY_AGO_MS)).rows) == 3
+    assert queries_of(exchange) == ["limit=100", "limit=100&cursor=1"]
+    exchange.handlers[HISTORY] = together
+    assert len((await legacy.history(DAY_AGO_MS)).rows) == 3
+    assert sorted(queries_of(exchange)) == ["limit=100", "limit=100&cursor=1"]
+
+
+async def test_where_the_first_page_ends_elsewhere_the_page_behind_it_is_read(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    exchange.handlers[HISTORY] = history_of([3, 2, 1])
+    await legacy.history(DAY_AGO_MS)
+    queries_of(exchange)
+    exchange.handlers[HISTORY] = history_of([5, 4])
+    found = await legacy.history(DAY_AGO_MS)
+    assert {item.adjust_id for item in found.rows} == {"5", "4"}
+    assert "limit=100&cursor=4" in queries_of(exchange)
+
+
+async def test_a_history_that_names_another_cursor_each_time_is_soon_no_longer_guessed_at(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    times = iter(range(100))
+    exchange.handlers[HISTORY] = history_of([3, 2, 1], cursor=lambda _: f"c{next(times)}")
+    asked = []
+    for _ in range(6):
+        assert len((await legacy.history(DAY_AGO_MS)).rows) == 3
+        asked.append(len(queries_of(exchange)))
+    assert asked[0] == asked[-1] == 2
+
+
+async def test_a_page_asked_for_ahead_that_fails_is_an_incomplete_read(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    answer = history_of([3, 2, 1])
+    exchange.handlers[HISTORY] = answer
+    await legacy.history(DAY_AGO_MS)
+
+    def in_part(seen: Seen) -> web.Response:
+        if "cursor" in seen.params:
+            return web.json_response({"retCode": 0, "result": {"list": "x"}})
+        return answer(seen)
+
+    exchange.handlers[HISTORY] = in_part
+    with pytest.raises(ExchangeUnavailable, match="makes no sense"):
+        await legacy.history(DAY_AGO_MS)
+
+
 @pytest.mark.parametrize("path", [ORDERS, HISTORY])
 async def test_a_cursor_that_comes_again_is_an_error_never_the_end(
     exchange: Exchange, legacy: LegacyLoans, path: str
