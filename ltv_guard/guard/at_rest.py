@@ -39,9 +39,13 @@ class AtRest:
         self._histories: tuple[History, ...] = ()
 
     def among(self, snapshot: Snapshot) -> Mapping[LoanKey, Resting]:
-        """Those of the snapshot's loans that rest, where nothing but loans was read."""
+        """Those of the snapshot's loans that rest, where nothing but loans was read.
+
+        In haste also where more was: what that says of them is for the cycle that comes next, with all loans.
+        """
         known, self._known = self._known, NONE
-        if _is_looked_closer_at(snapshot) or not known or not self._shows_the_same_histories():
+        nothing_more = not _is_looked_closer_at(snapshot) and self._shows_the_same_histories()
+        if not known or not (nothing_more or snapshot.in_haste):
             return NONE
         awake = self._awake(snapshot)
         self._known = {

@@ -73,10 +73,10 @@ class DecisionOfNow:
             self._rank(snapshot, lane, prices)
 
     def is_late(self, snapshot: Snapshot, lane: Lane) -> bool:
-        """Whether loans of many pages are not what they were, though the turn was free."""
+        """Whether the first of loans of many pages was not read just now, though the turn was free."""
         if self._is_one_page(snapshot, lane):
             return False
-        return self._clock.now().ms_since(snapshot.books[lane.product].began) > SEEN_NOW_MS
+        return self._clock.now().ms_since(snapshot.asked_at(lane.waiting[0])) > SEEN_NOW_MS
 
     async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
         """What to do for whom; None: nothing more that this lane could do in this cycle."""

@@ -16,7 +16,10 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner
 from ltv_guard.core.model.policy import RepayRule
 from ltv_guard.guard import rereads
+from ltv_guard.guard.at_rest import AtRest, Resting
 from ltv_guard.guard.directions import Directions
+from ltv_guard.guard.reads.urgent_loans import A_PAGE
+from ltv_guard.guard.snapshot import Snapshot
 
 TARGET = Decimal("0.65")
 TURN_MS = 1_100
@@ -249,6 +252,42 @@ async def test_loans_of_many_pages_that_were_read_a_while_ago_are_ranked_anew_fo
     await a_guard(world, MemoryJournal()).cycle()
     assert read[:2] == ["1", "2"]
     assert served(world) == ["3"]
+
+
+async def test_a_loan_of_many_that_is_read_in_haste_is_helped_by_that_read_and_the_others_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_proven_world("0.50", *["0.55"] * (A_PAGE + 20), rows_per_page=A_PAGE)
+    guard = a_guard(world, MemoryJournal())
+    await guard.cycle()
+    world.loans[key_of(1)].debt *= Decimal("1.6")
+    world.advance(5_000)
+    rested, among = list[int](), AtRest.among
+
+    def counting(self: AtRest, snapshot: Snapshot) -> Mapping[LoanKey, Resting]:
+        found = among(self, snapshot)
+        rested.append(len(found))
+        return found
+
+    read, whole = list[str](), ModelLoans.loans
+
+    async def hangs(_self: ModelLoans) -> LoanBook:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def one(self: ModelLoans, key: LoanKey) -> LoanBook:
+        read.append(key.loan_id)
+        book = await whole(self)
+        return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key), pages=1)
+
+    monkeypatch.setattr(AtRest, "among", counting)
+    monkeypatch.setattr(ModelLoans, "loans", hangs)
+    monkeypatch.setattr(ModelLoans, "loan", one)
+    guard.urge([key_of(1)])
+    result = await guard.cycle()
+    assert result.in_haste
+    assert (read, served(world)) == (["1"], ["1"])
+    assert min(rested) >= A_PAGE
 
 
 @PAGES

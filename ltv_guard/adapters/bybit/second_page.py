@@ -26,14 +26,14 @@ class SecondPage:
     @asynccontextmanager
     async def asked_for_by(self, ask: Ask) -> AsyncIterator[Ask]:
         """For one read of the list: gives the page behind each cursor, in turn, from "" on."""
-        reading = _Reading(ask, self._cursor if self._in_vain < MOST_IN_VAIN else "")
+        reading = _OneRead(ask, self._cursor if self._in_vain < MOST_IN_VAIN else "")
         try:
             yield reading.behind
         finally:
             reading.drop()
             self._learn(reading)
 
-    def _learn(self, reading: _Reading) -> None:
+    def _learn(self, reading: _OneRead) -> None:
         if reading.was_in_vain:
             self._in_vain += 1
         elif reading.guess:
@@ -42,7 +42,7 @@ class SecondPage:
             self._cursor = reading.empty_behind
 
 
-class _Reading:
+class _OneRead:
     """One read of the list. `guess`: the cursor of the second page, as it is thought to be; "" for none."""
 
     def __init__(self, ask: Ask, guess: str) -> None:

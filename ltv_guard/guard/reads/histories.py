@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.history import History
-from ltv_guard.core.model.loans import Channel, Moment
+from ltv_guard.core.model.loans import Channel
 from ltv_guard.core.ports import Clock, WritePath
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.history_reads import HistoryReads
@@ -34,7 +34,6 @@ class Histories:
         defects: Defects,
         *,
         longest_ms: int,
-        nothing_sent_since: Callable[[Moment], bool],
     ) -> None:
         self._paths = paths
         self._shelf = shelf
@@ -46,7 +45,7 @@ class Histories:
             clock,
             wait_ms=longest_ms // 4,
             longest_ms=longest_ms,
-            nothing_sent_since=nothing_sent_since,
+            nothing_sent_since=shelf.nothing_sent_since,
         )
 
     async def read(self, snapshot: Snapshot, wanted: Mapping[Channel, int]) -> None:

@@ -45,13 +45,7 @@ class Reads:
             defects=words.defects,
         )
         self.histories = Histories(
-            exchange.paths,
-            memory.shelf,
-            clock,
-            words.alerts,
-            words.defects,
-            longest_ms=longest_ms,
-            nothing_sent_since=memory.intents.nothing_since,
+            exchange.paths, memory.shelf, clock, words.alerts, words.defects, longest_ms=longest_ms
         )
         self.prices = Prices(exchange.account, attempts, short_wait_s=options.short_wait_s)
         balances = Balances(

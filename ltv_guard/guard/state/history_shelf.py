@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Channel
+from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.reconcile.coin_changes import EARLY_MS
 from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS, IntentBook, landed_lately
 
@@ -20,6 +20,10 @@ class HistoryShelf:
     histories: dict[Channel, History] = field(default_factory=dict)
     _old_since: dict[Channel, int] = field(default_factory=dict)
     _rows_missing_since: dict[str, int] = field(default_factory=dict)
+
+    def nothing_sent_since(self, moment: Moment) -> bool:
+        """Whether a history that was read at that moment shows all that we have done."""
+        return self._book.nothing_since(moment)
 
     def forget(self, intent_ids: Collection[str]) -> None:
         """Drops what is known of these intents."""
