@@ -40,7 +40,7 @@ soak: ## Thousands of adjustments while everything goes wrong, in about ten minu
 	$(PYTHON) tests/soak/soak.py
 
 bench: ## Measure side by side, about three hours on a quiet machine; adds to benchmarks/RESULTS.md (BENCH=--smoke: does not)
-	for script in decode commit journal_size start sweep outlets accounts fleet_scale reaction storm slow_exchange endurance; do $(PYTHON) benchmarks/$$script.py $(BENCH) || exit 1; done
+	for script in decode commit journal_size start sweep outlets accounts fleet_scale reaction storm foresight slow_exchange endurance; do $(PYTHON) benchmarks/$$script.py $(BENCH) || exit 1; done
 
 demo: ## A loan that survives a crash, in half a minute
 	$(BIN)ltv-guard demo
