@@ -27,6 +27,7 @@ import world
 CALM, CROSSED, TRIGGER = "0.70", "0.755", "0.75"
 QUICK_S, SLOWEST_S, RAMP_S, STEP_S = 0.05, 3.0, 60.0, 0.5
 WITHIN_S = 120.0
+LISTS_AFTER = 4  # whole ones, until a guard that has just helped, maybe twice, is at rest
 MOST_ANSWERS, OWN_S = 3.0, 0.25  # within so many answers, and what the guard itself takes
 
 
@@ -123,7 +124,7 @@ def sample(
     server.ask("ltv", **{name: whose[name] for name in ("user", "loan_id")}, ltv=CALM)
     if told["reaction_s"] is not None and not program.wait_for("adjustment_confirmed", settled + 1, 90):
         raise SystemExit(f"{case.name}: an add was not settled within 90 s")
-    time.sleep(3.0)
+    program.wait_for("cycle_finished", program.count("cycle_finished") + LISTS_AFTER, 90)
 
 
 def measure(case: Case, *, streaming: bool, samples: int, folder: Path) -> Found:

@@ -78,7 +78,7 @@ class InTurns(events(WEATHER)):  # type: ignore[misc]
         ltvs=st.sampled_from([("0.80", "0.78", "0.76"), ("0.30", "0.74", "0.80")]), pages=st.booleans()
     )
     def begin(self, ltvs: tuple[str, ...], pages: bool) -> None:  # noqa: FBT001 - drawn
-        self.begin_with(a_world(*ltvs, pool="0.70", wallet="50"))
+        self.begin_with(a_world(*ltvs, pool="0.70", wallet=PLENTY))
         self.world.rows_per_page = 1 if pages else 100
         self.write_in_turns(1_100)
 
