@@ -341,12 +341,12 @@ class ContractLife(Life):
         return lost and intent.ltv_before >= EMERGENCY
 
     def check_that_no_flexible_debt_does(self, intent: Intent) -> None:
-        """Contracts are repaid with collateral where what is owed flexibly does not do."""
+        """Contracts are repaid with collateral where what is owed flexibly does not do, or was refused."""
         if intent.contract_id is None or self.start.capped or self.can_not_repay(intent):
             return
         since = self.world.true_ms - RESTS_MS
-        refused = [item for item, _ in self.world.refused if item.collateral_coin and not item.contract_id]
-        if any(item.created_at_ms > since for item in refused):
+        refused = [item for item in self.refused() if item.collateral_coin and not item.contract_id]
+        if any(max(item.created_at_ms, item.updated_at_ms) > since for item in refused):
             return
         least = min(view.debt / view.debt_usd for view in self.views_lately())
         assert least < LITTLE, f"{intent.contract_id} repaid beside a share of {least} that is flexible"
@@ -361,15 +361,18 @@ class ContractLife(Life):
         """Whether the exchange refused such help for the pool lately, at once or later."""
         world = self.world
         keys = {POOL, LoanKey(POOL.product.FUNDING, HELD)}
-        failed = (item for item in self.journal.snapshot().intents.values() if item.state is State.REJECTED)
-        refused = [*(item for item, _ in world.refused), *failed]
         return any(
             item.key in keys
             and item.direction in directions
             and item.collateral_coin is None
             and world.true_ms - max(item.created_at_ms, item.updated_at_ms) < RESTS_MS
-            for item in refused
+            for item in self.refused()
         )
+
+    def refused(self) -> list[Intent]:
+        """What the exchange refused at once, or took and let fail."""
+        failed = (item for item in self.journal.snapshot().intents.values() if item.state is State.REJECTED)
+        return [*(item for item, _ in self.world.refused), *failed]
 
     def funded(self) -> Collection[LoanKey]:
         world, start = self.world, self.start
