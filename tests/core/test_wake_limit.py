@@ -9,7 +9,7 @@ from ltv_guard.core.watch.wake_limit import A_LOAN_MS, AT_ONCE, SPACING_MS, Wake
 ONE, OTHER = key("1"), key("2")
 
 
-def test_who_crosses_is_due_at_once_and_then_once_a_second() -> None:
+def test_who_crosses_is_due_at_once_and_a_moment_later() -> None:
     limit = WakeLimit()
     limit.ask([ONE])
 

@@ -31,6 +31,7 @@ WEATHER = st.builds(
     row_lag_ms=st.sampled_from([0, 0, 1_000, 4_500]),
     down=st.sampled_from([(), (), (), ("history_down",), ("prices_down",), ("orders_down",)]),
     crash=st.sampled_from(["", "", "", "", "before_send", "after_send", *WRITES]),
+    crossed=st.sampled_from([-1, -1, 0, 2, 5, 12, 30]),
 )
 
 

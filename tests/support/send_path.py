@@ -58,6 +58,7 @@ class Weather:
     replica: tuple[int, int] = (0, 0)  # how old, and every which read
     down: tuple[str, ...] = ()
     crash: str = ""
+    crossed: int = -1  # so many turns of the loop into a cycle prices cross triggers; -1: they do not
     more: Mapping[str, object] = field(default_factory=dict)  # of a world that knows more than this
 
 
@@ -73,6 +74,7 @@ class Life(RuleBasedStateMachine):
     world: World
     journal: MemoryJournal
     turn_each_ms = 0
+    crossed = -1
     guard: Guard
     starts: int
     rescued: set[str | None]
@@ -124,6 +126,7 @@ class Life(RuleBasedStateMachine):
         weather, ms, count = stretch
         self.heal()
         world = self.world
+        self.crossed = weather.crossed
         world.answers = list(weather.answers)
         world.answers_to = {kind: list(answers) for kind, answers in weather.answers_to.items()}
         for name in ("stale_ms", "old_ltv_ms", "old_debt_ms", "stale_wallet_ms", "row_lag_ms"):
@@ -345,7 +348,7 @@ class Life(RuleBasedStateMachine):
     # How
 
     def heal(self) -> None:
-        world = self.world
+        world, self.crossed = self.world, -1
         world.orders_down = world.history_down = world.prices_down = False
         world.repayments_down = world.transfers_down = world.wallet_down = world.unified_down = False
         world.stale_ms = world.old_ltv_ms = world.old_debt_ms = world.stale_wallet_ms = world.row_lag_ms = 0
@@ -356,7 +359,7 @@ class Life(RuleBasedStateMachine):
     def cycle(self) -> None:
         with structlog.testing.capture_logs() as told:
             try:
-                run(self.guard.cycle())
+                run(self.look())
             except Crash:
                 self.restart()
             except BaseException:
@@ -366,6 +369,17 @@ class Life(RuleBasedStateMachine):
         if self.findings:
             self.failed = True
             raise self.findings[0]
+
+    async def look(self) -> None:
+        """A cycle; and another at once, where prices cross triggers while it runs."""
+        cycle = asyncio.ensure_future(self.guard.cycle())
+        if self.crossed >= 0:
+            for _ in range(self.crossed):
+                await asyncio.sleep(0)
+            self.guard.urge(KEYS)
+        await cycle
+        if self.crossed >= 0:
+            await self.guard.cycle()
 
     def hears(self, told: Sequence[MutableMapping[str, Any]]) -> None:
         """What a cycle has logged: no error of ours."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ltv_guard.core.model.loans import LoanKey
 
-A_LOAN_MS = 1_000  # a loan is looked at for prices no sooner than this after the last time
+A_LOAN_MS = 250  # a loan is looked at for prices no sooner than this after the last time
 AT_ONCE, SPACING_MS = 3, 1_000  # an account: so many in a row, and in the long run one in this time
 
 
