@@ -257,6 +257,20 @@ async def test_a_flexible_debt_goes_first_and_a_fixed_loan_after_it() -> None:
     life.check()
 
 
+async def test_a_contract_that_turned_flexible_after_both_were_repaid_keeps_no_emergency_waiting() -> None:
+    """Found by the state machine: each debt was measured by the other, and neither was seen to stay."""
+    life = Life(Kind.FIXED_REPAYMENT, shares=("0.8",))
+    life.world.contracts[0].at_end = AtEnd.FLEXIBLE
+    life.world.contracts[0].ends_ms = life.world.true_ms + 30_000
+    await life.goes_on(20)
+    assert len(life.intents) == 2
+    assert not life.world.contracts
+    life.world.price *= D("0.78")
+    life.world.note()
+    await life.goes_on(8)
+    assert len(life.intents) > 2
+
+
 async def test_steps_follow_one_another_at_once_though_something_was_added_before() -> None:
     """What they take of the collateral no row tells: that is no reason to doubt it, after our own add."""
     for kind in KINDS:

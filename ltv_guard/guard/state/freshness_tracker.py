@@ -156,7 +156,7 @@ class FreshnessTracker:
 
 
 def _coins_of(intent: Intent) -> Hashable:
-    return intent.key, intent.direction.kind, intent.coin
+    return intent.key, intent.channel.kind, intent.coin
 
 
 def _is_accepted(item: Intent) -> bool:
