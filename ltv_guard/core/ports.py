@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -87,6 +87,9 @@ class WritePath(Protocol):
         """
 
 
+Hear = Callable[[LoanBook], None]
+
+
 class LoanExchange(WritePath, Protocol):
     """One loan product of one account, and the way to adjust its collateral."""
 
@@ -95,8 +98,12 @@ class LoanExchange(WritePath, Protocol):
     def belongs_to(self, identity: Identity) -> None:
         """Whose key it is read with: the terms of some products depend on the VIP level."""
 
-    async def loans(self) -> LoanBook:
-        """Every loan. Raises ExchangeUnavailable, NeedsHuman."""
+    async def loans(self, hear: Hear | None = None) -> LoanBook:
+        """Every loan. Raises ExchangeUnavailable, NeedsHuman.
+
+        `hear` is told of each page of several as it comes: a part of the list, which proves of no loan that
+        it is gone.
+        """
 
     async def loan(self, key: LoanKey) -> LoanBook:
         """That loan alone, in one request: nothing in it where it is not listed. Raises as `loans` does."""

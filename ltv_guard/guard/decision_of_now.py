@@ -68,6 +68,7 @@ class DecisionOfNow:
                 await self._decide_all(snapshot, lane)
             elif streamed:  # who was read in this turn was ranked by prices of this turn
                 lane.chosen = {key for key in first if self._is_of_the_turn(snapshot, lane, key)}
+            lane.answered = self._clock.now()
             if prices is not before:
                 self._falling.saw(prices, self._clock.now().monotonic_ms)
             self._rank(snapshot, lane, prices)
@@ -142,8 +143,14 @@ class DecisionOfNow:
         decision = lane.decisions.get(key)
         if decision is None or decision.direction is Direction.REDUCE:  # it is as old as the oldest loan
             return False
-        age_ms = self._clock.now().ms_since(snapshot.asked_at(key))
-        return age_ms > (READ_AGAIN * self._longest_ms if self._is_one_page(snapshot, lane) else SEEN_NOW_MS)
+        now, asked = self._clock.now(), snapshot.asked_at(key)
+        if now.ms_since(asked) > READ_AGAIN * self._longest_ms:
+            return True
+        if self._is_one_page(snapshot, lane):
+            return False
+        # However slow the answers are: what was read for this turn is not read again as soon as it has come.
+        came_ms = now.ms_since(asked if lane.answered is None else lane.answered)
+        return min(came_ms, now.ms_since(asked)) > SEEN_NOW_MS
 
     def _is_of_the_turn(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> bool:
         return lane.turn is None or snapshot.asked_at(key).monotonic_ms >= lane.turn.monotonic_ms

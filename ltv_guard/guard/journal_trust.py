@@ -6,10 +6,12 @@ from collections.abc import Collection
 
 import structlog
 
-from ltv_guard.core.model.loans import Channel
+from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
+
+CLOCKS_APART_MS = 1_000  # by so much the exchange's time may step where it is measured anew
 
 log = structlog.stdlib.get_logger()
 
@@ -39,6 +41,13 @@ class JournalTrust:
             self._restorations = len(found)
             self.holds, self._since_ms = False, self._clock.now().monotonic_ms
             log.critical("journal_restored", why=found[-1])
+
+    def has_all_of_ours_shown_from(self, asked: Moment) -> bool:
+        """Whether nothing of ours is open, or has ended since: what was read then is of after all of it."""
+        before_ms = asked.exchange_ms - CLOCKS_APART_MS
+        return self.holds and all(
+            not item.is_open and item.updated_at_ms < before_ms for item in self._intents.every
+        )
 
     def look(self, snapshot: Snapshot, channels: Collection[Channel]) -> None:
         """Holds once windows are over and the histories of all `channels` were read after that."""

@@ -47,12 +47,13 @@ class Measurer:
         self._tell()
 
     def _measure_loans(self, book: LoanBook) -> None:
-        now, read_ms = self._clock.now(), book.began.exchange_ms
+        now = self._clock.now()
         lateness, endpoint = self._memory.lateness, f"{book.product} loans"
         adjusted = self._memory.intents.loans
         for loan in book.loans:
             if loan.key not in adjusted:
                 continue
+            read_ms = book.asked_at(loan.key).exchange_ms
             under_way = self._memory.freshness.under_way(loan.key, now)
             for item in under_way:
                 landed_ms = self._memory.intents.watch(item, now).since.exchange_ms

@@ -17,9 +17,9 @@ class Lane:
     """Mutable, of one cycle. `waiting` has the most urgent loan first; none has two turns in a cycle.
 
     `prices`: those at which the cycle read the loans, but for those `read` since, at others. `turn`: when the
-    present turn to write came; None while it was free all along. `told`: loans whose decisions have been
-    announced. `gone`: loans that were found gone since that turn came. `chosen`: those read for it, as prices
-    of that moment put them first.
+    present turn to write came; None while it was free all along; `answered`: when what was read for it had
+    come. `told`: loans whose decisions have been announced. `gone`: loans that were found gone since that
+    turn came. `chosen`: those read for it, as prices of that moment put them first.
     """
 
     owner: Owner
@@ -30,6 +30,7 @@ class Lane:
     waiting: list[LoanKey] = field(default_factory=list)
     decisions: dict[LoanKey, Decision] = field(default_factory=dict)
     turn: Moment | None = None
+    answered: Moment | None = None
     told: set[LoanKey] = field(default_factory=set)
     gone: dict[LoanKey, Loan] = field(default_factory=dict)
     chosen: set[LoanKey] = field(default_factory=set)

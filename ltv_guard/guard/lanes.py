@@ -20,6 +20,7 @@ LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adju
 AHEAD_MS = 2_000  # so long before that the next list is begun, where it has many pages
 HEED_PRICES_S = 0.1  # how often, while a turn is waited for
 LONGEST_OVER_MS = 2_500  # and so much longer it goes on, while that is read
+WAIT_FOR_LIST_S = 0.8  # of the second from one turn to the next
 
 
 class Lanes:
@@ -65,9 +66,11 @@ class Lanes:
         actions, began, adjusts = 0, self._clock.now(), lane.kind is Kind.ADJUSTMENT
         # For no longer than the reading took, where that is slow: others may need help by then.
         span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
+        if snapshot.by_pages:  # a worse one may stand on a page that has not come
+            span_ms = 0
         while lane.waiting and not self._gate.is_closed_to(lane.product):
             over_ms = self._clock.now().ms_since(began) - span_ms
-            if actions and over_ms > -AHEAD_MS and self._may_end(snapshot, lane, over_ms):
+            if actions and over_ms > -AHEAD_MS and await self._may_end(snapshot, lane, over_ms):
                 snapshot.goes_on = True
                 break
             if actions and adjusts and not self._gate.allows_another(lane.product):
@@ -93,11 +96,13 @@ class Lanes:
         finally:
             turn.cancel()
 
-    def _may_end(self, snapshot: Snapshot, lane: Lane, over_ms: float) -> bool:
+    async def _may_end(self, snapshot: Snapshot, lane: Lane, over_ms: float) -> bool:
         """Whether the next cycle can go on at once: a list of many pages is read while the lane goes on."""
         if snapshot.books[lane.product].pages == 1:
             return over_ms > 0
-        return self._loans.next_is_there(lane.product) or over_ms > LONGEST_OVER_MS
+        # Who is to have the next turn, a list may tell that comes before it.
+        within_s = WAIT_FOR_LIST_S if snapshot.by_pages else 0
+        return await self._loans.next_comes(lane.product, within_s) or over_ms > LONGEST_OVER_MS
 
     async def _adjust(self, snapshot: Snapshot, lane: Lane, decision: Decision) -> int:
         after = await self._adjuster.adjust(lane.owner, snapshot, decision)

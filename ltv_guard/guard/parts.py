@@ -31,10 +31,8 @@ from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.needs import Needs
 from ltv_guard.guard.permission import Gate, Permission
 from ltv_guard.guard.planner import Planner
-from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.read_ahead import ReadAhead
-from ltv_guard.guard.reads.reads import Reads
-from ltv_guard.guard.reads.urgent_loans import UrgentLoans
+from ltv_guard.guard.reads.reads import Reads, urgent_loans
 from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.reporter import Reporter
@@ -89,15 +87,9 @@ class Parts:
         words, registry = self.words, self.memory.loans
         watch = LoanWatch(self.rulebook, registry, words.alerts)
         news = LoanNews(registry, watch, words.report, words.defects)
-        clock, memory = self.around.clock, self.memory
-        urgent = UrgentLoans(
-            clock,
-            words.defects,
-            longest_ms=self.options.max_snapshot_age_ms,
-            may_hurry=memory.intents.none_is_open,
-            following=NextList(clock, self.around.prices, memory.intents.nothing_since),
-        )
-        return Reads(self.options, self.exchange, clock, memory, news, words, urgent=urgent)
+        memory, around = self.memory, self.around
+        urgent = urgent_loans(self.options, around, memory, self.rulebook, self.trust, words.defects)
+        return Reads(self.options, self.exchange, around.clock, memory, news, words, urgent=urgent)
 
     @cached_property
     def rereads(self) -> Rereads:

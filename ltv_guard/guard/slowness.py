@@ -42,6 +42,8 @@ class Slowness:
         }
         if breaches:
             self._alerts.grave(TOPIC, "unanswered", "guard_slow", why=UNANSWERED, **details)
+        elif snapshot.in_haste:  # tells nothing of how long reading all takes; releases wait for that
+            return False
         elif snapshot.too_old or snapshot.sweep_ms > self._longest_ms:
             why = BY_ID if snapshot.sweep_ms > self._longest_ms else PUT_OFF
             self._alerts.once(TOPIC, "warning", "guard_slow", why=why, **details)

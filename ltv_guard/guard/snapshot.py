@@ -110,8 +110,8 @@ class Snapshot:
 
     `quotes` and `appraised` are what the reads amount to: an error of ours, where one was in the way.
     `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
-    how long the slowest product's whole read took. `in_part`: not all loans were read. `goes_on`,
-    `begun_at_prices`: as in the result.
+    how long the slowest product's whole read took. `in_part`: not all loans were read. `by_pages`: in haste,
+    for what the first pages of a list showed. `in_haste`, `goes_on`, `begun_at_prices`: as in the result.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -136,6 +136,7 @@ class Snapshot:
     sweep_ms: int = 0
     in_part: bool = False
     in_haste: bool = False
+    by_pages: bool = False
     goes_on: bool = False
     begun_at_prices: Mapping[str, Decimal] | None = None
     too_old: list[TooOld] = field(default_factory=list)

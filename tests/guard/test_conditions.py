@@ -317,10 +317,10 @@ def test_a_pools_terms_are_its_own(events: list[Event]) -> None:
 def margin_call(monkeypatch: pytest.MonkeyPatch) -> dict[str, Decimal]:
     """What the exchange of the model asks for; a test changes it."""
     terms = {"margin_call": Decimal("0.87")}
-    shown = exchange_model._loan
+    shown = exchange_model.shown_loan
     monkeypatch.setattr(
         exchange_model,
-        "_loan",
+        "shown_loan",
         lambda world, key: replace(shown(world, key), margin_call_ltv=terms["margin_call"]),
     )
     return terms

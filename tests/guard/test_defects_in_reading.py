@@ -38,7 +38,7 @@ async def test_one_product_that_cannot_be_read_by_our_own_fault_does_not_blind_t
 ) -> None:
     loans = ModelLoans.loans
 
-    async def read(self: ModelLoans) -> Any:  # noqa: ANN401 - a book
+    async def read(self: ModelLoans, _: object = None) -> Any:  # noqa: ANN401 - a book
         return await (fails() if self.product is Product.LEGACY else loans(self))
 
     monkeypatch.setattr(ModelLoans, "loans", read)

@@ -10,7 +10,7 @@ import pytest
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
-from ltv_guard.core.ports import Clock, LoanExchange
+from ltv_guard.core.ports import Clock, Hear, LoanExchange
 from ltv_guard.guard.reads.next_list import AT_ONCE_MS, TAKEN_WITHIN_MS, NextList
 
 
@@ -28,7 +28,7 @@ class Listed:
     def now(self) -> Moment:
         return Moment(exchange_ms=self.now_ms, monotonic_ms=self.now_ms)
 
-    async def loans(self) -> LoanBook:
+    async def loans(self, hear: Hear | None = None) -> LoanBook:
         self.read += 1
         began = self.now()
         await self.there.wait()
@@ -60,6 +60,20 @@ async def test_it_is_read_once_and_handed_to_one_cycle() -> None:
     assert (await begun.list).began == Moment(exchange_ms=1_000, monotonic_ms=1_000)
     assert following.take(Product.LEGACY) is None
     assert shown.read == 1
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_one_that_is_waited_for_comes_or_goes_on_being_read(*, in_time: bool) -> None:
+    following, exchange = a_list(shown := Listed())
+    if in_time:
+        asyncio.get_running_loop().call_soon(shown.there.set)
+    assert await following.comes(exchange, 5 if in_time else 0.001) is in_time
+    begun = following.take(Product.LEGACY)
+    assert begun is not None
+    assert begun.list.done() is in_time
+    assert shown.read == 1
+    shown.there.set()
+    await begun.list
 
 
 async def test_one_that_is_still_being_read_is_handed_over_too() -> None:

@@ -264,6 +264,19 @@ async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_wer
     assert not await blind.take(shown(unseen), WANTED)
 
 
+async def test_beside_what_a_page_showed_all_that_was_begun_a_while_ago_is_begun_anew() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    looks = []
+    for waited_ms in (0, AHEAD_MS, 1):
+        world.now_ms += waited_ms
+        ahead.begin_anew()
+        await asyncio.sleep(0)
+        looks.append(world.looks)
+    assert looks == [1, 1, 2]
+    ahead.drop()
+
+
 @pytest.mark.parametrize("change", [too_old, sent_meanwhile, still_open])
 async def test_what_is_known_to_be_of_no_use_is_not_waited_for(change: Callable[[World], None]) -> None:
     world = World()

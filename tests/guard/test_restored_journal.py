@@ -5,17 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 import structlog
 from contract_world import ModelContracts, a_pool_with_contracts
+from core_builders import SENT, intent
 from exchange_model import MARGIN_MS, POLICY, a_guard, a_world, key_of
 from exchange_world import OWED, WINDOW_MS
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.contracts import AtEnd
 from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Moment
 from ltv_guard.core.model.policy import CollateralRepayRule
+from ltv_guard.core.model.timing import TIMING
+from ltv_guard.guard.journal_trust import CLOCKS_APART_MS, JournalTrust
+from ltv_guard.guard.snapshot import GuardOptions
+from ltv_guard.guard.state.memory import Memory
 
 SELLS = replace(POLICY, repay_with_collateral=CollateralRepayRule(enabled=True))
+SINCE_MS = SENT + 200_000
 
 
 async def test_an_add_in_flight_that_the_journal_has_lost_is_not_made_twice() -> None:
@@ -68,3 +76,28 @@ async def test_a_journal_that_is_new_goes_on_though_the_last_fixed_loan_is_gone_
         world.advance(500)
     assert world.contracts == []
     assert world.ltv(key_of(1)) <= Decimal("0.65")
+
+
+@pytest.mark.parametrize(
+    ("state", "ended_ms", "continuous", "shows_all"),
+    [
+        (None, 0, True, True),
+        (None, 0, False, False),
+        (State.CONFIRMED, SINCE_MS - CLOCKS_APART_MS - 1, True, True),
+        (State.CONFIRMED, SINCE_MS - CLOCKS_APART_MS, True, False),
+        (State.ABSENT, SINCE_MS + 1, True, False),
+        (State.ACCEPTED, SINCE_MS - 100_000, True, False),
+        (State.UNKNOWN, SINCE_MS - 100_000, True, False),
+    ],
+    ids=["none", "none, a new journal", "before", "just before", "since", "accepted", "unknown"],
+)
+def test_what_was_read_shows_all_that_is_ours_where_that_ended_before(
+    state: State | None, ended_ms: int, *, continuous: bool, shows_all: bool
+) -> None:
+    memory = Memory(MemoryJournal(), TIMING.backoff)
+    if state is not None:
+        memory.intents.remember([intent(state, updated_at_ms=ended_ms)])
+    options = GuardOptions(account="main", environment="testnet", continuous=continuous)
+    trust = JournalTrust(options, memory, a_world("0.60"))
+    asked = Moment(exchange_ms=SINCE_MS, monotonic_ms=0)
+    assert trust.has_all_of_ours_shown_from(asked) is shows_all

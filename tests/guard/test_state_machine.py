@@ -13,7 +13,7 @@ from exchange_model import POLICY, a_guard, a_world, with_limits
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
-from send_path import COARSE, REPLICAS, WRITES, Weather, events, odd_events
+from send_path import COARSE, REPLICAS, WRITES, Life, Weather, events, odd_events
 
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.guard.cycle import Guard
@@ -72,26 +72,54 @@ class OddPath(odd_events(ODD_WEATHER)):  # type: ignore[misc]
         )
 
 
+def undid_exactly(life: Life, key: LoanKey) -> bool:
+    """Whether a loan holds what it held before one of ours of the last ten minutes."""
+    return any(
+        item.key == key
+        and item.intent_id in life.world.applied
+        and item.coins_before == life.world.loans[key].collateral
+        and life.world.now().exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
+        for item in life.journal.snapshot().intents.values()
+    )
+
+
 class InTurns(events(WEATHER)):  # type: ignore[misc]
-    """And: three orders, of which one at a time may be adjusted, and each is read again for its turn."""
+    """And: three orders, of which one at a time may be adjusted, and each is read again for its turn.
+
+    Of pages that take their time, one that shows a breach is acted on before the others have come.
+    """
 
     @initialize(
         ltvs=st.sampled_from([("0.80", "0.78", "0.76"), ("0.30", "0.74", "0.80")]), pages=st.booleans()
     )
     def begin(self, ltvs: tuple[str, ...], pages: bool) -> None:  # noqa: FBT001 - drawn
         self.begin_with(a_world(*ltvs, pool="0.70", wallet=PLENTY))
-        self.world.rows_per_page = 1 if pages else 100
+        if pages:
+            self.world.rows_per_page, self.world.page_takes_ms = 1, 300
         self.write_in_turns(1_100)
 
     def is_taken_for_old(self, key: LoanKey) -> bool:
         """Also where a hand undid ours exactly: the coins of before may be a replica's, for ten minutes."""
-        return super().is_taken_for_old(key) or any(
-            item.key == key
-            and item.intent_id in self.world.applied
-            and item.coins_before == self.world.loans[key].collateral
-            and self.world.now().exchange_ms - item.updated_at_ms < SETTLING_DOWN_MS
-            for item in self.journal.snapshot().intents.values()
-        )
+        return super().is_taken_for_old(key) or undid_exactly(self, key)
+
+
+class OddPages(odd_events(ODD_WEATHER)):  # type: ignore[misc]
+    """And: an odd exchange whose list comes page by page, and slowly."""
+
+    @initialize(
+        ltvs=st.sampled_from([("0.80", "0.78", "0.76"), ("0.30", "0.74", "0.80"), ("0.60", "0.70", "0.74")]),
+        page_takes_ms=st.sampled_from([50, 300, 1_500]),
+    )
+    def begin(self, ltvs: tuple[str, ...], page_takes_ms: int) -> None:
+        self.begin_with(a_world(*ltvs, pool="0.70", wallet=PLENTY))
+        self.world.rows_per_page, self.world.page_takes_ms = 1, page_takes_ms
+        self.write_in_turns(1_100)
+
+    def a_guard(self) -> Guard:
+        return a_guard(self.world, self.journal, continuous=not self.went_back, ids=self.new_id)
+
+    def is_taken_for_old(self, key: LoanKey) -> bool:
+        return super().is_taken_for_old(key) or undid_exactly(self, key)
 
 
 TestInTurns = InTurns.TestCase
@@ -123,3 +151,11 @@ class TestNight(OddPath.TestCase):  # type: ignore[misc] # made by hypothesis
     """The same at random, for as long as a night allows."""
 
     settings = settings(max_examples=2_000, stateful_step_count=12, derandomize=False)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+class TestNightOfPages(OddPages.TestCase):  # type: ignore[misc] # made by hypothesis
+    """The same of a list that comes page by page."""
+
+    settings = settings(max_examples=500, stateful_step_count=12, derandomize=False)

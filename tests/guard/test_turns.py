@@ -15,14 +15,15 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner
 from ltv_guard.core.model.policy import RepayRule
+from ltv_guard.core.ports import Hear
 from ltv_guard.guard import rereads
 from ltv_guard.guard.at_rest import AtRest, Resting
 from ltv_guard.guard.directions import Directions
-from ltv_guard.guard.reads.urgent_loans import A_PAGE
 from ltv_guard.guard.snapshot import Snapshot
 
 TARGET = Decimal("0.65")
 TURN_MS = 1_100
+A_PAGE = 100
 NEAR = Decimal("0.0005")  # fingerprints and roundings
 PAGES = pytest.mark.parametrize("rows_per_page", [100, 1], ids=["one page", "many pages"])
 
@@ -113,9 +114,9 @@ async def test_where_the_turn_is_free_nothing_is_read_again(
     reads: list[str] = []
     loans, prices = ModelLoans.loans, ModelAccount.prices
 
-    async def noting(self: ModelLoans) -> LoanBook:
+    async def noting(self: ModelLoans, hear: Hear | None = None) -> LoanBook:
         reads.append("loans")
-        return await loans(self)
+        return await loans(self, hear)
 
     async def noting_prices(self: ModelAccount, *, again: bool = False) -> object:
         reads.append("prices")
@@ -271,7 +272,7 @@ async def test_a_loan_of_many_that_is_read_in_haste_is_helped_by_that_read_and_t
 
     read, whole = list[str](), ModelLoans.loans
 
-    async def hangs(_self: ModelLoans) -> LoanBook:
+    async def hangs(_self: ModelLoans, _: object = None) -> LoanBook:
         await asyncio.Event().wait()
         raise AssertionError
 

@@ -1,4 +1,4 @@
-"""Loans that prices put at their triggers are read by their ids, where a whole read would take long."""
+"""Loans that prices or a page put at their triggers are read by their ids, where all would take long."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from core_builders import key, loan
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import LoanKey, Moment, Product
-from ltv_guard.core.ports import Clock, LoanExchange
+from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.core.ports import Clock, Hear, LoanExchange
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.reads.urgent_loans import A_PAGE, UrgentLoans
+from ltv_guard.guard.reads.last_lists import LastLists
+from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.log.alert_repeater import AlertRepeater
 
-MANY = A_PAGE + 50
+MANY = 150
+BEGAN_MS = 1_000
+LONGEST_MS, APART_MS = 10_000, 15_000
 
 
 @dataclass
 class Shown:
     """An exchange whose whole list takes as long as `slow` is clear, and whose loans are read at once."""
 
-    number: int = MANY
-    now_ms: int = 1_000
+    pages: int = 2
+    ltv: str = "0.60"
+    ltv_now: str = "0.76"
+    now_ms: int = BEGAN_MS
     whole_reads: int = 0
     cut_off: int = 0
     single: list[str] = field(default_factory=list)
@@ -35,20 +41,25 @@ class Shown:
     hangs: bool = False
     slow: asyncio.Event = field(default_factory=asyncio.Event)
     product: Product = Product.LEGACY
+    hear: Hear | None = None
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now(self) -> Moment:
         return Moment(exchange_ms=self.now_ms, monotonic_ms=self.now_ms)
 
-    async def loans(self) -> LoanBook:
-        began = self.now()
+    async def loans(self, hear: Hear | None = None) -> LoanBook:
+        self.hear, began = hear, self.now()
+        self.is_asked.set()
         try:
             await self.slow.wait()
         except asyncio.CancelledError:
             self.cut_off += 1
             raise
+        finally:
+            self.is_asked.clear()
         self.whole_reads += 1
-        loans = tuple(loan("0.60", loan_id=str(number)) for number in range(self.number))
-        return LoanBook(product=self.product, loans=loans, began=began)
+        loans = tuple(loan(self.ltv, loan_id=str(number)) for number in range(MANY))
+        return LoanBook(product=self.product, loans=loans, began=began, pages=self.pages)
 
     async def loan(self, wanted: LoanKey) -> LoanBook:
         if self.error is not None:
@@ -56,16 +67,25 @@ class Shown:
         if self.hangs:
             await asyncio.Event().wait()
         self.single.append(wanted.loan_id)
-        found = (loan("0.76", loan_id=wanted.loan_id),)
+        found = (loan(self.ltv_now, loan_id=wanted.loan_id),)
         return LoanBook(product=self.product, loans=found, began=self.now())
 
+    async def shows(self, *ltvs: str) -> None:
+        """A page of the list that is being read comes: loans from the seventh on."""
+        await self.is_asked.wait()
+        assert self.hear is not None
+        page = tuple(loan(ltv, loan_id=str(number)) for number, ltv in enumerate(ltvs, start=7))
+        self.hear(LoanBook(product=self.product, loans=page, began=self.now()))
 
-def urgent_of(shown: Shown, *, may_hurry: bool = True) -> UrgentLoans:
+
+def urgent_of(shown: Shown, *, may_hurry: bool = True, shows_all: bool = True) -> UrgentLoans:
+    clock = cast("Clock", shown)
     return UrgentLoans(
-        cast("Clock", shown),
+        clock,
         Defects(AlertRepeater(lambda: shown.now_ms)),
-        longest_ms=10_000,
+        last=LastLists(clock, Rulebook().is_in_need, longest_ms=LONGEST_MS, apart_ms=APART_MS),
         may_hurry=lambda: may_hurry,
+        shows_all=lambda asked: shows_all and asked.exchange_ms == BEGAN_MS,
     )
 
 
@@ -130,7 +150,7 @@ async def test_what_was_urgent_before_a_whole_read_is_so_no_more_after_it() -> N
 
 
 async def old(shown: Shown) -> None:
-    shown.now_ms += 10_001
+    shown.now_ms += LONGEST_MS + 2 * APART_MS + 1
 
 
 async def unreadable(shown: Shown) -> None:
@@ -158,8 +178,8 @@ async def test_where_it_can_not_be_had_the_whole_read_goes_on(
 
 @pytest.mark.parametrize("case", ["a short list", "something is open", "no list before", "another product"])
 async def test_nothing_is_hurried_where_it_need_not_or_may_not_be(case: str) -> None:
-    shown = Shown(number=A_PAGE if case == "a short list" else MANY)
-    urgent = urgent_of(shown, may_hurry=case != "something is open")
+    shown, is_open = Shown(pages=1 if case == "a short list" else 2), case == "something is open"
+    urgent = urgent_of(shown, may_hurry=not is_open, shows_all=not is_open)
     if case != "no list before":
         await whole(urgent, shown)
     other: Any = LoanKey(Product.CRYPTO_LOAN, "pool")
@@ -178,3 +198,137 @@ async def test_a_loan_that_hangs_does_not_hold_up_a_whole_read_that_is_done() ->
 
     async with asyncio.timeout(5):
         assert (await ends_sweep(urgent, shown))[1]
+
+
+async def in_haste(urgent: UrgentLoans, shown: Shown, *ltvs: str) -> LoanBook:
+    """The book, where a page that comes while the others are being read brings it."""
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await asyncio.sleep(0)
+    shown.now_ms += 500
+    await shown.shows(*ltvs)
+    async with asyncio.timeout(5):
+        book, is_whole = await reading
+    assert not is_whole
+    assert urgent.went_by_pages(shown.product)
+    return book
+
+
+async def waits(urgent: UrgentLoans, shown: Shown, *ltvs: str) -> None:
+    """Though such a page comes, all are read."""
+    reading = asyncio.create_task(ends_sweep(urgent, shown))
+    await shown.shows(*ltvs)
+    assert (await reading)[1]
+    assert not urgent.went_by_pages(shown.product)
+    shown.slow.clear()
+
+
+async def test_a_loan_that_a_page_shows_in_breach_is_read_while_the_other_pages_are() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    book = await in_haste(urgent, shown, "0.76", "0.61")
+
+    assert (shown.single, shown.whole_reads, len(book.loans)) == (["7"], 1, MANY)
+    shown_as = {item.key.loan_id: str(item.ltv) for item in book.loans}
+    assert [shown_as[name] for name in ("7", "8", "9")] == ["0.76", "0.61", "0.60"]
+    asked = [book.asked_at(key(name)).exchange_ms - BEGAN_MS for name in ("7", "8", "9")]
+    assert asked == [500, 500, 0]
+
+
+async def test_of_many_on_a_page_the_worst_are_read() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    await in_haste(urgent, shown, "0.76", "0.80", "0.78", "0.81", "0.77")
+
+    assert shown.single == ["10", "8", "9"]
+
+
+@pytest.mark.parametrize("ltv", ["0.74", "0.76"], ids=["below its trigger", "in need the last time as well"])
+async def test_a_page_without_a_new_breach_is_no_reason_to_hurry(ltv: str) -> None:
+    shown = Shown(ltv=ltv)
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    await waits(urgent, shown, ltv)
+
+    assert shown.single == []
+
+
+@pytest.mark.parametrize("case", ["not all of ours is shown", "the list is old"])
+async def test_a_page_is_not_acted_on_beside_a_list_that_may_be_of_before(case: str) -> None:
+    shown = Shown()
+    urgent = urgent_of(shown, shows_all=case == "the list is old")
+    await whole(urgent, shown)
+    if case == "the list is old":
+        await old(shown)
+    await waits(urgent, shown, "0.76")
+
+    assert shown.single == []
+
+
+async def test_a_list_that_took_long_may_be_older_by_two_such_reads() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.is_asked.wait()
+    shown.now_ms += 12_000
+    shown.slow.set()
+    await reading
+    shown.slow.clear()
+    shown.now_ms += 12_000 + LONGEST_MS + 2 * APART_MS - 500
+    await in_haste(urgent, shown, "0.76")
+
+
+async def test_pages_never_hurry_twice_in_a_row() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    await in_haste(urgent, shown, "0.76")
+
+    assert (await ends_sweep(urgent, shown))[1]
+    assert (shown.hear, shown.single) == (None, ["7"])
+
+
+async def test_where_an_old_page_cried_wolf_the_sweep_goes_on() -> None:
+    shown = Shown(ltv_now="0.74")
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    await waits(urgent, shown, "0.76")
+    assert (shown.single, shown.cut_off) == (["7"], 0)
+
+
+async def test_after_a_page_that_cried_wolf_the_next_may_be_right() -> None:
+    shown = Shown(ltv_now="0.74")
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.shows("0.76")
+    await asyncio.sleep(0.001)
+    assert shown.single == ["7"]
+    shown.ltv_now = "0.76"
+    await shown.shows("0.60", "0.76")
+
+    assert not (await reading)[1]
+    assert shown.single == ["7", "8"]
+
+
+async def test_beside_an_old_list_prices_hurry_where_it_shows_all_that_we_did() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    shown.now_ms += LONGEST_MS + 1
+    urgent.ask([key("7")])
+
+    assert not (await book_of(urgent, shown))[1]
+    assert urgent.went_by_pages(shown.product)
+
+
+async def test_whoever_reads_ahead_is_told_before_a_page_is_acted_on() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    told: list[list[str]] = []
+    urgent.on_page = lambda: told.append(list(shown.single))
+    await whole(urgent, shown)
+    await in_haste(urgent, shown, "0.76")
+
+    assert told == [[]]

@@ -30,7 +30,7 @@ from ltv_guard.core.model.policy import (
     WalletRules,
 )
 from ltv_guard.core.model.tiers import Tier
-from ltv_guard.core.ports import ContractExchange, Identity, SignedAdjustment
+from ltv_guard.core.ports import ContractExchange, Hear, Identity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.sender import AT_ONCE_S
@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 MARGIN_MS = 2_000
+A_WHILE = 20  # turns of the loop
 
 
 class Crash(BaseException):
@@ -118,16 +119,34 @@ class ModelLoans(ModelPath):
         super().__init__(world, Channel(product, Kind.ADJUSTMENT))
         self.product = product
 
-    async def loans(self) -> LoanBook:
+    async def loans(self, hear: Hear | None = None) -> LoanBook:
         world = self.world
         if world.orders_down or (world.pool_down and self.product is Product.CRYPTO_LOAN):
             raise ExchangeUnavailable("the order list is down")
         began = world.now()
         world.is_answered()
-        keys = [key for key in world.loans if key.product is self.product]
-        loans = tuple(_loan(world, key) for key in keys if not world.view(key).gone)
-        pages = max(1, -(-len(loans) // world.rows_per_page))
-        return LoanBook(product=self.product, loans=loans, began=began, pages=pages)
+        keys = [key for key in world.loans if key.product is self.product and not world.view(key).gone]
+        pages = [keys[at : at + world.rows_per_page] for at in range(0, len(keys), world.rows_per_page)]
+        parts = [await self._page(page, hear if len(pages) > 1 else None) for page in pages]
+        return LoanBook(
+            product=self.product,
+            loans=tuple(loan for part in parts for loan in part.loans),
+            began=began,
+            pages=max(1, len(pages)),
+            asked={loan.key: part.began for part in parts for loan in part.loans},
+        )
+
+    async def _page(self, keys: Collection[LoanKey], hear: Hear | None) -> LoanBook:
+        """Where the next takes its time, whoever hears of this one may go on meanwhile."""
+        loans = tuple(shown_loan(self.world, key) for key in keys)
+        page = LoanBook(product=self.product, loans=loans, began=self.world.now())
+        if hear is not None:
+            hear(page)
+        if hear is not None and self.world.page_takes_ms:
+            for _ in range(A_WHILE):
+                await asyncio.sleep(0)
+            self.world.advance(self.world.page_takes_ms)
+        return page
 
     async def loan(self, key: LoanKey) -> LoanBook:
         book = await self.loans()
@@ -151,7 +170,8 @@ class _Body(bytes):
         return body
 
 
-def _loan(world: World, key: LoanKey) -> Loan:
+def shown_loan(world: World, key: LoanKey) -> Loan:
+    """As the exchange shows it now."""
     view, (debt, debts) = world.view(key), world.shown_debts(key)
     pooled = key.product is Product.CRYPTO_LOAN
     value = (view.collateral * view.price * view.counts).quantize(Decimal("0.01"))

@@ -158,6 +158,7 @@ class World:
     turn_comes: Callable[[], bool] = lambda: False  # waits for a turn to write: whether it had to
     slow_signings: int = 0  # so many more are not signed at once: they stand written as planned meanwhile
     rows_per_page: int = 100
+    page_takes_ms: int = 0  # of a list of several that somebody hears page by page
     has_replicas: Callable[[], bool] = lambda: True
     _reads: int = 0
     _age_ms: int = 0

@@ -27,7 +27,7 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Product
 from ltv_guard.core.model.policy import LoanPolicy, Rulebook, TransferRules, WalletRules
-from ltv_guard.core.ports import Identity, Oddity, SignedAdjustment
+from ltv_guard.core.ports import Hear, Identity, Oddity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.settings_match import Matcher, Matches
@@ -85,7 +85,7 @@ class NightPath(ModelPath):
 class NightLoans(NightPath, ModelLoans):
     """A product, as `ModelLoans`, whose loans may be shown otherwise than they are."""
 
-    async def loans(self) -> LoanBook:
+    async def loans(self, hear: Hear | None = None) -> LoanBook:
         book = await super().loans()
         shown = tuple(map(self._shown, book.loans))
         aside = tuple(item for item in self.shown.aside if item.key.product is self.product)

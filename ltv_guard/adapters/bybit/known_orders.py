@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 
 from ltv_guard.adapters.bybit.fields import Row
@@ -44,19 +45,31 @@ class KnownOrders:
     ) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
         """A whole read, as `parse_keyed` has it. What it does not show is forgotten."""
         before, self._known = self._known, {}
+        return parse_keyed(items, terms, reading, partial(self._loan, before))
 
-        def known_or_parsed(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
-            shown, known = _shown(row), before.get(key.loan_id)
-            if known is None or known.shown != shown or known.terms != _terms_of(known.loan, terms):
-                odd = len(reading.found)
-                loan = parse_order(row, key, terms, reading)
-                if shown is None or len(reading.found) > odd:
-                    return loan
-                known = _KnownOrder(shown, _terms_of(loan, terms), loan)
-            self._known[key.loan_id] = known
-            return known.loan
+    def parse_part(
+        self, items: Iterable[tuple[LoanKey, object]], terms: Mapping[str, Terms], reading: Reading
+    ) -> tuple[tuple[Loan, ...], tuple[SetAside, ...]]:
+        """The same of a part of the list: nothing is forgotten."""
+        return parse_keyed(items, terms, reading, partial(self._loan, self._known))
 
-        return parse_keyed(items, terms, reading, known_or_parsed)
+    def _loan(
+        self,
+        before: Mapping[str, _KnownOrder],
+        row: Row,
+        key: LoanKey,
+        terms: Mapping[str, Terms],
+        reading: Reading,
+    ) -> Loan:
+        shown, known = _shown(row), before.get(key.loan_id)
+        if known is None or known.shown != shown or known.terms != _terms_of(known.loan, terms):
+            odd = len(reading.found)
+            loan = parse_order(row, key, terms, reading)
+            if shown is None or len(reading.found) > odd:
+                return loan
+            known = _KnownOrder(shown, _terms_of(loan, terms), loan)
+        self._known[key.loan_id] = known
+        return known.loan
 
 
 def _shown(row: Row) -> Shown | None:

@@ -26,7 +26,7 @@ from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
-from ltv_guard.core.ports import Identity
+from ltv_guard.core.ports import Hear, Identity
 
 ORDERS = "/v5/crypto-loan/ongoing-orders"
 HISTORY = "/v5/crypto-loan/adjustment-history"
@@ -60,7 +60,7 @@ class LegacyLoans(WriteEndpoint):
         """Its VIP level's terms hold from now on."""
         self.vip_level = identity.vip_level
 
-    async def loans(self) -> LoanBook:
+    async def loans(self, hear: Hear | None = None) -> LoanBook:
         began, budget = self._client.clock.now(), self._client.budget(ORDERS)
         rows: list[tuple[LoanKey, object]] = []
         asked: dict[LoanKey, Moment] = {}
@@ -68,14 +68,21 @@ class LegacyLoans(WriteEndpoint):
         async for page in pages(self._client, ORDERS, budget=budget):
             read += 1
             left = budget.asked or began  # it may have waited for its turn
-            for row in page:
-                key = self._known.key_of(row)
-                rows.append((key, row))
+            keyed = [(self._known.key_of(row), row) for row in page]
+            rows += keyed
+            for key, _ in keyed:
                 asked.setdefault(key, left)
+            if hear is not None:
+                hear(self._part(keyed, left))
         reading = Reading(ORDERS)
         book = await self._book(rows, began, asked, reading, self._known.parse)
         self._client.oddities.note(ORDERS, reading.found)
         return replace(book, pages=read)
+
+    def _part(self, rows: list[tuple[LoanKey, object]], began: Moment) -> LoanBook:
+        """What a page tells by itself, under the terms of before. What is odd is told with the whole."""
+        loans, _ = self._known.parse_part(rows, self._terms.known, Reading(ORDERS))
+        return LoanBook(product=self.product, loans=loans, began=began)
 
     async def loan(self, key: LoanKey) -> LoanBook:
         began = self._client.clock.now()

@@ -26,7 +26,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Product
 from ltv_guard.core.model.tiers import Tier
-from ltv_guard.core.ports import Identity, Oddity
+from ltv_guard.core.ports import Hear, Identity, Oddity
 
 POSITION = "/v5/crypto-loan-common/position"
 HISTORY = "/v5/crypto-loan-common/adjustment-history"
@@ -78,7 +78,7 @@ class PoolLoans(WriteEndpoint):
     def belongs_to(self, identity: Identity) -> None:
         """A pool's terms are the same for all."""
 
-    async def loans(self) -> LoanBook:
+    async def loans(self, hear: Hear | None = None) -> LoanBook:  # noqa: ARG002 - it is one page
         """The pool, if anything is owed (v5/new-crypto-loan/crypto-loan-position)."""
         began = self._client.clock.now()
         result = await self._client.get(POSITION)

@@ -50,6 +50,11 @@ class TermsCache:
         self._read_at_ms: int | None = None
         self._tried_at_ms: int | None = None
 
+    @property
+    def known(self) -> Mapping[str, Terms]:
+        """As they were last read."""
+        return self._terms
+
     async def covering(self, coins: Collection[str], vip_level: str | None) -> Mapping[str, Terms]:
         """Terms for as many of `coins` as the exchange has. An outage is bridged with those of before.
 

@@ -54,6 +54,14 @@ class LoanBook:
             asked={**self.asked, key: read.began},
         )
 
+    def with_part(self, part: LoanBook) -> LoanBook:
+        """The same book, but for the loans that a part of a later read has shown."""
+        read = {loan.key for loan in part.loans}
+        others = tuple(loan for loan in self.loans if loan.key not in read)
+        aside = tuple(item for item in self.set_aside if item.key not in read)
+        asked = {**self.asked, **{key: part.asked_at(key) for key in read}}
+        return replace(self, loans=others + part.loans, set_aside=aside, asked=asked)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoanEnd:

@@ -187,6 +187,11 @@ class Rulebook:
         """The policy of the first override that fits, or else the default."""
         return next((policy for match, policy in self.overrides if match.fits(loan)), self.default)
 
+    def is_in_need(self, loan: Loan) -> bool:
+        """Whether a loan that is to be protected shows an LTV at or above its trigger."""
+        policy = self.policy_for(loan)
+        return policy.protect and loan.ltv >= thresholds(policy, loan).trigger
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:

@@ -57,13 +57,14 @@ class LoanReads:
         snapshot.books[exchange.product] = book
         if not is_whole:
             snapshot.in_haste = True
+            snapshot.by_pages |= self.urgent.went_by_pages(exchange.product)
             return
         snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
         self._news.heard(exchange, book, self._clock.now())
 
-    def next_is_there(self, product: Product) -> bool:
-        """Whether the next cycle's list has been read; begins to read it."""
-        return self.urgent.following.is_there(self._products[product])
+    async def next_comes(self, product: Product, within_s: float) -> bool:
+        """Whether the next cycle's list has been read, or is within so long; begins to read it."""
+        return await self.urgent.following.comes(self._products[product], within_s)
 
     def read_next_now(self, products: Collection[Product]) -> None:
         """Begins to read the next cycle's lists of one page: a list of more has its urgent loans read."""

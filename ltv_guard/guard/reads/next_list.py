@@ -53,6 +53,12 @@ class NextList:
         begun = self._begun.get(exchange.product) or self._begin(exchange)
         return begun.list.done()
 
+    async def comes(self, exchange: LoanExchange, within_s: float) -> bool:
+        """The same, waited for; not begun anew by that."""
+        if not self.is_there(exchange) and within_s:
+            await asyncio.wait({self._begun[exchange.product].list}, timeout=within_s)
+        return self.is_there(exchange)
+
     def read_now(self, exchange: LoanExchange) -> None:
         """Prices have crossed a trigger, and the cycle under way saw those of before."""
         begun = self._begun.get(exchange.product)

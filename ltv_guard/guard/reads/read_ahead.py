@@ -75,6 +75,12 @@ class ReadAhead:
             task.add_done_callback(_heed)
             self._reading = _AheadOfNeed(found, self._clock.now(), task)
 
+    def begin_anew(self) -> None:
+        """Reads beside loans that are asked for now: what was begun too long before them is of no use."""
+        if self._reading is not None and self._age_ms(self._reading) > AHEAD_MS:
+            self.drop()
+        self.begin()
+
     def drop(self) -> None:
         """Nobody needs it."""
         reading, self._reading = self._reading, None

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock
+from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
 from ltv_guard.guard.reads.balances import Balances
 from ltv_guard.guard.reads.closer_look import CloserLook
 from ltv_guard.guard.reads.contracts import ContractReads
 from ltv_guard.guard.reads.histories import Histories
+from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans import LoanReads
+from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.prices import Prices
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.state.memory import Memory
-from ltv_guard.guard.surroundings import AccountPorts
+from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.guard.words import Words
 
 
@@ -66,3 +71,28 @@ class Reads:
         await self._news.close()
         await self.contracts.close()
         await self.histories.close()
+
+
+def urgent_loans(
+    options: GuardOptions,
+    around: Surroundings,
+    memory: Memory,
+    rulebook: Rulebook,
+    trust: JournalTrust,
+    defects: Defects,
+) -> UrgentLoans:
+    """What reads first whom prices or a page put at its trigger."""
+    last = LastLists(
+        around.clock,
+        rulebook.is_in_need,
+        longest_ms=options.max_snapshot_age_ms,
+        apart_ms=options.poll_interval_ms,
+    )
+    return UrgentLoans(
+        around.clock,
+        defects,
+        last=last,
+        may_hurry=memory.intents.none_is_open,
+        shows_all=trust.has_all_of_ours_shown_from,
+        following=NextList(around.clock, around.prices, memory.intents.nothing_since),
+    )

@@ -1,27 +1,41 @@
-"""Loans that prices put at their triggers: of a list of several pages they are read first, by their ids."""
+"""Loans that prices or a page put at their triggers: of a long list they are read first, by their ids."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.model.loans import Loan, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.next_list import NextList
 
-A_PAGE = 100  # so many are read in one request as soon as one is
 MOST = 3  # as many reads as there is room for beside those of a sweep
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """A list that is being read; its pages so far, whom they newly show in need, and who `tried` was not."""
+
+    whole: asyncio.Future[LoanBook]
+    pages: list[LoanBook] = field(default_factory=list)
+    shown: dict[LoanKey, Loan] = field(default_factory=dict)
+    looked_at: int = 0
+    tried: set[LoanKey] = field(default_factory=set)
 
 
 class UrgentLoans:
     """Mutable, owned by one guard. A sweep under way is given up for them, though never twice in a row.
 
-    `may_hurry`: nothing is open that a whole read has to settle. A book older than `longest_ms` is no ground
-    to act on, and the others of a list are shown as that one had them. `following`: lists begun ahead.
+    The others of a list are shown as the last whole one had them, or a page since. `may_hurry`: nothing is
+    open that a whole read has to settle; that is enough where the last list is new enough to act on.
+    `shows_all`: whether a list that was asked for then shows all that we ever did; where it is older, and for
+    what only a page tells, it has to. `following`: lists begun ahead.
     """
 
     def __init__(
@@ -29,85 +43,139 @@ class UrgentLoans:
         clock: Clock,
         defects: Defects,
         *,
-        longest_ms: int,
+        last: LastLists,
         may_hurry: Callable[[], bool],
+        shows_all: Callable[[Moment], bool],
         following: NextList | None = None,
     ) -> None:
         self.following = following or NextList(clock)
-        self._clock = clock
+        self.on_page: Callable[[], None] = lambda: None  # a page is about to be acted on
         self._defects = defects
-        self._longest_ms = longest_ms
+        self._last = last
         self._may_hurry = may_hurry
+        self._shows_all = shows_all
         self._keys: set[LoanKey] = set()
-        self._asked = asyncio.Event()
-        self._last: dict[Product, LoanBook] = {}
-        self._hurried: set[Product] = set()
+        self._news = asyncio.Event()
+        self._hurried: dict[Product, bool] = {}
 
     def ask(self, keys: Collection[LoanKey]) -> None:
         """These are wanted now; until the next read of all."""
         self._keys |= set(keys)
-        self._asked.set()
+        self._news.set()
+
+    def went_by_pages(self, product: Product) -> bool:
+        """Whether the last sweep was given up with pages to go by alone."""
+        return self._hurried.get(product, False)
 
     async def book(
         self, exchange: LoanExchange, begun: asyncio.Future[LoanBook] | None = None
     ) -> tuple[LoanBook, bool]:
         """All loans, and whether all were read: else only those that are urgent. Raises as `loans` does.
 
-        `begun`: a read of all that was begun before.
+        `begun`: a read of all that was begun before, of which no page is heard.
         """
-        sweeping = asyncio.ensure_future(exchange.loans()) if begun is None else begun
+        product = exchange.product
+        sweep = self._begin(exchange) if begun is None else _Sweep(begun)
         try:
             with self._defects.contained("reading what is urgent"):
-                if (book := await self._sooner(exchange, sweeping)) is not None:
-                    self._hurried.add(exchange.product)
+                if (book := await self._sooner(exchange, sweep)) is not None:
                     return book, False
-            book = await sweeping
+            book = await sweep.whole
         finally:
-            sweeping.cancel()
-        self._last[exchange.product] = book
-        self._hurried.discard(exchange.product)
-        self._keys = {key for key in self._keys if key.product is not exchange.product}
+            sweep.whole.cancel()
+        with self._defects.contained("noting a whole list"):
+            self._last.saw(book)
+        self._hurried.pop(product, None)
+        self._keys = {key for key in self._keys if key.product is not product}
         return book, True
 
     def has_many(self, product: Product) -> bool:
         """Whether the product's loans were more than one page, when all were read last."""
-        last = self._last.get(product)
-        return last is not None and len(last.loans) > A_PAGE
+        return self._last.is_long(product)
 
-    async def _sooner(self, exchange: LoanExchange, sweeping: asyncio.Future[LoanBook]) -> LoanBook | None:
+    def _begin(self, exchange: LoanExchange) -> _Sweep:
+        pages: list[LoanBook] = []
+
+        def hear(page: LoanBook) -> None:
+            pages.append(page)
+            self._news.set()
+
+        listens = self._last.is_long(exchange.product) and exchange.product not in self._hurried
+        return _Sweep(asyncio.ensure_future(exchange.loans(hear if listens else None)), pages)
+
+    async def _sooner(self, exchange: LoanExchange, sweep: _Sweep) -> LoanBook | None:
         """The last book with the urgent loans as they are now; None where the sweep is to be waited for."""
-        last = self._last.get(exchange.product)
-        if last is None or not self.has_many(exchange.product) or exchange.product in self._hurried:
+        product = exchange.product
+        if not self._last.is_long(product) or product in self._hurried:
             return None
-        keys = await self._asked_before_the_end_of(sweeping, exchange.product)
-        age_ms = self._clock.now().ms_since(last.began)
-        if not keys or age_ms > self._longest_ms or not self._may_hurry():
+        while not sweep.whole.done():
+            self._news.clear()
+            self._look_at_pages(sweep)
+            if keys := self._told_by_prices(product):
+                return await self._hurry(exchange, keys, sweep, by_pages=False)
+            if keys := self._shown_by_pages(product, sweep):
+                self.on_page()
+                book = await self._hurry(exchange, keys, sweep, by_pages=True)
+                if book is not None or sweep.whole.done():
+                    return book
+                sweep.tried.update(keys)  # an old page, or prices cried wolf: the sweep goes on
+            else:
+                await self._news_or_end(sweep)
+        return None
+
+    async def _hurry(
+        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: _Sweep, *, by_pages: bool
+    ) -> LoanBook | None:
+        """What is acted on; None where there is nothing. A page alone is not believed."""
+        read = await self._read(exchange, keys, sweep)
+        if read is None or (by_pages and not any(map(self._last.is_in_need, read.values()))):
             return None
+        book = self._last.with_pages(exchange.product, sweep.pages if by_pages else ())
+        for key, one in read.items():
+            book = book.with_loan(key, one)
+        self._hurried[exchange.product] = by_pages
+        return book
+
+    async def _read(
+        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: _Sweep
+    ) -> dict[LoanKey, LoanBook] | None:
+        """Each by its id; None where the sweep is done sooner, or one could not be had."""
         reading = asyncio.gather(*(exchange.loan(key) for key in keys))
-        either: set[asyncio.Future[Any]] = {reading, sweeping}
+        either: set[asyncio.Future[Any]] = {reading, sweep.whole}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if sweeping.done():
+            if sweep.whole.done():
                 return None
-            read = await reading
+            return dict(zip(keys, await reading, strict=True))
         except (ExchangeUnavailable, NeedsHuman):
             return None
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-        for key, one in zip(keys, read, strict=True):
-            last = last.with_loan(key, one)
-        return last
 
-    async def _asked_before_the_end_of(
-        self, sweeping: asyncio.Future[LoanBook], product: Product
-    ) -> list[LoanKey]:
-        while not (keys := [key for key in self._keys if key.product is product][:MOST]):
-            self._asked.clear()
-            asked = asyncio.ensure_future(self._asked.wait())
-            either: set[asyncio.Future[Any]] = {sweeping, asked}
+    def _told_by_prices(self, product: Product) -> list[LoanKey]:
+        keys = [key for key in self._keys if key.product is product]
+        return keys[:MOST] if keys and self._last.is_of_now(product) and self._may_hurry() else []
+
+    def _shown_by_pages(self, product: Product, sweep: _Sweep) -> list[LoanKey]:
+        """The worst first; and whom prices put there, where the last list is too old to go by them alone."""
+        worst = sorted(sweep.shown.values(), key=lambda loan: loan.ltv, reverse=True)
+        keys = dict.fromkeys([*(loan.key for loan in worst), *self._keys])
+        wanted = [key for key in keys if key.product is product and key not in sweep.tried][:MOST]
+        if not wanted or not self._last.is_the_last_but_one(product):
+            return []
+        return wanted if self._shows_all(self._last.book(product).began) else []
+
+    def _look_at_pages(self, sweep: _Sweep) -> None:
+        """What was in need before has had its turn in the cycle that saw it."""
+        for page in sweep.pages[sweep.looked_at :]:
+            sweep.shown.update((loan.key, loan) for loan in self._last.newly_in_need(page))
+        sweep.looked_at = len(sweep.pages)
+
+    async def _news_or_end(self, sweep: _Sweep) -> None:
+        news = asyncio.ensure_future(self._news.wait())
+        either: set[asyncio.Future[Any]] = {sweep.whole, news}
+        try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            if sweeping.done():
-                return []
-        return keys
+        finally:
+            news.cancel()

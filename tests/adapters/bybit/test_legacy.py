@@ -16,6 +16,7 @@ from ltv_guard.adapters.bybit import ExchangeClock, LegacyLoans
 from ltv_guard.adapters.bybit.turns import Turns
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 from ltv_guard.core.ports import LoanExchange
 
@@ -152,6 +153,29 @@ async def test_a_page_that_waited_for_its_turn_is_no_older_than_that(
     exchange.answer(ORDERS, page([order(1)]))
     book = await legacy.loans()
     assert [book.asked_at(loan.key).monotonic_ms for loan in book.loans] == [2000]
+
+
+async def test_each_page_is_told_as_it_comes_under_the_terms_of_before(
+    exchange: Exchange, legacy: LegacyLoans, time: Time
+) -> None:
+    exchange.answer(ORDERS, page([order(1), order(2)], "2"), page([order(3)]))
+    await legacy.loans()
+    answers = iter([page([order(1), order(2, currentLTV="0.8"), {"orderId": "4"}], "2"), page([order(3)])])
+
+    def slow(_: Seen) -> web.Response:
+        time.seconds += 3
+        return web.json_response({"retCode": 0, "result": next(answers)})
+
+    exchange.handlers[ORDERS] = slow
+    heard: list[LoanBook] = []
+    whole = await legacy.loans(heard.append)
+
+    told = [[(loan.key.loan_id, loan.ltv, loan.margin_call_ltv) for loan in part.loans] for part in heard]
+    assert [[name for name, _, _ in part] for part in told] == [["1", "2"], ["3"]]
+    assert told[0][1] == ("2", Decimal("0.8"), Decimal("0.87"))
+    assert [part.began.monotonic_ms for part in heard] == [0, 3000]
+    assert [loan for part in heard for loan in part.loans] == list(whole.loans)
+    assert [item.key.loan_id for item in whole.set_aside] == ["4"]  # a part tells of what is understood
 
 
 async def test_one_loan_is_read_by_its_id(exchange: Exchange, legacy: LegacyLoans) -> None:

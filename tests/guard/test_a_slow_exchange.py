@@ -1,0 +1,185 @@
+"""A slow exchange, as in a crash: the first add leaves two answers after the page that shows the breach.
+
+However long an answer takes, and wherever the reading of the list is when prices fall.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+import structlog
+from exchange_model import a_world, key_of
+from slow_exchange import SETTLE_S, SlowAccountDaemon, SlowWorld, in_made_up_time
+
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loans import Direction, LoanKey
+from ltv_guard.guard.slowness import Slowness
+from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+MOST_ANSWERS = 2  # the loan by its id, and the same for its turn: three were promised
+A_PAGE = 2  # orders
+WITHIN_S = 300
+ROUNDING = 0.001
+CALM_S = 120  # all has settled by then
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """So many pages of orders, and how long an answer takes (s) by the time since the fall began."""
+
+    pages: int
+    answer_s: Callable[[float], float]
+    longest_s: float
+
+
+def ever_slower(since_s: float) -> float:
+    return 0.05 + 2.95 * min(1.0, max(0.0, since_s) / 60)
+
+
+SETTINGS = {
+    "210 orders, 3.4 s": Setting(3, lambda _: 3.4, 3.4),
+    "810 orders, 1.3 s": Setting(9, lambda _: 1.3, 1.3),
+    "210 orders, from 50 ms to 3 s": Setting(3, ever_slower, 3.0),
+    "810 orders, from 50 ms to 3 s": Setting(9, ever_slower, 3.0),
+}
+FAST = Setting(3, lambda _: 0.05, 0.05)
+
+
+def a_slow_world(setting: Setting) -> SlowWorld:
+    plain = a_world(*["0.60"] * (A_PAGE * setting.pages), pool="0.60")
+    return SlowWorld(loans=plain.loans, wallet=plain.wallet, rows_per_page=A_PAGE, answer_s=setting.answer_s)
+
+
+def falls(world: SlowWorld, key: LoanKey, ltv: str) -> None:
+    loan = world.loans[key]
+    loan.debt *= Decimal(ltv) / world.ltv(key)
+    world.note()
+
+
+async def answers_until_the_add(
+    setting: Setting, whom: LoanKey, after_s: float, *, streams: bool = False
+) -> float:
+    """How many, where the price falls so long after the guard has looked for the first time."""
+    world = a_slow_world(setting)
+    world.watched = whom
+    daemon = SlowAccountDaemon(world)
+    running = asyncio.create_task(daemon.run())
+    await daemon.has_looked.wait()
+    await asyncio.sleep(after_s)
+    falls(world, whom, "0.76")
+    if streams:
+        daemon.wake(whom)
+    async with asyncio.timeout(WITHIN_S):
+        await world.added.wait()
+    await daemon.end(running)
+    return world.answers_until_the_add()
+
+
+WHOM = pytest.mark.parametrize("whom", [key_of(2), key_of(6)], ids=["on the first page", "on the third page"])
+
+
+@WHOM
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_first_add_leaves_two_answers_after_the_page(name: str, whom: LoanKey) -> None:
+    setting = SETTINGS[name]
+    answers = answers_until_the_add(setting, whom, 0.4 * setting.longest_s)
+    assert in_made_up_time(answers) <= MOST_ANSWERS + ROUNDING
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", [False, True], ids=["polling", "stream"])
+@WHOM
+@pytest.mark.parametrize("name", SETTINGS)
+def test_so_it_does_whenever_prices_fall(name: str, whom: LoanKey, *, streams: bool) -> None:
+    setting = SETTINGS[name]
+    for at in range(48):
+        after_s = at * setting.longest_s / 2.3
+        answers = answers_until_the_add(setting, whom, after_s, streams=streams)
+        assert in_made_up_time(answers) <= MOST_ANSWERS + ROUNDING
+
+
+async def open_then_answers(setting: Setting) -> float:
+    """The same, where the history tells nothing of an add for another loan."""
+    world = a_slow_world(setting)
+    world.row_lag_ms, world.answers = 3_600_000, ["lost_answer"]
+    falls(world, key_of(1), "0.76")
+    world.watched = key_of(2)
+    daemon = SlowAccountDaemon(world)
+    running = asyncio.create_task(daemon.run())
+    await daemon.has_looked.wait()
+    assert [item.key for item in world.sent] == [key_of(1)]
+    falls(world, key_of(2), "0.76")
+    async with asyncio.timeout(WITHIN_S):
+        await world.added.wait()
+    await daemon.end(running)
+    return world.answers_until_the_add()
+
+
+def test_beside_something_open_the_whole_list_is_waited_for() -> None:
+    setting = SETTINGS["810 orders, 1.3 s"]
+    assert in_made_up_time(open_then_answers(setting)) > setting.pages
+
+
+async def answers_soon_after_another(setting: Setting) -> float:
+    """The same, some seconds after the add for another loan was confirmed: in less than a poll."""
+    world = a_slow_world(setting)
+    daemon = SlowAccountDaemon(world)
+    running = asyncio.create_task(daemon.run())
+    await daemon.has_looked.wait()
+    falls(world, key_of(1), "0.76")
+    await world.added.wait()
+    await asyncio.sleep(4 * SETTLE_S)
+    assert daemon.guard.intents.tally[Direction.ADD, State.CONFIRMED] == 1
+    world.added.clear()
+    world.watched = key_of(2)
+    falls(world, key_of(2), "0.76")
+    async with asyncio.timeout(WITHIN_S):
+        await world.added.wait()
+    await daemon.end(running)
+    return world.answers_until_the_add()
+
+
+def test_soon_after_another_was_helped_a_page_is_acted_on_again() -> None:
+    """The history is read first: it may tell of the other."""
+    assert in_made_up_time(answers_soon_after_another(FAST)) <= MOST_ANSWERS + 1 + ROUNDING
+
+
+async def whom_it_helps(setting: Setting, falling: dict[LoanKey, str]) -> list[LoanKey]:
+    world = a_slow_world(setting)
+    daemon = SlowAccountDaemon(world)
+    running = asyncio.create_task(daemon.run())
+    await daemon.has_looked.wait()
+    falls(world, key_of(3), "0.76")  # the very first adjustment of a process ends its cycle
+    await world.added.wait()
+    await asyncio.sleep(CALM_S)
+    for key, ltv in falling.items():
+        falls(world, key, ltv)
+    async with asyncio.timeout(WITHIN_S):
+        while len(world.sent) <= len(falling):
+            world.added.clear()
+            await world.added.wait()
+    await daemon.end(running)
+    return [item.key for item in world.sent[1:]]
+
+
+@pytest.mark.parametrize("setting", [SETTINGS["810 orders, 1.3 s"], FAST], ids=["slow", "fast"])
+def test_after_the_first_add_that_a_page_asked_for_the_worst_of_the_whole_list_has_the_turn(
+    setting: Setting,
+) -> None:
+    first, second, last = key_of(1), key_of(2), key_of(A_PAGE * setting.pages)
+    helped = whom_it_helps(setting, {first: "0.76", second: "0.77", last: "0.82"})
+    assert in_made_up_time(helped) == [second, last, first]
+
+
+def test_a_list_that_is_not_whole_tells_nothing_of_how_slow_all_is() -> None:
+    slowness = Slowness(AlertRepeater(lambda: 0), longest_ms=10_000)
+    with structlog.testing.capture_logs() as told:
+        assert slowness.tell(Snapshot(sweep_ms=12_000))
+        assert not slowness.tell(Snapshot(in_haste=True))
+        assert not slowness.tell(Snapshot(sweep_ms=2_000))
+    assert [item["event"] for item in told] == ["guard_slow", "guard_in_time"]
