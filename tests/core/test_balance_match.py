@@ -98,3 +98,43 @@ def test_a_part_of_a_coarse_coin_is_not_as_good_as_none_of_it(held: str) -> None
     assert not shows_before(shown, FIRST, [ROWS[0]])
     moved = unexplained_change(replace(FIRST, state=State.UNKNOWN, adjust_id=None), [], shown)
     assert moved == Decimal(held) - 20
+
+
+PAID = intent(
+    State.CONFIRMED,
+    direction=REPAY,
+    coin="USDT",
+    amount="3000",
+    before="8000",
+    ltv_before="0.8",
+    adjust_id="r1",
+)
+PAID_BY_OTHERS = [
+    row("r1", "3000", direction=REPAY, coin="USDT"),
+    row("u1", "2000", direction=REPAY, coin="USDT", at=SENT + MINUTE),
+]
+
+
+@pytest.mark.parametrize(
+    ("owed", "believed"),
+    [
+        pytest.param("3000", [True, True], id="all that is known"),
+        pytest.param("5000", [False, True], id="as much was borrowed as was repaid after ours"),
+        pytest.param("8000", [False, False], id="from before ours"),
+    ],
+)
+def test_a_debt_that_stays_may_lack_what_others_repaid_after_ours(owed: str, believed: list[bool]) -> None:
+    """What is borrowed has no row. But one that lacks our own repayment is never believed."""
+    shown = loan("0.8", debt=owed)
+    found = [doubted_coins(shown, PAID, PAID_BY_OTHERS, steady=stays) for stays in (False, True)]
+    assert [item is None for item in found] == believed
+    assert all(item.is_old for item in found if item)
+    assert shows_before(replace(shown, ltv=D("0.8")), PAID, PAID_BY_OTHERS) == (owed == "8000")
+
+
+def test_collateral_that_lacks_what_a_hand_added_after_ours_is_old_for_as_long_as_it_stays() -> None:
+    """Coins come and go with a row."""
+    rows = [ROWS[0], row("u1", "4", at=SENT + MINUTE)]
+    found = doubted_coins(loan("0.7", held="21", accuracy=2), FIRST, rows, steady=True)
+    assert found is not None
+    assert found.is_old

@@ -14,10 +14,14 @@ from ltv_guard.core.reconcile.coin_changes import near, row_of, rows_since, star
 
 
 class BalanceMatch(Enum):
-    """What an amount is left by: all that the history tells of, a part of it, or something else."""
+    """What an amount is left by: all that the history tells of, a part of it, or something else.
+
+    `LATER`: a part that includes the intent's own row, and lacks only what others did, or we, later.
+    """
 
     WHOLE = "whole"
     PART = "part"
+    LATER = "later"
     NEITHER = "neither"
 
 
@@ -34,10 +38,17 @@ def match(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRo
     bases, after = starting_points(last, since)
     partial_sums = list(accumulate((row.change for row in after), initial=Decimal(0)))
     off_whole = min(abs(amount - base - partial_sums[-1]) for base in bases)
-    off_part = min((abs(amount - base - part) for base in bases for part in partial_sums[:-1]), default=None)
-    if off_part is not None and off_part <= close and off_part < off_whole:
-        return BalanceMatch.PART
+    offs = [min(abs(amount - base - part) for base in bases) for part in partial_sums[:-1]]
+    fitting = [place for place, off in enumerate(offs) if off <= close and off < off_whole]
+    if fitting:
+        return BalanceMatch.PART if min(fitting) <= _own_place(last, after) else BalanceMatch.LATER
     return BalanceMatch.WHOLE if off_whole <= close else BalanceMatch.NEITHER
+
+
+def _own_place(last: Intent, after: Sequence[HistoryRow]) -> int:
+    """How many of the rows come before its own; all of them where it can't be told which that is."""
+    places = (place for place, row in enumerate(after) if row.adjust_id == last.adjust_id)
+    return next(places, len(after))
 
 
 def digit_of(last: Intent) -> Decimal:

@@ -121,12 +121,13 @@ def doubted_coins(
     """Why the coins (of collateral, or owed) are not believed after `last`, which landed; None: they are.
 
     `later`: what was planned since, of the same coin, on facts that were believed (`planned_since`).
+    What is borrowed has no row: of as much as was repaid after `last` it looks as if that were not shown yet.
     """
     owed = last.direction is Direction.REPAY
     shown, step = shown_coins(last, loan)
     step = step or digit_of(last)
     shows = match(shown, step, last, with_believed_change(last, later, step, rows))
-    if shows is BalanceMatch.PART:
+    if shows is BalanceMatch.PART or (shows is BalanceMatch.LATER and not (owed and steady)):
         return Freshness(doubt=Doubt.OLD_DEBT if owed else Doubt.OLD_COLLATERAL, is_old=True)
     if shows is BalanceMatch.NEITHER and not steady:
         return Freshness(doubt=Doubt.UNTOLD_DEBT if owed else Doubt.UNTOLD_COLLATERAL)
