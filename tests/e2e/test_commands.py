@@ -25,7 +25,8 @@ from e2e_world import (
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
-DOWN_AND_UP = [[0, "52000"], [1, "38000"], [4, "38000"], [5, "100000"], [60, "100000"]]
+# Up in no time: a release on the way up, to its target of that moment, would leave no reason for another one.
+DOWN_AND_UP = [[0, "52000"], [1, "38000"], [4, "38000"], ["4.001", "100000"], [60, "100000"]]
 JOURNAL_KEYS = {
     *("intent_id", "account", "product", "loan_id", "direction", "coin", "amount", "state"),
     *("collateral_coin", "contract_id"),
