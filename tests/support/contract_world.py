@@ -186,11 +186,12 @@ class ContractWorld(World):
             item.overdue = True
 
     def _sell_for(self, item: Fixed) -> None:
-        """It has been overdue for a day: the exchange pays it with collateral."""
+        """It has been overdue for a day: the exchange pays it with collateral, and lists that."""
         loan = self.loans[POOL]
         worth = item.owed * self.price_of(item.coin)
         sold = (worth * SOLD_DEARER / self.price).quantize(STEP, ROUND_UP)
         self.contracts.remove(item)
+        self._list_repayment(item, item.owed, None, by_exchange=True)  # repayType 4
         self.overdue_sold = True
         if sold >= loan.collateral:
             loan.gone = True
