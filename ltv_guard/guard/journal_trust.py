@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import structlog
 
@@ -44,10 +45,8 @@ class JournalTrust:
 
     def has_all_of_ours_shown_from(self, asked: Moment) -> bool:
         """Whether nothing of ours is open, or has ended since: what was read then is of after all of it."""
-        before_ms = asked.exchange_ms - CLOCKS_APART_MS
-        return self.holds and all(
-            not item.is_open and item.updated_at_ms < before_ms for item in self._intents.every
-        )
+        before = replace(asked, exchange_ms=asked.exchange_ms - CLOCKS_APART_MS)
+        return self.holds and self._intents.nothing_sent_since(before)
 
     def look(self, snapshot: Snapshot, channels: Collection[Channel]) -> None:
         """Holds once windows are over and the histories of all `channels` were read after that."""

@@ -1,4 +1,4 @@
-"""The daemon: APScheduler starts cycles, signals end them. One account that fails leaves the others be."""
+"""The daemon: paces and prices start cycles, signals end them. An account that fails leaves the others be."""
 
 from __future__ import annotations
 

@@ -61,6 +61,16 @@ def falls(world: SlowWorld, key: LoanKey, ltv: str) -> None:
     world.note()
 
 
+async def answers_until_added(
+    world: SlowWorld, daemon: SlowAccountDaemon, running: asyncio.Task[None]
+) -> float:
+    """How many answers passed until the add that was waited for; the daemon is ended then."""
+    async with asyncio.timeout(WITHIN_S):
+        await world.added.wait()
+    await daemon.end(running)
+    return world.answers_until_the_add()
+
+
 async def answers_until_the_add(
     setting: Setting, whom: LoanKey, after_s: float, *, streams: bool = False
 ) -> float:
@@ -74,10 +84,7 @@ async def answers_until_the_add(
     falls(world, whom, "0.76")
     if streams:
         daemon.wake(whom)
-    async with asyncio.timeout(WITHIN_S):
-        await world.added.wait()
-    await daemon.end(running)
-    return world.answers_until_the_add()
+    return await answers_until_added(world, daemon, running)
 
 
 WHOM = pytest.mark.parametrize("whom", [key_of(2), key_of(6)], ids=["on the first page", "on the third page"])
@@ -114,10 +121,7 @@ async def open_then_answers(setting: Setting) -> float:
     await daemon.has_looked.wait()
     assert [item.key for item in world.sent] == [key_of(1)]
     falls(world, key_of(2), "0.76")
-    async with asyncio.timeout(WITHIN_S):
-        await world.added.wait()
-    await daemon.end(running)
-    return world.answers_until_the_add()
+    return await answers_until_added(world, daemon, running)
 
 
 def test_beside_something_open_the_whole_list_is_waited_for() -> None:
@@ -138,10 +142,7 @@ async def answers_soon_after_another(setting: Setting) -> float:
     world.added.clear()
     world.watched = key_of(2)
     falls(world, key_of(2), "0.76")
-    async with asyncio.timeout(WITHIN_S):
-        await world.added.wait()
-    await daemon.end(running)
-    return world.answers_until_the_add()
+    return await answers_until_added(world, daemon, running)
 
 
 def test_soon_after_another_was_helped_a_page_is_acted_on_again() -> None:

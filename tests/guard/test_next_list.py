@@ -11,7 +11,8 @@ from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock, Hear, LoanExchange
-from ltv_guard.guard.reads.next_list import AT_ONCE_MS, TAKEN_WITHIN_MS, NextList
+from ltv_guard.guard.reads.history_reads import AT_ONCE_MS
+from ltv_guard.guard.reads.next_list import TAKEN_WITHIN_MS, NextList
 
 
 @dataclass

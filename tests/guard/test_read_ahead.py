@@ -47,7 +47,7 @@ class World:
     def none_is_open(self) -> bool:
         return not any(item.is_open for item in self.every)
 
-    def nothing_since(self, moment: Moment) -> bool:
+    def nothing_sent_since(self, moment: Moment) -> bool:
         return self.none_is_open() and all(item.updated_at_ms < moment.exchange_ms for item in self.every)
 
     async def read(self, snapshot: Snapshot, wanted: Wanted) -> None:

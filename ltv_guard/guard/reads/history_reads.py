@@ -14,7 +14,7 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Clock
 
-AT_ONCE_MS = 500  # so long after it began, one that was handed out serves others who ask for the same
+AT_ONCE_MS = 500  # so long after it began, what was read for one serves others who ask for the same
 
 
 @dataclass(slots=True)

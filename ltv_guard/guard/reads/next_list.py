@@ -13,9 +13,9 @@ from decimal import Decimal
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
+from ltv_guard.guard.reads.history_reads import AT_ONCE_MS
 
 TAKEN_WITHIN_MS = 5_000  # a list that was begun longer ago is read anew
-AT_ONCE_MS = 500  # the same where the next cycle was thought to come at once
 
 
 @dataclass(frozen=True, slots=True)

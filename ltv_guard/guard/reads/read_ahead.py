@@ -138,7 +138,7 @@ class ReadAhead:
         """Whether it began too long before the loans were read, or something was sent since."""
         began = reading.began
         too_long = _read_ms(snapshot) - began.monotonic_ms > AHEAD_MS
-        return too_long or not self._intents.nothing_since(began)
+        return too_long or not self._intents.nothing_sent_since(began)
 
     def _is_of_now(self, reading: _AheadOfNeed) -> bool:
         return self._age_ms(reading) <= (ANEW_MS if reading.task.done() else LONGEST_MS)

@@ -94,5 +94,5 @@ def urgent_loans(
         last=last,
         may_hurry=memory.intents.none_is_open,
         shows_all=trust.has_all_of_ours_shown_from,
-        following=NextList(around.clock, around.prices, memory.intents.nothing_since),
+        following=NextList(around.clock, around.prices, memory.intents.nothing_sent_since),
     )

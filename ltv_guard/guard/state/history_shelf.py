@@ -23,7 +23,7 @@ class HistoryShelf:
 
     def nothing_sent_since(self, moment: Moment) -> bool:
         """Whether a history that was read at that moment shows all that we have done."""
-        return self._book.nothing_since(moment)
+        return self._book.nothing_sent_since(moment)
 
     def forget(self, intent_ids: Collection[str]) -> None:
         """Drops what is known of these intents."""

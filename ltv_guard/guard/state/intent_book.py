@@ -51,7 +51,7 @@ class IntentBook:
         """Whether all that are remembered have ended."""
         return not any(item.is_open for item in self.every)
 
-    def nothing_since(self, moment: Moment) -> bool:
+    def nothing_sent_since(self, moment: Moment) -> bool:
         """Whether we have moved no coins since that moment: nothing is open, and nothing has ended."""
         return not any(item.is_open or item.updated_at_ms >= moment.exchange_ms for item in self.every)
 

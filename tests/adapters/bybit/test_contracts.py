@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from core_builders import REPAY, D, intent
-from payload_mutations import CONTRACT, NOW_MS
+from payload_mutations import CONTRACT, CONTRACT_REPAYMENT, NOW_MS
 
 from ltv_guard.adapters.bybit import FixedContracts, PoolLoans, contract_repayments
 from ltv_guard.adapters.bybit.contract_wire import contract_repayment_body, parse_contract_repayment
@@ -31,15 +31,7 @@ if TYPE_CHECKING:
 PATH = "/v5/crypto-loan-fixed/borrow-contract-info"
 DAY_MS = 86_400_000
 # v5/new-crypto-loan/fixed/repay-history
-REPAID = {
-    "details": [{"loanId": "1539", "repayAmount": "0.05"}],
-    "loanCurrency": "ETH",
-    "repayAmount": "0.05",
-    "repayId": "1771",
-    "repayStatus": 1,
-    "repayTime": NOW_MS,
-    "repayType": 7,
-}
+REPAID = CONTRACT_REPAYMENT | {"repayId": "1771", "repayTime": NOW_MS, "repayType": 7}
 
 
 def row(**changes: object) -> dict[str, Any]:
