@@ -196,6 +196,12 @@ class Snapshot:
         """Coins whose balance was asked for and could not be read, in a wallet whose others were."""
         return frozenset() if wallet is None else self.asked_coins - wallet.keys()
 
+    def fill_unread(self, spare: Mapping[str, Decimal] | None) -> None:
+        """Coins of a wallet that was read, but theirs was not: the balances of `spare` count for them."""
+        if self.wallet is not None and spare is not None:
+            unread = self.unread_coins(self.wallet) & spare.keys()
+            self.wallet = {**self.wallet, **{coin: spare[coin] for coin in unread}}
+
     @property
     def began(self) -> Moment:
         """The oldest of its reads: nothing in it is older than this."""

@@ -33,6 +33,8 @@ from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_show, rows_since, unexplained_change
 from ltv_guard.core.reconcile.settlement import (
+    NO_ROW_MS,
+    OTHER_ROW_MS,
     Evidence,
     InFlightWatch,
     SettlementTimeouts,
@@ -208,11 +210,17 @@ def test_two_looks_must_be_apart_on_both_clocks() -> None:
 def test_collateral_that_moved_by_its_amount_makes_it_wait_for_its_row(direction: Direction) -> None:
     moved = intent(direction=direction)
     shows = loan(held=D(1) + moved.change)
-    verdict = look_twice(moved, apart=1000 * LAG, shows=shows)
+    verdict = look_twice(moved, apart=NO_ROW_MS - 1, shows=shows)
     assert verdict.intent.state is State.UNKNOWN
     assert verdict.waiting == Waiting(Awaited.LATE_ROW)
-    found = look(verdict.intent, WINDOW_OVER + 2000 * LAG, row(direction=direction), shows=shows)
+    found = look(verdict.intent, WINDOW_OVER + NO_ROW_MS, row(direction=direction), shows=shows)
     assert found.intent.state is State.CONFIRMED
+
+
+def test_a_row_that_never_comes_keeps_a_loan_for_ten_minutes_and_no_longer() -> None:
+    """Its coins are in the loan: nothing is missing there, and nobody knows whose they are."""
+    verdict = look_twice(intent(), apart=NO_ROW_MS, shows=loan(held=D(1) + intent().change))
+    assert verdict.intent.state is State.AMBIGUOUS
 
 
 def test_an_add_and_its_rescue_that_both_landed_wait_for_their_rows() -> None:
@@ -353,8 +361,10 @@ def test_two_rows_while_a_change_is_unaccounted_for_wait_the_longer_lag_and_no_l
 
 def test_two_rows_and_our_amount_unaccounted_for_wait_for_a_third() -> None:
     shows = loan(held="1.30000411")
-    verdict = look_twice(intent(), row("r1"), row("u1"), apart=100 * LAG, shows=shows)
+    rows = (row("r1"), row("u1"))
+    verdict = look_twice(intent(), *rows, apart=OTHER_ROW_MS - 1, shows=shows)
     assert verdict.intent.state is State.UNKNOWN
+    assert look_twice(intent(), *rows, apart=OTHER_ROW_MS, shows=shows).intent.state is State.AMBIGUOUS
 
 
 # Absent: late rows.

@@ -211,6 +211,17 @@ async def test_an_emergency_that_has_an_older_wallet_waits_a_moment_only() -> No
         assert not await ahead.take(shown(world), replace(WANTED, spare={"BTC": Decimal(4)}))
 
 
+async def test_an_emergency_goes_by_the_older_balance_of_a_coin_that_could_not_be_read() -> None:
+    world = World(wallet={})
+    world.slow.set()
+    ahead = ahead_of(world)
+    ahead.saw(shown(world).books)
+    ahead.begin()
+    snapshot = shown(world)
+    assert await ahead.take(snapshot, replace(WANTED, spare={"BTC": Decimal(7), "ETH": Decimal(1)}))
+    assert snapshot.wallet == {"BTC": Decimal(7)}
+
+
 async def test_it_is_dropped_where_loans_read_since_ask_for_nothing_and_kept_where_they_are_older() -> None:
     world = World()
     ahead, before = ahead_of(world), shown(world)

@@ -18,6 +18,8 @@ from ltv_guard.core.reconcile.candidates import doubtful_row_of, own_rows, rows_
 from ltv_guard.core.reconcile.coin_changes import EARLY_MS, unexplained_change
 
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
+NO_ROW_MS = 600_000  # coins moved by an intent's amount, and no row tells of it: so long it is waited for
+OTHER_ROW_MS = 60_000  # so long where another row may be the intent's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +190,7 @@ def _unexplained(intent: Intent, evidence: Evidence) -> Decimal | None:
 def _ambiguous(
     intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
 ) -> Verdict:
-    """Two rows that could be ours: it closes once every change is accounted for, or never will be."""
+    """Rows that could be ours: it closes once every change is accounted for, or never will be."""
     if _unexplained(intent, evidence):
         return _missing(intent, watch, evidence, timeouts, now, State.AMBIGUOUS)
     return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
@@ -207,13 +209,16 @@ def _missing(
     if watch.first_missed is None:
         watch = InFlightWatch(since=watch.since, first_missed=began)
     unexplained = _unexplained(intent, evidence)
+    missed_ms = began.ms_since(watch.first_missed or began)
     if unexplained == intent.change:
-        return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.LATE_ROW))
-    still = unexplained == 0 and not _collateral_went(intent, evidence)
-    lag_ms = timeouts.history_lag_ms if still else timeouts.misfit_ms
-    first = watch.first_missed or began
-    if began.ms_since(first) < lag_ms:
-        return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.SECOND_LOOK))
+        lag_ms = OTHER_ROW_MS if end is State.AMBIGUOUS else NO_ROW_MS
+        awaited, end = Awaited.LATE_ROW, State.AMBIGUOUS
+    else:
+        still = unexplained == 0 and not _collateral_went(intent, evidence)
+        lag_ms = timeouts.history_lag_ms if still else timeouts.misfit_ms
+        awaited = Awaited.SECOND_LOOK
+    if missed_ms < lag_ms:
+        return Verdict(intent=intent, watch=watch, waiting=Waiting(awaited))
     return Verdict(intent=intent.to(end, now.exchange_ms), watch=watch)
 
 

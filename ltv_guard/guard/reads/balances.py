@@ -62,8 +62,8 @@ class Balances:
         )
         if wallet is not None:
             self._last_known.saw_wallet(wallet, snapshot.wallet_began or self._clock.now())
-            unread = snapshot.unread_coins(wallet) & (spare or {}).keys()
-            snapshot.wallet = {**wallet, **{coin: (spare or {})[coin] for coin in unread}}
+            snapshot.wallet = wallet
+            snapshot.fill_unread(spare)
             if self._alerts.ended("old wallet"):
                 log.info("wallet_fresh_again")
         elif spare is not None:

@@ -112,6 +112,7 @@ class ReadAhead:
         found = reading.found
         snapshot.wallet, snapshot.wallet_began = found.wallet, found.wallet_began
         snapshot.asked_coins, snapshot.unified = found.asked_coins, found.unified
+        snapshot.fill_unread(wanted.spare)
         snapshot.prices = found.prices
         snapshot.histories |= found.histories
         snapshot.asked |= found.asked

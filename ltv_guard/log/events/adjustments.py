@@ -41,8 +41,9 @@ ADJUSTMENTS = (
     event(
         "adjustment_ambiguous",
         critical(
-            "An adjustment may or may not be ours: more than one row of the history fits. It is "
-            "closed and blocks nothing. It counts in `max_add_24h`.",
+            "An adjustment may or may not be ours: more than one row of the history fits, or its coins "
+            "moved and for ten minutes no row told. It is closed and blocks nothing. It counts in "
+            "`max_add_24h`.",
             "Compare [journal](operations.md#reading-the-journal) and history; `journal resolve` if "
             "you want it told.",
             once=True,
