@@ -10,12 +10,11 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Direction, Loan, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
-from ltv_guard.core.reconcile.coin_changes import coins_show, measured_after
+from ltv_guard.core.reconcile.coin_changes import coins_show, confirmed_by_coins, measured_after
 from ltv_guard.core.reconcile.settlement import (
     Evidence,
     SettlementTimeouts,
     Verdict,
-    confirmed_by_coins,
     settle,
 )
 from ltv_guard.guard.lag_watch import Measurer

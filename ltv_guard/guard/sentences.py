@@ -87,6 +87,7 @@ AWAITED = {
     Awaited.PROCESSING: "the exchange is still processing it",
     Awaited.LATE_ROW: "collateral moved by its amount, its row is late",
     Awaited.SECOND_LOOK: "not in the history; looking once more",
+    Awaited.SECOND_ROW: "a row of its amount may be of a release by hand: its own may still come",
     Awaited.LOANS: "the loans could not be read",
     Awaited.ROW_OF_COINS: "its row in the history: releases and repayments wait for it, adds do not",
     Awaited.PERSON: "a person: it is older than the six months of history that the exchange shows",

@@ -7,7 +7,14 @@ from core_builders import D, Number
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltv_guard.core.amounts.fingerprint import BLOCKS, TOLERABLE, digits_for, most_above, with_fingerprint
+from ltv_guard.core.amounts.fingerprint import (
+    BLOCKS,
+    TOLERABLE,
+    digits_for,
+    has_fingerprint,
+    most_above,
+    with_fingerprint,
+)
 
 ENDLESS = Decimal("Infinity")
 
@@ -169,6 +176,7 @@ def test_a_fingerprint_is_free_within_the_ceiling_on_the_step_and_cheap(
     assert 0 < found <= ceiling
     assert found % step == 0
     assert found not in used
+    assert has_fingerprint(found, reference) == (digits_for(accuracy, reference) > 0)
     wanted = min(amount, ceiling)
     tolerated = max((BLOCKS + 1) * reference * TOLERABLE, BLOCKS * step)
     if found < wanted:

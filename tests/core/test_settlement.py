@@ -147,6 +147,30 @@ def test_a_row_that_was_there_before_the_plan_is_not_its_own() -> None:
     assert look_twice(planned, row("r7")).intent.state is State.ABSENT
 
 
+def test_a_release_without_a_fingerprint_takes_no_row_for_its_own_before_a_second_could_have_come() -> None:
+    """Found by the state machine: a hand released five coins a second before ours of five landed late."""
+    ours = intent(direction=REDUCE, amount="5", before=20)
+    by_hand, own = (
+        row(name, "5", direction=REDUCE, at=at) for name, at in (("u1", SENT - 1_000), ("r1", SENT))
+    )
+    known: dict[str, Any] = {"shows": loan(held="10")}
+    within = look(ours, WINDOW_OVER - 1, by_hand, **known)
+    assert within.intent.is_open
+    first = look(ours, WINDOW_OVER, by_hand, **known)
+    assert first.waiting == Waiting(Awaited.SECOND_ROW)
+    for row_lag_ms in (1, LAG):
+        both = look(ours, WINDOW_OVER + row_lag_ms, by_hand, own, **known, watch=first.watch)
+        assert both.intent.state is State.AMBIGUOUS
+    assert look_twice(ours, own, apart=LAG - 1, **known).intent.is_open
+    assert look_twice(ours, own, **known).intent.adjust_id == "r1"
+
+
+def test_an_add_without_a_fingerprint_is_confirmed_by_its_row_at_once() -> None:
+    """Further adds wait for it, and a row by hand of just its amount is rare."""
+    ours = intent(amount="5", before=20)
+    assert look(ours, SENT + 900, row("r1", "5")).intent.state is State.CONFIRMED
+
+
 # Unknown: the window.
 
 

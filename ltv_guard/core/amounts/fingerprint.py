@@ -28,6 +28,15 @@ def digits_for(accuracy: int, reference: Decimal) -> int:
     return 0
 
 
+def has_fingerprint(amount: Decimal, reference: Decimal) -> bool:
+    """Whether the amount's last digit is finer than what `reference` leaves for fingerprints.
+
+    One without may be a hand's as well: nobody else needs to hit upon it.
+    """
+    exponent = int(amount.normalize().as_tuple().exponent)
+    return digits_for(-exponent, reference) > 0
+
+
 def coarsest(accuracy: int, reference: Decimal) -> int:
     """Decimals that leave room for a whole fingerprint and no more; `accuracy` where it has no such room.
 

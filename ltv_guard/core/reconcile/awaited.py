@@ -18,6 +18,7 @@ class Awaited(StrEnum):
     PROCESSING = "processing"
     LATE_ROW = "late_row"
     SECOND_LOOK = "second_look"
+    SECOND_ROW = "second_row"
     LOANS = "loans"
     ROW_OF_COINS = "row_of_coins"
     PERSON = "person"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from ltv_guard.core.amounts.fingerprint import has_fingerprint
 from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow
-from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
 from ltv_guard.core.reconcile.coin_changes import EARLY_MS
 
@@ -46,6 +47,15 @@ def _in_its_time(
         and row.adjust_id not in intent.seen_ids
         and row.adjust_id not in claimed
     ]
+
+
+def may_be_a_hands(intent: Intent) -> bool:
+    """Whether a row of its amount may as well be of a release by hand: it has no fingerprint.
+
+    Ours may land after that, so it is waited for: a release may take its time. An add may not.
+    """
+    unknown_release = intent.state is State.UNKNOWN and intent.direction is Direction.REDUCE
+    return unknown_release and not has_fingerprint(intent.amount, intent.coins_before)
 
 
 def rows_of_other_amounts(

@@ -8,8 +8,8 @@ from decimal import Decimal
 from itertools import combinations
 
 from ltv_guard.core.model.history import HistoryRow
-from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Kind, Loan
+from ltv_guard.core.model.intents import ARRIVED, RELEASED, SHOWN, Intent, State
+from ltv_guard.core.model.loans import Direction, Kind, Loan, Moment
 
 EARLY_MS = 1000  # a row may carry a time up to this much before the signed timestamp
 DEBT_DRIFT = Decimal("0.0005")  # of a debt: interest does not add this much while a repayment settles
@@ -175,6 +175,21 @@ def coins_show(
     with_it = any(abs(value - intent.change - other) <= close for value in readings for other in others)
     without = any(abs(value - other) <= close for value in readings for other in others)
     return with_it and not without
+
+
+def collateral_went(intent: Intent, loan: Loan | None) -> bool:
+    """Whether less is shown of the collateral that was to pay, which its debt does not show yet."""
+    if intent.collateral_coin is None or intent.collateral_before is None or loan is None:
+        return False
+    held = loan.collateral_in(intent.collateral_coin)
+    return held is None or held.unread or held.amount < intent.collateral_before
+
+
+def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
+    """An accepted one whose coins have moved: as good as confirmed for adding (a transfer: moving) more."""
+    transfer = intent.direction is Direction.TRANSFER
+    words = {Direction.ADD: SHOWN, Direction.REDUCE: RELEASED}.get(intent.direction, ARRIVED)
+    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=words, awaits_row=not transfer)
 
 
 def measured_after(rescue: Intent, first: Intent) -> Intent:

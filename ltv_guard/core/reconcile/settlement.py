@@ -6,16 +6,21 @@ processed within its receive window never will be (v5/guide#authentication), whi
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.model.history import History, HistoryRow, RowStatus
-from ltv_guard.core.model.intents import ARRIVED, RELEASED, SHOWN, Intent, State
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
-from ltv_guard.core.reconcile.candidates import doubtful_row_of, own_rows, rows_of_other_amounts
-from ltv_guard.core.reconcile.coin_changes import EARLY_MS, unexplained_change
+from ltv_guard.core.reconcile.candidates import (
+    doubtful_row_of,
+    may_be_a_hands,
+    own_rows,
+    rows_of_other_amounts,
+)
+from ltv_guard.core.reconcile.coin_changes import EARLY_MS, collateral_went, unexplained_change
 
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
 NO_ROW_MS = 600_000  # coins moved by an intent's amount, and no row tells of it: so long it is waited for
@@ -105,13 +110,31 @@ def settle(
     if intent.state is State.ACCEPTED:
         return _settle_accepted(intent, watch, evidence, timeouts, now)
     candidates = own_rows(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
-    if len(candidates) == 1:
+    if len(candidates) == 1 and not may_be_a_hands(intent):
         return _found(intent, watch, candidates[0], now)
     if intent.state is not State.UNKNOWN:
         return Verdict(intent=intent, watch=watch)
     waiting = _why_undecided(intent, watch, evidence, timeouts)
     if waiting is not None:
         return Verdict(intent=intent, watch=watch, waiting=waiting)
+    return _after_its_window(intent, watch, candidates, evidence, timeouts, now)
+
+
+def _after_its_window(
+    intent: Intent,
+    watch: InFlightWatch,
+    candidates: Sequence[HistoryRow],
+    evidence: Evidence,
+    timeouts: SettlementTimeouts,
+    now: Moment,
+) -> Verdict:
+    """Nothing of it can land any more: that a row is its own is believed as late as that there is none."""
+    began = evidence.history.began
+    if len(candidates) == 1:
+        watch = replace(watch, first_missed=watch.first_missed or began)
+        if began.ms_since(watch.first_missed or began) < timeouts.history_lag_ms:
+            return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.SECOND_ROW))
+        return _found(intent, watch, candidates[0], now)
     if candidates or rows_of_other_amounts(
         intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
     ):
@@ -214,24 +237,9 @@ def _missing(
         lag_ms = OTHER_ROW_MS if end is State.AMBIGUOUS else NO_ROW_MS
         awaited, end = Awaited.LATE_ROW, State.AMBIGUOUS
     else:
-        still = unexplained == 0 and not _collateral_went(intent, evidence)
+        still = unexplained == 0 and not collateral_went(intent, evidence.loan)
         lag_ms = timeouts.history_lag_ms if still else timeouts.misfit_ms
         awaited = Awaited.SECOND_LOOK
     if missed_ms < lag_ms:
         return Verdict(intent=intent, watch=watch, waiting=Waiting(awaited))
     return Verdict(intent=intent.to(end, now.exchange_ms), watch=watch)
-
-
-def _collateral_went(intent: Intent, evidence: Evidence) -> bool:
-    """Whether less is shown of the collateral that was to pay, which its debt does not show yet."""
-    if intent.collateral_coin is None or intent.collateral_before is None or evidence.loan is None:
-        return False
-    held = evidence.loan.collateral_in(intent.collateral_coin)
-    return held is None or held.unread or held.amount < intent.collateral_before
-
-
-def confirmed_by_coins(intent: Intent, now: Moment) -> Intent:
-    """An accepted one whose coins have moved: as good as confirmed for adding (a transfer: moving) more."""
-    transfer = intent.direction is Direction.TRANSFER
-    words = {Direction.ADD: SHOWN, Direction.REDUCE: RELEASED}.get(intent.direction, ARRIVED)
-    return intent.to(State.CONFIRMED, now.exchange_ms, ret_msg=words, awaits_row=not transfer)

@@ -15,7 +15,7 @@ from ltv_guard.core.model.errors import AlreadyOpen, ImpossibleTransition, Journ
 from ltv_guard.core.model.intents import SHOWN, Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
 from ltv_guard.core.ports import Episode, Pause, Standing
-from ltv_guard.core.reconcile.settlement import confirmed_by_coins
+from ltv_guard.core.reconcile.coin_changes import confirmed_by_coins
 
 Journal = MemoryJournal | SqlJournal
 Plan = Callable[..., Intent]
