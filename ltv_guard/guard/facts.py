@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
-from ltv_guard.core.model.contracts import Contract
+from ltv_guard.core.model.contracts import Contract, ContractList
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent
@@ -28,6 +28,7 @@ from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
 from ltv_guard.guard.state.intent_book import landed_lately
 from ltv_guard.guard.state.memory import Memory
 
+NO_LISTS: Mapping[str, ContractList] = {}
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 
@@ -143,7 +144,7 @@ class FactBuilder:
             kept=self._memory.refusals.refused(loan.key, Direction.REDUCE, now),
             unpayable=self._unpayable(loan, snapshot, now),
             unsellable=self._unsellable(loan, snapshot, now),
-            contracts=self._memory.contracts.lists if loan.is_pool else {},
+            contracts=self._memory.contracts.lists if loan.is_pool else NO_LISTS,
             contracts_closed=self._contracts_closed(loan, snapshot),
             unsellable_for=self._memory.refusals.unsellable_for(loan.key, now),
         )
@@ -182,7 +183,7 @@ class FactBuilder:
         ending = self._memory.contracts.ending(now, policy.repay_fixed.before_ms)
         return tuple(item for item in ending if item.loan_id not in repaid)
 
-    def _unpayable_contracts(self, pool: Loan, now: Moment) -> dict[str, str]:
+    def _unpayable_contracts(self, pool: Loan, now: Moment) -> Mapping[str, str]:
         """One is asked for without an amount: what was refused is not asked for again within a minute."""
         within_ms = self._options.timing.backoff.same_body_ms
         lately = {
@@ -190,15 +191,15 @@ class FactBuilder:
             for item in self._memory.intents.refused_lately(pool.key, now, within_ms)
             if item.contract_id is not None and item.repays_in_full
         }
-        return lately | self._memory.refusals.unpayable_contracts(pool.key, now)
+        return {**lately, **self._memory.refusals.unpayable_contracts(pool.key, now)}
 
-    def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> dict[str, str]:
+    def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Mapping[str, str]:
         """What was repaid before has to be known, or it could be taken for ours."""
         if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
             return {debt.coin: "the list of repayments could not be read" for debt in loan.debts}
         return self._memory.refusals.refused(loan.key, Direction.REPAY, now)
 
-    def _unsellable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> dict[str, str]:
+    def _unsellable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Mapping[str, str]:
         """By coin of the collateral; as for `_unpayable`."""
         if not loan.is_pool:
             return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -21,6 +22,7 @@ class Bounds:
 
 
 NO_BOUNDS = Bounds()
+NO_LEAST: Mapping[str, Decimal] = {}
 
 
 @dataclass(slots=True)
@@ -41,10 +43,10 @@ class AmountBounds:
         paid = intent.collateral_coin is not None
         return self.of(intent.channel, intent.coin, with_collateral=paid)
 
-    def at_least(self, loan: Loan) -> dict[str, Decimal]:
+    def at_least(self, loan: Loan) -> Mapping[str, Decimal]:
         """Coin -> less of it was refused as below the exchange's minimum for adding."""
         if not self._bounds:
-            return {}
+            return NO_LEAST
         channel = Channel(loan.key.product, Kind.ADJUSTMENT)
         found = {
             held.coin: self._bounds.get((channel, held.coin, False), NO_BOUNDS).least

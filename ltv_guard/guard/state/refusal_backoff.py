@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
@@ -58,6 +58,8 @@ def refusal_subject(
 
 
 NONE: Mapping[RefusalSubject, RefusedCoin] = {}
+NOTHING: Mapping[Any, str] = {}  # one for the many loans of which nothing was refused
+NO_COINS: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -137,23 +139,25 @@ class RefusalBackoff:
         """Those of which a refusal is remembered."""
         return self._refusals.keys()
 
-    def refused(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
+    def refused(self, key: LoanKey, direction: Direction, now: Moment) -> Mapping[str, str]:
         """Coin -> why the exchange will not take (give) it for this loan for now."""
         return self._why(key, now, direction, pays=False)
 
-    def unsellable(self, key: LoanKey, now: Moment) -> dict[str, str]:
+    def unsellable(self, key: LoanKey, now: Moment) -> Mapping[str, str]:
         """Coin of collateral -> why the exchange will not take it for a repayment for now."""
         return self._why(key, now, Direction.REPAY, pays=True)
 
-    def unsellable_for(self, key: LoanKey, now: Moment) -> dict[tuple[str, str], str]:
+    def unsellable_for(self, key: LoanKey, now: Moment) -> Mapping[tuple[str, str], str]:
         """Contract and coin of collateral -> why the exchange will not take the one for the other for now."""
+        if key not in self._refusals:
+            return NOTHING
         return {
             (subject.contract, subject.coin): item.why
             for subject, item in self._refusals.get(key, NONE).items()
             if subject.contract is not None and subject.pays and now.monotonic_ms < item.until_ms
         }
 
-    def unpayable_contracts(self, key: LoanKey, now: Moment) -> dict[str, str]:
+    def unpayable_contracts(self, key: LoanKey, now: Moment) -> Mapping[str, str]:
         """Contract -> why the exchange will not have it repaid from the wallet for now."""
         return {
             subject.contract: item.why
@@ -161,7 +165,9 @@ class RefusalBackoff:
             if subject.contract is not None and not subject.pays and now.monotonic_ms < item.until_ms
         }
 
-    def _why(self, key: LoanKey, now: Moment, direction: Direction, *, pays: bool) -> dict[str, str]:
+    def _why(self, key: LoanKey, now: Moment, direction: Direction, *, pays: bool) -> Mapping[str, str]:
+        if key not in self._refusals:
+            return NOTHING
         return {
             subject.coin: item.why
             for subject, item in self._refusals.get(key, NONE).items()
@@ -182,8 +188,10 @@ class RefusalBackoff:
             and now.monotonic_ms < item.until_ms
         }
 
-    def shunned(self, key: LoanKey, direction: Direction, now: Moment) -> dict[str, str]:
+    def shunned(self, key: LoanKey, direction: Direction, now: Moment) -> Mapping[str, str]:
         """Coin -> why it was refused within a minute: tried again where no other coin helps."""
+        if key not in self._refusals:
+            return NOTHING
         return {
             coin: item.why
             for (way, coin, pays, _), item in self._refusals.get(key, NONE).items()
@@ -192,6 +200,8 @@ class RefusalBackoff:
 
     def passing(self, key: LoanKey | None, direction: Direction, now: Moment) -> frozenset[str]:
         """Coins refused for this loan (None: any) that the exchange may take (give, move) at the next try."""
+        if key is not None and key not in self._refusals:
+            return NO_COINS
         loans = self._refusals.values() if key is None else (self._refusals.get(key, NONE),)
         return frozenset(
             coin
