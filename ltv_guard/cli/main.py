@@ -48,7 +48,7 @@ class Later(click.Command):
 
 def command_of(name: str) -> click.Command:
     """The command of that name, imported now."""
-    _import_structlog_alone()
+    _import_alone("structlog", "tenacity")
     # All that is imported stays: to look through it for garbage while it grows is a fifth of a start.
     gc.disable()
     try:
@@ -59,11 +59,12 @@ def command_of(name: str) -> click.Command:
     return command
 
 
-def _import_structlog_alone() -> None:
-    """It imports what our log has no use for, where that is installed: 4 MB, and time."""
-    alone = {name for name in ("rich", "greenlet") if name not in sys.modules}
+def _import_alone(*modules: str) -> None:
+    """They import what a guard has no use for, where that is installed: 5 MB, and time."""
+    alone = {name for name in ("rich", "greenlet", "tornado") if name not in sys.modules}
     sys.modules.update(dict.fromkeys(alone))  # type: ignore[arg-type]  # as if they were not installed
-    import_module("structlog")
+    for module in modules:
+        import_module(module)
     for name in alone:
         del sys.modules[name]
 

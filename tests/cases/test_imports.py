@@ -29,7 +29,7 @@ SLOW = {
     *("pydantic_settings", "rich", "sqlalchemy", "structlog", "tenacity", "yaml"),
 }
 # By the daemon, with an HMAC key and a journal in a file, new or with the newest schema.
-# (structlog imports rich by itself.)
+# (structlog imports rich by itself, and tenacity tornado.)
 UNNEEDED = {
     "apprise",
     "ltv_guard.adapters.apprise_target",
@@ -51,6 +51,7 @@ UNNEEDED = {
     "ltv_guard.core.decide.calls",
     "ltv_guard.cli.terminal",
     "rich",
+    "tornado",
 }
 
 # Apprise, and what it brings along.
@@ -108,6 +109,7 @@ async def test_a_daemon_that_shows_everything_and_notifies_nobody_imports_nothin
         imported = set(json.loads(daemon.lines[-1]))
     assert {"prometheus_client", "ltv_guard.adapters.http.page"} <= imported
     assert packages(imported) & OF_NOTIFY == set()
+    assert "aiohttp.web_app" not in imported  # of aiohttp's server, what answers requests is enough
     assert "ltv_guard.adapters.apprise_target" not in imported
 
 

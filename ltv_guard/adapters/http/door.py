@@ -9,19 +9,19 @@ import socket
 from hashlib import sha256
 from typing import Any
 
-from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
+from aiohttp.web_server import Server
 
 MOST_CONNECTIONS = 64  # the oldest makes room for a new one: those who are slow on purpose shut nobody out
 LONGEST_CONNECTION_S = 30.0
 LARGEST_BODY = 4096
 
 
-class Door(web.Server):
+class Door(Server):
     """aiohttp's server, with room for so many at a time."""
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as aiohttp has them

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from aiohttp import web
 from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from ltv_guard.adapters.http import page, status_json, workers_json
 from ltv_guard.adapters.http.asked import Asked, asked_of, is_form, token_of_form, token_of_header
@@ -32,8 +32,8 @@ HEADERS = {
 KEEPALIVE_S = 15.0
 BACKLOG = 32
 
-Answer = Callable[[BaseRequest], Awaitable[web.Response]]
-Change = Callable[[Asked], Coroutine[None, None, web.Response]]
+Answer = Callable[[BaseRequest], Awaitable[Response]]
+Change = Callable[[Asked], Coroutine[None, None, Response]]
 Made = TypeVar("Made")
 
 
@@ -80,7 +80,7 @@ class HttpServer:
             await self._door.shutdown(timeout=0.0)
         self._maker.shutdown(wait=False)
 
-    async def _answer(self, request: BaseRequest) -> web.Response:
+    async def _answer(self, request: BaseRequest) -> Response:
         try:
             response = await self._answered(request)
         except JournalUnavailable as error:
@@ -92,7 +92,7 @@ class HttpServer:
             response.headers.setdefault(name, value)
         return response
 
-    async def _answered(self, request: BaseRequest) -> web.Response:
+    async def _answered(self, request: BaseRequest) -> Response:
         if not is_ours(request.headers.get("Host"), self._views.host):
             return _json(421, error="this server is asked for by an address, or by its own name")
         if request.path in self._changes:
@@ -104,7 +104,7 @@ class HttpServer:
             return _json(405, error="it can only be read")
         return await answer(request)
 
-    async def _changed(self, request: BaseRequest) -> web.Response:
+    async def _changed(self, request: BaseRequest) -> Response:
         refused = self._refused(request)
         if refused is not None:
             return refused
@@ -117,10 +117,10 @@ class HttpServer:
         except ValueError as error:
             return _json(400, error=clean(str(error)))
         if is_form(request):  # of the page, which is shown again
-            return web.Response(status=303, headers={"Location": "/"})
+            return Response(status=303, headers={"Location": "/"})
         return response
 
-    def _refused(self, request: BaseRequest) -> web.Response | None:
+    def _refused(self, request: BaseRequest) -> Response | None:
         """What can be known before the body is read: of a stranger, nothing is read but a form."""
         if request.method != "POST":
             return _json(405, error="it is a POST")
@@ -132,33 +132,33 @@ class HttpServer:
             return _without_token()
         return None
 
-    async def _page(self, _request: BaseRequest) -> web.Response:
+    async def _page(self, _request: BaseRequest) -> Response:
         may_change = self._views.token is not None
         body = await self._made(lambda status: page.as_html(status, may_change=may_change))
         policy = {"Content-Security-Policy": POLICY}
-        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=policy)
+        return Response(body=body, content_type="text/html", charset="utf-8", headers=policy)
 
-    async def _livez(self, _request: BaseRequest) -> web.Response:
-        return web.Response(text="the event loop turns\n", content_type=TEXT)
+    async def _livez(self, _request: BaseRequest) -> Response:
+        return Response(text="the event loop turns\n", content_type=TEXT)
 
-    async def _readyz(self, _request: BaseRequest) -> web.Response:
+    async def _readyz(self, _request: BaseRequest) -> Response:
         health = self._views.health()
         body = status_json.health_as_json(health)
-        return web.Response(body=body, status=200 if health.is_well else 503, content_type=JSON)
+        return Response(body=body, status=200 if health.is_well else 503, content_type=JSON)
 
-    async def _status(self, _request: BaseRequest) -> web.Response:
-        return web.Response(body=await self._made(status_json.as_json), content_type=JSON)
+    async def _status(self, _request: BaseRequest) -> Response:
+        return Response(body=await self._made(status_json.as_json), content_type=JSON)
 
-    async def _workers(self, _request: BaseRequest) -> web.Response:
+    async def _workers(self, _request: BaseRequest) -> Response:
         async with self._making:
             register = await self._views.workers()
         if register is None:
             return _json(404, error="accounts are not shared: fleet.enabled is false")
-        return web.Response(body=workers_json.as_json(register), content_type=JSON)
+        return Response(body=workers_json.as_json(register), content_type=JSON)
 
-    async def _metrics(self, _request: BaseRequest) -> web.Response:
+    async def _metrics(self, _request: BaseRequest) -> Response:
         body, kind = await self._made(_as_metrics)
-        return web.Response(body=body, headers={"Content-Type": kind})
+        return Response(body=body, headers={"Content-Type": kind})
 
     async def _made(self, make: Callable[[Status], Made]) -> Made:
         """In a thread, and one after the other: many who ask at once must not crowd out the guards."""
@@ -166,16 +166,16 @@ class HttpServer:
             status, loop = await self._views.status(), asyncio.get_running_loop()
             return await loop.run_in_executor(self._maker, make, status)
 
-    async def _pause(self, asked: Asked) -> web.Response:
+    async def _pause(self, asked: Asked) -> Response:
         reason = str(asked.get("reason") or "asked for over HTTP")[:LONGEST_REASON]
         await self._views.pause(_account(asked), reason)
         return _json(200, paused=_account(asked) or "all accounts", reason=reason)
 
-    async def _resume(self, asked: Asked) -> web.Response:
+    async def _resume(self, asked: Asked) -> Response:
         lifted = await self._views.resume(_account(asked))
         return _json(200, resumed=_account(asked) or "all accounts", lifted=lifted)
 
-    async def _ack(self, asked: Asked) -> web.Response:
+    async def _ack(self, asked: Asked) -> Response:
         return _json(200, acknowledged=await self._views.ack(str(asked.get("alarm", ""))))
 
 
@@ -184,12 +184,12 @@ def _account(asked: Asked) -> str | None:
     return None if name is None else str(name)
 
 
-def _without_token() -> web.Response:
+def _without_token() -> Response:
     return _json(401, error="it needs the header 'Authorization: Bearer TOKEN'")
 
 
-def _json(status: int, **body: object) -> web.Response:
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type=JSON)
+def _json(status: int, **body: object) -> Response:
+    return Response(body=json.dumps(body).encode(), status=status, content_type=JSON)
 
 
 def _as_metrics(status: Status) -> tuple[bytes, str]:
