@@ -14,10 +14,11 @@ from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
 from ltv_guard.core.watch.trigger_index import QUOTE
-from ltv_guard.guard.at_rest import NONE, Resting
+from ltv_guard.guard.appraised import Appraised, Rest
+from ltv_guard.guard.at_rest import NONE
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
-from ltv_guard.guard.snapshot import Appraised, Snapshot
+from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 
 
@@ -44,11 +45,11 @@ class Appraisal:
         snapshot: Snapshot,
         now: Moment,
         only: Collection[LoanKey] | None = None,
-        resting: Mapping[LoanKey, Resting] = NONE,
+        at_rest: Rest = NONE,
     ) -> None:
         """Notes what the snapshot's reads show, and what they amount to in `quotes` and `appraised`.
 
-        `only`: the loans that were read again since the last time; None: all were. Of `resting` ones there
+        `only`: the loans that were read again since the last time; None: all were. Of those at rest there
         is nothing to note.
         """
         for intent in snapshot.open_now:
@@ -59,20 +60,19 @@ class Appraisal:
         snapshot.quotes = self._quotes_or_prices(snapshot, now)
         prices = snapshot.believed_prices
         if only is None:
-            snapshot.appraised = {key: item.appraised for key, item in resting.items()}
-        for loan in snapshot.loans:
-            if loan.key in resting or (only is not None and loan.key not in only):
+            snapshot.appraised = dict(at_rest.appraised)
+        for loan in at_rest.awake(snapshot.loans):
+            if only is not None and loan.key not in only:
                 continue
             look = partial(self._loan, loan, snapshot, prices, now)
             snapshot.appraised[loan.key] = attempt("the facts of a loan", look)
 
-    def shown_as_before(self, snapshot: Snapshot) -> list[Loan]:
-        """Loans that are shown as they were before an adjustment that had been shown already."""
-        old = [
-            item.loan
-            for item in snapshot.appraised.values()
-            if isinstance(item, Appraised) and item.freshness.is_old
-        ]
+    def appraise_adjusted(self, snapshot: Snapshot, now: Moment) -> list[Loan]:
+        """The same for adjusted loans. Those that are shown as before an adjustment that was shown."""
+        adjusted = self._memory.intents.loans
+        self.appraise(snapshot, now, only=adjusted)
+        found = [snapshot.appraised[loan.key] for loan in snapshot.loans if loan.key in adjusted]
+        old = [item.loan for item in found if isinstance(item, Appraised) and item.freshness.is_old]
         return [loan for loan in old if self._memory.freshness.is_shown_as_before(loan.key)]
 
     # Prices.

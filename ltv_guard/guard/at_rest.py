@@ -7,27 +7,19 @@ loan that it was made from. Whatever else might bear on it wakes the loan: what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import LoanKey
-from ltv_guard.guard.snapshot import Appraised, Snapshot
+from ltv_guard.core.reconcile.plausibility import Bearing
+from ltv_guard.guard.appraised import Appraised, Rest
+from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resting:
-    """What was made of a loan that rests."""
-
-    appraised: Appraised
-    facts: LoanFacts
-    decision: Decision
-
-
-NONE: Mapping[LoanKey, Resting] = {}
+NONE = Rest()
 
 
 class AtRest:
@@ -35,44 +27,44 @@ class AtRest:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._known: Mapping[LoanKey, Resting] = NONE
+        self._kept = NONE
+        self._is_quiet = False  # nothing but loans was read where it was made
         self._histories: tuple[History, ...] = ()
+        self._least: Mapping[object, Decimal] = {}
 
-    def among(self, snapshot: Snapshot) -> Mapping[LoanKey, Resting]:
+    def among(self, snapshot: Snapshot) -> Rest:
         """Those of the snapshot's loans that rest, where nothing but loans was read.
 
-        In haste also where more was: what that says of them is for the cycle that comes next, with all loans.
+        In haste also where more was, now or by the read of all before: of who is shown as that read showed
+        it, what was read beside is for the cycle that comes next, with all loans.
         """
-        known, self._known = self._known, NONE
-        nothing_more = not _is_looked_closer_at(snapshot) and self._shows_the_same_histories()
-        if not known or not (nothing_more or snapshot.in_haste):
+        kept, self._kept = self._kept, NONE
+        quiet = self._is_quiet and not _is_looked_closer_at(snapshot) and self._shows_the_same_histories()
+        if not kept or not (quiet or snapshot.in_haste) or self._least != self._memory.bounds.least:
             return NONE
-        awake = self._awake(snapshot)
-        self._known = {
-            loan.key: kept
-            for loan in snapshot.loans
-            if (kept := known.get(loan.key)) is not None
-            and (kept.facts.loan is loan or kept.facts.loan == loan)
-            and loan.key not in awake
-            and kept.facts.at_least == self._memory.bounds.at_least(loan)
-        }
-        return self._known
+        self._kept = kept.among(snapshot.loans, self._awake(snapshot))
+        return self._kept
 
     def note(self, snapshot: Snapshot, account: AccountFacts, decisions: Iterable[Decision]) -> None:
-        """Which loans rest from now on, beside those that do already."""
-        if _is_looked_closer_at(snapshot):
+        """Which loans rest from now on, beside those that do already. What was read in haste adds none."""
+        if snapshot.in_haste:
             return
         awake, facts = self._awake(snapshot), {item.loan.key: item for item in account.loans}
-        found = dict(self._known)
+        kept = self._kept
+        shown, appraised = dict(kept.shown), dict(kept.appraised)
+        calm, decided = dict(kept.facts), dict(kept.decisions)
         for decision in decisions:
             key = decision.loan.key
-            appraised = snapshot.appraised[key]
-            if key in found or key in awake or not isinstance(appraised, Appraised):
+            found = snapshot.appraised[key]
+            if key in calm or key in awake or not isinstance(found, Appraised):
                 continue
-            if _is_calm(appraised, facts[key], decision):
-                found[key] = Resting(appraised=appraised, facts=facts[key], decision=decision)
-        self._known = found
+            if _is_calm(found, facts[key], decision):
+                shown[id(found.loan)] = found.loan
+                appraised[key], calm[key], decided[key] = found, facts[key], decision
+        self._kept = Rest(shown=shown, appraised=appraised, facts=calm, decisions=decided)
+        self._is_quiet = not _is_looked_closer_at(snapshot)
         self._histories = tuple(self._memory.shelf.histories.values())
+        self._least = self._memory.bounds.least
 
     def _awake(self, snapshot: Snapshot) -> set[LoanKey]:
         """Loans of which anything is remembered that bears on them."""
@@ -106,6 +98,7 @@ def _is_calm(appraised: Appraised, facts: LoanFacts, decision: Decision) -> bool
     return (
         decision.cause is Cause.IN_BOUNDS
         and decision.reason.kind is Because.IN_BOUNDS
+        and decision.bearing is not Bearing.CONTRADICTED
         and not decision.defects
         and facts.loan.ltv >= facts.urgency.limits.release_trigger
         and facts.foreign_add_ms is None

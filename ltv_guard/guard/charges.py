@@ -10,8 +10,9 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Loan
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.reconcile.charged_fee import Charge, charge_of
+from ltv_guard.guard.appraised import Appraised
 from ltv_guard.guard.loan_fields import named
-from ltv_guard.guard.snapshot import Appraised, Snapshot
+from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import landed_lately
 from ltv_guard.guard.state.memory import Memory
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.slowness import Slowness
@@ -45,7 +47,7 @@ class Conclusion:
             begun_at_prices=snapshot.begun_at_prices,
             wallet=None if snapshot.wallet_is_old else snapshot.wallet,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
-            decisions=tuple(decisions),
+            decisions=_with_resting(snapshot, decisions),
             account=snapshot.account,
         )
 
@@ -64,3 +66,15 @@ class Conclusion:
         if snapshot.withheld is None:  # for coins that landed, for another try before debt is repaid
             waiting |= {Cause.TRANSFER, Cause.REPAY}
         return decision.cause in waiting or (decision.acts and not self._trust.holds)
+
+
+def _with_resting(snapshot: Snapshot, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """One a loan, the one nearest liquidation first: also those that stand from before a hurried cycle."""
+    if not snapshot.at_rest:
+        return tuple(decisions)
+    every = (*decisions, *snapshot.at_rest.decisions.values())
+    return tuple(sorted(every, key=_by_danger, reverse=True))
+
+
+def _by_danger(decision: Decision) -> tuple[bool, Decimal]:
+    return decision.bearing is not Bearing.CONTRADICTED, decision.loan.danger

@@ -42,19 +42,21 @@ class Decider:
     async def decide(self, snapshot: Snapshot) -> tuple[AccountFacts, tuple[Decision, ...]]:
         """The facts of all loans, and one decision for each, the one nearest liquidation first.
 
-        Of hundreds of loans each step takes its time: the loop turns between them.
+        In haste none for those at rest: they were decided on, told and acted on with the read of all loans,
+        and have not been read since. Of hundreds of loans each step takes its time: the loop turns between.
         """
         now = self._clock.now()
         await asyncio.sleep(0)
         resting = NONE
         with self._defects.contained("finding loans at rest"):
             resting = self._at_rest.among(snapshot)
-        self._appraisal.appraise(snapshot, now, resting=resting)
+        snapshot.at_rest = resting if snapshot.in_haste else NONE
+        self._appraisal.appraise(snapshot, now, at_rest=resting)
         await asyncio.sleep(0)
-        known = {key: item.facts for key, item in resting.items()}
-        snapshot.account = account = self._facts.account(snapshot, now, known)
+        snapshot.account = account = self._facts.account(snapshot, now, resting.facts)
         await asyncio.sleep(0)
-        decisions = decide(account, {key: item.decision for key, item in resting.items()})
+        awake = account.loans[len(resting) :] if snapshot.in_haste else None
+        decisions = decide(account, resting.decisions, awake)
         with self._defects.contained("noting loans at rest"):
             self._at_rest.note(snapshot, account, decisions)
         await asyncio.sleep(0)

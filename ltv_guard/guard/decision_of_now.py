@@ -122,7 +122,7 @@ class DecisionOfNow:
 
     async def _decide_all(self, snapshot: Snapshot, lane: Lane) -> None:
         _, decisions = await self._decider.decide(snapshot)
-        lane.decided(decisions, told=False)
+        lane.decided(decisions, snapshot.at_rest.decisions, told=False)
 
     async def _decide_on(self, snapshot: Snapshot, lane: Lane, key: LoanKey) -> None:
         """One among many costs little, so that its facts are as fresh when it leaves."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -22,9 +22,10 @@ from ltv_guard.core.reconcile.plausibility import (
     may_release,
 )
 from ltv_guard.core.reconcile.settlement import window_is_over
+from ltv_guard.guard.appraised import Appraised
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
-from ltv_guard.guard.snapshot import Appraised, GuardOptions, Snapshot
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.intent_book import landed_lately
 from ltv_guard.guard.state.memory import Memory
 
@@ -54,16 +55,15 @@ class FactBuilder:
     ) -> AccountFacts:
         """All that the decisions of an account are made from, at this moment.
 
-        `known`: facts of loans that are as they were when those were gathered.
+        `known`: facts of loans that are as they were when those were gathered. In haste those come first.
         """
-        known = known or {}
         read_at = snapshot.wallet_began or now
         on_the_way = self._memory.wallet.on_the_way(
             snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms
         )
         quotes = snapshot.quotes
         return AccountFacts(
-            loans=tuple(known.get(loan.key) or self._loan(loan, snapshot, now) for loan in snapshot.loans),
+            loans=tuple(self._loans(snapshot, now, known or {})),
             wallet=snapshot.wallet,
             wallet_is_old=snapshot.wallet_is_old,
             wallet_unread=snapshot.unread_coins(snapshot.wallet),
@@ -88,6 +88,16 @@ class FactBuilder:
             ),
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now, snapshot.begun),
         )
+
+    def _loans(
+        self, snapshot: Snapshot, now: Moment, known: Mapping[LoanKey, LoanFacts]
+    ) -> Iterator[LoanFacts]:
+        if known is snapshot.at_rest.facts:
+            yield from known.values()
+            yield from (self._loan(loan, snapshot, now) for loan in snapshot.at_rest.awake(snapshot.loans))
+        else:
+            for loan in snapshot.loans:
+                yield known.get(loan.key) or self._loan(loan, snapshot, now)
 
     def _loan(self, loan: Loan, snapshot: Snapshot, now: Moment) -> LoanFacts:
         """The facts of one loan. Those that can be done without are, where an error of ours is in them."""

@@ -45,9 +45,12 @@ class Lane:
         """Those at which the loan was read."""
         return self.read.get(key, self.prices)
 
-    def decided(self, decisions: Iterable[Decision], *, told: bool) -> None:
-        """Decisions on all loans, and whether they have been announced."""
-        self.decisions = {item.loan.key: item for item in decisions if item.loan.key.product is self.product}
+    def decided(
+        self, decisions: Iterable[Decision], at_rest: Mapping[LoanKey, Decision], *, told: bool
+    ) -> None:
+        """Decisions on all loans, with those that rest, and whether they have been announced."""
+        own = {item.loan.key: item for item in decisions if item.loan.key.product is self.product}
+        self.decisions = {**at_rest, **own}
         self.told = set(self.decisions) if told else set()
 
     def decided_one(self, key: LoanKey, decision: Decision | None) -> None:

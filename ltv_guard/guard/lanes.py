@@ -54,7 +54,7 @@ class Lanes:
                 new = Lane(owner=owner, product=product, kind=kind, prices=snapshot.newest_prices or {})
                 lanes.setdefault((product, kind), new).waiting.append(decision.loan.key)
         for lane in lanes.values():
-            lane.decided(decisions, told=True)
+            lane.decided(decisions, snapshot.at_rest.decisions, told=True)
         acting = (self._act_in_turn(snapshot, lane) for lane in lanes.values())
         done = await asyncio.gather(*acting, return_exceptions=True)
         failures = [item for item in done if isinstance(item, BaseException)]

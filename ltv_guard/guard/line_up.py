@@ -11,8 +11,9 @@ from ltv_guard.core.model.loans import Kind, Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.core.watch.pair_lines import Pair, pair_of, ratio_of
 from ltv_guard.core.watch.time_left import Falling, seconds_left
+from ltv_guard.guard.appraised import Appraised
 from ltv_guard.guard.lane import Lane, Prices
-from ltv_guard.guard.snapshot import Appraised, Snapshot
+from ltv_guard.guard.snapshot import Snapshot
 
 AT_ONCE = 2  # so many of many pages are read as a turn comes: the first may have been liquidated by then
 AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged

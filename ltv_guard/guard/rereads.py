@@ -87,8 +87,7 @@ class Rereads:
     async def of_what_is_old(self, snapshot: Snapshot) -> None:
         """Loans as they were before an adjustment that had been shown: another place may answer next."""
         for _ in range(AT_MOST):
-            self._appraisal.appraise(snapshot, self._clock.now())
-            back = self._appraisal.shown_as_before(snapshot)
+            back = self._appraisal.appraise_adjusted(snapshot, self._clock.now())
             if not back:
                 return
             self._report.shown_as_before(back)

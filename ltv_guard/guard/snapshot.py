@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
@@ -15,12 +16,11 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Channel, Direction, Loan, LoanKey, Moment, Product
-from ltv_guard.core.model.policy import Thresholds
 from ltv_guard.core.model.timing import TIMING, Timing
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode, Pause
-from ltv_guard.core.reconcile.freshness import Freshness
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
+from ltv_guard.guard.appraised import Appraised, Rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,27 +88,12 @@ class TooOld:
     age_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appraised:
-    """What a read of a loan amounts to: as it is believed, and whether that includes all that we did to it.
-
-    `limits` are the thresholds that hold for it.
-    `is_reckoned`: its LTV is that of its amounts, not the one shown. `hides_breach`: they say that it is
-    above its trigger, and the LTV shown does not.
-    """
-
-    loan: Loan
-    limits: Thresholds
-    freshness: Freshness
-    is_reckoned: bool = False
-    hides_breach: bool = False
-
-
 @dataclass(slots=True)
 class Snapshot:
     """What one cycle has read so far, and what it has written down since (`begun`, by intent id).
 
     `quotes` and `appraised` are what the reads amount to: an error of ours, where one was in the way.
+    `at_rest`: in haste, loans whose decisions stand as the last whole read made them, and are not made again.
     `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
     how long the slowest product's whole read took. `in_part`: not all loans were read. `by_pages`: in haste,
     for what the first pages of a list showed. `in_haste`, `goes_on`, `begun_at_prices`: as in the result.
@@ -129,6 +114,7 @@ class Snapshot:
     prices_again: Mapping[str, Decimal] | None = None
     quotes: Quotes | None = None
     appraised: dict[LoanKey, Appraised | Defect] = field(default_factory=dict)
+    at_rest: Rest = field(default_factory=Rest)
     account: AccountFacts | None = None
     before: dict[LoanKey, Loan] = field(default_factory=dict)
     withheld: Withheld | None = None
@@ -155,7 +141,7 @@ class Snapshot:
     @property
     def loans(self) -> tuple[Loan, ...]:
         """Every loan that was read, of all products."""
-        return tuple(loan for book in self.books.values() for loan in book.loans)
+        return tuple(chain.from_iterable(book.loans for book in self.books.values()))
 
     @property
     def newest_prices(self) -> Mapping[str, Decimal] | None:

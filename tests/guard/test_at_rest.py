@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from core_builders import facts, loan
 from exchange_model import POLICY, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, LoanKey
-from ltv_guard.guard.at_rest import AtRest, Resting
+from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Moment
+from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.appraised import Appraised, Rest
+from ltv_guard.guard.at_rest import AtRest
 from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.snapshot import Snapshot
 
 LTVS = ("0.50", "0.62", "0.45", "0.70", "0.58")
@@ -26,9 +31,9 @@ UNRELEASED = replace(POLICY, reduce=replace(POLICY.reduce, enabled=False))
 class NeverAtRest(AtRest):
     """Each loan is decided on anew, as if nothing were kept."""
 
-    def among(self, snapshot: Snapshot) -> Mapping[LoanKey, Resting]:
+    def among(self, snapshot: Snapshot) -> Rest:
         super().among(snapshot)
-        return {}
+        return Rest()
 
     def note(self, *_: Any) -> None:  # noqa: ANN401 - nothing
         """It keeps nothing."""
@@ -39,7 +44,7 @@ class Counting(AtRest):
 
     rested = 0
 
-    def among(self, snapshot: Snapshot) -> Mapping[LoanKey, Resting]:
+    def among(self, snapshot: Snapshot) -> Rest:
         found = super().among(snapshot)
         self.rested += len(found)
         return found
@@ -108,7 +113,7 @@ async def test_a_loan_that_was_adjusted_lately_does_not_rest() -> None:
         world.advance(15_000)
         await guard.cycle()
     assert len(world.sent) == 1
-    assert list(kept._known) == [key_of(2)]
+    assert list(kept._kept.facts) == [key_of(2)]
 
 
 async def test_a_quiet_loan_is_decided_on_once() -> None:
@@ -141,3 +146,104 @@ async def test_a_loan_that_rested_is_helped_in_the_cycle_that_shows_its_breach()
     world.advance(1_000)
     await guard.cycle()
     assert [intent.key for intent in world.sent] == [key_of(1)]
+
+
+def long_worlds(*ltvs: str, pool: str | None = None) -> list[World]:
+    """Two that are the same, whose lists are of several pages and take a while."""
+    worlds = [a_world(*ltvs, pool=pool) for _ in range(2)]
+    for world in worlds:
+        world.rows_per_page, world.page_takes_ms = 2, 100
+    return worlds
+
+
+@pytest.mark.parametrize(
+    "seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 13))]
+)
+async def test_in_haste_the_same_is_sent_as_by_a_guard_that_keeps_nothing(seed: int) -> None:
+    worlds = long_worlds(*LTVS, "0.66", pool="0.5")
+    guards = [a_guard(world, MemoryJournal()) for world in worlds]
+    kept, _ = with_kept(guards[0], Counting), with_kept(guards[1], NeverAtRest)
+    chances, hurried, rested = [random.Random(seed), random.Random(seed)], 0, 0
+    for _ in range(60):
+        results, before = [], cast("Counting", kept).rested
+        for world, guard, chance in zip(worlds, guards, chances, strict=True):
+            keys = [key_of(chance.randint(1, len(LTVS) + 1)) for _ in range(2)]
+            if chance.random() < 0.7:
+                guard.urge(keys)
+            results.append(await guard.cycle())
+            happens(world, chance)
+        assert results[0].in_haste == results[1].in_haste
+        assert results[0].actions == results[1].actions
+        hurried += results[0].in_haste
+        rested += results[0].in_haste * (cast("Counting", kept).rested - before)
+    assert seen(worlds[0].sent) == seen(worlds[1].sent)
+    assert hurried > 0
+    assert rested > 0
+
+
+async def test_in_haste_only_the_loan_that_was_read_is_decided_on_also_after_an_adjustment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, _ = long_worlds("0.80", *["0.55"] * 20)
+    world.move(key_of(1), Direction.ADD, Decimal("0.01"), None)  # a row that shows what an add does
+    guard = a_guard(world, MemoryJournal())
+    for _ in range(3):  # what landed just now has histories read, and the others decided on anew
+        await guard.cycle()
+        world.advance(1_000)
+    looked_at, decided = list[LoanKey](), list[LoanKey]()
+    look, decide = Appraisal._loan, FactBuilder._loan
+
+    def looks(self: Appraisal, item: Loan, *args: Any) -> Appraised:  # noqa: ANN401 - as it was
+        looked_at.append(item.key)
+        return look(self, item, *args)
+
+    def decides(self: FactBuilder, item: Loan, *args: Any) -> LoanFacts:  # noqa: ANN401
+        decided.append(item.key)
+        return decide(self, item, *args)
+
+    monkeypatch.setattr(Appraisal, "_loan", looks)
+    monkeypatch.setattr(FactBuilder, "_loan", decides)
+    world.loans[key_of(9)].debt *= Decimal("1.4")
+    world.advance(1_000)
+    guard.urge([key_of(9)])
+    result = await guard.cycle()
+    assert (result.in_haste, [intent.key for intent in world.sent]) == (True, [key_of(1), key_of(9)])
+    assert (set(looked_at), set(decided)) == ({key_of(1), key_of(9)}, {key_of(1), key_of(9)})
+    assert len(looked_at) <= 6
+    assert [item.loan.key for item in result.decisions][:1] == [key_of(9)]
+    assert {item.loan.key for item in result.decisions} == set(world.loans)
+
+
+async def test_what_was_adjusted_alone_is_held_against_its_adjustment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_world("0.80", *["0.55"] * 10)
+    guard = a_guard(world, MemoryJournal())
+    await guard.cycle()
+    world.loans[key_of(2)].debt *= Decimal("1.4")
+    world.advance(5_000)
+    held, appraise = list[LoanKey](), Appraisal.appraise
+
+    def appraises(self: Appraisal, snapshot: Snapshot, now: Moment, *args: Any, **more: Any) -> None:  # noqa: ANN401
+        held.extend(more.get("only") or ())
+        appraise(self, snapshot, now, *args, **more)
+
+    monkeypatch.setattr(Appraisal, "appraise", appraises)
+    await guard.cycle()
+    assert held == [key_of(1)]
+
+
+def test_who_is_shown_otherwise_or_as_another_object_or_is_awake_does_not_rest() -> None:
+    loans = [loan("0.55", loan_id=str(number)) for number in range(4)]
+    rest = Rest(
+        shown={id(item): item for item in loans},
+        facts={item.key: facts(item) for item in loans},
+    )
+    worse = loan("0.56", loan_id="0")
+    same = replace(loans[1])
+    shown = [worse, same, loans[2], loans[3]]
+    left = rest.among(shown, {loans[3].key})
+    assert set(left.facts) == {loans[1].key, loans[2].key}
+    assert left.awake(shown) == [worse, loans[3]]
+    assert rest.among(loans, ()) is rest
+    assert set(rest.among(loans[:2], ()).facts) == {loans[0].key, loans[1].key}

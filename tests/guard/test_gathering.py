@@ -25,9 +25,10 @@ from ltv_guard.core.model.loans import (
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.appraised import Appraised
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
-from ltv_guard.guard.snapshot import Appraised, Snapshot
+from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 

@@ -17,7 +17,8 @@ from ltv_guard.core.model.loans import Direction, LoanKey, Owner
 from ltv_guard.core.model.policy import RepayRule
 from ltv_guard.core.ports import Hear
 from ltv_guard.guard import rereads
-from ltv_guard.guard.at_rest import AtRest, Resting
+from ltv_guard.guard.appraised import Rest
+from ltv_guard.guard.at_rest import AtRest
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.snapshot import Snapshot
 
@@ -265,7 +266,7 @@ async def test_a_loan_of_many_that_is_read_in_haste_is_helped_by_that_read_and_t
     world.advance(5_000)
     rested, among = list[int](), AtRest.among
 
-    def counting(self: AtRest, snapshot: Snapshot) -> Mapping[LoanKey, Resting]:
+    def counting(self: AtRest, snapshot: Snapshot) -> Rest:
         found = among(self, snapshot)
         rested.append(len(found))
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
@@ -36,16 +36,22 @@ HELP = {
 NONE: Mapping[LoanKey, Decision] = {}
 
 
-def decide(account: AccountFacts, resting: Mapping[LoanKey, Decision] = NONE) -> tuple[Decision, ...]:
+def decide(
+    account: AccountFacts,
+    resting: Mapping[LoanKey, Decision] = NONE,
+    awake: Sequence[LoanFacts] | None = None,
+) -> tuple[Decision, ...]:
     """One decision a loan, the one nearest liquidation first. Scarce funds lower the worst danger.
 
     A loan whose numbers contradict each other has its turn last: what is odd costs only itself.
     `resting`: decisions to leave a loan in its bounds that were made of these same facts before: they hold.
+    `awake`: the loans of the account that are decided on; None: all. None of the others asks for anything.
     """
+    awake = account.loans if awake is None else awake
     budget = FundsBudget(account)
-    defects = [] if budget.unread else _share_out(account, budget)
+    defects = [] if budget.unread else _share_out(awake, budget)
     by_danger = sorted(
-        account.loans,
+        awake,
         key=lambda facts: (facts.bearing is not Bearing.CONTRADICTED, facts.loan.danger),
         reverse=True,
     )
@@ -80,15 +86,15 @@ def decide_one(account: AccountFacts, key: LoanKey) -> Decision | None:
         # After all others, as where all are decided on.
         return next(item for item in decide(account) if item.loan.key == key)
     budget = FundsBudget(account)
-    defects = [] if budget.unread else _share_out(account, budget)
+    defects = [] if budget.unread else _share_out(account.loans, budget)
     decision = _decide_alone(facts, Neighbours(account), budget)
     return replace(decision, defects=(*decision.defects, *defects))
 
 
-def _share_out(account: AccountFacts, budget: FundsBudget) -> list[Defect]:
+def _share_out(loans: Iterable[LoanFacts], budget: FundsBudget) -> list[Defect]:
     """Divides scarce coins. One loan's nonsense takes no share from the others; ours takes no help."""
     asking, defects = [], []
-    for facts in account.loans:
+    for facts in loans:
         found = attempt("asking", lambda facts=facts: asks(facts) or will_ask(facts))  # type: ignore[misc]
         if isinstance(found, Defect):
             defects.append(found)

@@ -43,6 +43,11 @@ class AmountBounds:
         paid = intent.collateral_coin is not None
         return self.of(intent.channel, intent.coin, with_collateral=paid)
 
+    @property
+    def least(self) -> Mapping[object, Decimal]:
+        """The amounts less than which were refused as below a minimum, of whatever that holds for."""
+        return {what: item.least for what, item in self._bounds.items() if item.least is not None}
+
     def at_least(self, loan: Loan) -> Mapping[str, Decimal]:
         """Coin -> less of it was refused as below the exchange's minimum for adding."""
         if not self._bounds:
