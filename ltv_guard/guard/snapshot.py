@@ -189,6 +189,12 @@ class Snapshot:
             self.wallet = {**self.wallet, **{coin: spare[coin] for coin in unread}}
 
     @property
+    def last_asked(self) -> Moment | None:
+        """When the last request for loans left; None: there was none."""
+        moments = (moment for book in self.books.values() for moment in (book.began, *book.asked.values()))
+        return max(moments, key=lambda moment: moment.monotonic_ms, default=None)
+
+    @property
     def began(self) -> Moment:
         """The oldest of its reads: nothing in it is older than this."""
         return min((book.began for book in self.books.values()), key=lambda moment: moment.monotonic_ms)

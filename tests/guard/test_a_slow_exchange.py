@@ -129,25 +129,51 @@ def test_beside_something_open_the_whole_list_is_waited_for() -> None:
     assert in_made_up_time(open_then_answers(setting)) > setting.pages
 
 
-async def answers_soon_after_another(setting: Setting) -> float:
-    """The same, some seconds after the add for another loan was confirmed: in less than a poll."""
+async def answers_after_another(
+    setting: Setting,
+    after_s: float,
+    *,
+    history_answers: int = 1,
+    streams: bool = False,
+) -> float:
+    """The same, so long after an add for the first loan: its history is still read with every list."""
     world = a_slow_world(setting)
+    world.history_answers = history_answers
     daemon = SlowAccountDaemon(world)
     running = asyncio.create_task(daemon.run())
     await daemon.has_looked.wait()
     falls(world, key_of(1), "0.76")
     await world.added.wait()
-    await asyncio.sleep(4 * SETTLE_S)
+    await asyncio.sleep(after_s)
     assert daemon.guard.intents.tally[Direction.ADD, State.CONFIRMED] == 1
     world.added.clear()
-    world.watched = key_of(2)
+    world.watched, world.shown_s = key_of(2), None
     falls(world, key_of(2), "0.76")
+    if streams:
+        daemon.wake(key_of(2))
     return await answers_until_added(world, daemon, running)
 
 
-def test_soon_after_another_was_helped_a_page_is_acted_on_again() -> None:
-    """The history is read first: it may tell of the other."""
-    assert in_made_up_time(answers_soon_after_another(FAST)) <= MOST_ANSWERS + 1 + ROUNDING
+@pytest.mark.parametrize(
+    ("setting", "after_s"), [(FAST, 4 * SETTLE_S), (SETTINGS["210 orders, from 50 ms to 3 s"], 7 * SETTLE_S)]
+)
+@pytest.mark.parametrize("streams", [False, True], ids=["polling", "stream"])
+def test_soon_after_another_was_helped_its_history_is_read_beside_the_loan(
+    setting: Setting, after_s: float, *, streams: bool
+) -> None:
+    """The history may still tell of the other: it was asked for with the loan, and not anew after it."""
+    answers = answers_after_another(setting, after_s, streams=streams)
+    assert in_made_up_time(answers) <= MOST_ANSWERS - streams + ROUNDING
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", [False, True], ids=["polling", "stream"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_history_of_two_pages_takes_one_answer_more_at_most(name: str, *, streams: bool) -> None:
+    for at in range(16):
+        after_s = CALM_S + at * SETTINGS[name].longest_s / 2.3
+        answers = answers_after_another(SETTINGS[name], after_s, history_answers=2, streams=streams)
+        assert in_made_up_time(answers) <= MOST_ANSWERS + 1 + ROUNDING
 
 
 async def whom_it_helps(setting: Setting, falling: dict[LoanKey, str]) -> list[LoanKey]:

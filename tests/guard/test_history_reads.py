@@ -70,6 +70,44 @@ async def test_whoever_asks_right_after_another_gets_the_same(lists: Lists, read
     assert lists.asked == [5]
 
 
+async def test_whoever_read_its_loans_beside_it_gets_the_same_however_long_the_answers_took(
+    lists: Lists, reads: HistoryReads
+) -> None:
+    lists.may_end.set()
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    lists.world.advance(AT_ONCE_MS)
+    beside = lists.world.now()
+    lists.world.advance(5_000)
+    assert CHANNEL in await reads.ask({CHANNEL: 5}, beside=beside)
+    assert lists.asked == [5]
+
+
+@pytest.mark.parametrize("change", ["the loans were read later", "something was sent"])
+async def test_but_not_where_it_may_lack_what_the_loans_show(
+    lists: Lists, reads: HistoryReads, change: str
+) -> None:
+    lists.may_end.set()
+    await reads.ask({CHANNEL: 5})
+    if change == "something was sent":
+        lists.sent_at_ms = lists.world.now().exchange_ms
+    else:
+        lists.world.advance(AT_ONCE_MS + 1)
+    assert CHANNEL in await reads.ask({CHANNEL: 5}, beside=lists.world.now())
+    assert lists.asked == [5, 5]
+
+
+@pytest.mark.parametrize(("anew", "times"), [(False, 1), (True, 2)])
+async def test_what_nobody_waited_for_is_no_history_of_now(
+    lists: Lists, reads: HistoryReads, *, anew: bool, times: int
+) -> None:
+    assert await reads.ask({CHANNEL: 5}) == {}
+    lists.may_end.set()
+    lists.world.advance(AT_ONCE_MS + 1)
+    await asyncio.sleep(0)
+    assert CHANNEL in await reads.ask({CHANNEL: 5}, anew=anew)
+    assert len(lists.asked) == times
+
+
 @pytest.mark.parametrize("change", ["something was sent", "it is to go back further"])
 async def test_the_same_is_not_given_where_it_may_lack_something(
     lists: Lists, reads: HistoryReads, change: str

@@ -50,7 +50,8 @@ class World:
     def nothing_sent_since(self, moment: Moment) -> bool:
         return self.none_is_open() and all(item.updated_at_ms < moment.exchange_ms for item in self.every)
 
-    async def read(self, snapshot: Snapshot, wanted: Wanted) -> None:
+    async def read(self, snapshot: Snapshot, wanted: Wanted, *, ahead: bool = False) -> None:
+        assert ahead
         self.looks += 1
         snapshot.wallet_began, snapshot.asked_coins = self.now(), wanted.coins
         await self.slow.wait()

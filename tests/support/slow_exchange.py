@@ -64,10 +64,12 @@ def in_made_up_time(work: Coroutine[Any, Any, T]) -> T:
 class SlowWorld(World):
     """`answer_s`: how long an answer takes by the time (s).
 
-    It notes when the breach of whom is `watched` was shown first, and when an add for it came; None: for any.
+    `history_answers`: so many pages a history has. It notes when the breach of whom is `watched` was shown
+    first, and when an add for it came; None: for any.
     """
 
     answer_s: Callable[[float], float] = lambda _: 0.05
+    history_answers: int = 1
     watched: LoanKey | None = None
     shown_s: float | None = None
     added: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,6 +112,8 @@ class SlowPath(ModelPath):
     async def history(self, since_ms: int) -> History:
         asked = await self.world.answer()
         rows = self.world.shown_rows(self.channel.product, self.channel.kind, since_ms)
+        for _ in range(self.world.history_answers - 1):
+            await self.world.answer()
         return History(rows=rows, began=asked)
 
     async def send(self, signed: SignedAdjustment) -> str:

@@ -38,13 +38,16 @@ class CloserLook:
         self._histories = histories
         self._grace_s = grace_s
 
-    async def read(self, snapshot: Snapshot, wanted: Wanted) -> None:
-        """Adds what is `wanted` to the snapshot, all at once; what can't be read is said, and lacks."""
+    async def read(self, snapshot: Snapshot, wanted: Wanted, *, ahead: bool = False) -> None:
+        """Adds what is `wanted` to the snapshot, all at once; what can't be read is said, and lacks.
+
+        `ahead`: beside the loans, of which there are none yet.
+        """
         prices = asyncio.create_task(self._prices.read(snapshot))
         try:
             await asyncio.gather(
                 self._balances.read(snapshot, wanted.coins, wanted.unified, wanted.spare),
-                self._histories.read(snapshot, wanted.histories),
+                self._histories.read(snapshot, wanted.histories, anew=ahead),
             )
             await asyncio.wait({prices}, timeout=None if wanted.needs_prices else self._grace_s)
         finally:

@@ -48,10 +48,13 @@ class Histories:
             nothing_sent_since=shelf.nothing_sent_since,
         )
 
-    async def read(self, snapshot: Snapshot, wanted: Mapping[Channel, int]) -> None:
-        """Those that are to be had soon, each back to an exchange time (ms). The others are read on."""
+    async def read(self, snapshot: Snapshot, wanted: Mapping[Channel, int], *, anew: bool = False) -> None:
+        """Those that are to be had soon, each back to an exchange time (ms). The others are read on.
+
+        What was asked for beside the loans of the snapshot serves it as well. `anew`: for loans to come.
+        """
         snapshot.asked |= wanted.keys()
-        snapshot.histories |= await self._reads.ask(wanted)
+        snapshot.histories |= await self._reads.ask(wanted, beside=snapshot.last_asked, anew=anew)
         for channel in wanted:
             topic = ("history slow", channel)
             what = {"product": channel.product, "kind": channel.kind}

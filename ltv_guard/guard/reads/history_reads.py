@@ -55,12 +55,22 @@ class HistoryReads:
         self._longest_ms = longest_ms
         self._readings: dict[Channel, _Reading] = {}
 
-    async def ask(self, asked: Mapping[Channel, int]) -> dict[Channel, History]:
-        """What is to be had now of the channels `asked` for, each back to an exchange time (ms)."""
+    async def ask(
+        self, asked: Mapping[Channel, int], *, beside: Moment | None = None, anew: bool = False
+    ) -> dict[Channel, History]:
+        """What is to be had now of the channels `asked` for, each back to an exchange time (ms).
+
+        `beside`: what was asked for right before that moment, or since, serves others too, however long its
+        answers take. `anew`: one that was begun longer ago than that, and that nobody took, does not.
+        """
         before = {
             key: item for key, item in self._readings.items() if key in asked and not item.was_handed_out
         }
-        readings = {channel: self._reading_for(channel, since_ms) for channel, since_ms in asked.items()}
+        latest_ms = AT_ONCE_MS if anew else self._longest_ms
+        readings = {
+            channel: self._reading_for(channel, since_ms, beside or self._clock.now(), latest_ms)
+            for channel, since_ms in asked.items()
+        }
         await self._wait_for(readings.values())
         found: dict[Channel, History] = {}
         for channel, now in readings.items():
@@ -71,8 +81,8 @@ class HistoryReads:
                 found[channel] = self._kept[channel]
         return found
 
-    def _reading_for(self, channel: Channel, since_ms: int) -> _Reading:
-        if self._will_do(channel, since_ms):
+    def _reading_for(self, channel: Channel, since_ms: int, beside: Moment, longest_ms: int) -> _Reading:
+        if self._will_do(channel, since_ms, beside, longest_ms):
             return self._readings[channel]
         return self._begin(channel, since_ms)
 
@@ -95,7 +105,7 @@ class HistoryReads:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _will_do(self, channel: Channel, since_ms: int) -> bool:
+    def _will_do(self, channel: Channel, since_ms: int, beside: Moment, longest_ms: int) -> bool:
         """Whether the last reading goes back far enough, and is under way or not old yet."""
         reading = self._readings.get(channel)
         if reading is None or reading.since_ms > since_ms:
@@ -104,10 +114,10 @@ class HistoryReads:
             return True
         if not reading.went_well:
             return False
-        age_ms = self._clock.now().ms_since(reading.began)
         if reading.was_handed_out:
-            return age_ms <= AT_ONCE_MS and self._nothing_sent_since(reading.began)
-        return age_ms <= self._longest_ms
+            is_of_now = beside.ms_since(reading.began) <= AT_ONCE_MS
+            return is_of_now and self._nothing_sent_since(reading.began)
+        return self._clock.now().ms_since(reading.began) <= longest_ms
 
     def _begin(self, channel: Channel, since_ms: int) -> _Reading:
         if (last := self._readings.get(channel)) is not None:

@@ -71,7 +71,7 @@ class ReadAhead:
         with self._defects.contained("reading ahead"):
             found = Snapshot()
             wanted = self._wanted_of(Snapshot(books=dict(self._books)))
-            task = asyncio.create_task(self._closer_look.read(found, wanted))
+            task = asyncio.create_task(self._closer_look.read(found, wanted, ahead=True))
             task.add_done_callback(_heed)
             self._reading = _AheadOfNeed(found, self._clock.now(), task)
 
@@ -150,8 +150,7 @@ class ReadAhead:
 
 def _read_ms(snapshot: Snapshot) -> int:
     """When the last request for loans left: monotonic, ms."""
-    moments = (moment for book in snapshot.books.values() for moment in (book.began, *book.asked.values()))
-    return max((moment.monotonic_ms for moment in moments), default=0)
+    return 0 if snapshot.last_asked is None else snapshot.last_asked.monotonic_ms
 
 
 def _heed(task: asyncio.Task[None]) -> None:
