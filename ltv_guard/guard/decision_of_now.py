@@ -54,10 +54,12 @@ class DecisionOfNow:
         with self._defects.contained("looking again for a turn to write"):
             one_page, streamed = self._is_one_page(snapshot, lane), self._streamed()
             lane.chosen = set()
-            if streamed and not one_page:
+            if streamed:
                 self._falling.saw(streamed, lane.turn.monotonic_ms)
-                self._rank(snapshot, lane, streamed)
-            first = LineUp(self._falling, snapshot, lane, streamed).first()
+            line_up = LineUp(self._falling, snapshot, lane, streamed)
+            if streamed and not one_page:
+                lane.line_up(line_up.order())
+            first = line_up.first()
             before = snapshot.newest_prices
             await self._rereads.for_turn(snapshot, lane.product, first)
             prices = snapshot.newest_prices or {}

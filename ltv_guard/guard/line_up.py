@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from itertools import islice
+from statistics import median_low
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Kind, Loan, LoanKey
@@ -21,6 +22,7 @@ TOO_LATE_S = Decimal("0.1")  # an adjustment that is decided on now has not arri
 UNREAD_S = Decimal("0.35")  # nor before that where prices tell of the loan, and it is to be read first
 READ_S = 1  # a loan that was not read for this turn counts as having so much more: its read may take the turn
 CERTAIN_S = Decimal("1.5")  # who has that long is there once a loan was read and an adjustment has arrived
+LIKE = Decimal("0.01")  # by no more than this an LTV by amounts may differ from the one shown
 ONE = Decimal(1)
 
 
@@ -34,6 +36,8 @@ class LineUp:
         self._prices = prices
         self._listed: Mapping[LoanKey, Loan] = {loan.key: loan for loan in snapshot.books[lane.product].loans}
         self._factors: dict[tuple[Pair, int], tuple[Decimal, Decimal]] = {}
+        self._debt_prices = self._learned_prices()
+        self._doubted: dict[LoanKey, Decimal] = {}
 
     def order(self) -> list[LoanKey]:
         """Who asks for this kind of write now, or may once read: whose time ends first, what is odd last.
@@ -50,20 +54,23 @@ class LineUp:
                 continue
             moved, most = self._moved(loan)
             if decision.kind is lane.kind or self._will_ask(decision, loan.ltv * moved):
-                speed = self._falling.speed(loan)
-                left_s, least_s = (seconds_left(loan.danger * factor, speed) for factor in (moved, most))
+                speeds = self._falling.speeds(loan)
+                left_s, least_s = (seconds_left(loan.danger * factor, *speeds) for factor in (moved, most))
                 is_sound = decision.bearing is not Bearing.CONTRADICTED
                 is_read = key in lane.chosen
                 needs_s = TOO_LATE_S if is_read else too_late_s.get(pair_of(loan), UNREAD_S)
                 is_there = decision.loan.danger >= 1 or least_s > needs_s
                 read_s = 0 if is_read or not lane.chosen else READ_S
                 ranks[key] = (is_sound, is_there, -left_s - read_s)
+                if is_sound and not is_there:
+                    self._doubted[key] = least_s
         return sorted(ranks, key=ranks.__getitem__, reverse=True)
 
     def first(self) -> list[LoanKey]:
         """The first who wait, and the first of another pair of coins: their speeds may have changed places.
 
-        The very first may be gone. By prices of now the second is one that will be there for certain.
+        The very first may be gone. By prices of now the second is one that will be there for certain. And one
+        that prices put beyond liquidation, by the least: it may be there, and is passed over till it is read.
         """
         waiting = self._lane.waiting
         first = waiting[:AT_ONCE]
@@ -72,7 +79,10 @@ class LineUp:
             first = [first[0], next(certain, first[1])]
         pairs = {self._pair_of(key) for key in first}
         other = (key for key in waiting if self._pair_of(key) not in pairs)
-        return first if len(pairs) > 1 else [*first, *islice(other, 1)]
+        first += islice(other, 1) if len(pairs) == 1 else ()
+        if doubted := [key for key in waiting if key in self._doubted]:
+            first.append(max(doubted, key=self._doubted.__getitem__))
+        return list(dict.fromkeys(first))
 
     def _too_late_s(self) -> dict[Pair | None, Decimal]:
         """By pair of coins: twice the time that was left, as far as was known, to one that is gone by now."""
@@ -94,13 +104,32 @@ class LineUp:
         """Until it is liquidated, at the worst price since it was read: who was beyond that is gone."""
         if loan is None:
             return Decimal(0)
-        return seconds_left(loan.danger * self._moved(loan)[1], self._falling.speed(loan))
+        return seconds_left(loan.danger * self._moved(loan)[1], *self._falling.speeds(loan))
+
+    def _learned_prices(self) -> dict[Pair, Decimal]:
+        """By pair of coins: what a coin of debt costs now in coins of collateral, by most orders' LTVs."""
+        told: dict[Pair, list[Decimal]] = {}
+        for loan in self._listed.values():
+            if (pair := pair_of(loan)) is not None and (burden := _burden(loan)):
+                told.setdefault(pair, []).append(loan.ltv * self._moved_by_prices(loan, pair)[0] / burden)
+        return {pair: median_low(prices) for pair, prices in told.items()}
 
     def _moved(self, loan: Loan) -> tuple[Decimal, Decimal]:
-        """The factors by which an order's LTV moved since it was read: until now, and at the worst price."""
+        """The factors by which an order's LTV moved since it was read: until now, and at the worst price.
+
+        Each was read at a price that is known only so well, so that two which are nearly equal could change
+        places: where an order's amounts bear out what prices tell of it, they tell it more exactly.
+        """
         pair = pair_of(loan)
         if pair is None:
             return ONE, ONE
+        moved, most = self._moved_by_prices(loan, pair)
+        ltv = self._debt_prices.get(pair, 0) * _burden(loan)
+        if not loan.ltv or abs(ltv / (loan.ltv * moved) - 1) > LIKE:
+            return moved, most
+        return ltv / loan.ltv, most / moved * ltv / loan.ltv
+
+    def _moved_by_prices(self, loan: Loan, pair: Pair) -> tuple[Decimal, Decimal]:
         asked_ms = self._snapshot.asked_at(loan.key).monotonic_ms
         if loan.key in self._lane.read:  # at prices of its own
             return self._factors_of(loan, pair, asked_ms)
@@ -117,3 +146,9 @@ class LineUp:
     def _pair_of(self, key: LoanKey) -> Pair | None:
         loan = self._listed.get(key)
         return None if loan is None else pair_of(loan)
+
+
+def _burden(loan: Loan) -> Decimal:
+    """Coins of debt for one of collateral; 0 where one of the two is not known."""
+    held, owed = loan.collateral[0], loan.debts[0]
+    return Decimal(0) if held.unread or owed.unread or not held.amount else owed.amount / held.amount

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ltv_guard.core.watch.time_left import SLOWEST, Falling, seconds_left
 
 DANGERS = st.decimals(min_value=D("0.5"), max_value=D("1.2"), places=4)
+SPEEDS = st.decimals(min_value=SLOWEST, max_value=D("0.1"), places=3)
 
 
 def falling(*told: tuple[int, str]) -> Falling:
@@ -22,23 +23,23 @@ def falling(*told: tuple[int, str]) -> Falling:
 
 
 def test_a_speed_is_the_share_that_is_lost_in_a_second() -> None:
-    assert falling((0, "100"), (2_000, "96")).speed(loan()) == D("0.02")
+    assert falling((0, "100"), (2_000, "96")).speeds(loan())[0] == D("0.02")
 
 
 def test_what_was_told_a_moment_ago_tells_no_speed() -> None:
-    assert falling((0, "100"), (1_000, "98"), (1_100, "90")).speed(loan()) == D("0.1") / D("1.1")
-    assert falling((0, "100"), (100, "90")).speed(loan()) == SLOWEST
+    assert falling((0, "100"), (1_000, "98"), (1_100, "90")).speeds(loan())[0] == D("0.1") / D("1.1")
+    assert falling((0, "100"), (100, "90")).speeds(loan())[0] == SLOWEST
 
 
 def test_what_was_told_long_ago_is_forgotten() -> None:
-    assert falling((0, "100"), (10_000, "50")).speed(loan()) == SLOWEST
+    assert falling((0, "100"), (10_000, "50")).speeds(loan())[0] == SLOWEST
 
 
 def test_a_price_that_rises_stands_still_or_is_unknown_falls_slowly() -> None:
-    assert falling((0, "100"), (1_000, "110")).speed(loan()) == SLOWEST
-    assert falling((0, "100"), (1_000, "100")).speed(loan()) == SLOWEST
-    assert falling().speed(loan()) == SLOWEST
-    assert falling((0, "100"), (1_000, "90")).speed(loan(coin="ETH")) == SLOWEST
+    assert falling((0, "100"), (1_000, "110")).speeds(loan())[0] == SLOWEST
+    assert falling((0, "100"), (1_000, "100")).speeds(loan())[0] == SLOWEST
+    assert falling().speeds(loan())[0] == SLOWEST
+    assert falling((0, "100"), (1_000, "90")).speeds(loan(coin="ETH"))[0] == SLOWEST
 
 
 def test_the_worst_price_since_a_moment_is_known() -> None:
@@ -59,7 +60,7 @@ def test_what_was_told_stays_as_it_was_told() -> None:
     found.saw(prices, 0)
     prices["BTC"] = D(90)
     found.saw(prices, 1_000)
-    assert (found.at(loan(), 0), found.speed(loan())) == (D(100), D("0.1"))
+    assert (found.at(loan(), 0), found.speeds(loan())[0]) == (D(100), D("0.1"))
 
 
 @given(
@@ -70,19 +71,35 @@ def test_no_price_since_a_moment_is_below_the_worst(told: list[Decimal], since: 
     assert found.worst(loan(), since * 1_000) == min(told[since:], default=None)
 
 
+def test_soon_a_price_falls_as_fast_as_it_ranged_lately_up_or_down() -> None:
+    told = falling((0, "80"), (5_000, "60"), (15_000, "100"), (24_000, "99"), (25_000, "98"))
+    assert told.speeds(loan()) == (1 - D(98) / 99, D("0.4") / 20)
+    assert falling((0, "100"), (2_000, "96")).speeds(loan()) == (D("0.02"), D("0.02"))
+    assert falling((0, "100"), (500, "90")).speeds(loan())[1] == SLOWEST
+    assert falling((0, "100"), (10_000, "100")).speeds(loan())[1] == SLOWEST
+
+
 def test_one_that_is_further_away_but_falls_faster_has_less_time() -> None:
-    assert seconds_left(D("0.94"), D("0.02")) == 3
-    assert seconds_left(D("0.98"), D("0.004")) == 5
+    assert seconds_left(D("0.94"), D("0.02"), D("0.02")) == 3
+    assert seconds_left(D("0.98"), D("0.004"), D("0.004")) == 5
 
 
-@given(first=DANGERS, second=DANGERS, speed=st.decimals(min_value=SLOWEST, max_value=D("0.1"), places=3))
-def test_at_one_speed_the_worst_has_the_least_time(first: Decimal, second: Decimal, speed: Decimal) -> None:
-    assert (first > second) == (seconds_left(first, speed) < seconds_left(second, speed))
+def test_a_second_goes_by_at_the_speed_of_now_and_the_rest_at_that_of_lately() -> None:
+    assert seconds_left(D("0.99"), D("0.02"), D("0.001")) == D("0.5")
+    assert seconds_left(D("0.94"), D("0.02"), D("0.01")) == 5
+    assert seconds_left(D("0.94"), D("0.02"), D("0.08")) == D("1.5")
 
 
-@given(danger=DANGERS, other=DANGERS, fast=st.decimals(min_value=SLOWEST, max_value=D("0.1"), places=3))
+@given(first=DANGERS, second=DANGERS, now=SPEEDS, soon=SPEEDS)
+def test_at_the_same_speeds_the_worst_has_the_least_time(
+    first: Decimal, second: Decimal, now: Decimal, soon: Decimal
+) -> None:
+    assert (first > second) == (seconds_left(first, now, soon) < seconds_left(second, now, soon))
+
+
+@given(danger=DANGERS, other=DANGERS, now=SPEEDS, soon=SPEEDS)
 def test_who_is_beyond_liquidation_has_less_time_than_who_is_not(
-    danger: Decimal, other: Decimal, fast: Decimal
+    danger: Decimal, other: Decimal, now: Decimal, soon: Decimal
 ) -> None:
     if danger > 1 > other:
-        assert seconds_left(danger, SLOWEST) < 0 < seconds_left(other, fast)
+        assert seconds_left(danger, SLOWEST, SLOWEST) < 0 < seconds_left(other, now, soon)

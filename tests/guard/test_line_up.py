@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -22,15 +23,16 @@ READ = Moment(monotonic_ms=1_000, exchange_ms=1_000)
 
 def with_left(**seconds: str) -> dict[str, Loan]:
     """A loan for each name, which is liquidated after so many seconds if prices go on like that."""
+    ltvs = {name: LIQUIDATION * (1 - D(left) * SPEED) for name, left in seconds.items()}
     return {
-        name: loan(LIQUIDATION * (1 - D(left) * SPEED), loan_id=name, liquidation=LIQUIDATION)
-        for name, left in seconds.items()
+        name: loan(ltv, loan_id=name, liquidation=LIQUIDATION, debt=ltv * NOW["BTC"])
+        for name, ltv in ltvs.items()
     }
 
 
-def order(
+def line_up_of(
     loans: Mapping[str, Loan], *, read: Collection[str] = (), gone: Mapping[str, Loan] | None = None
-) -> list[str]:
+) -> tuple[LineUp, Lane]:
     """All were listed a moment ago. `read`: those that were read by themselves for this turn."""
     falling = Falling()
     falling.saw(BEFORE, 0)
@@ -42,8 +44,23 @@ def order(
     lane.decisions = {item.key: decide_one(facts(item)) for item in loans.values()}
     lane.chosen = {key(name) for name in read}
     lane.gone = {item.key: item for item in (gone or {}).values()}
-    line_up = LineUp(falling, Snapshot(books={Product.LEGACY: book}), lane, NOW)
+    return LineUp(falling, Snapshot(books={Product.LEGACY: book}), lane, NOW), lane
+
+
+def order(
+    loans: Mapping[str, Loan], *, read: Collection[str] = (), gone: Mapping[str, Loan] | None = None
+) -> list[str]:
+    line_up, _ = line_up_of(loans, read=read, gone=gone)
     return [item.loan_id for item in line_up.order()]
+
+
+def first(loans: Mapping[str, Loan], *, tried: int = 0) -> list[str]:
+    """Who is read for a turn, so many having had theirs in this cycle."""
+    line_up, lane = line_up_of(loans)
+    lane.line_up(line_up.order())
+    for _ in range(tried):
+        lane.next()
+    return [item.loan_id for item in line_up.first()]
 
 
 @pytest.mark.parametrize(
@@ -90,3 +107,28 @@ def test_who_is_shown_at_its_liquidation_and_still_there_goes_first() -> None:
     """Nobody knows how long that lasts."""
     loans = with_left(a="1", b="2") | {"c": loan(Decimal("0.951"), loan_id="c", liquidation=LIQUIDATION)}
     assert order(loans) == ["c", "a", "b"]
+
+
+def shown_at(item: Loan, factor: str) -> Loan:
+    """As a list shows it that was made at another price than was thought."""
+    return replace(item, ltv=item.ltv * D(factor))
+
+
+def test_what_was_read_at_a_price_that_is_not_quite_known_is_ranked_by_its_amounts() -> None:
+    loans = with_left(a="2", b="2.1", c="2.2", d="2.3", e="5")
+    loans |= {"a": shown_at(loans["a"], "0.996"), "d": shown_at(loans["d"], "1.004")}
+    assert order(loans) == ["a", "b", "c", "d", "e"]
+
+
+def test_amounts_that_an_ltv_does_not_bear_out_are_not_gone_by() -> None:
+    loans = with_left(a="2", b="3", c="4", d="5")
+    assert order(loans | {"b": shown_at(loans["b"], "0.97")}) == ["a", "c", "d", "b"]
+    assert order(loans | {"d": shown_at(loans["d"], "1.032")}) == ["d", "a", "b", "c"]
+
+
+def test_one_that_prices_put_just_beyond_liquidation_is_read_beside_those_whose_turn_it_is() -> None:
+    """It may be there yet, and nobody would look before the next list."""
+    assert first(with_left(a="0.1", b="0.3", c="3", d="4", e="5")) == ["c", "d", "b"]
+    assert first(with_left(c="3", d="4", e="5")) == ["c", "d"]
+    assert first(with_left(a="0.1", b="0.3", c="3"), tried=1) == ["a", "b"]
+    assert first(with_left(a="0.1", b="0.3", c="3", d="4", e="5"), tried=4) == ["b"]

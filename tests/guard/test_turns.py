@@ -234,7 +234,8 @@ async def test_a_stream_of_prices_tells_whom_to_read_and_the_exchange_whom_to_he
     read = reads_of_single_loans(monkeypatch, world, take_ms=1)
     await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
     assert read[:2] == ["3", "4"]
-    assert served(world) == ["1", "2", "3", "4"]
+    assert served(world)[:2] == ["1", "2"]
+    assert sorted(served(world)) == ["1", "2", "3", "4"]  # read between a lie and the truth: either first
 
 
 async def test_loans_of_many_pages_that_were_read_a_while_ago_are_ranked_anew_for_a_turn_that_is_free(
@@ -329,7 +330,7 @@ async def test_where_one_is_found_gone_those_that_had_little_more_time_come_afte
 async def test_whom_a_dip_put_beyond_liquidation_comes_after_those_that_it_did_not() -> None:
     """Prices are back by the next turn: what was liquidated at their worst would be gone all the same.
 
-    It is there, as is seen once it is read beside the last of the others.
+    It is there, as is seen by a read beside that of the first of the others: it comes right after it.
     """
     world = a_proven_world("0.94", "0.93", "0.92", "0.80", "0.79", rows_per_page=1)
     told = {"BTC": world.price, "USDT": Decimal(1)}
@@ -340,7 +341,7 @@ async def test_whom_a_dip_put_beyond_liquidation_comes_after_those_that_it_did_n
 
     one_at_a_time(world, a_dip)
     await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
-    assert served(world) == ["1", "3", "4", "2", "5"]
+    assert served(world) == ["1", "3", "2", "4", "5"]
 
 
 async def test_a_loan_whose_read_has_to_wait_holds_up_no_other_in_its_turn(

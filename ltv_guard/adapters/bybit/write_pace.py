@@ -4,6 +4,9 @@ Where between its leaving and its answer the exchange counts a write, it does no
 get there as its fastest answers prove, though, so that two may leave as far apart as they may be counted:
 the second comes as much later than it left. Only by what the first took longer than these, it may have been
 counted later.
+
+They are held a little further apart than that, for a way may yet prove faster than the fastest. Where many
+are known, and several were as good as equally fast, most of this is spared.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ ENOUGH = 3  # of fewer one answer that took long would pass for the usual
 DISTRUST = 10  # after a refusal it takes so many times as many; after two, none are enough
 LEAST_AHEAD_MS, MOST_AHEAD_MS = 50, 150
 PREPARED = 5
+SPARED_MS = 7  # of the 10 beyond a second: what is known in whole ms may err by 2
+MANY, ALIKE = 10, 3  # that are known, and that are to be equally fast
 
 
 @dataclass(slots=True)
@@ -44,10 +49,17 @@ class WritePace:
             self._prepared_in.append(now_ms - came_ms)
 
     def answered(self, took_ms: int) -> float:
-        """Seconds that its answer took beyond the fastest of late; all that it took, where few are known."""
+        """Seconds that its answer took beyond the fastest of late; all that it took, where few are known.
+
+        Less what is spared, so that it may be a little below 0.
+        """
         self._answered_in.append(took_ms)
-        least_ms = min(self._answered_in) if len(self._answered_in) >= self._enough else 0
-        return (took_ms - least_ms) / 1000
+        known = len(self._answered_in)
+        if known < self._enough:
+            return took_ms / 1000
+        least_ms, *_, alike_ms = sorted(self._answered_in)[:ALIKE]
+        spared_ms = max(0, SPARED_MS - (alike_ms - least_ms)) if known >= max(MANY, self._enough) else 0
+        return (took_ms - least_ms - spared_ms) / 1000
 
     def came_too_soon(self) -> None:
         """The exchange refused it: what was known of its way holds no longer, and is trusted less readily."""

@@ -20,6 +20,8 @@ from ltv_guard.core.watch.pair_lines import Pair, pair_of, ratio_of
 SLOWEST = Decimal("0.001")  # a second: so fast each price is taken to fall at least
 LEAST_SPAN_MS, MOST_SPAN_MS = 700, 5_000  # over which a speed is taken
 LONGEST_SILENCE_MS = 2_000  # prices that nobody told of for longer may have been others
+SOON_S = 1  # for so long a price goes on as it does now
+LATELY_MS = 20_000  # over which it ranged
 REMEMBERED_MS = 30_000  # no loan that is acted on was read longer ago
 Prices = Mapping[str, Decimal]
 
@@ -29,7 +31,7 @@ class Falling:
     """Mutable: prices as they were told lately (USD a coin), the oldest first."""
 
     _told: deque[tuple[int, Prices]] = field(default_factory=deque)
-    _speeds: dict[Pair, Decimal] = field(default_factory=dict)
+    _speeds: dict[Pair, tuple[Decimal, Decimal]] = field(default_factory=dict)
     _ratios: dict[Pair, list[tuple[int, Decimal, Decimal]]] = field(default_factory=dict)
 
     def saw(self, prices: Prices, now_ms: int) -> None:
@@ -42,19 +44,18 @@ class Falling:
 
     def worst(self, loan: Loan, since_ms: int) -> Decimal | None:
         """The lowest price of its collateral, in coins of its debt, told since then; None where none was."""
-        told = self._ratios_of(loan)
+        told = self._ratios_of(pair_of(loan))
         index = bisect_left(told, since_ms, key=itemgetter(0))
         return told[index][2] if index < len(told) else None
 
     def at(self, loan: Loan, at_ms: int) -> Decimal | None:
         """That price as it was told last by then; None where that was long before, or never."""
-        told = self._ratios_of(loan)
+        told = self._ratios_of(pair_of(loan))
         index = bisect_right(told, at_ms, key=itemgetter(0)) - 1
         return told[index][1] if index >= 0 and at_ms - told[index][0] <= LONGEST_SILENCE_MS else None
 
-    def _ratios_of(self, loan: Loan) -> list[tuple[int, Decimal, Decimal]]:
+    def _ratios_of(self, pair: Pair | None) -> list[tuple[int, Decimal, Decimal]]:
         """When prices were told, the oldest first: the ratio then, and the lowest from then on."""
-        pair = pair_of(loan)
         if pair is None:
             return []
         if pair not in self._ratios:
@@ -65,13 +66,13 @@ class Falling:
             self._ratios[pair] = found[::-1]
         return self._ratios[pair]
 
-    def speed(self, loan: Loan) -> Decimal:
-        """The share of its collateral's price, in coins of its debt, that is lost in a second now."""
+    def speeds(self, loan: Loan) -> tuple[Decimal, Decimal]:
+        """Shares of its collateral's price, in coins of its debt, lost in a second: now, and soon."""
         pair = pair_of(loan)
         if pair is None or not self._told:
-            return SLOWEST
+            return SLOWEST, SLOWEST
         if pair not in self._speeds:
-            self._speeds[pair] = self._speed_of(pair)
+            self._speeds[pair] = self._speed_of(pair), self._range_of(pair)
         return self._speeds[pair]
 
     def _speed_of(self, pair: Pair) -> Decimal:
@@ -83,11 +84,21 @@ class Falling:
             return SLOWEST
         return max(SLOWEST, (1 - after / before) * 1000 / (now_ms - then[0]))
 
+    def _range_of(self, pair: Pair) -> Decimal:
+        now_ms, told = self._told[-1][0], self._ratios_of(pair)
+        lately = told[bisect_left(told, now_ms - LATELY_MS, key=itemgetter(0)) :]
+        if not lately or now_ms - lately[0][0] < LEAST_SPAN_MS:
+            return SLOWEST
+        highest = max(ratio for _, ratio, _ in lately)
+        return max(SLOWEST, (1 - lately[0][2] / highest) * 1000 / (now_ms - lately[0][0]))
 
-def seconds_left(danger: Decimal, speed: Decimal) -> Decimal:
-    """Until a loan is liquidated, its `danger` (LTV / liquidation LTV) growing at that speed.
+
+def seconds_left(danger: Decimal, now: Decimal, soon: Decimal) -> Decimal:
+    """Until a loan is liquidated, its `danger` (LTV / liquidation LTV) growing at those speeds.
 
     Below 0 where it should be by now: the less, the further beyond.
     """
     left = 1 - danger
-    return left / speed if left > 0 else left
+    if left <= 0:
+        return left
+    return left / now if left <= now * SOON_S else SOON_S + (left - now * SOON_S) / soon

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from ltv_guard.adapters.bybit.write_pace import ENOUGH, REMEMBERED, WritePace
+from ltv_guard.adapters.bybit.write_pace import ENOUGH, MANY, REMEMBERED, WritePace
 
 
 def answered(pace: WritePace, *took_ms: int) -> list[float]:
@@ -23,15 +23,21 @@ def test_a_slow_answer_may_have_been_counted_late() -> None:
     assert answered(WritePace(), 50, 50, 50, 300, 55)[-2:] == [0.25, 0.005]
 
 
+def test_where_many_are_known_and_the_fastest_are_alike_most_of_what_is_beyond_a_second_is_spared() -> None:
+    assert answered(WritePace(), *[50] * MANY)[-2:] == [0.0, -0.007]
+    assert answered(WritePace(), *[90] * MANY, 50, 53, 52, 90)[-4:] == [0.0, 0.003, 0.002 - 0.004, 0.036]
+    assert answered(WritePace(), *[90] * MANY, 50, 58, 61)[-1] == 0.011
+
+
 def test_a_way_that_has_become_longer_is_learnt_again() -> None:
-    assert answered(WritePace(), *[50] * ENOUGH, *[120] * REMEMBERED)[-2:] == [0.07, 0.0]
+    assert answered(WritePace(), *[50] * ENOUGH, *[120] * REMEMBERED)[-2:] == [0.07, -0.007]
 
 
 def test_after_a_refusal_for_its_pace_all_that_it_takes_counts_for_long_and_after_two_for_ever() -> None:
     pace = WritePace()
     answered(pace, *[50] * ENOUGH)
     pace.came_too_soon()
-    assert answered(pace, *[50] * REMEMBERED)[-2:] == [0.05, 0.0]
+    assert answered(pace, *[50] * REMEMBERED)[-2:] == [0.05, -0.007]
     pace.came_too_soon()
     assert answered(pace, *[50] * 500) == [0.05] * 500
 
