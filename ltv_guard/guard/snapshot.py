@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import chain
 
@@ -78,6 +78,12 @@ class CycleResult:
     set_aside: tuple[SetAside, ...] = ()
     contracts: tuple[Contract, ...] = ()
     account: AccountFacts | None = None
+
+    @property
+    def to_keep(self) -> CycleResult:
+        """Without the facts of each loan: 1 MB of a thousand loans that a daemon has no use for."""
+        account = None if self.account is None else replace(self.account, loans=())
+        return replace(self, account=account)
 
 
 @dataclass(frozen=True, slots=True)

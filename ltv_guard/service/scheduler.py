@@ -208,7 +208,7 @@ class Daemon:
         try:
             with self._failures.of_account(name):
                 guard.alerts.wider = self._alerts
-                result = await guard.cycle()
+                result = (await guard.cycle()).to_keep
             if result is not None and self._duties.guards.get(name) is guard:
                 self._heed(name, result, prices)
                 self.hear(name, result, time.monotonic() - began)
