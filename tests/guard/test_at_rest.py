@@ -16,6 +16,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Moment
+from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.appraised import Appraised, Rest
 from ltv_guard.guard.at_rest import AtRest
@@ -247,3 +248,18 @@ def test_who_is_shown_otherwise_or_as_another_object_or_is_awake_does_not_rest()
     assert left.awake(shown) == [worse, loans[3]]
     assert rest.among(loans, ()) is rest
     assert set(rest.among(loans[:2], ()).facts) == {loans[0].key, loans[1].key}
+
+
+async def test_what_prices_had_a_part_in_is_not_kept_for_a_quiet_cycle() -> None:
+    world = a_world("0.80", "0.55", wallet="0")
+    world.history_down = True  # a history that changes wakes all
+    guard = a_guard(world, MemoryJournal())
+    await guard.cycle()
+    world.repay_part(key_of(1), Decimal("0.4"))
+    found = []
+    for _ in range(3):
+        world.advance(15_000)
+        result = await guard.cycle()
+        (other,) = [item for item in result.decisions if item.loan.key == key_of(2)]
+        found.append((result.wallet is None, other.bearing))
+    assert found == [(False, Bearing.BORNE_OUT), (True, Bearing.UNKNOWN), (True, Bearing.UNKNOWN)]
