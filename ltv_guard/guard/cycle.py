@@ -102,10 +102,7 @@ class Guard:
 
     def urge(self, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: they are read first, by the next cycle or this one."""
-        loans = self._parts.reads.loans
-        loans.urgent.ask(keys)
-        if self._lock.locked():
-            loans.read_next_now({key.product for key in keys})
+        self._parts.reads.loans.urge(keys, under_way=self._lock.locked())
         self._parts.read_ahead.begin()
 
     @property
@@ -186,6 +183,8 @@ class Guard:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
         account, decisions = await parts.decider.decide(snapshot)
+        if parts.reads.loans.crossed(snapshot):
+            account, decisions = await parts.decider.decide(snapshot)
         presses = any(decision.needs_a_closer_look for decision in decisions)
         if not presses and await parts.contracts.are_new():
             account, decisions = await parts.decider.decide(snapshot)
@@ -205,8 +204,10 @@ class Guard:
         await parts.rereads.of_what_is_old(snapshot)
         with self._defects.contained("settling by what the coins show"):
             snapshot.open_intents = await parts.reconciler.settle_by_coins(snapshot)
+        parts.reads.loans.crossed(snapshot)
         account, decisions = await parts.decider.decide(snapshot)
-        if await parts.rereads.of_what_is_odd(snapshot, account, decisions):
+        is_odd = await parts.rereads.of_what_is_odd(snapshot, account, decisions)
+        if parts.reads.loans.crossed(snapshot) or is_odd:
             _, decisions = await parts.decider.decide(snapshot)
         with self._defects.contained("remembering prices"):
             parts.decider.remember_prices(snapshot)

@@ -66,15 +66,34 @@ class LoanReads:
         """Whether the next cycle's list has been read, or is within so long; begins to read it."""
         return await self.urgent.following.comes(self._products[product], within_s)
 
-    def read_next_now(self, products: Collection[Product]) -> None:
-        """Begins to read the next cycle's lists of one page: a list of more has its urgent loans read."""
-        for product in products:
-            if product in self._products and not self.urgent.has_many(product):
+    def urge(self, keys: Collection[LoanKey], *, under_way: bool) -> None:
+        """Asks for these now: of a long list by their ids, else, where a cycle is under way, for the list."""
+        self.urgent.ask(keys)
+        for product in {key.product for key in keys} & self._products.keys():
+            if self.urgent.has_many(product):
+                self.urgent.begin(self._products[product], keys)
+            elif under_way:
                 self.urgent.following.read_now(self._products[product])
 
+    def crossed(self, snapshot: Snapshot) -> bool:
+        """Whether loans have come that prices put at their triggers since a long list was read.
+
+        What is left of the cycle is about them, and what its own list asked for: it is in haste. Those that
+        have not come yet are not waited for: the next cycle takes them.
+        """
+        found = False
+        for product, book in tuple(snapshot.books.items()):
+            with self._defects.contained("reading what prices have crossed"):
+                again = self.urgent.crossed(book)
+                if again is not None:
+                    snapshot.books[product] = again
+                    snapshot.in_haste = found = True
+        return found
+
     async def close(self) -> None:
-        """Ends the read of a list that no cycle will take."""
+        """Ends the reads that no cycle will take."""
         await self.urgent.following.close()
+        await self.urgent.at_once.close()
 
     async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> tuple[LoanBook | None, bool]:
         """None where nothing could be read; and whether all loans were."""

@@ -14,6 +14,7 @@ from ltv_guard.guard.reads.contracts import ContractReads
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans import LoanReads
+from ltv_guard.guard.reads.loans_at_once import LoansAtOnce
 from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.prices import Prices
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
@@ -95,4 +96,5 @@ def urgent_loans(
         may_hurry=memory.intents.none_is_open,
         shows_all=trust.has_all_of_ours_shown_from,
         following=NextList(around.clock, around.prices, memory.intents.nothing_sent_since),
+        at_once=LoansAtOnce(around.clock, memory.intents.nothing_sent_since),
     )

@@ -13,9 +13,8 @@ from ltv_guard.core.model.loans import Loan, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.last_lists import LastLists
+from ltv_guard.guard.reads.loans_at_once import MOST, LoansAtOnce
 from ltv_guard.guard.reads.next_list import NextList
-
-MOST = 3  # as many reads as there is room for beside those of a sweep
 
 
 @dataclass(slots=True)
@@ -35,7 +34,8 @@ class UrgentLoans:
     The others of a list are shown as the last whole one had them, or a page since. `may_hurry`: nothing is
     open that a whole read has to settle; that is enough where the last list is new enough to act on.
     `shows_all`: whether a list that was asked for then shows all that we ever did; where it is older, and for
-    what only a page tells, it has to. `following`: lists begun ahead.
+    what only a page tells, it has to. `following`: lists begun ahead; `at_once`: loans asked for as prices
+    put them there, before any cycle takes them.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class UrgentLoans:
         may_hurry: Callable[[], bool],
         shows_all: Callable[[Moment], bool],
         following: NextList | None = None,
+        at_once: LoansAtOnce | None = None,
     ) -> None:
+        self.at_once = at_once or LoansAtOnce(clock, lambda _: True)
         self.following = following or NextList(clock)
         self.on_page: Callable[[], None] = lambda: None  # a page is about to be acted on
         self._defects = defects
@@ -62,6 +64,21 @@ class UrgentLoans:
         """These are wanted now; until the next read of all."""
         self._keys |= set(keys)
         self._news.set()
+
+    def begin(self, exchange: LoanExchange, keys: Collection[LoanKey]) -> None:
+        """Asks for them in this moment, where a cycle may act on what comes before a list is whole."""
+        if self._may_go_by_prices(exchange.product):
+            self.at_once.begin(exchange, [key for key in keys if key.product is exchange.product])
+
+    def crossed(self, book: LoanBook) -> LoanBook | None:
+        """The book that was read, with what prices put at its trigger since; None: nothing that has come."""
+        if not self._may_go_by_prices(book.product):
+            return None
+        read = self.at_once.come(book.product)
+        for key, one in read.items():
+            book = book.with_loan(key, one)
+        self._keys -= read.keys()
+        return book if read else None
 
     def went_by_pages(self, product: Product) -> bool:
         """Whether the last sweep was given up with pages to go by alone."""
@@ -140,7 +157,7 @@ class UrgentLoans:
         self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: _Sweep
     ) -> dict[LoanKey, LoanBook] | None:
         """Each by its id; None where the sweep is done sooner, or one could not be had."""
-        reading = asyncio.gather(*(exchange.loan(key) for key in keys))
+        reading = asyncio.gather(*(self.at_once.take(exchange, key) for key in keys))
         either: set[asyncio.Future[Any]] = {reading, sweep.whole}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -155,7 +172,13 @@ class UrgentLoans:
 
     def _told_by_prices(self, product: Product) -> list[LoanKey]:
         keys = [key for key in self._keys if key.product is product]
-        return keys[:MOST] if keys and self._last.is_of_now(product) and self._may_hurry() else []
+        return keys[:MOST] if keys and self._may_go_by_prices(product) else []
+
+    def _may_go_by_prices(self, product: Product) -> bool:
+        """Whether the last list will do for the others, and was not gone by just before."""
+        last = self._last
+        is_long = last.is_long(product) and product not in self._hurried
+        return is_long and last.is_of_now(product) and self._may_hurry()
 
     def _shown_by_pages(self, product: Product, sweep: _Sweep) -> list[LoanKey]:
         """The worst first; and whom prices put there, where the last list is too old to go by them alone."""

@@ -1,0 +1,83 @@
+"""Loans that prices put at their triggers: asked for by their ids in that moment, before a cycle does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import LoanKey, Moment, Product
+from ltv_guard.core.ports import Clock, LoanExchange
+
+MOST = 3  # as many reads as there is room for beside those of a sweep
+USE_WITHIN_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    reading: asyncio.Task[LoanBook]
+    at: Moment
+
+
+class LoansAtOnce:
+    """Mutable, owned by one guard. What was asked for before something was sent, or ended, is of no use."""
+
+    def __init__(self, clock: Clock, nothing_sent_since: Callable[[Moment], bool]) -> None:
+        self._clock = clock
+        self._nothing_sent_since = nothing_sent_since
+        self._begun: dict[LoanKey, _Begun] = {}
+
+    def begin(self, exchange: LoanExchange, keys: Iterable[LoanKey]) -> None:
+        """Asks for them, but for those that are asked for already, and for no more than there is room for."""
+        self._drop(key for key, begun in self._begun.items() if not self._is_of_use(begun))
+        room = MOST - len(self.begun(exchange.product))
+        for key in [key for key in keys if key not in self._begun][: max(0, room)]:
+            self._begin(exchange, key)
+
+    def begun(self, product: Product) -> list[LoanKey]:
+        """Those that are asked for, or have come, and are of use."""
+        return [key for key, item in self._begun.items() if key.product is product and self._is_of_use(item)]
+
+    def take(self, exchange: LoanExchange, key: LoanKey) -> asyncio.Task[LoanBook]:
+        """The read of a loan: the one that was begun, or a new one. It is the caller's."""
+        begun = self._begun.pop(key, None)
+        if begun is None or not self._is_of_use(begun):
+            if begun is not None:
+                begun.reading.cancel()
+            self._begin(exchange, key)
+            begun = self._begun.pop(key)
+        return begun.reading
+
+    def come(self, product: Product) -> dict[LoanKey, LoanBook]:
+        """Those that have come: they are taken. The others go on."""
+        found = [key for key in self.begun(product) if self._begun[key].reading.done()]
+        return {key: self._begun.pop(key).reading.result() for key in found}
+
+    async def close(self) -> None:
+        """No cycle will come."""
+        readings = [begun.reading for begun in self._begun.values()]
+        self._drop(list(self._begun))
+        await asyncio.gather(*readings, return_exceptions=True)
+
+    def _begin(self, exchange: LoanExchange, key: LoanKey) -> None:
+        reading = asyncio.ensure_future(exchange.loan(key))
+        reading.add_done_callback(_heed)
+        self._begun[key] = _Begun(reading, self._clock.now())
+
+    def _drop(self, keys: Iterable[LoanKey]) -> None:
+        for key in list(keys):
+            self._begun.pop(key).reading.cancel()
+
+    def _is_of_use(self, begun: _Begun) -> bool:
+        reading = begun.reading
+        if reading.done() and (reading.cancelled() or reading.exception() is not None):
+            return False
+        age_ms = self._clock.now().monotonic_ms - begun.at.monotonic_ms
+        return age_ms <= USE_WITHIN_MS and self._nothing_sent_since(begun.at)
+
+
+def _heed(reading: asyncio.Future[LoanBook]) -> None:
+    """Whoever takes it hears of what it raised; nobody may."""
+    if not reading.cancelled():
+        reading.exception()
