@@ -1,6 +1,6 @@
 """What an order of help loses by not knowing what prices will do, over many storms. No guard, no clock.
 
-The storms of storm.py that have several coins, and turns to write 1.01 s apart, from 0.1 s after the first
+The storms of storm.py that have several coins, and turns to write 1.003 s apart, from 0.1 s after the first
 breach on. Who has them: who knows all prices; who helps the worst first, or whose time ends first, by prices
 until now; and a player who knows prices until now *and the law by which storms are drawn*: that prices stray
 by up to 1.5 % from a straight line, which ends after 60 to 110 s at 0.69 to 0.76 of their beginning. At each

@@ -19,22 +19,42 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 TURN_S = 1.0
-SPAN_S, SLOWEST = 0.7, 0.001  # over which a speed is taken; the share a second that a price loses at least
+SPAN_S, LATELY_S, SOON_S = 0.7, 20.0, 1.0  # a speed of now, a range, and how long the former lasts
+SLOWEST = 0.001  # the share a second that a price loses at least
 Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endangered:
-    """A loan that breaches: when, and when it is liquidated unless helped (infinity: never)."""
+    """A loan that breaches: when, and when it is liquidated unless helped (infinity: never).
+
+    `speeds`: the shares of its price that are lost in a second, now and soon.
+    """
 
     loan_id: str
     breach_s: float
     deadline_s: float
     price_now: Callable[[float], float]
     price_lost: float
+    speeds: Callable[[float], tuple[float, float]]
+
+
+def speeds_of(points: Points) -> Callable[[float], tuple[float, float]]:
+    """As the guard takes them: the speed of the last moment, and the range of the last 20 s."""
+
+    @cache
+    def speeds(at_s: float) -> tuple[float, float]:
+        now, before = price_at(points, at_s), price_at(points, at_s - SPAN_S)
+        lately = [price for at, price in points if at_s - LATELY_S < at < at_s]
+        lately += [now, price_at(points, at_s - LATELY_S)]
+        ranged = (1 - min(lately) / max(lately)) / LATELY_S
+        return max(SLOWEST, (1 - now / before) / SPAN_S), max(SLOWEST, ranged)
+
+    return speeds
 
 
 def price_at(points: Points, at_s: float) -> float:
@@ -130,7 +150,7 @@ def worst_first(loan: Endangered, at_s: float) -> float:
 
 
 def least_time_first(loan: Endangered, at_s: float) -> float:
-    """Seconds until it is liquidated if its price goes on as it did, and falls a little at least."""
-    now = loan.price_now(at_s)
-    speed = max(SLOWEST, (1 - now / loan.price_now(at_s - SPAN_S)) / SPAN_S)
-    return (1 - loan.price_lost / now) / speed
+    """Seconds until it is liquidated, by prices until now: as the guard ranks (core/watch/time_left.py)."""
+    now, soon = loan.speeds(at_s)
+    left = 1 - loan.price_lost / loan.price_now(at_s)
+    return left / now if left <= now * SOON_S else SOON_S + (left - now * SOON_S) / soon

@@ -21,7 +21,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,7 +38,10 @@ LTVS = (0.62, 0.745)
 DEBT, USER = 30_000, "1"
 MOST_COINS = 3
 ON_TIME_S = 1.05  # from one write to the next
-REACTION_S, PACE_S = 0.1, 1.01  # of who knows at once and keeps the exchange's pace: a read and a write later
+REACTION_S, PACE_S = (
+    0.1,
+    1.003,
+)  # of who knows at once and keeps the exchange's pace: a read and a write later
 SEARCHED = 3  # so many loans are read for one turn
 
 
@@ -54,9 +57,12 @@ class Storm:
         return max(path[-1][0] for path in self.paths.values())
 
     def endangered(self) -> list[schedules.Endangered]:
-        return [self._endangered(loan_id) for loan_id in self.orders]
+        speeds = {coin: schedules.speeds_of(path) for coin, path in self.paths.items()}
+        return [self._endangered(loan_id, speeds) for loan_id in self.orders]
 
-    def _endangered(self, loan_id: str) -> schedules.Endangered:
+    def _endangered(
+        self, loan_id: str, speeds: Mapping[str, Callable[[float], tuple[float, float]]]
+    ) -> schedules.Endangered:
         coin, ltv = self.orders[loan_id]
         path, lost = self.paths[coin], BEGIN * ltv / LIQUIDATION
         return schedules.Endangered(
@@ -65,6 +71,7 @@ class Storm:
             deadline_s=schedules.first_at_or_below(path, lost),
             price_now=lambda at_s: schedules.price_at(path, at_s),
             price_lost=lost,
+            speeds=speeds[coin],
         )
 
     def plan(self) -> world.Tree:
@@ -157,7 +164,7 @@ def outcome_of(storm: Storm, told: world.Tree) -> Outcome:
 
 
 def lost_at(loans: Sequence[schedules.Endangered], turns: Sequence[float]) -> dict[str, int]:
-    """How many others lose, by the turns that the guard had and by turns a second and a hundredth apart."""
+    """How many others lose, by the turns that the guard had and by turns as steady as can be."""
     ends_s = max((loan.deadline_s for loan in loans if loan.deadline_s < math.inf), default=0.0)
     begins_s = min(loan.breach_s for loan in loans) + REACTION_S
     steady = [begins_s + number * PACE_S for number in range(math.ceil((ends_s - begins_s) / PACE_S))]
@@ -167,6 +174,7 @@ def lost_at(loans: Sequence[schedules.Endangered], turns: Sequence[float]) -> di
         "least time first, steady": schedules.lost_in_order_of(loans, steady, schedules.least_time_first),
         "best, its turns": schedules.lost_at_best_of(loans, turns),
         "worst first, its turns": schedules.lost_in_order_of(loans, turns, schedules.worst_first),
+        "least time first, its turns": schedules.lost_in_order_of(loans, turns, schedules.least_time_first),
     }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.windows import Priority
-from ltv_guard.adapters.bybit.write_pace import WritePace
+from ltv_guard.adapters.bybit.write_pace import REMEMBERED, WritePace
 
 DECIDING_MS = 5000  # from a write's turn until it is decided, at the longest
 
@@ -31,6 +31,7 @@ class Turns:
         self._ready_until_ms = 0
         self._deciding_until_ms = 0
         self._left: dict[str, tuple[float, int]] = {}
+        self._reads_took_ms: deque[int] = deque(maxlen=REMEMBERED)
         self._pace: defaultdict[str, WritePace] = defaultdict(WritePace)
 
     def keep_ready(self, until_ms: int) -> None:
@@ -57,9 +58,11 @@ class Turns:
             await self._address.enter(self._priority(urgent=urgent, ready=ready), self._account)
         finally:
             left = self._limits.leave(path)
+        began_ms = self._now_ms()
         try:
             yield
         finally:
+            self._reads_took_ms.append(self._now_ms() - began_ms)
             self._limits.was_counted(path, left)
             self._address.leave()
 
@@ -106,7 +109,8 @@ class Turns:
             self._address.leave()
         if left is not None:
             counted_at, left_ms = left
-            late_s = self._pace[path].answered(self._now_ms() - left_ms)
+            took_ms, reads_ms = self._now_ms() - left_ms, min(self._reads_took_ms, default=0)
+            late_s = self._pace[path].answered(took_ms, reads_ms=reads_ms)
             self._limits.was_counted(path, counted_at, late_s=late_s)
 
     @contextmanager

@@ -6,7 +6,8 @@ the second comes as much later than it left. Only by what the first took longer 
 counted later.
 
 They are held a little further apart than that, for a way may yet prove faster than the fastest. Where many
-are known, and several were as good as equally fast, most of this is spared.
+are known, and several were as good as equally fast, most of this is spared. Until a few are known, how long
+reads take tells how long the way is: they go to the same host.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ REMEMBERED = 30
 ENOUGH = 3  # of fewer one answer that took long would pass for the usual
 DISTRUST = 10  # after a refusal it takes so many times as many; after two, none are enough
 LEAST_AHEAD_MS, MOST_AHEAD_MS = 50, 150
-PREPARED = 5
+PREPARED = 10  # a list of many pages, which makes its reads late, comes each seventh time or so
 SPARED_MS = 7  # of the 10 beyond a second: what is known in whole ms may err by 2
-MANY, ALIKE = 10, 3  # that are known, and that are to be equally fast
+MANY, ALIKE = 6, 3  # that are known, and that are to be equally fast
+READS_DIFFER_MS = 10  # a write's way may be shorter than a read's by so much
 
 
 @dataclass(slots=True)
@@ -48,15 +50,16 @@ class WritePace:
         if came_ms is not None:
             self._prepared_in.append(now_ms - came_ms)
 
-    def answered(self, took_ms: int) -> float:
-        """Seconds that its answer took beyond the fastest of late; all that it took, where few are known.
+    def answered(self, took_ms: int, *, reads_ms: int = 0) -> float:
+        """Seconds that its answer took beyond the fastest of late, less what is spared: below 0 perhaps.
 
-        Less what is spared, so that it may be a little below 0.
+        Where few are known, beyond what the fastest answer to a read took (`reads_ms`; 0: all that it took).
         """
         self._answered_in.append(took_ms)
         known = len(self._answered_in)
         if known < self._enough:
-            return took_ms / 1000
+            sure_ms = max(0, reads_ms - READS_DIFFER_MS) if self._enough == ENOUGH else 0
+            return max(0, took_ms - sure_ms) / 1000
         least_ms, *_, alike_ms = sorted(self._answered_in)[:ALIKE]
         spared_ms = max(0, SPARED_MS - (alike_ms - least_ms)) if known >= max(MANY, self._enough) else 0
         return (took_ms - least_ms - spared_ms) / 1000

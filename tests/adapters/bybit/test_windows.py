@@ -488,6 +488,25 @@ def test_one_that_waits_already_leaves_as_early_as_one_that_comes_after_the_answ
     assert run_virtually(main) == [0.0] * 5 + [next_s]
 
 
+@pytest.mark.parametrize(("reads", "next_s"), [(0, 1.06), (1, 1.02)])
+def test_a_second_write_follows_as_soon_as_a_read_has_told_how_long_the_way_is(
+    run_virtually: Run, reads: int, next_s: float
+) -> None:
+    async def main(now: Now) -> list[float]:
+        turns = turns_of("a", AddressBudget(monotonic=now), now)
+        for _ in range(reads):
+            async with turns.to_read(ORDERS, urgent=False):
+                await asyncio.sleep(0.05)
+        await turns.to_write(ADJUST)
+        began = now()
+        with turns.writing(ADJUST):
+            await asyncio.sleep(0.05)
+        await turns.to_write(ADJUST)
+        return [round(now() - began, 2)]
+
+    assert run_virtually(main) == [next_s]
+
+
 def test_there_is_room_for_a_decision_while_some_is_left_for_what_is_more_pressing() -> None:
     address = AddressBudget(100, monotonic=lambda: 0.0)
     for _ in range(100 - 10 - 8):

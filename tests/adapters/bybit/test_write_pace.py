@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from ltv_guard.adapters.bybit.write_pace import ENOUGH, MANY, REMEMBERED, WritePace
+from ltv_guard.adapters.bybit.write_pace import ENOUGH, MANY, PREPARED, REMEMBERED, WritePace
 
 
 def answered(pace: WritePace, *took_ms: int) -> list[float]:
@@ -17,6 +17,13 @@ def answered(pace: WritePace, *took_ms: int) -> list[float]:
 
 def test_of_few_answers_none_is_known_to_be_the_fastest() -> None:
     assert answered(WritePace(), *[60] * ENOUGH) == [0.06] * (ENOUGH - 1) + [0.0]
+
+
+def test_until_a_few_are_known_the_answers_to_reads_tell_how_long_the_way_is() -> None:
+    pace = WritePace()
+    assert [pace.answered(took_ms, reads_ms=50) for took_ms in (80, 30)] == [0.04, 0.0]
+    pace.came_too_soon()
+    assert pace.answered(80, reads_ms=50) == 0.08
 
 
 def test_a_slow_answer_may_have_been_counted_late() -> None:
@@ -62,3 +69,7 @@ def test_a_write_is_prepared_as_long_before_its_turn_as_that_takes_within_bounds
         assert pace.ahead_s == ahead_s
     pace.is_prepared(9_000)  # its turn was not waited for
     assert pace.ahead_s == 0.15
+    for number in range(PREPARED):
+        pace.prepares(number)
+        pace.is_prepared(number + 60)
+        assert (pace.ahead_s == 0.06) == (number == PREPARED - 1)
