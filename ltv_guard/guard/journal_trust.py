@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import structlog
 
-from ltv_guard.core.model.loans import Channel, Moment
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
 
+PLAIN_ENDS = frozenset({State.WITHDRAWN, State.REJECTED, State.CONFIRMED})
 CLOCKS_APART_MS = 1_000  # by so much the exchange's time may step where it is measured anew
 
 log = structlog.stdlib.get_logger()
@@ -43,10 +45,17 @@ class JournalTrust:
             self.holds, self._since_ms = False, self._clock.now().monotonic_ms
             log.critical("journal_restored", why=found[-1])
 
-    def has_all_of_ours_shown_from(self, asked: Moment) -> bool:
-        """Whether nothing of ours is open, or has ended since: what was read then is of after all of it."""
+    def adjusted_since(self, asked: Moment, product: Product) -> frozenset[LoanKey] | None:
+        """The product's loans that an adjustment of ours ended for since; all else that we did, was before.
+
+        None: something is open, or may be, or ended otherwise than by an answer or its row.
+        """
         before = replace(asked, exchange_ms=asked.exchange_ms - CLOCKS_APART_MS)
-        return self.holds and self._intents.nothing_sent_since(before)
+        since = self._intents.sent_since(before)
+        own = Channel(product, Kind.ADJUSTMENT)
+        if not self.holds or any(item.channel != own or not _is_plain(item) for item in since):
+            return None
+        return frozenset(item.key for item in since)
 
     def look(self, snapshot: Snapshot, channels: Collection[Channel]) -> None:
         """Holds once windows are over and the histories of all `channels` were read after that."""
@@ -59,3 +68,8 @@ class JournalTrust:
         )
         if self.holds:  # what a restored journal has lost is over by now, and never will be settled
             self._intents.forget_open_but(snapshot.open_intents)
+
+
+def _is_plain(intent: Intent) -> bool:
+    """Whether it has ended, and nothing more is to be heard of it."""
+    return intent.state in PLAIN_ENDS and not intent.awaits_row

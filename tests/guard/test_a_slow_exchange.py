@@ -166,6 +166,19 @@ def test_soon_after_another_was_helped_its_history_is_read_beside_the_loan(
     assert in_made_up_time(answers) <= MOST_ANSWERS - streams + ROUNDING
 
 
+@pytest.mark.parametrize(
+    ("name", "after_s", "history_answers"),
+    [("210 orders, 3.4 s", 34, 1), ("810 orders, 1.3 s", 36, 2), ("810 orders, from 50 ms to 3 s", 42, 2)],
+)
+@pytest.mark.parametrize("streams", [False, True], ids=["polling", "stream"])
+def test_so_it_is_before_a_whole_list_was_read_since_that_ended(
+    name: str, after_s: float, history_answers: int, *, streams: bool
+) -> None:
+    """Whom the last list does not show as we left it is read by its id as well."""
+    answers = answers_after_another(SETTINGS[name], after_s, history_answers=history_answers, streams=streams)
+    assert in_made_up_time(answers) <= MOST_ANSWERS + ROUNDING
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("streams", [False, True], ids=["polling", "stream"])
 @pytest.mark.parametrize("name", SETTINGS)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 import structlog
 from contract_world import ModelContracts, a_pool_with_contracts
-from core_builders import SENT, intent
+from core_builders import SENT, intent, key
 from exchange_model import MARGIN_MS, POLICY, a_guard, a_world, key_of
 from exchange_world import OWED, WINDOW_MS
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.contracts import AtEnd
-from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loans import Moment
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import CollateralRepayRule
 from ltv_guard.core.model.timing import TIMING
 from ltv_guard.guard.journal_trust import CLOCKS_APART_MS, JournalTrust
@@ -78,26 +79,47 @@ async def test_a_journal_that_is_new_goes_on_though_the_last_fixed_loan_is_gone_
     assert world.ltv(key_of(1)) <= Decimal("0.65")
 
 
+BEFORE, SINCE = SINCE_MS - CLOCKS_APART_MS - 1, SINCE_MS - CLOCKS_APART_MS
+
+
 @pytest.mark.parametrize(
-    ("state", "ended_ms", "continuous", "shows_all"),
+    ("ours", "adjusted"),
     [
-        (None, 0, True, True),
-        (None, 0, False, False),
-        (State.CONFIRMED, SINCE_MS - CLOCKS_APART_MS - 1, True, True),
-        (State.CONFIRMED, SINCE_MS - CLOCKS_APART_MS, True, False),
-        (State.ABSENT, SINCE_MS + 1, True, False),
-        (State.ACCEPTED, SINCE_MS - 100_000, True, False),
-        (State.UNKNOWN, SINCE_MS - 100_000, True, False),
+        (None, True),
+        (intent(State.CONFIRMED, updated_at_ms=BEFORE), True),
+        (intent(State.ABSENT, updated_at_ms=BEFORE), True),
+        (intent(State.CONFIRMED, updated_at_ms=SINCE), False),
+        (intent(State.REJECTED, updated_at_ms=SINCE), False),
     ],
-    ids=["none", "none, a new journal", "before", "just before", "since", "accepted", "unknown"],
+    ids=["none", "before", "lost before", "since", "refused since"],
 )
-def test_what_was_read_shows_all_that_is_ours_where_that_ended_before(
-    state: State | None, ended_ms: int, *, continuous: bool, shows_all: bool
+def test_what_was_read_shows_what_ended_before_and_not_whom_we_adjusted_since(
+    ours: Intent | None, *, adjusted: bool
 ) -> None:
+    assert adjusted_since(ours) == (set() if adjusted else {key()})
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        intent(State.ACCEPTED, updated_at_ms=BEFORE),
+        intent(State.UNKNOWN, updated_at_ms=BEFORE),
+        intent(State.ABSENT, updated_at_ms=SINCE),
+        intent(State.AMBIGUOUS, updated_at_ms=SINCE),
+        intent(State.CONFIRMED, updated_at_ms=SINCE, awaits_row=True),
+        intent(State.CONFIRMED, updated_at_ms=SINCE, direction=Direction.REPAY),
+        replace(intent(State.CONFIRMED, updated_at_ms=SINCE), key=LoanKey(Product.CRYPTO_LOAN, "pool")),
+        None,
+    ],
+    ids=["accepted", "unknown", "lost", "odd", "its row is awaited", "repaid", "a pool's", "a new journal"],
+)
+def test_what_it_lacks_is_not_known_where_one_is_open_or_ended_oddly(ours: Intent | None) -> None:
+    assert adjusted_since(ours, continuous=ours is not None) is None
+
+
+def adjusted_since(ours: Intent | None, *, continuous: bool = True) -> Collection[LoanKey] | None:
     memory = Memory(MemoryJournal(), TIMING.backoff)
-    if state is not None:
-        memory.intents.remember([intent(state, updated_at_ms=ended_ms)])
+    memory.intents.remember([] if ours is None else [ours])
     options = GuardOptions(account="main", environment="testnet", continuous=continuous)
     trust = JournalTrust(options, memory, a_world("0.60"))
-    asked = Moment(exchange_ms=SINCE_MS, monotonic_ms=0)
-    assert trust.has_all_of_ours_shown_from(asked) is shows_all
+    return trust.adjusted_since(Moment(exchange_ms=SINCE_MS, monotonic_ms=0), Product.LEGACY)

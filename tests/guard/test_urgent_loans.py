@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 MANY = 150
+TURNS = 50  # of the loop
 BEGAN_MS = 1_000
 LONGEST_MS, APART_MS = 10_000, 15_000
 
@@ -33,6 +34,7 @@ class Shown:
     pages: int = 2
     ltv: str = "0.60"
     ltv_now: str = "0.76"
+    now_of: dict[str, str] = field(default_factory=dict)
     now_ms: int = BEGAN_MS
     whole_reads: int = 0
     cut_off: int = 0
@@ -67,7 +69,8 @@ class Shown:
         if self.hangs:
             await asyncio.Event().wait()
         self.single.append(wanted.loan_id)
-        found = (loan(self.ltv_now, loan_id=wanted.loan_id),)
+        ltv = self.now_of.get(wanted.loan_id, self.ltv_now)
+        found = (loan(ltv, loan_id=wanted.loan_id),)
         return LoanBook(product=self.product, loans=found, began=self.now())
 
     async def shows(self, *ltvs: str) -> None:
@@ -78,14 +81,22 @@ class Shown:
         self.hear(LoanBook(product=self.product, loans=page, began=self.now()))
 
 
-def urgent_of(shown: Shown, *, may_hurry: bool = True, shows_all: bool = True) -> UrgentLoans:
+def urgent_of(
+    shown: Shown, *, may_hurry: bool = True, tells: bool = True, adjusted: Collection[str] = ()
+) -> UrgentLoans:
+    """`tells`: whether it is known whom the first list does not show as we left them: the `adjusted`."""
     clock = cast("Clock", shown)
+
+    def adjusted_since(asked: Moment, product: Product) -> Collection[LoanKey] | None:
+        assert product is shown.product
+        return {key(name) for name in adjusted} if tells and asked.exchange_ms == BEGAN_MS else None
+
     return UrgentLoans(
         clock,
         Defects(AlertRepeater(lambda: shown.now_ms)),
         last=LastLists(clock, Rulebook().is_in_need, longest_ms=LONGEST_MS, apart_ms=APART_MS),
         may_hurry=lambda: may_hurry,
-        shows_all=lambda asked: shows_all and asked.exchange_ms == BEGAN_MS,
+        adjusted_since=adjusted_since,
     )
 
 
@@ -99,10 +110,16 @@ async def book_of(urgent: UrgentLoans, shown: Shown) -> tuple[LoanBook, bool]:
     return await urgent.book(cast("LoanExchange", shown))
 
 
+async def all_has_run() -> None:
+    """What can go on without the exchange has, however busy this machine is."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
 async def ends_sweep(urgent: UrgentLoans, shown: Shown) -> tuple[LoanBook, bool]:
     """The book, where only the end of the whole read brings it."""
     reading = asyncio.create_task(book_of(urgent, shown))
-    await asyncio.sleep(0.01)
+    await all_has_run()
     assert not reading.done()
     shown.slow.set()
     return await reading
@@ -179,7 +196,7 @@ async def test_where_it_can_not_be_had_the_whole_read_goes_on(
 @pytest.mark.parametrize("case", ["a short list", "something is open", "no list before", "another product"])
 async def test_nothing_is_hurried_where_it_need_not_or_may_not_be(case: str) -> None:
     shown, is_open = Shown(pages=1 if case == "a short list" else 2), case == "something is open"
-    urgent = urgent_of(shown, may_hurry=not is_open, shows_all=not is_open)
+    urgent = urgent_of(shown, may_hurry=not is_open, tells=not is_open)
     if case != "no list before":
         await whole(urgent, shown)
     other: Any = LoanKey(Product.CRYPTO_LOAN, "pool")
@@ -254,16 +271,38 @@ async def test_a_page_without_a_new_breach_is_no_reason_to_hurry(ltv: str) -> No
     assert shown.single == []
 
 
-@pytest.mark.parametrize("case", ["not all of ours is shown", "the list is old"])
+@pytest.mark.parametrize("case", ["not all of ours is shown", "we adjusted many", "the list is old"])
 async def test_a_page_is_not_acted_on_beside_a_list_that_may_be_of_before(case: str) -> None:
     shown = Shown()
-    urgent = urgent_of(shown, shows_all=case == "the list is old")
+    urgent = urgent_of(
+        shown, tells=case != "not all of ours is shown", adjusted="123" if case == "we adjusted many" else ""
+    )
     await whole(urgent, shown)
     if case == "the list is old":
         await old(shown)
     await waits(urgent, shown, "0.76")
 
     assert shown.single == []
+
+
+async def test_whom_we_adjusted_since_the_last_list_is_read_beside() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown, adjusted=["7", "9"])
+    await whole(urgent, shown)
+    book = await in_haste(urgent, shown, "0.76", "0.61")
+
+    assert sorted(shown.single) == ["7", "9"]
+    asked = [book.asked_at(key(name)).exchange_ms - BEGAN_MS for name in ("7", "8", "9", "10")]
+    assert asked == [500, 500, 500, 0]
+
+
+async def test_that_those_are_in_need_is_no_reason_to_hurry() -> None:
+    shown = Shown(ltv_now="0.74", now_of={"9": "0.76"})
+    urgent = urgent_of(shown, adjusted=["9"])
+    await whole(urgent, shown)
+    await waits(urgent, shown, "0.76")
+
+    assert sorted(shown.single) == ["7", "9"]
 
 
 async def test_a_list_that_took_long_may_be_older_by_two_such_reads() -> None:
@@ -303,7 +342,7 @@ async def test_after_a_page_that_cried_wolf_the_next_may_be_right() -> None:
     await whole(urgent, shown)
     reading = asyncio.create_task(book_of(urgent, shown))
     await shown.shows("0.76")
-    await asyncio.sleep(0.001)
+    await all_has_run()
     assert shown.single == ["7"]
     shown.ltv_now = "0.76"
     await shown.shows("0.60", "0.76")
@@ -312,7 +351,7 @@ async def test_after_a_page_that_cried_wolf_the_next_may_be_right() -> None:
     assert shown.single == ["7", "8"]
 
 
-async def test_beside_an_old_list_prices_hurry_where_it_shows_all_that_we_did() -> None:
+async def test_beside_an_old_list_prices_hurry_where_it_is_known_what_it_lacks_of_ours() -> None:
     shown = Shown()
     urgent = urgent_of(shown)
     await whole(urgent, shown)

@@ -94,7 +94,7 @@ def urgent_loans(
         defects,
         last=last,
         may_hurry=memory.intents.none_is_open,
-        shows_all=trust.has_all_of_ours_shown_from,
+        adjusted_since=trust.adjusted_since,
         following=NextList(around.clock, around.prices, memory.intents.nothing_sent_since),
         at_once=LoansAtOnce(around.clock, memory.intents.nothing_sent_since),
     )

@@ -16,6 +16,8 @@ from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans_at_once import MOST, LoansAtOnce
 from ltv_guard.guard.reads.next_list import NextList
 
+MOST_OF_OURS = 2  # and for those that were helped since the last list: together what a second has room for
+
 
 @dataclass(slots=True)
 class _Sweep:
@@ -33,9 +35,9 @@ class UrgentLoans:
 
     The others of a list are shown as the last whole one had them, or a page since. `may_hurry`: nothing is
     open that a whole read has to settle; that is enough where the last list is new enough to act on.
-    `shows_all`: whether a list that was asked for then shows all that we ever did; where it is older, and for
-    what only a page tells, it has to. `following`: lists begun ahead; `at_once`: loans asked for as prices
-    put them there, before any cycle takes them.
+    `adjusted_since`: which loans a list that was asked for then does not show as we left them; None: it does
+    not tell. Where it is older, and for what only a page tells, they are read beside. `following`: lists
+    begun ahead; `at_once`: loans asked for as prices put them there, before any cycle takes them.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class UrgentLoans:
         *,
         last: LastLists,
         may_hurry: Callable[[], bool],
-        shows_all: Callable[[Moment], bool],
+        adjusted_since: Callable[[Moment, Product], Collection[LoanKey] | None],
         following: NextList | None = None,
         at_once: LoansAtOnce | None = None,
     ) -> None:
@@ -55,7 +57,7 @@ class UrgentLoans:
         self._defects = defects
         self._last = last
         self._may_hurry = may_hurry
-        self._shows_all = shows_all
+        self._adjusted_since = adjusted_since
         self._keys: set[LoanKey] = set()
         self._news = asyncio.Event()
         self._hurried: dict[Product, bool] = {}
@@ -144,8 +146,9 @@ class UrgentLoans:
         self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: _Sweep, *, by_pages: bool
     ) -> LoanBook | None:
         """What is acted on; None where there is nothing. A page alone is not believed."""
-        read = await self._read(exchange, keys, sweep)
-        if read is None or (by_pages and not any(map(self._last.is_in_need, read.values()))):
+        ours = self._of_ours(exchange.product) if by_pages else ()
+        read = await self._read(exchange, dict.fromkeys([*keys, *(ours or ())]), sweep)
+        if read is None or (by_pages and not any(self._last.is_in_need(read[key]) for key in keys)):
             return None
         book = self._last.with_pages(exchange.product, sweep.pages if by_pages else ())
         for key, one in read.items():
@@ -187,7 +190,12 @@ class UrgentLoans:
         wanted = [key for key in keys if key.product is product and key not in sweep.tried][:MOST]
         if not wanted or not self._last.is_the_last_but_one(product):
             return []
-        return wanted if self._shows_all(self._last.book(product).began) else []
+        return [] if self._of_ours(product) is None else wanted
+
+    def _of_ours(self, product: Product) -> Collection[LoanKey] | None:
+        """Whom the last list does not show as we left them; None: those are too many, or not known."""
+        ours = self._adjusted_since(self._last.book(product).began, product)
+        return None if ours is None or len(ours) > MOST_OF_OURS else ours
 
     def _look_at_pages(self, sweep: _Sweep) -> None:
         """What was in need before has had its turn in the cycle that saw it."""

@@ -53,7 +53,11 @@ class IntentBook:
 
     def nothing_sent_since(self, moment: Moment) -> bool:
         """Whether we have moved no coins since that moment: nothing is open, and nothing has ended."""
-        return not any(item.is_open or item.updated_at_ms >= moment.exchange_ms for item in self.every)
+        return not self.sent_since(moment)
+
+    def sent_since(self, moment: Moment) -> list[Intent]:
+        """What is open, or has ended since that moment."""
+        return [item for item in self.every if item.is_open or item.updated_at_ms >= moment.exchange_ms]
 
     # To the journal and to memory together.
 
