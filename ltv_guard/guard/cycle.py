@@ -24,6 +24,8 @@ from ltv_guard.guard.state.memory import Memory
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.log.alert_repeater import AlertRepeater
 
+CROSSED_WITHIN_S = 0.1  # to decide on a thousand loans takes as long: what is left is sooner done in haste
+
 
 class Guard:
     """Keeps the loans of one account.
@@ -183,7 +185,7 @@ class Guard:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
         account, decisions = await parts.decider.decide(snapshot)
-        if parts.reads.loans.crossed(snapshot):
+        if await parts.reads.loans.crossed(snapshot):
             account, decisions = await parts.decider.decide(snapshot)
         presses = any(decision.needs_a_closer_look for decision in decisions)
         if not presses and await parts.contracts.are_new():
@@ -204,10 +206,10 @@ class Guard:
         await parts.rereads.of_what_is_old(snapshot)
         with self._defects.contained("settling by what the coins show"):
             snapshot.open_intents = await parts.reconciler.settle_by_coins(snapshot)
-        parts.reads.loans.crossed(snapshot)
+        await parts.reads.loans.crossed(snapshot, within_s=CROSSED_WITHIN_S)
         account, decisions = await parts.decider.decide(snapshot)
         is_odd = await parts.rereads.of_what_is_odd(snapshot, account, decisions)
-        if parts.reads.loans.crossed(snapshot) or is_odd:
+        if await parts.reads.loans.crossed(snapshot) or is_odd:
             _, decisions = await parts.decider.decide(snapshot)
         with self._defects.contained("remembering prices"):
             parts.decider.remember_prices(snapshot)

@@ -17,6 +17,8 @@ from ltv_guard.guard.facts import FactBuilder
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 
+TURNS = 8  # of the loop: from the bytes of a price to those of a request
+
 
 class Decider:
     """Called again after each further read."""
@@ -46,21 +48,26 @@ class Decider:
         and have not been read since. Of hundreds of loans each step takes its time: the loop turns between.
         """
         now = self._clock.now()
-        await asyncio.sleep(0)
+        await self._turn_of_others(snapshot)
         resting = NONE
         with self._defects.contained("finding loans at rest"):
             resting = self._at_rest.among(snapshot)
         snapshot.at_rest = resting if snapshot.in_haste else NONE
         self._appraisal.appraise(snapshot, now, at_rest=resting)
-        await asyncio.sleep(0)
+        await self._turn_of_others(snapshot)
         snapshot.account = account = self._facts.account(snapshot, now, resting.facts)
-        await asyncio.sleep(0)
+        await self._turn_of_others(snapshot)
         awake = account.loans[len(resting) :] if snapshot.in_haste else None
         decisions = decide(account, resting.decisions, awake)
         with self._defects.contained("noting loans at rest"):
             self._at_rest.note(snapshot, account, decisions)
-        await asyncio.sleep(0)
+        await self._turn_of_others(snapshot)
         return account, decisions
+
+    async def _turn_of_others(self, snapshot: Snapshot) -> None:
+        """A price that crosses a trigger meanwhile has the loan asked for. In haste it would come later."""
+        for _ in range(1 if snapshot.in_haste else TURNS):
+            await asyncio.sleep(0)
 
     def decide_one(self, snapshot: Snapshot, key: LoanKey) -> Decision | None:
         """For a loan that alone was read again since all were decided on; None where it is gone."""

@@ -61,9 +61,10 @@ async def test_what_is_asked_for_is_asked_for_once_and_taken_once() -> None:
     shown = Shown()
     loans = await begun(shown, "1")
     loans.begin(cast("LoanExchange", shown), [key("1")])
-    assert (await loans.take(cast("LoanExchange", shown), key("1"))).loans[0].key == key("1")
+    assert (await loans.reading(cast("LoanExchange", shown), key("1"))).loans[0].key == key("1")
     assert shown.read == ["1"]
-    await loans.take(cast("LoanExchange", shown), key("1"))
+    assert list(await loans.come(Product.LEGACY, 0)) == [key("1")]
+    await loans.reading(cast("LoanExchange", shown), key("1"))
     assert shown.read == ["1", "1"]
 
 
@@ -72,8 +73,8 @@ async def test_no_more_are_asked_for_than_there_is_room_for() -> None:
     loans = await begun(shown, "1", "2", "3", "4")
     loans.begin(cast("LoanExchange", shown), [key("5")])
     assert shown.read == ["1", "2", "3"][:MOST]
-    assert set(loans.come(Product.LEGACY)) == {key("1"), key("2"), key("3")}
-    assert not loans.come(Product.LEGACY)
+    assert set(await loans.come(Product.LEGACY, 0)) == {key("1"), key("2"), key("3")}
+    assert not await loans.come(Product.LEGACY, 0)
 
 
 @pytest.mark.parametrize("why", ["sent", "old", "failed"])
@@ -82,12 +83,12 @@ async def test_what_was_read_before_something_was_sent_or_long_ago_or_failed_is_
     loans = await begun(shown, "1")
     shown.was_sent, shown.error = why == "sent", None
     shown.now_ms += USE_WITHIN_MS + 1 if why == "old" else 0
-    assert not loans.come(Product.LEGACY)
+    assert not await loans.come(Product.LEGACY, 0)
     shown.was_sent = False
     if why == "sent":
         loans._nothing_sent_since = lambda moment: moment.exchange_ms > 1_000
         shown.now_ms += 1
-    assert (await loans.take(cast("LoanExchange", shown), key("1"))).loans
+    assert (await loans.reading(cast("LoanExchange", shown), key("1"))).loans
     assert shown.read == ["1", "1"]
     await loans.close()
 

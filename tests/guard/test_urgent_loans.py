@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -371,3 +371,53 @@ async def test_whoever_reads_ahead_is_told_before_a_page_is_acted_on() -> None:
     await in_haste(urgent, shown, "0.76")
 
     assert told == [[]]
+
+
+async def asked_while_a_list_is_read(urgent: UrgentLoans, shown: Shown, *, hangs: bool) -> LoanBook:
+    """The list, which is whole before the loan that prices put at its trigger has come."""
+    await whole(urgent, shown)
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.is_asked.wait()
+    shown.now_ms += 500
+    shown.hangs = hangs
+    urgent.ask([key("7")])
+    urgent.begin(cast("LoanExchange", shown), [key("7")])
+    await asyncio.sleep(0)
+    shown.slow.set()
+    book, is_whole = await reading
+    assert is_whole
+    shown.slow.clear()
+    return book
+
+
+async def test_a_loan_that_comes_after_the_list_whose_page_is_of_before_is_taken_in() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    book = await asked_while_a_list_is_read(urgent, shown, hangs=False)
+    again = await urgent.crossed(book, 0.1)
+    assert again is not None
+    assert (str(again.loans[-1].ltv), again.asked_at(key("7")).exchange_ms) == ("0.76", 1_500)
+    assert await urgent.crossed(again, 0) is None
+    assert shown.single == ["7"]
+
+
+async def test_a_loan_that_the_list_shows_as_it_was_later_is_not() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    book = await asked_while_a_list_is_read(urgent, shown, hangs=False)
+    later = Moment(exchange_ms=1_600, monotonic_ms=1_600)
+    assert await urgent.crossed(replace(book, asked={key("7"): later}), 0.1) is None
+
+
+async def test_one_that_has_not_come_is_for_the_next_cycle() -> None:
+    shown = Shown()
+    urgent = urgent_of(shown)
+    book = await asked_while_a_list_is_read(urgent, shown, hangs=True)
+    assert await urgent.crossed(book, 0.01) is None
+    shown.hangs = False
+    shown.now_ms += 2_000  # what hangs for so long is asked for anew
+    urgent.ask([key("7")])
+    hurried, is_whole = await book_of(urgent, shown)
+    assert not is_whole
+    assert hurried.asked_at(key("7")).exchange_ms == 3_500
+    await urgent.at_once.close()

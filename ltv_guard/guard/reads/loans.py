@@ -75,16 +75,16 @@ class LoanReads:
             elif under_way:
                 self.urgent.following.read_now(self._products[product])
 
-    def crossed(self, snapshot: Snapshot) -> bool:
+    async def crossed(self, snapshot: Snapshot, *, within_s: float = 0) -> bool:
         """Whether loans have come that prices put at their triggers since a long list was read.
 
         What is left of the cycle is about them, and what its own list asked for: it is in haste. Those that
-        have not come yet are not waited for: the next cycle takes them.
+        have not come within so long the next cycle takes.
         """
         found = False
         for product, book in tuple(snapshot.books.items()):
             with self._defects.contained("reading what prices have crossed"):
-                again = self.urgent.crossed(book)
+                again = await self.urgent.crossed(book, within_s)
                 if again is not None:
                     snapshot.books[product] = again
                     snapshot.in_haste = found = True

@@ -39,18 +39,22 @@ class LoansAtOnce:
         """Those that are asked for, or have come, and are of use."""
         return [key for key, item in self._begun.items() if key.product is product and self._is_of_use(item)]
 
-    def take(self, exchange: LoanExchange, key: LoanKey) -> asyncio.Task[LoanBook]:
-        """The read of a loan: the one that was begun, or a new one. It is the caller's."""
-        begun = self._begun.pop(key, None)
+    def reading(self, exchange: LoanExchange, key: LoanKey) -> asyncio.Task[LoanBook]:
+        """The read of a loan: the one that was begun, or a new one. It goes on until it is taken."""
+        begun = self._begun.get(key)
         if begun is None or not self._is_of_use(begun):
-            if begun is not None:
-                begun.reading.cancel()
+            self._drop([key])
             self._begin(exchange, key)
-            begun = self._begun.pop(key)
-        return begun.reading
+        return self._begun[key].reading
 
-    def come(self, product: Product) -> dict[LoanKey, LoanBook]:
-        """Those that have come: they are taken. The others go on."""
+    def taken(self, keys: Iterable[LoanKey]) -> None:
+        """The reads of these are not needed by anybody else, whatever they came to."""
+        self._drop(keys)
+
+    async def come(self, product: Product, within_s: float) -> dict[LoanKey, LoanBook]:
+        """Those that have come, or do within so long: they are taken. The others go on."""
+        if (readings := [self._begun[key].reading for key in self.begun(product)]) and within_s:
+            await asyncio.wait(readings, timeout=within_s)
         found = [key for key in self.begun(product) if self._begun[key].reading.done()]
         return {key: self._begun.pop(key).reading.result() for key in found}
 
@@ -67,7 +71,8 @@ class LoansAtOnce:
 
     def _drop(self, keys: Iterable[LoanKey]) -> None:
         for key in list(keys):
-            self._begun.pop(key).reading.cancel()
+            if (begun := self._begun.pop(key, None)) is not None:
+                begun.reading.cancel()
 
     def _is_of_use(self, begun: _Begun) -> bool:
         reading = begun.reading

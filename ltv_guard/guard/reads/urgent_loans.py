@@ -72,15 +72,16 @@ class UrgentLoans:
         if self._may_go_by_prices(exchange.product):
             self.at_once.begin(exchange, [key for key in keys if key.product is exchange.product])
 
-    def crossed(self, book: LoanBook) -> LoanBook | None:
+    async def crossed(self, book: LoanBook, within_s: float) -> LoanBook | None:
         """The book that was read, with what prices put at its trigger since; None: nothing that has come."""
         if not self._may_go_by_prices(book.product):
             return None
-        read = self.at_once.come(book.product)
-        for key, one in read.items():
-            book = book.with_loan(key, one)
+        read = await self.at_once.come(book.product, within_s)
         self._keys -= read.keys()
-        return book if read else None
+        newer = {key: one for key, one in read.items() if _is_later(one.began, book.asked_at(key))}
+        for key, one in newer.items():
+            book = book.with_loan(key, one)
+        return book if newer else None
 
     def went_by_pages(self, product: Product) -> bool:
         """Whether the last sweep was given up with pages to go by alone."""
@@ -105,7 +106,8 @@ class UrgentLoans:
         with self._defects.contained("noting a whole list"):
             self._last.saw(book)
         self._hurried.pop(product, None)
-        self._keys = {key for key in self._keys if key.product is not product}
+        still_read = self.at_once.begun(product)  # since its page of the list was
+        self._keys = {key for key in self._keys if key.product is not product or key in still_read}
         return book, True
 
     def has_many(self, product: Product) -> bool:
@@ -160,18 +162,22 @@ class UrgentLoans:
         self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: _Sweep
     ) -> dict[LoanKey, LoanBook] | None:
         """Each by its id; None where the sweep is done sooner, or one could not be had."""
-        reading = asyncio.gather(*(self.at_once.take(exchange, key) for key in keys))
-        either: set[asyncio.Future[Any]] = {reading, sweep.whole}
+        readings = [self.at_once.reading(exchange, key) for key in keys]
+        every = asyncio.ensure_future(asyncio.wait(readings, return_when=asyncio.FIRST_EXCEPTION))
+        either: set[asyncio.Future[Any]] = {every, sweep.whole}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if sweep.whole.done():
-                return None
-            return dict(zip(keys, await reading, strict=True))
-        except (ExchangeUnavailable, NeedsHuman):
-            return None
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            every.cancel()
+        if sweep.whole.done():  # its page may be of before: what comes is taken once the list was decided on
+            return None
+        self.at_once.taken(keys)
+        found = await asyncio.gather(*readings, return_exceptions=True)
+        for error in (item for item in found if isinstance(item, Exception)):
+            if not isinstance(error, ExchangeUnavailable | NeedsHuman):
+                raise error
+        read = {key: item for key, item in zip(keys, found, strict=True) if isinstance(item, LoanBook)}
+        return read if len(read) == len(keys) else None
 
     def _told_by_prices(self, product: Product) -> list[LoanKey]:
         keys = [key for key in self._keys if key.product is product]
@@ -210,3 +216,7 @@ class UrgentLoans:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             news.cancel()
+
+
+def _is_later(moment: Moment, other: Moment) -> bool:
+    return moment.monotonic_ms > other.monotonic_ms
