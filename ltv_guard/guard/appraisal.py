@@ -14,7 +14,7 @@ from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
 from ltv_guard.core.watch.trigger_index import QUOTE
-from ltv_guard.guard.appraised import Appraised, Rest
+from ltv_guard.guard.appraised import Appraised, Rest, coins_of
 from ltv_guard.guard.at_rest import NONE
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
@@ -88,13 +88,14 @@ class Appraisal:
         return found
 
     def _quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
+        at_rest = snapshot.at_rest
+        awake = at_rest.awake(snapshot.loans)
         implied: dict[str, Decimal] = {}
-        for loan in snapshot.loans:
+        for loan in (*at_rest.telling.values(), *awake):
             implied |= composition_of(loan).implied_prices()
         if snapshot.prices is None:
             return Quotes(prices={QUOTE: Decimal(1), **implied}) if implied else None
-        coins = {item.coin for loan in snapshot.loans for item in loan.collateral}
-        coins |= {item.coin for loan in snapshot.loans for item in loan.debts}
+        coins = at_rest.coins.union(*map(coins_of, awake))
         read = {coin: price for coin, price in snapshot.prices.items() if coin in coins}
         again = snapshot.prices_again
         again = None if again is None else {coin: price for coin, price in again.items() if coin in coins}

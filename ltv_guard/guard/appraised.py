@@ -35,13 +35,16 @@ class Appraised:
 class Rest:
     """Loans at rest, and what was made of each. Of a thousand of them nothing is asked one by one.
 
-    `shown`: the objects that they were read as, by identity; none is reused, for they are held here.
+    `shown`: the objects that they were read as, by identity; none is reused, for they are held here. `coins`:
+    those of them, and maybe of others; `telling`: those whose own numbers tell what coins are worth.
     """
 
     shown: Mapping[int, Loan] = field(default_factory=dict)
     appraised: Mapping[LoanKey, Appraised] = field(default_factory=dict)
     facts: Mapping[LoanKey, LoanFacts] = field(default_factory=dict)
     decisions: Mapping[LoanKey, Decision] = field(default_factory=dict)
+    coins: frozenset[str] = frozenset()
+    telling: Mapping[LoanKey, Loan] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -72,7 +75,14 @@ class Rest:
             appraised=_but(self.appraised, waking),
             facts=_but(self.facts, waking),
             decisions=_but(self.decisions, waking),
+            coins=self.coins,
+            telling=_but(self.telling, waking),
         )
+
+
+def coins_of(loan: Loan) -> list[str]:
+    """Those that it holds, could hold, or owes."""
+    return [*(held.coin for held in loan.collateral), *(debt.coin for debt in loan.debts)]
 
 
 def _but(kept: Mapping[LoanKey, T], waking: Iterable[LoanKey]) -> dict[LoanKey, T]:

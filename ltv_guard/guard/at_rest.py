@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
-from ltv_guard.guard.appraised import Appraised, Rest
+from ltv_guard.guard.appraised import Appraised, Rest, coins_of
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 
@@ -53,6 +54,7 @@ class AtRest:
         kept = self._kept
         shown, appraised = dict(kept.shown), dict(kept.appraised)
         calm, decided = dict(kept.facts), dict(kept.decisions)
+        coins, telling = set(kept.coins), dict(kept.telling)
         for decision in decisions:
             key = decision.loan.key
             found = snapshot.appraised[key]
@@ -61,7 +63,17 @@ class AtRest:
             if _is_calm(found, facts[key], decision):
                 shown[id(found.loan)] = found.loan
                 appraised[key], calm[key], decided[key] = found, facts[key], decision
-        self._kept = Rest(shown=shown, appraised=appraised, facts=calm, decisions=decided)
+                coins.update(coins_of(found.loan))
+                if composition_of(found.loan).implied_prices():
+                    telling[key] = found.loan
+        self._kept = Rest(
+            shown=shown,
+            appraised=appraised,
+            facts=calm,
+            decisions=decided,
+            coins=frozenset(coins),
+            telling=telling,
+        )
         self._is_quiet = not _is_looked_closer_at(snapshot)
         self._histories = tuple(self._memory.shelf.histories.values())
         self._least = self._memory.bounds.least

@@ -105,7 +105,7 @@ class Guard:
     def urge(self, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: they are read first, by the next cycle or this one."""
         self._parts.reads.loans.urge(keys, under_way=self._lock.locked())
-        self._parts.read_ahead.begin()
+        asyncio.get_running_loop().call_soon(self._parts.read_ahead.begin)  # the loans themselves go first
 
     @property
     def intents(self) -> IntentBook:
