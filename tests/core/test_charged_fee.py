@@ -73,6 +73,22 @@ def shown(held: str, owed: str = "62500") -> Loan:
             "50",
         ),
         (
+            "nor what the plan knew of and was not shown",
+            "1.699",
+            [OURS, listed("7", "0.1", REDUCE, at_ms=START - 1_000)],
+            "0.201",
+            "0.005",
+            "50",
+        ),
+        (
+            "which a release of a minute before was",
+            "1.699",
+            [OURS, listed("7", "0.1", REDUCE, at_ms=START - 60_000)],
+            "0.301",
+            "0.505",
+            "5050",
+        ),
+        (
             "nor what was there before",
             "1.799",
             [OURS, listed("7", "1", ADD, at_ms=START - 1)],

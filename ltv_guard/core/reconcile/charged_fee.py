@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Debt, Direction, Loan
-from ltv_guard.core.reconcile.coin_changes import shown_coins
+from ltv_guard.core.reconcile.coin_changes import BOUNDARY_ROWS, SHOWN_LATE_MS, shown_coins
 from ltv_guard.core.reconcile.freshness import GROWTH
 
 DIGITS = Decimal("0.0001")
@@ -34,8 +35,8 @@ class Charge:
 def charge_of(
     intent: Intent,
     loan: Loan,
-    rows: Iterable[HistoryRow],
-    prices: Iterable[Mapping[str, Decimal]],
+    rows: Collection[HistoryRow],
+    prices: Collection[Mapping[str, Decimal]],
     debts: Collection[Debt] = (),
 ) -> Charge | None:
     """None where it can't be told. `loan` is shown with the repayment in it, `rows` are all of its rows.
@@ -54,17 +55,41 @@ def charge_of(
         return None
     moved = sum((row.change for row in since if _moves(row, held.coin)), Decimal(0))
     own = next((row.amount for row in since if row.adjust_id == intent.adjust_id), intent.amount)
-    sold = intent.collateral_before + moved - held.amount
+    left = intent.collateral_before + moved - held.amount
+    maybe = _maybe_not_shown(intent, held.coin, rows)
+    subsets = (subset for size in range(len(maybe) + 1) for subset in combinations(maybe, size))
+    found = (_at(prices, held.coin, left + sum(subset), intent.coin, own) for subset in subsets)
+    likely = min(filter(None, found), key=lambda item: abs(item[0]), default=None)
+    return likely[1] if likely is not None else None
+
+
+def _maybe_not_shown(intent: Intent, coin: str, rows: Iterable[HistoryRow]) -> list[Decimal]:
+    """What moved the collateral right before the plan, which may have been made from what was shown late."""
+    latest = intent.observed_at_ms
+    late = (
+        row
+        for row in rows
+        if _moves(row, coin)
+        and latest - SHOWN_LATE_MS < row.at_ms
+        and (row.at_ms <= latest or row.adjust_id in intent.seen_ids)
+    )
+    return [row.change for row in sorted(late, key=lambda row: row.at_ms)][-BOUNDARY_ROWS:]
+
+
+def _at(
+    prices: Iterable[Mapping[str, Decimal]], paid_with: str, sold: Decimal, coin: str, own: Decimal
+) -> tuple[Decimal, Charge] | None:
+    """The least fee that the prices tell, which may be below zero, and what it comes to."""
     fees = [
-        (sold * known[held.coin] / (own * known[intent.coin]) - 1, own * known[intent.coin])
+        (sold * known[paid_with] / (own * known[coin]) - 1, own * known[coin])
         for known in prices
-        if known.get(held.coin, Decimal(0)) > 0 and known.get(intent.coin, Decimal(0)) > 0
+        if known.get(paid_with, Decimal(0)) > 0 and known.get(coin, Decimal(0)) > 0
     ]
     if not fees or sold <= 0 or own <= 0:
         return None
-    fee, worth = min(fees)
-    fee = max(Decimal(0), fee).quantize(DIGITS)
-    return Charge(repaid=own, sold=sold, fee=fee, cost_usd=(fee * worth).quantize(Decimal("0.01")))
+    least, worth = min(fees)
+    fee = max(Decimal(0), least).quantize(DIGITS)
+    return least, Charge(repaid=own, sold=sold, fee=fee, cost_usd=(fee * worth).quantize(Decimal("0.01")))
 
 
 def _owes_less_than_told(intent: Intent, loan: Loan, since: Iterable[HistoryRow]) -> bool:
