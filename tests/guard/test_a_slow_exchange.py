@@ -72,18 +72,22 @@ async def answers_until_added(
 
 
 async def answers_until_the_add(
-    setting: Setting, whom: LoanKey, after_s: float, *, streams: bool = False
+    setting: Setting, whom: LoanKey, after_s: float, *, streams: bool = False, sooner_s: float = 0
 ) -> float:
-    """How many, where the price falls so long after the guard has looked for the first time."""
+    """How many, where the price falls so long after the guard has looked for the first time.
+
+    `sooner_s`: so long before that prices wake it.
+    """
     world = a_slow_world(setting)
     world.watched = whom
     daemon = SlowAccountDaemon(world)
     running = asyncio.create_task(daemon.run())
     await daemon.has_looked.wait()
     await asyncio.sleep(after_s)
-    falls(world, whom, "0.76")
     if streams:
         daemon.wake(whom)
+    await asyncio.sleep(sooner_s)
+    falls(world, whom, "0.76")
     return await answers_until_added(world, daemon, running)
 
 
@@ -107,6 +111,18 @@ def test_so_it_does_whenever_prices_fall(name: str, whom: LoanKey, *, streams: b
     for at in range(48):
         after_s = at * setting.longest_s / 2.3
         answers = answers_until_the_add(setting, whom, after_s, streams=streams)
+        assert in_made_up_time(answers) <= MOST_ANSWERS + ROUNDING
+
+
+@WHOM
+@pytest.mark.parametrize("name", SETTINGS)
+def test_so_it_does_where_prices_woke_it_before_the_exchange_showed_the_breach(
+    name: str, whom: LoanKey
+) -> None:
+    longest_s = SETTINGS[name].longest_s
+    for at in range(4):
+        after_s = (0.4 + at) * longest_s
+        answers = answers_until_the_add(SETTINGS[name], whom, after_s, streams=True, sooner_s=1.3 * longest_s)
         assert in_made_up_time(answers) <= MOST_ANSWERS + ROUNDING
 
 

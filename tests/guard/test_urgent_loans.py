@@ -351,6 +351,52 @@ async def test_after_a_page_that_cried_wolf_the_next_may_be_right() -> None:
     assert shown.single == ["7", "8"]
 
 
+async def test_after_prices_that_came_too_soon_a_page_of_the_next_list_is_acted_on() -> None:
+    """An exchange may show a crossing later than the prices do: those had the last sweep given up in vain."""
+    shown = Shown(ltv_now="0.74")
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    urgent.ask([key("7")])
+    assert not (await book_of(urgent, shown))[1]
+    shown.ltv_now = "0.76"
+    await in_haste(urgent, shown, "0.76")
+
+    assert (await ends_sweep(urgent, shown))[1]
+    assert (shown.hear, shown.single) == (None, ["7", "7"])
+
+
+async def test_prices_alone_do_not_hurry_twice_in_a_row_though_they_came_too_soon() -> None:
+    shown = Shown(ltv_now="0.74")
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    urgent.ask([key("7")])
+    assert not (await book_of(urgent, shown))[1]
+    urgent.ask([key("7")])
+
+    assert (await ends_sweep(urgent, shown))[1]
+    assert shown.single == ["7"]
+
+
+@pytest.mark.parametrize("by", ["a page", "prices"])
+async def test_who_was_looked_at_too_soon_is_looked_at_again_once_it_is_told_of_anew(by: str) -> None:
+    shown = Shown(ltv_now="0.74")
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    shown.now_ms += LONGEST_MS + 1
+    urgent.ask([key("7")])
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await all_has_run()
+    assert shown.single == ["7"]
+    shown.ltv_now = "0.76"
+    if by == "prices":
+        urgent.ask([key("7")])
+    else:
+        await shown.shows("0.76")
+
+    assert not (await reading)[1]
+    assert shown.single == ["7", "7"]
+
+
 async def test_beside_an_old_list_prices_hurry_where_it_is_known_what_it_lacks_of_ours() -> None:
     shown = Shown()
     urgent = urgent_of(shown)

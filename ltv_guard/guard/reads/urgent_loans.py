@@ -21,17 +21,19 @@ MOST_OF_OURS = 2  # and for those that were helped since the last list: together
 
 @dataclass(slots=True)
 class _Sweep:
-    """A list that is being read; its pages so far, whom they newly show in need, and who `tried` was not."""
+    """A list that is being read; its pages so far, and whom they newly show in need."""
 
     whole: asyncio.Future[LoanBook]
     pages: list[LoanBook] = field(default_factory=list)
     shown: dict[LoanKey, Loan] = field(default_factory=dict)
     looked_at: int = 0
-    tried: set[LoanKey] = field(default_factory=set)
 
 
 class UrgentLoans:
     """Mutable, owned by one guard. A sweep under way is given up for them, though never twice in a row.
+
+    After prices have had one given up in vain, as where the exchange shows a crossing later than they do, the
+    next one is for a breach that a page shows.
 
     The others of a list are shown as the last whole one had them, or a page since. `may_hurry`: nothing is
     open that a whole read has to settle; that is enough where the last list is new enough to act on.
@@ -59,12 +61,15 @@ class UrgentLoans:
         self._may_hurry = may_hurry
         self._adjusted_since = adjusted_since
         self._keys: set[LoanKey] = set()
+        self._tried: set[LoanKey] = set()  # in this sweep, since prices or a page told of them: not in need
         self._news = asyncio.Event()
         self._hurried: dict[Product, bool] = {}
+        self._in_vain: set[Product] = set()  # prices put loans there, and the exchange did not
 
     def ask(self, keys: Collection[LoanKey]) -> None:
         """These are wanted now; until the next read of all."""
         self._keys |= set(keys)
+        self._tried -= set(keys)
         self._news.set()
 
     def begin(self, exchange: LoanExchange, keys: Collection[LoanKey]) -> None:
@@ -106,6 +111,7 @@ class UrgentLoans:
         with self._defects.contained("noting a whole list"):
             self._last.saw(book)
         self._hurried.pop(product, None)
+        self._in_vain.discard(product)
         still_read = self.at_once.begun(product)  # since its page of the list was
         self._keys = {key for key in self._keys if key.product is not product or key in still_read}
         return book, True
@@ -116,18 +122,23 @@ class UrgentLoans:
 
     def _begin(self, exchange: LoanExchange) -> _Sweep:
         pages: list[LoanBook] = []
+        self._tried = {key for key in self._tried if key.product is not exchange.product}
 
         def hear(page: LoanBook) -> None:
             pages.append(page)
             self._news.set()
 
-        listens = self._last.is_long(exchange.product) and exchange.product not in self._hurried
+        listens = self._may_give_up(exchange.product)
         return _Sweep(asyncio.ensure_future(exchange.loans(hear if listens else None)), pages)
+
+    def _may_give_up(self, product: Product) -> bool:
+        """Whether a sweep may: of pages, and not twice in a row, but for a breach that is shown."""
+        return self._last.is_long(product) and (product not in self._hurried or product in self._in_vain)
 
     async def _sooner(self, exchange: LoanExchange, sweep: _Sweep) -> LoanBook | None:
         """The last book with the urgent loans as they are now; None where the sweep is to be waited for."""
         product = exchange.product
-        if not self._last.is_long(product) or product in self._hurried:
+        if not self._may_give_up(product):
             return None
         while not sweep.whole.done():
             self._news.clear()
@@ -136,10 +147,10 @@ class UrgentLoans:
                 return await self._hurry(exchange, keys, sweep, by_pages=False)
             if keys := self._shown_by_pages(product, sweep):
                 self.on_page()
+                self._tried.update(keys)
                 book = await self._hurry(exchange, keys, sweep, by_pages=True)
                 if book is not None or sweep.whole.done():
-                    return book
-                sweep.tried.update(keys)  # an old page, or prices cried wolf: the sweep goes on
+                    return book  # else an old page, or prices, cried wolf: the sweep goes on
             else:
                 await self._news_or_end(sweep)
         return None
@@ -156,6 +167,10 @@ class UrgentLoans:
         for key, one in read.items():
             book = book.with_loan(key, one)
         self._hurried[exchange.product] = by_pages
+        if any(map(self._last.is_in_need, read.values())):
+            self._in_vain.discard(exchange.product)
+        else:
+            self._in_vain.add(exchange.product)
         return book
 
     async def _read(
@@ -180,8 +195,7 @@ class UrgentLoans:
         return read if len(read) == len(keys) else None
 
     def _told_by_prices(self, product: Product) -> list[LoanKey]:
-        keys = [key for key in self._keys if key.product is product]
-        return keys[:MOST] if keys and self._may_go_by_prices(product) else []
+        return self._urged(product)[:MOST] if self._may_go_by_prices(product) else []
 
     def _may_go_by_prices(self, product: Product) -> bool:
         """Whether the last list will do for the others, and was not gone by just before."""
@@ -189,11 +203,15 @@ class UrgentLoans:
         is_long = last.is_long(product) and product not in self._hurried
         return is_long and last.is_of_now(product) and self._may_hurry()
 
+    def _urged(self, product: Product) -> list[LoanKey]:
+        """Whom prices put there; nobody where they just did so in vain."""
+        return [key for key in self._keys if key.product is product and product not in self._in_vain]
+
     def _shown_by_pages(self, product: Product, sweep: _Sweep) -> list[LoanKey]:
         """The worst first; and whom prices put there, where the last list is too old to go by them alone."""
         worst = sorted(sweep.shown.values(), key=lambda loan: loan.ltv, reverse=True)
-        keys = dict.fromkeys([*(loan.key for loan in worst), *self._keys])
-        wanted = [key for key in keys if key.product is product and key not in sweep.tried][:MOST]
+        keys = dict.fromkeys([*(loan.key for loan in worst), *self._urged(product)])
+        wanted = [key for key in keys if key not in self._tried][:MOST]
         if not wanted or not self._last.is_the_last_but_one(product):
             return []
         return [] if self._of_ours(product) is None else wanted
@@ -206,7 +224,9 @@ class UrgentLoans:
     def _look_at_pages(self, sweep: _Sweep) -> None:
         """What was in need before has had its turn in the cycle that saw it."""
         for page in sweep.pages[sweep.looked_at :]:
-            sweep.shown.update((loan.key, loan) for loan in self._last.newly_in_need(page))
+            shown = {loan.key: loan for loan in self._last.newly_in_need(page)}
+            sweep.shown |= shown
+            self._tried -= shown.keys()
         sweep.looked_at = len(sweep.pages)
 
     async def _news_or_end(self, sweep: _Sweep) -> None:
