@@ -10,10 +10,11 @@ from typing import Any, cast
 
 import pytest
 from core_builders import facts, loan
-from exchange_model import POLICY, World, a_guard, a_world, key_of
+from exchange_model import POLICY, POOL, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.decide.facts import LoanFacts
+from ltv_guard.core.decide.quotes import Quotes
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Moment
 from ltv_guard.core.reconcile.plausibility import Bearing
@@ -263,3 +264,32 @@ async def test_what_prices_had_a_part_in_is_not_kept_for_a_quiet_cycle() -> None
         (other,) = [item for item in result.decisions if item.loan.key == key_of(2)]
         found.append((result.wallet is None, other.bearing))
     assert found == [(False, Bearing.BORNE_OUT), (True, Bearing.UNKNOWN), (True, Bearing.UNKNOWN)]
+
+
+async def test_in_haste_the_coins_of_loans_at_rest_keep_their_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = a_world("0.50", *["0.55"] * 6, pool="0.5")
+    world.rows_per_page, world.page_takes_ms = 2, 100
+    world.move(key_of(1), Direction.ADD, Decimal("0.01"), None)
+    guard = a_guard(world, MemoryJournal())
+    kept = with_kept(guard, AtRest)
+    await guard.cycle()
+    world.advance(1_000)
+    await guard.cycle()
+    assert kept._kept.coins == {"BTC", "USDT"}
+    assert list(kept._kept.telling) == [POOL]
+    told, quote = list[frozenset[str]](), Appraisal._quotes
+
+    def quotes(self: Appraisal, snapshot: Snapshot, now: Moment) -> Quotes | None:
+        snapshot.at_rest = replace(snapshot.at_rest, coins=snapshot.at_rest.coins | {"ETH"})
+        snapshot.prices = {**(snapshot.prices or {}), "ETH": Decimal(3_000), "XRP": Decimal(1)}
+        found = quote(self, snapshot, now)
+        told.append(frozenset() if found is None else frozenset(found.prices))
+        return found
+
+    monkeypatch.setattr(Appraisal, "_quotes", quotes)
+    world.loans[key_of(5)].debt *= Decimal("1.4")
+    world.advance(1_000)
+    guard.urge([key_of(5)])
+    assert (await guard.cycle()).in_haste
+    assert told
+    assert all("ETH" in coins and "XRP" not in coins for coins in told)

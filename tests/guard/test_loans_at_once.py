@@ -6,20 +6,25 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from core_builders import key, loan
 from exchange_model import ModelAccount, ModelLoans, ModelPath, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
+from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.cycle import Guard
-from ltv_guard.guard.decider import Decider
+from ltv_guard.guard.decider import TURNS, Decider
+from ltv_guard.guard.facts import FactBuilder
+from ltv_guard.guard.needs import Needs
+from ltv_guard.guard.reads.closer_look import Wanted
 from ltv_guard.guard.reads.loans_at_once import MOST, USE_WITHIN_MS, LoansAtOnce
 
 MANY_TURNS = 10
@@ -163,11 +168,18 @@ async def test_a_crossing_has_the_loan_itself_asked_for_first_and_once(
     monkeypatch.setattr(ModelLoans, "loan", loan_of)
     monkeypatch.setattr(ModelAccount, "wallet", wallet_of)
     monkeypatch.setattr(ModelPath, "history", history_of)
+    to_decide = Needs.to_decide
+
+    def wants(self: Needs, *args: Any, **more: Any) -> Wanted:  # noqa: ANN401 - as it was
+        asked.append("what else is wanted")
+        return to_decide(self, *args, **more)
+
+    monkeypatch.setattr(Needs, "to_decide", wants)
     crosses(world, guard, 3)
     result = await guard.cycle()
     assert result.in_haste
     assert [intent.key for intent in world.sent] == [key_of(3)]
-    assert asked[0] == "loan 3"
+    assert asked[:2] == ["loan 3", "what else is wanted"]
     assert [item for item in asked if item.startswith("loan")] == ["loan 3"]
 
 
@@ -191,3 +203,32 @@ async def test_beside_what_is_open_no_crossing_is_asked_for_by_its_id(
     await asyncio.sleep(0)
     assert not read
     await guard.drain()
+
+
+async def test_between_the_steps_of_deciding_on_all_loans_a_price_is_heard_and_its_loan_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, guard = a_long_list()
+    turns, at = [0], list[int]()
+
+    async def turn() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    gather, look = FactBuilder.account, Appraisal.appraise
+
+    def gathers(self: FactBuilder, *args: Any) -> AccountFacts:  # noqa: ANN401 - as it was
+        at.append(turns[0])
+        return gather(self, *args)
+
+    def looks(self: Appraisal, *args: Any, **more: Any) -> None:  # noqa: ANN401 - as it was
+        at.append(turns[0])
+        look(self, *args, **more)
+
+    monkeypatch.setattr(FactBuilder, "account", gathers)
+    monkeypatch.setattr(Appraisal, "appraise", looks)
+    turning = asyncio.create_task(turn())
+    await guard.cycle()
+    turning.cancel()
+    assert at[1] - at[0] >= TURNS
