@@ -277,11 +277,13 @@ async def test_in_haste_the_coins_of_loans_at_rest_keep_their_prices(monkeypatch
     await guard.cycle()
     assert kept._kept.coins == {"BTC", "USDT"}
     assert list(kept._kept.telling) == [POOL]
-    told, quote = list[frozenset[str]](), Appraisal._quotes
+    told, implied, quote = list[frozenset[str]](), list[bool](), Appraisal._quotes
 
     def quotes(self: Appraisal, snapshot: Snapshot, now: Moment) -> Quotes | None:
         snapshot.at_rest = replace(snapshot.at_rest, coins=snapshot.at_rest.coins | {"ETH"})
-        snapshot.prices = {**(snapshot.prices or {}), "ETH": Decimal(3_000), "XRP": Decimal(1)}
+        read, snapshot.prices = snapshot.prices or {}, None
+        implied.append(quote(self, snapshot, now) is not None)
+        snapshot.prices = {**read, "ETH": Decimal(3_000), "XRP": Decimal(1)}
         found = quote(self, snapshot, now)
         told.append(frozenset() if found is None else frozenset(found.prices))
         return found
@@ -291,5 +293,6 @@ async def test_in_haste_the_coins_of_loans_at_rest_keep_their_prices(monkeypatch
     world.advance(1_000)
     guard.urge([key_of(5)])
     assert (await guard.cycle()).in_haste
-    assert told
+    assert implied
+    assert all(implied)  # by the pool's own numbers
     assert all("ETH" in coins and "XRP" not in coins for coins in told)

@@ -462,7 +462,8 @@ async def test_one_that_has_not_come_is_for_the_next_cycle() -> None:
     assert await urgent.crossed(book, 0.01) is None
     shown.hangs = False
     shown.now_ms += 2_000  # what hangs for so long is asked for anew
-    hurried, is_whole = await book_of(urgent, shown)
+    async with asyncio.timeout(5):
+        hurried, is_whole = await book_of(urgent, shown)
     assert not is_whole
     assert hurried.asked_at(key("7")).exchange_ms == 3_500
     await urgent.at_once.close()
