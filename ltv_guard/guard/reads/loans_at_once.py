@@ -39,6 +39,11 @@ class LoansAtOnce:
         """Those that are asked for, or have come, and are of use."""
         return [key for key, item in self._begun.items() if key.product is product and self._is_of_use(item)]
 
+    def not_taken(self, product: Product) -> set[LoanKey]:
+        """The same, and those that take longer than they are of use: they are still to be looked at."""
+        slow = {key for key, item in self._begun.items() if not item.reading.done()}
+        return {key for key in slow if key.product is product}.union(self.begun(product))
+
     def reading(self, exchange: LoanExchange, key: LoanKey) -> asyncio.Task[LoanBook]:
         """The read of a loan: the one that was begun, or a new one. It goes on until it is taken."""
         begun = self._begun.get(key)

@@ -112,7 +112,7 @@ class UrgentLoans:
             self._last.saw(book)
         self._hurried.pop(product, None)
         self._in_vain.discard(product)
-        still_read = self.at_once.begun(product)  # since its page of the list was
+        still_read = self.at_once.not_taken(product)  # since its page of the list was
         self._keys = {key for key in self._keys if key.product is not product or key in still_read}
         return book, True
 
