@@ -146,7 +146,7 @@ class Life(RuleBasedStateMachine):
 
     def move_price(self, price: Decimal) -> None:
         """But not to where a loan has an LTV that none can have."""
-        worst = max(self.world.ltv(other) for other in KEYS) * self.world.price / price
+        worst = max(self.world.ltv(other) for other in self.world.loans) * self.world.price / price
         if Decimal(2_000) < price < Decimal(2_000_000) and worst < IMPLAUSIBLE_LTV - 1:
             self.world.price = price
             self.world.note()
