@@ -33,8 +33,6 @@ from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_show, rows_since, unexplained_change
 from ltv_guard.core.reconcile.settlement import (
-    NO_ROW_MS,
-    OTHER_ROW_MS,
     Evidence,
     InFlightWatch,
     SettlementTimeouts,
@@ -48,6 +46,7 @@ PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"
 WATCHED = InFlightWatch(since=moment(SENT))
 LONG_LAG = 4 * LAG
+NO_ROW_MS, OTHER_ROW_MS = 24 * LAG, 12 * LAG
 
 
 def look(
@@ -241,7 +240,7 @@ def test_collateral_that_moved_by_its_amount_makes_it_wait_for_its_row(direction
     assert found.intent.state is State.CONFIRMED
 
 
-def test_a_row_that_never_comes_keeps_a_loan_for_ten_minutes_and_no_longer() -> None:
+def test_a_row_that_never_comes_keeps_a_loan_for_two_minutes_and_no_longer() -> None:
     """Its coins are in the loan: nothing is missing there, and nobody knows whose they are."""
     verdict = look_twice(intent(), apart=NO_ROW_MS, shows=loan(held=D(1) + intent().change))
     assert verdict.intent.state is State.AMBIGUOUS
@@ -251,7 +250,7 @@ def test_an_add_and_its_rescue_that_both_landed_wait_for_their_rows() -> None:
     """Together they moved what neither did alone."""
     rescue = D("0.05000042")
     both = loan(held=1 + D(OURS) + rescue)
-    for apart in (LAG, LONG_LAG, 10 * LONG_LAG):
+    for apart in (LAG, LONG_LAG, NO_ROW_MS - 1):
         waits = look_twice(intent(State.UNKNOWN, amount=OURS), apart=apart, shows=both, siblings=(rescue,))
         assert waits.intent.state is State.UNKNOWN
     alone = look_twice(intent(State.UNKNOWN, amount=OURS), apart=LONG_LAG, shows=both)

@@ -22,9 +22,10 @@ from ltv_guard.core.reconcile.candidates import (
 )
 from ltv_guard.core.reconcile.coin_changes import EARLY_MS, collateral_went, unexplained_change
 
+# Coins moved by an intent's amount, and no row tells of it: so many times `misfit_ms` its row is waited for,
+# and so many where another row may be its own.
+NO_ROW, OTHER_ROW = 6, 3
 RESOLVED_WITHIN_MS = 60_000  # so long after its receive window a person may have found an intent's row
-NO_ROW_MS = 600_000  # coins moved by an intent's amount, and no row tells of it: so long it is waited for
-OTHER_ROW_MS = 60_000  # so long where another row may be the intent's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +235,7 @@ def _missing(
     unexplained = _unexplained(intent, evidence)
     missed_ms = began.ms_since(watch.first_missed or began)
     if unexplained == intent.change:
-        lag_ms = OTHER_ROW_MS if end is State.AMBIGUOUS else NO_ROW_MS
+        lag_ms = timeouts.misfit_ms * (OTHER_ROW if end is State.AMBIGUOUS else NO_ROW)
         awaited, end = Awaited.LATE_ROW, State.AMBIGUOUS
     else:
         still = unexplained == 0 and not collateral_went(intent, evidence.loan)

@@ -42,7 +42,7 @@ ADJUSTMENTS = (
         "adjustment_ambiguous",
         critical(
             "An adjustment may or may not be ours: more than one row of the history fits, or its coins "
-            "moved and for ten minutes no row told. It is closed and blocks nothing. It counts in "
+            "moved and for two minutes no row told. It is closed and blocks nothing. It counts in "
             "`max_add_24h`.",
             "Compare [journal](operations.md#reading-the-journal) and history; `journal resolve` if "
             "you want it told.",
