@@ -193,7 +193,7 @@ class ContractWorld(World):
         self.contracts.remove(item)
         self._list_repayment(item, item.owed, None, by_exchange=True)  # repayType 4
         self.overdue_sold = True
-        if sold >= loan.collateral:
+        if sold >= loan.collateral or self.ltv(POOL) >= 1:
             loan.gone = True
         else:
             loan.collateral -= sold
@@ -237,8 +237,8 @@ class ContractWorld(World):
         coin, owed = (OWED, loan.debt - 1) if item is None else (item.coin, item.owed)
         paid = min(amount, owed)
         sold = (paid * self.price_of(coin) * (1 + self.fee) / self.price).quantize(STEP, ROUND_UP)
-        if loan.gone or paid <= 0 or sold >= loan.collateral:
-            return False
+        if loan.gone or paid <= 0 or sold >= loan.collateral or self.ltv(POOL) >= 1:
+            return False  # above 1 it would have been liquidated, and each sale would raise its LTV
         loan.collateral -= sold
         if item is not None:
             item.pay(paid)
