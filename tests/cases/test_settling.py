@@ -121,4 +121,5 @@ async def test_a_journal_that_does_not_fit_is_told_and_does_not_cost_the_loan(
     async with open_a_world(scenario_of(Decimal(35000)), trusted=False) as world, world.guarded():
         await world.until(lambda: bool(world.effects()), within_s=40)
         await world.until(world.is_at_target)
+        await world.until(lambda: bool(world.heard("journal_does_not_fit")), within_s=40)
         assert world.heard("journal_does_not_fit")[0]["loan_id"] == ORDER
