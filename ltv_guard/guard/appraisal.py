@@ -54,9 +54,9 @@ class Appraisal:
         """
         for intent in snapshot.open_now:
             self._memory.intents.watch(intent, now)
-        if snapshot.wallet is not None and not snapshot.wallet_is_old:
+        if (wallet := snapshot.wallet_as_read) is not None:
             read_at = snapshot.wallet_began or now
-            self._memory.wallet.saw(snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms)
+            self._memory.wallet.saw(wallet, read_at, longest_ms=self._freshness.echo_ms)
         snapshot.quotes = self._quotes_or_prices(snapshot, now)
         prices = snapshot.believed_prices
         if only is None:

@@ -45,7 +45,7 @@ class Conclusion:
             in_haste=snapshot.in_haste,
             goes_on=snapshot.goes_on,
             begun_at_prices=snapshot.begun_at_prices,
-            wallet=None if snapshot.wallet_is_old else snapshot.wallet,
+            wallet=snapshot.wallet_as_read,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=_with_resting(snapshot, decisions),
             account=snapshot.account,

@@ -65,8 +65,12 @@ class Decider:
         return account, decisions
 
     async def _turn_of_others(self, snapshot: Snapshot) -> None:
-        """A price that crosses a trigger meanwhile has the loan asked for. In haste it would come later."""
-        for _ in range(1 if snapshot.in_haste else TURNS):
+        """A price that crosses a trigger meanwhile has the loan asked for, by its id where a list is long.
+
+        What is short, by itself or for haste, would only come later: by many turns where many accounts press.
+        """
+        is_long = any(book.pages > 1 for book in snapshot.books.values())
+        for _ in range(TURNS if is_long and not snapshot.in_haste else 1):
             await asyncio.sleep(0)
 
     def decide_one(self, snapshot: Snapshot, key: LoanKey) -> Decision | None:

@@ -85,7 +85,7 @@ AWAITED = {
     Awaited.DOUBTFUL_ROW: "a row of the history that is not understood may be it: {why}",
     Awaited.ROW: "accepted, and not in the history yet",
     Awaited.PROCESSING: "the exchange is still processing it",
-    Awaited.LATE_ROW: "collateral moved by its amount, its row is late",
+    Awaited.LATE_ROW: "coins moved by its amount, its row is late",
     Awaited.SECOND_LOOK: "not in the history; looking once more",
     Awaited.SECOND_ROW: "a row of its amount may be of a release by hand: its own may still come",
     Awaited.LOANS: "the loans could not be read",

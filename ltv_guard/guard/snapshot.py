@@ -114,6 +114,7 @@ class Snapshot:
     wallet: Mapping[str, Decimal] | None = None
     wallet_began: Moment | None = None
     wallet_is_old: bool = False
+    spare_coins: frozenset[str] = frozenset()
     asked_coins: frozenset[str] = frozenset()
     unified: Mapping[str, Decimal] | None = None
     prices: Mapping[str, Decimal] | None = None
@@ -182,7 +183,14 @@ class Snapshot:
         """The wallet that takes or gives coins of such a write; None: one that proves nothing."""
         if direction is Direction.TRANSFER:
             return self.unified
-        return None if self.wallet_is_old else self.wallet
+        return self.wallet_as_read
+
+    @property
+    def wallet_as_read(self) -> Mapping[str, Decimal] | None:
+        """The wallet without older balances, which prove nothing; None where it is of an earlier read."""
+        if self.wallet is None or self.wallet_is_old:
+            return None
+        return {coin: amount for coin, amount in self.wallet.items() if coin not in self.spare_coins}
 
     def unread_coins(self, wallet: Mapping[str, Decimal] | None) -> frozenset[str]:
         """Coins whose balance was asked for and could not be read, in a wallet whose others were."""
@@ -191,8 +199,8 @@ class Snapshot:
     def fill_unread(self, spare: Mapping[str, Decimal] | None) -> None:
         """Coins of a wallet that was read, but theirs was not: the balances of `spare` count for them."""
         if self.wallet is not None and spare is not None:
-            unread = self.unread_coins(self.wallet) & spare.keys()
-            self.wallet = {**self.wallet, **{coin: spare[coin] for coin in unread}}
+            self.spare_coins = self.unread_coins(self.wallet) & spare.keys()
+            self.wallet = {**self.wallet, **{coin: spare[coin] for coin in self.spare_coins}}
 
     @property
     def last_asked(self) -> Moment | None:

@@ -205,10 +205,13 @@ async def test_beside_what_is_open_no_crossing_is_asked_for_by_its_id(
     await guard.drain()
 
 
-async def test_between_the_steps_of_deciding_on_all_loans_a_price_is_heard_and_its_loan_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("rows_per_page", "is_heard"), [(2, True), (50, False)])
+async def test_between_the_steps_of_deciding_on_a_long_list_a_price_is_heard_and_its_loan_asked_for(
+    monkeypatch: pytest.MonkeyPatch, *, rows_per_page: int, is_heard: bool
 ) -> None:
-    _, guard = a_long_list()
+    """Of a short one it is the next list: there it would only come later."""
+    world, guard = a_long_list()
+    world.rows_per_page = rows_per_page
     turns, at = [0], list[int]()
 
     async def turn() -> None:
@@ -231,4 +234,4 @@ async def test_between_the_steps_of_deciding_on_all_loans_a_price_is_heard_and_i
     turning = asyncio.create_task(turn())
     await guard.cycle()
     turning.cancel()
-    assert at[1] - at[0] >= TURNS
+    assert (at[1] - at[0] >= TURNS) is is_heard

@@ -221,6 +221,7 @@ async def test_an_emergency_goes_by_the_older_balance_of_a_coin_that_could_not_b
     snapshot = shown(world)
     assert await ahead.take(snapshot, replace(WANTED, spare={"BTC": Decimal(7), "ETH": Decimal(1)}))
     assert snapshot.wallet == {"BTC": Decimal(7)}
+    assert snapshot.wallet_as_read == {}, "it proves nothing"
 
 
 async def test_it_is_dropped_where_loans_read_since_ask_for_nothing_and_kept_where_they_are_older() -> None:

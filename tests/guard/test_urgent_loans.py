@@ -144,13 +144,16 @@ async def test_a_sweep_under_way_is_given_up_for_what_is_urgent() -> None:
     assert book.asked_at(key("8")).exchange_ms == 1_000
 
 
-async def test_after_it_all_loans_are_read_whatever_prices_say() -> None:
-    shown = Shown()
+@pytest.mark.parametrize(
+    ("ltv_now", "then"), [("0.76", "8"), ("0.74", "7")], ids=["of another", "too soon, and again"]
+)
+async def test_after_it_all_loans_are_read_whatever_prices_say(ltv_now: str, then: str) -> None:
+    shown = Shown(ltv_now=ltv_now)
     urgent = urgent_of(shown)
     await whole(urgent, shown)
     urgent.ask([key("7")])
     assert not (await book_of(urgent, shown))[1]
-    urgent.ask([key("8")])
+    urgent.ask([key(then)])
 
     assert (await ends_sweep(urgent, shown))[1]
     assert shown.single == ["7"]
@@ -363,18 +366,6 @@ async def test_after_prices_that_came_too_soon_a_page_of_the_next_list_is_acted_
 
     assert (await ends_sweep(urgent, shown))[1]
     assert (shown.hear, shown.single) == (None, ["7", "7"])
-
-
-async def test_prices_alone_do_not_hurry_twice_in_a_row_though_they_came_too_soon() -> None:
-    shown = Shown(ltv_now="0.74")
-    urgent = urgent_of(shown)
-    await whole(urgent, shown)
-    urgent.ask([key("7")])
-    assert not (await book_of(urgent, shown))[1]
-    urgent.ask([key("7")])
-
-    assert (await ends_sweep(urgent, shown))[1]
-    assert shown.single == ["7"]
 
 
 @pytest.mark.parametrize("by", ["a page", "prices"])

@@ -153,7 +153,7 @@ class RefusalBackoff:
             return NOTHING
         return {
             (subject.contract, subject.coin): item.why
-            for subject, item in self._refusals.get(key, NONE).items()
+            for subject, item in self._refusals[key].items()
             if subject.contract is not None and subject.pays and now.monotonic_ms < item.until_ms
         }
 
@@ -170,7 +170,7 @@ class RefusalBackoff:
             return NOTHING
         return {
             subject.coin: item.why
-            for subject, item in self._refusals.get(key, NONE).items()
+            for subject, item in self._refusals[key].items()
             if subject.direction is direction
             and subject.pays is pays
             and subject.contract is None
@@ -194,7 +194,7 @@ class RefusalBackoff:
             return NOTHING
         return {
             coin: item.why
-            for (way, coin, pays, _), item in self._refusals.get(key, NONE).items()
+            for (way, coin, pays, _), item in self._refusals[key].items()
             if way is direction and not pays and now.monotonic_ms < item.at_ms + SAME_BODY_MS
         }
 
@@ -202,7 +202,7 @@ class RefusalBackoff:
         """Coins refused for this loan (None: any) that the exchange may take (give, move) at the next try."""
         if key is not None and key not in self._refusals:
             return NO_COINS
-        loans = self._refusals.values() if key is None else (self._refusals.get(key, NONE),)
+        loans = self._refusals.values() if key is None else (self._refusals[key],)
         return frozenset(
             coin
             for refused in loans

@@ -42,8 +42,8 @@ ADJUSTMENTS = (
         "adjustment_ambiguous",
         critical(
             "An adjustment may or may not be ours: more than one row of the history fits, or its coins "
-            "moved and for two minutes no row told. It is closed and blocks nothing. It counts in "
-            "`max_add_24h`.",
+            "moved and no row told of it, for two minutes (more where `history_lag_s` is longer). It is "
+            "closed and blocks nothing. It counts in `max_add_24h`.",
             "Compare [journal](operations.md#reading-the-journal) and history; `journal resolve` if "
             "you want it told.",
             once=True,
