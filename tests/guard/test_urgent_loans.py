@@ -17,6 +17,7 @@ from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock, Hear, LoanExchange
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads.haste import Haste
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -91,13 +92,9 @@ def urgent_of(
         assert product is shown.product
         return {key(name) for name in adjusted} if tells and asked.exchange_ms == BEGAN_MS else None
 
-    return UrgentLoans(
-        clock,
-        Defects(AlertRepeater(lambda: shown.now_ms)),
-        last=LastLists(clock, Rulebook().is_in_need, longest_ms=LONGEST_MS, apart_ms=APART_MS),
-        may_hurry=lambda: may_hurry,
-        adjusted_since=adjusted_since,
-    )
+    last = LastLists(clock, Rulebook().is_in_need, longest_ms=LONGEST_MS, apart_ms=APART_MS)
+    haste = Haste(last, lambda: may_hurry, adjusted_since)
+    return UrgentLoans(clock, Defects(AlertRepeater(lambda: shown.now_ms)), last=last, haste=haste)
 
 
 async def whole(urgent: UrgentLoans, shown: Shown) -> None:

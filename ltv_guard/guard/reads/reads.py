@@ -11,6 +11,7 @@ from ltv_guard.guard.reads.attempts import Attempts
 from ltv_guard.guard.reads.balances import Balances
 from ltv_guard.guard.reads.closer_look import CloserLook
 from ltv_guard.guard.reads.contracts import ContractReads
+from ltv_guard.guard.reads.haste import Haste
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans import LoanReads
@@ -93,8 +94,7 @@ def urgent_loans(
         around.clock,
         defects,
         last=last,
-        may_hurry=memory.intents.none_is_open,
-        adjusted_since=trust.adjusted_since,
+        haste=Haste(last, memory.intents.none_is_open, trust.adjusted_since),
         following=NextList(around.clock, around.prices, memory.intents.nothing_sent_since),
         at_once=LoansAtOnce(around.clock, memory.intents.nothing_sent_since),
     )

@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import Any
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Loan, LoanKey, Moment, Product
+from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads.haste import Haste
+from ltv_guard.guard.reads.heard_list import HeardList, heard
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans_at_once import MOST, LoansAtOnce
 from ltv_guard.guard.reads.next_list import NextList
 
-MOST_OF_OURS = 2  # and for those that were helped since the last list: together what a second has room for
-
-
-@dataclass(slots=True)
-class _Sweep:
-    """A list that is being read; its pages so far, and whom they newly show in need."""
-
-    whole: asyncio.Future[LoanBook]
-    pages: list[LoanBook] = field(default_factory=list)
-    shown: dict[LoanKey, Loan] = field(default_factory=dict)
-    looked_at: int = 0
-
 
 class UrgentLoans:
-    """Mutable, owned by one guard. A sweep under way is given up for them, though never twice in a row.
+    """Mutable, owned by one guard. A list under way is given up for them, where `haste` allows that.
 
-    After prices have had one given up in vain, as where the exchange shows a crossing later than they do, the
-    next one is for a breach that a page shows.
-
-    The others of a list are shown as the last whole one had them, or a page since. `may_hurry`: nothing is
-    open that a whole read has to settle; that is enough where the last list is new enough to act on.
-    `adjusted_since`: which loans a list that was asked for then does not show as we left them; None: it does
-    not tell. Where it is older, and for what only a page tells, they are read beside. `following`: lists
+    The others of the list are shown as the last whole one had them, or a page since. `following`: lists
     begun ahead; `at_once`: loans asked for as prices put them there, before any cycle takes them.
     """
 
@@ -48,8 +31,7 @@ class UrgentLoans:
         defects: Defects,
         *,
         last: LastLists,
-        may_hurry: Callable[[], bool],
-        adjusted_since: Callable[[Moment, Product], Collection[LoanKey] | None],
+        haste: Haste,
         following: NextList | None = None,
         at_once: LoansAtOnce | None = None,
     ) -> None:
@@ -58,13 +40,10 @@ class UrgentLoans:
         self.on_page: Callable[[], None] = lambda: None  # a page is about to be acted on
         self._defects = defects
         self._last = last
-        self._may_hurry = may_hurry
-        self._adjusted_since = adjusted_since
+        self._haste = haste
         self._keys: set[LoanKey] = set()
         self._tried: set[LoanKey] = set()  # in this sweep, since prices or a page told of them: not in need
         self._news = asyncio.Event()
-        self._hurried: dict[Product, bool] = {}
-        self._in_vain: set[Product] = set()  # prices put loans there, and the exchange did not
 
     def ask(self, keys: Collection[LoanKey]) -> None:
         """These are wanted now; until the next read of all."""
@@ -74,12 +53,12 @@ class UrgentLoans:
 
     def begin(self, exchange: LoanExchange, keys: Collection[LoanKey]) -> None:
         """Asks for them in this moment, where a cycle may act on what comes before a list is whole."""
-        if self._may_go_by_prices(exchange.product):
+        if self._haste.may_go_by_prices(exchange.product):
             self.at_once.begin(exchange, [key for key in keys if key.product is exchange.product])
 
     async def crossed(self, book: LoanBook, within_s: float) -> LoanBook | None:
         """The book that was read, with what prices put at its trigger since; None: nothing that has come."""
-        if not self._may_go_by_prices(book.product):
+        if not self._haste.may_go_by_prices(book.product):
             return None
         read = await self.at_once.come(book.product, within_s)
         self._keys -= read.keys()
@@ -90,7 +69,7 @@ class UrgentLoans:
 
     def went_by_pages(self, product: Product) -> bool:
         """Whether the last sweep was given up with pages to go by alone."""
-        return self._hurried.get(product, False)
+        return self._haste.went_by_pages(product)
 
     async def book(
         self, exchange: LoanExchange, begun: asyncio.Future[LoanBook] | None = None
@@ -100,7 +79,7 @@ class UrgentLoans:
         `begun`: a read of all that was begun before, of which no page is heard.
         """
         product = exchange.product
-        sweep = self._begin(exchange) if begun is None else _Sweep(begun)
+        sweep = self._begin(exchange) if begun is None else HeardList(begun)
         try:
             with self._defects.contained("reading what is urgent"):
                 if (book := await self._sooner(exchange, sweep)) is not None:
@@ -110,8 +89,7 @@ class UrgentLoans:
             sweep.whole.cancel()
         with self._defects.contained("noting a whole list"):
             self._last.saw(book)
-        self._hurried.pop(product, None)
-        self._in_vain.discard(product)
+        self._haste.all_were_read(product)
         still_read = self.at_once.not_taken(product)  # since its page of the list was
         self._keys = {key for key in self._keys if key.product is not product or key in still_read}
         return book, True
@@ -120,29 +98,18 @@ class UrgentLoans:
         """Whether the product's loans were more than one page, when all were read last."""
         return self._last.is_long(product)
 
-    def _begin(self, exchange: LoanExchange) -> _Sweep:
-        pages: list[LoanBook] = []
+    def _begin(self, exchange: LoanExchange) -> HeardList:
         self._tried = {key for key in self._tried if key.product is not exchange.product}
+        return heard(exchange, self._news, listens=self._haste.may_give_up(exchange.product))
 
-        def hear(page: LoanBook) -> None:
-            pages.append(page)
-            self._news.set()
-
-        listens = self._may_give_up(exchange.product)
-        return _Sweep(asyncio.ensure_future(exchange.loans(hear if listens else None)), pages)
-
-    def _may_give_up(self, product: Product) -> bool:
-        """Whether a sweep may: of pages, and not twice in a row, but for a breach that is shown."""
-        return self._last.is_long(product) and (product not in self._hurried or product in self._in_vain)
-
-    async def _sooner(self, exchange: LoanExchange, sweep: _Sweep) -> LoanBook | None:
+    async def _sooner(self, exchange: LoanExchange, sweep: HeardList) -> LoanBook | None:
         """The last book with the urgent loans as they are now; None where the sweep is to be waited for."""
         product = exchange.product
-        if not self._may_give_up(product):
+        if not self._haste.may_give_up(product):
             return None
         while not sweep.whole.done():
             self._news.clear()
-            self._look_at_pages(sweep)
+            self._tried -= sweep.look(self._last)
             if keys := self._told_by_prices(product):
                 return await self._hurry(exchange, keys, sweep, by_pages=False)
             if keys := self._shown_by_pages(product, sweep):
@@ -152,29 +119,25 @@ class UrgentLoans:
                 if book is not None or sweep.whole.done():
                     return book  # else an old page, or prices, cried wolf: the sweep goes on
             else:
-                await self._news_or_end(sweep)
+                await sweep.end_or(self._news)
         return None
 
     async def _hurry(
-        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: _Sweep, *, by_pages: bool
+        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: HeardList, *, by_pages: bool
     ) -> LoanBook | None:
         """What is acted on; None where there is nothing. A page alone is not believed."""
-        ours = self._of_ours(exchange.product) if by_pages else ()
+        ours = self._haste.ours(exchange.product) if by_pages else ()
         read = await self._read(exchange, dict.fromkeys([*keys, *(ours or ())]), sweep)
         if read is None or (by_pages and not any(self._last.is_in_need(read[key]) for key in keys)):
             return None
         book = self._last.with_pages(exchange.product, sweep.pages if by_pages else ())
         for key, one in read.items():
             book = book.with_loan(key, one)
-        self._hurried[exchange.product] = by_pages
-        if any(map(self._last.is_in_need, read.values())):
-            self._in_vain.discard(exchange.product)
-        else:
-            self._in_vain.add(exchange.product)
+        self._haste.hurried(exchange.product, read.values(), by_pages=by_pages)
         return book
 
     async def _read(
-        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: _Sweep
+        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: HeardList
     ) -> dict[LoanKey, LoanBook] | None:
         """Each by its id; None where the sweep is done sooner, or one could not be had."""
         readings = [self.at_once.reading(exchange, key) for key in keys]
@@ -195,47 +158,18 @@ class UrgentLoans:
         return read if len(read) == len(keys) else None
 
     def _told_by_prices(self, product: Product) -> list[LoanKey]:
-        return self._urged(product)[:MOST] if self._may_go_by_prices(product) else []
-
-    def _may_go_by_prices(self, product: Product) -> bool:
-        """Whether the last list will do for the others, and was not gone by just before."""
-        last = self._last
-        is_long = last.is_long(product) and product not in self._hurried
-        return is_long and last.is_of_now(product) and self._may_hurry()
+        return self._urged(product)[:MOST] if self._haste.may_go_by_prices(product) else []
 
     def _urged(self, product: Product) -> list[LoanKey]:
         """Whom prices put there; nobody where they just did so in vain."""
-        return [key for key in self._keys if key.product is product and product not in self._in_vain]
+        keys = [key for key in self._keys if key.product is product]
+        return keys if self._haste.believes_prices(product) else []
 
-    def _shown_by_pages(self, product: Product, sweep: _Sweep) -> list[LoanKey]:
+    def _shown_by_pages(self, product: Product, sweep: HeardList) -> list[LoanKey]:
         """The worst first; and whom prices put there, where the last list is too old to go by them alone."""
-        worst = sorted(sweep.shown.values(), key=lambda loan: loan.ltv, reverse=True)
-        keys = dict.fromkeys([*(loan.key for loan in worst), *self._urged(product)])
+        keys = dict.fromkeys([*sweep.in_need(), *self._urged(product)])
         wanted = [key for key in keys if key not in self._tried][:MOST]
-        if not wanted or not self._last.is_the_last_but_one(product):
-            return []
-        return [] if self._of_ours(product) is None else wanted
-
-    def _of_ours(self, product: Product) -> Collection[LoanKey] | None:
-        """Whom the last list does not show as we left them; None: those are too many, or not known."""
-        ours = self._adjusted_since(self._last.book(product).began, product)
-        return None if ours is None or len(ours) > MOST_OF_OURS else ours
-
-    def _look_at_pages(self, sweep: _Sweep) -> None:
-        """What was in need before has had its turn in the cycle that saw it."""
-        for page in sweep.pages[sweep.looked_at :]:
-            shown = {loan.key: loan for loan in self._last.newly_in_need(page)}
-            sweep.shown |= shown
-            self._tried -= shown.keys()
-        sweep.looked_at = len(sweep.pages)
-
-    async def _news_or_end(self, sweep: _Sweep) -> None:
-        news = asyncio.ensure_future(self._news.wait())
-        either: set[asyncio.Future[Any]] = {sweep.whole, news}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            news.cancel()
+        return wanted if wanted and self._haste.may_go_by_pages(product) else []
 
 
 def _is_later(moment: Moment, other: Moment) -> bool:
