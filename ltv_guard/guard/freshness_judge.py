@@ -90,7 +90,7 @@ class FreshnessJudge:
                 return Comparison(doubt)
         beside = self._intents.beside(last)
         found = judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside)
-        if found.as_planned and self._seen.price_has_not_moved(last, snapshot.prices):
+        if found.as_before and self._seen.price_has_not_moved(last, snapshot.prices):
             found = found.as_lagging()
         return Comparison(found)
 
@@ -115,7 +115,7 @@ class FreshnessJudge:
             return True
         return (
             found.collateral_is_new
-            and (emergency or found.harmless or found.as_led or found.as_planned)
+            and (emergency or found.harmless or found.as_led or found.as_before)
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
         )
 

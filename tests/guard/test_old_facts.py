@@ -265,6 +265,25 @@ async def test_an_old_debt_does_not_bear_out_the_ltv_that_an_add_was_planned_on(
     assert landed(world) == [ADD] * 2
 
 
+@pytest.mark.parametrize("share", ["0.23", "0.27"])
+@pytest.mark.parametrize("key", [ONE, POOL])
+async def test_an_old_debt_does_not_bear_out_the_ltv_that_the_row_of_an_add_says_was_there_before_it(
+    key: LoanKey, share: str
+) -> None:
+    """Found by the state machine: a hand repaid just before the add, and the debt of before was shown on."""
+    world = a_world("0.60") if key == ONE else a_world(pool="0.60")
+    guard = a_guard(world, MemoryJournal())
+    world.old_ltv_ms, world.old_debt_ms = 2_000, 5_000
+    fall_to(world, key, "0.91")
+    world.advance(6_000)
+    world.repay_part(key, Decimal(share))
+    world.advance(1_000)
+    await cycles(guard, world, 20, ms=500)
+    assert landed(world) == [ADD]
+    world.old_ltv_ms = world.old_debt_ms = 0
+    await falls_and_is_saved(guard, world, key)
+
+
 async def test_what_was_sold_before_an_add_does_not_make_a_read_from_before_it_new() -> None:
     """Found by the state machine: the sale explained fewer coins, and so the add was made a second time."""
     rule = AddRule(trigger_ltv=Decimal("0.60"), target_ltv=Decimal("0.59"))

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 from contract_life import ContractLife, Start
-from exchange_world import HELD, OWED
+from exchange_world import HELD, OWED, POOL
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
@@ -181,3 +181,39 @@ class TestNight(OddContracts.TestCase):  # type: ignore[misc] # made by hypothes
     """The same at random, for as long as a night allows."""
 
     settings = settings(max_examples=3_000, stateful_step_count=8, derandomize=False)
+
+
+# What they are held against.
+
+NO_COINS = Start(
+    first="0.30",
+    pool="0.77",
+    shares={},
+    ends_in_ms=3_600_000,
+    at_end=AtEnd.NOTHING,
+    btc="0",
+    usdt="0",
+    unified="0",
+    fee="0",
+    interest="0",
+    limit="300000",
+    scale=1,
+    repays=False,
+    repays_fixed=False,
+    transfers=False,
+    capped=False,
+    pays_in_part=False,
+    pays_after_ms=0,
+)
+
+
+@pytest.mark.parametrize(("ltv", "helped"), [("0.82", True), ("0.99", True), ("1.02", False)])
+def test_a_pool_that_is_worth_less_than_it_owes_is_past_help_by_its_collateral(
+    ltv: str, *, helped: bool
+) -> None:
+    """Found by the state machine: the exchange sells nothing of it for its debts, and yet it was expected."""
+    life = Contracts()
+    life.begin_so(NO_COINS)
+    life.move_price(life.world.price * life.world.ltv(POOL) / Decimal(ltv))
+    assert life.world.ltv(POOL).quantize(Decimal("0.01")) == Decimal(ltv)
+    assert (POOL in life.funded()) is helped

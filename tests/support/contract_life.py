@@ -384,6 +384,7 @@ class ContractLife(Life):
         if world.loans[POOL].gone:
             return found
         can_sell = can_repay and not start.capped and (world.ltv(POOL) >= EMERGENCY or not self.is_kept())
+        can_sell = can_sell and world.ltv(POOL) < 1  # beyond, the exchange sells nothing for a debt
         if coins or (pays and self.reaches(ZERO)) or (can_sell and self.reaches(HAIRCUT * (1 + MAX_FEE))):
             found.append(POOL)
         return found

@@ -50,11 +50,16 @@ def expected_ltv(
             return None
         moved = amount / last.coins_before
         return ExpectedLtv(moved=moved, ltv=last.ltv_before / moved)
-    own = next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
+    own = own_row(last, rows)
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
     if before and after:
         return ExpectedLtv(moved=before / after, ltv=after)
     return _led_by_value(loan, last, composition.total) if last.awaits_row else None
+
+
+def own_row(last: Intent, rows: Sequence[HistoryRow]) -> HistoryRow | None:
+    """Its row, where a history shows it."""
+    return next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
 
 
 def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> ExpectedLtv | None:

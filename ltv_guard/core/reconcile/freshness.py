@@ -17,7 +17,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.balance_match import BalanceMatch, digit_of, match, with_believed_change
 from ltv_guard.core.reconcile.coin_changes import shown_coins
-from ltv_guard.core.reconcile.expected_ltv import ExpectedLtv, expected_ltv, expected_of_both
+from ltv_guard.core.reconcile.expected_ltv import ExpectedLtv, expected_ltv, expected_of_both, own_row
 from ltv_guard.core.reconcile.plausibility import APART, parted
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
@@ -52,7 +52,8 @@ class Freshness:
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
     before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it;
-    `as_planned`: it fits, but is to the last digit the one of before: where no price has moved, it lags.
+    `as_before`: it fits, but is to the last digit the one of before, as the adjustment was planned on it or
+    its row tells it: where no price has moved, it lags.
     """
 
     doubt: Doubt | None = None
@@ -60,7 +61,7 @@ class Freshness:
     harmless: bool = False
     is_old: bool = False
     as_led: bool = False
-    as_planned: bool = False
+    as_before: bool = False
 
     @property
     def fresh(self) -> bool:
@@ -103,14 +104,14 @@ def judge(
     if led is None:
         return FRESH
     follows = _follows(loan, led, last, prices)
-    as_planned = follows and abs(led.moved - 1) > NOISE and loan.ltv == last.ltv_before
+    as_before = follows and abs(led.moved - 1) > NOISE and _is_that_of_before(loan, last, rows)
     if follows and not _came_there_by_chance(loan, led, last, prices):
-        return Freshness(as_planned=as_planned)
+        return Freshness(as_before=as_before)
     return Freshness(
         doubt=Doubt.LTV_LAGS,
         collateral_is_new=True,
         as_led=follows,
-        as_planned=as_planned,
+        as_before=as_before,
         harmless=last.direction is not Direction.REDUCE and led.moved - 1 <= HARMLESS,
     )
 
@@ -186,6 +187,18 @@ def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, De
     if beyond and (not implied or (as_we_moved_it and (lowers or _is_near(loan.ltv, implied)))):
         return True  # it is not the LTV of before, and asks for no second adjustment of this kind
     return any(abs(loan.ltv / ltv - 1) <= half for ltv in implied)
+
+
+def _is_that_of_before(loan: Loan, last: Intent, rows: Sequence[HistoryRow]) -> bool:
+    """Whether the LTV is to the last digit the one that `last` was planned on, or that its row begins with.
+
+    The two differ where prices moved, or another's hand did, after what it was planned on: a debt that is
+    shown late knows nothing of that hand, and may bear the latter out.
+    """
+    own = own_row(last, rows)
+    told = None if own is None else own.ltv_before
+    rounded = composition_of(loan).quoted_to
+    return loan.ltv == last.ltv_before or (told is not None and abs(loan.ltv - told) < rounded)
 
 
 def _came_there_by_chance(
