@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from typing import Any
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
-from ltv_guard.core.model.contracts import Contract, ContractList
+from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent
@@ -23,10 +21,10 @@ from ltv_guard.core.reconcile.plausibility import (
 )
 from ltv_guard.core.reconcile.settlement import window_is_over
 from ltv_guard.guard.appraised import Appraised
+from ltv_guard.guard.contract_facts import ContractFacts
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import FreshnessJudge
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
-from ltv_guard.guard.state.intent_book import landed_lately
 from ltv_guard.guard.state.memory import Memory
 
 NO_LISTS: Mapping[str, ContractList] = {}
@@ -49,6 +47,8 @@ class FactBuilder:
         self._memory = memory
         self._freshness = freshness
         self._defects = defects
+        same_body_ms = options.timing.backoff.same_body_ms
+        self._contracts = ContractFacts(rulebook, memory, defects, same_body_ms=same_body_ms)
 
     def account(
         self, snapshot: Snapshot, now: Moment, known: Mapping[LoanKey, LoanFacts] | None = None
@@ -72,7 +72,7 @@ class FactBuilder:
             prices=snapshot.believed_prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
             in_part=snapshot.in_part,
-            **self._of_contracts(snapshot, now),
+            **self._contracts.of_pool(snapshot, now),
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
             on_the_way=on_the_way,
@@ -155,53 +155,9 @@ class FactBuilder:
             unpayable=self._unpayable(loan, snapshot, now),
             unsellable=self._unsellable(loan, snapshot, now),
             contracts=self._memory.contracts.lists if loan.is_pool else NO_LISTS,
-            contracts_closed=self._contracts_closed(loan, snapshot),
+            contracts_closed=self._contracts.why_closed(loan, snapshot),
             unsellable_for=self._memory.refusals.unsellable_for(loan.key, now),
         )
-
-    def _of_contracts(self, snapshot: Snapshot, now: Moment) -> dict[str, Any]:
-        """What the pool's fixed loans ask for. After an error of ours none of them is repaid."""
-        pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
-        if pool is None or not self._memory.contracts.kept:
-            return {}
-        found: dict[str, Any] = {}
-        for name, work in (
-            ("due", self._due),
-            ("ending", self._ending),
-            ("unpayable_contracts", self._unpayable_contracts),
-        ):
-            value = attempt(f"fixed loans: {name}", lambda: work(pool, now))  # noqa: B023 - called at once
-            if isinstance(value, Defect):
-                self._defects.tell(value)
-                found["ending"] = ()
-            else:
-                found.setdefault(name, value)
-        return found
-
-    def _due(self, pool: Loan, now: Moment) -> Mapping[str, Decimal]:
-        policy = self._rulebook.policy_for(pool)
-        by_us = policy.repay_fixed.enabled
-        return self._memory.contracts.due(now, policy.due_within_ms, repaid_by_us=by_us)
-
-    def _ending(self, pool: Loan, now: Moment) -> tuple[Contract, ...]:
-        """Fixed loans that are to be repaid now; one that was, the list may show for a while."""
-        policy = self._rulebook.policy_for(pool)
-        if not (policy.protect and policy.repay_fixed.enabled):
-            return ()
-        ours = self._memory.intents.of_loan(pool.key)
-        repaid = {item.contract_id for item in ours if item.repays_in_full and landed_lately(item, now)}
-        ending = self._memory.contracts.ending(now, policy.repay_fixed.before_ms)
-        return tuple(item for item in ending if item.loan_id not in repaid)
-
-    def _unpayable_contracts(self, pool: Loan, now: Moment) -> Mapping[str, str]:
-        """One is asked for without an amount: what was refused is not asked for again within a minute."""
-        within_ms = self._options.timing.backoff.same_body_ms
-        lately = {
-            item.contract_id: item.ret_msg or f"the last try ended as {item.state}"
-            for item in self._memory.intents.refused_lately(pool.key, now, within_ms)
-            if item.contract_id is not None and item.repays_in_full
-        }
-        return {**lately, **self._memory.refusals.unpayable_contracts(pool.key, now)}
 
     def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Mapping[str, str]:
         """What was repaid before has to be known, or it could be taken for ours."""
@@ -216,12 +172,6 @@ class FactBuilder:
         if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
             return {held.coin: "the list of repayments could not be read" for held in loan.collateral}
         return self._memory.refusals.unsellable(loan.key, now)
-
-    def _contracts_closed(self, loan: Loan, snapshot: Snapshot) -> str | None:
-        """Why none of its fixed loans can be repaid: as for `_unpayable`."""
-        if Channel(loan.key.product, Kind.FIXED_REPAYMENT) in snapshot.histories:
-            return None
-        return "the list of repayments of fixed loans could not be read"
 
     def _is_overdue(self, intent: Intent, at: Moment, now: Moment) -> bool:
         """Whether its window was over `at` that moment, and the exchange is not processing it."""
