@@ -11,6 +11,7 @@ from ltv_guard.core.decide.quotes import Quotes, quoted
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook, thresholds
+from ltv_guard.core.model.steps import Steps, done
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
 from ltv_guard.core.watch.trigger_index import QUOTE
@@ -52,6 +53,16 @@ class Appraisal:
         `only`: the loans that were read again since the last time; None: all were. Of those at rest there
         is nothing to note.
         """
+        done(self.appraising(snapshot, now, only, at_rest))
+
+    def appraising(
+        self,
+        snapshot: Snapshot,
+        now: Moment,
+        only: Collection[LoanKey] | None = None,
+        at_rest: Rest = NONE,
+    ) -> Steps[None]:
+        """The same, a step for each loan. One that is left is as a read that showed the others only."""
         for intent in snapshot.open_now:
             self._memory.intents.watch(intent, now)
         if (wallet := snapshot.wallet_as_read) is not None:
@@ -66,6 +77,7 @@ class Appraisal:
                 continue
             look = partial(self._loan, loan, snapshot, prices, now)
             snapshot.appraised[loan.key] = attempt("the facts of a loan", look)
+            yield
 
     def appraise_adjusted(self, snapshot: Snapshot, now: Moment) -> list[Loan]:
         """The same for adjusted loans. Those that are shown as before an adjustment that was shown."""

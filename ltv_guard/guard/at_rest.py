@@ -28,7 +28,7 @@ class AtRest:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._kept = NONE
+        self._kept = self._before = NONE
         self._is_quiet = False  # nothing but loans was read where it was made
         self._histories: tuple[History, ...] = ()
         self._least: Mapping[object, Decimal] = {}
@@ -39,12 +39,16 @@ class AtRest:
         In haste also where more was, now or by the read of all before: of who is shown as that read showed
         it, what was read beside is for the cycle that comes next, with all loans.
         """
-        kept, self._kept = self._kept, NONE
+        kept, self._kept, self._before = self._kept, NONE, self._kept
         quiet = self._is_quiet and not _is_looked_closer_at(snapshot) and self._shows_the_same_histories()
         if not kept or not (quiet or snapshot.in_haste) or self._least != self._memory.bounds.least:
             return NONE
         self._kept = kept.among(snapshot.loans, self._awake(snapshot))
         return self._kept
+
+    def was_given_up(self) -> None:
+        """What was decided on these loans came to nothing: kept is what was before."""
+        self._kept = self._before
 
     def note(self, snapshot: Snapshot, account: AccountFacts, decisions: Iterable[Decision]) -> None:
         """Which loans rest from now on, beside those that do already. What was read in haste adds none."""

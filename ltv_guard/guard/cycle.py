@@ -13,6 +13,7 @@ from ltv_guard.core.model.loans import LoanKey, Owner
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Journal
 from ltv_guard.guard.charges import tell_charges
+from ltv_guard.guard.decider import Decided
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.needs import horizon_ms
 from ltv_guard.guard.parts import Parts
@@ -184,9 +185,7 @@ class Guard:
     async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
-        account, decisions = await parts.decider.decide(snapshot)
-        if await parts.reads.loans.crossed(snapshot):
-            account, decisions = await parts.decider.decide(snapshot)
+        account, decisions = await self._decided(snapshot)
         presses = any(decision.needs_a_closer_look for decision in decisions)
         if not presses and await parts.contracts.are_new():
             account, decisions = await parts.decider.decide(snapshot)
@@ -207,13 +206,20 @@ class Guard:
         with self._defects.contained("settling by what the coins show"):
             snapshot.open_intents = await parts.reconciler.settle_by_coins(snapshot)
         await parts.reads.loans.crossed(snapshot, within_s=CROSSED_WITHIN_S)
-        account, decisions = await parts.decider.decide(snapshot)
-        is_odd = await parts.rereads.of_what_is_odd(snapshot, account, decisions)
-        if await parts.reads.loans.crossed(snapshot) or is_odd:
-            _, decisions = await parts.decider.decide(snapshot)
+        account, decisions = await self._decided(snapshot)
+        if await parts.rereads.of_what_is_odd(snapshot, account, decisions):
+            _, decisions = await self._decided(snapshot)
         with self._defects.contained("remembering prices"):
             parts.decider.remember_prices(snapshot)
         return decisions
+
+    async def _decided(self, snapshot: Snapshot) -> Decided:
+        """On all that was read; once a loan has come that prices put at its trigger, first of all on that."""
+        loans, decider = self._parts.reads.loans, self._parts.decider
+        found = await decider.decide_unless(snapshot, lambda: loans.has_come(snapshot))
+        if await loans.crossed(snapshot) or found is None:
+            found = await decider.decide(snapshot)
+        return found
 
     async def _look_closer(self, snapshot: Snapshot, wanted: Wanted) -> None:
         if not await self._parts.read_ahead.take(snapshot, wanted):

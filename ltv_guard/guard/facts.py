@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.contracts import ContractList
@@ -11,6 +11,7 @@ from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.core.model.steps import Steps, done
 from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
 from ltv_guard.core.reconcile.plausibility import (
@@ -57,13 +58,20 @@ class FactBuilder:
 
         `known`: facts of loans that are as they were when those were gathered. In haste those come first.
         """
+        return done(self.gathering(snapshot, now, known))
+
+    def gathering(
+        self, snapshot: Snapshot, now: Moment, known: Mapping[LoanKey, LoanFacts] | None = None
+    ) -> Steps[AccountFacts]:
+        """The same, a step for each loan that is not known. What is of the account is of the last moment."""
+        loans = yield from self._each(snapshot, now, known or {})
         read_at = snapshot.wallet_began or now
         on_the_way = self._memory.wallet.on_the_way(
             snapshot.wallet, read_at, longest_ms=self._freshness.echo_ms
         )
         quotes = snapshot.quotes
         return AccountFacts(
-            loans=tuple(self._loans(snapshot, now, known or {})),
+            loans=loans,
             wallet=snapshot.wallet,
             wallet_is_old=snapshot.wallet_is_old,
             wallet_unread=snapshot.unread_coins(snapshot.wallet),
@@ -89,15 +97,19 @@ class FactBuilder:
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now, snapshot.begun),
         )
 
-    def _loans(
+    def _each(
         self, snapshot: Snapshot, now: Moment, known: Mapping[LoanKey, LoanFacts]
-    ) -> Iterator[LoanFacts]:
-        if known is snapshot.at_rest.facts:
-            yield from known.values()
-            yield from (self._loan(loan, snapshot, now) for loan in snapshot.at_rest.awake(snapshot.loans))
-        else:
-            for loan in snapshot.loans:
-                yield known.get(loan.key) or self._loan(loan, snapshot, now)
+    ) -> Steps[tuple[LoanFacts, ...]]:
+        rest = snapshot.at_rest
+        in_haste = known is rest.facts
+        loans = list(known.values()) if in_haste else []
+        for loan in rest.awake(snapshot.loans) if in_haste else snapshot.loans:
+            facts = None if in_haste else known.get(loan.key)
+            if facts is None:
+                facts = self._loan(loan, snapshot, now)
+                yield
+            loans.append(facts)
+        return tuple(loans)
 
     def _loan(self, loan: Loan, snapshot: Snapshot, now: Moment) -> LoanFacts:
         """The facts of one loan. Those that can be done without are, where an error of ours is in them."""

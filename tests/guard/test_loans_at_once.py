@@ -18,6 +18,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.core.model.steps import Steps
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.cycle import Guard
@@ -121,7 +122,7 @@ async def test_a_crossing_while_a_long_list_is_decided_on_is_acted_on_by_that_cy
     await guard.cycle()
     world.loans[key_of(1)].debt *= Decimal("1.6")
     world.advance(5_000)
-    wallet, decide, decided, crossings = ModelAccount.wallet, Decider.decide, list[int](), [3]
+    wallet, decide, decided, crossings = ModelAccount.wallet, Decider._decide, list[int](), [3]
 
     async def meanwhile(self: ModelAccount, coins: Collection[str]) -> Mapping[str, Decimal]:
         if crossings:
@@ -136,7 +137,7 @@ async def test_a_crossing_while_a_long_list_is_decided_on_is_acted_on_by_that_cy
         return found
 
     monkeypatch.setattr(ModelAccount, "wallet", meanwhile)
-    monkeypatch.setattr(Decider, "decide", counts)
+    monkeypatch.setattr(Decider, "_decide", counts)
     result = await guard.cycle()
     assert {intent.key for intent in world.sent} == {key_of(1), key_of(3)}
     assert result.in_haste  # all are read again at once
@@ -219,18 +220,18 @@ async def test_between_the_steps_of_deciding_on_a_long_list_a_price_is_heard_and
             turns[0] += 1
             await asyncio.sleep(0)
 
-    gather, look = FactBuilder.account, Appraisal.appraise
+    gather, look = FactBuilder.gathering, Appraisal.appraising
 
-    def gathers(self: FactBuilder, *args: Any) -> AccountFacts:  # noqa: ANN401 - as it was
+    def gathers(self: FactBuilder, *args: Any) -> Steps[AccountFacts]:  # noqa: ANN401 - as it was
         at.append(turns[0])
         return gather(self, *args)
 
-    def looks(self: Appraisal, *args: Any, **more: Any) -> None:  # noqa: ANN401 - as it was
+    def looks(self: Appraisal, *args: Any, **more: Any) -> Steps[None]:  # noqa: ANN401 - as it was
         at.append(turns[0])
-        look(self, *args, **more)
+        return look(self, *args, **more)
 
-    monkeypatch.setattr(FactBuilder, "account", gathers)
-    monkeypatch.setattr(Appraisal, "appraise", looks)
+    monkeypatch.setattr(FactBuilder, "gathering", gathers)
+    monkeypatch.setattr(Appraisal, "appraising", looks)
     turning = asyncio.create_task(turn())
     await guard.cycle()
     turning.cancel()

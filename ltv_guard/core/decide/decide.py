@@ -23,6 +23,7 @@ from ltv_guard.core.decide.shortfall import Shortfall, need_of
 from ltv_guard.core.decide.transfer import decide_transfer, pooled
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.steps import Steps, done
 from ltv_guard.core.reconcile.plausibility import Bearing
 
 # Each takes what the one before left undone, with its notes, and returns it acting or with one more note.
@@ -47,6 +48,15 @@ def decide(
     `resting`: decisions to leave a loan in its bounds that were made of these same facts before: they hold.
     `awake`: the loans of the account that are decided on; None: all. None of the others asks for anything.
     """
+    return done(deciding(account, resting, awake))
+
+
+def deciding(
+    account: AccountFacts,
+    resting: Mapping[LoanKey, Decision] = NONE,
+    awake: Sequence[LoanFacts] | None = None,
+) -> Steps[tuple[Decision, ...]]:
+    """The same, a step for each loan that is decided on anew."""
     awake = account.loans if awake is None else awake
     budget = FundsBudget(account)
     defects = [] if budget.unread else _share_out(awake, budget)
@@ -56,7 +66,13 @@ def decide(
         reverse=True,
     )
     neighbours = Neighbours(account)
-    decided = [resting.get(facts.loan.key) or _decide_alone(facts, neighbours, budget) for facts in by_danger]
+    decided: list[Decision] = []
+    for facts in by_danger:
+        decision = resting.get(facts.loan.key)
+        if decision is None:
+            decision = _decide_alone(facts, neighbours, budget)
+            yield
+        decided.append(decision)
     merged: Sequence[Decision] = decided
     for what, step in (
         ("merging transfers", pooled),

@@ -75,6 +75,12 @@ class LoanReads:
             elif under_way:
                 self.urgent.following.read_now(self._products[product])
 
+    def has_come(self, snapshot: Snapshot) -> bool:
+        """Whether one of those has come, and shows the breach: what prices alone say gives nothing up."""
+        with self._defects.contained("looking for what prices have crossed"):
+            return any(map(self.urgent.shows_crossing, snapshot.books.values()))
+        return False
+
     async def crossed(self, snapshot: Snapshot, *, within_s: float = 0) -> bool:
         """Whether loans have come that prices put at their triggers since a long list was read.
 

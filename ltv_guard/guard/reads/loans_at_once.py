@@ -60,8 +60,15 @@ class LoansAtOnce:
         """Those that have come, or do within so long: they are taken. The others go on."""
         if (readings := [self._begun[key].reading for key in self.begun(product)]) and within_s:
             await asyncio.wait(readings, timeout=within_s)
-        found = [key for key in self.begun(product) if self._begun[key].reading.done()]
-        return {key: self._begun.pop(key).reading.result() for key in found}
+        found = self.there(product)
+        for key in found:
+            del self._begun[key]
+        return found
+
+    def there(self, product: Product) -> dict[LoanKey, LoanBook]:
+        """Those that have come, and were not taken yet."""
+        readings = {key: self._begun[key].reading for key in self.begun(product)}
+        return {key: reading.result() for key, reading in readings.items() if reading.done()}
 
     async def close(self) -> None:
         """No cycle will come."""

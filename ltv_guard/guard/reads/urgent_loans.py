@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import LoanKey, Moment, Product
+from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.haste import Haste
@@ -56,13 +56,20 @@ class UrgentLoans:
         if self._haste.may_go_by_prices(exchange.product):
             self.at_once.begin(exchange, [key for key in keys if key.product is exchange.product])
 
+    def shows_crossing(self, book: LoanBook) -> bool:
+        """Whether a loan has come since the book was read that shows what prices say of it."""
+        if not self._haste.may_go_by_prices(book.product):
+            return False
+        newer = _newer(self.at_once.there(book.product), book)
+        return any(map(self._last.is_in_need, newer.values()))
+
     async def crossed(self, book: LoanBook, within_s: float) -> LoanBook | None:
         """The book that was read, with what prices put at its trigger since; None: nothing that has come."""
         if not self._haste.may_go_by_prices(book.product):
             return None
         read = await self.at_once.come(book.product, within_s)
         self._keys -= read.keys()
-        newer = {key: one for key, one in read.items() if _is_later(one.began, book.asked_at(key))}
+        newer = _newer(read, book)
         for key, one in newer.items():
             book = book.with_loan(key, one)
         return book if newer else None
@@ -172,5 +179,6 @@ class UrgentLoans:
         return wanted if wanted and self._haste.may_go_by_pages(product) else []
 
 
-def _is_later(moment: Moment, other: Moment) -> bool:
-    return moment.monotonic_ms > other.monotonic_ms
+def _newer(read: Mapping[LoanKey, LoanBook], book: LoanBook) -> dict[LoanKey, LoanBook]:
+    """Those that were asked for after what the book shows of them."""
+    return {key: one for key, one in read.items() if one.began.monotonic_ms > book.asked_at(key).monotonic_ms}
