@@ -26,6 +26,7 @@ from ltv_guard.adapters.journal.memory import Contents, MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import IMPLAUSIBLE_LTV, Direction, Kind, LoanKey
 from ltv_guard.core.model.policy import Limits
+from ltv_guard.core.reconcile.freshness import CONTINUOUS
 from ltv_guard.core.reconcile.plausibility import APART
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS
@@ -232,6 +233,7 @@ class Life(RuleBasedStateMachine):
             sound = intent.ltv_before >= min(ltvs) * Decimal("0.91")  # what is told apart from a spread
         else:
             sound = intent.ltv_before <= max(ltvs) * (APART if self.may_be_late(intent) else Decimal("1.09"))
+            sound = sound or self.lies_where_the_last_add_led(intent)
         assert sound, (
             f"{intent.direction} decided on an LTV of {intent.ltv_before} that was never there since our "
             f"last effect: {min(ltvs):.4f} to {max(ltvs):.4f}"
@@ -250,6 +252,31 @@ class Life(RuleBasedStateMachine):
         landed_ms = self.world.last_own_effect_ms(intent.key, {Kind.ADJUSTMENT})
         emergency = intent.ltv_before >= Limits().emergency_ltv
         return emergency and intent.direction is Direction.ADD and self.world.true_ms - landed_ms <= LATE_MS
+
+    def lies_where_the_last_add_led(self, intent: Intent) -> bool:
+        """Whether an LTV of just before our add, shown late, lies by chance where that add led.
+
+        A hand repaid after what the add was planned on, and before it landed. No row of that is in the history
+        of adjustments, and where prices or the add's own row are not known, or prices moved, nothing tells.
+        It counts below the trigger only: a little too much is added then, and it stays in the loan.
+        """
+        world, last = self.world, self.last_add(intent.key)
+        if intent.direction is not Direction.ADD or intent.ltv_before >= TRIGGER or last is None:
+            return False
+        landed_ms = world.last_own_effect_ms(intent.key, {Kind.ADJUSTMENT})
+        before = [view for view in world.views[intent.key] if 0 <= landed_ms - view.at_ms <= 2 * LATE_MS]
+        lately = (view for view in before if world.true_ms - view.at_ms <= LATE_MS)
+        was_there = any(abs(view.ltv - intent.ltv_before) < Decimal("0.0001") for view in lately)
+        owed = world.debt_usd(intent.key) * Decimal("1.001")
+        was_repaid = any(view.debt_usd > owed for view in before)
+        led = last.ltv_before * last.coins_before / (last.coins_before + last.amount)
+        return was_there and was_repaid and intent.ltv_before <= led * (1 + CONTINUOUS[Direction.ADD])
+
+    def last_add(self, key: LoanKey) -> Intent | None:
+        """The last of ours that landed in it."""
+        applied = set(self.world.applied)
+        ours = (item for item in reversed(self.world.sent) if item.key == key and item.intent_id in applied)
+        return next((item for item in ours if item.direction is Direction.ADD), None)
 
     def since_our_last_effect(self, key: LoanKey, kinds: Collection[Kind]) -> list[View]:
         """Views of the same ms may be from just before the effect: the last of them is not."""
