@@ -256,7 +256,7 @@ class Life(RuleBasedStateMachine):
     def lies_where_the_last_add_led(self, intent: Intent) -> bool:
         """Whether an LTV of just before our add, shown late, lies by chance where that add led.
 
-        A hand repaid after what the add was planned on, and before it landed. No row of that is in the history
+        A hand repaid after what the add was planned on, and before it landed. No row of it is in the history
         of adjustments, and where prices or the add's own row are not known, or prices moved, nothing tells.
         It counts below the trigger only: a little too much is added then, and it stays in the loan.
         """
