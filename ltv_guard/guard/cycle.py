@@ -146,6 +146,7 @@ class Guard:
             return parts.conclusion.of_nothing()
         if self._pressed:
             parts.read_ahead.begin()
+        parts.now.saw_prices()
         await parts.reads.loans.sweep(snapshot)
         with self._defects.contained("fixed debts"):
             parts.contracts.reads.saw(snapshot.books)
@@ -192,7 +193,8 @@ class Guard:
             presses = any(decision.needs_a_closer_look for decision in decisions)
         self._pressed = presses
         if not presses:
-            parts.read_ahead.not_needed(snapshot)
+            if not parts.reads.loans.some_are_to_come:
+                parts.read_ahead.not_needed(snapshot)
             return decisions
         emergencies = [facts.loan for facts in account.loans if facts.is_at_emergency]
         wanted = parts.needs.to_decide(snapshot, self._clock.now(), emergencies=emergencies)

@@ -19,7 +19,8 @@ class Lane:
     `prices`: those at which the cycle read the loans, but for those `read` since, at others. `turn`: when the
     present turn to write came; None while it was free all along; `answered`: when what was read for it had
     come. `told`: loans whose decisions have been announced. `gone`: loans that were found gone since that
-    turn came. `chosen`: those read for it, as prices of that moment put them first.
+    turn came. `chosen`: those read for it, as prices of that moment put them first. `tried`: those that had a
+    turn.
     """
 
     owner: Owner
@@ -34,7 +35,7 @@ class Lane:
     told: set[LoanKey] = field(default_factory=set)
     gone: dict[LoanKey, Loan] = field(default_factory=dict)
     chosen: set[LoanKey] = field(default_factory=set)
-    _tried: set[LoanKey] = field(default_factory=set)
+    tried: set[LoanKey] = field(default_factory=set)
 
     @property
     def channel(self) -> Channel:
@@ -63,12 +64,12 @@ class Lane:
 
     def line_up(self, keys: Iterable[LoanKey]) -> None:
         """Who waits now; loans that had their turn in this cycle do not."""
-        self.waiting = [key for key in keys if key not in self._tried]
+        self.waiting = [key for key in keys if key not in self.tried]
 
     def next(self) -> LoanKey | None:
         """Whose turn it is now; None: nobody's."""
         if not self.waiting:
             return None
         key = self.waiting.pop(0)
-        self._tried.add(key)
+        self.tried.add(key)
         return key

@@ -63,19 +63,28 @@ class Lanes:
         return sum(item for item in done if isinstance(item, int))
 
     async def _act_in_turn(self, snapshot: Snapshot, lane: Lane) -> int:
+        if lane.kind is not Kind.ADJUSTMENT:
+            return await self._turn_by_turn(snapshot, lane)
+        with self._loans.acted_on(lane.product):
+            return await self._turn_by_turn(snapshot, lane)
+
+    async def _turn_by_turn(self, snapshot: Snapshot, lane: Lane) -> int:
         actions, began, adjusts = 0, self._clock.now(), lane.kind is Kind.ADJUSTMENT
         # For no longer than the reading took, where that is slow: others may need help by then.
         span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
+        if snapshot.in_haste:  # the next list is begun after the first
+            span_ms = min(span_ms, AHEAD_MS)
         if snapshot.by_pages:  # a worse one may stand on a page that has not come
             span_ms = 0
-        while lane.waiting and not self._gate.is_closed_to(lane.product):
+        while self._some_wait(snapshot, lane, actions) and not self._gate.is_closed_to(lane.product):
             over_ms = self._clock.now().ms_since(began) - span_ms
-            if actions and over_ms > -AHEAD_MS and await self._may_end(snapshot, lane, over_ms):
+            if actions and over_ms >= -AHEAD_MS and await self._may_end(snapshot, lane, over_ms):
                 snapshot.goes_on = True
                 break
-            if actions and adjusts and not self._gate.allows_another(lane.product):
+            if actions and adjusts and not await self._gate.allows_another(snapshot, lane.product):
                 break  # the next cycle goes on
-            if await self._turn(self._paths[lane.channel]) or self._now.is_late(snapshot, lane):
+            had_to_wait = await self._turn(self._paths[lane.channel])
+            if had_to_wait or not lane.waiting or self._now.is_late(snapshot, lane):
                 await self._now.turn_came(snapshot, lane)
             if (
                 self._gate.is_closed_to(lane.product)
@@ -84,6 +93,12 @@ class Lanes:
                 break
             actions += await self._adjust(snapshot, lane, current)
         return actions
+
+    def _some_wait(self, snapshot: Snapshot, lane: Lane, actions: int) -> bool:
+        """Of a long list also whom prices have put at a trigger since: a turn tells who they are."""
+        if lane.waiting or not actions or lane.kind is not Kind.ADJUSTMENT:
+            return bool(lane.waiting)
+        return snapshot.is_long(lane.product) and self._loans.others_crossed(lane.product, lane.tried)
 
     async def _turn(self, path: WritePath) -> bool:
         """Waits for it, and heeds prices meanwhile. Whether it had to."""

@@ -80,6 +80,10 @@ class Needs:
             needs_prices=any(composition_of(loan).sized_by_prices for loan in emergencies or snapshot.loans),
         )
 
+    def of_now(self, channel: Channel, now: Moment) -> dict[Channel, int]:
+        """One history, as far back as it matters."""
+        return {channel: self._since_ms(channel, (), now)}
+
     def _channels_of(self, products: Collection[Product]) -> set[Channel]:
         kinds = {Kind.ADJUSTMENT} | ({Kind.REPAYMENT} if self._rulebook.reads_repayments else set())
         if self._rulebook.repays_contracts and self._memory.contracts.fixed:

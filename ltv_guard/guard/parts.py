@@ -31,6 +31,7 @@ from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.needs import Needs
 from ltv_guard.guard.permission import Gate, Permission
 from ltv_guard.guard.planner import Planner
+from ltv_guard.guard.proof import Proof
 from ltv_guard.guard.reads.read_ahead import ReadAhead
 from ltv_guard.guard.reads.reads import Reads, urgent_loans
 from ltv_guard.guard.reconciler import Reconciler
@@ -121,15 +122,15 @@ class Parts:
         return LeftOpen(self.memory.intents, self.sender, self.around.clock, self.words.alerts)
 
     @cached_property
+    def measurer(self) -> Measurer:
+        return Measurer(self.around.clock, self.memory, self.words.alerts, self.options.timeouts)
+
+    @cached_property
     def reconciler(self) -> Reconciler:
-        clock, alerts = self.around.clock, self.words.alerts
-        return Reconciler(
-            clock,
-            self.memory,
-            Measurer(clock, self.memory, alerts, self.options.timeouts),
-            SettlementReporter(clock, alerts),
-            on_absent=self.refusals.found_absent,
-        )
+        clock = self.around.clock
+        report = SettlementReporter(clock, self.words.alerts)
+        on_absent = self.refusals.found_absent
+        return Reconciler(clock, self.memory, self.measurer, report, on_absent=on_absent)
 
     @cached_property
     def episodes(self) -> Episodes:
@@ -217,20 +218,23 @@ class Parts:
         )
 
     @cached_property
-    def lanes(self) -> Lanes:
-        clock, defects = self.around.clock, self.words.defects
-        now = DecisionOfNow(
+    def now(self) -> DecisionOfNow:
+        return DecisionOfNow(
             self.options,
             self.rereads,
             self.decider,
             self.episodes,
             self.announcements,
             self.around,
-            defects,
+            self.words.defects,
         )
-        gate = Gate(self.around, self.key_access, self.directions, defects)
-        loans = self.reads.loans
-        return Lanes(self.options, self.exchange.paths, gate, now, self.adjuster, clock, loans=loans)
+
+    @cached_property
+    def lanes(self) -> Lanes:
+        clock, loans = self.around.clock, self.reads.loans
+        proof = Proof(self.directions, self.needs, self.reads.histories, self.measurer, clock)
+        gate = Gate(self.around, self.key_access, self.directions, proof, self.words.defects)
+        return Lanes(self.options, self.exchange.paths, gate, self.now, self.adjuster, clock, loans=loans)
 
     @cached_property
     def conclusion(self) -> Conclusion:

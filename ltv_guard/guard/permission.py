@@ -13,6 +13,7 @@ from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.key_access import KeyAccess
 from ltv_guard.guard.needs import Needs
+from ltv_guard.guard.proof import Proof
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.surroundings import Surroundings
 from ltv_guard.guard.words import Words
@@ -66,12 +67,18 @@ class Gate:
     """For each adjustment, right before it: a stop, a key that was refused, directions in doubt."""
 
     def __init__(
-        self, surroundings: Surroundings, key_access: KeyAccess, directions: Directions, defects: Defects
+        self,
+        surroundings: Surroundings,
+        key_access: KeyAccess,
+        directions: Directions,
+        proof: Proof,
+        defects: Defects,
     ) -> None:
         self._clock: Clock = surroundings.clock
         self._stopping = surroundings.stopping
         self._key_access = key_access
         self._directions = directions
+        self._proof = proof
         self._defects = defects
 
     def is_closed_to(self, product: Product) -> bool:
@@ -79,8 +86,14 @@ class Gate:
         stops = self._stopping() or self._key_access.is_lost
         return stops or self._directions.why_not(product) is not None
 
-    def allows_another(self, product: Product) -> bool:
-        """Whether one may follow another: the first tells whether the exchange means what we mean."""
+    async def allows_another(self, snapshot: Snapshot, product: Product) -> bool:
+        """Whether one may follow another: the first tells whether the exchange means what we mean.
+
+        Where the loans are one page the next cycle tells soon enough; else the history is read at once.
+        """
+        if not self._directions.allow_another(product, self._clock.now()) and snapshot.is_long(product):
+            with self._defects.contained("reading what bears the directions out"):
+                await self._proof.read(snapshot, product)
         return self._directions.allow_another(product, self._clock.now())
 
     def passed(self, product: Product) -> None:

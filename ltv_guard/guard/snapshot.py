@@ -160,6 +160,10 @@ class Snapshot:
         """What the reads of prices amount to (USD a coin); None: there was none."""
         return None if self.quotes is None else self.quotes.prices
 
+    def is_long(self, product: Product) -> bool:
+        """Whether the product's loans are more than one page."""
+        return self.books[product].pages > 1
+
     def asked_at(self, key: LoanKey) -> Moment:
         """What is shown of the loan is not older than this."""
         return self.books[key.product].asked_at(key)

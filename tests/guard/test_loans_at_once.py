@@ -40,12 +40,15 @@ class Shown:
     read: list[str] = field(default_factory=list)
     error: Exception | None = None
     was_sent: bool = False
+    has_no_room: bool = False
 
     def now(self) -> Moment:
         return Moment(exchange_ms=self.now_ms, monotonic_ms=self.now_ms)
 
     async def loan(self, wanted: LoanKey) -> LoanBook:
         self.read.append(wanted.loan_id)
+        if self.has_no_room:
+            await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
         found = (loan("0.76", loan_id=wanted.loan_id),)
@@ -81,6 +84,17 @@ async def test_no_more_are_asked_for_than_there_is_room_for() -> None:
     assert shown.read == ["1", "2", "3"][:MOST]
     assert set(await loans.come(Product.LEGACY, 0)) == {key("1"), key("2"), key("3")}
     assert not await loans.come(Product.LEGACY, 0)
+
+
+async def test_the_first_that_comes_waits_for_none_that_has_no_room_yet() -> None:
+    shown = Shown()
+    loans = await begun(shown, "1")
+    shown.has_no_room = True
+    loans.begin(cast("LoanExchange", shown), [key("2")])
+    async with asyncio.timeout(5):
+        assert set(await loans.come(Product.LEGACY, 60)) == {key("1")}
+    assert loans.begun(Product.LEGACY) == [key("2")]
+    await loans.close()
 
 
 @pytest.mark.parametrize("why", ["sent", "old", "failed"])

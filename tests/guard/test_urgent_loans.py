@@ -17,6 +17,7 @@ from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock, Hear, LoanExchange
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads import loans_at_once
 from ltv_guard.guard.reads.haste import Haste
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
@@ -42,6 +43,8 @@ class Shown:
     single: list[str] = field(default_factory=list)
     error: Exception | None = None
     hangs: bool = False
+    waits: set[str] = field(default_factory=set)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
     slow: asyncio.Event = field(default_factory=asyncio.Event)
     product: Product = Product.LEGACY
     hear: Hear | None = None
@@ -69,6 +72,8 @@ class Shown:
             raise self.error
         if self.hangs:
             await asyncio.Event().wait()
+        if wanted.loan_id in self.waits:
+            await self.room.wait()
         self.single.append(wanted.loan_id)
         ltv = self.now_of.get(wanted.loan_id, self.ltv_now)
         found = (loan(ltv, loan_id=wanted.loan_id),)
@@ -422,6 +427,52 @@ async def asked_while_a_list_is_read(urgent: UrgentLoans, shown: Shown, *, hangs
     assert is_whole
     shown.slow.clear()
     return book
+
+
+@pytest.mark.parametrize("ltv", ["0.76", "0.74"], ids=["in need", "not in need"])
+async def test_one_in_need_waits_for_none_whose_read_has_no_room_yet(ltv: str) -> None:
+    shown = Shown(ltv_now=ltv, waits={"8"})
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    urgent.ask([key("7")])
+    urgent.ask([key("8")])
+    reading = asyncio.create_task(book_of(urgent, shown))
+    if ltv == "0.74":
+        await all_has_run()
+        assert not reading.done()
+        shown.room.set()
+    async with asyncio.timeout(5):
+        book, is_whole = await reading
+    assert not is_whole
+    read = {loan.key for loan in book.loans if str(loan.ltv) == ltv}
+    assert read == ({key("7")} if ltv == "0.76" else {key("7"), key("8")})
+
+
+async def test_by_a_page_what_we_adjusted_is_waited_for_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loans_at_once, "TOGETHER_S", 0)
+    shown = Shown(waits={"3"})
+    urgent = urgent_of(shown, adjusted=["3"])
+    await whole(urgent, shown)
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.shows("0.76")
+    await all_has_run()
+    assert not reading.done()
+    shown.room.set()
+    async with asyncio.timeout(5):
+        book, is_whole = await reading
+    assert not is_whole
+    assert {loan.key for loan in book.loans if str(loan.ltv) == "0.76"} == {key("3"), key("7")}
+
+
+async def test_who_was_told_of_first_is_read_first() -> None:
+    shown = Shown(ltv_now="0.74")
+    urgent = urgent_of(shown)
+    await whole(urgent, shown)
+    told = [str(number) for number in (9, 3, 17, 5, 12, 8, 41)]
+    for number in told:
+        urgent.ask([key(number)])
+    await book_of(urgent, shown)
+    assert shown.single == told[:3]
 
 
 async def test_a_loan_that_comes_after_the_list_whose_page_is_of_before_is_taken_in() -> None:

@@ -61,8 +61,8 @@ class Turns:
         began_ms = self._now_ms()
         try:
             yield
+            self._reads_took_ms.append(self._now_ms() - began_ms)  # not of one that was given up
         finally:
-            self._reads_took_ms.append(self._now_ms() - began_ms)
             self._limits.was_counted(path, left)
             self._address.leave()
 

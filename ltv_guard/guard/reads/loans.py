@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
@@ -40,6 +41,7 @@ class LoanReads:
         self._news = news
         self._report = report
         self._defects = defects
+        self._acted_on: set[Product] = set()
 
     async def sweep(self, snapshot: Snapshot) -> None:
         """All loans of all products. A product that can't be read is said, and lacks in the snapshot."""
@@ -71,7 +73,8 @@ class LoanReads:
         self.urgent.ask(keys)
         for product in {key.product for key in keys} & self._products.keys():
             if self.urgent.has_many(product):
-                self.urgent.begin(self._products[product], keys)
+                if product not in self._acted_on:
+                    self.urgent.begin(self._products[product], keys)
             elif under_way:
                 self.urgent.following.read_now(self._products[product])
 
@@ -95,6 +98,24 @@ class LoanReads:
                     snapshot.books[product] = again
                     snapshot.in_haste = found = True
         return found
+
+    @property
+    def some_are_to_come(self) -> bool:
+        """Whether loans that prices put at their triggers are still being read, or not taken yet."""
+        return any(map(self.urgent.at_once.not_taken, self._products))
+
+    @contextmanager
+    def acted_on(self, product: Product) -> Iterator[None]:
+        """While the block lasts prices tell whose turn is next, and each turn has its reads: no more."""
+        self._acted_on.add(product)
+        try:
+            yield
+        finally:
+            self._acted_on.discard(product)
+
+    def others_crossed(self, product: Product, but: Collection[LoanKey]) -> bool:
+        """Whether prices have put others at their triggers since all were read."""
+        return bool(self.urgent.told_of(product) - set(but))
 
     async def close(self) -> None:
         """Ends the reads that no cycle will take."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from ltv_guard.core.model.loan_book import LoanBook
@@ -12,6 +12,7 @@ from ltv_guard.core.ports import Clock, LoanExchange
 
 MOST = 3  # as many reads as there is room for beside those of a sweep
 USE_WITHIN_MS = 1_000
+TOGETHER_S = 0.01  # answers to requests that left at once come so far apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,14 @@ class LoansAtOnce:
         self._drop(keys)
 
     async def come(self, product: Product, within_s: float) -> dict[LoanKey, LoanBook]:
-        """Those that have come, or do within so long: they are taken. The others go on."""
+        """Takes those that have come; else the first that does within so long, and who comes with it.
+
+        The others go on: one may have to wait for a second's reads.
+        """
         if (readings := [self._begun[key].reading for key in self.begun(product)]) and within_s:
-            await asyncio.wait(readings, timeout=within_s)
+            if not any(reading.done() for reading in readings):
+                await asyncio.wait(readings, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(readings, timeout=min(within_s, TOGETHER_S))
         found = self.there(product)
         for key in found:
             del self._begun[key]
@@ -92,6 +98,21 @@ class LoansAtOnce:
             return False
         age_ms = self._clock.now().monotonic_ms - begun.at.monotonic_ms
         return age_ms <= USE_WITHIN_MS and self._nothing_sent_since(begun.at)
+
+
+async def first_in_need(
+    readings: Collection[asyncio.Task[LoanBook]], in_need: Callable[[LoanBook], bool] | None
+) -> bool:
+    """Until all have come, one has failed, or one is `in_need`, and who comes with it. Whether one is."""
+    left = set(readings)
+    while left:
+        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        if any(reading.cancelled() or reading.exception() for reading in done):
+            return False
+        if left and in_need is not None and any(in_need(reading.result()) for reading in done):
+            await asyncio.wait(left, timeout=TOGETHER_S)
+            return True
+    return False
 
 
 def _heed(reading: asyncio.Future[LoanBook]) -> None:

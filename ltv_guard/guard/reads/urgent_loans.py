@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
@@ -14,7 +14,7 @@ from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.haste import Haste
 from ltv_guard.guard.reads.heard_list import HeardList, heard
 from ltv_guard.guard.reads.last_lists import LastLists
-from ltv_guard.guard.reads.loans_at_once import MOST, LoansAtOnce
+from ltv_guard.guard.reads.loans_at_once import MOST, LoansAtOnce, first_in_need
 from ltv_guard.guard.reads.next_list import NextList
 
 
@@ -41,13 +41,13 @@ class UrgentLoans:
         self._defects = defects
         self._last = last
         self._haste = haste
-        self._keys: set[LoanKey] = set()
+        self._keys: dict[LoanKey, None] = {}  # who was told of first comes first
         self._tried: set[LoanKey] = set()  # in this sweep, since prices or a page told of them: not in need
         self._news = asyncio.Event()
 
     def ask(self, keys: Collection[LoanKey]) -> None:
         """These are wanted now; until the next read of all."""
-        self._keys |= set(keys)
+        self._keys |= dict.fromkeys(keys)
         self._tried -= set(keys)
         self._news.set()
 
@@ -68,11 +68,15 @@ class UrgentLoans:
         if not self._haste.may_go_by_prices(book.product):
             return None
         read = await self.at_once.come(book.product, within_s)
-        self._keys -= read.keys()
+        self._forget(read)
         newer = _newer(read, book)
         for key, one in newer.items():
             book = book.with_loan(key, one)
         return book if newer else None
+
+    def _forget(self, keys: Iterable[LoanKey]) -> None:
+        for key in keys:
+            self._keys.pop(key, None)
 
     def went_by_pages(self, product: Product) -> bool:
         """Whether the last sweep was given up with pages to go by alone."""
@@ -98,8 +102,12 @@ class UrgentLoans:
             self._last.saw(book)
         self._haste.all_were_read(product)
         still_read = self.at_once.not_taken(product)  # since its page of the list was
-        self._keys = {key for key in self._keys if key.product is not product or key in still_read}
+        self._forget([key for key in self._keys if key.product is product and key not in still_read])
         return book, True
+
+    def told_of(self, product: Product) -> set[LoanKey]:
+        """Whom prices put at their triggers since all were read."""
+        return set(self._urged(product))
 
     def has_many(self, product: Product) -> bool:
         """Whether the product's loans were more than one page, when all were read last."""
@@ -134,7 +142,8 @@ class UrgentLoans:
     ) -> LoanBook | None:
         """What is acted on; None where there is nothing. A page alone is not believed."""
         ours = self._haste.ours(exchange.product) if by_pages else ()
-        read = await self._read(exchange, dict.fromkeys([*keys, *(ours or ())]), sweep)
+        wanted = dict.fromkeys([*keys, *(ours or ())])
+        read = await self._read(exchange, wanted, sweep, every=by_pages)
         if read is None or (by_pages and not any(self._last.is_in_need(read[key]) for key in keys)):
             return None
         book = self._last.with_pages(exchange.product, sweep.pages if by_pages else ())
@@ -144,25 +153,32 @@ class UrgentLoans:
         return book
 
     async def _read(
-        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: HeardList
+        self, exchange: LoanExchange, keys: Collection[LoanKey], sweep: HeardList, *, every: bool
     ) -> dict[LoanKey, LoanBook] | None:
-        """Each by its id; None where the sweep is done sooner, or one could not be had."""
-        readings = [self.at_once.reading(exchange, key) for key in keys]
-        every = asyncio.ensure_future(asyncio.wait(readings, return_when=asyncio.FIRST_EXCEPTION))
-        either: set[asyncio.Future[Any]] = {every, sweep.whole}
+        """Each by its id; None where the sweep is done sooner, or one could not be had.
+
+        But for `every` those that come with the first in need are enough: another may have to wait for a
+        second's reads, and its turn to be helped comes later as well.
+        """
+        readings = {key: self.at_once.reading(exchange, key) for key in keys}
+        in_need = self._last.is_in_need
+        enough = asyncio.ensure_future(first_in_need(readings.values(), None if every else in_need))
+        either: set[asyncio.Future[Any]] = {enough, sweep.whole}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            every.cancel()
+            enough.cancel()
         if sweep.whole.done():  # its page may be of before: what comes is taken once the list was decided on
             return None
+        if enough.result():
+            readings = {key: reading for key, reading in readings.items() if reading.done()}
         self.at_once.taken(keys)
-        found = await asyncio.gather(*readings, return_exceptions=True)
+        found = await asyncio.gather(*readings.values(), return_exceptions=True)
         for error in (item for item in found if isinstance(item, Exception)):
             if not isinstance(error, ExchangeUnavailable | NeedsHuman):
                 raise error
-        read = {key: item for key, item in zip(keys, found, strict=True) if isinstance(item, LoanBook)}
-        return read if len(read) == len(keys) else None
+        read = {key: item for key, item in zip(readings, found, strict=True) if isinstance(item, LoanBook)}
+        return read if len(read) == len(readings) else None
 
     def _told_by_prices(self, product: Product) -> list[LoanKey]:
         return self._urged(product)[:MOST] if self._haste.may_go_by_prices(product) else []
