@@ -9,7 +9,7 @@ import structlog
 
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.amounts.ltv_model import shown
-from ltv_guard.core.decide.decision import Decision
+from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.quotes import LastPrice, Quotes
 from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import NEAR, Bearing, parted
@@ -20,6 +20,7 @@ CONTRADICTED = (
     "its LTV, its amounts and prices contradict each other: what is done for it stays within wallet.reserve, "
     "wallet.max_add_24h and the cooldown, in small steps, and nothing of it is released"
 )
+UNTOLD = "it shows no LTV that can be, and without prices nothing else tells it"
 PASSED = "the first read showed another LTV than a second one right after it: the second counts"
 
 log = structlog.stdlib.get_logger()
@@ -41,7 +42,11 @@ class Contradictions:
     def contradiction(self, decision: Decision, prices: Mapping[str, Decimal] | None) -> None:
         """A loan whose numbers contradict each other still after a second read. `prices`: USD a coin."""
         loan = decision.loan
-        topic = ("contradicted", loan.key)
+        topic, untold = ("contradicted", loan.key), ("untold", loan.key)
+        if _is_untold(decision):
+            self._alerts.grave(untold, "untold", "loan_set_aside", why=UNTOLD, **named(loan.key))
+        elif self._alerts.ended(untold):
+            log.warning("loan_readable_again", **named(loan.key))
         if decision.bearing is Bearing.CONTRADICTED:
             self._alerts.grave(
                 topic,
@@ -57,8 +62,10 @@ class Contradictions:
 
     def is_as_told(self, decision: Decision) -> bool:
         """Whether nothing contradicts itself, nor did."""
-        topic = ("contradicted", decision.loan.key)
-        return decision.bearing is not Bearing.CONTRADICTED and not self._alerts.tells_of(topic)
+        key = decision.loan.key
+        if decision.bearing is Bearing.CONTRADICTED or _is_untold(decision):
+            return False
+        return not any(self._alerts.tells_of((what, key)) for what in ("contradicted", "untold"))
 
     def prices(self, quotes: Quotes, known: Mapping[str, LastPrice]) -> None:
         """Prices that have parted from the last ones, and that a second read showed as well."""
@@ -81,3 +88,9 @@ class Contradictions:
                 )
             elif coin not in quotes.doubted and self._alerts.ended(topic):
                 log.info("price_believed_again", coin=coin, price=price)
+
+
+def _is_untold(decision: Decision) -> bool:
+    """Whether an order shows an LTV of 0, and there are no prices to say better."""
+    is_open = decision.cause is Cause.NOT_BORNE_OUT and decision.bearing is Bearing.UNKNOWN
+    return is_open and decision.loan.ltv == 0

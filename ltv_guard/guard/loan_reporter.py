@@ -18,7 +18,7 @@ NEARLY_LIQUIDATED = Decimal("0.97")  # of the liquidation LTV: a loan that vanis
 # What is told of a loan, and forgotten once it is gone.
 OF_A_LOAN = (
     *("amount", "decision", "pulled_in", "short"),
-    *("unanswered", "doubted", "old", "aside", "additions", "contradicted"),
+    *("unanswered", "doubted", "old", "aside", "additions", "contradicted", "untold"),
 )
 
 log = structlog.stdlib.get_logger()

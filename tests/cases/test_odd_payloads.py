@@ -10,6 +10,7 @@ from e2e_world import (
     A_POOL,
     AN_ORDER,
     BOTH_PRODUCTS,
+    ORDER,
     USER,
     Tree,
     World,
@@ -185,6 +186,39 @@ async def test_what_does_not_bear_on_the_decision_does_not_stop_it(
             await world.until_settled_at_target()
         assert len(odd(world)) == (0 if nonsense["field"] == "supplyList" else 1)
         assert not world.heard("loan_set_aside")
+        await world.judge()
+
+
+@pytest.mark.slow
+@pytest.mark.case(52)
+async def test_an_order_whose_ltv_cannot_be_read_is_saved_by_its_amounts_and_prices(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world(scenario_of(D(38000))) as world:
+        world.fault("nonsense", endpoint="orders", field="currentLTV", value="", times=None)
+        async with world.guarded():
+            await world.until(lambda: world.ltv() <= D("0.66"))
+            await world.until_quiet()
+        assert not world.heard("loan_set_aside")
+        assert world.heard("loan_contradicts_itself")
+        assert odd(world) == [("/v5/crypto-loan/ongoing-orders", ORDER)]
+        await world.judge()
+
+
+@pytest.mark.slow
+@pytest.mark.case(52)
+async def test_an_order_whose_ltv_nothing_tells_is_said_to_be_unguarded_until_something_does(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world(scenario_of(D(38000))) as world:
+        world.fault("nonsense", endpoint="orders", field="currentLTV", value="", times=None)
+        world.fault("http_error", endpoint="tickers", times=None)
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("loan_set_aside")))
+            assert not world.exchange.writes
+            world.exchange.clear_faults()
+            await world.until_settled_at_target()
+        assert world.heard("loan_readable_again")
         await world.judge()
 
 

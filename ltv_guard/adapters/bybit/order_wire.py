@@ -13,7 +13,6 @@ from ltv_guard.adapters.bybit.fields import (
     amount,
     as_row,
     coin,
-    decimal,
     identity,
     moment,
     readable,
@@ -31,13 +30,15 @@ from ltv_guard.adapters.bybit.wire import (
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import SetAside
-from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Product
+from ltv_guard.core.model.loans import IMPLAUSIBLE_LTV, Collateral, Debt, Loan, LoanKey, Product
 
 OWED = ("totalDebt", "residualInterest", "residualPenaltyInterest")
 UNNAMED = "(no orderId)"
 GUARDED_BY_USUAL_TERMS = (
     f"it is guarded by the usual ones: margin call at {USUAL_MARGIN_CALL}, liquidation at {USUAL_LIQUIDATION}"
 )
+
+GUARDED_BY_ITS_AMOUNTS = "it is guarded by its debt, its collateral and prices, and nothing of it is released"
 
 
 def adjustment_body(intent: Intent) -> bytes:
@@ -51,9 +52,10 @@ def adjustment_body(intent: Intent) -> bytes:
 
 
 def parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Reading) -> Loan:
-    """Its id, LTV and collateral must be there; what else is odd is passed over.
+    """Its id and collateral must be there, and its LTV or its debt; what else is odd is passed over.
 
-    Raises MalformedPayload, and ValueError for a loan that can't be.
+    An LTV that can't be read is 0 here, which no loan has: `core/reconcile/plausibility.py` then goes by what
+    its amounts and prices say. Raises MalformedPayload, and ValueError for a loan that can't be.
     """
     if key.loan_id == UNNAMED:
         identity(row, "orderId")
@@ -63,17 +65,35 @@ def parse_order(row: Row, key: LoanKey, terms: Mapping[str, Terms], reading: Rea
         coin_terms = usual_terms(held)
         why = f"the exchange gives no collateral terms for {held}"
         reading.passes_over(str(row["orderId"]), why, GUARDED_BY_USUAL_TERMS)
+    debts = _owed(row, terms, reading)
     return Loan(
         key=key,
-        ltv=decimal(row, "currentLTV"),
+        ltv=_ltv(row, debts, reading),
         collateral=(
             Collateral(coin=held, amount=amount(row, "collateralAmount"), accuracy=coin_terms.accuracy),
         ),
-        debts=_owed(row, terms, reading),
+        debts=debts,
         margin_call_ltv=coin_terms.margin_call_ltv,
         liquidation_ltv=coin_terms.liquidation_ltv,
         expires_at_ms=_expiry(row, reading),
     )
+
+
+def _ltv(row: Row, debts: tuple[Debt, ...], reading: Reading) -> Decimal:
+    try:
+        return _plausible_ltv(row)
+    except MalformedPayload as exc:
+        if not any(debt.repayable for debt in debts):
+            raise
+        reading.passes_over(str(row["orderId"]), exc, GUARDED_BY_ITS_AMOUNTS)
+        return Decimal(0)
+
+
+def _plausible_ltv(row: Row) -> Decimal:
+    found = amount(row, "currentLTV")
+    if found >= IMPLAUSIBLE_LTV:
+        raise MalformedPayload(f"an LTV of {found:f} is not plausible")
+    return found
 
 
 Parse = Callable[[Row, LoanKey, Mapping[str, Terms], Reading], Loan]

@@ -331,14 +331,14 @@ async def test_an_order_on_two_pages_is_one_loan(exchange: Exchange, legacy: Leg
 
 
 async def test_nonsense_is_set_aside_and_the_rest_goes_on(exchange: Exchange, legacy: LegacyLoans) -> None:
-    exchange.answer(ORDERS, page([order(1, currentLTV="NaN"), order(2), None]))
+    exchange.answer(ORDERS, page([order(1, collateralAmount="NaN"), order(2), None]))
     book = await legacy.loans()
     assert [loan.key.loan_id for loan in book.loans] == ["2"]
     assert len(book.set_aside) == 2
 
 
 async def test_a_bare_nan_costs_its_own_order_only(exchange: Exchange, legacy: LegacyLoans) -> None:
-    text = json.dumps({"retCode": 0, "result": page([order(1, currentLTV=float("nan")), order(2)])})
+    text = json.dumps({"retCode": 0, "result": page([order(1, collateralAmount=float("nan")), order(2)])})
     assert "NaN" in text
     exchange.answer(ORDERS, web.Response(body=text.encode()))
     book = await legacy.loans()

@@ -135,16 +135,8 @@ def test_an_end_that_no_loan_can_have_is_none_and_the_order_is_guarded(ends: str
     ("change", "sentence"),
     [
         ({"collateralAmount": None}, "its collateralAmount is missing"),
-        ({"currentLTV": "NaN"}, "its currentLTV is no number but 'NaN'"),
-        ({"currentLTV": Decimal("NaN")}, "its currentLTV is no number but 'NaN'"),
-        ({"currentLTV": "Infinity"}, "no number"),
-        ({"currentLTV": "12"}, "an LTV of 12 is not plausible"),
-        ({"currentLTV": "-0.1"}, "not plausible"),
-        ({"currentLTV": ""}, "no number"),
-        ({"currentLTV": True}, "no number"),
-        ({"currentLTV": ["0.5"]}, "no number"),
-        ({"currentLTV": "1_0"}, "no number"),
-        ({"currentLTV": "\u0660.\u0665"}, "no number"),
+        ({"currentLTV": "NaN", "totalDebt": ""}, "its currentLTV is no number but 'NaN'"),
+        ({"currentLTV": "12", "loanCurrency": None}, "an LTV of 12 is not plausible"),
         ({"collateralAmount": "-1"}, "its collateralAmount is negative"),
         ({"collateralAmount": "0"}, "it shows no collateral"),
         ({"collateralAmount": "1e999999"}, "no number"),
@@ -158,6 +150,32 @@ def test_a_nonsense_order_is_set_aside_and_the_others_go_on(change: dict[str, An
     assert [loan.key for loan in loans] == [KEY]
     assert [item.key.loan_id for item in aside] == ["2"]
     assert sentence in aside[0].why
+
+
+@pytest.mark.parametrize(
+    ("shown", "sentence"),
+    [
+        (None, "its currentLTV is missing"),
+        ("NaN", "its currentLTV is no number but 'NaN'"),
+        (Decimal("NaN"), "its currentLTV is no number but 'NaN'"),
+        ("Infinity", "no number"),
+        ("12", "an LTV of 12 is not plausible"),
+        ("-0.1", "its currentLTV is negative"),
+        ("", "no number"),
+        (True, "no number"),
+        (["0.5"], "no number"),
+        ("1_0", "no number"),
+        ("\u0660.\u0665", "no number"),
+    ],
+)
+def test_an_ltv_that_cannot_be_costs_no_order_its_guard_where_its_debt_can_be_read(
+    shown: object, sentence: str
+) -> None:
+    reading = Reading("orders")
+    (loan,), aside = parse_orders([{**ORDER, "currentLTV": shown}], TERMS, reading)
+    assert (loan.ltv, loan.debts[0].amount, aside) == (0, Decimal("1888.045358"), ())
+    assert [item.row for item in reading.found] == [KEY.loan_id]
+    assert sentence in reading.found[0].why
 
 
 @pytest.mark.parametrize("bad", [None, [], "x", 7, {**ORDER, "orderId": None}, {**ORDER, "orderId": "a b"}])
@@ -204,7 +222,7 @@ def test_an_order_whose_coin_has_no_terms_is_guarded_by_the_usual_ones() -> None
 
 
 def test_of_an_order_that_is_listed_twice_the_later_row_that_can_be_read_counts() -> None:
-    higher, odd = {**ORDER, "currentLTV": "0.5"}, {**ORDER, "currentLTV": ""}
+    higher, odd = {**ORDER, "currentLTV": "0.5"}, {**ORDER, "collateralAmount": ""}
     for rows, ltv in (
         ([ORDER, dict(ORDER)], "0.4161"),
         ([ORDER, higher], "0.5"),
