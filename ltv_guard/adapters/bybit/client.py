@@ -19,11 +19,12 @@ from ltv_guard.adapters.bybit.answers import (
 from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.clock import Measurement
 from ltv_guard.adapters.bybit.envelope_time import apart_ms
-from ltv_guard.adapters.bybit.fields import MalformedPayload, Row, whole
+from ltv_guard.adapters.bybit.fields import Row
 from ltv_guard.adapters.bybit.host import Host
 from ltv_guard.adapters.bybit.limits import RequestLimits
 from ltv_guard.adapters.bybit.oddities import Oddities
 from ltv_guard.adapters.bybit.retrying import trying_again
+from ltv_guard.adapters.bybit.server_time import ServerTime
 from ltv_guard.adapters.bybit.signatures import Credentials, Signed
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.turns import NoRoom, Turns
@@ -39,7 +40,6 @@ from ltv_guard.core.model.errors import (
 from ltv_guard.core.model.loans import Moment
 from ltv_guard.core.model.timing import TIMING
 
-TIME = "/v5/market/time"
 MS = 1000
 TIMEOUTS_OF_A_WHOLE_READ = 4  # all pages of a list together: a few of them may be slow, not all
 
@@ -66,6 +66,7 @@ class BybitClient:
         limits = limits or RequestLimits()
         self.turns = Turns(credentials.api_key, limits, host.address, lambda: host.clock.now().monotonic_ms)
         self._recv_window_ms = recv_window_ms
+        self._server_time = ServerTime()
         self._transport = Transport(
             host.rest_url, request_timeout_s=request_timeout_s, source_address=host.source_address
         )
@@ -180,21 +181,19 @@ class BybitClient:
             raise
 
     async def server_time(self) -> int:
-        """The exchange's time in ms (v5/market/time). One try, not paced: its round trip is what counts.
-
-        Raises ExchangeUnavailable, NeedsHuman.
-        """
+        """The exchange's time in ms. One try. Raises ExchangeUnavailable, NeedsHuman."""
         self.ban.check()
+        return await self._server_time.ask(self._ask_at_once)
+
+    async def _ask_at_once(self, path: str, query: str) -> tuple[Row, Answer]:
+        """Not paced: its round trip is what counts."""
         try:
             with self.turns.at_once():
-                answer = await self._transport.get(TIME, "", {})
+                answer = await self._transport.get(path, query, {})
         except NoRoom:  # waiting here would be taken for a long round trip
             why = "the limit of this address was reached: asked again later"
-            raise ExchangeUnavailable(f"{TIME}: {why}") from None
-        try:
-            return whole(self._result(TIME, answer), "timeNano") // 1_000_000
-        except MalformedPayload as exc:
-            raise TransientError(f"{TIME}: {exc}") from exc
+            raise ExchangeUnavailable(f"{path}: {why}") from None
+        return self._result(path, answer), answer
 
     async def measure_clock(self) -> Measurement:
         """Measures the exchange's clock, now. Raises ExchangeUnavailable."""

@@ -30,6 +30,7 @@ ADJUST = "/v5/crypto-loan/adjust-ltv"
 MAXIMUM = "/v5/crypto-loan/max-collateral-amount"
 WALLET = "/v5/asset/transfer/query-account-coins-balance"
 TIME = "/v5/market/time"
+TICKERS = "/v5/market/tickers"
 SERVER_MS = 1_700_000_000_123
 
 
@@ -210,6 +211,7 @@ async def test_after_a_refused_timestamp_no_write_is_signed_before_the_clock_is_
     with pytest.raises(WriteRejected):
         await parts.client.send(ADJUST, body, signed.headers)
     exchange.answer(TIME, web.Response(status=500))
+    exchange.answer(TICKERS, web.Response(status=500))
     with pytest.raises(ExchangeUnavailable):
         await parts.client.sign(ADJUST, body)
     exchange.answer(TIME, {"timeNano": f"{SERVER_MS}000000"})
@@ -224,6 +226,23 @@ async def test_a_server_time_that_makes_no_sense_is_unavailable(
     exchange.answer(TIME, result)
     with pytest.raises(ExchangeUnavailable, match=TIME):
         await connect(exchange.url).client.server_time()
+
+
+@pytest.mark.parametrize("answer", [{"timeNano": "soon"}, web.Response(status=500), web.Response(body=b"")])
+async def test_while_the_time_is_not_told_another_answer_tells_it_and_writes_are_signed(
+    exchange: Exchange, connect: Connect, body: bytes, answer: object
+) -> None:
+    frame = {"retCode": 0, "result": {"list": []}, "time": SERVER_MS}
+    exchange.answer(TIME, answer)
+    exchange.answer(TICKERS, web.json_response(frame))
+    parts = connect(exchange.url)
+    signed = await parts.client.sign(ADJUST, body)
+    assert 0 <= signed.signed_at_ms - SERVER_MS < 5000
+    asked = (len(exchange.requests(TIME)), len(exchange.requests(TICKERS)))
+    assert asked == (1, 4)
+    exchange.answer(TIME, {"timeNano": f"{SERVER_MS}000000"})
+    await parts.client.measure_clock()
+    assert len(exchange.requests(TICKERS)) == 4
 
 
 async def test_a_limited_read_waits_for_the_reset(exchange: Exchange, connect: Connect) -> None:
