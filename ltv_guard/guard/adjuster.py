@@ -16,16 +16,16 @@ from ltv_guard.core.model.errors import (
     WriteOutcomeUnknown,
     WriteRejected,
 )
-from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Owner
 from ltv_guard.core.ports import Clock, WritePath
-from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.planner import Planner
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
+from ltv_guard.guard.words import Words
 
 log = structlog.stdlib.get_logger()
 
@@ -41,7 +41,7 @@ class Adjuster:
         intents: IntentBook,
         refusals: Refusals,
         clock: Clock,
-        defects: Defects,
+        words: Words,
     ) -> None:
         self._planner = planner
         self._sender = sender
@@ -49,7 +49,8 @@ class Adjuster:
         self._intents = intents
         self._refusals = refusals
         self._clock = clock
-        self._defects = defects
+        self._defects = words.defects
+        self._report = words.report.decisions
 
     async def adjust(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
         """The intent as the answer left it; None where nothing was written down, or it failed.
@@ -61,6 +62,7 @@ class Adjuster:
                 return await self._adjust(owner, snapshot, decision)
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
                 log.warning("adjustment_put_off", why=str(error))
+                self._report.did_not_leave(decision.loan.key, f"not sent: {error}")
             except JournalUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - the next coin, or kind of help, has its turn
@@ -81,6 +83,10 @@ class Adjuster:
         return after
 
     def _heed(self, after: Intent, refusal: Exception | None) -> None:
+        if after.state is State.WITHDRAWN:
+            self._report.did_not_leave(after.key, after.ret_msg or "")
+        else:
+            self._report.left(after.key)
         if isinstance(refusal, WriteRejected | WriteOutcomeUnknown):
             self._refusals.heed(after, refusal, self._clock.now())
         if after.is_open:

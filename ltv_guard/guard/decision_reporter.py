@@ -20,6 +20,8 @@ from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
 from ltv_guard.log.utc import iso
 
+OFTEN = 3  # so many adjustments in a row that did not leave answer no breach
+
 LOGGER = logging.getLogger(__name__)
 
 log = structlog.stdlib.get_logger()
@@ -34,6 +36,7 @@ class DecisionReporter:
         self._shortfalls = ShortfallReporter(alerts)
         self._calm: set[LoanKey] = set()
         self._held: set[tuple[str, str]] = set()
+        self._not_sent: dict[LoanKey, list[str]] = {}
 
     def is_as_told(self, decision: Decision, withheld: Withheld | None) -> bool:
         """Whether nothing is to be said, for nothing is wrong and it was told so. At DEBUG all is said."""
@@ -82,6 +85,15 @@ class DecisionReporter:
         self._unanswered(decision, withheld)
         (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
 
+    def left(self, key: LoanKey) -> None:
+        """An adjustment of the loan has left, or may have."""
+        self._not_sent.pop(key, None)
+
+    def did_not_leave(self, key: LoanKey, why: str) -> None:
+        """One did not, provably: nothing is done about the loan's breach while that goes on."""
+        self._not_sent.setdefault(key, []).append(why)
+        del self._not_sent[key][:-OFTEN]
+
     def _pulled_in(self, decision: Decision) -> None:
         limits = decision.limits
         topic = ("pulled_in", decision.loan.key)
@@ -123,12 +135,18 @@ class DecisionReporter:
         if decision.cause is Cause.NONSENSE:
             self._alerts.grave(topic, decision.cause, "loan_set_aside", why=sentences.reason(decision))
             return
+        if not decision.breach:
+            self.left(decision.loan.key)
+        not_sent = self._not_sent.get(decision.loan.key, [])
+        stuck = decision.acts and len(not_sent) >= OFTEN
         helpless = decision.cause in {Cause.WALLET_UNREAD, Cause.NOT_PROTECTED, Cause.RESCUED}
-        if not decision.breach or (withheld is None and (decision.acts or not helpless)):
+        helped = decision.acts or not helpless
+        if not decision.breach or (withheld is None and helped and not stuck):
             self._answered(topic, decision)
             return
         reason, awaited = sentences.reason(decision), decision.reason.intent
-        why = reason if withheld is None else sentences.withheld(withheld)
+        why = not_sent[-1] if stuck else reason
+        why = why if withheld is None else sentences.withheld(withheld)
         helpless_for = (decision.emergency, None if awaited is None else (awaited.intent_id, awaited.state))
         state = (decision.cause, helpless_for if withheld is None else withheld.kind)
         self._alerts.grave(topic, state, "breach_unanswered", why=why, ltv=decision.loan.ltv, reason=reason)

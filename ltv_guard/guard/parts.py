@@ -214,7 +214,7 @@ class Parts:
             self.memory.intents,
             self.refusals,
             self.around.clock,
-            self.words.defects,
+            self.words,
         )
 
     @cached_property

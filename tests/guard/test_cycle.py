@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from unittest.mock import AsyncMock
 
 import pytest
 import structlog
@@ -10,7 +11,7 @@ from exchange_model import POLICY, POOL, Crash, ModelPath, World, a_guard, a_wor
 from transfers_and_repayments import crossed_with_answers
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
 from ltv_guard.core.ports import Pause, SignedAdjustment
@@ -193,6 +194,23 @@ async def test_nothing_is_sent_on_facts_that_grew_old_while_waiting_for_the_turn
     monkeypatch.setattr(ModelPath, "sign", waits)
     await guard.cycle()
     assert (states(journal), world.sent) == ([State.WITHDRAWN], [])
+
+
+async def test_a_breach_whose_adds_never_leave_is_critical_until_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    down = ExchangeUnavailable("the clock can't be measured")
+    with structlog.testing.capture_logs() as events:
+        with monkeypatch.context() as held:
+            held.setattr(ModelPath, "sign", AsyncMock(side_effect=down))
+            await cycles(guard, world, 6)
+        await cycles(guard, world, 3)
+    told = [item for item in events if item["event"] in {"breach_unanswered", "breach_answered"}]
+    assert [item["event"] for item in told] == ["breach_unanswered", "breach_answered"]
+    assert (told[0]["log_level"], told[0]["why"]) == ("critical", f"not sent: {down}")
+    assert world.ltv(ONE) <= TARGET
 
 
 async def test_a_pause_between_decision_and_send_is_obeyed() -> None:

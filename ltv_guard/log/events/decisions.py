@@ -11,8 +11,9 @@ DECISIONS = (
             "A loan is above its trigger and nothing is done; also when its one rescue was sent and "
             "did not help. `why` says what keeps it: `dry_run`, `paused: ...`, `needs a human: ...`, "
             "a new or restored journal, a wallet (the Unified account, where transfers are enabled) "
-            "or prices that can't be read, `protect: false`, or an intent that *has had its one "
-            "rescue*: its end is still not known, and nothing more may be added until it is.",
+            "or prices that can't be read, `protect: false`, three adjustments in a row that did not "
+            "leave (`not sent: ...`), or an intent that *has had its one rescue*: its end is still not "
+            "known, and nothing more may be added until it is.",
             "Add by hand if the LTV asks for it, then remove the cause. After a start, a new "
             "journal's wait ends by itself within seconds.",
         ),
