@@ -12,6 +12,9 @@ from ltv_guard.adapters.bybit.wire import USUAL_ACCURACY
 from ltv_guard.core.amounts.rounding import POOL_QUOTED_TO
 from ltv_guard.core.model.loans import IMPLAUSIBLE_LTV, Debt, Totals
 
+DEBTS_USD = ("flexibleTotalDebtUSD", "fixedTotalDebtUSD")
+OTHER_SUMS = "it is reckoned from the pool's other two sums"
+ADDED_UP = "it is reckoned from the pool's rows of coins"
 NOT_REPAID = "the pool is guarded, and nothing of this debt is repaid"
 
 
@@ -30,7 +33,10 @@ def owes_nothing(result: Row) -> bool:
 
 
 def sums_of(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
-    """LTV, debt and collateral in USD: the LTV is the quotient of the two, so that any two tell the third."""
+    """LTV, debt and collateral in USD: the LTV is the quotient of the two, so that any two tell the third.
+
+    Where but one is told, the rows of coins are added up.
+    """
     odd = []
     found: dict[str, Decimal | None] = {}
     for name in ("ltv", "totalDebt", "totalCollateral"):
@@ -44,7 +50,8 @@ def sums_of(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
         found["ltv"] = None
     ltv, debt, counted = found["ltv"], found["totalDebt"], found["totalCollateral"]
     if len(odd) > 1:
-        raise odd[0]
+        debt = _or_added_up(debt, result, "borrowList", *DEBTS_USD)
+        counted = _or_added_up(counted, result, "collateralList", "amountUSD")
     if ltv is None and debt is not None and counted:
         ltv = (debt / counted).quantize(POOL_QUOTED_TO) if debt / counted < IMPLAUSIBLE_LTV else None
     elif debt is None and ltv is not None and counted is not None:
@@ -54,8 +61,23 @@ def sums_of(result: Row, reading: Reading) -> tuple[Decimal, Totals]:
     if ltv is None or debt is None or counted is None:
         raise odd[0] if odd else MalformedPayload("its sums make no LTV")
     for problem in odd:
-        reading.passes_over("pool", problem, "it is reckoned from the pool's other two sums")
+        follows = OTHER_SUMS if len(odd) == 1 else ADDED_UP
+        reading.passes_over("pool", problem, follows)
     return ltv, Totals(debt_usd=debt, collateral_usd=counted)
+
+
+def _or_added_up(total: Decimal | None, result: Row, listed: str, *names: str) -> Decimal | None:
+    """The total, or else USD of all rows; None where one of them can't be read, or there is none."""
+    found = readable(result, listed, rows)
+    if total is not None or not found:
+        return total
+    parts = [
+        readable(item, name, amount) if isinstance(item, Mapping) else None
+        for item in found
+        for name in names
+    ]
+    told = [part for part in parts if part is not None]
+    return sum(told, Decimal(0)) if len(told) == len(parts) else None
 
 
 def debts_of(result: Row, accuracies: Mapping[str, int], reading: Reading) -> list[Debt]:

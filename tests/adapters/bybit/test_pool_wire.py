@@ -268,10 +268,32 @@ def test_a_pool_whose_coins_cannot_be_read_is_set_aside(name: str, value: object
         parse_position(spoiled("", name, value), terms())
 
 
-@pytest.mark.parametrize("twice", [("ltv", "totalDebt"), ("totalDebt", "totalCollateral")])
-def test_a_pool_that_shows_one_sum_only_is_set_aside(twice: tuple[str, str]) -> None:
+SUMS = ("ltv", "totalDebt", "totalCollateral")
+FEW_SUMS = [SUMS[:2], SUMS[1:], SUMS[::2], SUMS]
+
+
+@pytest.mark.parametrize("odd", FEW_SUMS)
+def test_of_a_pool_that_shows_one_sum_or_none_the_rows_are_added_up(odd: tuple[str, ...]) -> None:
+    reading = Reading("position")
+    loan = parse_position(position(**dict.fromkeys(odd, "")), terms(), reading)
+    assert loan is not None
+    assert abs(loan.ltv - D("0.524344")) <= D("0.000001")
+    assert loan.totals == Totals(debt_usd=D("9638.17"), collateral_usd=D("18381.41"))
+    assert {item.row for item in reading.found} == {"pool"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "row"),
+    [
+        ("borrowList", None),
+        ("borrowList", {"loanCurrency": "BTC", "flexibleTotalDebtUSD": "?", "fixedTotalDebtUSD": "0"}),
+        ("collateralList", {"currency": "BTC", "amount": "0.1", "amountUSD": ""}),
+    ],
+)
+def test_a_pool_that_shows_no_sum_and_an_odd_row_is_set_aside(listed: str, row: object) -> None:
+    shown = position(**dict.fromkeys(SUMS, "?"), **{listed: [*POSITION[listed], row]})
     with pytest.raises(MalformedPayload, match="its"):
-        parse_position(position(**dict.fromkeys(twice, "?")), terms())
+        parse_position(shown, terms())
 
 
 def test_a_preferred_coin_whose_amount_is_odd_is_not_taken_for_one_that_is_not_in_the_pool() -> None:
@@ -312,7 +334,7 @@ def test_a_debt_that_no_list_tells_of_is_guarded_all_the_same(listed: object) ->
         {"collateralList": []},
         {"collateralList": None},
         {"ltv": "-0.5", "totalDebt": "99999999999"},
-        {"ltv": "12", "totalDebt": "?"},
+        {"ltv": "12", "totalDebt": "?", "borrowList": []},
         {"ltv": "?", "totalCollateral": "0"},
     ],
 )
