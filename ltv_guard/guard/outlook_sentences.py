@@ -20,6 +20,7 @@ NOTHING = {
     Way.TRANSFER: "there is no {coin} to move from the Unified account",
     Way.REPAY: "there is no {coin} to repay with",
 }
+HELD_BACK = "{in_wallet} {coin} are in the Funding wallet, but can't be added now"
 UNKNOWN = "repaying {needed} {coin} brings it to {target}"
 TOO_LITTLE = "what is owed in {coin} is too little to bring it to {target} by repaying it"
 FOR_THE_TARGET = "{needed} would bring it to {target}"
@@ -28,11 +29,13 @@ SWITCHES = {
     Way.REPAY_WITH_COLLATERAL: "policy.repay_with_collateral is off",
 }
 BY_HAND = {
-    Way.ADD: "bring {missing} {coin} to the Funding wallet, to be added",
+    Way.ADD: "bring {to_bring} {coin} to the Funding wallet, to be added",
     Way.REPAY: "repay {needed} {coin} in the exchange's app",
     Way.REPAY_WITH_COLLATERAL: "repay {needed} {coin} {contract}there with {collateral} of its collateral, "
     "for up to {cost_of_needed} USD",
 }
+
+ADD_BY_HAND = "add {missing} {coin} in the exchange's app"  # where something else than the wallet is short
 
 
 def in_words(item: Prospect) -> str:
@@ -47,7 +50,7 @@ def in_words(item: Prospect) -> str:
 def by_hand(found: Sequence[Prospect]) -> list[str]:
     """What a person could do, each enough by itself to bring the loan to its target."""
     return [
-        _with_numbers(BY_HAND[item.way], item)
+        _with_numbers(_template_by_hand(item), item)
         for item in found
         if item.way in BY_HAND and item.needed.is_finite() and (item.way is not Way.ADD or item.missing > 0)
     ]
@@ -56,7 +59,13 @@ def by_hand(found: Sequence[Prospect]) -> list[str]:
 def _template(item: Prospect) -> str:
     if item.amount is None:
         return UNKNOWN if item.needed.is_finite() else TOO_LITTLE
-    return WAYS[item.way] if item.amount > 0 else NOTHING[item.way]
+    if item.amount > 0:
+        return WAYS[item.way]
+    return HELD_BACK if item.in_wallet > 0 else NOTHING[item.way]
+
+
+def _template_by_hand(item: Prospect) -> str:
+    return ADD_BY_HAND if item.way is Way.ADD and item.to_bring <= 0 else BY_HAND[item.way]
 
 
 def _with_numbers(template: str, item: Prospect) -> str:
@@ -64,6 +73,8 @@ def _with_numbers(template: str, item: Prospect) -> str:
         "amount": item.amount,
         "needed": item.needed,
         "missing": item.missing,
+        "to_bring": item.to_bring,
+        "in_wallet": item.in_wallet,
         "cost": _to_the_cent(item.cost_usd),
         "cost_of_needed": _to_the_cent(item.cost_of_needed_usd),
         "ltv": item.ltv_after,

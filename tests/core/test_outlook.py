@@ -114,6 +114,18 @@ def test_in_words() -> None:
     assert in_words(found({})[ADD]).startswith("there is no USDT to add; 12000.")
 
 
+def test_coins_that_the_wallet_has_and_something_else_keeps_there_are_not_said_to_be_lacking() -> None:
+    """A refusal of the coin, a reserve or a day's cap: more coins in the wallet would change nothing."""
+    order = replace(facts(loan("0.78"), policy()), refused={"BTC": "no"})
+    (add, *_) = prospects(account(order, wallet={"BTC": "5"}), key())
+    assert in_words(add) == (
+        "5 BTC are in the Funding wallet, but can't be added now; 0.20015385 would bring it to 0.65"
+    )
+    assert by_hand([add]) == ["add 0.20015385 BTC in the exchange's app"]
+    (add, *_) = prospects(account(order, wallet={"BTC": "0.1"}), key())
+    assert by_hand([add]) == ["bring 0.10015385 BTC to the Funding wallet, to be added"]
+
+
 def test_of_what_fixed_loans_owe_one_is_named_whether_or_not_it_is_switched_on() -> None:
     """All that the pool owes is fixed: nothing can be repaid a little at a time from the wallet."""
     listed = ContractList(

@@ -88,8 +88,12 @@ class FundsBudget:
             *_cap(f"{TRANSFERS}.max_transfer_24h", coin, self._transfers.max_transfer_24h, self._moved),
         ]
 
+    def balance_of(self, coin: str) -> Decimal:
+        """What the Funding wallet has, less what was given away of it in this cycle."""
+        return max(Decimal(0), self._wallet.get(coin, Decimal(0)))
+
     def _balance(self, coin: str, *, emergency: bool) -> list[Constraint]:
-        balance = max(Decimal(0), self._wallet.get(coin, Decimal(0)))
+        balance = self.balance_of(coin)
         kind = Limit.FUNDING_UNREAD if self.is_unread(coin) else Limit.FUNDING
         limits = [Constraint(kind=kind, coin=coin, amount=balance)]
         if emergency:

@@ -36,7 +36,7 @@ class Prospect:
     `contract_id` is the fixed loan that is repaid.
     `amount` of it can be given now, and leads to `ltv_after`; None: the wallet's was not read. `cost_usd` is
     what that costs beyond the coins, at most. `needed` is infinite where no amount would do. `allowed`: by
-    the operator's policy.
+    the operator's policy. `in_wallet`: what the Funding wallet has of a coin to add, whatever keeps it there.
     """
 
     way: Way
@@ -49,6 +49,7 @@ class Prospect:
     contract_id: str | None = None
     cost_usd: Decimal = ZERO
     allowed: bool = True
+    in_wallet: Decimal = ZERO
 
     @property
     def cost_of_needed_usd(self) -> Decimal:
@@ -61,6 +62,11 @@ class Prospect:
     def missing(self) -> Decimal:
         """Coins that are lacking to bring it to its target this way alone; infinite where no amount would."""
         return max(ZERO, self.needed - (self.amount or ZERO))
+
+    @property
+    def to_bring(self) -> Decimal:
+        """Those of them that the wallet does not have either."""
+        return max(ZERO, self.needed - max(self.amount or ZERO, self.in_wallet))
 
 
 def prospects(account: AccountFacts, key: LoanKey) -> tuple[Prospect, ...]:
@@ -98,6 +104,7 @@ def _adding(need: Shortfall, budget: FundsBudget) -> Prospect | None:
         needed=best.needed,
         amount=best.amount,
         ltv_after=shown(need.model.ltv_after(best.gain)),
+        in_wallet=budget.balance_of(best.coin),
     )
 
 
