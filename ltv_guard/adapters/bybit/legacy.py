@@ -18,6 +18,7 @@ from ltv_guard.adapters.bybit.order_wire import (
     order_key,
     parse_history_row,
     parse_keyed,
+    worst_last,
 )
 from ltv_guard.adapters.bybit.paging import HistoryList, pages
 from ltv_guard.adapters.bybit.terms_cache import TermsCache
@@ -64,17 +65,16 @@ class LegacyLoans(WriteEndpoint):
         began, budget = self._client.clock.now(), self._client.budget(ORDERS)
         rows: list[tuple[LoanKey, object]] = []
         asked: dict[LoanKey, Moment] = {}
-        read = 0
+        read, reading = 0, Reading(ORDERS)
         async for page in pages(self._client, ORDERS, budget=budget):
             read += 1
             left = budget.asked or began  # it may have waited for its turn
-            keyed = [(self._known.key_of(row), row) for row in page]
+            keyed = worst_last([(self._known.key_of(row), row) for row in page], reading)
             rows += keyed
             for key, _ in keyed:
                 asked.setdefault(key, left)
             if hear is not None:
                 hear(self._part(keyed, left))
-        reading = Reading(ORDERS)
         book = await self._book(rows, began, asked, reading, self._known.parse)
         self._client.oddities.note(ORDERS, reading.found)
         return replace(book, pages=read)
@@ -92,8 +92,9 @@ class LegacyLoans(WriteEndpoint):
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{ORDERS}: the page makes no sense: {exc}") from exc
         # An exchange that does not know the filter would answer with others.
-        own = [(key, row) for row in rows if order_key(row) == key]
-        return await self._book(own, began, {}, Reading(ORDERS))
+        reading = Reading(ORDERS)
+        own = worst_last([(key, row) for row in rows if order_key(row) == key], reading)
+        return await self._book(own, began, {}, reading)
 
     async def _book(
         self,

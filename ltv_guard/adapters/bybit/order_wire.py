@@ -38,6 +38,7 @@ GUARDED_BY_USUAL_TERMS = (
     f"it is guarded by the usual ones: margin call at {USUAL_MARGIN_CALL}, liquidation at {USUAL_LIQUIDATION}"
 )
 
+WORSE_COUNTS = "the row with the higher LTV counts"
 GUARDED_BY_ITS_AMOUNTS = "it is guarded by its debt, its collateral and prices, and nothing of it is released"
 
 
@@ -117,6 +118,21 @@ def parse_keyed(
         except ValueError as exc:
             aside[key] = SetAside(key=key, why=str(exc), nameless=key.loan_id == UNNAMED)
     return tuple(loans.values()), tuple(item for key, item in aside.items() if key not in loans)
+
+
+def worst_last(page: list[tuple[LoanKey, object]], reading: Reading) -> list[tuple[LoanKey, object]]:
+    """Rows of one answer, which shows no order twice: of two that differ the later one counts, the worse."""
+    last = dict(page)
+    if len(last) == len(page):
+        return page
+    for key, item in page:
+        if item != last[key] and key.loan_id != UNNAMED:
+            reading.passes_over(key.loan_id, "it is listed twice, differently", WORSE_COUNTS)
+    return sorted(page, key=lambda pair: _shown_ltv(pair[1]))
+
+
+def _shown_ltv(item: object) -> Decimal:
+    return (readable(item, "currentLTV", amount) if isinstance(item, Mapping) else None) or Decimal(0)
 
 
 def coins_of(items: Iterable[object]) -> set[str]:

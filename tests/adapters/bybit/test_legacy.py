@@ -330,6 +330,21 @@ async def test_an_order_on_two_pages_is_one_loan(exchange: Exchange, legacy: Leg
     assert [loan.key.loan_id for loan in (await legacy.loans()).loans] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("ltvs", [("0.78", "0.5"), ("0.5", "0.78"), ("0.5", "0.78", "0.5")])
+async def test_of_an_order_that_one_answer_shows_twice_the_row_in_greater_danger_counts(
+    exchange: Exchange, legacy: LegacyLoans, ltvs: tuple[str, ...]
+) -> None:
+    exchange.answer(ORDERS, page([order(1, currentLTV=ltv) for ltv in ltvs] + [order(2), None, None]))
+    book = await legacy.loans()
+    assert {loan.key.loan_id: loan.ltv for loan in book.loans} == {
+        "1": Decimal("0.78"),
+        "2": Decimal("0.5"),
+    }
+    (odd,) = legacy._client.oddities.current()
+    assert (odd.row, odd.why) == ("1", "it is listed twice, differently")
+    assert [loan.ltv for loan in (await legacy.loan(LoanKey(Product.LEGACY, "1"))).loans] == [Decimal("0.78")]
+
+
 async def test_nonsense_is_set_aside_and_the_rest_goes_on(exchange: Exchange, legacy: LegacyLoans) -> None:
     exchange.answer(ORDERS, page([order(1, collateralAmount="NaN"), order(2), None]))
     book = await legacy.loans()
