@@ -26,7 +26,7 @@ main()
 """
 SLOW = {
     *("aiohttp", "aiosqlite", "alembic", "asyncpg", "asyncio", "cryptography", "pydantic"),
-    *("rich", "sqlalchemy", "structlog", "tenacity", "yaml"),
+    *("pydantic_settings", "rich", "sqlalchemy", "structlog", "tenacity", "yaml"),
 }
 # By the daemon, with an HMAC key and a journal in a file, new or with the newest schema.
 # (structlog imports rich by itself, and tenacity tornado.)

@@ -143,21 +143,11 @@ def _build(
     ours: Tree = {"source": source}
     if from_files is not None:
         ours[FROM_FILES] = replace(from_files, origins=origins)
+    values: dict[str, Any] = {"layers": (environment, yaml, ours)}
     try:
-        return model.model_validate(laid_over(laid_over(ours, yaml), environment))
+        return model(**values)
     except ValidationError as error:
         raise refusal(error, origins) from None
-
-
-def laid_over(tree: Tree, upper: Tree) -> Tree:
-    """One tree of keys over another: where both have a value, that of `upper` holds."""
-    merged = dict(tree)
-    for key, value in upper.items():
-        if isinstance(value, dict) and isinstance(below := merged.get(key), dict):
-            merged[key] = laid_over(below, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def _account_names(

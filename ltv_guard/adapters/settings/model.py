@@ -1,4 +1,4 @@
-"""The settings as the program sees them: secrets read, policies resolved, all checked."""
+"""The settings as the program sees them: sources merged, secrets read, policies resolved, all checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ltv_guard.adapters.settings.account_files import OddAccount
 from ltv_guard.adapters.settings.accounts import AccountSection, Override, pool_clash
@@ -32,10 +34,24 @@ from ltv_guard.adapters.settings.wallet_sections import Sources, Wallet
 from ltv_guard.core.model.timing import TIMING, Timing
 
 
-class JournalSettings(BaseModel):
+class Layer(PydanticBaseSettingsSource):
+    """One source, read already."""
+
+    def __init__(self, settings_cls: type[BaseSettings], tree: Tree) -> None:
+        super().__init__(settings_cls)
+        self._tree = tree
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return self._tree.get(field_name), field_name, False
+
+    def __call__(self) -> Tree:
+        return self._tree
+
+
+class JournalSettings(BaseSettings):
     """What the kill switch needs, and no more."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     source: Annotated[Path | None, Marker.RESOLVED] = None
     """The YAML file; None if there was none."""
@@ -43,6 +59,18 @@ class JournalSettings(BaseModel):
     """What the accounts are called; None where what is written of them can't be read."""
     journal: JournalSection
     logging: Logging = Logging()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - it reads os.environ
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads what `load` passes, the first layer on top, and nothing else."""
+        return tuple(Layer(settings_cls, tree) for tree in init_settings()["layers"])
 
     @model_validator(mode="before")
     @classmethod
