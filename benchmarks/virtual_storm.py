@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import apscheduler.executors.base
+import apscheduler.schedulers.base
 import structlog
 import virtual_time
 import world
@@ -26,6 +28,7 @@ from ltv_guard.adapters.settings import load
 from ltv_guard.sandbox import parse_scenario, stream
 from ltv_guard.sandbox.api import ENDPOINTS
 from ltv_guard.sandbox.wire import Wire
+from ltv_guard.service import jobs
 from ltv_guard.service.compose import Frame, begin
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.scheduler import Daemon
@@ -35,6 +38,7 @@ SHUTDOWN_S = 5.0
 
 def weather(plan: world.Tree, changes: world.Tree, folder: Path, *, ends_s: float, seed: int) -> world.Tree:
     """What the server tells of it at the end. `changes` are of the guard's configuration."""
+    virtual_time.set_clock_of(apscheduler.schedulers.base, apscheduler.executors.base, jobs)
     structlog.configure(processors=[_drop])
     random.seed(seed)
     folder.mkdir()

@@ -12,7 +12,9 @@ import selectors
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from datetime import datetime, tzinfo
+from types import ModuleType
+from typing import Any, Self
 
 BEGAN_S = 1_800_000_000.0  # of the wall clock
 
@@ -49,7 +51,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return asyncio.wrap_future(done, loop=self)
 
 
+class VirtualDatetime(datetime):
+    """For modules that ask `datetime` what time it is."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls.fromtimestamp(time.time(), tz)
+
+
 def set_clocks() -> None:
     """This process goes by the loop's clock from now on: `time`, as modules have it that come later."""
     time.monotonic = time.perf_counter = lambda: VirtualSelector.now_s
     time.time = lambda: BEGAN_S + VirtualSelector.now_s
+
+
+def set_clock_of(*modules: ModuleType) -> None:
+    """The same for modules that import `datetime`."""
+    for module in modules:
+        vars(module)["datetime"] = VirtualDatetime

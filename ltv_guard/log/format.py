@@ -89,6 +89,8 @@ def _send(level: str, take: Callable[[Event], object]) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_OfLibraries(take)], level=logging.WARNING, force=True)
+    # It warns of every beat that is skipped while the one before waits for a locked journal, which we tell.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     # It quotes what garbage it was sent, and so a token, with a traceback for each.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 

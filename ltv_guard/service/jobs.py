@@ -1,78 +1,60 @@
-"""What a daemon does beside its accounts: looked for each second, all of it in one turn of the loop.
-
-To wake an idle process costs more than most of what is done then.
-"""
+"""The jobs of a daemon: APScheduler, which runs on the wall clock, made to live with clocks that are set."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
+from datetime import UTC, datetime, timedelta
 
-from ltv_guard.guard.defects import Defects
-from ltv_guard.log.alert_repeater import AlertRepeater
-from ltv_guard.service.clock_jumps import ClockJumps
-from ltv_guard.service.failures import Failures
-from ltv_guard.service.rounds import rounds
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-LOOK_S = 1.0
+from ltv_guard.service.every import Every
 
-Work = Callable[[], Awaitable[None]]
+JUMP_LOOK_S = 1.0
+JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
 
+Job = Callable[..., Awaitable[None]]
 
-@dataclass(slots=True)
-class _Job:
-    work: Work
-    seconds: float
-    due_s: float = 0.0  # by the loop's clock, which nobody sets
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self.task is not None and not self.task.done()
+log = structlog.stdlib.get_logger()
 
 
 class Jobs:
-    """By name. Each is a task of its own, begun again once it is due and has ended. A failure is told."""
+    """Each is a function, its arguments and a pace in seconds."""
 
-    def __init__(self, failures: Failures, alerts: AlertRepeater, *, look_s: float = LOOK_S) -> None:
-        self._failures = failures
-        self._look_s = look_s
-        self._defects = Defects(alerts)
-        self._jobs: dict[str, _Job] = {}
-        self._jumps = ClockJumps()
+    def __init__(self) -> None:
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
 
-    def every(self, seconds: float, name: str, work: Work) -> None:
-        """One more, for the first time at once."""
-        self._jobs[name] = _Job(work, seconds)
+    def start(self) -> None:
+        """From now on they run; until then they wait."""
+        self._scheduler.start()
 
-    async def run(self, jumped: Callable[[], None]) -> None:
-        """Until it is cancelled, which ends no job under way.
+    def end(self) -> None:
+        """None begins any more."""
+        self._scheduler.shutdown(wait=False)
 
-        A wall clock that jumps makes all of them due; `jumped` hears of it too: the machine may have been
-        suspended.
+    def every(self, seconds: float, job: Job, *args: object, after_s: float = 0) -> None:
+        """One more, for the first time after `after_s`."""
+        first = datetime.now(UTC) + timedelta(seconds=after_s)
+        self._scheduler.add_job(job, Every(seconds), args=args, next_run_time=first)
+
+    async def notice_jumps(self, jumped: Callable[[], None]) -> None:
+        """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour.
+
+        `jumped` hears of it too: the machine may have been suspended.
         """
-        await rounds("looking beside the accounts", partial(self._look, jumped), self._look_s, self._defects)
-
-    def under_way(self, *names: str) -> list[asyncio.Task[None]]:
-        """Those of these names that have begun, and not ended."""
-        tasks = [self._jobs[name].task for name in names]
-        return [task for task in tasks if task is not None and not task.done()]
-
-    async def _look(self, jumped: Callable[[], None]) -> None:
-        now_s, has_jumped = asyncio.get_running_loop().time(), self._jumps.seen()
-        if has_jumped:
+        offset = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(JUMP_LOOK_S)
+            before, offset = offset, time.time() - time.monotonic()
+            moved = offset - before
+            if abs(moved) < JUMP_S:
+                continue
+            log.warning("clock_jumped", seconds=round(moved))
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
             jumped()
-        for name, job in self._jobs.items():
-            if (has_jumped or now_s >= job.due_s) and not job.is_running:
-                job.due_s = now_s + job.seconds - self._look_s / 2  # no look comes exactly when it should
-                job.task = asyncio.create_task(self._do(name, job.work))
-
-    async def _do(self, name: str, work: Work) -> None:
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - told
-            self._failures.failed(name, error, what=name)
-        else:
-            self._failures.works(name, what=name)

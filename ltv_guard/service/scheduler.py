@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from decimal import Decimal
 
 import structlog
@@ -21,12 +21,12 @@ from ltv_guard.service.chores import Chores
 from ltv_guard.service.duties import Duties
 from ltv_guard.service.endings import ended
 from ltv_guard.service.failures import Failures
-from ltv_guard.service.jobs import LOOK_S, Jobs
+from ltv_guard.service.jobs import JUMP_LOOK_S, Jobs
 from ltv_guard.service.paces import START_APART_S, Paces, SettleRounds
 from ltv_guard.service.price_watch import PriceWatch
 
 CLOCK_LOOK_S = 300.0  # how often the offset to the exchange's clock is measured
-CLOCK, HEARTBEAT, PRICES = "clock", "heartbeat", "prices"
+CLOCK, PRICES = "clock", "prices"
 MOST_NAMED = 10
 IDLE_S = 1.0  # how long what is no longer used may take to close
 LONGEST_CYCLE_S = 60.0  # so long a cycle under way may go on after a reload
@@ -46,13 +46,14 @@ class Daemon:
         self.cycles_ended: Counter[str] = Counter()  # by account, however they ended
         self._duties = duties
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._chores: dict[str, asyncio.Task[None]] = {}
         self._results: dict[str, CycleResult] = {}
         self.alerts = self._alerts = AlertRepeater(lambda: int(time.monotonic() * 1000))
         self.failures = self._failures = Failures(self._alerts)
         self._looks = Chores(self._alerts)
         self._again: set[str] = set()
         self._ending = False
-        self._jobs = Jobs(self._failures, self._alerts)
+        self._jobs = Jobs()
         self._paces = Paces(self._start)
         self._settling = SettleRounds(self._results, self._start)
         self._armed = Armed(self._repace, lambda: self._duties)
@@ -73,11 +74,12 @@ class Daemon:
         """Until `stop` is set. Returns whether the journal was sound at the end."""
         self._watch.use(self._duties.stream, self._duties.guards)
         self._begin(self._duties.guards)
-        self._jobs.every(CLOCK_LOOK_S, CLOCK, self._look_at_clock)
-        self._jobs.every(LOOK_S, HEARTBEAT, self._beat)
-        self._jobs.every(LOOK_S, PRICES, self._watch.run)
+        self._jobs.every(CLOCK_LOOK_S, self._apart, CLOCK, self._look_at_clock)
+        self._jobs.every(JUMP_LOOK_S, self._apart, "heartbeat", self._beat)
+        self._jobs.every(JUMP_LOOK_S, self._apart, PRICES, self._watch.run)
         self._settling.begin(self._duties.settle_s)
-        looking = asyncio.create_task(self._jobs.run(self._paces.all_now))
+        self._jobs.start()
+        jumps = asyncio.create_task(self._jobs.notice_jumps(self._paces.all_now))
         sound = True
         try:
             await stop.wait()
@@ -85,9 +87,10 @@ class Daemon:
             sound = self._failures.journal_is_sound
         finally:
             self._ending = True
+            self._jobs.end()
             self._paces.drop(self._duties.guards)
             self._settling.end()
-            idle = {looking, *self._jobs.under_way(CLOCK, PRICES)}
+            idle = {jumps, self._chores.pop(CLOCK, jumps), self._chores.pop(PRICES, jumps)}
             for task in idle:
                 task.cancel()
             await asyncio.gather(self._finish(), asyncio.wait(idle, timeout=IDLE_S))
@@ -147,6 +150,21 @@ class Daemon:
     def _begin(self, names: Collection[str]) -> None:
         for number, name in enumerate(names):
             self._paces.begin(name, self._armed.pace_s(name), after_s=number * START_APART_S)
+
+    # Jobs only start tasks: shutting the scheduler down cancels its jobs, and a cycle must not be cut off.
+
+    async def _apart(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+        running = self._chores.get(name)
+        if running is None or running.done():
+            self._chores[name] = asyncio.create_task(self._do(name, chore))
+
+    async def _do(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await chore()
+        except Exception as error:  # noqa: BLE001 - told
+            self._failures.failed(name, error, what=name)
+        else:
+            self._failures.works(name, what=name)
 
     def _wake(self, name: str, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: the account is looked at, now or right after."""
@@ -225,8 +243,7 @@ class Daemon:
 
     async def _finish(self) -> None:
         """No new sends (the guards were told); what is under way is awaited, and journalled."""
-        tasks = [task for task in self._running.values() if not task.done()]
-        tasks += self._jobs.under_way(HEARTBEAT)
+        tasks = [task for task in (*self._running.values(), *self._chores.values()) if not task.done()]
         pending = [*tasks, *(asyncio.ensure_future(guard.drain()) for guard in self._duties.guards.values())]
         if pending and (late := await ended(pending, self._duties.shutdown_s)):
             self.ended_in_order = False

@@ -16,6 +16,8 @@ import pytest
 import time_machine
 from e2e_world import NEEDY, Event, World, scenario_of
 
+from ltv_guard.service.every import Every
+
 if TYPE_CHECKING:
     from conftest import OpenWorld, Timings
 
@@ -93,6 +95,14 @@ async def test_a_machine_that_learns_the_time_late_is_not_held_up_by_the_years(
             await goes_on(world)
             wall_clock.step(20 * 365 * 24 * HOUR_S)
             await goes_on(world)
+
+
+def test_what_was_missed_is_skipped_at_once() -> None:
+    every, now = Every(0.1), datetime(2026, 11, 22, tzinfo=UTC)
+    assert every.get_next_fire_time(None, now) == now
+    assert every.get_next_fire_time(now, now) == now + timedelta(seconds=0.1)
+    years_later = now + timedelta(days=9999)
+    assert every.get_next_fire_time(now, years_later) == years_later + timedelta(seconds=0.1)
 
 
 @STEPS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conftest import OpenWorld
 
 # Slow to import, each of them a good part of what health may cost.
-SLOW = {"aiohttp", "aiosqlite", "pydantic", "pydantic_settings", "rich", "sqlalchemy", "yaml"}
+SLOW = {"aiohttp", "aiosqlite", "apscheduler", "pydantic", "pydantic_settings", "rich", "sqlalchemy", "yaml"}
 IMPORTED = """
 import atexit, json, sys
 atexit.register(lambda: print(json.dumps(sorted(sys.modules)), flush=True))

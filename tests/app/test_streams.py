@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import logging
 import os
 import signal
 import sys
@@ -152,3 +154,14 @@ def test_a_log_that_works_again_is_written_again(capsys: pytest.CaptureFixture[s
         structlog.reset_defaults()
     assert [word for word in ("one", "two", "three", "four") if word in stream.getvalue()] == ["one", "four"]
     assert capsys.readouterr().err.count("the log can't be written (No space left on device)") == 1
+
+
+def test_the_scheduler_speaks_up_only_when_something_broke() -> None:
+    stream = io.StringIO()
+    logs.configure(style="json", stream=stream)
+    try:
+        logging.getLogger("apscheduler.scheduler").warning("maximum number of running instances reached")
+        logging.getLogger("apscheduler.executors.default").error("it raised an exception")
+    finally:
+        structlog.reset_defaults()
+    assert [json.loads(line)["level"] for line in stream.getvalue().splitlines()] == ["error"]

@@ -25,7 +25,7 @@ from ltv_guard.__main__ import main
 main()
 """
 SLOW = {
-    *("aiohttp", "aiosqlite", "alembic", "asyncpg", "asyncio", "cryptography", "pydantic"),
+    *("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncpg", "asyncio", "cryptography", "pydantic"),
     *("pydantic_settings", "rich", "sqlalchemy", "structlog", "tenacity", "yaml"),
 }
 # By the daemon, with an HMAC key and a journal in a file, new or with the newest schema.
