@@ -34,6 +34,8 @@ def command(config: Path | None, *, in_json: bool) -> int:
     Exit status 1 where an account is guarded by nobody.
     """
     loaded = settings.load(config)
+    if not loaded.fleet.enabled:
+        raise settings.ConfigError("fleet.enabled is false, so accounts of this configuration are not shared")
 
     async def look() -> FleetRegister:
         async with journal_of(loaded, create=False) as store:

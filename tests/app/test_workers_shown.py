@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from http_world import Shop, open_shop
 from metric_figures import figures
 
+from ltv_guard.cli.main import main
 from ltv_guard.core.model.leases import FleetRegister, FleetStatus, Lease, Worker
 
 LEASE = Lease(
@@ -96,3 +100,13 @@ async def test_metrics_hold_what_a_worker_holds_and_what_was_taken_lost_and_refu
     assert found["ltv_guard_leases_taken_total", "expired"] == 2
     assert found["ltv_guard_leases_lost_total",] == 4
     assert found["ltv_guard_refused_writes_total", "main"] == 6
+
+
+def test_a_configuration_that_shares_no_accounts_is_said_to_have_no_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTV_GUARD_ACCOUNTS__MAIN__API_KEY", "key-of-the-exchange")
+    monkeypatch.setenv("LTV_GUARD_ACCOUNTS__MAIN__API_SECRET", "secret-of-it")
+    monkeypatch.setenv("LTV_GUARD_JOURNAL__URL", f"sqlite:///{tmp_path}/journal.db")
+    said = CliRunner().invoke(main, ["workers"])
+    assert (said.exit_code, "fleet.enabled is false" in said.output) == (2, True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 _FILE = re.compile(r"sqlite(?:\+aiosqlite)?:///([^?]*)")
+_DRIVER = re.compile(r"\A(\w+)\+\w+:")
 _AS_IT_IS = " +/"  # in a path within a URL, as SQLAlchemy writes it
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -43,8 +44,8 @@ class JournalSection(Section):
 
     @property
     def shown(self) -> str:
-        """The URL without its password, to be shown to people."""
-        text = self.url.get_secret_value()
+        """The URL without its password and the name of a driver, to be shown to people."""
+        text = _DRIVER.sub(r"\1:", self.url.get_secret_value())
         if self.file is not None:
             return text
         url = _parsed(text)

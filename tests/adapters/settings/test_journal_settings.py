@@ -47,6 +47,11 @@ def test_a_url_is_made_fit_for_the_async_drivers(
     assert url(settings) == normalised.format(folder=folder)
 
 
+@pytest.mark.parametrize("written", ["sqlite:///own.db", "sqlite+aiosqlite:///own.db"])
+def test_people_are_shown_a_url_as_they_write_it(load_text: Load, folder: Path, written: str) -> None:
+    assert load_text(f"journal: {{url: '{written}'}}").journal.shown == f"sqlite:///{folder}/own.db"
+
+
 def test_a_url_with_a_password_comes_from_a_file_or_a_variable(load_text: Load, folder: Path) -> None:
     text = f"postgresql://user:{SECRET}@db/x"
     (folder / "url").write_text(text + "\n")
@@ -56,7 +61,7 @@ def test_a_url_with_a_password_comes_from_a_file_or_a_variable(load_text: Load, 
     assert url(load_text("journal: {url: 'sqlite:///x.db'}", {"LTV_GUARD_JOURNAL__URL": text})) == expected
     over_the_yaml = {"LTV_GUARD_JOURNAL__URL_FILE": "url"}
     assert url(load_text("journal: {url: 'sqlite:///x.db'}", over_the_yaml)) == expected
-    assert load_text("journal: {url_file: url}").journal.shown == "postgresql+asyncpg://user:***@db/x"
+    assert load_text("journal: {url_file: url}").journal.shown == "postgresql://user:***@db/x"
 
 
 @pytest.mark.parametrize("key", ["password", "sslpassword"])
