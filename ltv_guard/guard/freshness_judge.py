@@ -90,7 +90,7 @@ class FreshnessJudge:
                 return Comparison(doubt)
         beside = self._intents.beside(last)
         found = judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside)
-        if found.as_before and self._seen.price_has_not_moved(last, snapshot.prices):
+        if found.as_before and not self._seen.price_has_moved(last, snapshot.prices):
             found = found.as_lagging()
         return Comparison(found)
 

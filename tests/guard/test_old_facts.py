@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import count
 
 import pytest
 import structlog
@@ -263,6 +264,25 @@ async def test_an_old_debt_does_not_bear_out_the_ltv_that_an_add_was_planned_on(
     assert landed(world) == [ADD]
     await cycles(guard, world, 10, ms=400)
     assert landed(world) == [ADD] * 2
+
+
+async def test_nor_does_it_where_the_process_is_gone_that_knew_what_the_coin_was_worth_then() -> None:
+    """Found by the state machine: nothing tells whether the price has moved since."""
+    world, journal = a_world(pool="0.60", held="20"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.old_ltv_ms, world.old_debt_ms = 2_000, 5_000
+    fall_to(world, POOL, "0.77")
+    world.advance(6_000)
+    world.liquidate_part(POOL, Decimal("0.1"))
+    await cycles(guard, world, 1, ms=1_000)
+    assert landed(world) == [ADD]
+    again = a_guard(
+        world, MemoryJournal.restored(journal.snapshot()), ids=(f"j{n}" for n in count()).__next__
+    )
+    await cycles(again, world, 20, ms=500)
+    assert landed(world) == [ADD]
+    world.old_ltv_ms = world.old_debt_ms = 0
+    await falls_and_is_saved(again, world, POOL)
 
 
 @pytest.mark.parametrize("share", ["0.23", "0.27"])

@@ -53,7 +53,7 @@ class Freshness:
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
     before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it;
     `as_before`: it fits, but is to the last digit the one of before, as the adjustment was planned on it or
-    its row tells it: where no price has moved, it lags.
+    its row tells it: unless the price is known to have moved, it lags.
     """
 
     doubt: Doubt | None = None
