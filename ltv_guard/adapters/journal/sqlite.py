@@ -28,6 +28,10 @@ from ltv_guard.core.model.loans import Owner
 T = TypeVar("T")
 
 
+CACHE_KB = 2000  # as SQLite has it by itself
+CACHE_OF_A_CHECK_KB = 128  # it reads every page once: none of them is worth keeping
+
+
 class SqliteStore:
     """Implements `Store`. Made by `open`. A daemon's holds the lock file for as long as it lives."""
 
@@ -146,8 +150,10 @@ class SqliteStore:
             self._files.remember(*SQLITES)
 
     def _standing_if_sound(self, session: Session) -> schema.SchemaState:
+        session.execute(f"PRAGMA cache_size = {-CACHE_OF_A_CHECK_KB}")
         if [row["quick_check"] for row in session.rows("PRAGMA quick_check(1)")] != ["ok"]:
             raise corrupt(self.place)
+        session.execute(f"PRAGMA cache_size = {-CACHE_KB}")
         return self._standing(session)
 
     def _standing(self, session: Session) -> schema.SchemaState:

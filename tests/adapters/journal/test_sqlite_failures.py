@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -129,6 +130,24 @@ async def test_a_damaged_page_is_found_when_the_journal_is_opened(path: Path, pl
         file.seek(size // 4)
         file.write(os.urandom(size // 2))
     assert "is corrupt; restore it" in await refusal(path)
+
+
+async def test_to_look_through_a_large_journal_keeps_none_of_its_pages_in_memory(
+    path: Path, planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_a_plan(path, planned())
+    asked: list[str] = []
+    connect = sqlite_connection.connect
+
+    def overheard(*args: Any, **named: Any) -> sqlite3.Connection:  # noqa: ANN401 - as it is asked
+        connection = connect(*args, **named)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    monkeypatch.setattr(sqlite_connection, "connect", overheard)
+    await (await open_journal(f"sqlite:///{path}")).close()
+    told = [item for item in asked if "cache_size" in item or "quick_check" in item]
+    assert told == ["PRAGMA cache_size = -128", "PRAGMA quick_check(1)", "PRAGMA cache_size = -2000"]
 
 
 async def test_a_truncated_file_is_corrupt(path: Path, planned: Plan) -> None:
