@@ -147,7 +147,7 @@ class Guard:
         if self._pressed:
             parts.read_ahead.begin()
         parts.now.saw_prices()
-        await parts.reads.loans.sweep(snapshot)
+        await parts.rows_beside.during(parts.reads.loans.sweep(snapshot))
         with self._defects.contained("fixed debts"):
             parts.contracts.reads.saw(snapshot.books)
         parts.read_ahead.saw(snapshot.books)

@@ -38,6 +38,7 @@ from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.rereads import Rereads
+from ltv_guard.guard.rows_beside import RowsBeside
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.settlement_reporter import SettlementReporter
 from ltv_guard.guard.slowness import Slowness
@@ -131,6 +132,11 @@ class Parts:
         report = SettlementReporter(clock, self.words.alerts)
         on_absent = self.refusals.found_absent
         return Reconciler(clock, self.memory, self.measurer, report, on_absent=on_absent)
+
+    @cached_property
+    def rows_beside(self) -> RowsBeside:
+        intents, clock, defects = self.memory.intents, self.around.clock, self.words.defects
+        return RowsBeside(self.reads, self.needs, self.reconciler, intents, clock, defects)
 
     @cached_property
     def episodes(self) -> Episodes:

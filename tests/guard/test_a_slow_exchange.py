@@ -13,7 +13,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import a_world, key_of
-from slow_exchange import SETTLE_S, SlowAccountDaemon, SlowWorld, in_made_up_time
+from slow_exchange import SETTLE_S, SlowAccountDaemon, SlowWorld, in_made_up_time, time_s
 
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Direction, LoanKey
@@ -192,7 +192,7 @@ def test_soon_after_another_was_helped_its_history_is_read_beside_the_loan(
 
 @pytest.mark.parametrize(
     ("name", "after_s", "history_answers"),
-    [("210 orders, 3.4 s", 34, 1), ("810 orders, 1.3 s", 36, 2), ("810 orders, from 50 ms to 3 s", 42, 2)],
+    [("210 orders, 3.4 s", 14, 1), ("810 orders, 1.3 s", 18, 2), ("810 orders, from 50 ms to 3 s", 12, 2)],
 )
 @pytest.mark.parametrize("streams", [False, True], ids=["polling", "stream"])
 def test_so_it_is_before_a_whole_list_was_read_since_that_ended(
@@ -211,6 +211,32 @@ def test_a_history_of_two_pages_takes_one_answer_more_at_most(name: str, *, stre
         after_s = CALM_S + at * SETTINGS[name].longest_s / 2.3
         answers = answers_after_another(SETTINGS[name], after_s, history_answers=2, streams=streams)
         assert in_made_up_time(answers) <= MOST_ANSWERS + 1 + ROUNDING
+
+
+async def answers_to_a_second_crossing(after_s: float) -> float:
+    """How many, where it comes so long after an add that prices asked for, while a long list is read."""
+    world = a_slow_world(Setting(12, lambda _: 0.2, 0.2))
+    daemon = SlowAccountDaemon(world)
+    running = asyncio.create_task(daemon.run())
+    await daemon.has_looked.wait()
+    for key, rests_s in ((key_of(3), CALM_S), (key_of(2), after_s)):
+        world.added.clear()
+        falls(world, key, "0.76")
+        daemon.wake(key)
+        await world.added.wait()
+        await asyncio.sleep(rests_s)
+    world.added.clear()
+    world.watched, world.shown_s = key_of(7), time_s()
+    falls(world, key_of(7), "0.76")
+    daemon.wake(key_of(7))
+    return await answers_until_added(world, daemon, running)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.7, 1.1])
+def test_a_second_crossing_is_acted_on_while_the_list_after_the_first_is_read(after_s: float) -> None:
+    """What the first has sent is settled by its row before: until then it is waited for, and no longer."""
+    most = 7 if after_s < 0.4 else 1
+    assert in_made_up_time(answers_to_a_second_crossing(after_s)) <= most + ROUNDING
 
 
 async def whom_it_helps(setting: Setting, falling: dict[LoanKey, str]) -> list[LoanKey]:

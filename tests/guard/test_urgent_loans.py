@@ -18,7 +18,7 @@ from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.ports import Clock, Hear, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads import loans_at_once
-from ltv_guard.guard.reads.haste import Haste
+from ltv_guard.guard.reads.haste import LONG_MS, Haste
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -146,19 +146,97 @@ async def test_a_sweep_under_way_is_given_up_for_what_is_urgent() -> None:
     assert book.asked_at(key("8")).exchange_ms == 1_000
 
 
-@pytest.mark.parametrize(
-    ("ltv_now", "then"), [("0.76", "8"), ("0.74", "7")], ids=["of another", "too soon, and again"]
-)
-async def test_after_it_all_loans_are_read_whatever_prices_say(ltv_now: str, then: str) -> None:
-    shown = Shown(ltv_now=ltv_now)
+async def test_where_it_was_in_vain_all_loans_are_read_next_whatever_prices_say() -> None:
+    shown = Shown(ltv_now="0.74")
     urgent = urgent_of(shown)
     await whole(urgent, shown)
     urgent.ask([key("7")])
     assert not (await book_of(urgent, shown))[1]
-    urgent.ask([key(then)])
+    urgent.ask([key("7")])
 
     assert (await ends_sweep(urgent, shown))[1]
     assert shown.single == ["7"]
+
+
+async def hurried(
+    shown: Shown, *, adjusted: Collection[str] = (), takes_ms: int = LONG_MS + 1
+) -> UrgentLoans:
+    """A list that takes so long has just been given up for the seventh loan."""
+    urgent = urgent_of(shown, adjusted=adjusted)
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.is_asked.wait()
+    shown.now_ms += takes_ms
+    shown.slow.set()
+    assert (await reading)[1]
+    shown.slow.clear()
+    urgent.ask([key("7")])
+    assert not (await book_of(urgent, shown))[1]
+    await all_has_run()
+    return urgent
+
+
+async def test_while_the_list_after_it_is_read_another_is_acted_on_and_the_list_goes_on() -> None:
+    shown = Shown()
+    urgent = await hurried(shown, adjusted=["7"])
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.is_asked.wait()
+    shown.now_ms += 500
+    urgent.ask([key("8")])
+    urgent.begin(cast("LoanExchange", shown), [key("8")])
+    book, is_whole = await reading
+    await all_has_run()
+    assert (is_whole, shown.single, shown.cut_off) == (False, ["7", "8", "7"], 1)
+    asked = [book.asked_at(key(name)).exchange_ms - BEGAN_MS for name in ("7", "8", "9")]
+    assert asked == [LONG_MS + 501, LONG_MS + 501, 0]  # whom we adjusted since is read beside
+    assert urgent.went_by_pages(shown.product)
+
+    begun = urgent.following.take(shown.product)
+    assert begun is not None
+    shown.slow.set()
+    assert (await urgent.book(cast("LoanExchange", shown), begun))[1]
+    assert (shown.whole_reads, shown.cut_off, shown.single) == (2, 1, ["7", "8", "7"])
+
+
+@pytest.mark.parametrize(
+    "case", ["something is open", "many", "the list is old", "begun long ago", "soon whole"]
+)
+async def test_else_that_list_is_waited_for(case: str) -> None:
+    shown = Shown()
+    urgent = await hurried(shown, takes_ms=LONG_MS + (case != "soon whole"))
+    if case == "something is open":
+        urgent._haste._adjusted_since = lambda *_: None
+    if case == "the list is old":
+        shown.now_ms += LONGEST_MS + 2 * (APART_MS + LONG_MS + 1)
+    reading = asyncio.create_task(ends_sweep(urgent, shown))
+    await shown.is_asked.wait()
+    if case == "begun long ago":
+        shown.now_ms += 3_001
+    urgent.ask([key(str(number)) for number in range(10, 14 if case == "many" else 11)])
+    assert (await reading)[1]
+    assert shown.single == ["7"]
+
+
+async def test_whom_only_prices_put_there_does_not_end_the_reading_of_that_list() -> None:
+    shown = Shown(now_of={"8": "0.74"})
+    urgent = await hurried(shown)
+    urgent.ask([key("8")])
+    assert (await ends_sweep(urgent, shown))[1]
+    assert (shown.single, shown.cut_off) == (["7", "8"], 1)
+
+
+async def test_once_what_kept_it_from_being_read_is_over_it_is_read() -> None:
+    shown = Shown()
+    urgent = await hurried(shown)
+    known, urgent._haste._adjusted_since = urgent._haste._adjusted_since, lambda *_: None
+    urgent.ask([key("8")])
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await all_has_run()
+    assert shown.single == ["7"]
+    urgent._haste._adjusted_since = known
+    urgent.look_again()
+    assert not (await reading)[1]
+    assert shown.single == ["7", "8"]
+    await urgent.following.close()
 
 
 async def test_what_was_urgent_before_a_whole_read_is_so_no_more_after_it() -> None:
@@ -284,7 +362,7 @@ async def test_a_page_is_not_acted_on_beside_a_list_that_may_be_of_before(case: 
     )
     await whole(urgent, shown)
     if case == "the list is old":
-        await old(shown)
+        shown.now_ms += LONGEST_MS + 2 * (APART_MS + LONG_MS + 1)
     await waits(urgent, shown, "0.76")
 
     assert shown.single == []

@@ -9,11 +9,13 @@ from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.guard.reads.last_lists import LastLists
 
 MOST_OF_OURS = 2  # and for those that were helped since the last list: together what a second has room for
+LONG_MS = 1_500  # a list that takes less is whole as the next turn to write comes, and tells whose that is
 
 
 class Haste:
-    """Mutable, owned by one guard. Never twice in a row.
+    """Mutable, owned by one guard. Never twice in a row: after it a list is read to its end.
 
+    While that one is read prices may have a loan read as well, and acted on: nothing is put off by that.
     After prices have had a list given up in vain, as where the exchange shows a crossing later than they do,
     the next one is for a breach that a page shows. `may_hurry`: nothing is open that a whole read has to
     settle; that is enough where the last list is new enough to act on. `adjusted_since`: which loans a list
@@ -60,8 +62,22 @@ class Haste:
         is_long = last.is_long(product) and product not in self._hurried
         return is_long and last.is_of_now(product) and self._may_hurry()
 
+    def may_act_beside(self, product: Product) -> bool:
+        """Whether prices may have a loan acted on while the list after a hurried cycle is read on."""
+        is_after_haste = product in self._hurried and product not in self._in_vain
+        takes_long = self._last.took_ms(product) > LONG_MS
+        return is_after_haste and takes_long and self.may_go_by_pages(product)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all was read since the last time."""
+        return not self._hurried
+
     def may_go_by_pages(self, product: Product) -> bool:
-        """Whether it will with the pages that are there, and with those read beside that we adjusted."""
+        """Whether it will with the pages that are there, and with those read beside that we adjusted.
+
+        Nothing is open then.
+        """
         return self._last.is_the_last_but_one(product) and self.ours(product) is not None
 
     def ours(self, product: Product) -> Collection[LoanKey] | None:

@@ -8,18 +8,24 @@ from typing import Any
 
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Loan, LoanKey
-from ltv_guard.core.ports import LoanExchange
 from ltv_guard.guard.reads.last_lists import LastLists
+from ltv_guard.guard.reads.next_list import Begun
 
 
 @dataclass(slots=True)
 class HeardList:
-    """Of one cycle. `whole`: all of it, once it has come. Of one that was begun before no page is heard."""
+    """Of one cycle. Of one that was begun before no page is heard. `is_kept`: the next cycle takes it."""
 
-    whole: asyncio.Future[LoanBook]
+    begun: Begun
     pages: list[LoanBook] = field(default_factory=list)
+    is_kept: bool = False
     _shown: dict[LoanKey, Loan] = field(default_factory=dict)
     _looked_at: int = 0
+
+    @property
+    def whole(self) -> asyncio.Future[LoanBook]:
+        """All of it, once it has come."""
+        return self.begun.list
 
     def look(self, last: LastLists) -> set[LoanKey]:
         """Whom the new pages show in need. Who was so before has had its turn in the cycle that saw it."""
@@ -43,14 +49,3 @@ class HeardList:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             told.cancel()
-
-
-def heard(exchange: LoanExchange, news: asyncio.Event, *, listens: bool) -> HeardList:
-    """Begins to read all loans of a product; each page sets `news`."""
-    pages: list[LoanBook] = []
-
-    def hear(page: LoanBook) -> None:
-        pages.append(page)
-        news.set()
-
-    return HeardList(asyncio.ensure_future(exchange.loans(hear if listens else None)), pages)

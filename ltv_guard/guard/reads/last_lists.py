@@ -44,6 +44,10 @@ class LastLists:
         last = self._last.get(product)
         return last is not None and last.book.pages > 1
 
+    def took_ms(self, product: Product) -> int:
+        """How long it took. There was one."""
+        return self._last[product].took_ms
+
     def book(self, product: Product) -> LoanBook:
         """The last one. There was one."""
         return self._last[product].book

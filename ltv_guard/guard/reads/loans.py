@@ -125,7 +125,7 @@ class LoanReads:
     async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> tuple[LoanBook | None, bool]:
         """None where nothing could be read; and whether all loans were."""
         try:
-            return await self.urgent.book(exchange, None if begun is None else begun.list)
+            return await self.urgent.book(exchange, begun)
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._report.blind(exchange.product, error)
         except Exception as error:  # noqa: BLE001 - it must not blind the other product as well

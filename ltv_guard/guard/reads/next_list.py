@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.model.loan_book import LoanBook
@@ -16,6 +16,7 @@ from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.reads.history_reads import AT_ONCE_MS
 
 TAKEN_WITHIN_MS = 5_000  # a list that was begun longer ago is read anew
+KEPT_WITHIN_MS = 3_000  # and one that a cycle leaves for the next has to be younger: that one takes its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,24 @@ class NextList:
             self._drop(exchange.product)
             self._begin(exchange, is_urgent=True)
 
+    def of_now(self, reading: asyncio.Future[LoanBook]) -> Begun:
+        """A list that a cycle itself has just begun to read."""
+        return Begun(reading, dict(self._prices()), self._clock.now())
+
+    def keep(self, product: Product, begun: Begun) -> None:
+        """The next cycle goes on with it, for this one acts before it is whole."""
+        begun.list.add_done_callback(_heed)
+        self._drop(product)
+        self._begun[product] = begun
+
+    def may_keep(self, begun: Begun) -> bool:
+        """Whether it is new enough for that."""
+        return self._clock.now().ms_since(begun.at) <= KEPT_WITHIN_MS
+
     def _begin(self, exchange: LoanExchange, *, is_urgent: bool = False) -> Begun:
         reading = asyncio.ensure_future(exchange.loans())
         reading.add_done_callback(_heed)
-        begun = Begun(reading, dict(self._prices()), self._clock.now(), is_urgent)
+        begun = replace(self.of_now(reading), is_urgent=is_urgent)
         self._begun[exchange.product] = begun
         return begun
 

@@ -12,10 +12,10 @@ from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.haste import Haste
-from ltv_guard.guard.reads.heard_list import HeardList, heard
+from ltv_guard.guard.reads.heard_list import HeardList
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans_at_once import MOST, LoansAtOnce, first_in_need
-from ltv_guard.guard.reads.next_list import NextList
+from ltv_guard.guard.reads.next_list import Begun, NextList
 
 
 class UrgentLoans:
@@ -43,12 +43,14 @@ class UrgentLoans:
         self._haste = haste
         self._keys: dict[LoanKey, None] = {}  # who was told of first comes first
         self._tried: set[LoanKey] = set()  # in this sweep, since prices or a page told of them: not in need
+        self._read_in_haste: set[LoanKey] = set()  # since all were, and not told of anew
         self._news = asyncio.Event()
 
     def ask(self, keys: Collection[LoanKey]) -> None:
         """These are wanted now; until the next read of all."""
         self._keys |= dict.fromkeys(keys)
         self._tried -= set(keys)
+        self._read_in_haste -= set(keys)
         self._news.set()
 
     def begin(self, exchange: LoanExchange, keys: Collection[LoanKey]) -> None:
@@ -78,13 +80,20 @@ class UrgentLoans:
         for key in keys:
             self._keys.pop(key, None)
 
+    @property
+    def follows_haste(self) -> bool:
+        """Whether only a part was read the last time."""
+        return not self._haste.is_over
+
+    def look_again(self) -> None:
+        """What kept those from being read that prices put there may be over."""
+        self._news.set()
+
     def went_by_pages(self, product: Product) -> bool:
         """Whether the last sweep was given up with pages to go by alone."""
         return self._haste.went_by_pages(product)
 
-    async def book(
-        self, exchange: LoanExchange, begun: asyncio.Future[LoanBook] | None = None
-    ) -> tuple[LoanBook, bool]:
+    async def book(self, exchange: LoanExchange, begun: Begun | None = None) -> tuple[LoanBook, bool]:
         """All loans, and whether all were read: else only those that are urgent. Raises as `loans` does.
 
         `begun`: a read of all that was begun before, of which no page is heard.
@@ -97,10 +106,12 @@ class UrgentLoans:
                     return book, False
             book = await sweep.whole
         finally:
-            sweep.whole.cancel()
+            if not sweep.is_kept:
+                sweep.whole.cancel()
         with self._defects.contained("noting a whole list"):
             self._last.saw(book)
         self._haste.all_were_read(product)
+        self._read_in_haste = {key for key in self._read_in_haste if key.product is not product}
         still_read = self.at_once.not_taken(product)  # since its page of the list was
         self._forget([key for key in self._keys if key.product is product and key not in still_read])
         return book, True
@@ -115,22 +126,35 @@ class UrgentLoans:
 
     def _begin(self, exchange: LoanExchange) -> HeardList:
         self._tried = {key for key in self._tried if key.product is not exchange.product}
-        return heard(exchange, self._news, listens=self._haste.may_give_up(exchange.product))
+        pages: list[LoanBook] = []
+
+        def hear(page: LoanBook) -> None:
+            pages.append(page)
+            self._news.set()
+
+        listens = self._haste.may_give_up(exchange.product)
+        reading = asyncio.ensure_future(exchange.loans(hear if listens else None))
+        return HeardList(self.following.of_now(reading), pages)
 
     async def _sooner(self, exchange: LoanExchange, sweep: HeardList) -> LoanBook | None:
         """The last book with the urgent loans as they are now; None where the sweep is to be waited for."""
         product = exchange.product
-        if not self._haste.may_give_up(product):
+        if not self._last.is_long(product):
             return None
+        gives_up = self._haste.may_give_up(product)
         while not sweep.whole.done():
             self._news.clear()
             self._tried -= sweep.look(self._last)
-            if keys := self._told_by_prices(product):
+            if gives_up and (keys := self._told_by_prices(product)):
                 return await self._hurry(exchange, keys, sweep, by_pages=False)
-            if keys := self._shown_by_pages(product, sweep):
+            keys = self._shown_by_pages(product, sweep) if gives_up else self._crossed_beside(product, sweep)
+            if keys:
                 self.on_page()
                 self._tried.update(keys)
                 book = await self._hurry(exchange, keys, sweep, by_pages=True)
+                if book is not None and not gives_up:
+                    sweep.is_kept = True
+                    self.following.keep(product, sweep.begun)
                 if book is not None or sweep.whole.done():
                     return book  # else an old page, or prices, cried wolf: the sweep goes on
             else:
@@ -150,6 +174,7 @@ class UrgentLoans:
         for key, one in read.items():
             book = book.with_loan(key, one)
         self._haste.hurried(exchange.product, read.values(), by_pages=by_pages)
+        self._read_in_haste |= read.keys()
         return book
 
     async def _read(
@@ -187,6 +212,13 @@ class UrgentLoans:
         """Whom prices put there; nobody where they just did so in vain."""
         keys = [key for key in self._keys if key.product is product]
         return keys if self._haste.believes_prices(product) else []
+
+    def _crossed_beside(self, product: Product, sweep: HeardList) -> list[LoanKey]:
+        """Whom prices put there since; nobody where they are many, for the list tells whose turn it is."""
+        keys = [key for key in self._urged(product) if key not in self._tried | self._read_in_haste]
+        if not keys or len(keys) > MOST or not self.following.may_keep(sweep.begun):
+            return []
+        return keys if self._haste.may_act_beside(product) else []
 
     def _shown_by_pages(self, product: Product, sweep: HeardList) -> list[LoanKey]:
         """The worst first; and whom prices put there, where the last list is too old to go by them alone."""
