@@ -16,10 +16,9 @@ from ltv_guard.guard.appraised import Appraised
 from ltv_guard.guard.lane import Lane, Prices
 from ltv_guard.guard.snapshot import Snapshot
 
-AT_ONCE = 2  # so many of many pages are read as a turn comes: the first may have been liquidated by then
 AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged
-TOO_LATE_S = Decimal("0.1")  # an adjustment that is decided on now has not arrived before
-UNREAD_S = Decimal("0.35")  # nor before that where prices tell of the loan, and it is to be read first
+TOO_LATE_S = Decimal("0.15")  # an adjustment that is decided on now has not arrived before
+UNREAD_S = Decimal("0.2")  # nor before that where prices tell of the loan, and it is to be read first
 READ_S = 1  # a loan that was not read for this turn counts as having so much more: its read may take the turn
 CERTAIN_S = Decimal("1.5")  # who has that long is there once a loan was read and an adjustment has arrived
 LIKE = Decimal("0.01")  # by no more than this an LTV by amounts may differ from the one shown
@@ -67,21 +66,20 @@ class LineUp:
         return sorted(ranks, key=ranks.__getitem__, reverse=True)
 
     def first(self) -> list[LoanKey]:
-        """The first who wait, and the first of another pair of coins: their speeds may have changed places.
+        """Whom to read for a turn, what matters most first: a second may have room for two of them at once.
 
-        The very first may be gone. By prices of now the second is one that will be there for certain. And one
-        that prices put beyond liquidation, by the least: it may be there, and is passed over till it is read.
+        The first who waits. One that prices put beyond liquidation, by the least: it may be there, and is
+        passed over till it is read. The first of another pair of coins: their speeds may have changed places.
+        And one that will be there for certain by prices of now, for the very first may be gone.
         """
         waiting = self._lane.waiting
-        first = waiting[:AT_ONCE]
-        if self._prices and len(first) == AT_ONCE:
-            certain = (key for key in waiting[1:] if self._least_left_s(self._listed.get(key)) > CERTAIN_S)
-            first = [first[0], next(certain, first[1])]
-        pairs = {self._pair_of(key) for key in first}
-        other = (key for key in waiting if self._pair_of(key) not in pairs)
-        first += islice(other, 1) if len(pairs) == 1 else ()
+        first = waiting[:1]
         if doubted := [key for key in waiting if key in self._doubted]:
             first.append(max(doubted, key=self._doubted.__getitem__))
+        pairs = {self._pair_of(key) for key in first[:1]}
+        first += islice((key for key in waiting if self._pair_of(key) not in pairs), 1)
+        certain = (key for key in waiting[1:] if self._least_left_s(self._listed.get(key)) > CERTAIN_S)
+        first += islice(certain if self._prices else waiting[1:], 1)
         return list(dict.fromkeys(first))
 
     def _too_late_s(self) -> dict[Pair | None, Decimal]:

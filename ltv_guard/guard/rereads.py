@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Sequence
 
 from ltv_guard.core.amounts.composition import composition_of
@@ -17,6 +18,7 @@ from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.words import Words
 
 TOGETHER_S = 0.01  # answers to requests that left at once come so far apart
+A_FEW = 3  # times as long: to wait for room, and to be answered
 AT_MOST = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
 
 
@@ -64,19 +66,23 @@ class Rereads:
             prices.cancel()
 
     async def _of_some(self, snapshot: Snapshot, keys: Sequence[LoanKey]) -> None:
-        """The first that is there waits for the others as long again, at most: one may wait for its turn.
+        """The one whose turn it is waits for those alone that come with it: others may have to wait for room.
 
-        Where that is the one whose turn it is, it waits for those alone that come with it.
+        Where it is late, or gone, what takes its place is waited for, a few times as long as the first took.
         """
         began = self._clock.now()
-        reads = [asyncio.ensure_future(self.of_one(snapshot, key)) for key in keys]
+        reads = {asyncio.ensure_future(self.of_one(snapshot, key)): key for key in keys}
         if not reads:
             return
         try:
-            await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
-            as_long_s = self._clock.now().ms_since(began) / 1000
-            is_there = reads[0].done() and any(loan.key == keys[0] for loan in snapshot.loans)
-            await asyncio.wait(reads, timeout=min(as_long_s, TOGETHER_S if is_there else self._grace_s))
+            done, left = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+            longest_s = min(A_FEW * self._clock.now().ms_since(began) / 1000, self._grace_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(longest_s):
+                    while left and not _are_there(snapshot, [reads[read] for read in done]):
+                        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            if left:
+                await asyncio.wait(left, timeout=min(longest_s, TOGETHER_S))
         finally:
             for read in reads:
                 read.cancel()
@@ -118,3 +124,7 @@ class Rereads:
         first = next((loan for loan in snapshot.loans if loan.key == key), None)
         if await self.of_one(snapshot, key) and first is not None:
             snapshot.before[key] = first
+
+
+def _are_there(snapshot: Snapshot, keys: Collection[LoanKey]) -> bool:
+    return any(loan.key in keys for loan in snapshot.loans)

@@ -68,15 +68,15 @@ def first(loans: Mapping[str, Loan], *, tried: int = 0) -> list[str]:
     [
         ({"a": "3", "b": "1", "c": "2"}, (), ["b", "c", "a"]),
         # To be read, and then helped: that takes longer than it has.
-        ({"a": "0.3", "b": "3", "c": "4"}, (), ["b", "c", "a"]),
-        ({"a": "0.4", "b": "3", "c": "4"}, (), ["a", "b", "c"]),
+        ({"a": "0.17", "b": "3", "c": "4"}, (), ["b", "c", "a"]),
+        ({"a": "0.25", "b": "3", "c": "4"}, (), ["a", "b", "c"]),
         # It has been read: only help has to arrive.
-        ({"a": "0.3", "b": "3", "c": "4"}, "a", ["a", "b", "c"]),
-        ({"a": "0.05", "b": "3", "c": "4"}, "a", ["b", "c", "a"]),
+        ({"a": "0.17", "b": "3", "c": "4"}, "a", ["a", "b", "c"]),
+        ({"a": "0.12", "b": "3", "c": "4"}, "a", ["b", "c", "a"]),
         # Another read may take the turn.
         ({"a": "2.5", "b": "3", "c": "4"}, "b", ["b", "a", "c"]),
         ({"a": "1.5", "b": "3", "c": "4"}, "b", ["a", "b", "c"]),
-        ({"a": "0.3", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
+        ({"a": "0.17", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
     ],
 )
 def test_whose_time_ends_first_goes_first_if_help_can_still_come(
@@ -126,9 +126,10 @@ def test_amounts_that_an_ltv_does_not_bear_out_are_not_gone_by() -> None:
     assert order(loans | {"d": shown_at(loans["d"], "1.032")}) == ["d", "a", "b", "c"]
 
 
-def test_one_that_prices_put_just_beyond_liquidation_is_read_beside_those_whose_turn_it_is() -> None:
-    """It may be there yet, and nobody would look before the next list."""
-    assert first(with_left(a="0.1", b="0.3", c="3", d="4", e="5")) == ["c", "d", "b"]
+def test_one_that_prices_put_just_beyond_liquidation_is_read_right_after_the_one_whose_turn_it_is() -> None:
+    """It may be there yet, and nobody would look before the next list. There may be room for two."""
+    assert first(with_left(a="0.1", b="0.15", c="1", d="4", e="5")) == ["c", "b", "d"]
     assert first(with_left(c="3", d="4", e="5")) == ["c", "d"]
-    assert first(with_left(a="0.1", b="0.3", c="3"), tried=1) == ["a", "b"]
-    assert first(with_left(a="0.1", b="0.3", c="3", d="4", e="5"), tried=4) == ["b"]
+    assert first(with_left(c="1", d="1.2", e="5")) == ["c", "e"]  # who is there for certain
+    assert first(with_left(a="0.1", b="0.15", c="3"), tried=1) == ["a", "b"]
+    assert first(with_left(a="0.1", b="0.15", c="3", d="4", e="5"), tried=4) == ["b"]

@@ -233,7 +233,7 @@ async def test_a_stream_of_prices_tells_whom_to_read_and_the_exchange_whom_to_he
     one_at_a_time(world, the_stream_puts_one_beyond_liquidation)
     read = reads_of_single_loans(monkeypatch, world, take_ms=1)
     await a_guard(world, MemoryJournal(), streamed=lambda: told).cycle()
-    assert read[:2] == ["3", "4"]
+    assert read[:2] == ["3", "2"]
     assert served(world)[:2] == ["1", "2"]
     assert sorted(served(world)) == ["1", "2", "3", "4"]  # read between a lie and the truth: either first
 
@@ -432,3 +432,28 @@ async def test_directions_that_come_into_doubt_stop_the_lane_at_once(monkeypatch
     monkeypatch.setattr(Directions, "why_not", lambda *_: "they are in doubt" if world.sent else None)
     await a_guard(world, MemoryJournal()).cycle()
     assert served(world) == ["1"]
+
+
+async def test_where_the_first_is_gone_another_that_waits_for_room_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_proven_world("0.83", "0.82", "0.81", rows_per_page=1)
+    told = {"BTC": world.price, "USDT": Decimal(1)}
+    one_at_a_time(world, lambda: world.loans.pop(key_of(2), None) and None)
+    loan, asked = ModelLoans.loan, list[str]()
+
+    async def one_later(self: ModelLoans, key: LoanKey) -> LoanBook:
+        asked.append(key.loan_id)
+        if key == key_of(2):
+            world.advance(1)
+        elif key == key_of(3):
+            await asyncio.sleep(0.02)
+        return await loan(self, key)
+
+    monkeypatch.setattr(ModelLoans, "loan", one_later)
+    monkeypatch.setattr(rereads, "A_FEW", 60_000)
+    guard = a_guard(world, MemoryJournal(), streamed=lambda: told)
+    monkeypatch.setattr(guard._parts.rereads, "_grace_s", 60)
+    await guard.cycle()
+    assert served(world) == ["1", "3"]
+    assert asked == ["2", "3"]
