@@ -130,11 +130,13 @@ A_DAYS = {"max_sale_24h": {"USDT": "9000"}}
 ALL_FIXED = {"contracts": {"c1": "37500", "c2": "30000"}}  # of 67500, at an LTV of 0.75
 IN_PIECES = {"contracts": {"c1": "19000", "c2": "20000", "c3": "19000", "c4": "9500"}}
 HALF_FIXED = {"contracts": {"c1": "60000"}}
+LITTLE, LESS = {"contracts": {"c1": "64500"}}, {"contracts": {"c1": "65500"}}
 NO_LIST, NOT_BTC = {"contracts_closed": "not read"}, {"unsellable": {"BTC": "no"}}
 NOT_C1 = {"unsellable_for": {("c1", "BTC"): "no"}}
 FIXED_AND_ETH = BTC_AND_ETH | {"contracts": {"c1": "76875"}}
 CAP, A_LARGE_ONE = {"max_sale": {"USDT": "5000"}}, {"contracts": {"c1": "9e6"}}
 SOON: dict[str, Any] = {"passing": ("BTC",)}
+IN_DOUBT: dict[str, Any] = {"doubted_prices": ("BTC",)}
 OF_C1, OF_C2 = "repay USDT c1 with BTC", "repay USDT c2 with BTC"
 FEW_ETH = BTC_AND_ETH | {"held": {"BTC": "2", "ETH": "5"}}
 CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
@@ -186,10 +188,12 @@ CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("a higher fee takes more", "0.75", {"fee": "0.1"}, SOLD, "25245.44"),
     # From 0.90 selling BTC does not help at a fee of 0.25: 0.9 * 0.9 * 1.25 is above 1.
     ("one that eats up the gain takes nothing", "0.90", {"fee": "0.25"}, SHORT, "0"),
-    ("a price in doubt is sized by in tenths", "0.75", {"doubted_prices": ("BTC",)}, SOLD, "2199.69"),
+    ("a price in doubt is sized by in tenths", "0.75", IN_DOUBT, SOLD, "2199.69"),
     # Fixed loans, by contract: where what is owed flexibly does not do.
     ("a flexible debt goes first", "0.75", HALF_FIXED, SOLD, "7500"),
     ("as long as it is worth a call", "0.75", {"contracts": {"c1": "67480"}}, OF_C1, "21997"),
+    ("in doubt by a tenth of all that is needed", "0.75", LITTLE | IN_DOUBT, SOLD, "2199.69"),
+    ("or whole, where it owes less than that", "0.75", LESS | IN_DOUBT, SOLD, "2000"),
     ("of two that are enough the first to end", "0.75", ALL_FIXED, OF_C1, "21997"),
     ("rather the one that is enough", "0.80", {"contracts": {"c1": "30000", "c2": "42000"}}, OF_C2, "32995"),
     ("where none is, that which gains most", "0.75", IN_PIECES, OF_C2, "20000"),

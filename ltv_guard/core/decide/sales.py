@@ -155,7 +155,7 @@ def _option(need: Shortfall, owed: Owed, held: Collateral, budget: FundsBudget) 
     whole = min(owed.coins, sale.most)
     needed = sale.to_reach(need.limits.target, whole, step)
     wanted = whole_steps(whole, step) if needed is None else needed
-    limits = _limits(need, owed, sale, _part(need, owed.debt, held, budget, wanted, step), budget)
+    limits = _limits(need, owed, sale, _part(need, sale, budget, needed, step), budget)
     most = tightest(limits)
     amount = whole_steps(min(wanted, most), step)
     gain = need.loan.ltv - sale.ltv_after(amount)
@@ -181,16 +181,21 @@ def _refusal(need: Shortfall, owed: Owed, held: Collateral) -> str | None:
 
 
 def _part(
-    need: Shortfall, debt: Debt, held: Collateral, budget: FundsBudget, wanted: Decimal, step: Decimal
+    need: Shortfall, sale: CollateralPayment, budget: FundsBudget, needed: Decimal | None, step: Decimal
 ) -> Constraint | None:
-    """No more than a part at a time where a price, or the loan's own LTV, is in doubt."""
-    part = whole_steps_up(wanted / STEPS, step)
-    doubted = next((coin for coin in (debt.coin, held.coin) if budget.doubts_price_of(need.loan, coin)), None)
-    if doubted is not None:
-        return Constraint(kind=Limit.DOUBTED_PRICE, coin=doubted, amount=part)
-    if need.facts.bearing is Bearing.CONTRADICTED:
-        return Constraint(kind=Limit.NOT_BORNE_OUT, coin=debt.coin, amount=part)
-    return None
+    """No more than a part at a time where a price, or the loan's own LTV, is in doubt.
+
+    A part of what it lacks: a debt that is too little for all of that (`needed` is None) is not paid in
+    parts of its own.
+    """
+    coins = (sale.coin, sale.held.coin)
+    doubted = next((coin for coin in coins if budget.doubts_price_of(need.loan, coin)), None)
+    if doubted is None and need.facts.bearing is not Bearing.CONTRADICTED:
+        return None
+    lacking = sale.to_reach(need.limits.target, sale.most, step) if needed is None else needed
+    part = whole_steps_up((sale.most if lacking is None else lacking) / STEPS, step)
+    kind = Limit.NOT_BORNE_OUT if doubted is None else Limit.DOUBTED_PRICE
+    return Constraint(kind=kind, coin=doubted or sale.coin, amount=part)
 
 
 def _limits(
