@@ -10,7 +10,7 @@ from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.quotes import Quotes, quoted
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment
-from ltv_guard.core.model.policy import Rulebook, thresholds
+from ltv_guard.core.model.policy import Rulebook, Thresholds, thresholds
 from ltv_guard.core.model.steps import Steps, done
 from ltv_guard.core.reconcile.freshness import FRESH, Freshness
 from ltv_guard.core.reconcile.plausibility import as_it_reckons, hides_a_breach
@@ -40,6 +40,9 @@ class Appraisal:
         self._freshness = freshness
         self._defects = defects
         self._longest_gap_ms = longest_gap_ms
+        self._limits: dict[
+            tuple[int, Decimal], Thresholds
+        ] = {}  # by policy (the rulebook's own), margin call
 
     def appraise(
         self,
@@ -118,7 +121,7 @@ class Appraisal:
     def _loan(
         self, loan: Loan, snapshot: Snapshot, prices: Mapping[str, Decimal] | None, now: Moment
     ) -> Appraised:
-        limits = thresholds(self._rulebook.policy_for(loan), loan)
+        limits = self._limits_of(loan)
         hidden = hides_a_breach(loan, prices, limits.trigger)
         before = snapshot.before.get(loan.key)
         hidden_ms = self._memory.hidden.saw(loan.key, hidden=hidden, seen_at=snapshot.asked_at(loan.key))
@@ -142,6 +145,14 @@ class Appraisal:
             is_reckoned=reckoned,
             hides_breach=hidden and not reckoned,
         )
+
+    def _limits_of(self, loan: Loan) -> Thresholds:
+        """The thresholds that hold for it: the same object for most of a thousand loans."""
+        policy = self._rulebook.policy_for(loan)
+        key = (id(policy), loan.margin_call_ltv)
+        if (found := self._limits.get(key)) is None:
+            found = self._limits[key] = thresholds(policy, loan)
+        return found
 
     def _judge(self, loan: Loan, snapshot: Snapshot, now: Moment, *, emergency: bool) -> Freshness:
         seen, judge = self._memory.freshness, self._freshness

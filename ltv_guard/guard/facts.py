@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.contracts import ContractList
@@ -29,6 +31,7 @@ from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
 
 NO_LISTS: Mapping[str, ContractList] = {}
+NOTHING: Mapping[str, str] = {}
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 
@@ -174,15 +177,15 @@ class FactBuilder:
     def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Mapping[str, str]:
         """What was repaid before has to be known, or it could be taken for ours."""
         if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
-            return {debt.coin: "the list of repayments could not be read" for debt in loan.debts}
+            return _unread(tuple(debt.coin for debt in loan.debts))
         return self._memory.refusals.refused(loan.key, Direction.REPAY, now)
 
     def _unsellable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Mapping[str, str]:
         """By coin of the collateral; as for `_unpayable`."""
         if not loan.is_pool:
-            return {}
+            return NOTHING
         if Channel(loan.key.product, Kind.REPAYMENT) not in snapshot.histories:
-            return {held.coin: "the list of repayments could not be read" for held in loan.collateral}
+            return _unread(tuple(held.coin for held in loan.collateral))
         return self._memory.refusals.unsellable(loan.key, now)
 
     def _is_overdue(self, intent: Intent, at: Moment, now: Moment) -> bool:
@@ -204,3 +207,9 @@ class FactBuilder:
         closed_ms = None if episode is None else episode.closed_at_ms
         ends = [ms for ms in (self._memory.intents.last_release_ms(key), closed_ms) if ms is not None]
         return now.exchange_ms - max(ends) if ends else None
+
+
+@lru_cache(maxsize=64)
+def _unread(coins: tuple[str, ...]) -> Mapping[str, str]:
+    """One for all loans of these coins."""
+    return MappingProxyType(dict.fromkeys(coins, "the list of repayments could not be read"))

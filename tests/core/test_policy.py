@@ -27,6 +27,7 @@ from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
+from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard import sentences
 
 OF_LOAN = {"held", "coin", "accuracy", "margin_call", "liquidation", "loan_id"}
@@ -489,3 +490,9 @@ def test_an_emergency_of_a_loan_that_is_not_protected_is_none() -> None:
     assert facts(loan("0.85"), lifts=False).is_at_emergency  # shown, if not believed
     assert not facts(loan("0.85"), policy(protect=False)).is_at_emergency
     assert not facts(loan("0.79")).is_at_emergency
+
+
+@pytest.mark.parametrize("bearing", Bearing)
+@pytest.mark.parametrize("ltv", ["0.50", "0.80"])
+def test_a_decision_says_how_the_loans_numbers_bear_each_other_out(ltv: str, bearing: Bearing) -> None:
+    assert decide_one(facts(loan(ltv), bearing=bearing)).bearing is bearing

@@ -22,7 +22,7 @@ from ltv_guard.core.model.loans import (
     Owner,
     Product,
 )
-from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.core.model.policy import Rulebook, thresholds
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.appraised import Appraised
@@ -113,3 +113,26 @@ def test_after_an_add_and_its_rescue_both_must_be_there(shown: Decimal, fresh: b
     found = snapshot.appraised[ONE]
     assert isinstance(found, Appraised)
     assert found.freshness.fresh is fresh
+
+
+def test_loans_share_their_thresholds_where_policy_and_margin_call_are_the_same() -> None:
+    """Of a thousand loans they are one object, and not worked out anew in each cycle."""
+    now = Moment(exchange_ms=START_MS, monotonic_ms=0)
+    loans = tuple(
+        Loan(
+            key=key_of(number),
+            ltv=Decimal("0.5"),
+            collateral=(Collateral(coin="BTC", amount=Decimal(1), accuracy=8),),
+            debts=(),
+            margin_call_ltv=Decimal(margin_call),
+            liquidation_ltv=Decimal("0.95"),
+        )
+        for number, margin_call in ((1, "0.87"), (2, "0.87"), (3, "0.7"))
+    )
+    snapshot = Snapshot(books={Product.LEGACY: LoanBook(product=Product.LEGACY, loans=loans, began=now)})
+    memory, alerts = Memory(MemoryJournal()), AlertRepeater(lambda: now.monotonic_ms)
+    judge = FreshnessJudge(memory, SettlementTimeouts())
+    Appraisal(Rulebook(), memory, judge, Defects(alerts), longest_gap_ms=0).appraise(snapshot, now)
+    found = [item.limits for item in snapshot.appraised.values() if isinstance(item, Appraised)]
+    assert found == [thresholds(Rulebook().policy_for(loan), loan) for loan in loans]
+    assert found[0] is found[1]

@@ -127,9 +127,10 @@ def _decide_alone(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget)
     """A loan whose numbers can't be reckoned with does not stop the others."""
     found = attempt("deciding", lambda: _decide(facts, neighbours, budget))
     if not isinstance(found, Defect):
-        return found if found.bearing is facts.bearing else replace(found, bearing=facts.bearing)
+        return found
     reason = replace(facts.because(Because.NONSENSE), words=repr(found.error))
-    return replace(hold(facts, Cause.NONSENSE, reason, breach=facts.urgency.breach), defects=(found,))
+    held = hold(facts, Cause.NONSENSE, reason, breach=facts.urgency.breach)
+    return replace(held, bearing=Bearing.BORNE_OUT, defects=(found,))
 
 
 def _decide(facts: LoanFacts, neighbours: Neighbours, budget: FundsBudget) -> Decision:

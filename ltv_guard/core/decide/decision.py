@@ -152,4 +152,5 @@ def hold(
         breach=breach,
         emergency=emergency,
         episode=episode,
+        bearing=facts.bearing,
     )
