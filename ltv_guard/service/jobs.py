@@ -11,6 +11,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from ltv_guard.service.every import Every
+from ltv_guard.service.rounds import until_next_s
 
 JUMP_LOOK_S = 1.0
 JUMP_S = 2.0  # a wall clock that parts this far from the monotonic one between two looks has been set
@@ -49,7 +50,7 @@ class Jobs:
         """
         offset = time.time() - time.monotonic()
         while True:
-            await asyncio.sleep(JUMP_LOOK_S)
+            await asyncio.sleep(until_next_s(JUMP_LOOK_S))
             before, offset = offset, time.time() - time.monotonic()
             moved = offset - before
             if abs(moved) < JUMP_S:

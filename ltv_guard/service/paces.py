@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.service.rounds import until_next_s
 
 START_APART_S = 0.02  # accounts begin one after the other, so that their requests do not come all at once
 
@@ -70,10 +71,10 @@ class SettleRounds:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, seconds: float) -> None:
-        """A round each so many seconds from now on, in place of those before."""
+        """A round each so many seconds from now on, with the other looks; in place of those before."""
         self.end()
         self._seconds = seconds
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._round)
+        self._timer = asyncio.get_running_loop().call_later(until_next_s(seconds), self._round)
 
     def end(self) -> None:
         """There are no more."""

@@ -98,11 +98,28 @@ async def test_a_machine_that_learns_the_time_late_is_not_held_up_by_the_years(
 
 
 def test_what_was_missed_is_skipped_at_once() -> None:
-    every, now = Every(0.1), datetime(2026, 11, 22, tzinfo=UTC)
+    every, now = Every(0.1, lambda: 0.0), datetime(2026, 11, 22, tzinfo=UTC)
     assert every.get_next_fire_time(None, now) == now
     assert every.get_next_fire_time(now, now) == now + timedelta(seconds=0.1)
     years_later = now + timedelta(days=9999)
     assert every.get_next_fire_time(now, years_later) == years_later + timedelta(seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("pace_s", "at_s", "next_s"),
+    [
+        (1, 7.0, 1.0),
+        (1, 7.3, 0.7),
+        (1, 7.001, 0.999),
+        (1, 6.999, 1.001),
+        (300, 7.3, 299.7),
+        (300, 7.9, 300.1),
+    ],
+)
+def test_a_job_is_due_with_the_other_looks_of_a_second(pace_s: float, at_s: float, next_s: float) -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    due = Every(pace_s, lambda: at_s).get_next_fire_time(now, now)
+    assert (due - now).total_seconds() == pytest.approx(next_s, abs=1e-5)
 
 
 @STEPS
