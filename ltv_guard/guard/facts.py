@@ -10,7 +10,7 @@ from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.defects import Defect, attempt
 from ltv_guard.core.model.history import RowStatus
-from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.model.steps import Steps, done
@@ -32,6 +32,7 @@ from ltv_guard.guard.state.memory import Memory
 
 NO_LISTS: Mapping[str, ContractList] = {}
 NOTHING: Mapping[str, str] = {}
+UNSEEN = frozenset({State.ABSENT, State.AMBIGUOUS})
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 
@@ -160,6 +161,7 @@ class FactBuilder:
             rescued=any(self._memory.intents.has_rescue(intent) for intent in own),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),
+            unseen_release_ms=self._unseen_release_ms(loan.key, now),
             low_for_ms=self._memory.low_ltv.low_for_ms(loan.key),
             foreign_add_ms=self._memory.rows.foreign_add_ms(loan.key, now),
             refused=self._memory.refusals.refused(loan.key, Direction.ADD, now),
@@ -207,6 +209,10 @@ class FactBuilder:
         closed_ms = None if episode is None else episode.closed_at_ms
         ends = [ms for ms in (self._memory.intents.last_release_ms(key), closed_ms) if ms is not None]
         return now.exchange_ms - max(ends) if ends else None
+
+    def _unseen_release_ms(self, key: LoanKey, now: Moment) -> int | None:
+        ended_ms = self._memory.intents.last_release_ms(key, UNSEEN)
+        return None if ended_ms is None else now.exchange_ms - ended_ms
 
 
 @lru_cache(maxsize=64)

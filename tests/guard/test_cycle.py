@@ -61,6 +61,18 @@ async def test_a_low_loan_is_released_once_it_was_low_for_long_enough() -> None:
     assert Decimal("0.549") <= world.ltv(ONE) <= Decimal("0.55")
 
 
+async def test_a_release_that_no_history_shows_is_not_repeated_within_the_cooldown() -> None:
+    world, journal = a_world("0.30"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["lost_request"]
+    while State.ABSENT not in states(journal):
+        await cycles(guard, world, 1)
+    await cycles(guard, world, POLICY.limits.cooldown_ms // 2_000 - 1)
+    assert (len(world.sent), states(journal)) == (1, [State.ABSENT])
+    await cycles(guard, world, 5)
+    assert states(journal) == [State.ABSENT, State.CONFIRMED]
+
+
 async def test_a_lost_answer_ends_as_one_adjustment_confirmed_from_the_history() -> None:
     world, journal = a_world("0.80"), MemoryJournal()
     world.answers = ["lost_answer"]

@@ -24,7 +24,8 @@ class LoanFacts:
     processing them; `rescued`: the one rescue that they allow was sent. `settling`: an adjustment of its own
     is under way or not shown yet, and has not been for long. `awaits_row`: its coins tell of an
     adjustment that no history has shown yet.
-    `rested_ms`: since the end of its last episode or release. `low_for_ms`: sighted time below the release
+    `rested_ms`: since the end of its last episode or release; `unseen_release_ms`: since that of a release
+    which no history has shown, whose row may yet come. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
     collateral, let it go, take it as a repayment, or (`unsellable`) take it to pay for one.
     `passing`: those refused as collateral that it may take at the next try. `shunned`: those refused within a
@@ -52,6 +53,7 @@ class LoanFacts:
     awaits_row: bool = False
     episode_open: bool = False
     rested_ms: int | None = None
+    unseen_release_ms: int | None = None
     low_for_ms: int = 0
     foreign_add_ms: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -86,6 +88,12 @@ class LoanFacts:
     def is_resting(self) -> bool:
         """Whether the last rescue or release ended less than the cooldown ago."""
         return self.rested_ms is not None and self.rested_ms < self.policy.limits.cooldown_ms
+
+    @property
+    def may_have_released(self) -> bool:
+        """Whether one that no history shows ended less than the cooldown ago: nothing hurries a second."""
+        ended_ms = self.unseen_release_ms
+        return ended_ms is not None and ended_ms < self.policy.limits.cooldown_ms
 
     @property
     def candidates(self) -> list[Collateral]:

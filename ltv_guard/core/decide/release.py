@@ -99,7 +99,7 @@ def _bar(facts: LoanFacts, neighbours: Neighbours, coin: str | None) -> Constrai
     added_by_hand = facts.foreign_add_ms is not None and facts.foreign_add_ms < rule.after_foreign_add_ms
     conditions = (
         (facts.low_for_ms < rule.after_ms, Limit.NOT_LOW_FOR_LONG),
-        (facts.is_resting, Limit.RESTING),
+        (facts.is_resting or facts.may_have_released, Limit.RESTING),
         (neighbours.is_one_open, Limit.INTENT_OPEN),
         (neighbours.is_one_awaited, Limit.ROW_AWAITED),
         (neighbours.is_one_in_rescue, Limit.RESCUE_ELSEWHERE),

@@ -224,14 +224,14 @@ class IntentBook:
             if _was_refused(item) and now.exchange_ms - (item.signed_at_ms or item.updated_at_ms) < within_ms
         ]
 
-    def last_release_ms(self, key: LoanKey) -> int | None:
-        """Exchange time at which the loan's last release was known to have landed; None: none is known."""
-        ends = (
+    def last_release_ms(self, key: LoanKey, ends: Collection[State] = (State.CONFIRMED,)) -> int | None:
+        """Exchange time at which the loan's last release was known to have ended so; None: none is known."""
+        found = (
             item.updated_at_ms
             for item in self.of_loan(key)
-            if item.direction is Direction.REDUCE and item.state is State.CONFIRMED
+            if item.direction is Direction.REDUCE and item.state in ends
         )
-        return max(ends, default=None)
+        return max(found, default=None)
 
 
 def landed_lately(item: Intent, now: Moment) -> bool:
