@@ -7,8 +7,8 @@ on ccxt that polls each second, the same stripped of what it can do without, and
 
 A sample: the price brings the loan near its trigger (LTV 0.735), rests there for a random part of the
 side's poll interval, and crosses it (0.755). The server counts from the moment at which it has that price
-until the bytes of an adjustment that it takes have arrived. Then the side settles what it must, and the
-next sample begins.
+until the bytes of an adjustment that it takes have arrived. Then the side settles what it must and sees the
+loan at its target, and the next sample begins.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Side:
         whose = {"user": self.borrower.name, "loan_id": self.borrower.loan_id, "key": self.borrower.key}
         server.ask("ltv", **whose, ltv=NEAR)
         time.sleep(LEAST_REST_S + random.uniform(0, self.rest_s))
-        settled = program.count("adjustment_confirmed")
+        settled, calm = program.count("adjustment_confirmed"), program.calm_again()
         told = server.ask("cross", **whose, ltv=CROSSED, within_s=WITHIN_S)
         reaction_s: float | None = told["reaction_s"]
         self.refused += told["refused"]
@@ -62,6 +62,8 @@ class Side:
             self.astray = max(self.astray, abs(told["ltv_after"] - TARGET))
             if self.settles:
                 program.wait_for("adjustment_confirmed", settled + 1)
+                # Else the next price, near the trigger, is still a rescue's: it is helped to its target.
+                program.wait_for_calm(calm + 1)
         return reaction_s
 
     def run(self, server: world.Server, samples: int, budget_s: float) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,9 +158,22 @@ class Running:
     def count(self, event: str) -> int:
         return sum(1 for item in list(self.log) if item.get("event") == event)
 
+    def calm_again(self) -> int:
+        """How often it has found a loan in its bounds, or at its target, that was not so before."""
+        calm = {"in_bounds", "at_target"}
+        told = (item for item in list(self.log) if item.get("event") == "decision_made")
+        return sum(1 for item in told if item.get("cause") in calm)
+
+    def wait_for_calm(self, number: int, within_s: float = 60) -> bool:
+        """Whether it has so often."""
+        return self._wait(lambda: self.calm_again() >= number, within_s)
+
     def wait_for(self, event: str, number: int, within_s: float = 60) -> bool:
+        return self._wait(lambda: self.count(event) >= number, within_s)
+
+    def _wait(self, is_so: Callable[[], bool], within_s: float) -> bool:
         deadline = time.monotonic() + within_s
-        while self.count(event) < number:
+        while not is_so():
             if time.monotonic() > deadline or self.process.poll() is not None:
                 return False
             time.sleep(0.02)
