@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
@@ -22,6 +23,7 @@ from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.memory import Memory
 
 COARSE = 1000  # steps of a coin: another amount of so few may be equal to it by chance
+EXPLAINS = Decimal("0.5")  # of what an adjustment moved: a price that did less has not brought the LTV back
 MEASURED_BY = 4  # of the adjustments that landed lately: a coarse coin may have had a hundred
 
 
@@ -90,7 +92,8 @@ class FreshnessJudge:
                 return Comparison(doubt)
         beside = self._intents.beside(last)
         found = judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside)
-        if found.as_before and not self._seen.price_has_moved(last, snapshot.prices):
+        back = found.as_before
+        if back is not None and not self._seen.price_has_moved(last, snapshot.prices, back * EXPLAINS):
             found = found.as_lagging()
         return Comparison(found)
 
@@ -115,7 +118,7 @@ class FreshnessJudge:
             return True
         return (
             found.collateral_is_new
-            and (emergency or found.harmless or found.as_led or found.as_before)
+            and (emergency or found.harmless or found.as_led or found.as_before is not None)
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
         )
 

@@ -285,12 +285,16 @@ async def test_nor_does_it_where_the_process_is_gone_that_knew_what_the_coin_was
     await falls_and_is_saved(again, world, POOL)
 
 
+@pytest.mark.parametrize("moved", ["1", "0.995"])
 @pytest.mark.parametrize("share", ["0.23", "0.27"])
 @pytest.mark.parametrize("key", [ONE, POOL])
 async def test_an_old_debt_does_not_bear_out_the_ltv_that_the_row_of_an_add_says_was_there_before_it(
-    key: LoanKey, share: str
+    key: LoanKey, share: str, moved: str
 ) -> None:
-    """Found by the state machine: a hand repaid just before the add, and the debt of before was shown on."""
+    """Found by the state machine: a hand repaid just before the add, and the debt of before was shown on.
+
+    Nor does a price that moved by far less than the add.
+    """
     world = a_world("0.60") if key == ONE else a_world(pool="0.60")
     guard = a_guard(world, MemoryJournal())
     world.old_ltv_ms, world.old_debt_ms = 2_000, 5_000
@@ -298,6 +302,9 @@ async def test_an_old_debt_does_not_bear_out_the_ltv_that_the_row_of_an_add_says
     world.advance(6_000)
     world.repay_part(key, Decimal(share))
     world.advance(1_000)
+    await cycles(guard, world, 1, ms=500)
+    world.price *= Decimal(moved)
+    world.note()
     await cycles(guard, world, 20, ms=500)
     assert landed(world) == [ADD]
     world.old_ltv_ms = world.old_debt_ms = 0

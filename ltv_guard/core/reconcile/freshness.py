@@ -52,8 +52,8 @@ class Freshness:
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
     before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it;
-    `as_before`: it fits, but is to the last digit the one of before, as the adjustment was planned on it or
-    its row tells it: unless the price is known to have moved, it lags.
+    `as_before`: by how much the adjustment moved the LTV, where it fits, but is to the last digit the one of
+    before, as it was planned on or as its row tells it: unless the price is known to have moved, it lags.
     """
 
     doubt: Doubt | None = None
@@ -61,7 +61,7 @@ class Freshness:
     harmless: bool = False
     is_old: bool = False
     as_led: bool = False
-    as_before: bool = False
+    as_before: Decimal | None = None
 
     @property
     def fresh(self) -> bool:
@@ -104,7 +104,8 @@ def judge(
     if led is None:
         return FRESH
     follows = _follows(loan, led, last, prices)
-    as_before = follows and abs(led.moved - 1) > NOISE and _is_that_of_before(loan, last, rows)
+    is_back = follows and abs(led.moved - 1) > NOISE and _is_that_of_before(loan, last, rows)
+    as_before = abs(led.moved - 1) if is_back else None
     if follows and not _came_there_by_chance(loan, led, last, prices):
         return Freshness(as_before=as_before)
     return Freshness(

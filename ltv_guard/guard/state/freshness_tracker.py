@@ -137,10 +137,10 @@ class FreshnessTracker:
         if prices is not None and intent.coin in prices:
             self._prices[intent.intent_id] = prices[intent.coin]
 
-    def price_has_moved(self, intent: Intent, prices: Mapping[str, Decimal] | None) -> bool:
-        """Whether its coin is known to be worth another amount than then, by more than noise."""
+    def price_has_moved(self, intent: Intent, prices: Mapping[str, Decimal] | None, by: Decimal) -> bool:
+        """Whether its coin is known to be worth so much less or more than then; of 1, at least noise."""
         before, now = self._prices.get(intent.intent_id), (prices or {}).get(intent.coin)
-        return before is not None and now is not None and abs(now - before) > NOISE * before
+        return before is not None and now is not None and abs(now - before) > max(by, NOISE) * before
 
     def knows_debts_of(self, key: LoanKey) -> bool:
         """Whether the loan was believed once, so that what it owed then is known."""
