@@ -228,7 +228,7 @@ async def test_one_loan_whose_data_is_nonsense_does_not_keep_another_from_being_
             "nonsense",
             endpoint=product.loans,
             loan_id=product.loan_id,
-            field="collateralList" if product is A_POOL else product.ltv_field,
+            field="collateralList" if product is A_POOL else "collateralAmount",
             value="NaN",
             times=None,
         )
