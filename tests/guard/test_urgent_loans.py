@@ -224,6 +224,20 @@ async def test_whom_only_prices_put_there_does_not_end_the_reading_of_that_list(
     assert (shown.single, shown.cut_off) == (["7", "8"], 1)
 
 
+async def test_prices_that_were_wrong_just_before_are_believed_beside_that_list() -> None:
+    shown = Shown(now_of={"7": "0.74"})
+    urgent = await hurried(shown)
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.is_asked.wait()
+    shown.now_of["7"] = "0.76"
+    urgent.ask([key("7")])
+    await all_has_run()
+    assert reading.done()
+    assert not (await reading)[1]
+    assert (shown.single, shown.cut_off) == (["7", "7"], 1)
+    await urgent.following.close()
+
+
 async def test_once_what_kept_it_from_being_read_is_over_it_is_read() -> None:
     shown = Shown()
     urgent = await hurried(shown)

@@ -64,9 +64,8 @@ class Haste:
 
     def may_act_beside(self, product: Product) -> bool:
         """Whether prices may have a loan acted on while the list after a hurried cycle is read on."""
-        is_after_haste = product in self._hurried and product not in self._in_vain
-        takes_long = self._last.took_ms(product) > LONG_MS
-        return is_after_haste and takes_long and self.may_go_by_pages(product)
+        takes_long = product in self._hurried and self._last.took_ms(product) > LONG_MS
+        return takes_long and self.may_go_by_pages(product)
 
     @property
     def is_over(self) -> bool:

@@ -147,12 +147,12 @@ class UrgentLoans:
             self._tried -= sweep.look(self._last)
             if gives_up and (keys := self._told_by_prices(product)):
                 return await self._hurry(exchange, keys, sweep, by_pages=False)
-            keys = self._shown_by_pages(product, sweep) if gives_up else self._crossed_beside(product, sweep)
-            if keys:
+            shown = self._shown_by_pages(product, sweep) if gives_up else []
+            if keys := shown or self._crossed_beside(product, sweep):
                 self.on_page()
                 self._tried.update(keys)
                 book = await self._hurry(exchange, keys, sweep, by_pages=True)
-                if book is not None and not gives_up:
+                if book is not None and not shown:
                     sweep.is_kept = True
                     self.following.keep(product, sweep.begun)
                 if book is not None or sweep.whole.done():
@@ -214,8 +214,12 @@ class UrgentLoans:
         return keys if self._haste.believes_prices(product) else []
 
     def _crossed_beside(self, product: Product, sweep: HeardList) -> list[LoanKey]:
-        """Whom prices put there since; nobody where they are many, for the list tells whose turn it is."""
-        keys = [key for key in self._urged(product) if key not in self._tried | self._read_in_haste]
+        """Whom prices put there since; nobody where they are many, for the list tells whose turn it is.
+
+        Prices that were wrong just before may be right now: what is read in vain puts off nothing here.
+        """
+        had = self._tried | self._read_in_haste
+        keys = [key for key in self._keys if key.product is product and key not in had]
         if not keys or len(keys) > MOST or not self.following.may_keep(sweep.begun):
             return []
         return keys if self._haste.may_act_beside(product) else []
