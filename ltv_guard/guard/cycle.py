@@ -11,7 +11,7 @@ import structlog
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import LoanKey, Owner
 from ltv_guard.core.model.policy import Rulebook
-from ltv_guard.core.ports import Journal
+from ltv_guard.core.ports import Journal, Standing
 from ltv_guard.guard.charges import tell_charges
 from ltv_guard.guard.decider import Decided
 from ltv_guard.guard.journal_trust import JournalTrust
@@ -147,11 +147,12 @@ class Guard:
         if self._pressed:
             parts.read_ahead.begin()
         parts.now.saw_prices()
+        standing = self._memory.begin_standing(owner)
         await parts.rows_beside.during(parts.reads.loans.sweep(snapshot))
         with self._defects.contained("fixed debts"):
             parts.contracts.reads.saw(snapshot.books)
         parts.read_ahead.saw(snapshot.books)
-        await self._settle(owner, snapshot)
+        await self._settle(snapshot, await (standing or self._memory.journal.standing(owner)))
         decisions = await self._decide(snapshot)
         with self._defects.contained("telling what was charged"):
             tell_charges(self._memory, snapshot, self._rulebook, parts.freshness.echo_ms)
@@ -169,10 +170,9 @@ class Guard:
         self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms)
         return parts.conclusion.of(snapshot, decisions, actions)
 
-    async def _settle(self, owner: Owner, snapshot: Snapshot) -> None:
+    async def _settle(self, snapshot: Snapshot, standing: Standing) -> None:
         """Every open intent, before anything new is decided about its loan."""
         parts = self._parts
-        standing = await self._memory.journal.standing(owner)
         snapshot.pauses = standing.pauses
         self._memory.intents.remember(standing.open_intents)
         intents = await parts.left_open.take_over(standing.open_intents)

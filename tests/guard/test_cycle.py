@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from unittest.mock import AsyncMock
 
 import pytest
 import structlog
-from exchange_model import POLICY, POOL, Crash, ModelPath, World, a_guard, a_world, key_of, with_limits
+from exchange_model import (
+    POLICY,
+    POOL,
+    Crash,
+    ModelLoans,
+    ModelPath,
+    World,
+    a_guard,
+    a_world,
+    key_of,
+    with_limits,
+)
 from transfers_and_repayments import crossed_with_answers
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction
-from ltv_guard.core.ports import Pause, SignedAdjustment
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Direction, Owner
+from ltv_guard.core.ports import Hear, Pause, SignedAdjustment, Standing
 from ltv_guard.guard.cycle import Guard
 
 ONE = key_of(1)
@@ -476,3 +489,43 @@ async def test_a_row_that_turns_up_after_an_intent_was_given_up_confirms_it_loud
     late = [event for event in events if event["event"] == "adjustment_confirmed" and event["late"]]
     assert [event["log_level"] for event in late] == ["critical"]
     assert State.ABSENT not in states(journal)
+
+
+async def test_the_journal_is_read_beside_the_loans_but_not_while_something_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An intent may end while the loans are read: what the journal said of it before would count as new."""
+    said: list[str] = []
+    read, stand = ModelLoans.loans, MemoryJournal.standing
+
+    async def loans(self: ModelLoans, hear: Hear | None = None) -> LoanBook:
+        found = await read(self, hear)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        said.append("loans")
+        return found
+
+    async def standing(self: MemoryJournal, owner: Owner) -> Standing:
+        said.append("journal")
+        return await stand(self, owner)
+
+    monkeypatch.setattr(ModelLoans, "loans", loans)
+    monkeypatch.setattr(MemoryJournal, "standing", standing)
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["lost_answer"]
+    await guard.cycle()
+    assert (said[:2], states(journal)) == (["journal", "loans"], [State.UNKNOWN])
+    said.clear()
+    await guard.cycle()
+    assert said[:2] == ["loans", "journal"]
+
+
+async def test_a_journal_that_fails_beside_loans_that_fail_is_heard_of_once_they_come() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    world.orders_down = True
+    journal.standing = AsyncMock(side_effect=JournalUnavailable("full"))  # type: ignore[method-assign]
+    with pytest.raises(JournalUnavailable):
+        await guard.cycle()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.model.timing import TIMING, Backoff
-from ltv_guard.core.ports import Journal
+from ltv_guard.core.ports import Journal, Standing
 from ltv_guard.guard.lag import Lateness
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.state.amount_bounds import AmountBounds
@@ -52,3 +54,20 @@ class Memory:
             tracker.forget(gone)
         for intent_id in gone:
             self.lateness.forget(intent_id)
+
+    def begin_standing(self, owner: Owner) -> asyncio.Future[Standing] | None:
+        """Begins to read it beside the loans; None while something is open, which may end meanwhile.
+
+        A pause that comes later is seen by the send itself.
+        """
+        if not self.intents.none_is_open():
+            return None
+        reading = asyncio.ensure_future(self.journal.standing(owner))
+        reading.add_done_callback(_heed)
+        return reading
+
+
+def _heed(reading: asyncio.Future[Standing]) -> None:
+    """Whoever waits for it hears of what it raised; where the loans fail first nobody does."""
+    if not reading.cancelled():
+        reading.exception()
