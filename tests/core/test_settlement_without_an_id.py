@@ -125,6 +125,27 @@ def test_of_two_equal_ones_one_is_certainly_ours_where_it_was_accepted() -> None
     assert look(sale(State.ACCEPTED), *rows, loan=LANDED).intent.adjust_id == "repay-1"
 
 
+@pytest.mark.parametrize("ours", ["repay-1", "repay-2"])
+def test_of_two_of_which_one_failed_it_counts_as_the_one_that_succeeded_once_both_have_ended(
+    ours: str,
+) -> None:
+    """Found by the state machine: it stayed open, and its pool had no help, as long as both were shown."""
+
+    def seen(status: RowStatus) -> Verdict:
+        other = "repay-2" if ours == "repay-1" else "repay-1"
+        rows = listed(ours), listed(other, at_ms=SENT + 900, status=status)
+        return look(sale(State.ACCEPTED), *rows, loan=LANDED)
+
+    assert seen(RowStatus.PROCESSING).intent.is_open
+    ended = seen(RowStatus.FAILED).intent
+    assert (ended.state, ended.adjust_id) == (State.CONFIRMED, ours)
+
+
+def test_of_two_that_failed_one_is_its_own() -> None:
+    failed = (listed(name, status=RowStatus.FAILED) for name in ("repay-1", "repay-2"))
+    assert look(sale(State.ACCEPTED), *failed, loan=pool()).intent.state is State.REJECTED
+
+
 def test_one_of_another_amount_is_proof_of_nothing_after_a_lost_answer() -> None:
     """One client has it that amounts are in USD: the exchange may have read ours so."""
     ended = look_until(sale(State.UNKNOWN), listed(amount="8000"), loan=pool(OWED - 8000, "1.8"))

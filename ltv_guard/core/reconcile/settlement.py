@@ -163,7 +163,8 @@ def _settle_without_id(
 ) -> Verdict:
     """It was accepted and no id came back: one of the rows that fit is its own.
 
-    Of several that have all succeeded it does not matter which. Until they have, it stays open. One of
+    Of several that have all succeeded it does not matter which. Until all have ended, it stays open; where
+    some have failed it counts as one that succeeded, so that no limit is passed on its account. One of
     another amount counts once its window is over, if no row that is not understood may be its own: until
     then it may be a hand's, and the own one be shown late.
     """
@@ -171,8 +172,10 @@ def _settle_without_id(
     own, doubt = own_rows(*known), doubtful_row_of(*known)
     if not own and doubt is None and window_is_over(intent, watch, evidence.history.began, timeouts):
         own = rows_of_other_amounts(*known)
-    if len(own) == 1 or (own and all(row.status is RowStatus.SUCCESS for row in own)):
-        return _found(intent, watch, min(own, key=lambda row: row.at_ms), now)
+    ended = all(row.status is not RowStatus.PROCESSING for row in own)
+    if len(own) == 1 or (own and ended):
+        landed = [row for row in own if row.status is RowStatus.SUCCESS]
+        return _found(intent, watch, min(landed or own, key=lambda row: row.at_ms), now)
     waiting = Waiting(Awaited.ROW) if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
     return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.PROCESSING) if own else waiting)
 
