@@ -13,11 +13,11 @@ from ltv_guard.core.decide.reread import asks_for_another_read, asks_for_other_p
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
+from ltv_guard.guard.reads.loans_at_once import TOGETHER_S
 from ltv_guard.guard.reads.reads import Reads
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.words import Words
 
-TOGETHER_S = 0.01  # answers to requests that left at once come so far apart
 A_FEW = 3  # times as long: to wait for room, and to be answered
 AT_MOST = 2  # so often within a cycle, where a loan is shown as it was before an adjustment
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 import pytest
 from exchange_model import ModelAccount, ModelLoans, ModelPath, World, a_guard, a_world, key_of
+from one_at_a_time import TURN_MS, one_at_a_time
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.history import History
-from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey
 from ltv_guard.core.ports import Hear
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import CycleResult
 
-TURN_MS = 1_100
 FALLS = Decimal("0.985")
 
 
@@ -28,25 +27,6 @@ def a_storm(*, rows_per_page: int = 2) -> tuple[World, Guard]:
     world.rows_per_page, world.page_takes_ms = rows_per_page, 100
     streamed = lambda: {"BTC": world.price, "USDT": Decimal(1)}  # noqa: E731
     return world, a_guard(world, MemoryJournal(), streamed=streamed)
-
-
-def one_at_a_time(world: World, *, sent: Callable[[], None], waits: Callable[[], None]) -> None:
-    """`sent` happens as a write leaves, `waits` as the next turn is waited for."""
-    free_ms = 0
-
-    def turn_comes() -> bool:
-        if (left_ms := free_ms - world.monotonic_ms) <= 0:
-            return False
-        waits()
-        world.advance(left_ms)
-        return True
-
-    def leaves(_intent: Intent) -> None:
-        nonlocal free_ms
-        free_ms = world.monotonic_ms + TURN_MS
-        sent()
-
-    world.turn_comes, world.on_sent = turn_comes, leaves
 
 
 async def in_a_storm(world: World, guard: Guard, *, others: Collection[int]) -> CycleResult:
@@ -62,7 +42,7 @@ async def in_a_storm(world: World, guard: Guard, *, others: Collection[int]) -> 
         if others:
             guard.urge([key_of(number) for number in others])
 
-    one_at_a_time(world, sent=others_cross, waits=falls)
+    one_at_a_time(world, falls, sent=others_cross)
     falls()
     guard.urge([key_of(2)])
     return await guard.cycle()

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import POLICY, ModelAccount, ModelLoans, World, a_guard, a_world, key_of
+from one_at_a_time import one_at_a_time
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loan_book import LoanBook
@@ -23,7 +24,6 @@ from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.snapshot import Snapshot
 
 TARGET = Decimal("0.65")
-TURN_MS = 1_100
 A_PAGE = 100
 NEAR = Decimal("0.0005")  # fingerprints and roundings
 PAGES = pytest.mark.parametrize("rows_per_page", [100, 1], ids=["one page", "many pages"])
@@ -36,25 +36,6 @@ def a_proven_world(*ltvs: str, rows_per_page: int = 100) -> World:
     world.move(key_of(len(ltvs) + 1), Direction.ADD, Decimal("0.05"), None)
     world.advance(1_000)
     return world
-
-
-def one_at_a_time(world: World, meanwhile: Callable[[], None]) -> None:
-    """One adjustment each `TURN_MS`; `meanwhile` happens whenever a turn is waited for."""
-    free_ms = 0
-
-    def turn_comes() -> bool:
-        left_ms = free_ms - world.monotonic_ms
-        if left_ms <= 0:
-            return False
-        meanwhile()
-        world.advance(left_ms)
-        return True
-
-    def sent(_intent: object) -> None:
-        nonlocal free_ms
-        free_ms = world.monotonic_ms + TURN_MS
-
-    world.turn_comes, world.on_sent = turn_comes, sent
 
 
 def moves(world: World, factor: str) -> Callable[[], None]:

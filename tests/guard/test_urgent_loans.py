@@ -521,6 +521,13 @@ async def asked_while_a_list_is_read(urgent: UrgentLoans, shown: Shown, *, hangs
     return book
 
 
+async def waits_for_room(reading: asyncio.Task[tuple[LoanBook, bool]], shown: Shown) -> None:
+    """Until there is some, which there is now."""
+    await all_has_run()
+    assert not reading.done()
+    shown.room.set()
+
+
 @pytest.mark.parametrize("ltv", ["0.76", "0.74"], ids=["in need", "not in need"])
 async def test_one_in_need_waits_for_none_whose_read_has_no_room_yet(ltv: str) -> None:
     shown = Shown(ltv_now=ltv, waits={"8"})
@@ -530,9 +537,7 @@ async def test_one_in_need_waits_for_none_whose_read_has_no_room_yet(ltv: str) -
     urgent.ask([key("8")])
     reading = asyncio.create_task(book_of(urgent, shown))
     if ltv == "0.74":
-        await all_has_run()
-        assert not reading.done()
-        shown.room.set()
+        await waits_for_room(reading, shown)
     async with asyncio.timeout(5):
         book, is_whole = await reading
     assert not is_whole
@@ -547,9 +552,7 @@ async def test_by_a_page_what_we_adjusted_is_waited_for_as_well(monkeypatch: pyt
     await whole(urgent, shown)
     reading = asyncio.create_task(book_of(urgent, shown))
     await shown.shows("0.76")
-    await all_has_run()
-    assert not reading.done()
-    shown.room.set()
+    await waits_for_room(reading, shown)
     async with asyncio.timeout(5):
         book, is_whole = await reading
     assert not is_whole

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
+from ltv_guard.guard.unawaited import heed
 
 MOST = 3  # as many reads as there is room for beside those of a sweep
 USE_WITHIN_MS = 1_000
@@ -84,7 +85,7 @@ class LoansAtOnce:
 
     def _begin(self, exchange: LoanExchange, key: LoanKey) -> None:
         reading = asyncio.ensure_future(exchange.loan(key))
-        reading.add_done_callback(_heed)
+        reading.add_done_callback(heed)
         self._begun[key] = _Begun(reading, self._clock.now())
 
     def _drop(self, keys: Iterable[LoanKey]) -> None:
@@ -113,9 +114,3 @@ async def first_in_need(
             await asyncio.wait(left, timeout=TOGETHER_S)
             return True
     return False
-
-
-def _heed(reading: asyncio.Future[LoanBook]) -> None:
-    """Whoever takes it hears of what it raised; nobody may."""
-    if not reading.cancelled():
-        reading.exception()

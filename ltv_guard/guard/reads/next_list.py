@@ -14,6 +14,7 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.reads.history_reads import AT_ONCE_MS
+from ltv_guard.guard.unawaited import heed
 
 TAKEN_WITHIN_MS = 5_000  # a list that was begun longer ago is read anew
 KEPT_WITHIN_MS = 3_000  # and one that a cycle leaves for the next has to be younger: that one takes its time
@@ -74,7 +75,7 @@ class NextList:
 
     def keep(self, product: Product, begun: Begun) -> None:
         """The next cycle goes on with it, for this one acts before it is whole."""
-        begun.list.add_done_callback(_heed)
+        begun.list.add_done_callback(heed)
         self._drop(product)
         self._begun[product] = begun
 
@@ -84,7 +85,7 @@ class NextList:
 
     def _begin(self, exchange: LoanExchange, *, is_urgent: bool = False) -> Begun:
         reading = asyncio.ensure_future(exchange.loans())
-        reading.add_done_callback(_heed)
+        reading.add_done_callback(heed)
         begun = replace(self.of_now(reading), is_urgent=is_urgent)
         self._begun[exchange.product] = begun
         return begun
@@ -116,9 +117,3 @@ class NextList:
         for reading in lists:
             reading.cancel()
         await asyncio.gather(*lists, return_exceptions=True)
-
-
-def _heed(reading: asyncio.Future[LoanBook]) -> None:
-    """Whoever takes it hears of what it raised; nobody may."""
-    if not reading.cancelled():
-        reading.exception()

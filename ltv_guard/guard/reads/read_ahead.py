@@ -13,6 +13,7 @@ from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
+from ltv_guard.guard.unawaited import heed
 
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
 ANEW_MS = 200  # a crossing finds what was read so long ago at hand, and has it read anew
@@ -72,7 +73,7 @@ class ReadAhead:
             found = Snapshot()
             wanted = self._wanted_of(Snapshot(books=dict(self._books)))
             task = asyncio.create_task(self._closer_look.read(found, wanted, ahead=True))
-            task.add_done_callback(_heed)
+            task.add_done_callback(heed)
             self._reading = _AheadOfNeed(found, self._clock.now(), task)
 
     def begin_anew(self) -> None:
@@ -151,9 +152,3 @@ class ReadAhead:
 def _read_ms(snapshot: Snapshot) -> int:
     """When the last request for loans left: monotonic, ms."""
     return 0 if snapshot.last_asked is None else snapshot.last_asked.monotonic_ms
-
-
-def _heed(task: asyncio.Task[None]) -> None:
-    """Nobody may wait for what it raised; whoever does hears of it all the same."""
-    if not task.cancelled():
-        task.exception()

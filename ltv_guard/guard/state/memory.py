@@ -21,6 +21,7 @@ from ltv_guard.guard.state.refusal_backoff import RefusalBackoff
 from ltv_guard.guard.state.rows import Rows
 from ltv_guard.guard.state.sales import SaleTracker
 from ltv_guard.guard.state.wallet_tracker import WalletTracker
+from ltv_guard.guard.unawaited import heed
 
 
 class Memory:
@@ -63,11 +64,5 @@ class Memory:
         if not self.intents.none_is_open():
             return None
         reading = asyncio.ensure_future(self.journal.standing(owner))
-        reading.add_done_callback(_heed)
+        reading.add_done_callback(heed)
         return reading
-
-
-def _heed(reading: asyncio.Future[Standing]) -> None:
-    """Whoever waits for it hears of what it raised; where the loans fail first nobody does."""
-    if not reading.cancelled():
-        reading.exception()

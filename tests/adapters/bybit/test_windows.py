@@ -488,6 +488,16 @@ def test_one_that_waits_already_leaves_as_early_as_one_that_comes_after_the_answ
     assert run_virtually(main) == [0.0] * 5 + [next_s]
 
 
+async def apart_s(turns: Turns, now: Now) -> float:
+    """From one write, which is answered after 50 ms, to the next."""
+    await turns.to_write(ADJUST)
+    began = now()
+    with turns.writing(ADJUST):
+        await asyncio.sleep(0.05)
+    await turns.to_write(ADJUST)
+    return round(now() - began, 2)
+
+
 def test_a_read_that_was_given_up_tells_nothing_of_the_way(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
         turns = turns_of("a", AddressBudget(monotonic=now), now)
@@ -500,12 +510,7 @@ def test_a_read_that_was_given_up_tells_nothing_of_the_way(run_virtually: Run) -
         given_up = asyncio.create_task(read())
         await asyncio.sleep(0.001)
         given_up.cancel()
-        await turns.to_write(ADJUST)
-        began = now()
-        with turns.writing(ADJUST):
-            await asyncio.sleep(0.05)
-        await turns.to_write(ADJUST)
-        return [round(now() - began, 2)]
+        return [await apart_s(turns, now)]
 
     assert run_virtually(main) == [1.02]
 
@@ -519,12 +524,7 @@ def test_a_second_write_follows_as_soon_as_a_read_has_told_how_long_the_way_is(
         for _ in range(reads):
             async with turns.to_read(ORDERS, urgent=False):
                 await asyncio.sleep(0.05)
-        await turns.to_write(ADJUST)
-        began = now()
-        with turns.writing(ADJUST):
-            await asyncio.sleep(0.05)
-        await turns.to_write(ADJUST)
-        return [round(now() - began, 2)]
+        return [await apart_s(turns, now)]
 
     assert run_virtually(main) == [next_s]
 
