@@ -100,8 +100,11 @@ class FreshnessJudge:
     def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment, now: Moment) -> bool:
         """Whether the journal is of another exchange, or another time: in an emergency nobody waits for it.
 
-        It says that an adjustment was confirmed, and no history shows its row, nor the loan its coins.
+        It says that an adjustment was confirmed, and no history shows its row, nor did the loan ever show its
+        coins to this process: old replicas of both may answer for half a minute.
         """
+        if self._seen.was_believed(loan.key):
+            return False
         steady = all(self._is_steady(loan, item, began) for item in landed)
         return steady and bool(self._shelf.without_rows(landed, now.monotonic_ms, self.misfit_ms))
 
@@ -131,7 +134,7 @@ class FreshnessJudge:
         """
         if item.direction is Direction.REPAY:
             return False
-        if self._seen.knows_debts_of(loan.key):
+        if self._seen.was_believed(loan.key):
             return doubted_ms > self.echo_ms and self._seen.owes_less(loan)
         return doubted_ms > 2 * self.misfit_ms and emergency and _is_coarse(item, loan)
 

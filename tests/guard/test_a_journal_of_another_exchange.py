@@ -58,3 +58,17 @@ async def test_an_old_replica_after_a_restart_is_not_another_exchange() -> None:
         await cycles(a_guard(world, MemoryJournal.restored(journal.snapshot())), world, 30)
     assert landed(world) == [ADD]
     assert "journal_does_not_fit" not in [item["event"] for item in logs]
+
+
+@pytest.mark.parametrize("kind", ["order", "pool"])
+async def test_a_loan_that_once_showed_the_add_is_of_this_exchange_however_long_old_replicas_answer(
+    kind: str,
+) -> None:
+    world, journal = the_world(kind, "0.82"), MemoryJournal()
+    await cycles(a_guard(world, journal), world, 4)
+    guard = a_guard(world, MemoryJournal.restored(journal.snapshot()))
+    world.old_rows_ms = 180_000
+    await cycles(guard, world, 1)
+    world.stale_ms = 180_000
+    await cycles(guard, world, 60)
+    assert landed(world) == [ADD]

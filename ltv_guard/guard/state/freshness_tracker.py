@@ -142,7 +142,7 @@ class FreshnessTracker:
         before, now = self._prices.get(intent.intent_id), (prices or {}).get(intent.coin)
         return before is not None and now is not None and abs(now - before) > max(by, NOISE) * before
 
-    def knows_debts_of(self, key: LoanKey) -> bool:
+    def was_believed(self, key: LoanKey) -> bool:
         """Whether the loan was believed once, so that what it owed then is known."""
         return key in self._owed
 
