@@ -19,6 +19,7 @@ from ltv_guard.guard.snapshot import Snapshot
 AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged
 TOO_LATE_S = Decimal("0.15")  # an adjustment that is decided on now has not arrived before
 UNREAD_S = Decimal("0.2")  # nor before that where prices tell of the loan, and it is to be read first
+READ_LATER_S = Decimal("0.35")  # nor before that where others were read for this turn, and it was not
 READ_S = 1  # a loan that was not read for this turn counts as having so much more: its read may take the turn
 CERTAIN_S = Decimal("1.5")  # who has that long is there once a loan was read and an adjustment has arrived
 LIKE = Decimal("0.01")  # by no more than this an LTV by amounts may differ from the one shown
@@ -56,10 +57,8 @@ class LineUp:
                 speeds = self._falling.speeds(loan)
                 left_s, least_s = (seconds_left(loan.danger * factor, *speeds) for factor in (moved, most))
                 is_sound = decision.bearing is not Bearing.CONTRADICTED
-                is_read = key in lane.chosen
-                needs_s = TOO_LATE_S if is_read else too_late_s.get(pair_of(loan), UNREAD_S)
-                is_there = decision.loan.danger >= 1 or least_s > needs_s
-                read_s = 0 if is_read or not lane.chosen else READ_S
+                is_there = decision.loan.danger >= 1 or least_s > self._needs_s(loan, too_late_s)
+                read_s = READ_S if self._is_read_later(key) else 0
                 ranks[key] = (is_sound, is_there, -left_s - read_s)
                 if is_sound and not is_there:
                     self._doubted[key] = least_s
@@ -81,6 +80,16 @@ class LineUp:
         certain = (key for key in waiting[1:] if self._least_left_s(self._listed.get(key)) > CERTAIN_S)
         first += islice(certain if self._prices else waiting[1:], 1)
         return list(dict.fromkeys(first))
+
+    def _is_read_later(self, key: LoanKey) -> bool:
+        return bool(self._lane.chosen) and key not in self._lane.chosen
+
+    def _needs_s(self, loan: Loan, too_late_s: Mapping[Pair | None, Decimal]) -> Decimal:
+        """Who will be liquidated sooner than that is lost before help is there."""
+        if loan.key in self._lane.chosen:
+            return TOO_LATE_S
+        unread_s = READ_LATER_S if self._is_read_later(loan.key) else UNREAD_S
+        return max(unread_s, too_late_s.get(pair_of(loan), unread_s))
 
     def _too_late_s(self) -> dict[Pair | None, Decimal]:
         """By pair of coins: twice the time that was left, as far as was known, to one that is gone by now."""
@@ -105,12 +114,24 @@ class LineUp:
         return seconds_left(loan.danger * self._moved(loan)[1], *self._falling.speeds(loan))
 
     def _learned_prices(self) -> dict[Pair, Decimal]:
-        """By pair of coins: what a coin of debt costs now in coins of collateral, by most orders' LTVs."""
+        """By pair of coins: what a coin of debt costs now in coins of collateral, by most orders' LTVs.
+
+        By those alone that were read for this turn, where they bear the others out: the others were read at
+        prices that nobody told of at that very moment.
+        """
         told: dict[Pair, list[Decimal]] = {}
-        for loan in self._listed.values():
+        told_now: dict[Pair, list[Decimal]] = {}
+        for key, loan in self._listed.items():
             if (pair := pair_of(loan)) is not None and (burden := _burden(loan)):
-                told.setdefault(pair, []).append(loan.ltv * self._moved_by_prices(loan, pair)[0] / burden)
-        return {pair: median_low(prices) for pair, prices in told.items()}
+                price = loan.ltv * self._moved_by_prices(loan, pair)[0] / burden
+                told.setdefault(pair, []).append(price)
+                if key in self._lane.chosen:
+                    told_now.setdefault(pair, []).append(price)
+        learned = {pair: median_low(prices) for pair, prices in told.items()}
+        for pair, prices in told_now.items():
+            if like := [price for price in prices if _is_like(price, learned[pair])]:
+                learned[pair] = median_low(like)
+        return learned
 
     def _moved(self, loan: Loan) -> tuple[Decimal, Decimal]:
         """The factors by which an order's LTV moved since it was read: until now, and at the worst price.
@@ -123,7 +144,7 @@ class LineUp:
             return ONE, ONE
         moved, most = self._moved_by_prices(loan, pair)
         ltv = self._debt_prices.get(pair, 0) * _burden(loan)
-        if not loan.ltv or abs(ltv / (loan.ltv * moved) - 1) > LIKE:
+        if not loan.ltv or not _is_like(ltv, loan.ltv * moved):
             return moved, most
         return ltv / loan.ltv, most / moved * ltv / loan.ltv
 
@@ -144,6 +165,10 @@ class LineUp:
     def _pair_of(self, key: LoanKey) -> Pair | None:
         loan = self._listed.get(key)
         return None if loan is None else pair_of(loan)
+
+
+def _is_like(one: Decimal, other: Decimal) -> bool:
+    return abs(one - other) <= LIKE * other
 
 
 def _burden(loan: Loan) -> Decimal:

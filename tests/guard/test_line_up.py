@@ -77,6 +77,9 @@ def first(loans: Mapping[str, Loan], *, tried: int = 0) -> list[str]:
         ({"a": "2.5", "b": "3", "c": "4"}, "b", ["b", "a", "c"]),
         ({"a": "1.5", "b": "3", "c": "4"}, "b", ["a", "b", "c"]),
         ({"a": "0.17", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
+        # It would be read after others were: that takes longer still.
+        ({"a": "0.3", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
+        ({"a": "0.4", "b": "3", "c": "4"}, "b", ["a", "b", "c"]),
     ],
 )
 def test_whose_time_ends_first_goes_first_if_help_can_still_come(
@@ -118,6 +121,20 @@ def test_what_was_read_at_a_price_that_is_not_quite_known_is_ranked_by_its_amoun
     loans = with_left(a="2", b="2.1", c="2.2", d="2.3", e="5")
     loans |= {"a": shown_at(loans["a"], "0.996"), "d": shown_at(loans["d"], "1.004")}
     assert order(loans) == ["a", "b", "c", "d", "e"]
+
+
+def test_those_read_for_this_turn_tell_the_price_of_now() -> None:
+    """The others were listed at a price that is known to some tenth of a second."""
+    loans = with_left(a="0.12", b="3", c="4", d="5")
+    listed = {name: shown_at(item, "0.999") for name, item in loans.items()}
+    assert order(listed | {"a": loans["a"]}, read="a") == ["b", "c", "d", "a"]
+    assert order(listed, read="a") == ["a", "b", "c", "d"]
+
+
+def test_one_that_was_read_for_this_turn_and_fits_no_other_tells_nothing_of_them() -> None:
+    loans = with_left(a="2", b="2.1", c="2.2", d="6")
+    loans |= {"a": shown_at(loans["a"], "0.996"), "d": shown_at(loans["d"], "1.02")}
+    assert order(loans, read="d") == ["a", "b", "c", "d"]
 
 
 def test_amounts_that_an_ltv_does_not_bear_out_are_not_gone_by() -> None:
