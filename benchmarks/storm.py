@@ -98,9 +98,9 @@ class Storm:
         }
 
 
-def storm_of(seed: int, orders: int) -> Storm:
+def storm_of(seed: int, orders: int, coins_asked: int | None = None) -> Storm:
     chance = random.Random(seed)
-    coins = [f"S{number}" for number in range(1 + (seed - 1) % MOST_COINS)]
+    coins = [f"S{number}" for number in range(coins_asked or 1 + (seed - 1) % MOST_COINS)]
     fall_s = chance.uniform(*FALL_S)
     paths = {coin: path_of(chance, fall_s) for coin in coins}
     listed = {
@@ -304,6 +304,7 @@ def main() -> None:
         },
         first={"type": int, "default": 1, "help": "the seed of the first one"},
         orders={"type": int, "default": 300},
+        coins={"type": int, "help": "so many in each storm (one, two, three, in turns)"},
         virtual={"action": "store_true", "help": "in virtual time: quick, and the same on any machine"},
     )
     if asked.smoke:
@@ -313,10 +314,13 @@ def main() -> None:
         if asked.virtual:
             virtual_time.set_clocks()
             found = [
-                weather_virtually(storm_of(seed, asked.orders), folder / str(seed), seed) for seed in seeds
+                weather_virtually(storm_of(seed, asked.orders, asked.coins), folder / str(seed), seed)
+                for seed in seeds
             ]
         else:
-            found = [weather(storm_of(seed, asked.orders), folder / str(seed)) for seed in seeds]
+            found = [
+                weather(storm_of(seed, asked.orders, asked.coins), folder / str(seed)) for seed in seeds
+            ]
     bench.publish([report_of(found, asked.orders), pace_report_of(found), turns_report_of(found)], asked)
 
 
