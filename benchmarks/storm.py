@@ -318,9 +318,7 @@ def main() -> None:
                 for seed in seeds
             ]
         else:
-            found = [
-                weather(storm_of(seed, asked.orders, asked.coins), folder / str(seed)) for seed in seeds
-            ]
+            found = [weather(storm_of(seed, asked.orders, asked.coins), folder / str(seed)) for seed in seeds]
     bench.publish([report_of(found, asked.orders), pace_report_of(found), turns_report_of(found)], asked)
 
 
