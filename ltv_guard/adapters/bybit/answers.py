@@ -26,6 +26,7 @@ from ltv_guard.core.model.errors import (
 OK, UNAUTHORIZED, BANNED, LIMITED, CLIENT_ERROR, SERVER_ERROR = 200, 401, 403, 429, 400, 500
 LONGEST_MESSAGE = 200
 CODES = range(-(2**31), 2**31)
+DIGITS = re.compile(r"-?[0-9]{1,9}")
 KEY_REFUSED = "the exchange does not accept the API key"
 MEND_EXCHANGE = "the exchange has trouble of its own: look after the loans in its app, and wait"
 MEND_URL = "check exchange.base_url, and what stands between this machine and the exchange (a proxy)"
@@ -106,8 +107,9 @@ class Envelope:
 def open_envelope(body: bytes, *, exact: bool = False, hides: str = "") -> Envelope:
     """Numbers become int or Decimal, never float. Raises MalformedPayload, saying what is wrong.
 
-    `exact`: letters that no text can hold (a lone surrogate, broken UTF-8) spoil the whole. Without it they
-    spoil the field that they stand in: one odd name must not cost the whole page. `hides`: see `take_read`.
+    `exact`: letters that no text can hold (a lone surrogate, broken UTF-8), or a retCode in quotes, spoil the
+    whole. Without it such letters spoil the field that they stand in, and a code in quotes is read as it is
+    meant: one odd name or code must not cost the whole page. `hides`: see `take_read`.
     """
     if not body.strip():
         raise MalformedPayload("the answer is empty")
@@ -126,6 +128,8 @@ def open_envelope(body: bytes, *, exact: bool = False, hides: str = "") -> Envel
     if not isinstance(payload, dict):
         raise MalformedPayload("the answer is JSON, but no object")
     code = payload.get("retCode")
+    if not exact and isinstance(code, str) and DIGITS.fullmatch(code):
+        code = int(code)
     if isinstance(code, bool) or not isinstance(code, int) or code not in CODES:
         raise MalformedPayload("the answer has no retCode that is a whole number of ordinary size")
     return Envelope(code=code, message=_clean(payload.get("retMsg"), hides), result=payload.get("result"))

@@ -300,7 +300,7 @@ async def test_a_timestamp_refused_twice_is_given_up_after_measuring_once(
         ({"body": ""}, 3),
         ({"body": "no"}, 3),
         ({"payload": [1]}, 3),
-        ({"payload": coded("0")}, 3),
+        ({"payload": coded("0.0")}, 3),
         ({"payload": coded(10**30)}, 3),
         ({"body": '{"retCode": 1e30}'}, 3),
         ({"payload": coded(True, {"a": 1})}, 3),  # noqa: FBT003
@@ -375,6 +375,22 @@ def test_http_401_without_a_word_is_the_key(body: bytes) -> None:
 def test_one_odd_letter_costs_a_read_only_its_field() -> None:
     body = b'{"retCode": 0, "result": {"odd": "\xff\xed\xa0\x80", "lone": "\\ud800", "good": "1"}}'
     assert take_read(Answer(status=200, body=body), "/x")["good"] == "1"
+
+
+def test_a_code_in_quotes_costs_a_read_nothing_and_leaves_a_write_unknown() -> None:
+    assert take_read(Answer(status=200, body=b'{"retCode": "0", "result": {"good": "1"}}'), "/x") == {
+        "good": "1"
+    }
+    with pytest.raises(Limited):
+        take_read(Answer(status=200, body=b'{"retCode": "10006"}'), "/x")
+    for odd in (b'"0x0"', b'""', b'" 0"', b'"0.0"', b"0.5", b"true", b"null"):
+        with pytest.raises(TransientError):
+            take_read(Answer(status=200, body=b'{"retCode": %s, "result": {}}' % odd), "/x")
+    for code in (b"0", b"10001"):
+        with pytest.raises(WriteOutcomeUnknown):
+            take_write(
+                Answer(status=200, body=b'{"retCode": "%s", "result": {"adjustId": "1"}}' % code), "/x"
+            )
 
 
 def test_what_the_exchange_says_is_written_down_in_letters_that_can_be_shown() -> None:
