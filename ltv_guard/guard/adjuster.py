@@ -27,8 +27,6 @@ from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.words import Words
 
-log = structlog.stdlib.get_logger()
-
 
 class Adjuster:
     """Plans, has it sent, and heeds the answer."""
@@ -61,8 +59,7 @@ class Adjuster:
             try:
                 return await self._adjust(owner, snapshot, decision)
             except (ExchangeUnavailable, NeedsHuman, AlreadyOpen) as error:
-                log.warning("adjustment_put_off", why=str(error))
-                self._report.did_not_leave(decision.loan.key, f"not sent: {error}")
+                self._report.put_off(decision.loan.key, str(error))
             except JournalUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - the next coin, or kind of help, has its turn

@@ -86,8 +86,14 @@ class DecisionReporter:
         (self._calm.add if _is_calm(decision) else self._calm.discard)(key)
 
     def left(self, key: LoanKey) -> None:
-        """An adjustment of the loan has left, or may have."""
+        """An adjustment of the loan has left, or may have; or the loan itself is gone."""
         self._not_sent.pop(key, None)
+        self._alerts.ended(("put_off", key))
+
+    def put_off(self, key: LoanKey, why: str) -> None:
+        """One was not even written down: said once for as long as the reason is the same."""
+        self._alerts.once(("put_off", key), "warning", "adjustment_put_off", why=why)
+        self.did_not_leave(key, f"not sent: {why}")
 
     def did_not_leave(self, key: LoanKey, why: str) -> None:
         """One did not, provably: nothing is done about the loan's breach while that goes on."""

@@ -58,4 +58,5 @@ class LoanNews:
                 end = await exchange.end_of(loan)
         except (ExchangeUnavailable, NeedsHuman, TimeoutError) as error:
             log.debug("end_not_read", why=str(error))
+        self._report.decisions.left(loan.key)
         self._report.loans.gone(loan, now, end)

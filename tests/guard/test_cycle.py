@@ -26,7 +26,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Direction, Owner
+from ltv_guard.core.model.loans import Direction, Loan, Owner
 from ltv_guard.core.ports import Hear, Pause, SignedAdjustment, Standing
 from ltv_guard.guard.cycle import Guard
 
@@ -529,3 +529,15 @@ async def test_a_journal_that_fails_beside_loans_that_fail_is_heard_of_once_they
     journal.standing = AsyncMock(side_effect=JournalUnavailable("full"))  # type: ignore[method-assign]
     with pytest.raises(JournalUnavailable):
         await guard.cycle()
+
+
+async def test_a_release_that_waits_for_its_maximum_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unread(_self: ModelLoans, _loan: Loan, _coin: str) -> Decimal:
+        raise ExchangeUnavailable("the maximum is down")
+
+    monkeypatch.setattr(ModelLoans, "max_reduction", unread)
+    world = a_world("0.30")
+    with structlog.testing.capture_logs() as events:
+        await cycles(a_guard(world, MemoryJournal()), world, 400)
+    told = [item["why"] for item in events if item["event"] == "adjustment_put_off"]
+    assert (told, world.sent) == (["the maximum is down"], [])
