@@ -1,7 +1,8 @@
 """The log of a long night is what it was before the package was rebuilt: the same but for sentences.
 
 `long_night.jsonl` was written by `tests/support/long_night.py` with the code of commit 34e308e. A line that
-differs is a change for everybody who reads logs: it stays as it was, or the changelog tells. More fields, and
+differs is a change for everybody who reads logs: it stays as it was, or the changelog tells, as of
+`adjustment_put_off`, which is said once where it was said each cycle. More fields, and
 events that there were none of, are no change.
 """
 
