@@ -44,7 +44,7 @@ class Conclusion:
             withheld=snapshot.withheld,
             in_haste=snapshot.in_haste,
             goes_on=snapshot.goes_on,
-            begun_at_prices=snapshot.begun_at_prices,
+            asked=snapshot.loans_asked,
             wallet=snapshot.wallet_as_read,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=_with_resting(snapshot, decisions),

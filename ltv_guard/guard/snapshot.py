@@ -56,8 +56,8 @@ class CycleResult:
     `trusts_journal`: nothing can have been sent that the journal does not know of. `withheld`: why nothing
     was sent. `wallet`: the Funding wallet, where it was read. `in_haste`: of a long list only what is urgent
     was read, so that all of it is to be read next. `goes_on`: loans still wait for their turns to write.
-    `begun_at_prices`: as they were streamed when the reading of the loans was begun, where that was before
-    the cycle. `contracts`: the pool's, as they were read last.
+    `asked`: the moment before each loan's own page was asked for. `contracts`: the pool's, as they were read
+    last.
     """
 
     loans: int = 0
@@ -73,7 +73,7 @@ class CycleResult:
     wallet: Mapping[str, Decimal] | None = None
     in_haste: bool = False
     goes_on: bool = False
-    begun_at_prices: Mapping[str, Decimal] | None = None
+    asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     contracts: tuple[Contract, ...] = ()
@@ -102,7 +102,7 @@ class Snapshot:
     `at_rest`: in haste, loans whose decisions stand as the last whole read made them, and are not made again.
     `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
     how long the slowest product's whole read took. `in_part`: not all loans were read. `by_pages`: in haste,
-    for what the first pages of a list showed. `in_haste`, `goes_on`, `begun_at_prices`: as in the result.
+    for what the first pages of a list showed. `in_haste`, `goes_on`: as in the result.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -131,7 +131,6 @@ class Snapshot:
     in_haste: bool = False
     by_pages: bool = False
     goes_on: bool = False
-    begun_at_prices: Mapping[str, Decimal] | None = None
     too_old: list[TooOld] = field(default_factory=list)
 
     @property
@@ -167,6 +166,16 @@ class Snapshot:
     def asked_at(self, key: LoanKey) -> Moment:
         """What is shown of the loan is not older than this."""
         return self.books[key.product].asked_at(key)
+
+    @property
+    def loans_asked(self) -> dict[LoanKey, Moment]:
+        """The same of each."""
+        asked: dict[LoanKey, Moment] = {}
+        for book in self.books.values():
+            if len(book.asked) < len(book.loans):  # else it tells of each
+                asked |= dict.fromkeys((loan.key for loan in book.loans), book.began)
+            asked |= book.asked
+        return asked
 
     def facts_began(self, decision: Decision) -> Moment:
         """Nothing that the decision was made from is older than this.

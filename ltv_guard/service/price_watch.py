@@ -17,6 +17,7 @@ import structlog
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import PriceStream
 from ltv_guard.core.watch.nearness import Nearness
+from ltv_guard.core.watch.told_prices import ToldPrices
 from ltv_guard.core.watch.trigger_index import TriggerIndex
 from ltv_guard.core.watch.wake_limit import WakeLimit
 from ltv_guard.core.watch.watched import Watched
@@ -35,10 +36,20 @@ log = structlog.stdlib.get_logger()
 class WatchedAccount:
     """What is known of one account's loans between two reads of them."""
 
-    watched: Mapping[LoanKey, Watched] = field(default_factory=dict)
+    watched: list[Watched] = field(default_factory=list)
     index: TriggerIndex = field(default_factory=TriggerIndex)
     nearness: Nearness = field(default_factory=Nearness)
     wakes: WakeLimit = field(default_factory=WakeLimit)
+
+
+class PricesOfMoments(dict[int, Mapping[str, Decimal]]):
+    """Prices as they were told by a moment (ms), looked up once for all loans of a page."""
+
+    def __init__(self, told: ToldPrices) -> None:
+        self._told = told
+
+    def __missing__(self, at_ms: int) -> Mapping[str, Decimal]:
+        return self.setdefault(at_ms, self._told.at(at_ms))
 
 
 class PriceWatch:
@@ -58,6 +69,7 @@ class PriceWatch:
         self._defects = Defects(alerts)
         self._monotonic = monotonic
         self._stream: PriceStream | None = None
+        self._told = ToldPrices()
         self._accounts: dict[str, WatchedAccount] = {}
         self._lost_s = 0.0
         self._looked_s = 0.0
@@ -67,39 +79,39 @@ class PriceWatch:
         """Prices come from there from now on, for these accounts."""
         self._accounts = {name: self._accounts.get(name, WatchedAccount()) for name in accounts}
         if stream is not self._stream:
-            self._stream = stream
+            self._stream, self._told = stream, ToldPrices()
             self._other_stream.set()
         if stream is None:
             self._alerts.ended("price stream")
         self._follow()
 
-    def prices(self) -> Mapping[str, Decimal]:
-        """As they are now: what is read from now on was made by these or by later ones."""
-        return dict(self._now())
-
-    def saw(self, name: str, result: CycleResult, before: Mapping[str, Decimal]) -> None:
-        """The loans were read, at the prices of `before` or later. What could not be read is as it was."""
+    def saw(self, name: str, result: CycleResult) -> None:
+        """The loans were read, each at prices of its own. What could not be read is as it was."""
         account = self._accounts.get(name)
         if account is None:
             return
         with self._defects.contained("working out trigger prices"):
             coins = account.index.coins
-            self._learn(account, result, before)
+            self._learn(account, result)
             if account.index.coins != coins:
                 self._follow()
             if due := self._due(account, account.index.coins):
                 self._wake(name, due)
             self._look_at(name, account)
 
-    def _learn(self, account: WatchedAccount, result: CycleResult, before: Mapping[str, Decimal]) -> None:
+    def _learn(self, account: WatchedAccount, result: CycleResult) -> None:
         account.index = TriggerIndex()  # what was is over, whatever goes wrong
-        found = {
-            item.loan.key: Watched(item.loan, item.limits.trigger)
+        told, asked = PricesOfMoments(self._told), result.asked
+        found = [
+            Watched(item.loan, item.limits.trigger, told[asked[item.loan.key].monotonic_ms])
             for item in result.decisions
             if item.policy.protect
-        }
-        account.watched = {**account.watched, **found} if result.blind else found
-        account.index = TriggerIndex(account.watched.values(), before)
+        ]
+        if result.blind:
+            read = {item.loan.key for item in found}
+            found += (item for item in account.watched if item.loan.key not in read)
+        account.watched = found
+        account.index = TriggerIndex(found)
         account.wakes.looked()
 
     async def run(self) -> None:
@@ -118,6 +130,7 @@ class PriceWatch:
                     moved = await stream.moved()
             except TimeoutError:
                 moved = frozenset()
+            self._told.saw(stream.prices, self._now_ms())
             self._tell(stream)
             self._wake_all(
                 (name, due)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 
@@ -203,14 +202,14 @@ class Daemon:
         return self._running.get(name)
 
     async def _cycle(self, name: str) -> None:
-        guard, began, prices = self._duties.guards[name], time.monotonic(), self._watch.prices()
+        guard, began = self._duties.guards[name], time.monotonic()
         result: CycleResult | None = None
         try:
             with self._failures.of_account(name):
                 guard.alerts.wider = self._alerts
                 result = (await guard.cycle()).to_keep
             if result is not None and self._duties.guards.get(name) is guard:
-                self._heed(name, result, prices)
+                self._heed(name, result)
                 self.hear(name, result, time.monotonic() - began)
         except LeaseLost:
             self.lost(name)
@@ -220,15 +219,14 @@ class Daemon:
                 self._again.discard(name)
                 asyncio.get_running_loop().call_soon(self._start, name)
 
-    def _heed(self, name: str, result: CycleResult, prices: Mapping[str, Decimal]) -> None:
+    def _heed(self, name: str, result: CycleResult) -> None:
         self._results[name] = result
         if result.actions:
             self.line.helped(name)
         if result.in_haste or result.goes_on:
             self._again.add(name)
         if not result.in_haste:
-            then = prices if result.begun_at_prices is None else result.begun_at_prices
-            self._watch.saw(name, result, then)
+            self._watch.saw(name, result)
 
     async def _look_at_clock(self) -> None:
         await self._looks.look_at_clock(self._duties.measure_clock)

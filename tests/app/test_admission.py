@@ -489,6 +489,6 @@ def test_only_a_cycle_that_sent_something_was_not_in_vain(
     daemon, helped = daemon_of({}), list[str]()
     monkeypatch.setattr(daemon.line, "helped", helped.append)
 
-    daemon._heed("main", CycleResult(actions=actions), {})
+    daemon._heed("main", CycleResult(actions=actions))
 
     assert helped == ["main"] * actions

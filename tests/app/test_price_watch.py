@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,7 +16,7 @@ from core_builders import loan, policy
 
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.reason import Because, Reason
-from ltv_guard.core.model.loans import Loan, LoanKey
+from ltv_guard.core.model.loans import Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import thresholds
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -40,7 +41,7 @@ class Stream:
     def follow(self, coins: Collection[str]) -> None:
         self.followed = frozenset(coins)
 
-    def tell(self, **prices: int) -> None:
+    def tell(self, **prices: int | Decimal) -> None:
         self.prices |= {coin: Decimal(price) for coin, price in prices.items()}
         self.changed |= prices.keys()
         self.news.set()
@@ -68,13 +69,24 @@ class Watched:
     woken: list[tuple[str, list[str]]]
     paces: list[tuple[str, float]]
 
+    async def hears(self, price: Decimal) -> None:
+        """One price, and what follows from it has."""
+        self.stream.tell(BTC=price)
+        async with asyncio.timeout(5):
+            while self.stream.news.is_set():  # noqa: ASYNC110 - it waits for the end of what is set
+                await asyncio.sleep(0.001)
+
     async def until_woken(self, times: int) -> None:
         async with asyncio.timeout(5):
             while len(self.woken) < times:  # noqa: ASYNC110 - a list signals nothing
                 await asyncio.sleep(0.01)
 
 
-def result(*loans: Loan, protect: bool = True, **said: Any) -> CycleResult:  # noqa: ANN401
+def result(*loans: Loan, protect: bool = True, asked_s: Sequence[float] = (), **said: Any) -> CycleResult:  # noqa: ANN401
+    """Each loan's page was asked for at `asked_s` (monotonic); else now."""
+    asked_ms = [int(at * 1000) for at in asked_s or [time.monotonic()] * len(loans)]
+    moments = [Moment(exchange_ms=at_ms, monotonic_ms=at_ms) for at_ms in asked_ms]
+    asked = {item.key: moment for item, moment in zip(loans, moments, strict=True)}
     decisions = tuple(
         Decision(
             loan=item,
@@ -85,11 +97,11 @@ def result(*loans: Loan, protect: bool = True, **said: Any) -> CycleResult:  # n
         )
         for item in loans
     )
-    return CycleResult(loans=len(loans), decisions=decisions, **said)
+    return CycleResult(loans=len(loans), decisions=decisions, asked=asked, **said)
 
 
 @asynccontextmanager
-async def watching(*accounts: str) -> AsyncIterator[Watched]:
+async def watching(*accounts: str, monotonic: Callable[[], float] = time.monotonic) -> AsyncIterator[Watched]:
     woken: list[tuple[str, list[str]]] = []
     paces: list[tuple[str, float]] = []
     stream = Stream()
@@ -107,7 +119,7 @@ async def watching(*accounts: str) -> AsyncIterator[Watched]:
         fastest_poll_s=1,
     )
     armed = Armed(lambda name, pace_s: paces.append((name, pace_s)), lambda: duties)
-    watch = PriceWatch(wake, armed, AlertRepeater(lambda: 0))
+    watch = PriceWatch(wake, armed, AlertRepeater(lambda: 0), monotonic=monotonic)
     watch.use(stream, accounts or ("main",))
     running = asyncio.create_task(watch.run())
     try:
@@ -123,8 +135,8 @@ async def _nothing(*_: object) -> Any:  # noqa: ANN401
 
 async def test_the_account_whose_loan_crosses_is_woken_for_that_loan() -> None:
     async with watching("main", "other") as seen:
-        seen.watch.saw("main", result(loan("0.60", loan_id="1"), loan("0.50", loan_id="2", held="1.2")), AT)
-        seen.watch.saw("other", result(loan("0.40", debt="20000")), AT)
+        seen.watch.saw("main", result(loan("0.60", loan_id="1"), loan("0.50", loan_id="2", held="1.2")))
+        seen.watch.saw("other", result(loan("0.40", debt="20000")))
         assert seen.stream.followed == {"BTC"}
         seen.stream.tell(BTC=39_500)
         await seen.until_woken(1)
@@ -137,7 +149,7 @@ async def test_of_accounts_that_cross_at_once_the_one_furthest_beyond_its_trigge
     async with watching(*ltvs) as seen:
         for name, ltv in ltvs.items():
             # So much is held that the order's own amounts bear the LTV out.
-            seen.watch.saw(name, result(loan(ltv, held=str(Decimal("0.6") / Decimal(ltv)))), AT)
+            seen.watch.saw(name, result(loan(ltv, held=str(Decimal("0.6") / Decimal(ltv)))))
         seen.stream.tell(BTC=35_000)
         await seen.until_woken(4)
         assert [name for name, _ in seen.woken] == ["b", "d", "c", "a"]
@@ -145,12 +157,12 @@ async def test_of_accounts_that_cross_at_once_the_one_furthest_beyond_its_trigge
 
 async def test_what_is_not_protected_or_no_longer_there_wakes_nobody() -> None:
     async with watching() as seen:
-        seen.watch.saw("main", result(loan()), AT)
-        seen.watch.saw("main", result(), AT)
+        seen.watch.saw("main", result(loan()))
+        seen.watch.saw("main", result())
         assert seen.stream.followed == frozenset()
-        seen.watch.saw("main", result(loan(), protect=False), AT)
+        seen.watch.saw("main", result(loan(), protect=False))
         assert seen.stream.followed == frozenset()
-        seen.watch.saw("nobody", result(loan()), AT)
+        seen.watch.saw("nobody", result(loan()))
         seen.stream.tell(BTC=1)
         await asyncio.sleep(0.1)
         assert seen.woken == []
@@ -158,16 +170,69 @@ async def test_what_is_not_protected_or_no_longer_there_wakes_nobody() -> None:
 
 async def test_a_product_that_could_not_be_read_keeps_its_triggers() -> None:
     async with watching() as seen:
-        seen.watch.saw("main", result(loan()), AT)
-        seen.watch.saw("main", result(blind=True), AT)
+        seen.watch.saw("main", result(loan()))
+        seen.watch.saw("main", result(blind=True))
         seen.stream.tell(BTC=39_500)
         await seen.until_woken(1)
+
+
+async def test_each_page_of_a_list_has_the_prices_of_its_own_moment() -> None:
+    """In a fall of 2 % a second, where the exchange reckons with other prices than the stream tells."""
+    clock, price, prices = 100.0, Decimal(50_000), list[Decimal]()
+    async with watching(monotonic=lambda: clock) as seen:
+        for _ in range(20):
+            await seen.hears(price)
+            prices.append(price)
+            clock, price = clock + 0.1, price * Decimal("0.998")
+        pages = {"first": ("0.60", 0), "tenth": ("0.65", 9), "last": ("0.70", 19)}
+        loans = [loan(ltv, loan_id=name, held="2") for name, (ltv, _) in pages.items()]
+        asked_s = [100.05 + at / 10 for _, at in pages.values()]
+        seen.watch.saw("main", result(*loans, asked_s=asked_s))
+        for name, (ltv, at) in reversed(pages.items()):
+            trigger = prices[at] * Decimal(ltv) / Decimal("0.75")
+            before = list(seen.woken)
+            await seen.hears(trigger * Decimal("1.001"))
+            assert seen.woken == before
+            clock += 1
+            await seen.hears(trigger * Decimal("0.999"))
+            assert seen.woken == [*before, ("main", [name])]
+
+
+async def test_what_its_page_showed_below_a_line_already_is_no_crossing() -> None:
+    clock = 100.0
+    async with watching(monotonic=lambda: clock) as seen:
+        await seen.hears(Decimal(50_000))
+        clock += 1
+        await seen.hears(Decimal(39_000))  # by their amounts both are beyond their triggers now
+        loans = loan("0.60", loan_id="before"), loan("0.60", loan_id="after")
+        seen.watch.saw("main", result(*loans, asked_s=[100.5, 101.5]))
+        assert seen.woken == [("main", ["before"])]
+
+
+async def test_what_could_not_be_read_keeps_the_prices_of_when_it_was() -> None:
+    async with watching() as seen:
+        await seen.hears(Decimal(50_000))
+        seen.watch.saw("main", result(loan("0.60", held="2")))
+        await seen.hears(Decimal(45_000))
+        seen.watch.saw("main", result(blind=True))
+        await seen.hears(Decimal(39_990))
+        await seen.until_woken(1)
+
+
+async def test_what_another_stream_told_is_no_price_of_a_loan() -> None:
+    async with watching() as seen:
+        await seen.hears(Decimal(50_000))
+        seen.stream = Stream(prices={"USDT": Decimal(1)})
+        seen.watch.use(seen.stream, ["main"])
+        seen.watch.saw("main", result(loan("0.60", held="2")))
+        await seen.hears(Decimal(39_000))
+        assert seen.woken == []
 
 
 async def test_what_crosses_while_the_loans_are_read_is_told_after_it() -> None:
     async with watching() as seen:
         seen.stream.tell(BTC=39_500)
-        seen.watch.saw("main", result(loan()), AT)
+        seen.watch.saw("main", result(loan()))
         await seen.until_woken(1)
 
 
@@ -176,24 +241,25 @@ async def test_an_error_of_ours_costs_one_account_its_prices_until_it_is_read_an
 ) -> None:
     async with watching("main", "other") as seen:
         for name in ("main", "other"):
-            seen.watch.saw(name, result(loan(loan_id=name)), AT)
+            seen.watch.saw(name, result(loan(loan_id=name)))
         broken = seen.watch._accounts["main"].index
         monkeypatch.setattr(broken, "_parts", [None])
         with structlog.testing.capture_logs() as told:
             seen.stream.tell(BTC=39_500)
             await seen.until_woken(1)
-            seen.stream.tell(BTC=39_000)
+            seen.stream.tell(BTC=50_000)
             await asyncio.sleep(0.1)
         assert [item["event"] for item in told if item["log_level"] != "debug"] == ["defect"]
         assert seen.woken == [("other", ["other"])]
-        seen.watch.saw("main", result(loan(loan_id="main")), AT)
+        seen.watch.saw("main", result(loan(loan_id="main")))
+        seen.stream.tell(BTC=39_500)
         await seen.until_woken(2)
 
 
 async def test_a_fault_is_told_once_and_so_is_its_end_also_where_another_stream_ends_it() -> None:
     with structlog.testing.capture_logs() as told:
         async with watching() as seen:
-            seen.watch.saw("main", result(loan()), AT)
+            seen.watch.saw("main", result(loan()))
             for why in ("closed", "closed again", "silent"):
                 seen.stream.lose(why)
                 await asyncio.sleep(0.05)
@@ -209,7 +275,7 @@ async def test_a_fault_is_told_once_and_so_is_its_end_also_where_another_stream_
 async def test_without_prices_the_last_ltvs_tell_who_is_near() -> None:
     async with watching() as seen:
         seen.watch.use(None, ["main"])
-        seen.watch.saw("main", result(loan("0.60")), {})
+        seen.watch.saw("main", result(loan("0.60")))
         assert seen.paces == []
-        seen.watch.saw("main", result(loan("0.74"), loan("0", loan_id="2")), {})
+        seen.watch.saw("main", result(loan("0.74"), loan("0", loan_id="2")))
         assert seen.paces == [("main", 1)]

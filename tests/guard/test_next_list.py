@@ -46,7 +46,7 @@ async def settled() -> None:
 def a_list(shown: Listed) -> tuple[NextList, LoanExchange]:
     clock: Clock = shown  # type: ignore[assignment]
     exchange: LoanExchange = shown  # type: ignore[assignment]
-    return NextList(clock, dict, lambda moment: shown.sent_at_ms < moment.exchange_ms), exchange
+    return NextList(clock, lambda moment: shown.sent_at_ms < moment.exchange_ms), exchange
 
 
 async def test_it_is_read_once_and_handed_to_one_cycle() -> None:

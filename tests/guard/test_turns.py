@@ -280,15 +280,25 @@ async def test_the_next_list_is_read_while_this_cycle_still_adjusts_where_it_is_
 ) -> None:
     world = a_proven_world(*["0.80"] * 12, rows_per_page=rows_per_page)
     one_at_a_time(world, lambda: None)
-    guard = a_guard(world, MemoryJournal(), streamed=lambda: {"sent": Decimal(len(world.sent))})
+    guard = a_guard(world, MemoryJournal())
     first = await guard.cycle()
     before = len(world.sent)
     second = await guard.cycle()
     await guard.cycle()
     assert first.goes_on
-    begun_after = second.begun_at_prices and second.begun_at_prices["sent"]
-    assert begun_after == (before - 1 if rows_per_page == 1 else None)
+    begun_ms = min(moment.exchange_ms for moment in second.asked.values())
+    begun_after = sum(intent.created_at_ms <= begun_ms for intent in world.sent)
+    assert min(begun_after, before) == (before - 1 if rows_per_page == 1 else before)
     assert sorted(served(world)) == sorted(str(number) for number in range(1, 13))
+
+
+async def test_a_cycle_tells_when_the_page_of_each_loan_was_asked_for() -> None:
+    world = a_proven_world("0.50", "0.50", "0.50", rows_per_page=1)
+    guard = a_guard(world, MemoryJournal())
+    await guard.cycle()
+    world.page_takes_ms = 700
+    asked = (await guard.cycle()).asked
+    assert [asked[key_of(at)].monotonic_ms - asked[key_of(1)].monotonic_ms for at in (2, 3)] == [700, 1400]
 
 
 async def test_where_one_is_found_gone_those_that_had_little_more_time_come_after_the_others(

@@ -19,20 +19,32 @@ Line = tuple[Decimal, LoanKey]
 
 @dataclass(slots=True)
 class PairLines:
-    """Mutable, owned by one trigger index. A line is reached while the ratio is at or below it."""
+    """Mutable, owned by one trigger index. A line is reached while the ratio is at or below it.
+
+    `reached_as_read`: lines that were reached at the prices at which their loans were read. That is no
+    crossing; until `move` is asked for the first time they are the only ones that are.
+    """
 
     pair: Pair
     lines: list[Line]
+    reached_as_read: set[Line]
     _ratios: list[Decimal]
     _unreached: int
 
     @classmethod
-    def of(cls, pair: Pair, watched: Collection[Watched], prices: Mapping[str, Decimal]) -> PairLines:
-        """`prices` are those at which the loans were read; what stands below a line then is no crossing."""
-        ratio = ratio_of(pair, prices)
-        lines = sorted(line for item in watched for line in _lines_of(item, ratio))
+    def of(cls, pair: Pair, watched: Collection[Watched]) -> PairLines:
+        """Each loan's by the prices at which it was read: a page of a list has other ones than the first."""
+        pages = {id(item.prices): item.prices for item in watched}
+        then = {number: ratio_of(pair, prices) for number, prices in pages.items()}
+        lines = [line for item in watched for line in _lines_of(item, then[id(item.prices)])]
+        lines.sort()
         ratios = [at for at, _ in lines]
-        return cls(pair, lines, ratios, len(lines) if ratio is None else bisect_left(ratios, ratio))
+        lowest = min((ratio for ratio in then.values() if ratio is not None), default=Decimal("Infinity"))
+        reached = set(lines[bisect_left(ratios, lowest) :])
+        if reached:
+            own = {item.loan.key: then[id(item.prices)] for item in watched}
+            reached = {line for line in reached if (ratio := own[line[1]]) is not None and line[0] >= ratio}
+        return cls(pair, lines, reached, ratios, len(lines))
 
     @property
     def coins(self) -> Pair:
@@ -45,7 +57,8 @@ class PairLines:
         if ratio is None:
             return []
         before, self._unreached = self._unreached, bisect_left(self._ratios, ratio)
-        return [key for _, key in self.lines[self._unreached : before]]
+        known, self.reached_as_read = self.reached_as_read, set()
+        return [line[1] for line in self.lines[self._unreached : before] if line not in known]
 
     def slack(self, prices: Mapping[str, Decimal]) -> Decimal | None:
         """The factor by which the ratio may change, either way, before `move` has to be asked again."""

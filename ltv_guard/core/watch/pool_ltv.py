@@ -72,7 +72,7 @@ class PoolLtv:
         return None if not ltv else self.trigger / ltv - 1
 
 
-def ways_to_reckon(item: Watched, prices: Mapping[str, Decimal]) -> list[PoolLtv]:
+def ways_to_reckon(item: Watched) -> list[PoolLtv]:
     """By the prices that the position itself implies, and by those at which it was read, where known."""
     loan = item.loan
     if loan.totals is None or loan.totals.collateral_usd <= 0:
@@ -80,15 +80,14 @@ def ways_to_reckon(item: Watched, prices: Mapping[str, Decimal]) -> list[PoolLtv
     own = _collateral(loan, loan.totals, composition_of(loan).implied_prices())
     amounts = {debt.coin: debt.amount for debt in loan.debts if debt.amount > 0 and not debt.unread}
     ways = [PoolLtv(loan.key, item.trigger, Sum(ZERO, amounts), own)]
-    read = _as_read(item, loan.totals, amounts, prices)
+    read = _as_read(item, loan.totals, amounts)
     for way in [*ways, *read]:
-        way.move(prices)  # what stands beyond its trigger already is no crossing
+        way.move(item.prices)  # what stands beyond its trigger already is no crossing
     return [*ways, *read]
 
 
-def _as_read(
-    item: Watched, totals: Totals, amounts: Mapping[str, Decimal], prices: Mapping[str, Decimal]
-) -> list[PoolLtv]:
+def _as_read(item: Watched, totals: Totals, amounts: Mapping[str, Decimal]) -> list[PoolLtv]:
+    prices = item.prices
     priced = {coin: amount for coin, amount in amounts.items() if coin in prices}
     worth = sum((amount * prices[coin] for coin, amount in priced.items()), ZERO)
     rest = max(ZERO, totals.debt_usd - worth) if len(priced) < len(amounts) else ZERO

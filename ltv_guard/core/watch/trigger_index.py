@@ -20,15 +20,10 @@ Band = tuple[Decimal, Decimal]
 
 
 class TriggerIndex:
-    """Mutable, owned by the price watch; made anew from each read. Prices are USD per coin.
+    """Mutable, owned by the price watch; made anew from each read. Prices are USD per coin."""
 
-    `prices` are those of the moment of the read, as far as they are known.
-    """
-
-    def __init__(
-        self, watched: Collection[Watched] = (), prices: Mapping[str, Decimal] | None = None
-    ) -> None:
-        self._parts = _parts(watched, prices or {})
+    def __init__(self, watched: Collection[Watched] = ()) -> None:
+        self._parts = _parts(watched)
         self._bands: dict[str, Band] = {}
         self._nearest = min((item.gap for item in watched), default=None)
         self.coins = frozenset(coin for part in self._parts for coin in part.coins) - {QUOTE}
@@ -72,7 +67,7 @@ class TriggerIndex:
         }
 
 
-def _parts(watched: Collection[Watched], prices: Mapping[str, Decimal]) -> list[PairLines | PoolLtv]:
+def _parts(watched: Collection[Watched]) -> list[PairLines | PoolLtv]:
     orders: dict[tuple[str, str], list[Watched]] = {}
     pools: list[PairLines | PoolLtv] = []
     for item in watched:
@@ -80,5 +75,5 @@ def _parts(watched: Collection[Watched], prices: Mapping[str, Decimal]) -> list[
         if pair is not None and pair[0] != pair[1]:
             orders.setdefault(pair, []).append(item)
         else:
-            pools += ways_to_reckon(item, prices)
-    return [*(PairLines.of(pair, items, prices) for pair, items in orders.items()), *pools]
+            pools += ways_to_reckon(item)
+    return [*(PairLines.of(pair, items) for pair, items in orders.items()), *pools]

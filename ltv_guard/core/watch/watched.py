@@ -1,19 +1,25 @@
-"""A loan and the LTV at which it is helped. Pure value."""
+"""A loan, the LTV at which it is helped, and the prices at which it was read. Pure value."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ltv_guard.core.model.loans import Loan
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A protected loan as it was last read, and its trigger."""
+class Watched(NamedTuple):
+    """A protected loan as it was last read, and its trigger.
+
+    `prices`: USD a coin, as they were told at the moment at which it was asked for, as far as they are known.
+    A tuple, for a thousand of them are made in each cycle.
+    """
 
     loan: Loan
     trigger: Decimal
+    prices: Mapping[str, Decimal] = MappingProxyType({})
 
     @property
     def gap(self) -> Decimal:

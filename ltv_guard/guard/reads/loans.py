@@ -54,8 +54,6 @@ class LoanReads:
             snapshot.in_part = True
         if book is None:
             return
-        if begun is not None:
-            snapshot.begun_at_prices = begun.prices
         snapshot.books[exchange.product] = book
         if not is_whole:
             snapshot.in_haste = True

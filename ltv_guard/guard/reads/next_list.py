@@ -6,9 +6,8 @@ While this one adjusts a long list, or where prices have crossed a trigger since
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
@@ -22,13 +21,12 @@ KEPT_WITHIN_MS = 3_000  # and one that a cycle leaves for the next has to be you
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A list that is being read, or has been; `prices`: as a stream told them when that began.
+    """A list that is being read, or has been.
 
     `is_urgent`: prices crossed a trigger. It is of use only where nothing was sent since.
     """
 
     list: asyncio.Future[LoanBook]
-    prices: Mapping[str, Decimal]
     at: Moment
     is_urgent: bool = False
 
@@ -42,11 +40,9 @@ class NextList:
     def __init__(
         self,
         clock: Clock,
-        prices: Callable[[], Mapping[str, Decimal]] = dict,
         nothing_sent_since: Callable[[Moment], bool] = lambda _: True,
     ) -> None:
         self._clock = clock
-        self._prices = prices
         self._nothing_sent_since = nothing_sent_since
         self._begun: dict[Product, Begun] = {}
 
@@ -71,7 +67,7 @@ class NextList:
 
     def of_now(self, reading: asyncio.Future[LoanBook]) -> Begun:
         """A list that a cycle itself has just begun to read."""
-        return Begun(reading, dict(self._prices()), self._clock.now())
+        return Begun(reading, self._clock.now())
 
     def keep(self, product: Product, begun: Begun) -> None:
         """The next cycle goes on with it, for this one acts before it is whole."""

@@ -95,6 +95,6 @@ def urgent_loans(
         defects,
         last=last,
         haste=Haste(last, memory.intents.none_is_open, trust.adjusted_since),
-        following=NextList(around.clock, around.prices, memory.intents.nothing_sent_since),
+        following=NextList(around.clock, memory.intents.nothing_sent_since),
         at_once=LoansAtOnce(around.clock, memory.intents.nothing_sent_since),
     )
