@@ -58,8 +58,8 @@ def test_the_coins_that_are_owed_in_fixed_loans_are_read_and_no_others() -> None
         (LENT, "999", True, 60_000, True),  # the debt has changed
         (LENT, "999", True, 59_999, False),  # but was asked for less than a minute ago
         (LENT, "1000", False, 60_000, True),  # a row was odd
-        (replace(LENT, ends_at_ms=NOW + 60_001), "1000", True, 60_000, False),
-        (replace(LENT, ends_at_ms=NOW + 60_000), "1000", True, 60_000, True),  # it has ended since
+        (replace(LENT, ends_at_ms=NOW + 10_000), "1000", True, 9_999, False),
+        (replace(LENT, ends_at_ms=NOW + 10_000), "1000", True, 10_000, True),  # it has ended since
         (replace(LENT, ends_at_ms=NOW - 59_999), "1000", True, 60_000, True),  # it was not settled by then
         (replace(LENT, ends_at_ms=NOW - 60_001), "1000", True, 60_000, False),  # it was overdue by then
     ],
@@ -98,6 +98,17 @@ def test_a_read_that_fails_is_tried_again_after_a_minute() -> None:
     found.tries(["USDT"], moment(0))
     assert found.wanted(moment(59_999), TIMING) == []
     assert found.wanted(moment(60_000), TIMING) == ["USDT"]
+
+
+def test_after_an_end_they_are_read_at_once_and_again_when_it_should_be_settled() -> None:
+    found = shelf(replace(LENT, ends_at_ms=NOW + 10_250))
+    asked = []
+    for ms in range(0, 200_000, 500):
+        if found.wanted(moment(ms), TIMING):
+            found.tries(["USDT"], moment(ms))
+            found.keep("USDT", found.kept["USDT"].found, moment(ms))
+            asked.append(ms)
+    assert asked == [10_500, 70_500]
 
 
 def test_a_debt_that_could_not_be_read_stays_what_it_was() -> None:

@@ -66,8 +66,12 @@ class ContractShelf:
         ]
 
     def _may_try(self, coin: str, now: Moment, timing: Timing) -> bool:
-        last = self._tried.get(coin)
-        return last is None or now.ms_since(last) >= timing.terms_retried_ms
+        """Once a minute, and at once when a contract ends: the exchange may say then that it is overdue."""
+        last, kept = self._tried.get(coin), self.kept.get(coin)
+        if last is None or now.ms_since(last) >= timing.terms_retried_ms:
+            return True
+        ends = () if kept is None else (item.ends_at_ms for item in kept.found.contracts)
+        return any(last.exchange_ms < ms <= now.exchange_ms for ms in ends)
 
     def tries(self, coins: Iterable[str], now: Moment) -> None:
         """They are being read: also one that fails is not read again at once."""
