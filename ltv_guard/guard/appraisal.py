@@ -159,11 +159,11 @@ class Appraisal:
         back = judge.shown_before(loan, now)
         if back:
             seen.doubt_again(loan.key, back)
+        began = snapshot.asked_at(loan.key)
         landed = seen.landed(loan.key, now)
         if not landed:
-            seen.believed(loan)
+            seen.believed(loan, began)
             return FRESH
-        began = snapshot.asked_at(loan.key)
         for item in landed:
             seen.saw_coins(item, loan, began)
         comparison = judge.compare(loan, landed, snapshot, emergency=emergency)
@@ -173,8 +173,8 @@ class Appraisal:
         for item in landed:
             seen.saw(item, fresh=found.fresh, at=began, long_enough_ms=judge.echo_ms)
         if found.fresh:
-            seen.believed(loan)
-        elif emergency and judge.does_not_fit(loan, landed, began, now):
+            seen.believed(loan, began)
+        elif emergency and judge.does_not_fit(loan, landed, began):
             seen.let_go(landed)
             return FRESH
         return FRESH if judge.may_not_wait(landed, found, now, emergency=emergency) else found

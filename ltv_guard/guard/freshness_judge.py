@@ -97,7 +97,7 @@ class FreshnessJudge:
             found = found.as_lagging()
         return Comparison(found)
 
-    def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment, now: Moment) -> bool:
+    def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment) -> bool:
         """Whether the journal is of another exchange, or another time: in an emergency nobody waits for it.
 
         It says that an adjustment was confirmed, and no history shows its row, nor did the loan ever show its
@@ -106,7 +106,7 @@ class FreshnessJudge:
         if self._seen.was_believed(loan.key):
             return False
         steady = all(self._is_steady(loan, item, began) for item in landed)
-        return steady and bool(self._shelf.without_rows(landed, now.monotonic_ms, self.misfit_ms))
+        return steady and bool(self._shelf.lacked_throughout(landed, self.misfit_ms))
 
     def may_not_wait(
         self, landed: Sequence[Intent], found: Freshness, now: Moment, *, emergency: bool

@@ -11,12 +11,8 @@ from ltv_guard.core.model.loans import Channel, Direction, Loan, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_show, confirmed_by_coins, measured_after
-from ltv_guard.core.reconcile.settlement import (
-    Evidence,
-    SettlementTimeouts,
-    Verdict,
-    settle,
-)
+from ltv_guard.core.reconcile.evidence import Evidence
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle
 from ltv_guard.guard.lag_watch import Measurer
 from ltv_guard.guard.needs import is_beyond_history
 from ltv_guard.guard.settlement_reporter import SettlementReporter

@@ -25,7 +25,8 @@ from core_builders import (
 from ltv_guard.core.model.history import DoubtfulRow, History, HistoryRow
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Product
-from ltv_guard.core.reconcile.settlement import Evidence, InFlightWatch, SettlementTimeouts, Verdict, settle
+from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle
 from ltv_guard.guard import sentences
 
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)

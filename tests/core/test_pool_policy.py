@@ -35,8 +35,9 @@ from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Additions, Direction
 from ltv_guard.core.reconcile.coin_changes import unexplained_change
+from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
 from ltv_guard.core.reconcile.freshness import Freshness, judge
-from ltv_guard.core.reconcile.settlement import Evidence, InFlightWatch, SettlementTimeouts, settle
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts, settle
 from ltv_guard.guard import sentences
 
 HELD = {"BTC": "1", "ETH": "10"}

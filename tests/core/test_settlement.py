@@ -32,9 +32,8 @@ from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_show, rows_since, unexplained_change
+from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
 from ltv_guard.core.reconcile.settlement import (
-    Evidence,
-    InFlightWatch,
     SettlementTimeouts,
     Verdict,
     is_told_apart,
@@ -244,6 +243,24 @@ def test_a_row_that_never_comes_keeps_a_loan_for_two_minutes_and_no_longer() -> 
     """Its coins are in the loan: nothing is missing there, and nobody knows whose they are."""
     verdict = look_twice(intent(), apart=NO_ROW_MS, shows=loan(held=D(1) + intent().change))
     assert verdict.intent.state is State.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("rows", "later", "ends"),
+    [
+        ((), LONG_LAG, State.UNKNOWN),
+        ((), NO_ROW_MS, State.AMBIGUOUS),
+        ((row("by hand", at=SENT - 1500),), LAG, State.ABSENT),
+    ],
+)
+def test_coins_that_it_once_was_shown_to_have_moved_are_not_forgotten_until_a_row_explains_them(
+    rows: tuple[HistoryRow, ...], later: int, ends: State
+) -> None:
+    """Since then an old replica shows the loan without them."""
+    found = look(intent(), SENT + 900, shows=loan(held=D(1) + intent().change))
+    for at in (WINDOW_OVER, WINDOW_OVER + later):
+        found = look(found.intent, at, *rows, watch=found.watch)
+    assert found.intent.state is ends
 
 
 def test_an_add_and_its_rescue_that_both_landed_wait_for_their_rows() -> None:

@@ -16,13 +16,8 @@ from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Debt, Kind, Loan, Product
 from ltv_guard.core.reconcile.awaited import Awaited
-from ltv_guard.core.reconcile.settlement import (
-    Evidence,
-    InFlightWatch,
-    SettlementTimeouts,
-    Verdict,
-    settle,
-)
+from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle
 
 PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 AMOUNT = "1000.137"

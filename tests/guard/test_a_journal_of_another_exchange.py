@@ -72,3 +72,16 @@ async def test_a_loan_that_once_showed_the_add_is_of_this_exchange_however_long_
     world.stale_ms = 180_000
     await cycles(guard, world, 60)
     assert landed(world) == [ADD]
+
+
+@pytest.mark.parametrize("kind", ["order", "pool"])
+async def test_one_history_that_lacks_the_add_is_not_enough_however_long_ago_it_was(kind: str) -> None:
+    """No other could be read since, and the loan is shown by an old replica for as long."""
+    world, journal = the_world(kind, "0.82"), MemoryJournal()
+    await cycles(a_guard(world, journal), world, 4)
+    guard = a_guard(world, MemoryJournal.restored(journal.snapshot()))
+    world.stale_ms = world.old_rows_ms = 60_000
+    await cycles(guard, world, 1)
+    world.history_down = True
+    await cycles(guard, world, 14)
+    assert landed(world) == [ADD]

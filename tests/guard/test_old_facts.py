@@ -12,6 +12,7 @@ from exchange_model import POLICY, POOL, START_MS, World, a_guard, a_world, with
 from transfers_and_repayments import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
 from ltv_guard.core.model.policy import AddRule, RepayRule
@@ -51,6 +52,47 @@ async def falls_and_is_saved(guard: Guard, world: World, loan: LoanKey) -> None:
     fall_to(world, loan, "0.80")
     await cycles(guard, world, 5)
     assert len(world.applied) == len(before) + 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_nor_is_one_beside_a_history_that_shows_the_add_as_being_processed(*, restarts: bool) -> None:
+    """An old replica of both: the row moves nothing yet, and the coins of before agree with that."""
+    world, journal = a_world(pool="0.78"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["pending:8000"]
+    await cycles(guard, world, 1)
+    old_ms = world.true_ms
+    await cycles(guard, world, 10)
+    assert landed(world) == [ADD]
+    if restarts:
+        guard = a_guard(world, MemoryJournal.restored(journal.snapshot()))
+    for _ in range(20):
+        world.stale_ms = world.old_rows_ms = world.true_ms - old_ms
+        await cycles(guard, world, 1, ms=1_000)
+    assert landed(world) == [ADD]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("key", [ONE, POOL])
+async def test_nor_is_one_that_owes_less_because_more_was_borrowed_since(
+    key: LoanKey, *, restarts: bool
+) -> None:
+    """Less debt beside the coins of before looks as if a liquidation had taken as many."""
+    world, journal = a_world("0.76") if key == ONE else a_world(pool="0.76"), MemoryJournal()
+    old_ms = world.true_ms
+    world.advance(5_000)
+    guard = a_guard(world, journal)
+    await cycles(guard, world, 10)
+    if restarts:
+        guard = a_guard(world, MemoryJournal.restored(journal.snapshot()))
+        await cycles(guard, world, 1)
+    world.loans[key].debt *= Decimal("1.05")
+    world.note()
+    await cycles(guard, world, 5)
+    for _ in range(20):
+        world.stale_ms = world.true_ms - old_ms
+        await cycles(guard, world, 1, ms=1_000)
+    assert landed(world) == [ADD]
 
 
 async def test_a_read_from_before_a_repayment_is_never_acted_on() -> None:
@@ -140,6 +182,38 @@ async def test_a_history_that_lost_rows_proves_no_absence() -> None:
     world.old_rows_ms = world.stale_ms = 0
     await cycles(guard, world, 10)
     assert states(journal, ADD) == [State.CONFIRMED] * 2
+
+
+@pytest.mark.parametrize("each", [2, 4])
+@pytest.mark.parametrize("key", [ONE, POOL])
+async def test_an_add_that_its_loan_has_shown_is_not_absent_though_old_replicas_show_nothing_of_it(
+    key: LoanKey, each: int
+) -> None:
+    """Its answer is lost, and its row is late; every second or fourth read is from before it."""
+    world, journal = a_world("0.79") if key == ONE else a_world(pool="0.79"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.row_lag_ms, world.answers = 40_000, ["lost_answer"]
+    await cycles(guard, world, 1)
+    for number in range(MINUTE):
+        world.stale_ms = 0 if number % each else 60_000
+        await cycles(guard, world, 1)
+    assert states(journal, ADD) == [State.CONFIRMED]
+
+
+async def test_a_row_of_a_hand_that_had_ended_is_not_processed_again() -> None:
+    world, journal = a_world(pool="0.60"), MemoryJournal()
+    guard = a_guard(world, journal)
+    fall_to(world, POOL, "0.79")
+    await cycles(guard, world, 2)
+    world.move(POOL, ADD, Decimal("0.01"), None)
+    await cycles(guard, world, 2)
+    world.rows[-1] = replace(world.rows[-1], landed_ms=world.true_ms + 20_000)
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 3, ms=1_000)
+    (said,) = [item for item in logs if item["event"] == "history_shown_as_before"]
+    assert said["rows"] == 1
+    (channel,) = [item for item in guard._memory.shelf.histories if item.kind is Kind.ADJUSTMENT]
+    assert {row.status for row in guard._memory.shelf.histories[channel].rows} == {RowStatus.SUCCESS}
 
 
 async def test_what_the_user_takes_out_by_hand_is_no_old_fact() -> None:

@@ -116,3 +116,14 @@ def test_an_ltv_that_prices_alone_contradict_waits_but_not_in_an_emergency() -> 
     assert not judge.may_not_wait([last], found, soon, emergency=False)
     assert judge.may_not_wait([last], found, later, emergency=False)
     assert not judge.may_not_wait([last], replace(found, as_led=False), later, emergency=False)
+
+
+@pytest.mark.parametrize(("later_ms", "is_less"), [(599_999, False), (600_000, True)])
+def test_what_was_owed_before_more_was_borrowed_counts_for_ten_minutes(
+    later_ms: int, *, is_less: bool
+) -> None:
+    tracker = Memory(MemoryJournal()).freshness
+    for debt, ms in (("20000", 0), ("30000", later_ms)):
+        tracker.believed(loan(debt=debt), Moment(exchange_ms=START, monotonic_ms=ms))
+    assert tracker.owes_less(loan(debt="25000")) is is_less
+    assert tracker.owes_less(loan(debt="19000"))

@@ -99,6 +99,12 @@ class Row:
     intent_id: str | None
     landed_ms: int | None
 
+    def shown_at(self, of_ms: int) -> HistoryRow:
+        """As it was listed then: before it had landed, as being processed."""
+        if self.landed_ms is None or self.landed_ms <= of_ms:
+            return self.shown
+        return replace(self.shown, status=RowStatus.PROCESSING, ltv_before=None, ltv_after=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
@@ -434,10 +440,11 @@ class World:
         return past[-1] if past else self.wallets[0]
 
     def shown_rows(self, product: Product, kind: Kind, since_ms: int) -> tuple[HistoryRow, ...]:
+        of_ms = self.true_ms - max(self.old_rows_ms, self._age_ms)
         return tuple(
-            row.shown
+            row.shown_at(of_ms)
             for row in self.rows
-            if row.visible_ms <= self.true_ms - max(self.old_rows_ms, self._age_ms)
+            if row.visible_ms <= of_ms
             and row.shown.at_ms >= since_ms
             and (row.shown.key.product, row.shown.kind) == (product, kind)
         )

@@ -74,7 +74,8 @@ class DoubtfulRow:
 class History:
     """A complete read of what one channel of an account shows, begun at `began`.
 
-    `is_old`: it lacked rows that an earlier read had. They are among its rows, but it proves no absence.
+    `is_old`: it lacked rows that an earlier read had, or that they had ended. They are among its rows as they
+    had been, but it proves no absence.
     `doubtful` rows explain nothing, but nothing that one of them could be is absent.
     """
 
@@ -98,15 +99,18 @@ class History:
     def with_what_it_lost(self, earlier: History, since_ms: int) -> History:
         """This read with the rows from `since_ms` on that `earlier` had, and that it lacks.
 
-        One that was understood, and is shown as a doubtful one now, is what it was.
+        One that was understood, and is shown as a doubtful one now, is what it was. So is one that had ended,
+        and is shown as being processed.
         """
         ids = {row.adjust_id for row in self.rows}
+        ended = {row.adjust_id: row for row in earlier.rows if row.status is not RowStatus.PROCESSING}
+        back = {row.adjust_id for row in self.rows if row.status is RowStatus.PROCESSING} & ended.keys()
         missing = [row for row in earlier.rows if row.adjust_id not in ids and row.at_ms >= since_ms]
         doubted = {row.name for row in self.doubtful}
         known = {row.adjust_id for row in missing} & doubted
         return replace(
             self,
-            rows=(*self.rows, *missing),
+            rows=(*(ended[row.adjust_id] if row.adjust_id in back else row for row in self.rows), *missing),
             doubtful=tuple(row for row in self.doubtful if row.name not in known),
-            is_old=len(missing) > len(known),
+            is_old=len(missing) > len(known) or bool(back),
         )

@@ -6,13 +6,12 @@ processed within its receive window never will be (v5/guide#authentication), whi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-from ltv_guard.core.model.history import History, HistoryRow, RowStatus
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Direction, Loan, Moment
+from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.candidates import (
     doubtful_row_of,
@@ -20,7 +19,8 @@ from ltv_guard.core.reconcile.candidates import (
     own_rows,
     rows_of_other_amounts,
 )
-from ltv_guard.core.reconcile.coin_changes import EARLY_MS, collateral_went, unexplained_change
+from ltv_guard.core.reconcile.coin_changes import EARLY_MS, collateral_went
+from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
 
 # Coins moved by an intent's amount, and no row tells of it: so many times `misfit_ms` its row is waited for,
 # and so many where another row may be its own.
@@ -44,27 +44,6 @@ class SettlementTimeouts:
     def misfit_ms(self) -> int:
         """How long what fits no adjustment of ours is waited for: a hand of yours, or a row that lacks."""
         return 2 * self.echo_ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InFlightWatch:
-    """What this process knows of an open intent: since when, and when the history first lacked it.
-
-    `since` is the moment it was sent, or the start of the process if it was sent by an earlier one.
-    """
-
-    since: Moment
-    first_missed: Moment | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What one tick read: the product's history, and the loan (None: it is no longer listed)."""
-
-    history: History
-    loan: Loan | None
-    claimed: Collection[str]
-    siblings: Collection[Decimal] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +94,7 @@ def settle(
         return _found(intent, watch, candidates[0], now)
     if intent.state is not State.UNKNOWN:
         return Verdict(intent=intent, watch=watch)
+    watch = evidence.noted_in(watch, intent)
     waiting = _why_undecided(intent, watch, evidence, timeouts)
     if waiting is not None:
         return Verdict(intent=intent, watch=watch, waiting=waiting)
@@ -209,16 +189,11 @@ def _why_undecided(
     return None if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
 
 
-def _unexplained(intent: Intent, evidence: Evidence) -> Decimal | None:
-    seen, loan = evidence.history.rows, evidence.loan
-    return unexplained_change(intent, seen, loan, evidence.siblings, evidence.claimed)
-
-
 def _ambiguous(
     intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts, now: Moment
 ) -> Verdict:
     """Rows that could be ours: it closes once every change is accounted for, or never will be."""
-    if _unexplained(intent, evidence):
+    if evidence.unexplained(intent, watch):
         return _missing(intent, watch, evidence, timeouts, now, State.AMBIGUOUS)
     return Verdict(intent=intent.to(State.AMBIGUOUS, now.exchange_ms), watch=watch)
 
@@ -234,8 +209,8 @@ def _missing(
     """The window is over and the history lacks it: believed at the second look, `history_lag` later."""
     began = evidence.history.began
     if watch.first_missed is None:
-        watch = InFlightWatch(since=watch.since, first_missed=began)
-    unexplained = _unexplained(intent, evidence)
+        watch = replace(watch, first_missed=began)
+    unexplained = evidence.unexplained(intent, watch)
     missed_ms = began.ms_since(watch.first_missed or began)
     if unexplained == intent.change:
         lag_ms = timeouts.misfit_ms * (OTHER_ROW if end is State.AMBIGUOUS else NO_ROW)

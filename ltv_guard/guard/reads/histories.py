@@ -85,14 +85,14 @@ class Histories:
         if self._alerts.ended(topic):
             log.info("history_available", **what)
         kept = self._shelf.put(channel, history, since_ms)
-        self._tell_if_old(channel, kept, lost=len(kept.rows) - len(history.rows))
+        self._tell_if_old(channel, kept, lost=len({*kept.rows} - {*history.rows}))
         return True
 
     def _tell_if_old(self, channel: Channel, history: History, lost: int) -> None:
         topic = ("history lost rows", channel)
         what = {"product": channel.product, "kind": channel.kind}
         if history.is_old:
-            why = "rows that it had shown are missing: until they are back, it proves no row absent"
+            why = "rows that it had shown are missing, or as before they ended: it proves no row absent"
             self._alerts.once(topic, "warning", "history_shown_as_before", **what, rows=lost, why=why)
         elif self._alerts.ended(topic):
             log.info("history_shown_as_it_is", **what)

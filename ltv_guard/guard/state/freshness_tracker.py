@@ -9,8 +9,25 @@ from decimal import Decimal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Debt, Direction, Loan, LoanKey, Moment
 from ltv_guard.core.reconcile.coin_changes import DEBT_DRIFT, shown_coins
-from ltv_guard.core.reconcile.freshness import NOISE
-from ltv_guard.guard.state.intent_book import IntentBook, landed_lately
+from ltv_guard.core.reconcile.freshness import GROWTH, NOISE
+from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS, IntentBook, landed_lately
+
+NONE = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class OnceOwed:
+    """What a loan owed when it was believed, the last time at `last_ms` (monotonic)."""
+
+    debts: tuple[Debt, ...]
+    last_ms: int
+
+    def is_as(self, debts: tuple[Debt, ...]) -> bool:
+        """Whether as much is owed, but for the interest of ten minutes."""
+        was, now = amounts(self.debts), amounts(debts)
+        return was.keys() == now.keys() and all(
+            abs(now[coin] - amount) <= amount * GROWTH for coin, amount in was.items()
+        )
 
 
 @dataclass(slots=True)
@@ -29,7 +46,7 @@ class FreshnessTracker:
     _shown: dict[Hashable, tuple[Decimal, int]] = field(default_factory=dict)
     _shown_as_before: set[LoanKey] = field(default_factory=set)
     _prices: dict[str, Decimal] = field(default_factory=dict)
-    _owed: dict[LoanKey, tuple[Debt, ...]] = field(default_factory=dict)
+    _owed: dict[LoanKey, tuple[OnceOwed, ...]] = field(default_factory=dict)
 
     def forget(self, intent_ids: Collection[str]) -> None:
         """Drops what is known of these intents."""
@@ -88,10 +105,13 @@ class FreshnessTracker:
             self._fresh_since.pop(last.intent_id)
             self._echoes_over.add(last.intent_id)
 
-    def believed(self, loan: Loan) -> None:
+    def believed(self, loan: Loan, at: Moment) -> None:
         """What is shown of it now is as fresh as can be told."""
         self._shown_as_before.discard(loan.key)
-        self._owed[loan.key] = loan.debts
+        once = self._owed.get(loan.key, ())
+        lately = (item for item in once if at.monotonic_ms - item.last_ms < SETTLING_DOWN_MS)
+        others = (item for item in lately if item.debts != loan.debts and not item.is_as(loan.debts))
+        self._owed[loan.key] = (*others, OnceOwed(loan.debts, at.monotonic_ms))
 
     def doubt_again(self, key: LoanKey, intents: Iterable[Intent]) -> None:
         """The loan was shown as it was before them, after fresh facts were: their echoes are not over."""
@@ -147,12 +167,21 @@ class FreshnessTracker:
         return key in self._owed
 
     def owes_less(self, loan: Loan) -> bool:
-        """Whether less is owed than when the loan was last believed, by more than interest moves."""
-        now = {debt.coin: debt.amount for debt in loan.debts}
+        """Whether less is owed of a coin, by more than interest moves, than whenever it was believed lately.
+
+        Less than the last time it may be of before what was borrowed since.
+        """
+        now = amounts(loan.debts)
+        once = [amounts(item.debts) for item in self._owed.get(loan.key, ())]
         return any(
-            now.get(debt.coin, Decimal(0)) < debt.amount * (1 - DEBT_DRIFT)
-            for debt in self._owed.get(loan.key, ())
+            now.get(coin, NONE) < min(owed.get(coin, NONE) for owed in once) * (1 - DEBT_DRIFT)
+            for coin in (once[-1] if once else ())
         )
+
+
+def amounts(debts: Iterable[Debt]) -> dict[str, Decimal]:
+    """By coin."""
+    return {debt.coin: debt.amount for debt in debts}
 
 
 def _coins_of(intent: Intent) -> Hashable:

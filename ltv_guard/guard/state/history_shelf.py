@@ -19,7 +19,7 @@ class HistoryShelf:
     _book: IntentBook
     histories: dict[Channel, History] = field(default_factory=dict)
     _old_since: dict[Channel, int] = field(default_factory=dict)
-    _rows_missing_since: dict[str, int] = field(default_factory=dict)
+    _rows_missing: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def nothing_sent_since(self, moment: Moment) -> bool:
         """Whether a history that was read at that moment shows all that we have done."""
@@ -28,7 +28,7 @@ class HistoryShelf:
     def forget(self, intent_ids: Collection[str]) -> None:
         """Drops what is known of these intents."""
         for intent_id in intent_ids:
-            self._rows_missing_since.pop(intent_id, None)
+            self._rows_missing.pop(intent_id, None)
 
     def put(self, channel: Channel, history: History, since_ms: int) -> History:
         """Keeps a complete read back to `since_ms` (exchange time), and returns it as it is kept.
@@ -49,17 +49,27 @@ class HistoryShelf:
         return kept
 
     def note_rows(self, channel: Channel, history: History) -> None:
-        """Since when complete histories lack the rows of what the journal says was confirmed."""
+        """From when to when complete histories lack the rows of what the journal says was confirmed."""
         ids = {row.adjust_id for row in history.rows}
         for item in self._book.of(channel):
             if item.state is not State.CONFIRMED or item.adjust_id is None:
                 continue
             if item.adjust_id in ids:
-                self._rows_missing_since.pop(item.intent_id, None)
+                self._rows_missing.pop(item.intent_id, None)
             elif not (item.awaits_row or history.is_old) and landed_lately(item, history.began):
-                self._rows_missing_since.setdefault(item.intent_id, history.began.monotonic_ms)
+                last_ms = history.began.monotonic_ms
+                first_ms, _ = self._rows_missing.get(item.intent_id, (last_ms, last_ms))
+                self._rows_missing[item.intent_id] = first_ms, last_ms
 
     def without_rows(self, intents: Iterable[Intent], now_ms: int, longer_than_ms: int) -> list[Intent]:
-        """Those of `intents` whose rows have been missing for longer than that at `now_ms` (monotonic)."""
-        since = ((item, self._rows_missing_since.get(item.intent_id, now_ms)) for item in intents)
-        return [item for item, since_ms in since if now_ms - since_ms > longer_than_ms]
+        """Those of `intents` whose rows have been missing for longer than that at `now_ms` (monotonic).
+
+        The last history that lacked them may be of long ago: that is enough to tell of, and not to act on.
+        """
+        known = ((item, self._rows_missing.get(item.intent_id)) for item in intents)
+        return [item for item, span in known if span is not None and now_ms - span[0] > longer_than_ms]
+
+    def lacked_throughout(self, intents: Iterable[Intent], longer_than_ms: int) -> list[Intent]:
+        """Those whose rows were missing for longer than that, by histories from its beginning to its end."""
+        known = ((item, self._rows_missing.get(item.intent_id)) for item in intents)
+        return [item for item, span in known if span is not None and span[1] - span[0] > longer_than_ms]

@@ -10,7 +10,8 @@ from decimal import Decimal
 from ltv_guard.core.model.intents import SPENT, Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner
 from ltv_guard.core.ports import Journal
-from ltv_guard.core.reconcile.settlement import InFlightWatch, SettlementTimeouts, is_told_apart
+from ltv_guard.core.reconcile.evidence import InFlightWatch
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts, is_told_apart
 
 NONE: Mapping[str, Intent] = {}
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have

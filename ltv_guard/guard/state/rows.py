@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ltv_guard.core.model.history import HistoryRow
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
 from ltv_guard.core.reconcile.coin_changes import EARLY_MS, row_of
@@ -25,12 +25,22 @@ class Rows:
     _freshness: FreshnessTracker
 
     def of(self, key: LoanKey) -> tuple[HistoryRow, ...]:
-        """What the histories show of the loan, of every kind; and what its coins have confirmed."""
+        """What the histories show of the loan, of every kind; and what its coins have confirmed.
+
+        What is confirmed has succeeded, though an old replica shows that it is being processed.
+        """
         histories = self._shelf.histories
         found = [history for channel, history in histories.items() if channel.product is key.product]
-        shown = tuple(row for history in found for row in history.of(key))
+        shown = tuple(self._as_it_ended(row) for history in found for row in history.of(key))
         awaited = self._not_shown(self._book.of_loan(key))
         return (*shown, *(row_of(item) for item in awaited if not self._freshness.is_let_go(item)))
+
+    def _as_it_ended(self, row: HistoryRow) -> HistoryRow:
+        if row.status is not RowStatus.PROCESSING:
+            return row
+        ours = (item for item in self._book.of_loan(row.key) if item.adjust_id == row.adjust_id)
+        landed = any(item.state is State.CONFIRMED for item in ours)
+        return replace(row, status=RowStatus.SUCCESS) if landed else row
 
     def awaited(self) -> list[Intent]:
         """Adjustments that the coins of loans have confirmed, and whose rows no history has shown."""

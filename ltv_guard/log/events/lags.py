@@ -28,7 +28,8 @@ LAGS = (
     event(
         "history_shown_as_before",
         warning(
-            "The history of that `kind` lacks `rows` that it had shown before. It proves no absence "
+            "The history of that `kind` lacks `rows` that it had shown before, or shows them as before "
+            "they ended. It proves no absence "
             "until they are back, for ten minutes at most; a row that is there counts. "
             "`history_shown_as_it_is` (INFO) tells the end.",
         ),
