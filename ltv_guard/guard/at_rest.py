@@ -52,6 +52,7 @@ class AtRest:
 
     def note(self, snapshot: Snapshot, account: AccountFacts, decisions: Iterable[Decision]) -> None:
         """Which loans rest from now on, beside those that do already. What was read in haste adds none."""
+        self._before = NONE  # these decisions stand: a thousand loans less, while the next list is read
         if snapshot.in_haste:
             return
         awake, facts = self._awake(snapshot), {item.loan.key: item for item in account.loans}

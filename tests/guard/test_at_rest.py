@@ -107,6 +107,17 @@ async def test_decisions_and_sends_are_those_of_a_guard_that_keeps_nothing(polic
     assert kept.rested > 0
 
 
+async def test_nothing_of_the_cycle_before_is_held_once_decisions_stand() -> None:
+    world = a_world(*LTVS)
+    guard = a_guard(world, MemoryJournal(), policy=UNRELEASED)
+    kept = with_kept(guard, AtRest)
+    for _ in range(4):
+        await guard.cycle()
+        world.advance(15_000)
+    assert len(kept._kept) > 0
+    assert len(kept._before) == 0
+
+
 async def test_a_loan_that_was_adjusted_lately_does_not_rest() -> None:
     world = a_world("0.80", "0.50")
     guard = a_guard(world, MemoryJournal())
