@@ -14,16 +14,18 @@ from ltv_guard.adapters.bybit.terms import Terms
 from ltv_guard.core.model.loan_book import SetAside
 from ltv_guard.core.model.loans import Loan, LoanKey
 
-# Every field that goes into a loan but its end, which a flexible loan may lack.
-_fields = itemgetter("orderId", "currentLTV", "collateralCurrency", "collateralAmount", "loanCurrency", *OWED)
-Shown = tuple[str | None, ...]
+# Every field that goes into a loan. A flexible one may lack its end: such a row is parsed each time.
+_fields = itemgetter(
+    "orderId", "currentLTV", "collateralCurrency", "collateralAmount", "loanCurrency", *OWED, "expirationTime"
+)
+APART = "\n"  # stands in no text that goes into a loan
 
 
 @dataclass(frozen=True, slots=True)
 class _KnownOrder:
     """A loan, and all that it was made from: the texts of its row, and the terms of its two coins."""
 
-    shown: Shown
+    shown: str
     terms: tuple[Terms | None, Terms | None]
     loan: Loan
 
@@ -72,13 +74,12 @@ class KnownOrders:
         return known.loan
 
 
-def _shown(row: Row) -> Shown | None:
+def _shown(row: Row) -> str | None:
     """What it shows, as it is written; None where that is not all text: 1 and true would be the same."""
     try:
-        shown = (*_fields(row), row.get("expirationTime"))
-    except KeyError:
+        return APART.join(_fields(row))
+    except (KeyError, TypeError):
         return None
-    return shown if {*map(type, shown)} == {str} else None
 
 
 def _terms_of(loan: Loan, terms: Mapping[str, Terms]) -> tuple[Terms | None, Terms | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,7 @@ TERMS = {COIN: usual_terms(COIN)}
 PAGE = listed(ORDER, orderId="1793683005081680385")
 
 
-def read(known: KnownOrders, rows: list[object], terms: dict[str, Terms]) -> tuple[object, object]:
+def read(known: KnownOrders, rows: list[object], terms: dict[str, Terms]) -> tuple[Any, Any]:
     reading = Reading("orders")
     return known.parse([(known.key_of(row), row) for row in rows], terms, reading), reading.found
 
@@ -43,6 +44,21 @@ def test_a_row_that_shows_another_number_is_another_loan(name: str) -> None:
     read(known, [dict(ORDER)], TERMS)
     other = {**ORDER, name: "0.123"}
     assert read(known, [other], TERMS) == read_anew([other], TERMS)
+
+
+def test_digits_that_move_from_one_field_to_the_next_make_another_loan() -> None:
+    known = KnownOrders()
+    read(known, [{**ORDER, "totalDebt": "1", "residualInterest": "23"}], TERMS)
+    other = {**ORDER, "totalDebt": "12", "residualInterest": "3"}
+    assert read(known, [other], TERMS) == read_anew([other], TERMS)
+
+
+def test_orders_of_one_coin_share_its_name() -> None:
+    pages = [json.loads(json.dumps(PAGE)), json.loads(json.dumps(listed(ORDER, orderId="2")))]
+    (found, _), _ = read(KnownOrders(), [row for page in pages for row in page["list"]], TERMS)
+    assert len({loan.key for loan in found}) > 1
+    assert len({id(loan.collateral[0].coin) for loan in found}) == 1
+    assert len({id(loan.debts[0].coin) for loan in found}) == 1
 
 
 def test_other_terms_of_its_coin_make_another_loan_of_the_same_row() -> None:
