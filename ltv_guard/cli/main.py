@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -49,6 +50,8 @@ class Later(click.Command):
 def command_of(name: str) -> click.Command:
     """The command of that name, imported now."""
     _import_alone("structlog", "tenacity")
+    # aiohttp keeps hooks in such lists, and a guard has none: those in C++ bring a library of 1 MB.
+    os.environ.setdefault("FROZENLIST_NO_EXTENSIONS", "1")
     # All that is imported stays: to look through it for garbage while it grows is a fifth of a start.
     gc.disable()
     try:

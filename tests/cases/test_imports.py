@@ -29,7 +29,7 @@ SLOW = {
     *("pydantic_settings", "rich", "sqlalchemy", "structlog", "tenacity", "yaml"),
 }
 # By the daemon, with an HMAC key and a journal in a file, new or with the newest schema.
-# (structlog imports rich by itself, and tenacity tornado.)
+# (structlog imports rich by itself, tenacity tornado, and aiohttp a list in C++.)
 UNNEEDED = {
     "apprise",
     "ltv_guard.adapters.apprise_target",
@@ -52,6 +52,7 @@ UNNEEDED = {
     "ltv_guard.cli.terminal",
     "rich",
     "tornado",
+    "frozenlist._frozenlist",
 }
 
 # Apprise, and what it brings along.
