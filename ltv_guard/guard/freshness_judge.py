@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.balance_match import planned_since
@@ -43,6 +44,7 @@ class FreshnessJudge:
         self._intents = memory.intents
         self._rows = memory.rows
         self._shelf = memory.shelf
+        self._contracts = memory.contracts
         self._lateness = memory.lateness
         self._assumed = assumed
 
@@ -54,7 +56,7 @@ class FreshnessJudge:
         echoing = {item.intent_id for item in self._seen.landed(loan.key, now)}
         lately = self._seen.landed_lately(loan.key, now)
         over = [item for item in lately if item.intent_id not in echoing]
-        rows = self._rows.of(loan.key) if over else ()
+        rows = self._rows_of(loan) if over else ()
         back = [
             item
             for item in _that_measure(over)
@@ -68,7 +70,7 @@ class FreshnessJudge:
     ) -> Comparison:
         """Whether the loan shows all of `landed`, the latest last: an add, and its rescue."""
         began = snapshot.asked_at(loan.key)
-        rows = self._rows.of(loan.key)
+        rows = self._rows_of(loan)
         lately = self._seen.landed_lately(loan.key, began)
         measuring = _that_measure(landed)
         steady = [self._is_steady(loan, item, began) for item in measuring]
@@ -137,6 +139,10 @@ class FreshnessJudge:
         if self._seen.was_believed(loan.key):
             return doubted_ms > self.echo_ms and self._seen.owes_less(loan)
         return doubted_ms > 2 * self.misfit_ms and emergency and _is_coarse(item, loan)
+
+    def _rows_of(self, loan: Loan) -> Sequence[HistoryRow]:
+        """All that is known to have moved its coins."""
+        return (*self._rows.of(loan.key), *self._contracts.turned_flexible(loan.key))
 
     def _is_steady(self, loan: Loan, item: Intent, began: Moment) -> bool:
         return self._seen.shown_for_ms(item, loan, began) > self.echo_ms

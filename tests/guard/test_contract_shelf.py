@@ -138,6 +138,30 @@ def test_one_that_turns_flexible_takes_nothing_from_the_wallet() -> None:
     assert shelf(replace(LENT, at_end=AtEnd.FLEXIBLE)).due(moment(0), DAY) == {}
 
 
+def as_owed(total: str, fixed: str, at_ms: int, *, unread: bool = False) -> LoanBook:
+    debt = Debt(coin="USDT", amount=D(total), fixed=D(fixed), unread=unread)
+    return replace(book(debt), began=moment(at_ms))
+
+
+def turned(*books: LoanBook) -> list[tuple[str, int]]:
+    """Coins that are flexible debt now, and when that was seen (ms)."""
+    found = ContractShelf()
+    for item in books:
+        found.saw(item)
+    (pool,) = books[0].loans
+    return [(f"{row.change:f}", row.at_ms - NOW) for row in found.turned_flexible(pool.key)]
+
+
+def test_a_contract_that_turns_flexible_is_seen_by_what_is_owed() -> None:
+    before, after = as_owed("1500", "1000", 0), as_owed("1500.01", "0", 500)
+    assert turned(before, after) == [("1000", 500)]
+    assert turned(before, as_owed("500", "0", 500)) == []  # it was repaid
+    assert turned(before, as_owed("1500", "0", 500, unread=True)) == []
+    assert turned(after, as_owed("1500", "1000", 900)) == []
+    assert turned(before, after, as_owed("1500", "1000", 900), as_owed("1500", "0", 950)) == [("1000", 500)]
+    assert turned(before, after, as_owed("1500", "0", 2_000_000)) == []  # nothing of ours is as old
+
+
 def repayment(amount: str, *, collateral: str | None = "BTC", signed_at_ms: int = NOW + 1) -> Intent:
     about = intent(State.CONFIRMED, direction=REPAY, coin="USDT", amount=amount, signed_at_ms=signed_at_ms)
     return replace(about, contract_id="7", collateral_coin=collateral)

@@ -8,10 +8,13 @@ from decimal import Decimal
 
 from ltv_guard.core.amounts.due import due_coins, is_to_be_repaid, owed_of
 from ltv_guard.core.model.contracts import SETTLES_WITHIN_MS, Contract, ContractList
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Moment
+from ltv_guard.core.model.loans import Debt, Direction, LoanKey, Moment
 from ltv_guard.core.model.timing import Timing
+from ltv_guard.core.reconcile.freshness import GROWTH
+from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS
 
 APART = Decimal("0.01")  # of what is owed: interest of which the list does not tell
 
@@ -46,15 +49,39 @@ class ContractShelf:
         self.fixed: dict[str, Decimal] = {}
         self.kept: dict[str, KeptList] = {}
         self._tried: dict[str, Moment] = {}
+        self._debts: dict[str, Debt] = {}
+        self._turned: list[HistoryRow] = []
 
     def saw(self, book: LoanBook) -> None:
         """Notes what the pool owes in contracts; a coin whose debt could not be read stays as it was."""
         debts = [debt for loan in book.loans if loan.is_pool for debt in loan.debts]
+        for loan in book.loans:
+            if loan.is_pool:
+                self._note_turned(loan.key, loan.debts, book.began.exchange_ms)
         unread = {debt.coin for debt in debts if debt.unread}
         before = {coin: fixed for coin, fixed in self.fixed.items() if coin in unread}
         self.fixed = before | {debt.coin: debt.fixed for debt in debts if debt.fixed > 0}
         for coin in [coin for coin in self.kept if coin not in self.fixed]:
             del self.kept[coin]
+
+    def _note_turned(self, key: LoanKey, debts: Iterable[Debt], at_ms: int) -> None:
+        """A contract that turns flexible: as much is owed as before, and less of it is fixed."""
+        self._turned = [row for row in self._turned if at_ms - row.at_ms < 2 * SETTLING_DOWN_MS]
+        for debt in debts:
+            if debt.unread:
+                continue
+            before, self._debts[debt.coin] = self._debts.get(debt.coin), debt
+            drift = debt.amount * GROWTH
+            if before is None or abs(debt.amount - before.amount) > drift:
+                continue
+            coins = before.fixed - debt.fixed
+            known = (row for row in self._turned if row.coin == debt.coin)
+            if coins > drift and all(abs(coins + row.amount) > drift for row in known):
+                self._turned.append(_turned_flexible(key, debt.coin, coins, at_ms))
+
+    def turned_flexible(self, key: LoanKey) -> list[HistoryRow]:
+        """What no history shows: contracts of the pool that turned flexible lately, as rows of its debt."""
+        return [row for row in self._turned if row.key == key]
 
     def wanted(self, now: Moment, timing: Timing) -> list[str]:
         """The coins whose contracts are to be read now."""
@@ -141,3 +168,17 @@ def less(contract: Contract, repaid: Intent) -> Contract:
     of_interest = min(coins, contract.interest)
     interest, principal = contract.interest - of_interest, contract.principal - (coins - of_interest)
     return replace(contract, interest=interest, principal=principal)
+
+
+def _turned_flexible(key: LoanKey, coin: str, coins: Decimal, at_ms: int) -> HistoryRow:
+    """A repayment of less than nothing: so much more is owed in flexible debt."""
+    return HistoryRow(
+        adjust_id=f"!turned-{coin}-{at_ms}",
+        key=key,
+        coin=coin,
+        direction=Direction.REPAY,
+        amount=-coins,
+        at_ms=at_ms,
+        ltv_before=None,
+        ltv_after=None,
+    )
