@@ -99,7 +99,7 @@ class LoanExchange(WritePath, Protocol):
         """Whose key it is read with: the terms of some products depend on the VIP level."""
 
     async def loans(self, hear: Hear | None = None) -> LoanBook:
-        """Every loan. Raises ExchangeUnavailable, NeedsHuman.
+        """Every loan. Raises ExchangeUnavailable (ListCutShort, with what was read), NeedsHuman.
 
         `hear` is told of each page of several as it comes: a part of the list, which proves of no loan that
         it is gone.

@@ -35,7 +35,7 @@ class Conclusion:
             loans=len(snapshot.loans),
             actions=actions,
             left_open=len(snapshot.open_intents) + actions,
-            blind=len(snapshot.books) < self._products,
+            blind=len(snapshot.books) < self._products or snapshot.is_cut_short,
             slow=self._slowness.tell(snapshot),
             busy=self._is_busy(snapshot, decisions, actions),
             waits=self._live and any(self._waits(snapshot, decision) for decision in decisions),

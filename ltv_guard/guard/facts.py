@@ -84,6 +84,7 @@ class FactBuilder:
             prices=snapshot.believed_prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
             in_part=snapshot.in_part,
+            is_cut_short=snapshot.is_cut_short,
             **self._contracts.of_pool(snapshot, now),
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,

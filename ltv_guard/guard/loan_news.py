@@ -41,6 +41,14 @@ class LoanNews:
         with self._defects.contained("ends and terms of the loans"):
             self._watch.look(book, now)
 
+    def heard_in_part(self, book: LoanBook, now: Moment) -> None:
+        """Only the first pages of a list have, and loans by their ids: that tells of none that it is gone."""
+        with self._defects.contained("reporting the loans"):
+            self._registry.saw_part(book)
+            self._report.loans.book(book)
+        with self._defects.contained("ends and terms of the loans"):
+            self._watch.look(book, now)
+
     async def close(self) -> None:
         """Waits for the ends that are still asked for."""
         await asyncio.gather(*self._ends, return_exceptions=True)

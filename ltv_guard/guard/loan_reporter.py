@@ -39,11 +39,15 @@ class LoanReporter:
             )
         aside = {item.key for item in book.set_aside}
         there = {loan.key for loan in book.loans}
-        for item in self._aside.get(book.product, ()):
+        before = self._aside.get(book.product, ())
+        untold = {item.key for item in before if book.cut_short and item.key not in aside | there}
+        for item in before:
+            if item.key in untold:
+                continue
             is_over = item.key not in aside and self._alerts.ended(("aside", item.key))
             if is_over and (item.nameless or item.key in there):
                 log.warning("loan_readable_again", **named(item.key))
-        self._aside[book.product] = book.set_aside
+        self._aside[book.product] = (*book.set_aside, *(item for item in before if item.key in untold))
         for loan in gone:
             self._forget(loan.key)
         for loan in book.loans:

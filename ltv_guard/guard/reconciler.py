@@ -139,6 +139,8 @@ class Reconciler:
 
     async def _judge(self, intent: Intent, book: LoanBook | None, history: History) -> Verdict:
         now = self._clock.now()
+        if book is not None and not book.tells_of(intent.key):
+            book = None
         evidence = Evidence(
             history=history,
             loan=book.loan(intent.key) if book is not None else None,

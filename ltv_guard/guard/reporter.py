@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import nlargest
 
 import structlog
 
 from ltv_guard.core.model.errors import GuardError, NeedsHuman
+from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Oddity, Pause
@@ -21,6 +22,8 @@ from ltv_guard.log.utc import iso
 
 MOST_TOLD = 10  # loans in a heartbeat, those nearest to liquidation
 FOUND_AGAIN_MS = 60_000  # beyond two polls: so long after it was last found an alarm counts as over
+IN_PART = "the loans of the pages before are guarded, and of the others a few in each cycle, by their ids"
+UNSEEN = "loans on the pages that failed are not guarded; those of the pages before are"
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
 
 log = structlog.stdlib.get_logger()
@@ -99,6 +102,36 @@ class Reporter:
             self._alerts.grave(
                 ("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why, mend=mend
             )
+
+    def in_part(
+        self, what: str, error: GuardError, missed: Mapping[LoanKey, int], *, lacks_known: bool
+    ) -> None:
+        """Pages of a list failed: a fault when it begins, an alarm once a loan was not seen for so long.
+
+        `missed`: those known loans that were not, and for how many cycles. Where it is not `lacks_known`,
+        there may be others: as many cycles as the list failed.
+        """
+        why, mend = str(error), error.mend or None
+        self._seen[what] = True
+        self._failures[what] = self._failures.get(what, 0) + 1
+        self._causes[what] = why
+        if self._failures[what] == 1:
+            log.warning("read_failed", what=what, why=f"{why}; {IN_PART}", mend=mend)
+        cycles = max(missed.values(), default=0) if lacks_known else self._failures[what]
+        if cycles >= self._blind_after:
+            unseen = sorted(key.loan_id for key, times in missed.items() if times >= self._blind_after)
+            self._alerts.grave(
+                ("blind", what),
+                "blind",
+                "guard_blind",
+                what=what,
+                cycles=cycles,
+                why=f"{why}; {UNSEEN}",
+                mend=mend,
+                loan_ids=unseen[:MOST_TOLD],
+            )
+        elif not cycles and self._alerts.ended(("blind", what)):
+            log.warning("guard_recovered", what=what)
 
     def recovered(self, what: str) -> None:
         """A read went well: the end of a fault, if there was one, is told once."""

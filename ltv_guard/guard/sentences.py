@@ -55,6 +55,7 @@ LIMITS = {
     Limit.RESCUE_ELSEWHERE: "a loan of the account is being rescued",
     Limit.ADDED_BY_HAND: "collateral was added by hand",
     Limit.NEEDED_ELSEWHERE: "another loan secured by {coin} is above its add target",
+    Limit.LOANS_UNREAD: "there are loans that could not be read, and one may need the coins",
     Limit.PRICES_UNREAD: "prices could not be read",
     Limit.NOT_BORNE_OUT: "its own amounts and prices do not bear that out",
     Limit.WALLET_UNREAD: "the Funding wallet could not be read",

@@ -159,6 +159,11 @@ class Snapshot:
         """What the reads of prices amount to (USD a coin); None: there was none."""
         return None if self.quotes is None else self.quotes.prices
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether of a product some pages could be read, and others could not."""
+        return any(book.cut_short for book in self.books.values())
+
     def is_long(self, product: Product) -> bool:
         """Whether the product's loans are more than one page."""
         return self.books[product].pages > 1

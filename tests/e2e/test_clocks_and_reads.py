@@ -171,6 +171,32 @@ async def test_reads_that_fail_while_an_answer_is_lost_only_cost_time(
         assert world.exchange.limits.violations["during_ban"] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.case(44)
+async def test_a_list_whose_cursor_repeats_blinds_neither_its_first_page_nor_what_is_known_of_others(
+    open_a_world: OpenWorld,
+) -> None:
+    """The newest come first: of 102 orders the last two, one of them in need, stand on the second page."""
+    scenario = scenario_of(limits={"reads_per_s": 1000})
+    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
+    behind = scenario["users"]["1"]["orders"][0]
+    quiet = {**behind, "collateral_coin": "ETH", "collateral": "20"}
+    others = [{**quiet, "order_id": str(2000 + at)} for at in range(100)]
+    scenario["users"]["1"]["orders"] += [*others, {**behind, "order_id": "3001"}]
+    async with open_a_world(scenario) as world:
+        async with world.guarded():
+            await world.until(lambda: bool(world.heard("cycle_finished")))
+            world.fault("cursor_loop", endpoint="orders", times=None)
+            world.price(39_000)
+            await world.until(lambda: max(world.ltv("1001"), world.ltv("3001")) < Decimal("0.66"))
+            await world.until(lambda: len(world.heard("adjustment_confirmed")) == 2)
+            world.exchange.clear_faults()
+            await world.until(lambda: bool(world.heard("read_works_again")))
+        assert [len(world.effects(name)) for name in ("1001", "3001")] == [1, 1]
+        assert len(world.heard("read_failed")) == 1
+        assert world.heard("guard_blind") == []
+
+
 @pytest.mark.parametrize(("product", "direction"), crossed(PRODUCTS, DIRECTIONS, stays=lambda *_: False))
 async def test_a_row_that_is_later_than_expected_is_waited_for_where_the_collateral_shows_it(
     open_a_world: OpenWorld, product: Product, direction: str

@@ -18,7 +18,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import ExchangeUnavailable, WriteNotSent, WriteOutcomeUnknown
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loan_book import ListCutShort, LoanBook
 from ltv_guard.core.model.loans import Channel, Collateral, Kind, Loan, LoanKey, Product, Totals
 from ltv_guard.core.model.policy import (
     AddRule,
@@ -127,14 +127,19 @@ class ModelLoans(ModelPath):
         world.is_answered()
         keys = [key for key in world.loans if key.product is self.product and not world.view(key).gone]
         pages = [keys[at : at + world.rows_per_page] for at in range(0, len(keys), world.rows_per_page)]
-        parts = [await self._page(page, hear if len(pages) > 1 else None) for page in pages]
-        return LoanBook(
+        up = pages[: world.pages_up]
+        parts = [await self._page(page, hear if len(pages) > 1 else None) for page in up]
+        book = LoanBook(
             product=self.product,
             loans=tuple(loan for part in parts for loan in part.loans),
             began=began,
             pages=max(1, len(pages)),
             asked={loan.key: part.began for part in parts for loan in part.loans},
         )
+        if len(up) < len(pages):
+            why = "a later page is down"
+            raise ListCutShort(why, book=replace(book, cut_short=why))
+        return book
 
     async def _page(self, keys: Collection[LoanKey], hear: Hear | None) -> LoanBook:
         """Where the next takes its time, whoever hears of this one may go on meanwhile."""
@@ -149,7 +154,13 @@ class ModelLoans(ModelPath):
         return page
 
     async def loan(self, key: LoanKey) -> LoanBook:
-        book = await self.loans()
+        if self.world.single_down:
+            raise ExchangeUnavailable("single loans are down")
+        try:
+            book = await self.loans()
+        except ListCutShort as cut:
+            shown = shown_loan(self.world, key)
+            return replace(cut.book, loans=(shown,), pages=1, asked={}, cut_short="")
         return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key), pages=1)
 
     async def end_of(self, loan: Loan) -> None:

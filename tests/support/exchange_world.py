@@ -140,6 +140,8 @@ class World:
     applied: list[str] = field(default_factory=list)
     refused: list[tuple[Intent, str]] = field(default_factory=list)
     orders_down: bool = False
+    pages_up: int | None = None
+    single_down: bool = False
     pool_down: bool = False
     history_down: bool = False
     repayments_down: bool = False

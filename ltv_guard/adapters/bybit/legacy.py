@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ltv_guard.adapters.bybit.client import BybitClient
@@ -24,8 +24,8 @@ from ltv_guard.adapters.bybit.paging import HistoryList, pages
 from ltv_guard.adapters.bybit.terms_cache import TermsCache
 from ltv_guard.adapters.bybit.wire import parse_maximum, parse_page
 from ltv_guard.adapters.bybit.write_endpoint import Endpoints, WriteEndpoint
-from ltv_guard.core.model.errors import ExchangeUnavailable
-from ltv_guard.core.model.loan_book import LoanBook, LoanEnd, SetAside
+from ltv_guard.core.model.errors import ExchangeBanned, ExchangeUnavailable
+from ltv_guard.core.model.loan_book import ListCutShort, LoanBook, LoanEnd, SetAside
 from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
 from ltv_guard.core.ports import Hear, Identity
 
@@ -34,6 +34,7 @@ HISTORY = "/v5/crypto-loan/adjustment-history"
 MAXIMUM = "/v5/crypto-loan/max-collateral-amount"
 ENDED = "/v5/crypto-loan/borrow-history"
 ADJUST = "/v5/crypto-loan/adjust-ltv"
+MOST_AGAIN = 2  # a loan that is taken meanwhile may push the last one onto a page of its own
 
 
 # v5/crypto-loan/adjust-collateral, v5/crypto-loan/ltv-adjust-history
@@ -43,6 +44,27 @@ ADJUSTMENTS = Endpoints(
     body=adjustment_body,
     history=HistoryList(path=HISTORY, parse=parse_history_row, names=ADJUSTMENT_ROW),
 )
+
+
+@dataclass(slots=True)
+class _Listed:
+    """The rows of a list's pages so far, and when each loan's own was asked for first."""
+
+    rows: list[tuple[LoanKey, object]] = field(default_factory=list)
+    asked: dict[LoanKey, Moment] = field(default_factory=dict)
+    pages: int = 0
+    _again: int = 0
+
+    def add(self, keyed: list[tuple[LoanKey, object]], left: Moment) -> None:
+        """One more page. Raises ExchangeUnavailable where the list goes on and on with nothing new."""
+        self.pages += 1
+        known = len(self.asked)
+        self.rows += keyed
+        for key, _ in keyed:
+            self.asked.setdefault(key, left)
+        self._again = self._again + 1 if keyed and len(self.asked) == known else 0
+        if self._again == MOST_AGAIN:
+            raise ExchangeUnavailable(f"{ORDERS}: the same loans come again: its list has no end")
 
 
 class LegacyLoans(WriteEndpoint):
@@ -63,21 +85,24 @@ class LegacyLoans(WriteEndpoint):
 
     async def loans(self, hear: Hear | None = None) -> LoanBook:
         began, budget = self._client.clock.now(), self._client.budget(ORDERS)
-        rows: list[tuple[LoanKey, object]] = []
-        asked: dict[LoanKey, Moment] = {}
-        read, reading = 0, Reading(ORDERS)
-        async for page in pages(self._client, ORDERS, budget=budget):
-            read += 1
-            left = budget.asked or began  # it may have waited for its turn
-            keyed = worst_last([(self._known.key_of(row), row) for row in page], reading)
-            rows += keyed
-            for key, _ in keyed:
-                asked.setdefault(key, left)
-            if hear is not None:
-                hear(self._part(keyed, left))
-        book = await self._book(rows, began, asked, reading, self._known.parse)
+        listed, reading, cut = _Listed(), Reading(ORDERS), None
+        try:
+            async for page in pages(self._client, ORDERS, budget=budget):
+                left = budget.asked or began  # it may have waited for its turn
+                keyed = worst_last([(self._known.key_of(row), row) for row in page], reading)
+                listed.add(keyed, left)
+                if hear is not None:
+                    hear(self._part(keyed, left))
+        except ExchangeUnavailable as error:
+            if not listed.rows or isinstance(error, ExchangeBanned):
+                raise
+            cut = error
+        book = await self._book(listed.rows, began, listed.asked, reading, self._known.parse)
         self._client.oddities.note(ORDERS, reading.found)
-        return replace(book, pages=read)
+        if cut is not None:
+            part = replace(book, pages=listed.pages + 1, cut_short=str(cut))
+            raise ListCutShort(str(cut), book=part, mend=cut.mend) from cut
+        return replace(book, pages=listed.pages)
 
     def _part(self, rows: list[tuple[LoanKey, object]], began: Moment) -> LoanBook:
         """What a page tells by itself, under the terms of before. What is odd is told with the whole."""

@@ -54,6 +54,7 @@ class Limit(StrEnum):
     RESCUE_ELSEWHERE = "rescue_elsewhere"
     ADDED_BY_HAND = "added_by_hand"
     NEEDED_ELSEWHERE = "needed_elsewhere"
+    LOANS_UNREAD = "loans_unread"
     PRICES_UNREAD = "prices_unread"
     NOT_BORNE_OUT = "not_borne_out"
     WALLET_UNREAD = "wallet_unread"

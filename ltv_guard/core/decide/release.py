@@ -22,6 +22,7 @@ class Neighbours:
 
     def __init__(self, account: AccountFacts) -> None:
         self.prices = account.prices
+        self.is_one_unread = account.is_cut_short  # it may be any of what is asked of the others
         self._loans = account.loans
 
     @cached_property
@@ -101,6 +102,7 @@ def _bar(facts: LoanFacts, neighbours: Neighbours, coin: str | None) -> Constrai
         (facts.low_for_ms < rule.after_ms, Limit.NOT_LOW_FOR_LONG),
         (facts.is_resting or facts.may_have_released, Limit.RESTING),
         (neighbours.is_one_open, Limit.INTENT_OPEN),
+        (neighbours.is_one_unread, Limit.LOANS_UNREAD),
         (neighbours.is_one_awaited, Limit.ROW_AWAITED),
         (neighbours.is_one_in_rescue, Limit.RESCUE_ELSEWHERE),
         (added_by_hand, Limit.ADDED_BY_HAND),

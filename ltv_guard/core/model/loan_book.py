@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment, Product
 
 
@@ -25,7 +26,7 @@ class LoanBook:
     """One complete read of a product's loans. `began` is the instant before the first request left.
 
     `asked`: the instant before the request of a loan's own page left, where that is another one. `pages`: how
-    many requests it took.
+    many requests it took. `cut_short`: why there are pages that could not be read; "": it is whole.
     """
 
     product: Product
@@ -34,10 +35,15 @@ class LoanBook:
     began: Moment
     pages: int = 1
     asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
+    cut_short: str = ""
 
     def loan(self, key: LoanKey) -> Loan | None:
         """The loan; None where it is not listed, or was set aside."""
         return next((loan for loan in self.loans if loan.key == key), None)
+
+    def tells_of(self, key: LoanKey) -> bool:
+        """Whether that the loan is not listed would tell anything."""
+        return not self.cut_short or self.loan(key) is not None
 
     def asked_at(self, key: LoanKey) -> Moment:
         """What is shown of the loan is not older than this."""
@@ -61,6 +67,14 @@ class LoanBook:
         aside = tuple(item for item in self.set_aside if item.key not in read)
         asked = {**self.asked, **{key: part.asked_at(key) for key in read}}
         return replace(self, loans=others + part.loans, set_aside=aside, asked=asked)
+
+
+class ListCutShort(ExchangeUnavailable):
+    """A later page of a list could not be read. `book`: the loans of those before it, which prove nothing."""
+
+    def __init__(self, message: str, *, book: LoanBook, mend: str = "") -> None:
+        super().__init__(message, mend=mend)
+        self.book = book
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,6 +192,13 @@ class Rulebook:
         policy = self.policy_for(loan)
         return policy.protect and loan.ltv >= thresholds(policy, loan).trigger
 
+    def gap(self, loan: Loan) -> Decimal:
+        """The part by which prices may fall before its trigger; infinite where it is not to be protected."""
+        policy = self.policy_for(loan)
+        if not policy.protect or loan.ltv <= 0:
+            return Decimal("Infinity")
+        return thresholds(policy, loan).trigger / loan.ltv - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:

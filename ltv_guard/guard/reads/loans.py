@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loan_book import ListCutShort, LoanBook
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
@@ -38,6 +38,7 @@ class LoanReads:
         self._clock = clock
         self._attempts = attempts
         self.urgent = urgent
+        self._unseen = urgent.unseen
         self._news = news
         self._report = report
         self._defects = defects
@@ -55,10 +56,14 @@ class LoanReads:
         if book is None:
             return
         snapshot.books[exchange.product] = book
+        if book.cut_short:
+            self._news.heard_in_part(book, self._clock.now())
+            return
         if not is_whole:
             snapshot.in_haste = True
             snapshot.by_pages |= self.urgent.went_by_pages(exchange.product)
             return
+        self._unseen.all_are_read(exchange.product)
         snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
         self._news.heard(exchange, book, self._clock.now())
 
@@ -124,13 +129,26 @@ class LoanReads:
         """None where nothing could be read; and whether all loans were."""
         try:
             return await self.urgent.book(exchange, begun)
+        except ListCutShort as cut:
+            return await self._all_that_comes(exchange, cut), False
         except (ExchangeUnavailable, NeedsHuman) as error:
             self._report.blind(exchange.product, error)
         except Exception as error:  # noqa: BLE001 - it must not blind the other product as well
             self._defects.tell(Defect(what="reading the loans", error=error))
             ours = ExchangeUnavailable(f"an error of ltv-guard's own: {error!r}")
             self._report.blind(exchange.product, ours)
+        self._unseen.none_is_read(exchange.product)
         return None, False
+
+    async def _all_that_comes(self, exchange: LoanExchange, cut: ListCutShort) -> LoanBook:
+        """The loans of the pages that were read; of the others some are, by their ids."""
+        book, product = cut.book, exchange.product
+        with self._defects.contained("reading loans of pages that failed"):
+            book = await self._unseen.add_to(book, exchange, self.urgent.told_of(product))
+        self.urgent.saw({loan.key for loan in book.loans})
+        lacks_known = self._unseen.were_all_read(product)
+        self._report.in_part(product, cut, self._unseen.missed(product), lacks_known=lacks_known)
+        return book
 
     async def read_all_again(self, snapshot: Snapshot, product: Product, *, wait_s: float) -> bool:
         """All loans of a product, within a cycle. False, and said, where it failed, or took longer."""

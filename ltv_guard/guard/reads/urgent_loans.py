@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
@@ -16,13 +17,16 @@ from ltv_guard.guard.reads.heard_list import HeardList
 from ltv_guard.guard.reads.last_lists import LastLists
 from ltv_guard.guard.reads.loans_at_once import MOST, LoansAtOnce, first_in_need
 from ltv_guard.guard.reads.next_list import Begun, NextList
+from ltv_guard.guard.reads.unseen_loans import UnseenLoans
+from ltv_guard.guard.state.loan_registry import LoanRegistry
 
 
 class UrgentLoans:
     """Mutable, owned by one guard. A list under way is given up for them, where `haste` allows that.
 
     The others of the list are shown as the last whole one had them, or a page since. `following`: lists
-    begun ahead; `at_once`: loans asked for as prices put them there, before any cycle takes them.
+    begun ahead; `at_once`: loans asked for as prices put them there, before any cycle takes them;
+    `unseen`: those on pages that failed.
     """
 
     def __init__(
@@ -34,9 +38,11 @@ class UrgentLoans:
         haste: Haste,
         following: NextList | None = None,
         at_once: LoansAtOnce | None = None,
+        unseen: UnseenLoans | None = None,
     ) -> None:
         self.at_once = at_once or LoansAtOnce(clock, lambda _: True)
         self.following = following or NextList(clock)
+        self.unseen = unseen or UnseenLoans(LoanRegistry(), lambda _: Decimal(0))
         self.on_page: Callable[[], None] = lambda: None  # a page is about to be acted on
         self._defects = defects
         self._last = last
@@ -84,6 +90,10 @@ class UrgentLoans:
     def follows_haste(self) -> bool:
         """Whether only a part was read the last time."""
         return not self._haste.is_over
+
+    def saw(self, keys: Iterable[LoanKey]) -> None:
+        """These have been read, with a list that could not be read to its end."""
+        self._forget(keys)
 
     def look_again(self) -> None:
         """What kept those from being read that prices put there may be over."""

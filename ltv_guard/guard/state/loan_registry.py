@@ -45,3 +45,9 @@ class LoanRegistry:
                 gone.append(self._loans.pop(key))
         self._loans |= {loan.key: loan for loan in book.loans}
         return gone
+
+    def saw_part(self, book: LoanBook) -> None:
+        """Notes a read of some of them. Of the others it tells nothing."""
+        self._loans |= {loan.key: loan for loan in book.loans}
+        for loan in book.loans:
+            self._missed.pop(loan.key, None)

@@ -9,13 +9,14 @@ EXCHANGE = (
         "guard_blind",
         critical(
             "The loans (`what` is the product) or the key (`what: account`) could not be read for "
-            "`blind_after_cycles` cycles: **nothing is sent**. `mend` says what to do, where that is "
-            "known.",
+            "`blind_after_cycles` cycles: **nothing is sent**. Where later pages of the list fail alone, "
+            "that goes for the loans on them that were not seen for so long (`loan_ids`, ten at most): the "
+            "others are guarded. `mend` says what to do, where that is known.",
             "Look after the loans by hand, and read `why`. A key's code (10003, 10004, 10010, 33004): "
             "[keys](operations.md#keys). HTTP 5xx or no answer: the exchange or the network. HTTP 403: "
             "[ban](operations.md#bans).",
         ),
-        fields=("what", "cycles", "why", "mend"),
+        fields=("what", "cycles", "why", "mend", "loan_ids"),
     ),
     event(
         "guard_slow",
@@ -54,7 +55,9 @@ EXCHANGE = (
         "read_failed",
         warning(
             "A first failed read; `what` is a product, `account`, `wallet`, `unified`, `prices`, or "
-            "`loan` (one, by its id). `read_works_again` (INFO) tells its end. Without the wallet "
+            "`loan` (one, by its id). `read_works_again` (INFO) tells its end. Where a later page of a "
+            "list fails, the loans of those before are guarded, but for releases, and of the others "
+            "a few in each cycle, read by their ids. Without the wallet "
             "nothing is added; without prices nothing to a pool; without `unified` nothing is moved, "
             "and short of an emergency nothing is repaid.",
             "Nothing unless `guard_blind` follows. If `wallet` lasts: may the key read the Funding wallet?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from ltv_guard.adapters.bybit import ExchangeClock, LegacyLoans
 from ltv_guard.adapters.bybit.turns import Turns
 from ltv_guard.core.model.errors import ExchangeUnavailable
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loan_book import ListCutShort, LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner, Product
 from ltv_guard.core.ports import LoanExchange
 
@@ -291,6 +292,57 @@ async def test_a_cursor_that_comes_again_is_an_error_never_the_end(
     with pytest.raises(ExchangeUnavailable, match="no end"):
         await (legacy.loans() if path == ORDERS else legacy.history(DAY_AGO_MS))
     assert len(exchange.requests(path)) == 3
+
+
+@pytest.mark.parametrize("second", ["down", "no sense", "the first again"])
+async def test_what_comes_before_a_page_that_fails_is_told_with_the_error(
+    exchange: Exchange, legacy: LegacyLoans, second: str
+) -> None:
+    first = page([order(1), order(2)], "a")
+    pages = iter([first])
+
+    def answer(_: Seen) -> web.Response:
+        if (result := next(pages, None)) is None and second == "down":
+            return web.Response(status=502)
+        rest = {"list": "x"} if second == "no sense" else first
+        return web.json_response({"retCode": 0, "result": result or rest})
+
+    exchange.handlers[ORDERS] = answer
+    with pytest.raises(ListCutShort) as raised:
+        await legacy.loans()
+    book = raised.value.book
+    assert [item.key.loan_id for item in book.loans] == ["1", "2"]
+    assert (book.pages > 1, book.cut_short) == (True, str(raised.value))
+    assert book.asked.keys() == {item.key for item in book.loans}
+
+
+async def test_a_list_whose_cursors_are_new_and_whose_loans_are_not_has_no_end(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    cursors = map(str, itertools.count())
+    exchange.handlers[ORDERS] = lambda _: web.json_response(
+        {"retCode": 0, "result": page([order(1)], next(cursors))}
+    )
+    with pytest.raises(ListCutShort, match="no end"):
+        await legacy.loans()
+    assert len(exchange.requests(ORDERS)) == 3
+
+
+@pytest.mark.parametrize("status", [403, 502])
+async def test_a_first_page_that_fails_and_a_ban_are_no_part_of_a_list(
+    exchange: Exchange, legacy: LegacyLoans, status: int
+) -> None:
+    pages = iter([page([order(1)], "a")] if status == 403 else [])
+
+    def answer(_: Seen) -> web.Response:
+        if (result := next(pages, None)) is None:
+            return web.Response(status=status)
+        return web.json_response({"retCode": 0, "result": result})
+
+    exchange.handlers[ORDERS] = answer
+    with pytest.raises(ExchangeUnavailable) as raised:
+        await legacy.loans()
+    assert not isinstance(raised.value, ListCutShort)
 
 
 async def test_a_list_of_implausibly_many_pages_is_an_error(exchange: Exchange, legacy: LegacyLoans) -> None:

@@ -1,0 +1,94 @@
+"""Loans on pages of a list that could not be read: who is read by its id; for how long each was not seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal
+
+from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
+from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loans import Loan, LoanKey, Product
+from ltv_guard.core.ports import LoanExchange
+from ltv_guard.guard.state.loan_registry import LoanRegistry
+
+NEAREST, A_FEW = 3, 5  # in a cycle; the rest of the few are those that were not seen for longest
+WITHIN_S = 2.5  # the loans of the pages that were read wait for no more
+
+
+class UnseenLoans:
+    """Mutable, owned by one guard. `gap`: the part by which prices may fall before a loan's trigger."""
+
+    def __init__(self, registry: LoanRegistry, gap: Callable[[Loan], Decimal]) -> None:
+        self._registry = registry
+        self._gap = gap
+        self._missed: dict[LoanKey, int] = {}
+        self._unlisted: set[LoanKey] = set()  # when they were read by their ids: they may be gone
+        self._were_whole: set[Product] = set()
+
+    def missed(self, product: Product) -> Mapping[LoanKey, int]:
+        """Those that are known and were not seen, and for how many cycles in a row."""
+        return {key: cycles for key, cycles in self._missed.items() if key.product is product}
+
+    def were_all_read(self, product: Product) -> bool:
+        """Whether there is a whole list to tell which loans a part of one lacks."""
+        return product in self._were_whole
+
+    def all_are_read(self, product: Product) -> None:
+        """A list is whole."""
+        self._were_whole.add(product)
+        if self._missed or self._unlisted:
+            self._missed = {key: cycles for key, cycles in self._missed.items() if key.product is not product}
+            self._unlisted = {key for key in self._unlisted if key.product is not product}
+
+    def none_is_read(self, product: Product) -> None:
+        """Not even the first page could be."""
+        self._count(key for key in self._registry.keys if key.product is product)
+
+    async def add_to(self, book: LoanBook, exchange: LoanExchange, first: Collection[LoanKey]) -> LoanBook:
+        """The same book, with a few of those that it lacks, each read by its id: `first` of all these."""
+        lacking = self._lacking(book)
+        for key, read in (await self._by_id(exchange, self._wanted(lacking, first))).items():
+            book = book.with_loan(key, read)
+            self._unlisted.discard(key)
+            if not read.loans and not read.set_aside:
+                self._unlisted.add(key)
+        left = self._lacking(book).keys()
+        self._missed = {key: cycles for key, cycles in self._missed.items() if key in left}
+        self._count(left)
+        return book
+
+    def _count(self, keys: Iterable[LoanKey]) -> None:
+        for key in keys:
+            self._missed[key] = self._missed.get(key, 0) + 1
+
+    def _lacking(self, book: LoanBook) -> dict[LoanKey, Loan]:
+        there = {loan.key for loan in book.loans} | {item.key for item in book.set_aside}
+        return {
+            key: loan
+            for key in self._registry.keys
+            if key.product is book.product and key not in there and (loan := self._registry.loan(key))
+        }
+
+    def _wanted(self, lacking: Mapping[LoanKey, Loan], first: Collection[LoanKey]) -> list[LoanKey]:
+        nearest = sorted(lacking, key=lambda key: self._gap(lacking[key]))
+        listed = [key for key in nearest if key not in self._unlisted]
+        longest = sorted(nearest, key=lambda key: self._missed.get(key, 0), reverse=True)
+        crossed = [key for key in nearest if key in first]
+        some = list(dict.fromkeys([*crossed, *listed]))[:NEAREST]
+        return list(dict.fromkeys([*some, *longest]))[:A_FEW]
+
+    async def _by_id(self, exchange: LoanExchange, keys: Iterable[LoanKey]) -> dict[LoanKey, LoanBook]:
+        """Those that came in time. An error of ours is raised once all have ended."""
+        reads = {key: asyncio.ensure_future(exchange.loan(key)) for key in keys}
+        try:
+            if reads:
+                await asyncio.wait(reads.values(), timeout=WITHIN_S)
+        finally:
+            for read in reads.values():
+                read.cancel()
+            found = await asyncio.gather(*reads.values(), return_exceptions=True)
+        for error in (item for item in found if isinstance(item, Exception)):
+            if not isinstance(error, ExchangeUnavailable | NeedsHuman):
+                raise error
+        return {key: item for key, item in zip(reads, found, strict=True) if isinstance(item, LoanBook)}

@@ -1,0 +1,206 @@
+"""A list whose later pages fail: the loans of those before are guarded, some of the others by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import structlog
+from core_builders import loan
+from exchange_model import World, a_guard, a_world, key_of
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.loan_book import LoanBook, SetAside
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.core.ports import LoanExchange
+from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.loan_reporter import LoanReporter
+from ltv_guard.guard.reads.unseen_loans import A_FEW, NEAREST, UnseenLoans
+from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.guard.state.loan_registry import LoanRegistry
+from ltv_guard.log.alert_repeater import AlertRepeater
+
+POLL_MS = 15_000
+
+
+@pytest.fixture(name="told")
+def a_log() -> Iterator[list[Any]]:
+    with structlog.testing.capture_logs() as logs:
+        yield logs
+
+
+def events(told: list[Any], *names: str) -> list[str]:
+    return [item["event"] for item in told if item["event"] in names]
+
+
+def a_list(*ltvs: str) -> tuple[World, Guard]:
+    """Two loans on a page."""
+    world = a_world(*ltvs)
+    world.rows_per_page = 2
+    return world, a_guard(world, MemoryJournal())
+
+
+async def cycles(world: World, guard: Guard, number: int) -> CycleResult:
+    for _ in range(number):
+        result = await guard.cycle()
+        world.advance(POLL_MS)
+    return result
+
+
+def falls(world: World, *numbers: int) -> None:
+    for number in numbers:
+        world.loans[key_of(number)].debt *= Decimal("1.5")
+    world.advance(1)
+
+
+async def test_loans_of_pages_that_were_read_are_helped_and_so_are_others_by_their_ids(
+    told: list[Any],
+) -> None:
+    world, guard = a_list(*["0.51"] * 6)
+    await cycles(world, guard, 1)
+    world.pages_up = 1
+    falls(world, 1, 6)
+    result = await cycles(world, guard, 8)
+    assert result.blind
+    assert {intent.key for intent in world.sent} == {key_of(1), key_of(6)}
+    assert max(world.ltv(key_of(number)) for number in (1, 6)) < Decimal("0.66")
+    world.pages_up = None
+    assert not (await cycles(world, guard, 1)).blind
+    names = ("read_failed", "read_works_again", "guard_blind", "guard_recovered", "loan_gone", "defect")
+    assert events(told, *names) == ["read_failed", "read_works_again"]
+
+
+async def test_a_loan_that_is_not_seen_for_its_time_is_told_and_only_that(told: list[Any]) -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    await cycles(world, guard, 1)
+    world.pages_up, world.single_down = 1, True
+    await cycles(world, guard, 2)
+    assert events(told, "guard_blind") == []
+    falls(world, 2)
+    await cycles(world, guard, 4)
+    assert [(item["cycles"], item["loan_ids"]) for item in told if item["event"] == "guard_blind"][:1] == [
+        (3, ["3", "4"])
+    ]
+    assert world.ltv(key_of(2)) < Decimal("0.66")
+    world.single_down = False
+    await cycles(world, guard, 1)
+    assert events(told, "guard_recovered", "loan_gone") == ["guard_recovered"]
+
+
+async def test_cycles_in_which_no_page_was_read_count_as_well(told: list[Any]) -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    await cycles(world, guard, 1)
+    world.orders_down = True
+    await cycles(world, guard, 2)
+    assert events(told, "guard_blind") == []
+    world.orders_down, world.pages_up, world.single_down = False, 1, True
+    await cycles(world, guard, 1)
+    assert events(told, "guard_blind") == ["guard_blind"]
+
+
+async def test_it_is_blind_until_all_were_seen_in_one_cycle(told: list[Any]) -> None:
+    world, guard = a_list(*["0.51"] * (2 + A_FEW + 2))
+    await cycles(world, guard, 1)
+    world.pages_up, world.single_down = 1, True
+    await cycles(world, guard, 3)
+    world.single_down = False
+    await cycles(world, guard, 8)
+    assert events(told, "guard_blind", "guard_recovered") == ["guard_blind"]
+
+
+def test_a_loan_that_was_set_aside_on_a_page_that_fails_is_not_readable_again(told: list[Any]) -> None:
+    report = LoanReporter(AlertRepeater(lambda: 0))
+    report.book(replace(part(), set_aside=(SetAside(key=key_of(1), why="odd"),)))
+    report.book(part(loan("0.60", loan_id="2"), cut_short="down"))
+    assert events(told, "loan_readable_again") == []
+    report.book(part(loan("0.60", loan_id="1")))
+    assert events(told, "loan_set_aside", "loan_readable_again") == ["loan_set_aside", "loan_readable_again"]
+
+
+async def test_where_no_list_was_ever_whole_it_is_blind(told: list[Any]) -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    world.pages_up = 1
+    await cycles(world, guard, 2)
+    assert events(told, "guard_blind") == []
+    await cycles(world, guard, 1)
+    assert events(told, "guard_blind", "guard_recovered") == ["guard_blind"]
+
+
+async def test_nothing_is_released_while_loans_are_not_read() -> None:
+    world, guard = a_list("0.30", *["0.51"] * 3)
+    world.pages_up = 1
+    await cycles(world, guard, 8)
+    assert world.sent == []
+    world.pages_up = None
+    await cycles(world, guard, 2)
+    assert [intent.direction for intent in world.sent] == [Direction.REDUCE]
+
+
+async def test_that_a_page_lacks_a_loan_settles_nothing_of_it() -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    journal: MemoryJournal = guard._memory.journal  # type: ignore[assignment]
+    await cycles(world, guard, 1)
+    falls(world, 4)
+    world.answers = ["lost_request"]
+    await guard.cycle()
+    world.pages_up, world.single_down = 1, True
+    await cycles(world, guard, 20)
+    assert [intent.state for intent in journal.snapshot().intents.values()] == [State.UNKNOWN]
+    world.pages_up, world.single_down = None, False
+    await cycles(world, guard, 4)
+    assert world.ltv(key_of(4)) < Decimal("0.66")
+
+
+class ById:
+    """Loans that are read by their ids alone: noted, and some are not there."""
+
+    product = Product.LEGACY
+
+    def __init__(self, *gone: str) -> None:
+        self.read: list[str] = []
+        self.gone = gone
+
+    async def loan(self, key: LoanKey) -> LoanBook:
+        self.read.append(key.loan_id)
+        found = () if key.loan_id in self.gone else (loan("0.60", loan_id=key.loan_id),)
+        return part(*found)
+
+
+def part(*loans: Any, cut_short: str = "") -> LoanBook:  # noqa: ANN401
+    began = Moment(exchange_ms=1, monotonic_ms=1)
+    return LoanBook(product=Product.LEGACY, loans=loans, began=began, cut_short=cut_short)
+
+
+async def read_by_id(unseen: UnseenLoans, shown: ById, *first: int) -> list[str]:
+    exchange: LoanExchange = shown  # type: ignore[assignment]
+    shown.read.clear()
+    await unseen.add_to(part(loan("0.60", loan_id="1"), cut_short="down"), exchange, [*map(key_of, first)])
+    return list(shown.read)
+
+
+async def test_the_nearest_are_read_each_time_and_of_the_others_each_in_turn() -> None:
+    registry, shown = LoanRegistry(), ById()
+    registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 13))))
+    gaps = {key_of(number): Decimal(number) for number in range(1, 13)}
+    unseen = UnseenLoans(registry, lambda item: gaps[item.key])
+    reads = [await read_by_id(unseen, shown) for _ in range(4)]
+    assert [read[:NEAREST] for read in reads] == [["2", "3", "4"]] * 4
+    assert sorted(number for read in reads for number in read[NEAREST:]) == sorted(
+        map(str, range(5, 5 + 4 * (A_FEW - NEAREST)))
+    )
+    assert (await read_by_id(unseen, shown, 12))[:NEAREST] == ["12", "2", "3"]
+
+
+async def test_one_that_is_not_listed_by_its_id_takes_no_place_of_the_nearest_and_counts_as_unseen() -> None:
+    registry, shown = LoanRegistry(), ById("2")
+    registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 13))))
+    unseen = UnseenLoans(registry, lambda item: Decimal(item.key.loan_id))
+    await read_by_id(unseen, shown)
+    assert (await read_by_id(unseen, shown))[:NEAREST] == ["3", "4", "5"]
+    assert unseen.missed(Product.LEGACY)[key_of(2)] == 2
+    unseen.all_are_read(Product.LEGACY)
+    assert unseen.missed(Product.LEGACY) == {}
