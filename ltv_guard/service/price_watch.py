@@ -17,7 +17,7 @@ import structlog
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import PriceStream
 from ltv_guard.core.watch.nearness import Nearness
-from ltv_guard.core.watch.told_prices import ToldPrices
+from ltv_guard.core.watch.told_prices import PricesThen, ToldPrices
 from ltv_guard.core.watch.trigger_index import TriggerIndex
 from ltv_guard.core.watch.wake_limit import WakeLimit
 from ltv_guard.core.watch.watched import Watched
@@ -42,13 +42,13 @@ class WatchedAccount:
     wakes: WakeLimit = field(default_factory=WakeLimit)
 
 
-class PricesOfMoments(dict[int, Mapping[str, Decimal]]):
+class PricesOfMoments(dict[int, PricesThen]):
     """Prices as they were told by a moment (ms), looked up once for all loans of a page."""
 
     def __init__(self, told: ToldPrices) -> None:
         self._told = told
 
-    def __missing__(self, at_ms: int) -> Mapping[str, Decimal]:
+    def __missing__(self, at_ms: int) -> PricesThen:
         return self.setdefault(at_ms, self._told.at(at_ms))
 
 

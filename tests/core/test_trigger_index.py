@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ltv_guard.core.model.loans import Collateral, Debt, Loan, LoanKey, Product, Totals
 from ltv_guard.core.model.tiers import Tier
 from ltv_guard.core.watch.nearness import HELD_MS, Nearness
-from ltv_guard.core.watch.told_prices import APART_MS, REMEMBERED_MS, ToldPrices
+from ltv_guard.core.watch.told_prices import APART_MS, REMEMBERED_MS, PricesThen, ToldPrices
 from ltv_guard.core.watch.trigger_index import TriggerIndex
 from ltv_guard.core.watch.watched import Watched
 
@@ -65,24 +65,28 @@ def ltv_at(item: Loan, prices: Prices) -> Decimal:
 
 ltvs = st.decimals("0.40", "0.74", places=3)
 triggers = st.sampled_from([D("0.75"), D("0.70"), D("0.80")])
-read_at = st.sampled_from([START, {**START, "BTC": D(53000)}, {**START, "ETH": D(2350), "USDC": D("0.98")}])
+AT_START = PricesThen(START)
+DEARER = PricesThen({**START, "BTC": D(53000)})
+CHEAPER = PricesThen({**START, "ETH": D(2350), "USDC": D("0.98")})
+read_at = st.sampled_from([AT_START, DEARER, CHEAPER])
 coins = st.sampled_from([("BTC", "USDT"), ("ETH", "USDT"), ("ETH", "BTC"), ("BTC", "USDC"), ("BTC", "ETH")])
 
 
 @st.composite
 def watched_loans(draw: st.DrawFn) -> list[Watched]:
     found = []
-    for number, (pair, ltv, trigger, read) in enumerate(
+    for number, (pair, ltv, trigger, told) in enumerate(
         draw(st.lists(st.tuples(coins, ltvs, triggers, read_at), min_size=1, max_size=8))
     ):
+        read = told.prices
         held = D(1) / read[pair[0]] * 50_000
         owed = held * read[pair[0]] * min(ltv, trigger - D("0.01")) / read[pair[1]]
-        found.append(Watched(order(number, *pair, held, owed, read), trigger, read))
+        found.append(Watched(order(number, *pair, held, owed, read), trigger, told))
     if draw(st.booleans()):
         value = 50_000 * COUNTS + 25_000 * COUNTS
         share = draw(ltvs) * value
         owed = {"USDT": share} if draw(st.booleans()) else {"USDT": share / 2, "ETH": share / 2 / 2500}
-        found.append(Watched(pool({"BTC": D(1), "ETH": D(10)}, owed, START), D("0.75"), START))
+        found.append(Watched(pool({"BTC": D(1), "ETH": D(10)}, owed, START), D("0.75"), AT_START))
     return found
 
 
@@ -99,7 +103,7 @@ def test_it_tells_of_exactly_those_that_reckoning_anew_finds(
 ) -> None:
     """Who crossed between the prices of its own page and the first that it is asked with is told as well."""
     index, prices = TriggerIndex(watched), dict(START)
-    above = {item.loan.key: ltv_at(item.loan, item.prices) >= item.trigger for item in watched}
+    above = {item.loan.key: ltv_at(item.loan, item.told.prices) >= item.trigger for item in watched}
     for coin, factor in [("", D(1)), *steps]:
         prices |= {name: price * factor for name, price in prices.items() if name == coin}
         told = index.crossed(prices, [coin] if coin else index.coins)
@@ -124,11 +128,18 @@ def test_the_gap_is_that_of_the_nearest_loan(
 
 def test_prices_are_those_that_were_told_last_by_a_moment_also_where_they_came_close_together() -> None:
     told = ToldPrices()
-    assert told.at(0) == {}
+    assert told.at(0).prices == {}
     for at_ms, price in ((1_000, 9), (1_010, 8), (1_040, 7), (1_060, 6), (1_200, 6), (2_000, 5)):
         told.saw({"BTC": D(price)}, at_ms)
 
-    assert [told.at(at_ms)["BTC"] for at_ms in (1, 1_005, 1_059, 1_060, 1_999, 9_000)] == [7, 7, 7, 6, 6, 5]
+    assert [told.at(at_ms).prices["BTC"] for at_ms in (1, 1_005, 1_059, 1_060, 1_999, 9_000)] == [
+        7,
+        7,
+        7,
+        6,
+        6,
+        5,
+    ]
     assert told.at(1_500) is told.at(1_600)
 
 
@@ -138,9 +149,9 @@ def test_prices_of_long_ago_are_forgotten_but_for_those_that_hold_still() -> Non
         told.saw({"BTC": D(at_ms)}, at_ms)
     told.saw({"BTC": D(1)}, 20 * REMEMBERED_MS)
 
-    assert told.at(0)["BTC"] >= 9 * REMEMBERED_MS - APART_MS
+    assert told.at(0).prices["BTC"] >= 9 * REMEMBERED_MS - APART_MS
     assert len(told._told) == 2
-    assert told.at(20 * REMEMBERED_MS - 1)["BTC"] == 10 * REMEMBERED_MS - APART_MS // 5
+    assert told.at(20 * REMEMBERED_MS - 1).prices["BTC"] == 10 * REMEMBERED_MS - APART_MS // 5
 
 
 def test_a_price_that_is_first_heard_of_after_the_read_tells_who_crossed_meanwhile() -> None:
@@ -152,7 +163,7 @@ def test_a_price_that_is_first_heard_of_after_the_read_tells_who_crossed_meanwhi
 def test_a_loan_that_its_own_amounts_put_above_its_trigger_is_told_of_by_its_ltv_as_read() -> None:
     """The exchange reckons with another price: it says 0.74 where the stream's price makes 0.76."""
     at = {"USDT": D(1), "BTC": D(30000) / D("0.76")}
-    index = TriggerIndex([Watched(loan("0.74"), D("0.75"), at)])
+    index = TriggerIndex([Watched(loan("0.74"), D("0.75"), PricesThen(at))])
 
     assert index.crossed({**at, "BTC": at["BTC"] * D("0.99")}, ["BTC"]) == frozenset()
     assert index.crossed({**at, "BTC": at["BTC"] * D("0.98")}, ["BTC"]) == {loan().key}
@@ -160,14 +171,14 @@ def test_a_loan_that_its_own_amounts_put_above_its_trigger_is_told_of_by_its_ltv
 
 def test_a_lie_at_the_moment_of_the_read_moves_no_line_that_the_amounts_draw() -> None:
     lie, truth = {"USDT": D(1), "BTC": D(20000)}, {"USDT": D(1), "BTC": D(50000)}
-    index = TriggerIndex([Watched(loan("0.60"), D("0.75"), lie)])
+    index = TriggerIndex([Watched(loan("0.60"), D("0.75"), PricesThen(lie))])
     index.crossed(truth, ["BTC"])
 
     assert index.crossed({**truth, "BTC": D(39000)}, ["BTC"]) == {loan().key}
 
 
 def test_a_high_lie_makes_no_account_feel_safe() -> None:
-    index = TriggerIndex([Watched(loan("0.74"), D("0.75"), START)])
+    index = TriggerIndex([Watched(loan("0.74"), D("0.75"), AT_START)])
     gap = index.gap({**START, "BTC": D(10_000_000)})
 
     assert gap is not None

@@ -34,15 +34,15 @@ class PairLines:
     @classmethod
     def of(cls, pair: Pair, watched: Collection[Watched]) -> PairLines:
         """Each loan's by the prices at which it was read: a page of a list has other ones than the first."""
-        pages = {id(item.prices): item.prices for item in watched}
-        then = {number: ratio_of(pair, prices) for number, prices in pages.items()}
-        lines = [line for item in watched for line in _lines_of(item, then[id(item.prices)])]
+        pages = {item.told for item in watched}  # few
+        then = {told: ratio_of(pair, told.prices) for told in pages}
+        lines = [line for item in watched for line in _lines_of(item, then[item.told])]
         lines.sort()
         ratios = [at for at, _ in lines]
         lowest = min((ratio for ratio in then.values() if ratio is not None), default=Decimal("Infinity"))
         reached = set(lines[bisect_left(ratios, lowest) :])
         if reached:
-            own = {item.loan.key: then[id(item.prices)] for item in watched}
+            own = {item.loan.key: then[item.told] for item in watched}
             reached = {line for line in reached if (ratio := own[line[1]]) is not None and line[0] >= ratio}
         return cls(pair, lines, reached, ratios, len(lines))
 

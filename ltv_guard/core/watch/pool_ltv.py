@@ -82,12 +82,12 @@ def ways_to_reckon(item: Watched) -> list[PoolLtv]:
     ways = [PoolLtv(loan.key, item.trigger, Sum(ZERO, amounts), own)]
     read = _as_read(item, loan.totals, amounts)
     for way in [*ways, *read]:
-        way.move(item.prices)  # what stands beyond its trigger already is no crossing
+        way.move(item.told.prices)  # what stands beyond its trigger already is no crossing
     return [*ways, *read]
 
 
 def _as_read(item: Watched, totals: Totals, amounts: Mapping[str, Decimal]) -> list[PoolLtv]:
-    prices = item.prices
+    prices = item.told.prices
     priced = {coin: amount for coin, amount in amounts.items() if coin in prices}
     worth = sum((amount * prices[coin] for coin, amount in priced.items()), ZERO)
     rest = max(ZERO, totals.debt_usd - worth) if len(priced) < len(amounts) else ZERO

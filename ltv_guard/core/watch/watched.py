@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from types import MappingProxyType
 from typing import NamedTuple
 
 from ltv_guard.core.model.loans import Loan
+from ltv_guard.core.watch.told_prices import NOT_TOLD, PricesThen
 
 
 class Watched(NamedTuple):
     """A protected loan as it was last read, and its trigger.
 
-    `prices`: USD a coin, as they were told at the moment at which it was asked for, as far as they are known.
+    `told`: prices, as they were told at the moment at which it was asked for, as far as they are known.
     A tuple, for a thousand of them are made in each cycle.
     """
 
     loan: Loan
     trigger: Decimal
-    prices: Mapping[str, Decimal] = MappingProxyType({})
+    told: PricesThen = NOT_TOLD
 
     @property
     def gap(self) -> Decimal:
