@@ -15,6 +15,7 @@ from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, 
 from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.model.steps import Steps, done
 from ltv_guard.core.ports import Episode
+from ltv_guard.core.reconcile.evidence import is_shown_without
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
 from ltv_guard.core.reconcile.plausibility import (
     Bearing,
@@ -142,7 +143,7 @@ class FactBuilder:
         before = snapshot.before.get(loan.key)
         episode = snapshot.episodes.get(loan.key)
         own = snapshot.open_of(loan.key)
-        window_over = all(self._is_overdue(intent, snapshot.asked_at(loan.key), now) for intent in own)
+        window_over = all(self._may_be_helped_beside(item, shown, snapshot, now) for item in own)
         done = bool(self._memory.intents.of_loan(loan.key))  # most loans have never been adjusted
         doubted_ms = self._memory.freshness.doubted_for_ms(loan.key, now) if done else 0
         doubted_for_long = doubted_ms > 0 and doubted_ms > self._freshness.echo_ms
@@ -196,6 +197,12 @@ class FactBuilder:
         watch = self._memory.intents.watched(intent, now)
         over = window_is_over(intent, watch, at, self._options.timeouts)
         return over and not self._is_processed(intent, now)
+
+    def _may_be_helped_beside(self, intent: Intent, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
+        """Whether it is overdue, and the loan is not shown as before it, though it had shown it."""
+        watch, rows = self._memory.intents.watched(intent, now), self._memory.rows.of(intent.key)
+        is_overdue = self._is_overdue(intent, snapshot.asked_at(loan.key), now)
+        return is_overdue and not is_shown_without(intent, watch, loan, rows)
 
     def _is_processed(self, intent: Intent, now: Moment) -> bool:
         """Whether the exchange says that it is still at it: it will land, or fail, without another's help."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from core_builders import LAG, MARGIN, REPAY, SENT, WINDOW_OVER, D, history, intent, moment, row
@@ -55,9 +56,10 @@ def look(
     after_ms: int = 0,
     watch: InFlightWatch | None = None,
     doubtful: tuple[DoubtfulRow, ...] = (),
+    is_old: bool = False,
 ) -> Verdict:
     began = moment(WINDOW_OVER + after_ms)
-    shown = replace(history(*rows, began=began), doubtful=doubtful)
+    shown = replace(history(*rows, began=began), doubtful=doubtful, is_old=is_old)
     evidence = Evidence(history=shown, loan=loan, claimed=())
     return settle(about, watch or InFlightWatch(since=moment(SENT)), evidence, PATIENCE, began)
 
@@ -152,15 +154,11 @@ def test_and_is_its_own_where_it_was_accepted() -> None:
     assert (ended.state, ended.adjust_id) == (State.CONFIRMED, "repay-1")
 
 
-@pytest.mark.parametrize(("after_ms", "doubtful"), [(-1, ()), (0, (UNREADABLE,))])
-def test_but_not_while_its_own_may_be_late_or_the_one_that_is_not_understood(
-    after_ms: int, doubtful: tuple[DoubtfulRow, ...]
-) -> None:
+@pytest.mark.parametrize("seen", [{"after_ms": -1}, {"doubtful": (UNREADABLE,)}, {"is_old": True}])
+def test_but_not_while_its_own_may_be_late_lost_or_the_one_that_is_not_understood(seen: Any) -> None:  # noqa: ANN401
     by_hand = listed(amount="8000")
-    waits = look(sale(State.ACCEPTED), by_hand, loan=LANDED, after_ms=after_ms, doubtful=doubtful).intent
-    assert waits.state is State.ACCEPTED
-    both = by_hand, listed("repay-2")
-    found = look(sale(State.ACCEPTED), *both, loan=LANDED, after_ms=after_ms, doubtful=doubtful).intent
+    assert look(sale(State.ACCEPTED), by_hand, loan=LANDED, **seen).intent.state is State.ACCEPTED
+    found = look(sale(State.ACCEPTED), by_hand, listed("repay-2"), loan=LANDED, **seen).intent
     assert found.adjust_id == "repay-2"
 
 

@@ -200,6 +200,22 @@ async def test_an_add_that_its_loan_has_shown_is_not_absent_though_old_replicas_
     assert states(journal, ADD) == [State.CONFIRMED]
 
 
+@pytest.mark.parametrize("key", [ONE, POOL])
+async def test_nor_is_it_rescued_on_what_they_show(key: LoanKey) -> None:
+    """In an emergency, too, the loan waits for a read that shows what an earlier one has shown."""
+    world, journal = a_world("0.83") if key == ONE else a_world(pool="0.83"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.row_lag_ms, world.answers = 40_000, ["lost_answer"]
+    await cycles(guard, world, 2)
+    world.stale_ms = 60_000
+    await cycles(guard, world, 12)
+    assert landed(world) == [ADD]
+    world.stale_ms = 0
+    fall_to(world, key, "0.84")
+    await cycles(guard, world, 2)
+    assert landed(world) == [ADD, ADD]
+
+
 async def test_a_row_of_a_hand_that_had_ended_is_not_processed_again() -> None:
     world, journal = a_world(pool="0.60"), MemoryJournal()
     guard = a_guard(world, journal)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ltv_guard.core.model.history import History
+from ltv_guard.core.model.history import History, HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Loan, Moment
 from ltv_guard.core.reconcile.coin_changes import unexplained_change
@@ -49,3 +49,10 @@ class Evidence:
 
     def _of(self, loan: Loan | None, intent: Intent) -> Decimal | None:
         return unexplained_change(intent, self.history.rows, loan, self.siblings, self.claimed)
+
+
+def is_shown_without(intent: Intent, watch: InFlightWatch, loan: Loan, rows: Collection[HistoryRow]) -> bool:
+    """Whether the loan is shown as before an intent whose coins it had been shown with: an old replica."""
+    if watch.moved is None or unexplained_change(intent, rows, watch.moved) != intent.change:
+        return False
+    return unexplained_change(intent, rows, loan) == 0

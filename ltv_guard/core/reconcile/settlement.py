@@ -145,12 +145,13 @@ def _settle_without_id(
 
     Of several that have all succeeded it does not matter which. Until all have ended, it stays open; where
     some have failed it counts as one that succeeded, so that no limit is passed on its account. One of
-    another amount counts once its window is over, if no row that is not understood may be its own: until
-    then it may be a hand's, and the own one be shown late.
+    another amount counts once its window is over, if no row that is not understood, or lacks, may be its own:
+    until then it may be a hand's, and the own one be shown late.
     """
     known = intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
     own, doubt = own_rows(*known), doubtful_row_of(*known)
-    if not own and doubt is None and window_is_over(intent, watch, evidence.history.began, timeouts):
+    proves = doubt is None and not evidence.history.is_old
+    if not own and proves and window_is_over(intent, watch, evidence.history.began, timeouts):
         own = rows_of_other_amounts(*known)
     ended = all(row.status is not RowStatus.PROCESSING for row in own)
     if len(own) == 1 or (own and ended):
