@@ -9,7 +9,7 @@ from exchange_model import World, a_world
 
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
-from ltv_guard.guard.reads.history_reads import AT_ONCE_MS, HistoryReads
+from ltv_guard.guard.reads.history_reads import AT_ONCE_MS, AT_REST_MS, HistoryReads
 
 CHANNEL = Channel(Product.LEGACY, Kind.ADJUSTMENT)
 
@@ -57,7 +57,7 @@ def reads(lists: Lists) -> HistoryReads:
 async def test_one_that_ends_soon_is_handed_out_at_once(lists: Lists, reads: HistoryReads) -> None:
     lists.may_end.set()
     assert CHANNEL in await reads.ask({CHANNEL: 5})
-    lists.world.advance(AT_ONCE_MS + 1)
+    lists.world.advance(AT_REST_MS + 1)
     assert CHANNEL in await reads.ask({CHANNEL: 5})
     assert lists.asked == [5, 5]
 
@@ -65,7 +65,7 @@ async def test_one_that_ends_soon_is_handed_out_at_once(lists: Lists, reads: His
 async def test_whoever_asks_right_after_another_gets_the_same(lists: Lists, reads: HistoryReads) -> None:
     lists.may_end.set()
     assert CHANNEL in await reads.ask({CHANNEL: 5})
-    lists.world.advance(AT_ONCE_MS)
+    lists.world.advance(AT_REST_MS)
     assert CHANNEL in await reads.ask({CHANNEL: 6})
     assert lists.asked == [5]
 
@@ -75,20 +75,31 @@ async def test_whoever_read_its_loans_beside_it_gets_the_same_however_long_the_a
 ) -> None:
     lists.may_end.set()
     assert CHANNEL in await reads.ask({CHANNEL: 5})
-    lists.world.advance(AT_ONCE_MS)
+    lists.world.advance(AT_REST_MS)
     beside = lists.world.now()
     lists.world.advance(5_000)
     assert CHANNEL in await reads.ask({CHANNEL: 5}, beside=beside)
     assert lists.asked == [5]
 
 
-@pytest.mark.parametrize(("anew", "times"), [(False, 1), (True, 2)])
+@pytest.mark.parametrize(
+    ("anew", "sent", "after_ms", "times"),
+    [
+        (False, False, AT_REST_MS + 1, 1),
+        (True, False, AT_REST_MS + 1, 2),
+        (True, False, AT_REST_MS, 1),
+        (True, True, AT_ONCE_MS + 1, 2),
+        (True, True, AT_ONCE_MS, 1),
+    ],
+)
 async def test_what_nobody_waited_for_is_no_history_of_now(
-    lists: Lists, reads: HistoryReads, *, anew: bool, times: int
+    lists: Lists, reads: HistoryReads, *, anew: bool, sent: bool, after_ms: int, times: int
 ) -> None:
     assert await reads.ask({CHANNEL: 5}) == {}
     lists.may_end.set()
-    lists.world.advance(AT_ONCE_MS + 1)
+    if sent:
+        lists.sent_at_ms = lists.world.now().exchange_ms
+    lists.world.advance(after_ms)
     await asyncio.sleep(0)
     assert CHANNEL in await reads.ask({CHANNEL: 5}, anew=anew)
     assert len(lists.asked) == times
@@ -103,7 +114,7 @@ async def test_the_same_is_not_given_where_it_may_lack_what_the_loans_show(
     lists.may_end.set()
     await reads.ask({CHANNEL: 5})
     if change == "the loans were read later":
-        lists.world.advance(AT_ONCE_MS + 1)
+        lists.world.advance(AT_REST_MS + 1)
     if change == "something was sent":
         lists.sent_at_ms = lists.world.now().exchange_ms
     back_to_ms = 4 if change == "it is to go back further" else 5

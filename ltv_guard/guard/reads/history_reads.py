@@ -14,7 +14,8 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Clock
 
-AT_ONCE_MS = 500  # so long after it began, what was read for one serves others who ask for the same
+AT_ONCE_MS = 500  # so long after it began, what nobody has taken yet serves who reads anew
+AT_REST_MS = 900  # the same of any, where nothing of ours was sent since: two a second leave a crossing none
 
 
 @dataclass(slots=True)
@@ -114,10 +115,9 @@ class HistoryReads:
             return True
         if not reading.went_well:
             return False
-        if reading.was_handed_out:
-            is_of_now = beside.ms_since(reading.began) <= AT_ONCE_MS
-            return is_of_now and self._nothing_sent_since(reading.began)
-        return self._clock.now().ms_since(reading.began) <= longest_ms
+        if not reading.was_handed_out and self._clock.now().ms_since(reading.began) <= longest_ms:
+            return True
+        return beside.ms_since(reading.began) <= AT_REST_MS and self._nothing_sent_since(reading.began)
 
     def _begin(self, channel: Channel, since_ms: int) -> _Reading:
         if (last := self._readings.get(channel)) is not None:
