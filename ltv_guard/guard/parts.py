@@ -91,7 +91,8 @@ class Parts:
         news = LoanNews(registry, watch, words.report, words.defects)
         memory, around = self.memory, self.around
         urgent = urgent_loans(self.options, around, memory, self.rulebook, self.trust, words.defects)
-        return Reads(self.options, self.exchange, around.clock, memory, news, words, urgent=urgent)
+        clock, trust = around.clock, self.trust
+        return Reads(self.options, self.exchange, clock, memory, news, words, urgent=urgent, trust=trust)
 
     @cached_property
     def rereads(self) -> Rereads:

@@ -24,6 +24,7 @@ class Lists:
         self.may_end = asyncio.Event()
         self.fails = False
         self.sent_at_ms = 0
+        self.trusted = True
 
     def nothing_sent_since(self, moment: Moment) -> bool:
         return self.sent_at_ms < moment.exchange_ms
@@ -51,6 +52,7 @@ def reads(lists: Lists) -> HistoryReads:
         wait_ms=20,
         longest_ms=10_000,
         nothing_sent_since=lists.nothing_sent_since,
+        trusted=lambda: lists.trusted,
     )
 
 
@@ -68,6 +70,18 @@ async def test_whoever_asks_right_after_another_gets_the_same(lists: Lists, read
     lists.world.advance(AT_REST_MS)
     assert CHANNEL in await reads.ask({CHANNEL: 6})
     assert lists.asked == [5]
+
+
+@pytest.mark.parametrize(("after_ms", "times"), [(AT_ONCE_MS, 1), (AT_ONCE_MS + 1, 2)])
+async def test_until_the_journal_is_trusted_a_history_of_now_is_read_sooner(
+    lists: Lists, reads: HistoryReads, after_ms: int, times: int
+) -> None:
+    lists.trusted = False
+    lists.may_end.set()
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    lists.world.advance(after_ms)
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    assert len(lists.asked) == times
 
 
 async def test_whoever_read_its_loans_beside_it_gets_the_same_however_long_the_answers_took(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -34,6 +34,7 @@ class Histories:
         defects: Defects,
         *,
         longest_ms: int,
+        trusted: Callable[[], bool],
     ) -> None:
         self._paths = paths
         self._shelf = shelf
@@ -46,6 +47,7 @@ class Histories:
             wait_ms=longest_ms // 4,
             longest_ms=longest_ms,
             nothing_sent_since=shelf.nothing_sent_since,
+            trusted=trusted,
         )
 
     async def read(self, snapshot: Snapshot, wanted: Mapping[Channel, int], *, anew: bool = False) -> None:

@@ -15,7 +15,7 @@ from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Clock
 
 AT_ONCE_MS = 500  # so long after it began, what nobody has taken yet serves who reads anew
-AT_REST_MS = 900  # the same of any, where nothing of ours was sent since: two a second leave a crossing none
+AT_REST_MS = 900  # the same of any, once the journal is trusted: two reads a second leave a crossing none
 
 
 @dataclass(slots=True)
@@ -36,6 +36,7 @@ class HistoryReads:
     """`read` reads one history, back to an exchange time, into `kept`; False: it could not be had.
 
     `nothing_sent_since`: a moment. What was handed out before something was sent is of no use after it.
+    `trusted`: the journal. Until it is, a history of now is waited for.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class HistoryReads:
         wait_ms: int,
         longest_ms: int,
         nothing_sent_since: Callable[[Moment], bool],
+        trusted: Callable[[], bool],
     ) -> None:
         self._read = read
         self._nothing_sent_since = nothing_sent_since
+        self._trusted = trusted
         self._kept = kept
         self._clock = clock
         self._wait_ms = wait_ms
@@ -117,7 +120,8 @@ class HistoryReads:
             return False
         if not reading.was_handed_out and self._clock.now().ms_since(reading.began) <= longest_ms:
             return True
-        return beside.ms_since(reading.began) <= AT_REST_MS and self._nothing_sent_since(reading.began)
+        serves_ms = AT_REST_MS if self._trusted() else AT_ONCE_MS
+        return beside.ms_since(reading.began) <= serves_ms and self._nothing_sent_since(reading.began)
 
     def _begin(self, channel: Channel, since_ms: int) -> _Reading:
         if (last := self._readings.get(channel)) is not None:
