@@ -86,13 +86,13 @@ class Parts:
 
     @cached_property
     def reads(self) -> Reads:
-        words, registry = self.words, self.memory.loans
-        watch = LoanWatch(self.rulebook, registry, words.alerts)
-        news = LoanNews(registry, watch, words.report, words.defects)
-        memory, around = self.memory, self.around
-        urgent = urgent_loans(self.options, around, memory, self.rulebook, self.trust, words.defects)
-        clock, trust = around.clock, self.trust
-        return Reads(self.options, self.exchange, clock, memory, news, words, urgent=urgent, trust=trust)
+        words, memory, around, trust = self.words, self.memory, self.around, self.trust
+        watch = LoanWatch(self.rulebook, memory.loans, words.alerts)
+        news = LoanNews(memory.loans, watch, words.report, words.defects)
+        urgent = urgent_loans(self.options, around, memory, self.rulebook, trust, words.defects)
+        reads = Reads(self.options, self.exchange, around.clock, memory, news, words, urgent=urgent)
+        reads.histories.heed(lambda: trust.holds)
+        return reads
 
     @cached_property
     def rereads(self) -> Rereads:

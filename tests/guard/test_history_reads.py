@@ -45,15 +45,16 @@ def lists() -> Lists:
 
 @pytest.fixture
 def reads(lists: Lists) -> HistoryReads:
-    return HistoryReads(
+    found = HistoryReads(
         lists.read,
         lists.kept,
         lists.world,
         wait_ms=20,
         longest_ms=10_000,
         nothing_sent_since=lists.nothing_sent_since,
-        trusted=lambda: lists.trusted,
     )
+    found.trusted = lambda: lists.trusted
+    return found
 
 
 async def test_one_that_ends_soon_is_handed_out_at_once(lists: Lists, reads: HistoryReads) -> None:

@@ -34,7 +34,6 @@ class Histories:
         defects: Defects,
         *,
         longest_ms: int,
-        trusted: Callable[[], bool],
     ) -> None:
         self._paths = paths
         self._shelf = shelf
@@ -47,7 +46,6 @@ class Histories:
             wait_ms=longest_ms // 4,
             longest_ms=longest_ms,
             nothing_sent_since=shelf.nothing_sent_since,
-            trusted=trusted,
         )
 
     async def read(self, snapshot: Snapshot, wanted: Mapping[Channel, int], *, anew: bool = False) -> None:
@@ -65,6 +63,10 @@ class Histories:
                 self._alerts.once(topic, "warning", "history_slow", **what, why=why)
             elif channel in snapshot.histories and self._alerts.ended(topic):
                 log.info("history_in_time", **what)
+
+    def heed(self, trusted: Callable[[], bool]) -> None:
+        """Asks from now on whether the journal is trusted."""
+        self._reads.trusted = trusted
 
     async def close(self) -> None:
         """Ends what is still being read for the next cycle."""

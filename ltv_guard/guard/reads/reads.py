@@ -39,7 +39,6 @@ class Reads:
         words: Words,
         *,
         urgent: UrgentLoans,
-        trust: JournalTrust,
     ) -> None:
         attempts = Attempts(words.alerts, words.defects)
         self._news = news
@@ -54,13 +53,7 @@ class Reads:
             defects=words.defects,
         )
         self.histories = Histories(
-            exchange.paths,
-            memory.shelf,
-            clock,
-            words.alerts,
-            words.defects,
-            longest_ms=longest_ms,
-            trusted=lambda: trust.holds,
+            exchange.paths, memory.shelf, clock, words.alerts, words.defects, longest_ms=longest_ms
         )
         self.prices = Prices(exchange.account, attempts, short_wait_s=options.short_wait_s)
         balances = Balances(
