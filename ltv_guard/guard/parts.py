@@ -91,7 +91,7 @@ class Parts:
         news = LoanNews(memory.loans, watch, words.report, words.defects)
         urgent = urgent_loans(self.options, around, memory, self.rulebook, trust, words.defects)
         reads = Reads(self.options, self.exchange, around.clock, memory, news, words, urgent=urgent)
-        reads.histories.heed(lambda: trust.holds)
+        reads.histories.go_by_trust(lambda: trust.holds)
         return reads
 
     @cached_property

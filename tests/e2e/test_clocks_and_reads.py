@@ -19,6 +19,7 @@ from e2e_world import (
     also_an_order,
     crossed,
     scenario_of,
+    with_quiet_orders,
 )
 
 if TYPE_CHECKING:
@@ -177,12 +178,9 @@ async def test_a_list_whose_cursor_repeats_blinds_neither_its_first_page_nor_wha
     open_a_world: OpenWorld,
 ) -> None:
     """The newest come first: of 102 orders the last two, one of them in need, stand on the second page."""
-    scenario = scenario_of(limits={"reads_per_s": 1000})
-    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
-    behind = scenario["users"]["1"]["orders"][0]
-    quiet = {**behind, "collateral_coin": "ETH", "collateral": "20"}
-    others = [{**quiet, "order_id": str(2000 + at)} for at in range(100)]
-    scenario["users"]["1"]["orders"] += [*others, {**behind, "order_id": "3001"}]
+    scenario = with_quiet_orders(scenario_of(limits={"reads_per_s": 1000}), 100)
+    orders = scenario["users"]["1"]["orders"]
+    orders.append({**orders[0], "order_id": "3001"})
     async with open_a_world(scenario) as world:
         async with world.guarded():
             await world.until(lambda: bool(world.heard("cycle_finished")))

@@ -19,6 +19,7 @@ from e2e_world import (
     merged,
     scenario_of,
     shown_first,
+    with_quiet_orders,
 )
 
 from ltv_guard.adapters.bybit import warm_socket
@@ -246,11 +247,7 @@ async def test_what_a_decision_needs_is_read_beside_the_loans(open_a_world: Open
 async def test_of_a_list_of_several_pages_the_one_that_crosses_is_read_by_its_id(
     open_a_world: OpenWorld,
 ) -> None:
-    scenario = scenario_of(limits={"reads_per_s": 1000})
-    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
-    first = scenario["users"]["1"]["orders"][0]
-    quiet = {**first, "collateral_coin": "ETH", "collateral": "20"}
-    scenario["users"]["1"]["orders"] += [{**quiet, "order_id": str(2000 + at)} for at in range(250)]
+    scenario = with_quiet_orders(scenario_of(limits={"reads_per_s": 1000}), 250)
     async with open_a_world(scenario) as world:
         streamed(world, NEVER)
         async with world.guarded():

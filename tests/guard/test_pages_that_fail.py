@@ -18,6 +18,7 @@ from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
 from ltv_guard.core.ports import LoanExchange
 from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_reporter import LoanReporter
 from ltv_guard.guard.reads.unseen_loans import A_FEW, NEAREST, UnseenLoans
 from ltv_guard.guard.snapshot import CycleResult
@@ -25,6 +26,7 @@ from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 POLL_MS = 15_000
+DEFECTS = Defects(AlertRepeater(lambda: 0))
 
 
 @pytest.fixture(name="told")
@@ -186,7 +188,7 @@ async def test_the_nearest_are_read_each_time_and_of_the_others_each_in_turn() -
     registry, shown = LoanRegistry(), ById()
     registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 13))))
     gaps = {key_of(number): Decimal(number) for number in range(1, 13)}
-    unseen = UnseenLoans(registry, lambda item: gaps[item.key])
+    unseen = UnseenLoans(registry, lambda item: gaps[item.key], DEFECTS)
     reads = [await read_by_id(unseen, shown) for _ in range(4)]
     assert [read[:NEAREST] for read in reads] == [["2", "3", "4"]] * 4
     assert sorted(number for read in reads for number in read[NEAREST:]) == sorted(
@@ -198,9 +200,27 @@ async def test_the_nearest_are_read_each_time_and_of_the_others_each_in_turn() -
 async def test_one_that_is_not_listed_by_its_id_takes_no_place_of_the_nearest_and_counts_as_unseen() -> None:
     registry, shown = LoanRegistry(), ById("2")
     registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 13))))
-    unseen = UnseenLoans(registry, lambda item: Decimal(item.key.loan_id))
+    unseen = UnseenLoans(registry, lambda item: Decimal(item.key.loan_id), DEFECTS)
     await read_by_id(unseen, shown)
     assert (await read_by_id(unseen, shown))[:NEAREST] == ["3", "4", "5"]
     assert unseen.missed(Product.LEGACY)[key_of(2)] == 2
     unseen.all_are_read(Product.LEGACY)
     assert unseen.missed(Product.LEGACY) == {}
+
+
+async def test_an_error_of_ours_at_one_of_them_costs_the_others_nothing() -> None:
+    class Broken(ById):
+        async def loan(self, key: LoanKey) -> LoanBook:
+            if key == key_of(3):
+                raise ZeroDivisionError
+            return await super().loan(key)
+
+    registry = LoanRegistry()
+    registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 5))))
+    unseen = UnseenLoans(registry, lambda item: Decimal(item.key.loan_id), DEFECTS)
+    exchange: LoanExchange = Broken()  # type: ignore[assignment]
+    with structlog.testing.capture_logs() as told:
+        book = await unseen.add_to(part(loan("0.60", loan_id="1"), cut_short="down"), exchange, [])
+    assert [item["event"] for item in told] == ["defect"]
+    assert {item.key for item in book.loans} == {key_of(number) for number in (1, 2, 4)}
+    assert unseen.missed(Product.LEGACY) == {key_of(3): 1}

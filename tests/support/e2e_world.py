@@ -159,6 +159,15 @@ def scenario_of(price: Decimal = CALM, product: Product = AN_ORDER, **changes: o
     }
 
 
+def with_quiet_orders(scenario: Tree, count: int) -> Tree:
+    """The same, and user 1 has so many orders more, from 2000 on, whose collateral moves by another price."""
+    scenario["market"]["coins"]["ETH"] = {"path": [[0, "2500"]]}
+    orders = scenario["users"][USER]["orders"]
+    quiet = {**orders[0], "collateral_coin": "ETH", "collateral": "20"}
+    orders += [{**quiet, "order_id": str(2000 + at)} for at in range(count)]
+    return scenario
+
+
 def config_of(url: str, folder: Path, product: Product = AN_ORDER) -> Tree:
     """A live configuration that settles in about a second; releases are on and wait for nothing."""
     return {

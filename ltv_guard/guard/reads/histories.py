@@ -64,7 +64,7 @@ class Histories:
             elif channel in snapshot.histories and self._alerts.ended(topic):
                 log.info("history_in_time", **what)
 
-    def heed(self, trusted: Callable[[], bool]) -> None:
+    def go_by_trust(self, trusted: Callable[[], bool]) -> None:
         """Asks from now on whether the journal is trusted."""
         self._reads.trusted = trusted
 

@@ -98,5 +98,5 @@ def urgent_loans(
         haste=Haste(last, memory.intents.none_is_open, trust.adjusted_since),
         following=NextList(around.clock, memory.intents.nothing_sent_since),
         at_once=LoansAtOnce(around.clock, memory.intents.nothing_sent_since),
-        unseen=UnseenLoans(memory.loans, rulebook.gap),
+        unseen=UnseenLoans(memory.loans, rulebook.gap, defects),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Loan, LoanKey, Product
 from ltv_guard.core.ports import LoanExchange
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 
 NEAREST, A_FEW = 3, 5  # in a cycle; the rest of the few are those that were not seen for longest
@@ -19,9 +21,10 @@ WITHIN_S = 2.5  # the loans of the pages that were read wait for no more
 class UnseenLoans:
     """Mutable, owned by one guard. `gap`: the part by which prices may fall before a loan's trigger."""
 
-    def __init__(self, registry: LoanRegistry, gap: Callable[[Loan], Decimal]) -> None:
+    def __init__(self, registry: LoanRegistry, gap: Callable[[Loan], Decimal], defects: Defects) -> None:
         self._registry = registry
         self._gap = gap
+        self._defects = defects
         self._missed: dict[LoanKey, int] = {}
         self._unlisted: set[LoanKey] = set()  # when they were read by their ids: they may be gone
         self._were_whole: set[Product] = set()
@@ -79,8 +82,8 @@ class UnseenLoans:
         return list(dict.fromkeys([*some, *longest]))[:A_FEW]
 
     async def _by_id(self, exchange: LoanExchange, keys: Iterable[LoanKey]) -> dict[LoanKey, LoanBook]:
-        """Those that came in time. An error of ours is raised once all have ended."""
-        reads = {key: asyncio.ensure_future(exchange.loan(key)) for key in keys}
+        """Those that came in time."""
+        reads = {key: asyncio.ensure_future(self._one(exchange, key)) for key in keys}
         try:
             if reads:
                 await asyncio.wait(reads.values(), timeout=WITHIN_S)
@@ -88,7 +91,12 @@ class UnseenLoans:
             for read in reads.values():
                 read.cancel()
             found = await asyncio.gather(*reads.values(), return_exceptions=True)
-        for error in (item for item in found if isinstance(item, Exception)):
-            if not isinstance(error, ExchangeUnavailable | NeedsHuman):
-                raise error
         return {key: item for key, item in zip(reads, found, strict=True) if isinstance(item, LoanBook)}
+
+    async def _one(self, exchange: LoanExchange, key: LoanKey) -> LoanBook | None:
+        with (
+            self._defects.contained("reading a loan of a page that failed"),
+            contextlib.suppress(ExchangeUnavailable, NeedsHuman),
+        ):
+            return await exchange.loan(key)
+        return None

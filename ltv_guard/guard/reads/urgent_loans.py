@@ -42,7 +42,7 @@ class UrgentLoans:
     ) -> None:
         self.at_once = at_once or LoansAtOnce(clock, lambda _: True)
         self.following = following or NextList(clock)
-        self.unseen = unseen or UnseenLoans(LoanRegistry(), lambda _: Decimal(0))
+        self.unseen = unseen or UnseenLoans(LoanRegistry(), lambda _: Decimal(0), defects)
         self.on_page: Callable[[], None] = lambda: None  # a page is about to be acted on
         self._defects = defects
         self._last = last
