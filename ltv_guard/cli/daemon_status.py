@@ -11,7 +11,6 @@ from ltv_guard.adapters.settings import ConfigError, Settings
 from ltv_guard.core.model.errors import ExchangeUnavailable
 
 TIMEOUT_S = 10.0
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens is not where it is asked
 FOUND = 200
 OURS = {"version", "mode", "environment", "at", "ready", "troubles", "unseen", "accounts", "alerts"}
 
@@ -26,7 +25,7 @@ def status_of(settings: Settings) -> dict[str, Any]:
         raise ConfigError(
             "http.enabled is false, so a daemon of this configuration tells nobody how it stands"
         )
-    host, port = EVERYWHERE.get(settings.http.host, settings.http.host), settings.http.port
+    host, port = settings.http.asked_at, settings.http.port
     silent = (
         f"no daemon answers at {host}:{port}: is one running with this configuration? `ltv-guard check` says "
         "whether one is, and its log (http_served, http_not_served) where it is asked"
@@ -48,8 +47,9 @@ def status_of(settings: Settings) -> dict[str, Any]:
 
 def _check_is_ours(found: dict[str, Any], settings: Settings, place: str) -> None:
     """Whoever asks for his loans must not be told of others' that all is well."""
-    theirs = (found["environment"], sorted(found["accounts"]))
-    ours = (settings.exchange.environment, sorted(settings.accounts))
+    exchange = settings.exchange
+    theirs = (found["environment"], found.get("exchange", exchange.rest_url), sorted(found["accounts"]))
+    ours = (exchange.environment, exchange.rest_url, sorted(settings.accounts))
     if theirs != ours:
         raise DaemonSilent(
             f"the daemon at {place} is not one of {settings.source or 'this configuration'}: it guards "
@@ -58,5 +58,5 @@ def _check_is_ours(found: dict[str, Any], settings: Settings, place: str) -> Non
         )
 
 
-def _named(environment: str, accounts: Sequence[str]) -> str:
-    return f"{', '.join(accounts) or 'no account'} ({environment})"
+def _named(environment: str, exchange: str, accounts: Sequence[str]) -> str:
+    return f"{', '.join(accounts) or 'no account'} ({environment}, {exchange})"

@@ -18,11 +18,11 @@ from ltv_guard.service.kill_switch import journal_of, live_runs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalChecked:
-    """`banned_s`: the seconds left of a ban. `is_in_use`: a daemon lives on it."""
+    """`banned_s`: the seconds left of a ban. `is_in_use`: whether a daemon lives on it; None: unknown."""
 
     findings: Sequence[Finding]
     banned_s: float = 0.0
-    is_in_use: bool = False
+    is_in_use: bool | None = None
 
 
 async def examine_journal(settings: Settings) -> JournalChecked:
@@ -35,7 +35,7 @@ async def examine_journal(settings: Settings) -> JournalChecked:
     except JournalMissing:
         found = f"{settings.journal.shown}, which the first run makes"
         missing = Finding(what="journal", good=True, found=found)
-        return JournalChecked(findings=[missing, *_daemons((), ())])
+        return JournalChecked(findings=[missing, *_daemons((), ())], is_in_use=False)
     except GuardError as error:
         mend = "mend the file, or set journal.url"
         return JournalChecked(findings=[Finding(what="journal", good=False, found=str(error), mend=mend)])

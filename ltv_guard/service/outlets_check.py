@@ -12,13 +12,12 @@ from ltv_guard.service.findings import Finding
 from ltv_guard.service.notify.delivery_thread import send
 
 TIMEOUT_S = 5.0
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens is not where it is asked
 TITLE = "ltv-guard: a test"
 BODY = "This is what an alarm looks like. Nothing is wrong, and there is nothing to do."
 
 
-async def examine_port(settings: Settings, *, is_in_use: bool) -> Finding:
-    """`is_in_use`: a daemon lives on the journal, so that the port should be its."""
+async def examine_port(settings: Settings, *, is_in_use: bool | None) -> Finding:
+    """`is_in_use`: whether a daemon lives on the journal, so that the port should be its; None: unknown."""
     host, port = settings.http.host, settings.http.port
     if not settings.http.enabled:
         return Finding(what="HTTP port", good=True, found="nothing is served: http.enabled is false")
@@ -27,8 +26,10 @@ async def examine_port(settings: Settings, *, is_in_use: bool) -> Finding:
         mend = "a daemon is running, and serves nothing there: look for http_not_served in its log"
         found = f"{host}:{port} is free"
         return Finding(what="HTTP port", good=True, found=found, mend=mend if is_in_use else "")
-    if await asyncio.to_thread(_answers_as_we_do, EVERYWHERE.get(host, host), port):
-        return Finding(what="HTTP port", good=True, found=f"{host}:{port}: a daemon of ltv-guard answers")
+    if await asyncio.to_thread(_answers_as_we_do, settings.http.asked_at, port):
+        mend = "it is not of this journal: set http.port to one that is free" if is_in_use is False else ""
+        found = f"{host}:{port}: a daemon of ltv-guard answers"
+        return Finding(what="HTTP port", good=True, found=found, mend=mend)
     mend = "set http.port to one that is free, or http.host; until then the guard runs without"
     return Finding(what="HTTP port", good=True, found=f"{host}:{port} can't be had: {why}", mend=mend)
 

@@ -35,6 +35,7 @@ def status_of(
         version=__version__,
         mode=settings.mode,
         environment=settings.exchange.environment,
+        exchange=settings.exchange.rest_url,
         health=health,
         accounts=tuple(_account(name, settings, wiring, latest, health) for name in wiring.guards),
         alerts=alerts_of(settings, wiring, alerts),

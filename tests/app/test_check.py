@@ -174,6 +174,17 @@ async def test_a_free_port_our_own_daemon_and_a_stranger_are_told_apart(open_a_w
         assert (stranger["mark"], "http.port" in stranger["mend"]) == ("!", True)
 
 
+async def test_a_daemon_of_another_journal_on_the_port_is_not_taken_for_its_own(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world() as world:
+        world.configure({"http": {"enabled": True, "port": a_free_port()}})
+        async with served(world):
+            world.configure({"journal": {"url": "sqlite:///another.db"}})
+            other = finding(await checked(world), "HTTP port")
+    assert (other["mark"], "not of this journal" in other["mend"]) == ("!", True)
+
+
 async def test_each_target_gets_a_test_message_only_where_it_is_asked_for(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world, a_box() as box:
         for name, port in (("phone", box.port), ("nobody", a_free_port())):

@@ -240,6 +240,7 @@ class Post:
             version="1",
             mode="live",
             environment="testnet",
+            exchange="https://api-testnet.bybit.com",
             health=Health(troubles={}),
             accounts=(account,),
         )

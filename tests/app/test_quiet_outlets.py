@@ -67,6 +67,7 @@ def status(*alerts: AlertStatus) -> Status:
         version="1",
         mode="live",
         environment="testnet",
+        exchange="https://api-testnet.bybit.com",
         health=Health(troubles={}),
         accounts=(account,),
         alerts=alerts,

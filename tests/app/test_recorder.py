@@ -73,6 +73,7 @@ class Bench:
             version="1",
             mode="live",
             environment="testnet",
+            exchange="https://api-testnet.bybit.com",
             health=Health(troubles={}),
             accounts=(account,),
             prices={"BTC": Decimal(50000), "DOGE": Decimal(1)},

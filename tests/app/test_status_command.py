@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,23 +61,26 @@ async def test_where_no_daemon_answers_it_says_what_to_look_at(
 @pytest.mark.parametrize(
     ("theirs", "said"),
     [
-        ({"environment": "mainnet"}, "it guards main (mainnet), and this names main (testnet)"),
-        ({"accounts": {"other": {}}}, "it guards other (testnet), and this names main (testnet)"),
-        ({"accounts": {}}, "it guards no account (testnet)"),
+        ({"environment": "mainnet"}, "it guards main (mainnet, OURS), and this names main (testnet, OURS)"),
+        ({"exchange": "http://there"}, "main (testnet, http://there), and this names main (testnet, OURS)"),
+        ({"accounts": {"other": {}}}, "it guards other (testnet, OURS), and this names main (testnet, OURS)"),
+        ({"accounts": {}}, "it guards no account (testnet, OURS)"),
         (None, "something else than ltv-guard answers"),
     ],
 )
 async def test_another_daemon_on_its_port_is_not_taken_for_its_own(
     open_a_world: OpenWorld, theirs: dict[str, object] | None, said: str
 ) -> None:
-    tree = {**status_tree(), **theirs} if theirs is not None else {"accounts": {"main": {}}}
-    async with open_a_world() as world, answering(tree) as port:
+    async with open_a_world() as world, AsyncExitStack() as stack:
+        exchange = world.settings().exchange.rest_url
+        tree = {**status_tree(exchange), **theirs} if theirs is not None else {"accounts": {"main": {}}}
+        port = await stack.enter_async_context(answering(tree))
         world.configure({"http": {"enabled": True, "port": port}})
         for flags in ((), ("--json",), ("--watch",)):
             status, ran_ = await ran("status", "-c", world.config_file, *flags)
             assert status == 1
             (sentence,) = ran_.errors
-            assert said in sentence
+            assert said.replace("OURS", exchange) in sentence
             assert ("http.port" in sentence) == (theirs is not None)
 
 
@@ -94,11 +97,11 @@ async def test_who_watches_sees_that_the_daemon_is_gone_and_that_it_is_back(open
 
         for _ in range(2):
             assert "no daemon answers" in (await seen())[0]
-            async with answering(status_tree(), loaded.http.port):
+            async with answering(status_tree(loaded.exchange.rest_url), loaded.http.port):
                 assert ("nothing is wrong" in (await seen())[0], (await seen())[1]) == (True, True)
 
 
-def status_tree() -> dict[str, object]:
+def status_tree(exchange: str) -> dict[str, object]:
     """Of a daemon of user 1's that is well."""
     account = AccountStatus(name="main", outcome="ok", withheld=None, unsighted_s=1, trouble=None)
     return as_tree(
@@ -107,6 +110,7 @@ def status_tree() -> dict[str, object]:
             version="1",
             mode="live",
             environment="testnet",
+            exchange=exchange,
             health=Health(troubles={}),
             accounts=(account,),
         )

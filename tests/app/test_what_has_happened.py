@@ -92,6 +92,7 @@ class Phone:
             version="1",
             mode="live",
             environment="testnet",
+            exchange="https://api-testnet.bybit.com",
             health=Health(troubles={}),
             accounts=(account,),
         )

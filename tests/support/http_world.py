@@ -111,6 +111,7 @@ class Shop:
             version="1",
             mode="live",
             environment="testnet",
+            exchange="https://api-testnet.bybit.com",
             health=self.health(),
             accounts=self.accounts,
             alerts=self.alerts,

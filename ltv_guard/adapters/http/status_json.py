@@ -30,6 +30,7 @@ def as_tree(status: Status) -> dict[str, Any]:
         "version": status.version,
         "mode": status.mode,
         "environment": status.environment,
+        "exchange": status.exchange,
         **_health(status.health),
         "accounts": {account.name: _account(account) for account in status.accounts},
         "alerts": [_alert(alert) for alert in status.alerts],

@@ -63,6 +63,11 @@ class HttpSection(Section):
     token: Annotated[SecretStr | None, Marker.RESOLVED] = None
     """Who knows it may pause and resume."""
 
+    @property
+    def asked_at(self) -> str:
+        """The host that this machine asks it at: one that listens everywhere is asked here."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - see above
+
 
 class NotifyTarget(Section):
     """Whom to tell: an Apprise URL in a file, and the least level that it is told of."""

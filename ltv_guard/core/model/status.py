@@ -120,17 +120,18 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Of the whole daemon, at `at_ms` (wall time). `banned_s`, `held_s`: until requests may leave again.
+    """Of the whole daemon, at `at_ms` (wall time). `exchange`: its URL.
 
-    `requests_left`: of this machine's address, now. `prices`: USD per coin, of the stream; None where it is
-    lost, or not used. `notices_waiting`: for each target. `samples`: each account's
-    last day, for a page. `fleet`: None where accounts are not shared.
+    `banned_s`, `held_s`: until requests may leave again. `requests_left`: of this machine's address, now.
+    `prices`: USD per coin, of the stream; None where it is lost, or not used. `notices_waiting`: for each
+    target. `samples`: each account's last day, for a page. `fleet`: None where accounts are not shared.
     """
 
     at_ms: int
     version: str
     mode: str
     environment: str
+    exchange: str
     health: Health
     accounts: Sequence[AccountStatus]
     alerts: Sequence[AlertStatus] = ()
