@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -52,10 +53,15 @@ def print_origins(origins: Sequence[ValueOrigin]) -> None:
     table = table_of("key", "value", "from")
     for item in origins:
         if item.source is not Source.DEFAULT:
-            add_row(table, item.key, item.value, f"{item.source}: {item.where}")
+            add_row(table, item.key, item.value, f"{item.source}: {_from_here(item.where)}")
     terminal.print(table)
     rest = sum(item.source is Source.DEFAULT for item in origins)
     terminal.print(f"{rest} other keys have their defaults (check --json lists them).")
+
+
+def _from_here(where: str) -> str:
+    """A file below the working directory by its path from there: that is enough, and fits the column."""
+    return where.removeprefix(f"{Path.cwd()}/")
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

@@ -44,7 +44,13 @@ class Later(click.Command):
         parent: click.Context | None = None,
         **extra: Any,  # noqa: ANN401 - click's own
     ) -> click.Context:
-        return command_of(str(self.name)).make_context(info_name, args, parent, **extra)
+        files = [arg for arg in args if arg.endswith((".yaml", ".yml"))]
+        try:
+            return command_of(str(self.name)).make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            if not any(f"unexpected extra argument ({file})" in error.message for file in files):
+                raise
+            raise click.UsageError(f"{error.message}: a configuration is named with -c", error.ctx) from None
 
 
 def command_of(name: str) -> click.Command:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from pathlib import Path
 
 import click
 
 from ltv_guard import sandbox
+from ltv_guard.adapters.settings import ConfigError
 from ltv_guard.cli.exit_status import DONE, exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.cli.scenario import played, scenario_file
@@ -31,7 +33,12 @@ def command(config: Path | None, scenario: str, port: int, host: str) -> int:  #
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         file = scenario_file(scenario)
-        await played(sandbox.run(file, host, port, stop, lambda line: click.echo(line, err=True)))
+        try:
+            await played(sandbox.run(file, host, port, stop, lambda line: click.echo(line, err=True)))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise ConfigError(f"--port {port} of {host} is in use: give another, 0 for any free") from None
         return DONE
 
     return asyncio.run(work())

@@ -301,6 +301,20 @@ async def test_a_wrong_environment_is_refused_as_well(open_a_world: OpenWorld) -
         assert "LTV_GUARD_POLCY" in run.errors[0]
 
 
+async def test_a_file_without_its_option_is_told_which_one_it_needs() -> None:
+    status, run = await ran("plan", "config.yaml")
+    assert (status, "a configuration is named with -c" in run.output) == (2, True), run.output
+
+
+async def test_a_sandbox_whose_port_is_in_use_says_how_to_name_another(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        port = world.config["exchange"]["base_url"].rpartition(":")[2]
+        status, run = await ran("sandbox", "--port", port)
+    assert status == 2, run.output
+    (sentence,) = run.errors
+    assert f"--port {port} of 127.0.0.1 is in use" in sentence
+
+
 async def test_check_says_what_to_mend(open_a_world: OpenWorld) -> None:
     async with open_a_world(scenario_of(CALM)) as world:
         status, good = await ran("check", "-c", world.config_file)

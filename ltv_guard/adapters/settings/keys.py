@@ -62,7 +62,8 @@ def fit(kind: Any, value: object, place: Place) -> Any:  # noqa: ANN401 - a mode
     if get_origin(kind) is tuple:
         return _fit_list(get_args(kind)[0], value, place)
     if value is None or value == "":
-        raise ConfigError(f"{place} has no value: give it one, or take the key out", place.path)
+        comma = _comma(str(place.path[-1])) if place.path else ""
+        raise ConfigError(f"{place} has no value: give it one, or take the key out{comma}", place.path)
     if isinstance(value, dict | list):
         raise ConfigError(f"{place} must be a single value", place.path)
     return SecretStr(str(value)) if kind is SecretStr else value
@@ -143,6 +144,7 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Tree:
 def _fitted_fields(model: type[BaseModel], given: Tree, place: Place) -> Iterator[tuple[str, Any]]:
     known = fields_of(model)
     for key, value in given.items():
+        _check_spaced(key, place)
         if key not in known:
             raise ConfigError(
                 f"{place.at(key)} is not a key that ltv-guard knows{_closest(key, known, place)}",
@@ -164,6 +166,10 @@ def _fit_dict(kind: Any, given: Tree, place: Place) -> Tree:  # noqa: ANN401 - a
     spell, item = get_args(kind)
     fitted: Tree = {}
     for written, value in given.items():
+        _check_spaced(written, place)
+        if is_model(plain(item)) and written in fields_of(plain(item)) and not isinstance(value, dict):
+            named = dotted((*place.path, "NAME", written))
+            raise ConfigError(f"{place.at(written)} stands where a name belongs: write {named}", place.path)
         key = _spelled(spell, written, place.at(written))
         if key in fitted:
             raise ConfigError(f"{place.at(key)} is given twice, in upper and lower case", place.at(key).path)
@@ -183,7 +189,8 @@ def _mapping(value: object, place: Place, example: object = None) -> Tree:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(f"{place} must hold keys and values{_such_as(example)}", place.path)
+        not_so = ", not a list" if isinstance(value, list) else ""
+        raise ConfigError(f"{place} must hold keys and values{not_so}{_such_as(example)}", place.path)
     return value
 
 
@@ -198,6 +205,22 @@ def _spelled(spell: Any, key: str, place: Place) -> str:  # noqa: ANN401 - a typ
         raise ConfigError(f"the name in {place} {error}", place.path) from None
 
 
+def _check_spaced(key: str, place: Place) -> None:
+    """`{BTC:0.5}` is one long key. What stands behind its colon may be a secret, and is not told."""
+    name, colon, _ = key.partition(":")
+    if colon:
+        raise ConfigError(f"{place.at(name)} needs a space after its colon", place.at(name).path)
+
+
 def _closest(key: str, known: Mapping[str, FieldInfo], place: Place) -> str:
-    matches = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {dotted((*place.path, matches[0]))}?" if matches else ""
+    """What was meant, as far as that can be told."""
+    sections = {name: plain(kind_of(field)) for name, field in known.items()}
+    inside = [f"{name}.{key}" for name, kind in sections.items() if is_model(kind) and key in fields_of(kind)]
+    alike = [f"{key}_file"] if f"{key}_file" in known else difflib.get_close_matches(key, known, n=1)
+    meant = [dotted((*place.path, match)) for match in inside or alike]
+    return f"; did you mean {' or '.join(meant)}?" if meant else _comma(key)
+
+
+def _comma(key: str) -> str:
+    """`{trigger_ltv: 0,75}` makes a key of the decimals."""
+    return "; write the point as a point, not as a comma" if key.isdecimal() else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -136,7 +136,14 @@ class Settings(JournalSettings):
 
     @field_validator("accounts")
     @classmethod
-    def _each_key_once(cls, accounts: dict[str, AccountSection]) -> dict[str, AccountSection]:
+    def _each_key_once(
+        cls, accounts: dict[str, AccountSection], info: ValidationInfo
+    ) -> dict[str, AccountSection]:
+        if not accounts and info.data.get("source") is None:
+            raise ValueError(
+                "is empty, and no configuration file was read: name one, such as -c config.yaml, or set "
+                "LTV_GUARD_ACCOUNTS__MAIN__API_KEY and LTV_GUARD_ACCOUNTS__MAIN__API_SECRET"
+            )
         if not accounts:
             raise ValueError(
                 "is empty, and there is nothing to guard without a key: set accounts.main.api_key_file and "

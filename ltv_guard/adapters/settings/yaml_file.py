@@ -168,6 +168,8 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
 def _where(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     place = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    if r"'\t'" in (error.problem or ""):
+        return f"{place} (a tab: indent with spaces)"
     # what PyYAML quotes may be the operator's secret; its own tokens look like '<scalar>' or ':'
     problem = re.sub(r" ?'(?!<)[^']{2,}'", "", error.problem or "").strip()
     return f"{place} ({problem})" if problem else place

@@ -24,6 +24,24 @@ KEYED = "accounts: {{main: {{api_key_file: key, api_secret_file: secret, {}}}}}"
         ("overrides: [{match: {order: '1'}}]", "overrides.0.match.order", "did you mean"),
         ("accounts: {main: {rules: []}}", "accounts.main.rules", "not a key"),
         ("source: x", "source", "not a key"),
+        ("policy: {trigger_ltv: 0.7}", "policy.trigger_ltv", "policy.add.trigger_ltv or policy.reduce.trig"),
+        (
+            "notify: {targets: {phone: {url: x}}}",
+            "targets.phone.url",
+            "did you mean notify.targets.phone.url_f",
+        ),
+        ("accounts: {api_key_file: key}", "accounts.api_key_file", "write accounts.NAME.api_key_file"),
+        # slips of the pen
+        ("policy: {add: {trigger_ltv: 0,75}}", "policy.add.75", "the point as a point"),
+        ("policy: {limits: {max_add: {BTC: 0,5}}}", "policy.limits.max_add.5", "the point as a point"),
+        (
+            "policy: {limits: {max_add: {BTC:0.5}}}",
+            "policy.limits.max_add.BTC needs",
+            "a space after its colon",
+        ),
+        ("policy: {add: {trigger_ltv:0.75}}", "policy.add.trigger_ltv needs", "a space after its colon"),
+        (f"accounts: {{main: {{api_secret:{SECRET}}}}}", "accounts.main.api_secret needs", "a space after"),
+        ("policy: []", "policy", "keys and values, not a list"),
         # shapes
         ("policy: 0.65", "policy", "keys and values"),
         ("policy: {add: {target_ltv: [0.6]}}", "policy.add.target_ltv", "a single value"),
@@ -318,7 +336,7 @@ def test_a_mistake_in_the_environment_is_named(
 
 
 def test_no_configuration_at_all_says_how_to_begin() -> None:
-    with pytest.raises(ConfigError, match="LTV_GUARD_ACCOUNTS__MAIN__API_KEY"):
+    with pytest.raises(ConfigError, match=r"-c config\.yaml.*LTV_GUARD_ACCOUNTS__MAIN__API_KEY"):
         load(None, environ={})
 
 

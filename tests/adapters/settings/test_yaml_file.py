@@ -19,6 +19,7 @@ Refusal = Callable[..., str]
         ("mode: dry_run\n  x: : y\naccounts:", "config.yaml", "line 2"),
         ("- mode: dry_run\n- accounts: 1", "config.yaml", "a list"),
         ("accounts: &a\n  main: *b", "config.yaml", "found undefined alias"),
+        ("policy:\n\tadd: {}", "config.yaml", "line 2, column 1 (a tab: indent with spaces)"),
         ("only accounts:text", "config.yaml", "a single value"),
         (b"\x7fELF\x02\x01\x01\x00\x00", "config.yaml", "characters that no YAML file may hold"),
         (b"\xff\xfe\x00mode", "config.yaml", "not text in UTF-8"),
