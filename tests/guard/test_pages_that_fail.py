@@ -123,6 +123,22 @@ def test_a_loan_that_was_set_aside_on_a_page_that_fails_is_not_readable_again(to
     assert events(told, "loan_set_aside", "loan_readable_again") == ["loan_set_aside", "loan_readable_again"]
 
 
+@pytest.mark.parametrize("pages_up", [0, 1])
+async def test_loans_that_a_list_lacks_without_a_word_are_not_gone(told: list[Any], pages_up: int) -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    await cycles(world, guard, 1)
+    world.pages_up, world.short = pages_up, True
+    falls(world, 1, 4)
+    await cycles(world, guard, 8)
+    assert max(world.ltv(key_of(number)) for number in (1, 4)) < Decimal("0.66")
+    world.pages_up = None
+    world.loans[key_of(2)].gone = True
+    await cycles(world, guard, 4)
+    names = ("read_failed", "read_works_again", "guard_blind", "loan_gone", "defect")
+    assert events(told, *names) == ["read_failed", "read_works_again", "loan_gone"]
+    assert [item["loan_id"] for item in told if item["event"] == "loan_gone"] == ["2"]
+
+
 async def test_where_no_list_was_ever_whole_it_is_blind(told: list[Any]) -> None:
     world, guard = a_list(*["0.51"] * 4)
     world.pages_up = 1

@@ -136,7 +136,7 @@ class ModelLoans(ModelPath):
             pages=max(1, len(pages)),
             asked={loan.key: part.began for part in parts for loan in part.loans},
         )
-        if len(up) < len(pages):
+        if len(up) < len(pages) and not world.short:
             why = "a later page is down"
             raise ListCutShort(why, book=replace(book, cut_short=why))
         return book
@@ -161,6 +161,8 @@ class ModelLoans(ModelPath):
         except ListCutShort as cut:
             shown = shown_loan(self.world, key)
             return replace(cut.book, loans=(shown,), pages=1, asked={}, cut_short="")
+        if self.world.short and not self.world.view(key).gone:
+            return replace(book, loans=(shown_loan(self.world, key),), pages=1)
         return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key), pages=1)
 
     async def end_of(self, loan: Loan) -> None:

@@ -141,6 +141,7 @@ class World:
     refused: list[tuple[Intent, str]] = field(default_factory=list)
     orders_down: bool = False
     pages_up: int | None = None
+    short: bool = False  # pages that are down lack without a word
     single_down: bool = False
     pool_down: bool = False
     history_down: bool = False

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
-from ltv_guard.core.model.loan_book import LoanBook
+from ltv_guard.core.model.loan_book import ListCutShort, LoanBook
 from ltv_guard.core.model.loans import Loan, LoanKey, Product
 from ltv_guard.core.ports import LoanExchange
 from ltv_guard.guard.defects import Defects
@@ -47,6 +48,20 @@ class UnseenLoans:
     def none_is_read(self, product: Product) -> None:
         """Not even the first page could be."""
         self._count(key for key in self._registry.keys if key.product is product)
+
+    async def hold_against(self, book: LoanBook, exchange: LoanExchange) -> None:
+        """Raises ListCutShort where a loan that a whole list lacks is there by its id: pages came back short.
+
+        The one with most room is asked for: of all these it is the least likely to have been liquidated.
+        """
+        lacking = self._lacking(book)
+        if not lacking or any(item.nameless for item in book.set_aside):
+            return
+        key = max(lacking, key=lambda key: self._gap(lacking[key]))
+        read = (await self._by_id(exchange, [key])).get(key)
+        if read is not None and read.loans:
+            why = f"the list came without loan {key.loan_id}, which is there when it is asked for by its id"
+            raise ListCutShort(why, book=replace(book, cut_short=why))
 
     async def add_to(self, book: LoanBook, exchange: LoanExchange, first: Collection[LoanKey]) -> LoanBook:
         """The same book, with a few of those that it lacks, each read by its id: `first` of all these."""

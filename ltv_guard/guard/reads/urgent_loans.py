@@ -118,6 +118,7 @@ class UrgentLoans:
         finally:
             if not sweep.is_kept:
                 sweep.whole.cancel()
+        await self.unseen.hold_against(book, exchange)
         with self._defects.contained("noting a whole list"):
             self._last.saw(book)
         self._haste.all_were_read(product)
