@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from ltv_guard.core.model.errors import ExchangeBanned
 from ltv_guard.core.model.timing import TIMING
@@ -28,7 +29,7 @@ class Ban:
         self.on_ban = on_ban
         self._monotonic = monotonic
         self._lasts_s = lasts_s
-        self._ends = monotonic() + min(max(remaining_s, 0.0), lasts_s)
+        self._start(min(max(remaining_s, 0.0), lasts_s))
 
     @property
     def remaining_s(self) -> float:
@@ -39,7 +40,7 @@ class Ban:
         """Starts it. An answer that was under way when it started does not make it longer."""
         if self.remaining_s > 0:
             return
-        self._ends = self._monotonic() + self._lasts_s
+        self._start(self._lasts_s)
         if self.on_ban is not None:
             self.on_ban(self.host, self._lasts_s)
 
@@ -49,6 +50,11 @@ class Ban:
         if left > 0:
             raise ExchangeBanned(
                 f"{self.host} answered HTTP 403 (too many requests, or an address that it does not serve): "
-                f"nothing is sent to it for another {left:.0f} s",
+                f"nothing is sent to it until {self._until}",
                 retry_in_s=left,
             )
+
+    def _start(self, lasts_s: float) -> None:
+        """The end is put into words once: what is told again and again has to say the same."""
+        self._ends = self._monotonic() + lasts_s
+        self._until = f"{datetime.now(UTC) + timedelta(seconds=lasts_s):%H:%M:%S} UTC"
