@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -38,6 +39,8 @@ def command(config: Path, environment: str | None) -> int:
     path = config.absolute()
     if not path.parent.is_dir():
         raise ConfigError(f"the folder {path.parent} does not exist: make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):  # before the questions: their answers would be lost
+        raise ConfigError(f"the folder {path.parent} can't be written to: name a file elsewhere with -c")
     if not init_files.may_write(path):
         click.echo("Nothing was written.")
         return FAILED

@@ -55,7 +55,9 @@ def _account(asked: Asked, config: Path | None) -> AccountSection | None:
 def _wallet(text: str) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for part in filter(None, (item.strip() for item in text.split(","))):
-        name, _, amount = part.partition("=")
+        name, given, amount = part.partition("=")
+        if not given:
+            raise ConfigError(f"--wallet {part} must be coins with amounts, such as BTC=1.5,USDT=5000")
         coin = parsed("--wallet", name, values.coin)
         if coin in found:
             raise ConfigError(f"--wallet names {coin} twice")

@@ -42,6 +42,8 @@ def _files(paths: Sequence[Path], pair: str | None) -> Iterable[tuple[Path, str]
                 yield file, found
         if path.is_dir():
             continue
+        if not path.exists():
+            raise ConfigError(f"{path} does not exist")
         named = pair or pair_in(path)
         if named is None:
             raise ConfigError(f"{path} does not say which pair it holds: name it with --pair, as BTCUSDT")

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from e2e_world import NEEDY, Command, command, ran, scenario_of, until
 from http_world import a_free_port
 from new_user import at_a_terminal
 from watch_targets import a_box
+
+from ltv_guard.cli.main import main
 
 KEYS = [{"key": "sandbox-key", "secret": "sandbox-secret", "user": "1"}]
 HIDDEN = {"URL"}
@@ -105,6 +108,15 @@ async def test_whoever_gives_up_half_way_has_written_nothing(tmp_path: Path) -> 
         await terminal.answer("Account", "\x03")
         assert await terminal.ends() == 1
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - a test
+
+
+def test_a_folder_that_can_t_be_written_to_is_told_before_the_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    result = CliRunner().invoke(main, ["init", "-c", str(tmp_path / "config.yaml")])
+    assert (result.exit_code, "can't be written to" in result.output) == (2, True)
+    assert "Exchange" not in result.output
 
 
 async def test_without_a_terminal_it_asks_all_the_same_and_ends_where_nobody_answers(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+_DEFAULT = "the default of journal.url"
 _MUST_NAME_A_FILE = "{key} must name a file, as sqlite:////var/lib/ltv-guard/journal.db does"
 
 
@@ -121,7 +122,7 @@ def resolve_journal(written: Mapping[str, Any], folder: Path, *, local_exchange:
         text = read_secret("journal.url_file", file, folder)
         url_file = absolute(file, folder)
         return {**written, "url": _usable("journal.url_file", text, folder), "url_file": url_file}
-    return {**written, "url": _sqlite(_default_file(local_exchange=local_exchange), "journal.url")}
+    return {**written, "url": _sqlite(_default_file(local_exchange=local_exchange), _DEFAULT)}
 
 
 def _usable(key: str, text: str, folder: Path) -> str:
@@ -176,7 +177,9 @@ def _sqlite(path: Path, key: str) -> str:
     try:
         _check_file(path, key)
     except (OSError, ValueError):
-        raise ConfigError(f"{key} names a file in a folder that can't be looked into") from None
+        raise ConfigError(
+            f"{key} names a file in the folder {path.parent}, which can't be looked into"
+        ) from None
     return f"sqlite+aiosqlite:///{quote(str(path), safe=_AS_IT_IS)}"
 
 
