@@ -9,11 +9,12 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ltv_guard.cli.terminal import add_row, table_of
+from ltv_guard.cli.terminal import WIDE, add_row, console, stacked, table_of
 from ltv_guard.core.model.notices import where
 from ltv_guard.log.escaping import clean
 
 Tree = dict[str, Any]
+LINES = ("trigger", "margin call", "liquidation")
 
 
 def is_calm(status: Tree) -> bool:
@@ -42,17 +43,28 @@ def _lines(status: Tree) -> Iterator[Text]:
     for name, account in status["accounts"].items():
         if account["withheld"] is not None:
             why = account["withheld"]
-            yield Text(clean(f"{name}: nothing is sent: {why['kind']} {why['detail']}"), "yellow")
+            detail = f" ({why['detail']})" if why["detail"] else ""
+            yield Text(clean(f"{name}: nothing is sent: {why['kind']}{detail}"), "yellow")
         for item in account["set_aside"]:
             yield Text(clean(f"{name}: {item['loan_id']} is set aside: {item['why']}"), "red")
 
 
 def _loans(status: Tree) -> RenderableType:
-    whole = ("account", "loan", "LTV", "trigger", "margin call", "liquidation", "fall left")
-    table = table_of(*whole, "what is done", whole=whole)
+    """A line a loan where there is room for it; otherwise what belongs together is stacked."""
+    wide = console().width >= WIDE
+    whole = ("LTV", *(LINES if wide else (" /\n".join(LINES),)), "fall left")
+    table = (
+        table_of("account", "loan", *whole, "what is done", whole={"loan", *whole})
+        if wide
+        else table_of("account", "loan, and what is done", *whole, whole=whole)
+    )
     for name, account in status["accounts"].items():
         for loan in account["loans"]:
-            lines = (loan[line] for line in ("trigger_ltv", "margin_call_ltv", "liquidation_ltv"))
+            lines = [loan[line] for line in ("trigger_ltv", "margin_call_ltv", "liquidation_ltv")]
             fall = f"{Decimal(loan['fall_to_liquidation']):.1%}"
-            add_row(table, name, loan["loan_id"], loan["ltv"], *lines, fall, loan["reason"])
+            if wide:
+                add_row(table, name, loan["loan_id"], loan["ltv"], *lines, fall, loan["reason"])
+            else:
+                about = stacked((loan["loan_id"], loan["reason"]))
+                add_row(table, name, about, loan["ltv"], stacked(lines), fall)
     return table if table.row_count else Text("No loans.")

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from ltv_guard.adapters.http.status_json import as_tree
 from ltv_guard.cli.status import look
-from ltv_guard.cli.status_table import is_calm
+from ltv_guard.cli.status_table import is_calm, shown
+from ltv_guard.cli.terminal import console
 from ltv_guard.core.model.status import AccountStatus, Health, Status
 
 if TYPE_CHECKING:
@@ -90,10 +91,10 @@ async def test_who_watches_sees_that_the_daemon_is_gone_and_that_it_is_back(open
         loaded = world.settings()
 
         async def seen() -> tuple[str, bool]:
-            shown, calm = await asyncio.to_thread(look, loaded)
-            console = Console(width=200, record=True, file=io.StringIO())
-            console.print(shown)
-            return console.export_text(), calm
+            seen_now, calm = await asyncio.to_thread(look, loaded)
+            recorded = Console(width=200, record=True, file=io.StringIO())
+            recorded.print(seen_now)
+            return recorded.export_text(), calm
 
         for _ in range(2):
             assert "no daemon answers" in (await seen())[0]
@@ -139,3 +140,23 @@ def test_all_is_calm_only_without_troubles_and_alerts() -> None:
     assert is_calm({"ready": True, "alerts": []})
     assert not is_calm({"ready": True, "alerts": [{}]})
     assert not is_calm({"ready": False, "alerts": []})
+
+
+def test_a_narrow_terminal_shows_ids_and_reasons_unbroken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    loan = {
+        "loan_id": "1883197367624138752",
+        "ltv": "0.5124",
+        "trigger_ltv": "0.75",
+        "margin_call_ltv": "0.87",
+        "liquidation_ltv": "0.95",
+        "fall_to_liquidation": "0.461",
+        "reason": "LTV 0.5124 is within bounds",
+    }
+    account = {"withheld": {"kind": "paused", "detail": "lunch"}, "set_aside": [], "loans": [loan]}
+    terminal = console()
+    with terminal.capture() as captured:
+        terminal.print(shown({**status_tree("http://here"), "accounts": {"main": account}}))
+    said = captured.get()
+    for words in (loan["loan_id"], loan["reason"], "nothing is sent: paused (lunch)"):
+        assert words in said, said
