@@ -366,6 +366,25 @@ def test_a_change_too_small_to_matter_is_not_doubted() -> None:
     assert is_fresh(tiny, "10.02", "0.75", row("own", "0.02", at=LANDED))
 
 
+@pytest.mark.parametrize(
+    ("amount", "price", "by"),
+    [
+        ("1.54", price_for("0.75", "11.54"), "0.154"),  # it fell just so far
+        ("1.54", "60000", None),  # an old LTV: nothing bears it out
+        ("0.02", "60000", None),  # too small an add to move it
+    ],
+)
+def test_an_ltv_that_prices_bear_out_and_that_is_the_one_of_before_is_told(
+    amount: str, price: Number, by: str | None
+) -> None:
+    last, held = replace(ADDED, amount=D(amount)), 10 + D(amount)
+    prices = {"BTC": D(price), "USDT": D(1)}
+    found = judge(
+        loan("0.75", held=held, debt=DEBT), moment(SENT + 1000), last, [row("own", amount, at=LANDED)], prices
+    )
+    assert found.as_before == (None if by is None else pytest.approx(D(by)))
+
+
 # The implied LTV.
 
 

@@ -32,7 +32,7 @@ from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_show, rows_since, unexplained_change
-from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
+from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch, is_shown_without
 from ltv_guard.core.reconcile.settlement import (
     SettlementTimeouts,
     Verdict,
@@ -261,6 +261,15 @@ def test_coins_that_it_once_was_shown_to_have_moved_are_not_forgotten_until_a_ro
     for at in (WINDOW_OVER, WINDOW_OVER + later):
         found = look(found.intent, at, *rows, watch=found.watch)
     assert found.intent.state is ends
+
+
+def test_a_loan_is_shown_without_coins_that_it_was_shown_with_unless_a_row_explains_those() -> None:
+    moved = loan(held=D(1) + intent().change)
+    watch, by_hand = replace(WATCHED, moved=moved), row("by hand", at=SENT - 1500)
+    assert is_shown_without(intent(), watch, loan(), ())
+    assert not is_shown_without(intent(), watch, moved, ())
+    assert not is_shown_without(intent(), watch, loan(), (by_hand,))
+    assert not is_shown_without(intent(), WATCHED, loan(), ())
 
 
 def test_an_add_and_its_rescue_that_both_landed_wait_for_their_rows() -> None:

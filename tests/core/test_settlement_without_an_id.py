@@ -122,20 +122,19 @@ def test_of_two_equal_ones_one_is_certainly_ours_where_it_was_accepted() -> None
     assert look(sale(State.ACCEPTED), *rows, loan=LANDED).intent.adjust_id == "repay-1"
 
 
-@pytest.mark.parametrize("ours", ["repay-1", "repay-2"])
+@pytest.mark.parametrize("other_after_ms", [100, 900])
 def test_of_two_of_which_one_failed_it_counts_as_the_one_that_succeeded_once_both_have_ended(
-    ours: str,
+    other_after_ms: int,
 ) -> None:
     """Found by the state machine: it stayed open, and its pool had no help, as long as both were shown."""
 
     def seen(status: RowStatus) -> Verdict:
-        other = "repay-2" if ours == "repay-1" else "repay-1"
-        rows = listed(ours), listed(other, at_ms=SENT + 900, status=status)
+        rows = listed(), listed("repay-2", at_ms=SENT + other_after_ms, status=status)
         return look(sale(State.ACCEPTED), *rows, loan=LANDED)
 
     assert seen(RowStatus.PROCESSING).intent.is_open
     ended = seen(RowStatus.FAILED).intent
-    assert (ended.state, ended.adjust_id) == (State.CONFIRMED, ours)
+    assert (ended.state, ended.adjust_id) == (State.CONFIRMED, "repay-1")
 
 
 def test_of_two_that_failed_one_is_its_own() -> None:
@@ -159,6 +158,11 @@ def test_but_not_while_its_own_may_be_late_lost_or_the_one_that_is_not_understoo
     by_hand = listed(amount="8000")
     assert look(sale(State.ACCEPTED), by_hand, loan=LANDED, **seen).intent.state is State.ACCEPTED
     found = look(sale(State.ACCEPTED), by_hand, listed("repay-2"), loan=LANDED, **seen).intent
+    assert found.adjust_id == "repay-2"
+
+
+def test_nor_where_its_own_is_there() -> None:
+    found = look(sale(State.ACCEPTED), listed(amount="8000"), listed("repay-2"), loan=LANDED).intent
     assert found.adjust_id == "repay-2"
 
 

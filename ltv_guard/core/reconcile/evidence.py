@@ -43,7 +43,7 @@ class Evidence:
 
         An old replica may show the loan as it was before. A row that explains them by now ends it.
         """
-        if watch.moved is not None and self._of(watch.moved, intent) == intent.change:
+        if self._of(watch.moved, intent) == intent.change:
             return intent.change
         return self._of(self.loan, intent)
 
@@ -53,6 +53,5 @@ class Evidence:
 
 def is_shown_without(intent: Intent, watch: InFlightWatch, loan: Loan, rows: Collection[HistoryRow]) -> bool:
     """Whether the loan is shown as before an intent whose coins it had been shown with: an old replica."""
-    if watch.moved is None or unexplained_change(intent, rows, watch.moved) != intent.change:
-        return False
-    return unexplained_change(intent, rows, loan) == 0
+    had_moved = unexplained_change(intent, rows, watch.moved) == intent.change
+    return had_moved and unexplained_change(intent, rows, loan) == 0

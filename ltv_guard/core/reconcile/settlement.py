@@ -154,7 +154,7 @@ def _settle_without_id(
     if not own and proves and window_is_over(intent, watch, evidence.history.began, timeouts):
         own = rows_of_other_amounts(*known)
     ended = all(row.status is not RowStatus.PROCESSING for row in own)
-    if len(own) == 1 or (own and ended):
+    if own and ended:
         landed = [row for row in own if row.status is RowStatus.SUCCESS]
         return _found(intent, watch, min(landed or own, key=lambda row: row.at_ms), now)
     waiting = Waiting(Awaited.ROW) if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
