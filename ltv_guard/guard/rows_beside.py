@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Kind
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
@@ -72,6 +72,5 @@ class RowsBeside:
 
 
 def _shows_in_a_row(intent: Intent) -> bool:
-    """Whether one with its own id will tell how it ended."""
-    told = intent.state is State.ACCEPTED and intent.adjust_id is not None
-    return told and intent.channel.kind is Kind.ADJUSTMENT
+    """Whether one with its own id will tell how it ended: the exchange has accepted it."""
+    return intent.adjust_id is not None and intent.channel.kind is Kind.ADJUSTMENT

@@ -85,3 +85,18 @@ async def test_one_history_that_lacks_the_add_is_not_enough_however_long_ago_it_
     world.history_down = True
     await cycles(guard, world, 14)
     assert landed(world) == [ADD]
+
+
+async def test_nor_is_a_loan_that_has_been_shown_for_a_moment_only() -> None:
+    """Its page failed while histories lacked the add, and an old replica is the first to show it."""
+    world, journal = a_world("0.50", "0.82"), MemoryJournal()
+    world.rows_per_page = 1
+    await cycles(a_guard(world, journal), world, 4)
+    assert landed(world) == [ADD]
+    guard = a_guard(world, MemoryJournal.restored(journal.snapshot()))
+    world.stale_ms = world.old_rows_ms = 60_000
+    world.pages_up, world.single_down = 1, True
+    await cycles(guard, world, 12)
+    world.pages_up = None
+    await cycles(guard, world, 3)
+    assert landed(world) == [ADD]
