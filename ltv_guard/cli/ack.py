@@ -14,7 +14,8 @@ from ltv_guard.cli.exit_status import DONE, FAILED, exits
 from ltv_guard.cli.options import config_option
 from ltv_guard.core.model.notices import Alarm
 from ltv_guard.log.escaping import clean
-from ltv_guard.service.kill_switch import journal_of, now_ms
+from ltv_guard.service.heartbeat import wall_ms
+from ltv_guard.service.kill_switch import journal_of
 
 
 @click.command("ack")
@@ -50,6 +51,6 @@ def command(config: Path | None, alarm_id: str) -> int:
 async def _acknowledged(outbox: SqlOutbox, alarm_id: str, whose: Collection[str] | None) -> Sequence[Alarm]:
     """`whose`: of these accounts alone, and of no account."""
     if whose is None:
-        return await outbox.acknowledge(alarm_id, now_ms())
+        return await outbox.acknowledge(alarm_id, wall_ms())
     own = [alarm for alarm in await outbox.alarms() if not alarm.account or alarm.account in whose]
-    return [alarm for item in own for alarm in await outbox.acknowledge(item.alarm_id, now_ms())]
+    return [alarm for item in own for alarm in await outbox.acknowledge(item.alarm_id, wall_ms())]

@@ -15,6 +15,7 @@ from ltv_guard.core.model.errors import ImpossibleTransition, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.log.escaping import as_json
 from ltv_guard.service import kill_switch as journals
+from ltv_guard.service.heartbeat import wall_ms
 
 
 @click.group("journal", invoke_without_command=True)
@@ -84,7 +85,7 @@ def resolve(
         async with journals.journal_of(loaded, create=False) as store:
             try:
                 after: Intent = await store.resolve(
-                    intent_id, State(outcome), journals.now_ms(), adjust_id=adjust_id, forced=force
+                    intent_id, State(outcome), wall_ms(), adjust_id=adjust_id, forced=force
                 )
             except ImpossibleTransition as error:
                 raise JournalUnavailable(str(error)) from None

@@ -17,7 +17,8 @@ from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log import format as logs
 from ltv_guard.service.deadman import Deadman, Post
-from ltv_guard.service.kill_switch import now_ms, writable
+from ltv_guard.service.heartbeat import wall_ms
+from ltv_guard.service.kill_switch import writable
 from ltv_guard.service.lasting_objects import GuardsSeen, LastingObjects, seen_of
 from ltv_guard.service.latest import Latest
 from ltv_guard.service.notify.delivery_thread import send
@@ -65,7 +66,6 @@ class Beside:
             RecorderSource(
                 is_wanted=lambda: self.settings.http.enabled and self._has_begun(),
                 status=self.status,
-                now_ms=now_ms,
                 owners=self.owners,
                 samples=lambda: self._reloads.run.journal.samples,
             ),
@@ -178,7 +178,7 @@ class Beside:
         Raises JournalUnavailable; ValueError for an account that it does not know.
         """
         self._known(account)
-        await self._reloads.run.journal.pause(account, writable(reason), now_ms())
+        await self._reloads.run.journal.pause(account, writable(reason), wall_ms())
 
     async def resume(self, account: str | None) -> bool:
         """Whether there was a pause to end. Raises as `pause` does."""
@@ -200,7 +200,7 @@ class Beside:
 
         Raises JournalUnavailable.
         """
-        found = await self.outbox().acknowledge(alarm_id, now_ms())
+        found = await self.outbox().acknowledge(alarm_id, wall_ms())
         noted = take_note(
             self._reloads.run.wiring, self._daemon.alerts, lambda item: item.startswith(alarm_id.lower())
         )

@@ -38,7 +38,7 @@ class Heartbeat:
 
     async def begin(self) -> None:
         """Writes that the run has begun, and lifts pauses that are over. Raises JournalUnavailable."""
-        await self._journal.begin_run(self._run_id, _now_ms())
+        await self._journal.begin_run(self._run_id, wall_ms())
         await self._lift(await self._journal.pauses())
 
     async def beat(self, trusted: bool) -> None:  # noqa: FBT001 - the one thing that it is told
@@ -50,14 +50,14 @@ class Heartbeat:
         if await self._lift(pauses):
             pauses = frozenset(await self._journal.pauses())
         if pauses != self._seen or time.monotonic() - self._beaten > self._beat_s:
-            await self._journal.acknowledge_pauses(self._run_id, _now_ms())
+            await self._journal.acknowledge_pauses(self._run_id, wall_ms())
             self._seen, self._beaten = pauses, time.monotonic()
         if trusted and not self._sealed:
             await self._journal.seal()
             self._sealed = True
 
     async def _lift(self, pauses: Iterable[Pause]) -> bool:
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         is_due = any(item.until_ms is not None and item.until_ms <= now_ms for item in pauses)
         return is_due and await self._journal.lift_pauses(now_ms)
 
@@ -66,7 +66,7 @@ class Heartbeat:
         try:
             async with asyncio.timeout(ENDED_WITHIN_S):
                 await asyncio.gather(*self._writing, return_exceptions=True)
-                await self._journal.end_run(self._run_id, _now_ms())
+                await self._journal.end_run(self._run_id, wall_ms())
         except JournalUnavailable as error:
             log.critical("journal_unavailable", why=str(error))
         except TimeoutError:
@@ -81,7 +81,7 @@ class Heartbeat:
         task.add_done_callback(self._writing.discard)
 
     async def _remember_ban(self, host: str, seconds: float) -> None:
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         until_ms = now_ms + int(seconds * 1000)
         try:
             await self._journal.remember_ban(f"{host}{self.leaves_from}", until_ms, now_ms)
@@ -100,9 +100,10 @@ def leaves_from(settings: Settings) -> str:
 async def banned_for_s(journal: SqlJournal | MemoryJournal, settings: Settings) -> float:
     """What is left of a ban of this address that an earlier run met: seconds, 0 where there is none."""
     host = f"{URL(settings.exchange.rest_url).authority}{leaves_from(settings)}"
-    left = [ban.until_ms - _now_ms() for ban in await journal.bans() if ban.host == host]
+    left = [ban.until_ms - wall_ms() for ban in await journal.bans() if ban.host == host]
     return max(0, *left, 0) / 1000
 
 
-def _now_ms() -> int:
+def wall_ms() -> int:
+    """Wall time: what the journal holds of processes is read by people and by other processes."""
     return int(datetime.now(UTC).timestamp() * 1000)

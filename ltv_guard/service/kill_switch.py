@@ -7,13 +7,12 @@ import difflib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from ltv_guard.adapters.journal import MemoryJournal, Run, SqlJournal, open_journal
 from ltv_guard.adapters.settings import ConfigError, JournalSettings
 from ltv_guard.core.model.errors import JournalMissing
 from ltv_guard.log.utc import iso
-from ltv_guard.service.heartbeat import BEAT_S
+from ltv_guard.service.heartbeat import BEAT_S, wall_ms
 
 SILENT_S = 3 * BEAT_S  # a run that was not heard of for so long has ended
 ACKNOWLEDGE_S = SILENT_S + 1  # long enough for one that was killed to count no more
@@ -64,7 +63,7 @@ async def pause(
     """
     _check_account(account, settings.account_names, settings)
     async with _standing_journal(settings) as journal:
-        began_ms = now_ms()
+        began_ms = wall_ms()
         until_ms = None if for_s is None else began_ms + for_s * 1000
         await journal.pause(account, writable(reason), began_ms, until_ms=until_ms)
         say(f"the pause of {account or 'all accounts'} is written to {settings.journal.shown}")
@@ -175,9 +174,4 @@ async def live_runs(journal: SqlJournal) -> list[Run]:
 
 
 def _silent_for_s(run: Run) -> float:
-    return (now_ms() - run.alive_at_ms) / 1000
-
-
-def now_ms() -> int:
-    """Wall time: what commands write is read by people and by other processes."""
-    return int(datetime.now(UTC).timestamp() * 1000)
+    return (wall_ms() - run.alive_at_ms) / 1000

@@ -13,6 +13,7 @@ from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.model.samples import EVERY_MS, MOST_LOANS, ChartSample
 from ltv_guard.core.model.status import AccountStatus, Status
 from ltv_guard.guard.defects import Defects
+from ltv_guard.service.heartbeat import wall_ms
 from ltv_guard.service.rounds import rounds
 
 LOOK_S = 1.0
@@ -39,9 +40,9 @@ class RecorderSource:
 
     is_wanted: Callable[[], bool]
     status: Callable[[], Status]
-    now_ms: Callable[[], int]
     owners: Callable[[], Mapping[str, Owner]]
     samples: Callable[[], Samples]
+    now_ms: Callable[[], int] = wall_ms
 
 
 class Recorder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
@@ -17,6 +16,7 @@ from ltv_guard.core.model.status import AccountStatus, AlertStatus, Counts, Heal
 from ltv_guard.guard import sentences
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.log.alert_repeater import Alert, AlertRepeater
+from ltv_guard.service.heartbeat import wall_ms
 from ltv_guard.service.latest import Latest
 from ltv_guard.service.notify.alarms import id_of
 from ltv_guard.service.wiring import Wiring
@@ -31,7 +31,7 @@ def status_of(
 ) -> Status:
     """All of it, now; on the loop. `alerts` are the daemon's own: those of accounts are their guards'."""
     return Status(
-        at_ms=_now_ms(),
+        at_ms=wall_ms(),
         version=__version__,
         mode=settings.mode,
         environment=settings.exchange.environment,
@@ -132,7 +132,7 @@ def _alert(alert: Alert, lasted_ms: int, account: str | None) -> AlertStatus:
     named = {name: alert.details.get(name) for name in NAMES}
     return AlertStatus(
         event=alert.event,
-        since_ms=_now_ms() - lasted_ms,
+        since_ms=wall_ms() - lasted_ms,
         account=named["account"] or account,
         product=named["product"],
         has_happened=alert.has_happened,
@@ -149,7 +149,3 @@ def _text(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     return "; ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _now_ms() -> int:
-    return int(time.time() * MS)

@@ -17,6 +17,7 @@ from ltv_guard.service import heartbeat
 from ltv_guard.service import kill_switch as journals
 from ltv_guard.service import run as app
 from ltv_guard.service.findings import Finding
+from ltv_guard.service.heartbeat import wall_ms
 
 if TYPE_CHECKING:
     from conftest import OpenWorld
@@ -106,8 +107,8 @@ async def test_a_daemon_whose_clock_is_far_behind_takes_note_of_a_pause_all_the_
     said: list[str] = []
     async with open_a_world() as world, world.guarded():
         await world.until(lambda: bool(world.heard("cycle_finished")))
-        ahead = journals.now_ms() + 3_600_000
-        monkeypatch.setattr(journals, "now_ms", lambda: ahead)
+        ahead = wall_ms() + 3_600_000
+        monkeypatch.setattr(journals, "wall_ms", lambda: ahead)
         assert await journals.pause(world.settings(), None, "look", said.append), said
         assert f"process {os.getpid()}" in said[-1]
 
@@ -115,8 +116,8 @@ async def test_a_daemon_whose_clock_is_far_behind_takes_note_of_a_pause_all_the_
 async def test_check_says_that_a_daemon_has_not_acknowledged_a_pause(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         journal = await open_journal(world.journal_url, writer=False)
-        await journal.begin_run("a daemon that hangs", journals.now_ms())
-        await journal.pause(None, "look", journals.now_ms())
+        await journal.begin_run("a daemon that hangs", wall_ms())
+        await journal.pause(None, "look", wall_ms())
         await journal.close()
         assert "not acknowledged" in (await finding(world, "daemon")).mend
 

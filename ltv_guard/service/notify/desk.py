@@ -19,6 +19,7 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.notices import Alarm, Notice
 from ltv_guard.core.model.status import AlertStatus, Status
 from ltv_guard.guard.defects import Defects
+from ltv_guard.service.heartbeat import wall_ms
 from ltv_guard.service.notify.alarm_book import AlarmBook, Outbox
 from ltv_guard.service.notify.alarms import Turn, turn
 from ltv_guard.service.notify.composer import Composer
@@ -67,7 +68,7 @@ class Desk:
         defects: Defects,
         *,
         look_s: float = LOOK_S,
-        now_ms: Callable[[], int] = lambda: int(time.time() * MS),
+        now_ms: Callable[[], int] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sight = sight
