@@ -14,7 +14,7 @@ from ltv_guard.guard import sentences
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.log.alert_repeater import AlertRepeater
 
-PATIENCE_WITH_EXCHANGE_MS = 60_000  # an intent open for longer than this is worth an alert
+LONG_OPEN_MS = 60_000  # an intent open for longer than this is worth an alert
 
 EVENTS = {
     State.CONFIRMED: ("info", "adjustment_confirmed"),
@@ -59,7 +59,7 @@ class SettlementReporter:
 
     def waits(self, intent: Intent, waiting_for: Waiting | None, since_monotonic_ms: int) -> None:
         """An intent that is still open: an alert, once that has lasted."""
-        if self._clock.now().monotonic_ms - since_monotonic_ms >= PATIENCE_WITH_EXCHANGE_MS:
+        if self._clock.now().monotonic_ms - since_monotonic_ms >= LONG_OPEN_MS:
             self._unsettled(intent, waiting_for)
 
     def beyond_history(self, intent: Intent) -> None:
@@ -68,7 +68,7 @@ class SettlementReporter:
 
     def awaits_row(self, intent: Intent) -> None:
         """One that its coins have confirmed, and no row yet: an alert, once that has lasted."""
-        if self._clock.now().exchange_ms - intent.updated_at_ms >= PATIENCE_WITH_EXCHANGE_MS:
+        if self._clock.now().exchange_ms - intent.updated_at_ms >= LONG_OPEN_MS:
             self._unsettled(intent, Waiting(Awaited.ROW_OF_COINS))
 
     def row_came(self, intent: Intent, *, failed: bool) -> None:

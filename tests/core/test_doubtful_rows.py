@@ -29,7 +29,7 @@ from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle
 from ltv_guard.guard import sentences
 
-PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+TIMEOUTS = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"
 
 
@@ -43,7 +43,7 @@ def ends(about: Intent, doubt: DoubtfulRow, *rows: HistoryRow) -> Verdict:
     for at in (WINDOW_OVER, WINDOW_OVER + 10 * LAG):
         history = History(rows=rows, doubtful=(doubt,), began=moment(at))
         evidence = Evidence(history=history, loan=loan(), claimed=())
-        verdict = settle(about, watch, evidence, PATIENCE, moment(at))
+        verdict = settle(about, watch, evidence, TIMEOUTS, moment(at))
         about, watch = verdict.intent, verdict.watch
         if not about.is_open:
             break

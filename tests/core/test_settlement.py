@@ -41,7 +41,7 @@ from ltv_guard.core.reconcile.settlement import (
     window_is_over,
 )
 
-PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+TIMEOUTS = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 OURS = "0.10000137"
 WATCHED = InFlightWatch(since=moment(SENT))
 LONG_LAG = 4 * LAG
@@ -62,7 +62,7 @@ def look(
     began = at if isinstance(at, Moment) else moment(at)
     shown = None if gone else shows or loan()
     evidence = Evidence(history=history(*rows, began=began), loan=shown, claimed=claimed, siblings=siblings)
-    return settle(about, watch, evidence, PATIENCE, began)
+    return settle(about, watch, evidence, TIMEOUTS, began)
 
 
 def look_twice(about: Intent, *rows: HistoryRow, apart: int = LAG, **of_look: Any) -> Verdict:  # noqa: ANN401
@@ -185,18 +185,18 @@ def test_an_add_without_a_fingerprint_is_confirmed_by_its_row_at_once() -> None:
 def test_the_window_is_over_when_both_clocks_say_so(exchange_ms: int, monotonic_ms: int, over: bool) -> None:  # noqa: FBT001
     watch = InFlightWatch(since=moment(SENT, 777))
     at = moment(SENT + exchange_ms, 777 + monotonic_ms)
-    assert window_is_over(intent(), watch, at, PATIENCE) is over
+    assert window_is_over(intent(), watch, at, TIMEOUTS) is over
 
 
 def test_a_window_that_was_never_opened_is_never_over() -> None:
     planned = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
-    assert not window_is_over(planned, WATCHED, moment(SENT + 10**9), PATIENCE)
+    assert not window_is_over(planned, WATCHED, moment(SENT + 10**9), TIMEOUTS)
 
 
 def test_after_a_restart_the_monotonic_window_begins_anew() -> None:
     restarted = InFlightWatch(since=moment(SENT + 60_000, 0))
     at = moment(SENT + 60_000 + WINDOW, WINDOW)
-    assert not window_is_over(intent(), restarted, at, PATIENCE)
+    assert not window_is_over(intent(), restarted, at, TIMEOUTS)
 
 
 # Unknown: absent.
@@ -578,7 +578,7 @@ TWIN = WINDOW_OVER + 1_000  # a row of an intent that is signed later can't be t
 def test_an_amount_may_be_used_again_once_its_last_use_cannot_be_mistaken(
     about: Intent, at: int, *, expected: bool
 ) -> None:
-    assert is_told_apart(about, PATIENCE, moment(at)) is expected
+    assert is_told_apart(about, TIMEOUTS, moment(at)) is expected
 
 
 @pytest.mark.parametrize(

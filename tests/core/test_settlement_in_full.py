@@ -19,7 +19,7 @@ from ltv_guard.core.reconcile.awaited import Awaited
 from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle
 
-PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+TIMEOUTS = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 AMOUNT = "1000.137"
 OWED = D(67500)
 
@@ -46,7 +46,7 @@ def look(
 ) -> Verdict:
     began = moment(WINDOW_OVER + after_ms)
     evidence = Evidence(history=history(*rows, began=began), loan=loan, claimed=())
-    return settle(about, watch or InFlightWatch(since=moment(SENT)), evidence, PATIENCE, began)
+    return settle(about, watch or InFlightWatch(since=moment(SENT)), evidence, TIMEOUTS, began)
 
 
 def test_it_is_written_to_and_listed_with_fixed_loans() -> None:

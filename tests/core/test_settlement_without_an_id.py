@@ -22,7 +22,7 @@ from ltv_guard.core.reconcile.awaited import Awaited
 from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle
 
-PATIENCE = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
+TIMEOUTS = SettlementTimeouts(processing_margin_ms=MARGIN, history_lag_ms=LAG)
 AMOUNT = "9000.137"
 OWED, FLEXIBLY = D(67500), D(5000)
 UNREADABLE = DoubtfulRow(name="repay-9", why="its amount is no number", key=POOL, coin="USDT")
@@ -61,7 +61,7 @@ def look(
     began = moment(WINDOW_OVER + after_ms)
     shown = replace(history(*rows, began=began), doubtful=doubtful, is_old=is_old)
     evidence = Evidence(history=shown, loan=loan, claimed=())
-    return settle(about, watch or InFlightWatch(since=moment(SENT)), evidence, PATIENCE, began)
+    return settle(about, watch or InFlightWatch(since=moment(SENT)), evidence, TIMEOUTS, began)
 
 
 def look_until(about: Intent, *rows: HistoryRow, loan: Loan, for_ms: int = 4 * LAG) -> Intent:
