@@ -34,7 +34,7 @@ def command(config: Path | None, alarm_id: str) -> int:
     loaded = settings.load_journal(config)
 
     async def work() -> int:
-        async with journal_of(loaded, create=False) as journal:
+        async with journal_of(loaded) as journal:
             whose = loaded.account_names if loaded.journal.file is None and not alarm_id else None
             found = await _acknowledged(journal.outbox, alarm_id, whose)
         for alarm in found:

@@ -65,7 +65,7 @@ def command(config: Path | None, since: int | None, until: int | None, *, as_csv
     loaded = settings.load_journal(config)
 
     async def work() -> int:
-        async with journal_of(loaded, create=False) as journal:
+        async with journal_of(loaded) as journal:
             intents = await journal.list_intents()
             chosen = [item for item in intents if _is_within(item, since, until)]
             samples = {owner: await journal.samples.since(owner, 0) for owner in {it.owner for it in chosen}}

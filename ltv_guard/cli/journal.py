@@ -38,7 +38,7 @@ def _list(config: Path | None, limit: int | None, *, in_json: bool) -> int:
     loaded = settings.load_journal(config)
 
     async def work() -> int:
-        async with journals.journal_of(loaded, create=False) as store:
+        async with journals.journal_of(loaded) as store:
             intents = await store.list_intents(limit)
         if in_json:
             for intent in intents:
@@ -82,7 +82,7 @@ def resolve(
     loaded = settings.load_journal(config or ctx.obj)
 
     async def work() -> int:
-        async with journals.journal_of(loaded, create=False) as store:
+        async with journals.journal_of(loaded) as store:
             try:
                 after: Intent = await store.resolve(
                     intent_id, State(outcome), wall_ms(), adjust_id=adjust_id, forced=force

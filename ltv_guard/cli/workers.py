@@ -38,7 +38,7 @@ def command(config: Path | None, *, in_json: bool) -> int:
         raise settings.ConfigError("fleet.enabled is false, so accounts of this configuration are not shared")
 
     async def look() -> FleetRegister:
-        async with journal_of(loaded, create=False) as store:
+        async with journal_of(loaded) as store:
             return await store.leases_of(loaded.exchange.environment).register()
 
     accounts = {name: item.egress for name, item in loaded.accounts.items()}

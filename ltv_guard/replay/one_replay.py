@@ -12,7 +12,7 @@ from ltv_guard.core.model.maturity import GRACE_MS
 from ltv_guard.core.model.policy import LoanPolicy, Rulebook
 from ltv_guard.replay.attention import Attention
 from ltv_guard.replay.candle_path import CandlePath
-from ltv_guard.replay.engines import Engine, every_point, only_changes
+from ltv_guard.replay.engines import every_point, only_changes
 from ltv_guard.replay.flight import Flights
 from ltv_guard.replay.index_lag import shown_late, with_late_points
 from ltv_guard.replay.loan_spec import LoanSpec
@@ -52,9 +52,7 @@ class Case:
         return {coin for coin, amount in self.wallet.items() if amount > 0} & wanted if pools else set()
 
 
-def played(
-    case: Case, path: CandlePath, *, engine: Engine = only_changes, attention: Attention | None = None
-) -> ReplayAccount:
+def played(case: Case, path: CandlePath, *, attention: Attention | None = None) -> ReplayAccount:
     """The account at the end of the path. `attention`: when it is looked after, where not by the guard.
 
     Raises ConfigError for a loan that is lost before it begins.
@@ -65,18 +63,18 @@ def played(
         account.index = shown_late(path, lag_ms)
         every_point(account, with_late_points(path, lag_ms))
     else:
-        engine(account, path)
+        only_changes(account, path)
     return account
 
 
-def played_unguarded(case: Case, path: CandlePath, *, engine: Engine = only_changes) -> ReplayAccount:
+def played_unguarded(case: Case, path: CandlePath) -> ReplayAccount:
     """The same loans, for which nobody does anything; their lines are those of the guarded ones.
 
     Raises ConfigError as `played` does.
     """
     account = account_of(case, path)
     account.rulebook = UNGUARDED
-    engine(account, path)
+    only_changes(account, path)
     return account
 
 

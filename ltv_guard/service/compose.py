@@ -46,11 +46,9 @@ class Frame:
 
 
 @asynccontextmanager
-async def wire(
-    frame: Frame, *, banned_for_s: float = 0.0, on_ban: Callable[[str, float], None] | None = None
-) -> AsyncIterator[Wiring]:
+async def wire(frame: Frame, *, banned_for_s: float = 0.0) -> AsyncIterator[Wiring]:
     """Builds a guard for every account; closes the connections at the end. Raises ConfigError."""
-    wiring = begin(frame, banned_for_s=banned_for_s, on_ban=on_ban)
+    wiring = begin(frame, banned_for_s=banned_for_s)
     try:
         yield wiring
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -38,10 +38,9 @@ class Jobs:
         """None begins any more."""
         self._scheduler.shutdown(wait=False)
 
-    def every(self, seconds: float, job: Job, *args: object, after_s: float = 0) -> None:
-        """One more, for the first time after `after_s`."""
-        first = datetime.now(UTC) + timedelta(seconds=after_s)
-        self._scheduler.add_job(job, Every(seconds), args=args, next_run_time=first)
+    def every(self, seconds: float, job: Job, *args: object) -> None:
+        """One more, for the first time at once."""
+        self._scheduler.add_job(job, Every(seconds), args=args, next_run_time=datetime.now(UTC))
 
     async def notice_jumps(self, jumped: Callable[[], None]) -> None:
         """APScheduler runs on the wall clock: set back an hour, it would not fire for an hour.

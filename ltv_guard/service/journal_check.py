@@ -28,7 +28,7 @@ class JournalChecked:
 async def examine_journal(settings: Settings) -> JournalChecked:
     """Opens it as a command does: where there is none, none is made."""
     try:
-        async with journal_of(settings, create=False) as journal:
+        async with journal_of(settings) as journal:
             pauses = await journal.pauses()
             runs = await live_runs(journal)
             banned_s = await banned_for_s(journal, settings)

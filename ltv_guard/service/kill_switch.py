@@ -25,12 +25,9 @@ Say = Callable[[str], None]
 
 
 @asynccontextmanager
-async def journal_of(
-    settings: JournalSettings, *, daemon: bool = False, create: bool = True
-) -> AsyncIterator[SqlJournal]:
-    """The journal, open. Raises JournalUnavailable; JournalMissing where there is none, and none is made."""
-    url = settings.journal.url.get_secret_value()
-    journal = await open_journal(url, writer=daemon, create=create)
+async def journal_of(settings: JournalSettings) -> AsyncIterator[SqlJournal]:
+    """The journal, beside a daemon's. Raises JournalUnavailable; JournalMissing where there is none yet."""
+    journal = await open_journal(settings.journal.url.get_secret_value(), writer=False, create=False)
     try:
         yield journal
     finally:
@@ -130,7 +127,7 @@ async def resume(settings: JournalSettings, account: str | None, say: Say) -> bo
 @asynccontextmanager
 async def _standing_journal(settings: JournalSettings) -> AsyncIterator[SqlJournal]:
     try:
-        async with journal_of(settings, create=False) as journal:
+        async with journal_of(settings) as journal:
             yield journal
     except JournalMissing as error:
         raise JournalMissing(

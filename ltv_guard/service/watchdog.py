@@ -88,14 +88,13 @@ class Watchdog:
         signs: Callable[[], Signs],
         defects: Defects,
         *,
-        systemd: Systemd | None = None,
         life: SignOfLife | None = None,
         look_s: float = LOOK_S,
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self._signs = signs
         self._defects = defects
-        self._systemd = systemd or Systemd()
+        self._systemd = Systemd()
         self._life = life
         self._look_s = look_s
         self._end = end

@@ -6,10 +6,9 @@ The exchange counts 600 requests in 5 s, over all keys; whoever goes on is banne
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ltv_guard.adapters.bybit.limits import LONGEST_HOLD_S, RESET, seconds_until
@@ -48,11 +47,10 @@ class AddressBudget:
         per_5s: int = TIMING.ip_budget_per_5s,
         *,
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._most = per_5s
         self._part: AddressPart | None = None
-        self._window = Window(per_5s, SPAN_S, monotonic=monotonic, sleep=sleep)
+        self._window = Window(per_5s, SPAN_S, monotonic=monotonic)
         self._reserved: deque[float] = deque()
 
     @property

@@ -14,15 +14,12 @@ MS = 1000
 class Budget:
     """Spent page by page. `now_ms` is a monotonic clock."""
 
-    def __init__(
-        self, path: str, now_ms: Callable[[], int], seconds: float, most_bytes: int = MOST_BYTES
-    ) -> None:
+    def __init__(self, path: str, now_ms: Callable[[], int], seconds: float) -> None:
         self._path = path
         self._now_ms = now_ms
         self._seconds = seconds
         self._ends_ms = now_ms() + int(seconds * MS)
-        self._most = most_bytes
-        self._left = most_bytes
+        self._left = MOST_BYTES
         self.asked: Moment | None = None  # when the request of the last answer left
 
     def check(self) -> float:
@@ -45,7 +42,7 @@ class Budget:
         self._left -= size
         self.asked = asked
         if self._left < 0:
-            raise ExchangeUnavailable(f"{self._path}: its pages are larger than {self._most} bytes together")
+            raise ExchangeUnavailable(f"{self._path}: its pages are larger than {MOST_BYTES} bytes together")
 
     def too_slow(self) -> ExchangeUnavailable:
         """The error for a read that took longer than it may as a whole."""

@@ -72,10 +72,9 @@ class LegacyLoans(WriteEndpoint):
 
     product = Product.LEGACY
 
-    def __init__(self, client: BybitClient, *, vip_level: str | None = None) -> None:
-        """`vip_level` as query-api gives it; without one the most cautious terms of all levels hold."""
+    def __init__(self, client: BybitClient) -> None:
         super().__init__(client, ADJUSTMENTS)
-        self.vip_level = vip_level
+        self.vip_level: str | None = None  # unknown: the most cautious terms of all levels hold
         self._terms = TermsCache(client)
         self._known = KnownOrders()
 

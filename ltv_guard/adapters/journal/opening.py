@@ -17,12 +17,14 @@ from ltv_guard.core.model.errors import JournalUnavailable
 if TYPE_CHECKING:
     from ltv_guard.adapters.journal.fleet import FleetJournal
 
+BUSY_TIMEOUT_S = 5.0
+MOST_SESSIONS = 10  # of a worker at once, however many its accounts
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
 
 async def open_journal(
-    url: str, *, writer: bool = True, create: bool = True, busy_timeout_s: float = 5.0
+    url: str, *, writer: bool = True, create: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> SqlJournal:
     """Opens the journal, creates it where there is none, and brings its schema up to date.
 
@@ -35,9 +37,7 @@ async def open_journal(
     return SqlJournal(store, is_new=await _is_new(store))
 
 
-async def open_fleet_journal(
-    url: str, *, idle_s: float, busy_timeout_s: float = 5.0, most_sessions: int = 10
-) -> FleetJournal:
+async def open_fleet_journal(url: str, *, idle_s: float) -> FleetJournal:
     """The journal of one worker of a fleet; raises as `open_journal`.
 
     A worker that stands still in the middle of a transaction holds its locks for `idle_s` at most.
@@ -46,11 +46,11 @@ async def open_fleet_journal(
         store = await _on_a_server(
             url,
             create=True,
-            busy_timeout_s=busy_timeout_s,
-            shared=Shared(sessions=most_sessions, idle_s=idle_s),
+            busy_timeout_s=BUSY_TIMEOUT_S,
+            shared=Shared(sessions=MOST_SESSIONS, idle_s=idle_s),
         )
     else:
-        store = await _store(url, writer=True, create=True, busy_timeout_s=busy_timeout_s)
+        store = await _store(url, writer=True, create=True, busy_timeout_s=BUSY_TIMEOUT_S)
     from ltv_guard.adapters.journal.fleet import FleetJournal  # noqa: PLC0415 - for a fleet alone
 
     return FleetJournal(store, is_new=await _is_new(store))

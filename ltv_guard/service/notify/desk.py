@@ -67,14 +67,12 @@ class Desk:
         send: Callable[[str, str, str, str], bool],
         defects: Defects,
         *,
-        look_s: float = LOOK_S,
         now_ms: Callable[[], int] = wall_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sight = sight
         self._send = send
         self._defects = defects
-        self._look_s = look_s
         self._now_ms = now_ms
         self._monotonic = monotonic
         self._heard = Heard()
@@ -88,7 +86,7 @@ class Desk:
 
     async def watch(self) -> None:
         """Until it is cancelled."""
-        await rounds("the notifications", self.look, self._look_s, self._defects)
+        await rounds("the notifications", self.look, LOOK_S, self._defects)
 
     async def end(self) -> None:
         """Gives errands that are under way a moment: what was sent and not noted would be sent again."""
