@@ -53,8 +53,9 @@ class _Examination:
         for exchange in self._wiring.products[self._name]:
             coins = await self._read(f"terms, {exchange.product}", exchange.collateral_coins())
             if coins is not None:
-                found = f"{_many(len(coins), 'coin')} can be collateral"
-                self._found(f"terms, {exchange.product}", found, good=len(coins) > 0)
+                found = f"{_many(len(coins), 'coin')} can be collateral" if coins else "they can't be read"
+                mend = "" if coins else "check again once the exchange answers"
+                self._found(f"terms, {exchange.product}", found, mend, good=bool(coins))
         loans = [loan for book in books if book is not None for loan in book.loans]
         self._findings += examine_thresholds(self._what, loans, self._rulebook)
         await self._contracts(loans)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
 READS = {
     "orders": f"loans, {LEGACY}",
-    "position": "loans, crypto_loan",
     "terms": f"terms, {LEGACY}",
+    "position": "loans, crypto_loan",
     "wallet": "Funding wallet",
     "history": f"list of adjustments, {LEGACY}",
     "tickers": "prices",
@@ -46,9 +45,9 @@ TWO_USERS = {
 OTHER = {"products": [LEGACY], "api_key_file": "other.key", "api_secret_file": "other.secret"}
 
 
-def both_loans(price: Decimal = CALM) -> Tree:
+def both_loans() -> Tree:
     users = {USER: {**scenario_of()["users"][USER], **A_POOL.borrowed}}
-    return scenario_of(price, users=users)
+    return scenario_of(CALM, users=users)
 
 
 @pytest.mark.case(22)
@@ -72,8 +71,9 @@ async def test_a_read_that_fails_is_no_in_its_own_line_and_status_1(
         world.fault("ret_code", endpoint=endpoint, code=10005, message="denied", times=None, **product)
         status, bad = await ran("check", "-c", world.config_file, environ=WIDE)
         assert status == 1, bad.output
-        failed = {what for what, (mark, *_) in findings(bad.lines).items() if mark == "no"}
-        assert failed == {f"accounts.main: {READS[endpoint]}"}, bad.output
+        failed = {what: mend for what, (mark, _, mend) in findings(bad.lines).items() if mark == "no"}
+        assert failed.keys() == {f"accounts.main: {READS[endpoint]}"}, bad.output
+        assert all(failed.values()), failed
 
 
 @pytest.mark.parametrize(
