@@ -164,9 +164,9 @@ class Running:
         told = (item for item in list(self.log) if item.get("event") == "decision_made")
         return sum(1 for item in told if item.get("cause") in calm)
 
-    def wait_for_calm(self, number: int, within_s: float = 60) -> bool:
+    def wait_for_calm(self, number: int) -> bool:
         """Whether it has so often."""
-        return self._wait(lambda: self.calm_again() >= number, within_s)
+        return self._wait(lambda: self.calm_again() >= number, 60)
 
     def wait_for(self, event: str, number: int, within_s: float = 60) -> bool:
         return self._wait(lambda: self.count(event) >= number, within_s)

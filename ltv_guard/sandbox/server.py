@@ -9,7 +9,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ltv_guard.sandbox.clock import Clock
 from ltv_guard.sandbox.control import Control
 from ltv_guard.sandbox.exchange import Exchange
 from ltv_guard.sandbox.scenario import Scenario
@@ -27,14 +26,13 @@ class Sandbox:
         ...  # exchange.url, exchange.ledger, exchange.market
     """
 
-    def __init__(self, scenario: Scenario | Path, clock: Clock | None = None) -> None:
+    def __init__(self, scenario: Scenario | Path) -> None:
         self.scenario = load_scenario(scenario) if isinstance(scenario, Path) else scenario
-        self._clock = clock
 
     @contextlib.asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Exchange]:
         """Serves until the block is left; port 0 takes a free one. Every call is a fresh exchange."""
-        exchange = Exchange(self.scenario, self._clock)
+        exchange = Exchange(self.scenario)
         wire, stream = Wire(exchange), Stream(exchange)
         application = web.Application()
         application.router.add_route("*", "/sandbox/{name}", Control(exchange).serve)

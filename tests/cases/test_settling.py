@@ -15,14 +15,14 @@ Tree = dict[str, Any]
 COARSE = "OIL"
 
 
-def coarse(accuracy: int, wallet: str = "500") -> Tree:
+def coarse(accuracy: int) -> Tree:
     """An order of 100 coins of 385 USD, of which the exchange takes `accuracy` decimals: LTV 0.779."""
     scenario = scenario_of()
     scenario["market"]["coins"][COARSE] = {"path": [[0, "385"]]}
     scenario["coins"][COARSE] = {"accuracy": accuracy}
     (order,) = scenario["users"][USER]["orders"]
     order.update(collateral_coin=COARSE, collateral="100")
-    scenario["users"][USER]["funding"] = {COARSE: wallet}
+    scenario["users"][USER]["funding"] = {COARSE: "500"}
     return scenario
 
 

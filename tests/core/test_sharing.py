@@ -267,10 +267,10 @@ policies = st.builds(
 
 
 @st.composite
-def order_vessels(draw: st.DrawFn, number: int, highest: str = "0.94") -> Vessel:
+def order_vessels(draw: st.DrawFn, number: int) -> Vessel:
     liquidation, margin_call = draw(st.sampled_from([("0.95", "0.87"), ("0.97", "0.9")]))
     about = loan(
-        draw(st.decimals("0.76", highest, places=4)),
+        draw(st.decimals("0.76", "0.94", places=4)),
         held=draw(st.decimals("0.1", "20", places=3)),
         loan_id=f"order-{number}",
         liquidation=liquidation,

@@ -272,8 +272,10 @@ def test_where_nothing_helps_it_says_all_that_was_tried() -> None:
 # An open repayment: like an add, it allows one rescue add, small enough for both to land.
 
 
-def repaying(state: State = State.UNKNOWN, amount: str = "9000") -> Intent:
-    return intent(state, direction=REPAY, coin="USDT", amount=amount, before="30000", ltv_before="0.90")
+def repaying(amount: str = "9000") -> Intent:
+    return intent(
+        State.UNKNOWN, direction=REPAY, coin="USDT", amount=amount, before="30000", ltv_before="0.90"
+    )
 
 
 @pytest.mark.parametrize(

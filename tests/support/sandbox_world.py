@@ -51,8 +51,8 @@ def build(**changes: object) -> Scenario:
 class Client:
     """Signs and sends; every request has a connection of its own."""
 
-    def __init__(self, url: str, key: str = "one") -> None:
-        self.url, self.key, self.secret = url, key, f"secret-{key}"
+    def __init__(self, url: str) -> None:
+        self.url, self.key, self.secret = url, "one", "secret-one"
         self.shift_ms, self.recv_window = 0, 5000
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from ltv_guard.core.model.loans import Collateral, Loan, LoanKey, Product, Total
 from ltv_guard.core.model.tiers import Tier
 
 
-def an_order(ltv: Decimal, shown: Decimal | None = None, *, held: int = 1) -> Loan:
+def an_order(ltv: Decimal, shown: Decimal | None = None) -> Loan:
     """An order whose amounts say `ltv`, and that shows `shown`."""
-    return loan(ltv if shown is None else shown, held=held, debt=ltv * 50_000 * held)
+    return loan(ltv if shown is None else shown, debt=ltv * 50_000)
 
 
-def a_pool(ltv: Decimal, shown: Decimal | None = None, *, usd: int = 45_000) -> Loan:
-    value = D(usd)
+def a_pool(ltv: Decimal, shown: Decimal | None = None) -> Loan:
+    value = D(45_000)
     held = Collateral(
         coin="BTC", amount=D(1), accuracy=8, value_usd=value, tiers=(Tier(ratio=D("0.9"), lower=D(0)),)
     )
