@@ -16,12 +16,13 @@ CONFIRMED = intent(State.CONFIRMED, adjust_id="own")
 
 
 def lacking(*shown: str) -> list[Intent]:
-    """Whose rows have been missing for long, where each of these histories has but one row."""
+    """Whose rows have been missing for long, by these histories, so long apart."""
     book = IntentBook(MemoryJournal())
     book.remember([CONFIRMED])
     shelf, channel = HistoryShelf(book), CONFIRMED.channel
-    for number, adjust_id in enumerate(shown):
-        history = History(rows=(row(adjust_id),), began=moment(START + number * (LONG_MS + 1)))
+    for number, ids in enumerate(shown, start=1):
+        rows = tuple(row(adjust_id) for adjust_id in ids.split())
+        history = History(rows=rows, began=moment(START + number * (LONG_MS + 1)))
         shelf.note_rows(channel, shelf.put(channel, history, START - LONG_MS))
     return shelf.lacked_throughout([CONFIRMED], LONG_MS)
 
@@ -31,6 +32,7 @@ def lacking(*shown: str) -> list[Intent]:
     [
         (("r1", "r1"), True),
         (("r1", "own"), False),
+        (("r1", "r1", "r1 own"), False),
         (("r1",), False),
         (("r1", "r2"), False),  # it is known to be old, for it lacks a row that was shown
     ],

@@ -10,7 +10,7 @@ import pytest
 from core_builders import D, decide_one, facts, key, loan
 
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Kind, Loan, Moment, Owner, Product
+from ltv_guard.core.model.loans import Debt, Kind, Loan, Moment, Owner, Product
 from ltv_guard.core.watch.time_left import Falling
 from ltv_guard.guard.lane import Lane
 from ltv_guard.guard.line_up import LineUp
@@ -150,3 +150,14 @@ def test_one_that_prices_put_just_beyond_liquidation_is_read_right_after_the_one
     assert first(with_left(c="1", d="1.2", e="5")) == ["c", "e"]  # who is there for certain
     assert first(with_left(a="0.1", b="0.15", c="3"), tried=1) == ["a", "b"]
     assert first(with_left(a="0.1", b="0.15", c="3", d="4", e="5"), tried=4) == ["b"]
+
+
+def test_so_is_the_first_of_other_coins() -> None:
+    """Their speeds may have changed places."""
+    loans = with_left(c="3", d="4", e="5", z="6")
+    loans["z"] = replace(loans["z"], debts=(Debt(coin="USDC", amount=D(80)),))
+    assert first(loans) == ["c", "z", "d"]
+
+
+def test_one_that_owes_nothing_by_its_ltv_and_its_amounts_waits_with_the_others() -> None:
+    assert "z" not in order(with_left(a="1", b="2") | {"z": loan("0", loan_id="z", debt="0")})

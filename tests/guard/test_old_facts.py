@@ -243,6 +243,19 @@ async def test_what_the_user_takes_out_by_hand_is_no_old_fact() -> None:
     assert landed(world) == [ADD, ADD]
 
 
+@pytest.mark.parametrize(("prices_are_known", "by_then"), [(True, [ADD, ADD]), (False, [ADD])])
+async def test_an_ltv_that_is_back_where_it_was_before_an_add_is_believed_at_once_where_the_price_fell_so_far(
+    by_then: list[Direction], *, prices_are_known: bool
+) -> None:
+    world = a_world(pool="0.79")
+    guard = a_guard(world, MemoryJournal())
+    await cycles(guard, world, 2)
+    world.prices_down = not prices_are_known
+    fall_to(world, POOL, "0.79")
+    await cycles(guard, world, 4)
+    assert landed(world) == by_then
+
+
 async def test_a_liquidation_of_just_as_many_coins_is_no_old_fact() -> None:
     """Of a coarse coin that is no rare chance; it pays debt, and that tells."""
     world = a_world("0.79", held="100", wallet="500", accuracy=0)

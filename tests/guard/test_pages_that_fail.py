@@ -21,7 +21,7 @@ from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_reporter import LoanReporter
 from ltv_guard.guard.reads.unseen_loans import A_FEW, NEAREST, UnseenLoans
-from ltv_guard.guard.snapshot import CycleResult
+from ltv_guard.guard.snapshot import CycleResult, Snapshot
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -173,6 +173,21 @@ async def test_that_a_page_lacks_a_loan_settles_nothing_of_it() -> None:
     assert world.ltv(key_of(4)) < Decimal("0.66")
 
 
+async def test_what_such_a_list_tells_is_kept_and_that_it_is_not_all() -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    await cycles(world, guard, 1)
+    world.pages_up = 1
+    falls(world, 1, 4)
+    guard.urge([key_of(4)])
+    snapshot, loans = Snapshot(), guard._parts.reads.loans
+    await loans.sweep(snapshot)
+    assert snapshot.in_part
+    assert not snapshot.in_haste
+    known = [guard._memory.loans.loan(key_of(number)) for number in (1, 2, 4)]
+    assert [str(item.ltv) for item in known if item] == ["0.7650", "0.5100", "0.7650"]
+    assert loans.urgent.told_of(Product.LEGACY) == set()  # it has been read
+
+
 class ById:
     """Loans that are read by their ids alone: noted, and some are not there."""
 
@@ -222,6 +237,34 @@ async def test_one_that_is_not_listed_by_its_id_takes_no_place_of_the_nearest_an
     assert unseen.missed(Product.LEGACY)[key_of(2)] == 2
     unseen.all_are_read(Product.LEGACY)
     assert unseen.missed(Product.LEGACY) == {}
+
+
+@pytest.mark.parametrize("again", ["listed by its id", "a whole list"])
+async def test_it_has_its_place_again_once_it_may_be_there(again: str) -> None:
+    registry, shown = LoanRegistry(), ById("2")
+    registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 13))))
+    unseen = UnseenLoans(registry, lambda item: Decimal(item.key.loan_id), DEFECTS)
+    await read_by_id(unseen, shown)
+    if again == "a whole list":
+        unseen.all_are_read(Product.LEGACY)
+    else:
+        shown.gone = ()
+        assert "2" in (await read_by_id(unseen, shown))[NEAREST:]
+    assert (await read_by_id(unseen, shown))[:NEAREST] == ["2", "3", "4"]
+
+
+@pytest.mark.parametrize(("nameless", "asked"), [(False, ["4"]), (True, [])])
+async def test_of_loans_that_a_whole_list_lacks_the_one_with_most_room_is_asked_for(
+    asked: list[str], *, nameless: bool
+) -> None:
+    """One without a name may be any of them."""
+    registry, shown = LoanRegistry(), ById("4")
+    registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 5))))
+    unseen = UnseenLoans(registry, lambda item: Decimal(item.key.loan_id), DEFECTS)
+    odd = SetAside(key=key_of(9), why="odd", nameless=nameless)
+    exchange: LoanExchange = shown  # type: ignore[assignment]
+    await unseen.hold_against(replace(part(loan("0.60", loan_id="1")), set_aside=(odd,)), exchange)
+    assert shown.read == asked
 
 
 async def test_an_error_of_ours_at_one_of_them_costs_the_others_nothing() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from core_builders import START, intent, key, loan, moment
@@ -93,6 +95,16 @@ def test_a_loan_that_may_be_among_what_was_set_aside_is_not_gone(nameless: bool)
     assert [gone(registry, "1", aside=(aside,)) for _ in range(3)] == [[], [], []]
 
 
+def test_a_part_of_them_tells_who_is_there_and_of_none_that_it_is_gone() -> None:
+    registry = LoanRegistry()
+    gone(registry, "1", "2")
+    assert gone(registry, "1") == []
+    registry.saw_part(a_book("2", "3"))
+    assert registry.keys == {key("1"), key("2"), key("3")}
+    assert gone(registry, "1") == []
+    assert set(gone(registry, "1")) == {key("2"), key("3")}
+
+
 def test_a_read_of_one_product_tells_nothing_of_the_other() -> None:
     registry = LoanRegistry()
     gone(registry, "1")
@@ -116,6 +128,52 @@ def test_an_ltv_that_prices_alone_contradict_waits_but_not_in_an_emergency() -> 
     assert not judge.may_not_wait([last], found, soon, emergency=False)
     assert judge.may_not_wait([last], found, later, emergency=False)
     assert not judge.may_not_wait([last], replace(found, as_led=False), later, emergency=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "emergency", "believed"),
+    [
+        ({}, False, False),
+        ({}, True, True),
+        ({"harmless": True}, False, True),
+        ({"as_before": Decimal("0.2")}, False, True),
+        ({"collateral_is_new": False, "harmless": True}, True, False),
+    ],
+)
+def test_what_is_doubted_for_long_is_believed_where_no_more_than_the_ltv_may_be_old(
+    found: Any,  # noqa: ANN401
+    *,
+    emergency: bool,
+    believed: bool,
+) -> None:
+    memory = Memory(MemoryJournal())
+    judge = FreshnessJudge(memory, SettlementTimeouts(history_lag_ms=5_000))
+    last, doubted = intent(State.CONFIRMED), Freshness(doubt=Doubt.LTV_LAGS, collateral_is_new=True)
+    since, soon, later = (Moment(exchange_ms=START, monotonic_ms=ms) for ms in (0, 10_000, 10_001))
+    memory.freshness.saw(last, fresh=False, at=since, long_enough_ms=10_000)
+    shown = replace(doubted, **found)
+    assert not judge.may_not_wait([last], shown, soon, emergency=emergency)
+    assert judge.may_not_wait([last], shown, later, emergency=emergency) is believed
+
+
+@pytest.mark.parametrize(
+    ("noted", "now", "by", "moved"),
+    [
+        ("50000", "48000", "0.03", True),
+        ("50000", "52000", "0.03", True),
+        ("50000", "48000", "0.05", False),
+        ("50000", "49950", "0", False),  # that is noise
+        ("50000", None, "0.03", False),
+        (None, "48000", "0.03", False),
+    ],
+)
+def test_whether_a_price_has_moved_by_so_much_since_an_adjustment_was_planned(
+    noted: str | None, now: str | None, by: str, *, moved: bool
+) -> None:
+    tracker, planned = Memory(MemoryJournal()).freshness, intent()
+    before, after = (None if price is None else {"BTC": Decimal(price)} for price in (noted, now))
+    tracker.note_price(planned, before)
+    assert tracker.price_has_moved(planned, after, Decimal(by)) is moved
 
 
 @pytest.mark.parametrize(("later_ms", "is_less"), [(599_999, False), (600_000, True)])

@@ -222,6 +222,7 @@ async def test_whom_only_prices_put_there_does_not_end_the_reading_of_that_list(
     urgent.ask([key("8")])
     assert (await ends_sweep(urgent, shown))[1]
     assert (shown.single, shown.cut_off) == (["7", "8"], 1)
+    assert urgent.following.take(shown.product) is None
 
 
 async def test_prices_that_were_wrong_just_before_are_believed_beside_that_list() -> None:
@@ -324,6 +325,7 @@ async def in_haste(urgent: UrgentLoans, shown: Shown, *ltvs: str) -> LoanBook:
         book, is_whole = await reading
     assert not is_whole
     assert urgent.went_by_pages(shown.product)
+    assert urgent.following.take(shown.product) is None  # the next cycle reads a list of its own
     return book
 
 

@@ -156,7 +156,7 @@ class UrgentLoans:
         while not sweep.whole.done():
             self._news.clear()
             self._tried -= sweep.look(self._last)
-            if gives_up and (keys := self._told_by_prices(product)):
+            if keys := self._told_by_prices(product):
                 return await self._hurry(exchange, keys, sweep, by_pages=False)
             shown = self._shown_by_pages(product, sweep) if gives_up else []
             if keys := shown or self._crossed_beside(product, sweep):
@@ -231,7 +231,7 @@ class UrgentLoans:
         """
         had = self._tried | self._read_in_haste
         keys = [key for key in self._keys if key.product is product and key not in had]
-        if not keys or len(keys) > MOST or not self.following.may_keep(sweep.begun):
+        if len(keys) > MOST or not self.following.may_keep(sweep.begun):
             return []
         return keys if self._haste.may_act_beside(product) else []
 
