@@ -105,7 +105,7 @@ class PriceWatch:
         found = [
             Watched(item.loan, item.limits.trigger, told[asked[item.loan.key].monotonic_ms])
             for item in result.decisions
-            if item.policy.protect
+            if item.policy.protect and item.loan.key in asked  # it may be gone since it was decided on
         ]
         if result.blind:
             read = {item.loan.key for item in found}

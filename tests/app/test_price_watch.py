@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -166,6 +166,16 @@ async def test_what_is_not_protected_or_no_longer_there_wakes_nobody() -> None:
         seen.stream.tell(BTC=1)
         await asyncio.sleep(0.1)
         assert seen.woken == []
+
+
+async def test_a_loan_that_went_after_it_was_decided_on_costs_the_others_no_trigger() -> None:
+    async with watching("one") as watched:
+        both = result(loan("0.70", loan_id="1"), loan("0.70", loan_id="2"))
+        asked = {key: at for key, at in both.asked.items() if key.loan_id == "2"}
+        watched.watch.saw("one", replace(both, asked=asked))
+        await watched.hears(Decimal(35_000))
+        await watched.until_woken(1)
+        assert watched.woken == [("one", ["2"])]
 
 
 async def test_a_product_that_could_not_be_read_keeps_its_triggers() -> None:

@@ -14,13 +14,13 @@ from exchange_model import World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loan_book import LoanBook, SetAside
-from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.core.model.loan_book import ListCutShort, LoanBook, LoanEnd, SetAside
+from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Moment, Product
 from ltv_guard.core.ports import LoanExchange
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_reporter import LoanReporter
-from ltv_guard.guard.reads.unseen_loans import A_FEW, NEAREST, UnseenLoans
+from ltv_guard.guard.reads.unseen_loans import A_FEW, BELIEVED_AFTER, NEAREST, UnseenLoans
 from ltv_guard.guard.snapshot import CycleResult, Snapshot
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -137,6 +137,21 @@ async def test_loans_that_a_list_lacks_without_a_word_are_not_gone(told: list[An
     names = ("read_failed", "read_works_again", "guard_blind", "loan_gone", "defect")
     assert events(told, *names) == ["read_failed", "read_works_again", "loan_gone"]
     assert [item["loan_id"] for item in told if item["event"] == "loan_gone"] == ["2"]
+
+
+async def test_a_page_that_comes_back_empty_for_a_turn_costs_nobody_the_turn() -> None:
+    world = a_world(*["0.51"] * 3)
+    guard = a_guard(world, MemoryJournal())
+    await cycles(world, guard, 1)
+
+    def turn_comes() -> bool:
+        world.pages_up, world.short = 0, True
+        return True
+
+    world.turn_comes = turn_comes
+    falls(world, 1)
+    await guard.cycle()
+    assert [intent.key for intent in world.sent] == [key_of(1)]
 
 
 async def test_where_no_list_was_ever_whole_it_is_blind(told: list[Any]) -> None:
@@ -265,6 +280,38 @@ async def test_of_loans_that_a_whole_list_lacks_the_one_with_most_room_is_asked_
     exchange: LoanExchange = shown  # type: ignore[assignment]
     await unseen.hold_against(replace(part(loan("0.60", loan_id="1")), set_aside=(odd,)), exchange)
     assert shown.read == asked
+
+
+class NoPool(ById):
+    """The position shows no pool."""
+
+    product = Product.CRYPTO_LOAN
+
+    def __init__(self, end: LoanEnd | None) -> None:
+        super().__init__("pool")
+        self.end = end
+
+    async def end_of(self, _: Loan) -> LoanEnd | None:
+        return self.end
+
+
+@pytest.mark.parametrize("end", [None, LoanEnd(liquidated=False, words="repaid")])
+async def test_a_pool_that_is_not_shown_is_there_for_a_while_unless_its_end_is_told(
+    end: LoanEnd | None,
+) -> None:
+    registry, exchange = LoanRegistry(), NoPool(end)
+    pool = loan("0.70", loan_id="pool")
+    pool = replace(pool, key=replace(pool.key, product=Product.CRYPTO_LOAN))
+    empty = replace(part(), product=Product.CRYPTO_LOAN)
+    registry.saw(replace(empty, loans=(pool,)))
+    unseen = UnseenLoans(registry, lambda _: Decimal(0), DEFECTS)
+    told = []
+    for _ in range(BELIEVED_AFTER + 2):
+        try:
+            await unseen.hold_against(empty, exchange)  # type: ignore[arg-type]
+        except ListCutShort as cut:
+            told.append(cut.book.pages)
+    assert told == ([2] * BELIEVED_AFTER if end is None else [])  # its turns go by ids
 
 
 async def test_an_error_of_ours_at_one_of_them_costs_the_others_nothing() -> None:

@@ -152,10 +152,16 @@ class LoanReads:
 
     async def read_all_again(self, snapshot: Snapshot, product: Product, *, wait_s: float) -> bool:
         """All loans of a product, within a cycle. False, and said, where it failed, or took longer."""
-        book = await self._attempts.read("loans again", self._products[product].loans(), wait_s=wait_s)
+        reading = self._all_again(self._products[product])
+        book = await self._attempts.read("loans again", reading, wait_s=wait_s)
         if book is not None:
             snapshot.books[product] = book
         return book is not None
+
+    async def _all_again(self, exchange: LoanExchange) -> LoanBook:
+        book = await exchange.loans()
+        await self._unseen.hold_against(book, exchange)
+        return book
 
     async def read_again(self, snapshot: Snapshot, key: LoanKey, *, wait_s: float) -> bool:
         """One loan by its id: all of many take too long. False, and said, where it failed, or took longer."""

@@ -16,6 +16,7 @@ from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 
 NEAREST, A_FEW = 3, 5  # in a cycle; the rest of the few are those that were not seen for longest
+BELIEVED_AFTER = 20  # reads without the pool, where nothing tells how it ended
 WITHIN_S = 2.5  # the loans of the pages that were read wait for no more
 
 
@@ -29,6 +30,7 @@ class UnseenLoans:
         self._missed: dict[LoanKey, int] = {}
         self._unlisted: set[LoanKey] = set()  # when they were read by their ids: they may be gone
         self._were_whole: set[Product] = set()
+        self._without_pool = 0  # reads in a row, though nothing tells of its end
 
     def missed(self, product: Product) -> Mapping[LoanKey, int]:
         """Those that are known and were not seen, and for how many cycles in a row."""
@@ -50,18 +52,36 @@ class UnseenLoans:
         self._count(key for key in self._registry.keys if key.product is product)
 
     async def hold_against(self, book: LoanBook, exchange: LoanExchange) -> None:
-        """Raises ListCutShort where a loan that a whole list lacks is there by its id: pages came back short.
+        """Raises ListCutShort where a loan that a whole list lacks is there: pages came back short.
 
-        The one with most room is asked for: of all these it is the least likely to have been liquidated.
+        The one with most room is asked for by its id: of all these it is the least likely to have been
+        liquidated. A pool has no other place to be shown: there, that nothing tells of its end says so.
         """
         lacking = self._lacking(book)
+        if not lacking and book.product is Product.CRYPTO_LOAN:
+            self._without_pool = 0
         if not lacking or any(item.nameless for item in book.set_aside):
             return
         key = max(lacking, key=lambda key: self._gap(lacking[key]))
         read = (await self._by_id(exchange, [key])).get(key)
         if read is not None and read.loans:
             why = f"the list came without loan {key.loan_id}, which is there when it is asked for by its id"
-            raise ListCutShort(why, book=replace(book, cut_short=why))
+        elif await self._vanished(exchange, lacking[key]):
+            why = "the position shows no pool, and no repayment tells how it ended"
+        else:
+            return
+        raise ListCutShort(why, book=replace(book, pages=book.pages + 1, cut_short=why))
+
+    async def _vanished(self, exchange: LoanExchange, loan: Loan) -> bool:
+        """Whether a pool is not shown, and has not ended as far as is told; for so many reads only."""
+        if exchange.product is not Product.CRYPTO_LOAN:
+            return False
+        self._without_pool += 1
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                return self._without_pool <= BELIEVED_AFTER and await exchange.end_of(loan) is None
+        except (ExchangeUnavailable, NeedsHuman, TimeoutError):
+            return False
 
     async def add_to(self, book: LoanBook, exchange: LoanExchange, first: Collection[LoanKey]) -> LoanBook:
         """The same book, with a few of those that it lacks, each read by its id: `first` of all these."""
