@@ -162,6 +162,13 @@ def test_a_contract_that_turns_flexible_is_seen_by_what_is_owed() -> None:
     assert turned(before, after, as_owed("1500", "0", 2_000_000)) == []  # nothing of ours is as old
 
 
+def test_of_two_coins_that_do_so_each_is_seen() -> None:
+    before, after = (
+        [Debt(coin=coin, amount=D(1500), fixed=D(fixed)) for coin in ("USDT", "USDC")] for fixed in (1000, 0)
+    )
+    assert turned(book(*before), replace(book(*after), began=moment(500))) == [("1000", 500)] * 2
+
+
 def repayment(amount: str, *, collateral: str | None = "BTC", signed_at_ms: int = NOW + 1) -> Intent:
     about = intent(State.CONFIRMED, direction=REPAY, coin="USDT", amount=amount, signed_at_ms=signed_at_ms)
     return replace(about, contract_id="7", collateral_coin=collateral)

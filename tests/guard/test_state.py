@@ -7,15 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from core_builders import START, intent, key, loan, moment
+from core_builders import START, intent, key, loan, moment, row
 from exchange_model import a_guard, a_world
 from held_intents import intent_in
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.history import History, RowStatus
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
-from ltv_guard.core.model.loans import LoanKey, Moment, Product
+from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.freshness_judge import FreshnessJudge
@@ -180,8 +181,42 @@ def test_whether_a_price_has_moved_by_so_much_since_an_adjustment_was_planned(
 def test_what_was_owed_before_more_was_borrowed_counts_for_ten_minutes(
     later_ms: int, *, is_less: bool
 ) -> None:
-    tracker = Memory(MemoryJournal()).freshness
-    for debt, ms in (("20000", 0), ("30000", later_ms)):
+    tracker, began_ms = Memory(MemoryJournal()).freshness, 1_000
+    for debt, ms in (("20000", began_ms), ("30000", began_ms + later_ms)):
         tracker.believed(loan(debt=debt), Moment(exchange_ms=START, monotonic_ms=ms))
     assert tracker.owes_less(loan(debt="25000")) is is_less
     assert tracker.owes_less(loan(debt="19000"))
+
+
+def test_a_coin_that_is_owed_no_more_is_less_than_before() -> None:
+    tracker, now = Memory(MemoryJournal()).freshness, Moment(exchange_ms=START, monotonic_ms=0)
+    tracker.believed(loan(debt="20000"), now)
+    free = replace(loan(), debts=())
+    assert tracker.owes_less(free)
+    tracker.believed(free, now)
+    assert not tracker.owes_less(free)
+
+
+def test_of_rows_that_are_shown_as_processed_those_of_ours_that_are_confirmed_have_succeeded() -> None:
+    memory, ours = Memory(MemoryJournal()), intent(State.CONFIRMED, adjust_id="own")
+    memory.intents.remember([ours, intent(State.CONFIRMED, intent_id="i2", adjust_id="other")])
+    listed = tuple(row(name, status=RowStatus.PROCESSING) for name in ("own", "by hand"))
+    memory.shelf.put(ours.channel, History(rows=listed, began=moment(START)), START)
+    assert [item.status for item in memory.rows.of(ours.key)] == [RowStatus.SUCCESS, RowStatus.PROCESSING]
+
+
+def test_the_last_release_is_the_latest_of_those_that_ended_so() -> None:
+    book = IntentBook(MemoryJournal())
+    for number, (direction, state) in enumerate(
+        [
+            (Direction.REDUCE, State.CONFIRMED),
+            (Direction.REDUCE, State.CONFIRMED),
+            (Direction.REDUCE, State.ABSENT),
+            (Direction.ADD, State.CONFIRMED),
+        ]
+    ):
+        ended = intent(state, direction=direction, intent_id=f"i{number}", updated_at_ms=START + number)
+        book.remember([ended])
+    assert book.last_release_ms(ended.key) == START + 1
+    assert book.last_release_ms(ended.key, {State.ABSENT}) == START + 2
+    assert book.last_release_ms(ended.key, {State.AMBIGUOUS}) is None
