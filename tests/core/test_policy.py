@@ -26,6 +26,7 @@ from ltv_guard.core.decide.decision import Cause, Decision, EpisodeChange
 from ltv_guard.core.decide.facts import LoanFacts
 from ltv_guard.core.decide.release import within_maximum
 from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
 from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard import sentences
@@ -499,3 +500,12 @@ def test_an_emergency_of_a_loan_that_is_not_protected_is_none() -> None:
 @pytest.mark.parametrize("ltv", ["0.50", "0.80"])
 def test_a_decision_says_how_the_loans_numbers_bear_each_other_out(ltv: str, bearing: Bearing) -> None:
     assert decide_one(facts(loan(ltv), bearing=bearing)).bearing is bearing
+
+
+@pytest.mark.parametrize(
+    ("ltv", "protect", "gap"),
+    [("0.60", True, "0.25"), ("0.80", True, "-0.0625"), ("0.60", False, "Infinity"), ("0", True, "Infinity")],
+)
+def test_how_far_prices_may_fall_before_the_trigger_of_a_loan(ltv: str, gap: str, *, protect: bool) -> None:
+    rulebook = Rulebook(default=policy(protect=protect))
+    assert rulebook.gap(loan(ltv)) == D(gap)

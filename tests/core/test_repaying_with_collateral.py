@@ -22,6 +22,7 @@ from core_pools import Truth, at, pool_facts, pool_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltv_guard.core.decide.constraints import Limit
 from ltv_guard.core.decide.decide import decide
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
@@ -29,6 +30,7 @@ from ltv_guard.core.model.contracts import Contract, ContractList
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Product
 from ltv_guard.core.model.policy import CollateralRepayRule, LoanPolicy, RepayRule, TransferRules, WalletRules
+from ltv_guard.core.reconcile.plausibility import Bearing
 
 HALF = {"ETH": (("0.5", "0", None),)}
 TIERED = {"BTC": (("0.9", "0", "80000"), ("0.4", "80000", None))}
@@ -226,6 +228,22 @@ def test_the_worked_cases(what: str, ltv: str, said: dict[str, Any], expected: s
     decision = decided(ltv, said)
     assert outcome(decision) == expected, (what, decision.held_back)
     assert abs(decision.amount - D(amount)) <= max(D(amount) * D("0.001"), D("0.00001")), what
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({}, []),
+        (IN_DOUBT, [(Limit.DOUBTED_PRICE, "BTC")]),
+        ({"bearing": Bearing.CONTRADICTED}, [(Limit.NOT_BORNE_OUT, "USDT")]),
+    ],
+)
+def test_no_more_than_a_tenth_is_sold_where_a_price_or_the_loans_own_ltv_is_in_doubt(
+    said: dict[str, Any], why: list[tuple[Limit, str]]
+) -> None:
+    decision = decided("0.75", said)
+    assert [(limit.kind, limit.coin) for limit in decision.held_back] == why
+    assert (decision.amount < 2200) is bool(why)
 
 
 # No chosen help leaves the loan worse than another that was allowed.

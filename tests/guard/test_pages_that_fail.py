@@ -188,6 +188,19 @@ async def test_that_a_page_lacks_a_loan_settles_nothing_of_it() -> None:
     assert world.ltv(key_of(4)) < Decimal("0.66")
 
 
+async def test_that_a_whole_list_lacks_it_leaves_it_to_its_history() -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    journal: MemoryJournal = guard._memory.journal  # type: ignore[assignment]
+    await cycles(world, guard, 1)
+    falls(world, 4)
+    world.answers = ["lost_request"]
+    await guard.cycle()
+    world.loans[key_of(4)].gone = True
+    world.advance(1)
+    await cycles(world, guard, 20)
+    assert [intent.state for intent in journal.snapshot().intents.values()] == [State.ABSENT]
+
+
 async def test_what_such_a_list_tells_is_kept_and_that_it_is_not_all() -> None:
     world, guard = a_list(*["0.51"] * 4)
     await cycles(world, guard, 1)

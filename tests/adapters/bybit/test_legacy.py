@@ -180,10 +180,11 @@ async def test_each_page_is_told_as_it_comes_under_the_terms_of_before(
 
 
 async def test_one_loan_is_read_by_its_id(exchange: Exchange, legacy: LegacyLoans) -> None:
-    exchange.answer(ORDERS, page([order(7), order(8)]))  # an exchange that takes no notice of the filter
+    listed = [order(7, currentLTV="0.5"), order(8, currentLTV="0.78")]
+    exchange.answer(ORDERS, page(listed))  # an exchange that takes no notice of the filter
     key = LoanKey(Product.LEGACY, str(order(7)["orderId"]))
     book = await legacy.loan(key)
-    assert [loan.key for loan in book.loans] == [key]
+    assert [(loan.key, loan.ltv) for loan in book.loans] == [(key, Decimal("0.5"))]
     assert [seen.query for seen in exchange.requests(ORDERS)] == [f"orderId={key.loan_id}"]
 
 
