@@ -14,6 +14,8 @@ from ltv_guard.core.ports import AccountExchange, Clock, Identity
 from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import GuardOptions
 
+MAY_NOT_ADJUST = "the key may not adjust loans: give it 'Spot trade', read-write"
+
 log = structlog.stdlib.get_logger()
 
 
@@ -66,7 +68,7 @@ class KeyAccess:
         self._tell_end()
         self._report.key.rights(identity, live=self._options.live, transfers=self._options.transfers)
         if self._options.live and not identity.can_adjust:
-            self.lose("the key may not adjust loans: give it 'Spot trade', read-write")
+            self.lose(MAY_NOT_ADJUST)
         return Owner(self._options.environment, identity.user_id)
 
     async def look_again(self) -> None:

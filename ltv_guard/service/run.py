@@ -17,6 +17,7 @@ from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.withheld import Why, Withheld
 from ltv_guard.core.ports import Pause
 from ltv_guard.guard.cycle import Guard
+from ltv_guard.guard.key_access import MAY_NOT_ADJUST
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.service.beside import Beside
 from ltv_guard.service.compose import Frame, wire
@@ -92,8 +93,8 @@ async def _fleet_of(settings: Settings) -> Fleet:
 async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int:
     """One cycle of every account, and as many more as it takes to settle them. Returns the exit status.
 
-    Status 1 if a loan could not be read, or something is still open after two minutes or at a signal. Raises
-    as `run_daemon`.
+    Status 1 if a loan could not be read, the key or the account needs a human, or something is still open
+    after two minutes or at a signal. Raises as `run_daemon`.
     """
     if settings.fleet.enabled:
         raise ConfigError("run --once needs fleet.enabled: false: a worker of a fleet waits for its share")
@@ -110,7 +111,20 @@ async def run_once(settings: Settings, stop: asyncio.Event | None = None) -> int
     finally:
         await run.close()
         log.info("daemon_stopped")
-    return FAILED if any(outcome.blind or outcome.left_open for outcome in outcomes) else DONE
+    return FAILED if any(map(_failed, outcomes)) else DONE
+
+
+def _failed(outcome: CycleResult) -> bool:
+    return outcome.blind or outcome.left_open > 0 or _needs_a_human(outcome)
+
+
+def _needs_a_human(outcome: CycleResult) -> bool:
+    return outcome.withheld is not None and outcome.withheld.kind is Why.NEEDS_HUMAN
+
+
+def _goes_on(outcome: CycleResult) -> bool:
+    """Whether time alone may change what it came to."""
+    return outcome.left_open > 0 or (outcome.waits and not _needs_a_human(outcome))
 
 
 async def _ended(work: asyncio.Task[Any], stop: asyncio.Event, shutdown_s: float) -> None:
@@ -128,7 +142,7 @@ async def _ended(work: asyncio.Task[Any], stop: asyncio.Event, shutdown_s: float
 async def _until_settled(guard: Guard, settings: Settings, stop: asyncio.Event) -> CycleResult:
     deadline = time.monotonic() + ONCE_S
     outcome = await guard.cycle()
-    while (outcome.left_open or outcome.waits) and not stop.is_set() and time.monotonic() < deadline:
+    while _goes_on(outcome) and not stop.is_set() and time.monotonic() < deadline:
         await asyncio.sleep(float(settings.schedule.settle_interval_s))
         outcome = await guard.cycle()
     await guard.drain()
@@ -159,8 +173,6 @@ async def plan(settings: Settings) -> list[AccountPlan]:
 async def _plan_of(name: str, wiring: Wiring, settings: Settings, pauses: Sequence[Pause]) -> AccountPlan:
     outcome = await wiring.guards[name].cycle()
     now_ms = wiring.clock.now().exchange_ms
-    pause = next((item for item in pauses if item.account in {None, name}), None)
-    withheld = None if settings.mode == "live" else Withheld(kind=Why.DRY_RUN)
     return AccountPlan(
         account=name,
         decisions=outcome.decisions,
@@ -170,8 +182,21 @@ async def _plan_of(name: str, wiring: Wiring, settings: Settings, pauses: Sequen
         contracts=outcome.contracts,
         prospects=_prospects(outcome),
         drifts=_drifts(outcome, now_ms),
-        withheld=withheld if pause is None else Withheld(kind=Why.PAUSED, detail=pause.reason),
+        withheld=_withheld(name, wiring, settings, pauses),
     )
+
+
+def _withheld(name: str, wiring: Wiring, settings: Settings, pauses: Sequence[Pause]) -> Withheld | None:
+    """Why a run would send nothing for the account; None: it would."""
+    pause = next((item for item in pauses if item.account in {None, name}), None)
+    if pause is not None:
+        return Withheld(kind=Why.PAUSED, detail=pause.reason)
+    if settings.mode != "live":
+        return Withheld(kind=Why.DRY_RUN)
+    identity = wiring.identities.get(name)
+    if identity is not None and not identity.can_adjust:
+        return Withheld(kind=Why.NEEDS_HUMAN, detail=MAY_NOT_ADJUST)
+    return None
 
 
 def _prospects(outcome: CycleResult) -> dict[LoanKey, tuple[Prospect, ...]]:

@@ -301,6 +301,17 @@ async def test_a_wrong_environment_is_refused_as_well(open_a_world: OpenWorld) -
         assert "LTV_GUARD_POLCY" in run.errors[0]
 
 
+async def test_a_key_that_may_not_adjust_loans_is_said_by_plan_and_fails_a_single_cycle(
+    open_a_world: OpenWorld,
+) -> None:
+    keys = [{"key": KEY, "secret": SECRET, "user": USER, "read_only": True}]
+    async with open_a_world(scenario_of(NEEDY["add"], keys=keys), trusted=False) as world:
+        _, planned = await ran("plan", "-c", world.config_file)
+        assert "main: nothing would be sent: needs a human: the key may not adjust loans" in planned.output
+        status, once = await ran("run", "--once", "-c", world.config_file)
+        assert (status, len(once.heard("needs_human"))) == (1, 1), once.output
+
+
 async def test_a_file_without_its_option_is_told_which_one_it_needs() -> None:
     status, run = await ran("plan", "config.yaml")
     assert (status, "a configuration is named with -c" in run.output) == (2, True), run.output
