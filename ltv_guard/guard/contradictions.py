@@ -21,16 +21,18 @@ CONTRADICTED = (
     "wallet.max_add_24h and the cooldown, in small steps, and nothing of it is released"
 )
 UNTOLD = "it shows no LTV that can be, and without prices nothing else tells it"
+AGREED_AFTER = 5  # decisions in a row: replicas that differ by turns would have it told each time
 PASSED = "the first read showed another LTV than a second one right after it: the second counts"
 
 log = structlog.stdlib.get_logger()
 
 
 class Contradictions:
-    """Says what was odd, and when it is over. Holds no knowledge but what was said before."""
+    """Says what was odd, and when it is over. Holds what was said before, and how often it agreed since."""
 
     def __init__(self, alerts: AlertRepeater) -> None:
         self._alerts = alerts
+        self._agreed: dict[LoanKey, int] = {}
 
     def read_again(self, before: Mapping[LoanKey, Loan], now: Sequence[Loan]) -> None:
         """What a second read made of the first."""
@@ -48,6 +50,7 @@ class Contradictions:
         elif self._alerts.ended(untold):
             log.warning("loan_readable_again", **named(loan.key))
         if decision.bearing is Bearing.CONTRADICTED:
+            self._agreed.pop(loan.key, None)
             self._alerts.grave(
                 topic,
                 "contradicted",
@@ -57,8 +60,12 @@ class Contradictions:
                 own_ltvs=[format(shown(ltv), "f") for ltv in composition_of(loan).own_ltvs(prices)],
                 **named(loan.key),
             )
-        elif decision.bearing is not Bearing.UNKNOWN and self._alerts.ended(topic):
-            log.warning("loan_agrees_again", ltv=loan.ltv, **named(loan.key))
+        elif decision.bearing is not Bearing.UNKNOWN and self._alerts.tells_of(topic):
+            self._agreed[loan.key] = self._agreed.get(loan.key, 0) + 1
+            if self._agreed[loan.key] >= AGREED_AFTER:
+                del self._agreed[loan.key]
+                self._alerts.ended(topic)
+                log.warning("loan_agrees_again", ltv=loan.ltv, **named(loan.key))
 
     def is_as_told(self, decision: Decision) -> bool:
         """Whether nothing contradicts itself, nor did."""

@@ -12,6 +12,8 @@ from core_builders import decide_one, facts, loan
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.withheld import Why, Withheld
+from ltv_guard.core.reconcile.plausibility import Bearing
+from ltv_guard.guard.contradictions import AGREED_AFTER, Contradictions
 from ltv_guard.guard.decision_reporter import DecisionReporter
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -73,3 +75,13 @@ class TestADecisionReporter:
 
 def at(ltv: str) -> Decision:
     return decide_one(facts(loan(ltv)))
+
+
+def test_numbers_that_contradict_each_other_by_turns_are_told_once_and_their_end_once() -> None:
+    contradictions = Contradictions(AlertRepeater(lambda: 0))
+    odd = replace(decide_one(facts()), bearing=Bearing.CONTRADICTED)
+    sound = replace(odd, bearing=Bearing.BORNE_OUT)
+    with structlog.testing.capture_logs() as logs:
+        for decision in [odd, *[sound] * (AGREED_AFTER - 1)] * 3 + [sound] * 3:
+            contradictions.contradiction(decision, None)
+    assert [item["event"] for item in logs] == ["loan_contradicts_itself", "loan_agrees_again"]

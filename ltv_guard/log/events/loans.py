@@ -96,7 +96,7 @@ LOANS = (
     event(
         "loan_agrees_again",
         warning(
-            "The end of `loan_contradicts_itself`.",
+            "The end of `loan_contradicts_itself`: five decisions in a row on numbers that agree.",
         ),
         fields=("ltv", "product", "loan_id"),
     ),
