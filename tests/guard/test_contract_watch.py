@@ -101,3 +101,12 @@ def test_coins_that_are_missing_are_told_once(
         about.hold_against({"USDT": D(1)}, {"USDT": D(1000)}, POOL, REPAYS, moment(-1))
         events = [alert.event for alert, _ in alerts.lasting(1)]
     assert ("protection_short" in events) is told
+
+
+def test_how_much_is_missing_is_told_until_all_is_there() -> None:
+    about, _, alerts = watch(LENT, read_after_ms=-1)
+    with structlog.testing.capture_logs() as told:
+        about.hold_against({"USDT": D(400)}, {"USDT": D(1000)}, POOL, RULES, moment(-1))
+        assert [item["missing"] for item in told if item["event"] == "protection_short"] == [D(600)]
+        about.hold_against({"USDT": D(1000)}, {"USDT": D(1000)}, POOL, RULES, moment(-1))
+    assert alerts.lasting(1) == []

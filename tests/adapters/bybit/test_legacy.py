@@ -557,9 +557,8 @@ async def test_the_history_ends_where_rows_are_older_than_its_horizon(
 
 
 async def test_rows_out_of_order_have_the_whole_history_read(exchange: Exchange, legacy: LegacyLoans) -> None:
-    exchange.answer(
-        HISTORY, page([row(1, NOW_MS - 50 * HOUR_MS), row(2, NOW_MS)], "a"), page([row(3, 0)], "b"), page([])
-    )
+    first, second = [row(1, NOW_MS - 50 * HOUR_MS), row(2, NOW_MS)], [row(3, NOW_MS - 60 * HOUR_MS)]
+    exchange.answer(HISTORY, page(first, "a"), page(second, "b"), page([]))
     assert [found.adjust_id for found in (await legacy.history(DAY_AGO_MS)).rows] == ["2"]
     assert len(exchange.requests(HISTORY)) == 3
 
@@ -601,6 +600,15 @@ async def test_a_history_row_that_makes_no_sense_is_never_left_out_but_doubted(
 
 
 @pytest.mark.case(43)
+async def test_one_that_makes_sense_where_it_comes_again_is_no_doubtful_one(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    odd, plain = {**row(2, NOW_MS), "amount": "?"}, row(2, NOW_MS)
+    exchange.answer(HISTORY, page([row(1, NOW_MS), odd], "a"), page([plain]))
+    history = await legacy.history(DAY_AGO_MS)
+    assert ([found.adjust_id for found in history.rows], history.doubtful) == (["1", "2"], ())
+
+
 async def test_pages_that_are_too_large_together_are_not_read_to_their_end(
     exchange: Exchange, legacy: LegacyLoans
 ) -> None:

@@ -282,6 +282,14 @@ def test_of_a_pool_that_shows_one_sum_or_none_the_rows_are_added_up(odd: tuple[s
     assert {item.row for item in reading.found} == {"pool"}
 
 
+def test_a_sum_that_it_does_show_is_not_added_up() -> None:
+    loan = parse_position(
+        position(ltv="", totalDebt="", totalCollateral="20000"), terms(), Reading("position")
+    )
+    assert loan is not None
+    assert loan.totals == Totals(debt_usd=D("9638.17"), collateral_usd=D("20000"))
+
+
 @pytest.mark.parametrize(
     ("listed", "row"),
     [
