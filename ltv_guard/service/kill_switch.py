@@ -27,7 +27,12 @@ Say = Callable[[str], None]
 @asynccontextmanager
 async def journal_of(settings: JournalSettings) -> AsyncIterator[SqlJournal]:
     """The journal, beside a daemon's. Raises JournalUnavailable; JournalMissing where there is none yet."""
-    journal = await open_journal(settings.journal.url.get_secret_value(), writer=False, create=False)
+    try:
+        journal = await open_journal(settings.journal.url.get_secret_value(), writer=False, create=False)
+    except JournalMissing as error:
+        raise JournalMissing(
+            f"{error}, so nothing was done. Name the daemon's configuration with -c, or LTV_GUARD_CONFIG"
+        ) from None
     try:
         yield journal
     finally:
@@ -59,7 +64,7 @@ async def pause(
     daemon ever ran).
     """
     _check_account(account, settings.account_names, settings)
-    async with _standing_journal(settings) as journal:
+    async with journal_of(settings) as journal:
         began_ms = wall_ms()
         until_ms = None if for_s is None else began_ms + for_s * 1000
         await journal.pause(account, writable(reason), began_ms, until_ms=until_ms)
@@ -101,7 +106,7 @@ async def _take_note(journal: SqlJournal, account: str | None, say: Say) -> bool
 
 async def resume(settings: JournalSettings, account: str | None, say: Say) -> bool:
     """Lifts the kill switch. Returns whether a live daemon may send again. Raises as `pause`."""
-    async with _standing_journal(settings) as journal:
+    async with journal_of(settings) as journal:
         before = await journal.pauses()
         known = settings.account_names
         if known is not None:  # the pause of an account that has another name by now can be lifted too
@@ -122,17 +127,6 @@ async def resume(settings: JournalSettings, account: str | None, say: Say) -> bo
         )
     holding = [item for item in left if account is None or item.account in {None, account}]
     return bool(live) and not holding
-
-
-@asynccontextmanager
-async def _standing_journal(settings: JournalSettings) -> AsyncIterator[SqlJournal]:
-    try:
-        async with journal_of(settings) as journal:
-            yield journal
-    except JournalMissing as error:
-        raise JournalMissing(
-            f"{error}, so nothing was done. Name the daemon's configuration with -c, or LTV_GUARD_CONFIG"
-        ) from None
 
 
 def _check_account(account: str | None, known: Collection[str] | None, settings: JournalSettings) -> None:

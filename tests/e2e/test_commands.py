@@ -312,6 +312,11 @@ async def test_a_key_that_may_not_adjust_loans_is_said_by_plan_and_fails_a_singl
         assert (status, len(once.heard("needs_human"))) == (1, 1), once.output
 
 
+async def test_where_there_is_no_journal_it_asks_for_the_daemons_configuration(tmp_path: Path) -> None:
+    status, run = await ran("journal", environ={"XDG_STATE_HOME": str(tmp_path)})
+    assert (status, "Name the daemon's configuration with -c" in run.output) == (1, True), run.output
+
+
 async def test_a_file_without_its_option_is_told_which_one_it_needs() -> None:
     status, run = await ran("plan", "config.yaml")
     assert (status, "a configuration is named with -c" in run.output) == (2, True), run.output
