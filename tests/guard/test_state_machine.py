@@ -5,15 +5,16 @@ Only collateral is moved here: transfers and repayments have a machine of their 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from exchange_model import POLICY, a_guard, a_world, with_limits
+from exchange_model import POLICY, World, a_guard, a_world, with_limits
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
-from send_path import COARSE, REPLICAS, WRITES, Life, Weather, events, odd_events
+from send_path import COARSE, REPLICAS, TO_POOL, WRITES, Life, Weather, events, odd_events
 
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.guard.cycle import Guard
@@ -26,6 +27,7 @@ ANSWERS = (
 WEATHER = st.builds(
     Weather,
     answers=st.lists(st.sampled_from(ANSWERS), max_size=2).map(tuple),
+    answers_to=st.one_of(st.just({}), TO_POOL),
     stale_ms=st.sampled_from([0, 0, 2_000, 5_000]),
     old_ltv_ms=st.sampled_from([0, 0, 2_000, 5_000]),
     row_lag_ms=st.sampled_from([0, 0, 1_000, 4_500]),
@@ -34,8 +36,18 @@ WEATHER = st.builds(
     crossed=st.sampled_from([-1, -1, 0, 2, 5, 12, 30]),
 )
 
+# Later pages fail, and those of their loans that are read by their ids.
+PAGES_DOWN = st.sampled_from(
+    [
+        *[{}] * 4,
+        *({"pages_up": up, "single_down": down} for up in (1, 2) for down in (False, True)),
+        {"single_down": True},
+    ]
+)
 
 ODD_WEATHER = st.builds(replace, WEATHER, replica=REPLICAS)
+WEATHER_OF_PAGES = st.builds(replace, WEATHER, more=PAGES_DOWN)
+ODD_WEATHER_OF_PAGES = st.builds(replace, ODD_WEATHER, more=PAGES_DOWN)
 PLENTY = "100000"  # BTC: prices may fall two dozen times, and each need can be met
 
 
@@ -83,17 +95,26 @@ def undid_exactly(life: Life, key: LoanKey) -> bool:
     )
 
 
-class InTurns(events(WEATHER)):  # type: ignore[misc]
+def listed(world: World, *, turned: bool) -> World:
+    """With that which events befall on the last page."""
+    if turned:
+        world.loans = dict(reversed(world.loans.items()))
+    return world
+
+
+class InTurns(events(WEATHER_OF_PAGES)):  # type: ignore[misc]
     """And: three orders, of which one at a time may be adjusted, and each is read again for its turn.
 
     Of pages that take their time, one that shows a breach is acted on before the others have come.
     """
 
     @initialize(
-        ltvs=st.sampled_from([("0.80", "0.78", "0.76"), ("0.30", "0.74", "0.80")]), pages=st.booleans()
+        ltvs=st.sampled_from([("0.80", "0.78", "0.76"), ("0.30", "0.74", "0.80")]),
+        pages=st.booleans(),
+        turned=st.booleans(),
     )
-    def begin(self, ltvs: tuple[str, ...], pages: bool) -> None:  # noqa: FBT001 - drawn
-        self.begin_with(a_world(*ltvs, pool="0.70", wallet=PLENTY))
+    def begin(self, ltvs: tuple[str, ...], pages: bool, turned: bool) -> None:  # noqa: FBT001 - drawn
+        self.begin_with(listed(a_world(*ltvs, pool="0.70", wallet=PLENTY), turned=turned))
         if pages:
             self.world.rows_per_page, self.world.page_takes_ms = 1, 300
         self.write_in_turns(1_100)
@@ -102,16 +123,20 @@ class InTurns(events(WEATHER)):  # type: ignore[misc]
         """Also where a hand undid ours exactly: the coins of before may be a replica's, for ten minutes."""
         return super().is_taken_for_old(key) or undid_exactly(self, key)
 
+    def funded(self) -> Collection[LoanKey]:
+        return self.world.loans
 
-class OddPages(odd_events(ODD_WEATHER)):  # type: ignore[misc]
+
+class OddPages(odd_events(ODD_WEATHER_OF_PAGES)):  # type: ignore[misc]
     """And: an odd exchange whose list comes page by page, and slowly."""
 
     @initialize(
         ltvs=st.sampled_from([("0.80", "0.78", "0.76"), ("0.30", "0.74", "0.80"), ("0.60", "0.70", "0.74")]),
         page_takes_ms=st.sampled_from([50, 300, 1_500]),
+        turned=st.booleans(),
     )
-    def begin(self, ltvs: tuple[str, ...], page_takes_ms: int) -> None:
-        self.begin_with(a_world(*ltvs, pool="0.70", wallet=PLENTY))
+    def begin(self, ltvs: tuple[str, ...], page_takes_ms: int, turned: bool) -> None:  # noqa: FBT001 - drawn
+        self.begin_with(listed(a_world(*ltvs, pool="0.70", wallet=PLENTY), turned=turned))
         self.world.rows_per_page, self.world.page_takes_ms = 1, page_takes_ms
         self.write_in_turns(1_100)
 
@@ -120,6 +145,9 @@ class OddPages(odd_events(ODD_WEATHER)):  # type: ignore[misc]
 
     def is_taken_for_old(self, key: LoanKey) -> bool:
         return super().is_taken_for_old(key) or undid_exactly(self, key)
+
+    def funded(self) -> Collection[LoanKey]:
+        return self.world.loans
 
 
 TestInTurns = InTurns.TestCase

@@ -119,7 +119,7 @@ class Arrival:
 class World:
     """The exchange, its clock and its one user. Every change goes through here.
 
-    `answers` is a queue for whatever write comes next, `answers_to` one for each kind of write, asked first.
+    `answers` is a queue for whatever write comes next, `answers_to` one for a loan, or a kind of write.
     """
 
     loans: dict[LoanKey, Truth]
@@ -161,7 +161,7 @@ class World:
     replica_each: int = 0
     prices_off: Decimal = Decimal(1)
     answers: list[str] = field(default_factory=list)
-    answers_to: dict[Kind, list[str]] = field(default_factory=dict)
+    answers_to: dict[Kind | LoanKey, list[str]] = field(default_factory=dict)
     crash_at: str | None = None
     on_sent: Callable[[Intent], None] = lambda _: None
     turn_comes: Callable[[], bool] = lambda: False  # waits for a turn to write: whether it had to
@@ -370,7 +370,7 @@ class World:
 
         Raises WriteRejected.
         """
-        answer = self._next_answer(intent.channel.kind)
+        answer = self._next_answer(intent)
         name, _, number = answer.partition(":")
         if name == "lost_request":
             return None
@@ -381,10 +381,11 @@ class World:
         if name == "late":
             self.pending.append(Arrival(intent=intent, due_ms=self.true_ms + int(number)))
             return None
-        if name in {"pending", "failing"}:
+        if name in {"pending", "failing", "unheard"}:
             due = self.true_ms + int(number)
             self.pending.append(Arrival(intent=intent, due_ms=due, fails=name == "failing"))
-            return self._list_as(intent, RowStatus.PROCESSING)
+            listed = self._list_as(intent, RowStatus.PROCESSING)
+            return None if name == "unheard" else listed
         if not self.apply(intent):
             self.refused.append((intent, "refused_for_now"))
             raise WriteRejected("not enough", code=177011, remedy=Remedy.BALANCE)
@@ -400,8 +401,8 @@ class World:
             return True
         return False
 
-    def _next_answer(self, kind: Kind) -> str:
-        queue = self.answers_to.get(kind) or self.answers
+    def _next_answer(self, intent: Intent) -> str:
+        queue = self.answers_to.get(intent.key) or self.answers_to.get(intent.channel.kind) or self.answers
         return queue.pop(0) if queue else "ok"
 
     # What it shows

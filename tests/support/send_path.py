@@ -38,6 +38,11 @@ BOUND_S = 180  # by then everything is closed
 CALM_CYCLES = 12  # and nothing more is done in two minutes of calm
 QUIET = {State.CONFIRMED, State.REJECTED, State.ABSENT, State.WITHDRAWN, State.AMBIGUOUS}
 TRIGGER = Decimal("0.75")
+# The exchange shows what is done to a pool as being processed, for a while.
+TO_POOL = st.lists(
+    st.sampled_from(["ok", "pending:1500", "pending:8000", "pending:40000", "failing:700", "unheard:1500"]),
+    max_size=2,
+).map(lambda answers: {POOL: tuple(answers)})
 REPLICAS = st.sampled_from([*[(0, 0)] * 5, (20_000, 3), (62_000, 2), (62_000, 3), (180_000, 3)])
 LATE_MS = 7_000  # an LTV is at most five seconds late; two more until it is acted on
 COARSE_DIGITS = 2
@@ -50,7 +55,7 @@ class Weather:
     """How the exchange behaves for a stretch of time, and where the process dies in it."""
 
     answers: tuple[str, ...] = ()
-    answers_to: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
+    answers_to: Mapping[Kind | LoanKey, tuple[str, ...]] = field(default_factory=dict)
     stale_ms: int = 0
     old_ltv_ms: int = 0
     old_debt_ms: int = 0
@@ -129,7 +134,7 @@ class Life(RuleBasedStateMachine):
         world = self.world
         self.crossed = weather.crossed
         world.answers = list(weather.answers)
-        world.answers_to = {kind: list(answers) for kind, answers in weather.answers_to.items()}
+        world.answers_to = {what: list(answers) for what, answers in weather.answers_to.items()}
         for name in ("stale_ms", "old_ltv_ms", "old_debt_ms", "stale_wallet_ms", "row_lag_ms"):
             setattr(world, name, getattr(weather, name))
         world.replica_ms, world.replica_each = (0, 0) if self.went_back or self.disturbed else weather.replica
@@ -162,6 +167,7 @@ class Life(RuleBasedStateMachine):
         down = (world.orders_down, world.pool_down, world.wallet_down, world.replica_each, world.answers)
         for key in self.funded():
             helpless = any(down) or world.pending or world.ltv(key) < TRIGGER
+            helpless = helpless or world.answers_to.get(key) or self.is_unseen(key)
             helpless = helpless or self.is_taken_for_old(key)
             helped = self.a_coin_at_a_time and world.last_own_effect_ms(key) >= world.true_ms - ms
             helpless = helpless or helped
@@ -169,6 +175,13 @@ class Life(RuleBasedStateMachine):
             unread = world.history_down or world.repayments_down or world.transfers_down
             name = f"{type(self).__name__}, where histories can be read"
             self.count(name, key, 0 if helpless or unread else ms)
+
+    def is_unseen(self, key: LoanKey) -> bool:
+        """Its page fails, and so does whoever asks for it by its id."""
+        world = self.world
+        others = [other for other in world.loans if other.product is key.product]
+        up = len(others) if world.pages_up is None else world.pages_up * world.rows_per_page
+        return world.single_down and others.index(key) >= up
 
     def count(self, name: str, key: LoanKey, ms: int) -> None:
         """`ms` more above its trigger; 0: not any more."""
@@ -378,6 +391,7 @@ class Life(RuleBasedStateMachine):
         world, self.crossed = self.world, -1
         world.orders_down = world.history_down = world.prices_down = False
         world.repayments_down = world.transfers_down = world.wallet_down = world.unified_down = False
+        world.pages_up, world.single_down = None, False
         world.stale_ms = world.old_ltv_ms = world.old_debt_ms = world.stale_wallet_ms = world.row_lag_ms = 0
         world.replica_ms = world.replica_each = 0
         world.answers, world.answers_to, world.crash_at, world.slow_signings = [], {}, None, 0
