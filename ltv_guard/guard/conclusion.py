@@ -5,23 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from ltv_guard.core.amounts.once_landed import once_landed
 from ltv_guard.core.decide.decision import Cause, Decision
+from ltv_guard.core.model.intents import Intent, State
+from ltv_guard.core.model.loans import Kind, Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard.journal_trust import JournalTrust
-from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.slowness import Slowness
 from ltv_guard.guard.snapshot import CycleResult, Snapshot
+from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.words import Words
 
 
 class Conclusion:
     """`products`: how many are read when all goes well."""
 
     def __init__(
-        self, trust: JournalTrust, slowness: Slowness, report: Reporter, *, live: bool, products: int
+        self,
+        memory: Memory,
+        trust: JournalTrust,
+        slowness: Slowness,
+        words: Words,
+        *,
+        live: bool,
+        products: int,
     ) -> None:
+        self._intents = memory.intents
         self._trust = trust
         self._slowness = slowness
-        self._report = report
+        self._report = words.report
         self._live = live
         self._products = products
 
@@ -45,11 +57,27 @@ class Conclusion:
             in_haste=snapshot.in_haste,
             goes_on=snapshot.goes_on,
             asked=snapshot.loans_asked,
+            adjusted=self._adjusted(snapshot) if actions else {},
             wallet=snapshot.wallet_as_read,
             set_aside=tuple(item for book in snapshot.books.values() for item in book.set_aside),
             decisions=_with_resting(snapshot, decisions),
             account=snapshot.account,
         )
+
+    def _adjusted(self, snapshot: Snapshot) -> dict[LoanKey, Loan]:
+        """The loans that something was accepted for, as they will be shown once it has landed."""
+        accepted = {item.key for item in self._intents.every if item.state is State.ACCEPTED}
+        return {
+            loan.key: once_landed(loan, self._accepted_for(loan), snapshot.prices)
+            for loan in snapshot.loans
+            if loan.key in accepted
+        }
+
+    def _accepted_for(self, loan: Loan) -> list[Intent]:
+        own = self._intents.of_loan(loan.key)
+        return [
+            item for item in own if item.state is State.ACCEPTED and item.direction.kind is Kind.ADJUSTMENT
+        ]
 
     def _is_busy(self, snapshot: Snapshot, decisions: Sequence[Decision], actions: int) -> bool:
         """What is withheld is not sent sooner for looking more often; what waits for time alone may be."""

@@ -246,5 +246,5 @@ class Parts:
     @cached_property
     def conclusion(self) -> Conclusion:
         slowness = Slowness(self.words.alerts, longest_ms=self.options.max_snapshot_age_ms)
-        products = len(self.exchange.by_product)
-        return Conclusion(self.trust, slowness, self.words.report, live=self.options.live, products=products)
+        live, products = self.options.live, len(self.exchange.by_product)
+        return Conclusion(self.memory, self.trust, slowness, self.words, live=live, products=products)

@@ -1,7 +1,6 @@
-"""What a hurried cycle has sent, settled by its row while the list after it is read.
+"""What was sent before a long list, settled by its row while that is read.
 
-A list of many pages takes seconds, and as long as something is open no other crossing is acted on before it
-is whole.
+The list takes seconds, and as long as something is open no crossing is acted on before it is whole.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class RowsBeside:
 
     async def during(self, reading: Coroutine[Any, Any, None]) -> None:
         """Until the loans have been read. Raises JournalUnavailable."""
-        if not self._reads.loans.urgent.follows_haste:
+        if not any(self._reads.loans.urgent.may_take_long(item.key.product) for item in self._sent()):
             await reading
             return
         task = asyncio.create_task(reading)
@@ -57,12 +56,15 @@ class RowsBeside:
 
     async def _settle(self, task: asyncio.Task[None]) -> None:
         for _ in range(LOOKS):
-            sent = [item for item in self._intents.every if item.is_open]
+            sent = self._sent()
             if task.done() or not sent or not all(map(_shows_in_a_row, sent)):
                 return
             await self._look(sent)
             self._reads.loans.urgent.look_again()
             await asyncio.wait({task}, timeout=APART_S)
+
+    def _sent(self) -> list[Intent]:
+        return [item for item in self._intents.every if item.is_open]
 
     async def _look(self, sent: list[Intent]) -> None:
         found, own = Snapshot(), {item.channel for item in sent}

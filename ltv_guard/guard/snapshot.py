@@ -56,8 +56,8 @@ class CycleResult:
     `trusts_journal`: nothing can have been sent that the journal does not know of. `withheld`: why nothing
     was sent. `wallet`: the Funding wallet, where it was read. `in_haste`: of a long list only what is urgent
     was read, so that all of it is to be read next. `goes_on`: loans still wait for their turns to write.
-    `asked`: the moment before each loan's own page was asked for. `contracts`: the pool's, as they were read
-    last.
+    `asked`: the moment before each loan's own page was asked for. `adjusted`: loans as they will be shown
+    once what the exchange has accepted for them has landed. `contracts`: the pool's, as they were read last.
     """
 
     loans: int = 0
@@ -74,6 +74,7 @@ class CycleResult:
     in_haste: bool = False
     goes_on: bool = False
     asked: Mapping[LoanKey, Moment] = field(default_factory=dict)
+    adjusted: Mapping[LoanKey, Loan] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     contracts: tuple[Contract, ...] = ()

@@ -34,10 +34,12 @@ log = structlog.stdlib.get_logger()
 
 @dataclass(slots=True)
 class WatchedAccount:
-    """What is known of one account's loans between two reads of them."""
+    """What is known of one account's loans between two reads of them; `adjusted`: of those helped since."""
 
     watched: list[Watched] = field(default_factory=list)
     index: TriggerIndex = field(default_factory=TriggerIndex)
+    adjusted: dict[LoanKey, Watched] = field(default_factory=dict)
+    index_of_adjusted: TriggerIndex = field(default_factory=TriggerIndex)
     nearness: Nearness = field(default_factory=Nearness)
     wakes: WakeLimit = field(default_factory=WakeLimit)
 
@@ -86,13 +88,18 @@ class PriceWatch:
         self._follow()
 
     def saw(self, name: str, result: CycleResult) -> None:
-        """The loans were read, each at prices of its own. What could not be read is as it was."""
+        """The loans were read, each at prices of its own. What could not be read is as it was.
+
+        In haste only those were that were helped: until the next list they are as that left them.
+        """
         account = self._accounts.get(name)
         if account is None:
             return
         with self._defects.contained("working out trigger prices"):
             coins = account.index.coins
-            self._learn(account, result)
+            if not result.in_haste:
+                self._learn(account, result)
+            self._learn_adjusted(account, result)
             if account.index.coins != coins:
                 self._follow()
             if due := self._due(account, account.index.coins):
@@ -101,6 +108,7 @@ class PriceWatch:
 
     def _learn(self, account: WatchedAccount, result: CycleResult) -> None:
         account.index = TriggerIndex()  # what was is over, whatever goes wrong
+        account.adjusted = {}
         told, asked = PricesOfMoments(self._told), result.asked
         found = [
             Watched(item.loan, item.limits.trigger, told[asked[item.loan.key].monotonic_ms])
@@ -113,6 +121,14 @@ class PriceWatch:
         account.watched = found
         account.index = TriggerIndex(found)
         account.wakes.looked()
+
+    def _learn_adjusted(self, account: WatchedAccount, result: CycleResult) -> None:
+        account.index_of_adjusted = TriggerIndex()
+        for item in result.decisions if result.adjusted else ():
+            if item.policy.protect and (loan := result.adjusted.get(item.loan.key)) is not None:
+                told = self._told.at(result.asked[loan.key].monotonic_ms)
+                account.adjusted[loan.key] = Watched(loan, item.limits.trigger, told)
+        account.index_of_adjusted = TriggerIndex(account.adjusted.values())
 
     async def run(self) -> None:
         """Until it is cancelled. An error of ours ends it, and is raised."""
@@ -161,9 +177,12 @@ class PriceWatch:
         """The loans of an account that these prices have it looked at for, now."""
         with self._defects.contained("comparing prices with triggers"):
             prices = self._now()
-            account.wakes.ask(account.index.crossed(prices, [coin for coin in moved if coin in prices]))
+            known = [coin for coin in moved if coin in prices]
+            for index in (account.index, account.index_of_adjusted):
+                account.wakes.ask(index.crossed(prices, known))
             return account.wakes.due(self._now_ms())
-        account.index = TriggerIndex()  # until the loans are read anew: the error would come with each tick
+        # Until the loans are read anew: the error would come with each tick.
+        account.index = account.index_of_adjusted = TriggerIndex()
         return ()
 
     def _look_at(self, name: str, account: WatchedAccount) -> None:

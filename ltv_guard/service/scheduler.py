@@ -225,8 +225,7 @@ class Daemon:
             self.line.helped(name)
         if result.in_haste or result.goes_on:
             self._again.add(name)
-        if not result.in_haste:
-            self._watch.saw(name, result)
+        self._watch.saw(name, result)
 
     async def _look_at_clock(self) -> None:
         await self._looks.look_at_clock(self._duties.measure_clock)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from core_builders import account, facts
+from core_builders import account, facts, loan
 from waits import until
 
 from ltv_guard.guard.snapshot import CycleResult
@@ -61,6 +61,20 @@ async def test_loans_that_still_wait_for_their_turns_wait_for_no_pace(*, goes_on
     stop.set()
     await running
     assert guard.cycles == cycles
+
+
+async def test_what_was_helped_in_haste_is_watched_anew_before_the_next_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daemon = daemon_of(Guarded([CycleResult(in_haste=True, adjusted={loan().key: loan()})]))
+    watched: list[bool] = []
+    monkeypatch.setattr(daemon._watch, "saw", lambda _name, result: watched.append(result.in_haste))
+    stop = asyncio.Event()
+    running = asyncio.create_task(daemon.run(stop))
+    await until(lambda: len(watched) == 2)
+    stop.set()
+    await running
+    assert watched == [True, False]
 
 
 async def test_what_a_cycle_came_to_is_kept_without_the_facts_of_each_loan() -> None:

@@ -239,6 +239,29 @@ async def test_what_another_stream_told_is_no_price_of_a_loan() -> None:
         assert seen.woken == []
 
 
+async def test_a_loan_that_was_helped_in_haste_may_cross_anew_before_the_next_list() -> None:
+    """It was helped at 40,000 USD from LTV 0.75 to 0.65: by its own amounts its trigger is at 34,667 now."""
+    clock, before, helped = 100.0, loan("0.75"), loan("0.65", held=str(Decimal(15) / 13))
+    async with watching(monotonic=lambda: clock) as seen:
+        await seen.hears(Decimal(40_000))
+        clock += 1
+        seen.watch.saw("main", result(before))
+        for adjusted in ({}, {before.key: helped}, {}):
+            seen.watch.saw("main", result(before, in_haste=True, adjusted=adjusted))
+        await seen.hears(Decimal(35_000))
+        clock += 1
+        assert seen.woken == []
+        await seen.hears(Decimal(34_000))
+        assert seen.woken == [("main", ["1001"])]
+        seen.watch.saw("main", result(helped))  # the next list: what holds is what it shows
+        clock += 1
+        await seen.hears(Decimal(40_000))
+        seen.watch.saw("main", result(loan("0.30", debt="15000", held="1.25")))
+        clock += 1
+        await seen.hears(Decimal(34_000))
+        assert len(seen.woken) == 1
+
+
 async def test_what_crosses_while_the_loans_are_read_is_told_after_it() -> None:
     async with watching() as seen:
         seen.stream.tell(BTC=39_500)

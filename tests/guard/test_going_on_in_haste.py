@@ -57,6 +57,7 @@ async def test_in_haste_whom_prices_put_there_meanwhile_has_the_next_turn() -> N
     result = await in_a_storm(world, guard, others=[3])
     assert (result.in_haste, result.actions) == (True, 2)
     assert served(world) == ["2", "3"]
+    assert all(result.adjusted[key_of(number)].ltv < Decimal("0.66") for number in (2, 3))
     first, second = (intent.created_at_ms for intent in world.sent)
     assert second - first <= TURN_MS + 1
     assert Decimal("0.64") < world.ltv(key_of(3)) < Decimal("0.66")

@@ -9,7 +9,7 @@ from exchange_model import World, a_world
 
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
-from ltv_guard.guard.reads.history_reads import AT_ONCE_MS, AT_REST_MS, HistoryReads
+from ltv_guard.guard.reads.history_reads import AT_HAND_MS, AT_ONCE_MS, AT_REST_MS, HistoryReads
 
 CHANNEL = Channel(Product.LEGACY, Kind.ADJUSTMENT)
 
@@ -73,6 +73,19 @@ async def test_whoever_asks_right_after_another_gets_the_same(lists: Lists, read
     assert lists.asked == [5]
 
 
+@pytest.mark.parametrize(("after_ms", "times"), [(AT_REST_MS - AT_HAND_MS, 1), (AT_REST_MS, 2)])
+async def test_what_is_read_ahead_serves_whoever_needs_it_a_little_later(
+    lists: Lists, reads: HistoryReads, after_ms: int, times: int
+) -> None:
+    lists.may_end.set()
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    lists.world.advance(after_ms)
+    assert CHANNEL in await reads.ask({CHANNEL: 5}, anew=True)
+    lists.world.advance(AT_HAND_MS)
+    assert CHANNEL in await reads.ask({CHANNEL: 5})
+    assert len(lists.asked) == times
+
+
 @pytest.mark.parametrize(("after_ms", "times"), [(AT_ONCE_MS, 1), (AT_ONCE_MS + 1, 2)])
 async def test_until_the_journal_is_trusted_a_history_of_now_is_read_sooner(
     lists: Lists, reads: HistoryReads, after_ms: int, times: int
@@ -101,8 +114,8 @@ async def test_whoever_read_its_loans_beside_it_gets_the_same_however_long_the_a
     ("anew", "sent", "after_ms", "times"),
     [
         (False, False, AT_REST_MS + 1, 1),
-        (True, False, AT_REST_MS + 1, 2),
-        (True, False, AT_REST_MS, 1),
+        (True, False, AT_REST_MS - AT_HAND_MS + 1, 2),
+        (True, False, AT_REST_MS - AT_HAND_MS, 1),
         (True, True, AT_ONCE_MS + 1, 2),
         (True, True, AT_ONCE_MS, 1),
     ],

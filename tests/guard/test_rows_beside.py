@@ -1,4 +1,4 @@
-"""While the list after a hurried cycle is read, only what its own row proves is settled: no loan is shown."""
+"""While a list that takes long is read, only what its own row proves is settled: no loan is shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SOLD = replace(REPAID, intent_id="i4", collateral_coin="BTC", adjust_id=None)
 class Exchange:
     """What is asked of it beside a list that takes as long as `list_comes` does."""
 
-    follows_haste: bool = True
+    may_take_long: bool = True
     asked: list[set[Channel]] = field(default_factory=list)
     settled: list[Sequence[Intent]] = field(default_factory=list)
     journal_fails: bool = False
@@ -51,7 +51,7 @@ class Exchange:
             raise JournalUnavailable("the disk is full")
 
     async def loans(self) -> None:
-        async with asyncio.timeout(0.01 if self.follows_haste else None):
+        async with asyncio.timeout(0.01 if self.may_take_long else None):
             await self.list_comes.wait()
 
     def to_settle(self, *_: Any, **__: Any) -> dict[Channel, int]:  # noqa: ANN401
@@ -60,7 +60,7 @@ class Exchange:
     def beside(self, *sent: Intent) -> RowsBeside:
         book = IntentBook(MemoryJournal())
         book.remember(sent)
-        urgent = SimpleNamespace(follows_haste=self.follows_haste, look_again=lambda: None)
+        urgent = SimpleNamespace(may_take_long=lambda _: self.may_take_long, look_again=lambda: None)
         reads: Any = SimpleNamespace(loans=SimpleNamespace(urgent=urgent), histories=self)
         this: Any = self
         return RowsBeside(reads, this, this, book, a_world("0.50"), Defects(AlertRepeater(lambda: 0)))
@@ -82,8 +82,8 @@ async def test_nothing_is_where_there_is_anything_else(sent: tuple[Intent, ...])
     assert exchange.asked == []
 
 
-async def test_nor_beside_a_list_that_follows_no_hurried_cycle() -> None:
-    exchange = Exchange(follows_haste=False)
+async def test_nor_beside_a_list_that_takes_no_time() -> None:
+    exchange = Exchange(may_take_long=False)
     exchange.list_comes.set()
     await exchange.beside(ACCEPTED).during(exchange.loans())
     assert exchange.asked == []

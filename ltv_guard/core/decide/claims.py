@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ltv_guard.core.amounts.ltv_model import LtvModel
+from ltv_guard.core.amounts.once_landed import once_landed
 from ltv_guard.core.decide.allocation import Claim, shares
 from ltv_guard.core.decide.budget import FundsBudget
 from ltv_guard.core.decide.constraints import tightest
@@ -85,12 +86,7 @@ def _claims(facts: LoanFacts, budget: FundsBudget) -> list[tuple[str, Claim]]:
 
 def _need_once_landed(facts: LoanFacts, budget: FundsBudget) -> Shortfall:
     """What the loan needs once its open adds are shown: what it asks for next is beyond them."""
-    loan = facts.loan
-    for item in facts.open_intents:
-        held, model = loan.collateral_in(item.coin), LtvModel(loan=loan, prices=budget.prices)
-        is_shown = held is None or held.amount > item.coins_before
-        if not is_shown and not model.is_blind:
-            loan = model.with_change(item.coin, item.amount)
+    loan = once_landed(facts.loan, facts.open_intents, budget.prices)
     urgency = urgency_of(loan, facts.urgency.limits, lifts=facts.lifts)
     model = LtvModel(loan=loan, prices=budget.prices)
     return Shortfall(facts=facts, urgency=urgency, model=model, value=model.missing(urgency.limits.target))

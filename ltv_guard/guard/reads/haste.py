@@ -67,11 +67,6 @@ class Haste:
         takes_long = product in self._hurried and self._last.took_ms(product) > LONG_MS
         return takes_long and self.may_go_by_pages(product)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether all was read since the last time."""
-        return not self._hurried
-
     def may_go_by_pages(self, product: Product) -> bool:
         """Whether it will with the pages that are there, and with those read beside that we adjusted.
 
@@ -83,6 +78,11 @@ class Haste:
         """Whom the last list does not show as we left them; None: those are too many, or not known."""
         ours = self._adjusted_since(self._last.book(product).began, product)
         return None if ours is None or len(ours) > MOST_OF_OURS else ours
+
+    def may_take_long(self, product: Product) -> bool:
+        """Whether the next list may: the last one did, or was given up before it was whole."""
+        last = self._last
+        return product in self._hurried or (last.is_long(product) and last.took_ms(product) > LONG_MS)
 
     def believes_prices(self, product: Product) -> bool:
         """Whether they did not put loans at their triggers in vain just now."""

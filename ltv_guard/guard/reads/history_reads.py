@@ -16,6 +16,7 @@ from ltv_guard.core.ports import Clock
 
 AT_ONCE_MS = 500  # so long after it began, what nobody has taken yet serves who reads anew
 AT_REST_MS = 900  # the same of any, once the journal is trusted: two reads a second leave a crossing none
+AT_HAND_MS = 200  # what was read ahead is not read anew for a crossing so soon after: it has to serve it
 
 
 @dataclass(slots=True)
@@ -70,8 +71,9 @@ class HistoryReads:
             key: item for key, item in self._readings.items() if key in asked and not item.was_handed_out
         }
         latest_ms = AT_ONCE_MS if anew else self._longest_ms
+        needed_ms = (beside or self._clock.now()).monotonic_ms + (AT_HAND_MS if anew else 0)
         readings = {
-            channel: self._reading_for(channel, since_ms, beside or self._clock.now(), latest_ms)
+            channel: self._reading_for(channel, since_ms, needed_ms, latest_ms)
             for channel, since_ms in asked.items()
         }
         await self._wait_for(readings.values())
@@ -84,8 +86,8 @@ class HistoryReads:
                 found[channel] = self._kept[channel]
         return found
 
-    def _reading_for(self, channel: Channel, since_ms: int, beside: Moment, longest_ms: int) -> _Reading:
-        if self._will_do(channel, since_ms, beside, longest_ms):
+    def _reading_for(self, channel: Channel, since_ms: int, needed_ms: int, longest_ms: int) -> _Reading:
+        if self._will_do(channel, since_ms, needed_ms, longest_ms):
             return self._readings[channel]
         return self._begin(channel, since_ms)
 
@@ -108,7 +110,7 @@ class HistoryReads:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _will_do(self, channel: Channel, since_ms: int, beside: Moment, longest_ms: int) -> bool:
+    def _will_do(self, channel: Channel, since_ms: int, needed_ms: int, longest_ms: int) -> bool:
         """Whether the last reading goes back far enough, and is under way or not old yet."""
         reading = self._readings.get(channel)
         if reading is None or reading.since_ms > since_ms:
@@ -120,7 +122,8 @@ class HistoryReads:
         if not reading.was_handed_out and self._clock.now().ms_since(reading.began) <= longest_ms:
             return True
         serves_ms = AT_REST_MS if self.trusted() else AT_ONCE_MS
-        return beside.ms_since(reading.began) <= serves_ms and self._nothing_sent_since(reading.began)
+        is_new = needed_ms - reading.began.monotonic_ms <= serves_ms
+        return is_new and self._nothing_sent_since(reading.began)
 
     def _begin(self, channel: Channel, since_ms: int) -> _Reading:
         if (last := self._readings.get(channel)) is not None:

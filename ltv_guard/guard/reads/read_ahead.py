@@ -11,12 +11,12 @@ from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
+from ltv_guard.guard.reads.history_reads import AT_HAND_MS
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.unawaited import heed
 
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
-ANEW_MS = 200  # a crossing finds what was read so long ago at hand, and has it read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
 
@@ -143,7 +143,7 @@ class ReadAhead:
         return too_long or not self._intents.nothing_sent_since(began)
 
     def _is_of_now(self, reading: _AheadOfNeed) -> bool:
-        return self._age_ms(reading) <= (ANEW_MS if reading.task.done() else LONGEST_MS)
+        return self._age_ms(reading) <= (AT_HAND_MS if reading.task.done() else LONGEST_MS)
 
     def _age_ms(self, reading: _AheadOfNeed) -> int:
         return self._clock.now().monotonic_ms - reading.began.monotonic_ms

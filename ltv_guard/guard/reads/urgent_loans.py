@@ -86,10 +86,9 @@ class UrgentLoans:
         for key in keys:
             self._keys.pop(key, None)
 
-    @property
-    def follows_haste(self) -> bool:
-        """Whether only a part was read the last time."""
-        return not self._haste.is_over
+    def may_take_long(self, product: Product) -> bool:
+        """Whether the next list may: the last one did, or was given up before it was whole."""
+        return self._haste.may_take_long(product)
 
     def saw(self, keys: Iterable[LoanKey]) -> None:
         """These have been read, with a list that could not be read to its end."""
