@@ -185,6 +185,14 @@ def test_a_high_lie_makes_no_account_feel_safe() -> None:
     assert gap < D("0.02")
 
 
+def test_a_pool_that_was_read_beyond_its_trigger_crosses_it_once_it_has_been_below() -> None:
+    beyond = pool({"BTC": D(1)}, {"USDT": D("0.8") * 50_000 * COUNTS}, START)
+    index, dearer = TriggerIndex([Watched(beyond, D("0.75"), AT_START)]), {**START, "BTC": D(60000)}
+
+    assert [index.crossed(prices, ["BTC"]) for prices in (START, dearer)] == [frozenset()] * 2
+    assert index.crossed(START, ["BTC"]) == {beyond.key}
+
+
 def test_loans_without_amounts_prices_or_coins_of_two_kinds_cost_nothing() -> None:
     unread = Loan(
         key=LoanKey(Product.LEGACY, "1"),

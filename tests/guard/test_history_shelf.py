@@ -6,7 +6,7 @@ import pytest
 from core_builders import START, intent, moment, row
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.model.history import History
+from ltv_guard.core.model.history import History, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.guard.state.history_shelf import HistoryShelf
 from ltv_guard.guard.state.intent_book import IntentBook
@@ -41,3 +41,14 @@ def test_a_row_is_missing_by_whole_histories_from_first_to_last(
     shown: tuple[str, ...], *, lacks: bool
 ) -> None:
     assert lacking(*shown) == ([CONFIRMED] if lacks else [])
+
+
+def test_a_row_that_is_processed_still_makes_no_history_old_and_one_that_had_ended_does() -> None:
+    shelf, channel = HistoryShelf(IntentBook(MemoryJournal())), CONFIRMED.channel
+    processed, ended = row("r1", status=RowStatus.PROCESSING), row("r1")
+    kept = [
+        shelf.put(channel, History(rows=(shown,), began=moment(START + number)), START)
+        for number, shown in enumerate([processed, processed, ended, processed])
+    ]
+    assert [item.is_old for item in kept] == [False, False, False, True]
+    assert kept[-1].rows == (ended,)
