@@ -91,9 +91,12 @@ class Bench:
             self._shown = seen.left
         return answer
 
+    async def act(self, name: str, asked: Asked) -> Asked:
+        return await self._acts[name](asked)
+
     async def serve(self, request: web.Request) -> web.Response:
         try:
-            return web.json_response(await self._acts[request.match_info["name"]](await request.json()))
+            return web.json_response(await self.act(request.match_info["name"], await request.json()))
         except TimeoutError:
             return web.Response(status=504, reason="nothing of the kind arrived")
 

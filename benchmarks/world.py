@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 PROGRAM = [sys.executable, "-m", "ltv_guard"]
 SECRET = "secret-of-the-benchmarks"
 LATENCY_S = "0.05"
+NEAR, CROSSED = "0.735", "0.755"  # LTVs beside the trigger, 0.75
 Tree = dict[str, Any]
 
 
@@ -138,6 +139,11 @@ def serving(borrowers: Sequence[Borrower], folder: Path, **changes: object) -> I
         process.wait()
 
 
+def is_calm(event: Mapping[str, Any]) -> bool:
+    """Whether it tells of a loan that is in its bounds, or at its target."""
+    return event.get("event") == "decision_made" and event.get("cause") in {"in_bounds", "at_target"}
+
+
 class Running:
     """A program under test. `count(event)` says how often it has logged that."""
 
@@ -160,9 +166,7 @@ class Running:
 
     def calm_again(self) -> int:
         """How often it has found a loan in its bounds, or at its target, that was not so before."""
-        calm = {"in_bounds", "at_target"}
-        told = (item for item in list(self.log) if item.get("event") == "decision_made")
-        return sum(1 for item in told if item.get("cause") in calm)
+        return sum(map(is_calm, list(self.log)))
 
     def wait_for_calm(self, number: int) -> bool:
         """Whether it has so often."""
