@@ -33,7 +33,8 @@ from ltv_guard.guard.state.memory import Memory
 
 NO_LISTS: Mapping[str, ContractList] = {}
 NOTHING: Mapping[str, str] = {}
-UNSEEN = frozenset({State.ABSENT, State.AMBIGUOUS})
+# Of a release that the exchange took twice, and refused the second time, the first may have landed.
+UNSEEN = frozenset({State.ABSENT, State.AMBIGUOUS, State.REJECTED})
 LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 

@@ -86,6 +86,19 @@ async def test_a_release_that_no_history_shows_is_not_repeated_within_the_cooldo
     assert states(journal) == [State.ABSENT, State.CONFIRMED]
 
 
+async def test_a_release_that_was_refused_is_not_repeated_within_the_cooldown() -> None:
+    """It may have landed all the same, where the exchange took it twice and answered the second."""
+    world, journal = a_world("0.30"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["refused_maximum"]
+    while State.REJECTED not in states(journal):
+        await cycles(guard, world, 1)
+    await cycles(guard, world, POLICY.limits.cooldown_ms // 2_000 - 1)
+    assert (len(world.sent), states(journal)) == (1, [State.REJECTED])
+    await cycles(guard, world, 5)
+    assert states(journal) == [State.REJECTED, State.CONFIRMED]
+
+
 async def test_a_lost_answer_ends_as_one_adjustment_confirmed_from_the_history() -> None:
     world, journal = a_world("0.80"), MemoryJournal()
     world.answers = ["lost_answer"]

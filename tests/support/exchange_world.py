@@ -28,6 +28,7 @@ HOUR_MS = 3_600_000
 REFUSALS = {
     "refused": (177004, Remedy.NEVER),
     "refused_for_now": (177011, Remedy.BALANCE),
+    "refused_maximum": (177013, Remedy.MAXIMUM),
     "refused_coin": (148006, Remedy.COIN),
     "refused_key": (10005, Remedy.HUMAN),
 }

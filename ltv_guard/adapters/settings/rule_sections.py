@@ -146,7 +146,7 @@ class LimitsSection(Section):
     cooldown_s: Duration = Field(
         RULES.limits.cooldown_ms // MS,
         description="Seconds between the end of one rescue or release and the next. A release that no "
-        "history shows (its answer was lost) holds up the next release alone.",
+        "history shows (its answer was lost, or it was refused) holds up the next release alone.",
     )
     max_reduction_ratio: Ratio = Field(
         RULES.limits.max_reduction_ratio,
