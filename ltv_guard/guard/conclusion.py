@@ -8,7 +8,7 @@ from decimal import Decimal
 from ltv_guard.core.amounts.once_landed import once_landed
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Kind, Loan, LoanKey
+from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.slowness import Slowness
@@ -66,18 +66,15 @@ class Conclusion:
 
     def _adjusted(self, snapshot: Snapshot) -> dict[LoanKey, Loan]:
         """The loans that something was accepted for, as they will be shown once it has landed."""
-        accepted = {item.key for item in self._intents.every if item.state is State.ACCEPTED}
+        accepted: dict[LoanKey, list[Intent]] = {}
+        for item in self._intents.every:
+            if item.state is State.ACCEPTED:
+                accepted.setdefault(item.key, []).append(item)
         return {
-            loan.key: once_landed(loan, self._accepted_for(loan), snapshot.prices)
+            loan.key: once_landed(loan, accepted[loan.key], snapshot.prices)
             for loan in snapshot.loans
             if loan.key in accepted
         }
-
-    def _accepted_for(self, loan: Loan) -> list[Intent]:
-        own = self._intents.of_loan(loan.key)
-        return [
-            item for item in own if item.state is State.ACCEPTED and item.direction.kind is Kind.ADJUSTMENT
-        ]
 
     def _is_busy(self, snapshot: Snapshot, decisions: Sequence[Decision], actions: int) -> bool:
         """What is withheld is not sent sooner for looking more often; what waits for time alone may be."""

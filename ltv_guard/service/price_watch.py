@@ -125,7 +125,7 @@ class PriceWatch:
     def _learn_adjusted(self, account: WatchedAccount, result: CycleResult) -> None:
         account.index_of_adjusted = TriggerIndex()
         for item in result.decisions if result.adjusted else ():
-            if item.policy.protect and (loan := result.adjusted.get(item.loan.key)) is not None:
+            if (loan := result.adjusted.get(item.loan.key)) is not None:
                 told = self._told.at(result.asked[loan.key].monotonic_ms)
                 account.adjusted[loan.key] = Watched(loan, item.limits.trigger, told)
         account.index_of_adjusted = TriggerIndex(account.adjusted.values())

@@ -63,6 +63,13 @@ async def test_in_haste_whom_prices_put_there_meanwhile_has_the_next_turn() -> N
     assert Decimal("0.64") < world.ltv(key_of(3)) < Decimal("0.66")
 
 
+async def test_what_may_not_have_landed_is_not_taken_for_landed() -> None:
+    world, guard = a_storm()
+    world.answers.append("lost_answer")
+    result = await in_a_storm(world, guard, others=[])
+    assert (result.actions, result.adjusted) == (1, {})
+
+
 async def test_in_haste_the_next_list_is_begun_after_the_first() -> None:
     world, guard = a_storm()
     assert (await in_a_storm(world, guard, others=[3])).actions
