@@ -9,11 +9,13 @@ from ltv_guard.core.amounts.once_landed import once_landed
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Loan, LoanKey
+from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard.journal_trust import JournalTrust
 from ltv_guard.guard.slowness import Slowness
-from ltv_guard.guard.snapshot import CycleResult, Snapshot
+from ltv_guard.guard.snapshot import CycleResult, GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.waiting_loans import WaitingLoans
 from ltv_guard.guard.words import Words
 
 
@@ -24,17 +26,19 @@ class Conclusion:
         self,
         memory: Memory,
         trust: JournalTrust,
-        slowness: Slowness,
         words: Words,
+        clock: Clock,
+        options: GuardOptions,
         *,
-        live: bool,
         products: int,
     ) -> None:
         self._intents = memory.intents
         self._trust = trust
-        self._slowness = slowness
+        self._slowness = Slowness(words.alerts, longest_ms=options.max_snapshot_age_ms)
+        self._waiting = WaitingLoans(words.alerts, clock)
+        self._defects = words.defects
         self._report = words.report
-        self._live = live
+        self._live = options.live
         self._products = products
 
     def of_nothing(self) -> CycleResult:
@@ -43,6 +47,8 @@ class Conclusion:
 
     def of(self, snapshot: Snapshot, decisions: Sequence[Decision], actions: int) -> CycleResult:
         """`actions`: how many adjustments left, or may have."""
+        with self._defects.contained("telling who waits"):
+            self._waiting.tell(snapshot, decisions)
         return CycleResult(
             loans=len(snapshot.loans),
             actions=actions,

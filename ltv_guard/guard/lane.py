@@ -16,11 +16,11 @@ Prices = Mapping[str, Decimal]
 class Lane:
     """Mutable, of one cycle. `waiting` has the most urgent loan first; none has two turns in a cycle.
 
-    `prices`: those at which the cycle read the loans, but for those `read` since, at others. `turn`: when the
-    present turn to write came; None while it was free all along; `answered`: when what was read for it had
-    come. `told`: loans whose decisions have been announced. `gone`: loans that were found gone since that
-    turn came. `chosen`: those read for it, as prices of that moment put them first. `tried`: those that had a
-    turn.
+    `prices`: those at which the cycle read the loans, but for those `read` since, at others. `began`: when it
+    began to act. `turn`: when the present turn to write came; None while it was free all along; `answered`:
+    when what was read for it had come. `told`: loans whose decisions have been announced. `gone`: loans that
+    were found gone since that turn came. `chosen`: those read for it, as prices of that moment put them
+    first. `tried`: those that had a turn.
     """
 
     owner: Owner
@@ -30,6 +30,7 @@ class Lane:
     read: dict[LoanKey, Prices] = field(default_factory=dict)
     waiting: list[LoanKey] = field(default_factory=list)
     decisions: dict[LoanKey, Decision] = field(default_factory=dict)
+    began: Moment | None = None
     turn: Moment | None = None
     answered: Moment | None = None
     told: set[LoanKey] = field(default_factory=set)

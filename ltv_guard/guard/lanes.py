@@ -57,6 +57,7 @@ class Lanes:
             lane.decided(decisions, snapshot.at_rest.decisions, told=True)
         acting = (self._act_in_turn(snapshot, lane) for lane in lanes.values())
         done = await asyncio.gather(*acting, return_exceptions=True)
+        snapshot.lanes = tuple(lanes.values())
         failures = [item for item in done if isinstance(item, BaseException)]
         if failures:  # raised only now: the other product's adjustment was not to be cut off
             raise failures[0]
@@ -69,7 +70,8 @@ class Lanes:
             return await self._turn_by_turn(snapshot, lane)
 
     async def _turn_by_turn(self, snapshot: Snapshot, lane: Lane) -> int:
-        actions, began, adjusts = 0, self._clock.now(), lane.kind is Kind.ADJUSTMENT
+        actions, adjusts = 0, lane.kind is Kind.ADJUSTMENT
+        began = lane.began = self._clock.now()
         # For no longer than the reading took, where that is slow: others may need help by then.
         span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
         if snapshot.in_haste:  # the next list is begun after the first

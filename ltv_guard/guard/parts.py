@@ -41,7 +41,6 @@ from ltv_guard.guard.rereads import Rereads
 from ltv_guard.guard.rows_beside import RowsBeside
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.settlement_reporter import SettlementReporter
-from ltv_guard.guard.slowness import Slowness
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
@@ -245,6 +244,5 @@ class Parts:
 
     @cached_property
     def conclusion(self) -> Conclusion:
-        slowness = Slowness(self.words.alerts, longest_ms=self.options.max_snapshot_age_ms)
-        live, products = self.options.live, len(self.exchange.by_product)
-        return Conclusion(self.memory, self.trust, slowness, self.words, live=live, products=products)
+        clock, products = self.around.clock, len(self.exchange.by_product)
+        return Conclusion(self.memory, self.trust, self.words, clock, self.options, products=products)

@@ -21,6 +21,7 @@ from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode, Pause
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.appraised import Appraised, Rest
+from ltv_guard.guard.lane import Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,8 @@ class Snapshot:
     `at_rest`: in haste, loans whose decisions stand as the last whole read made them, and are not made again.
     `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
     how long the slowest product's whole read took. `in_part`: not all loans were read. `by_pages`: in haste,
-    for what the first pages of a list showed. `in_haste`, `goes_on`: as in the result.
+    for what the first pages of a list showed. `in_haste`, `goes_on`: as in the result. `lanes`: as they were
+    when the cycle had acted.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -133,6 +135,7 @@ class Snapshot:
     by_pages: bool = False
     goes_on: bool = False
     too_old: list[TooOld] = field(default_factory=list)
+    lanes: tuple[Lane, ...] = ()
 
     @property
     def open_now(self) -> tuple[Intent, ...]:

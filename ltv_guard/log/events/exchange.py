@@ -36,6 +36,19 @@ EXCHANGE = (
         fields=("what", "why", "age_ms", "longest_ms", "loan_ids"),
     ),
     event(
+        "loans_wait_for_turns",
+        warning(
+            "Loans in breach wait for their turns to write, one of them for more than 5 s since it was "
+            "decided on: the exchange takes one adjustment a second, and each waits for the answer to the "
+            "one before. `loans`: how many wait; `loan_id`, `ltv` and `seconds`: the one that has waited "
+            "longest, of several the most urgent. `why` says whether answers are slow. Said once, at the end "
+            "of a cycle. `loans_wait_no_more` (INFO) tells the end.",
+            "Nothing, if you can wait: the most urgent has each turn. An add by hand, in the exchange's app, "
+            "helps a loan sooner.",
+        ),
+        fields=("loans", "ltv", "seconds", "why"),
+    ),
+    event(
         "exchange_banned",
         critical(
             "HTTP 403: no request for ten minutes, **no protection**.",
@@ -150,6 +163,14 @@ EXCHANGE = (
         info(
             "The end of `guard_slow`.",
         ),
+    ),
+    event(
+        "loans_wait_no_more",
+        info(
+            "The end of `loans_wait_for_turns`: no loan in breach waits for that long any more. `seconds`: "
+            "how long ago the first of them was decided on.",
+        ),
+        fields=("seconds",),
     ),
     event(
         "answer_sound_again",
