@@ -105,8 +105,11 @@ class ExchangeClock:
     async def ensure_trusted(self, fetch: Fetch) -> None:
         """Measures if need be. Raises ExchangeUnavailable where that does not make it trustworthy.
 
-        Those who wait for a measurement share its failure: one after the other, they would all be too late.
+        A clock that is trusted is waited for by nobody, though it is being measured again. Those who wait for
+        a measurement share its failure: one after the other, they would all be too late.
         """
+        if self.is_trusted:
+            return
         asked = self._failures
         async with self._measuring:
             if not self.is_trusted and self._failures == asked:

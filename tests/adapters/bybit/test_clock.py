@@ -160,6 +160,23 @@ async def test_a_doubted_clock_is_measured_once_and_then_trusted() -> None:
     assert world.asked == 10
 
 
+async def test_a_clock_that_is_trusted_is_waited_for_by_nobody_while_it_is_measured_again() -> None:
+    world = World()
+    clock = world.clock()
+    await clock.ensure_trusted(world.fetch)
+
+    async def hang() -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    measuring = asyncio.create_task(clock.measure(hang))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        await clock.ensure_trusted(world.fetch)
+    measuring.cancel()
+    assert world.asked == 5
+
+
 @given(
     st.lists(st.floats(1, 3000), min_size=5, max_size=5),
     st.integers(-(10**7), 10**7),
