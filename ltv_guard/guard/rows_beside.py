@@ -14,6 +14,7 @@ from ltv_guard.core.model.loans import Kind
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.needs import Needs
+from ltv_guard.guard.reads.haste import MOST_OF_OURS
 from ltv_guard.guard.reads.reads import Reads
 from ltv_guard.guard.reconciler import Reconciler
 from ltv_guard.guard.snapshot import Snapshot
@@ -43,7 +44,7 @@ class RowsBeside:
 
     async def during(self, reading: Coroutine[Any, Any, None]) -> None:
         """Until the loans have been read. Raises JournalUnavailable."""
-        if not any(self._reads.loans.urgent.may_take_long(item.key.product) for item in self._sent()):
+        if not self._is_of_use(self._sent()):
             await reading
             return
         task = asyncio.create_task(reading)
@@ -53,6 +54,11 @@ class RowsBeside:
             await task
         finally:
             task.cancel()
+
+    def _is_of_use(self, sent: list[Intent]) -> bool:
+        """Beside a list that may take long, and where no more were sent than a crossing is acted on after."""
+        urgent = self._reads.loans.urgent
+        return len(sent) <= MOST_OF_OURS and any(urgent.may_take_long(item.key.product) for item in sent)
 
     async def _settle(self, task: asyncio.Task[None]) -> None:
         for _ in range(LOOKS):

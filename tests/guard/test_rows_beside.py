@@ -17,6 +17,7 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Kind, Product
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads.haste import MOST_OF_OURS
 from ltv_guard.guard.rows_beside import RowsBeside
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
@@ -79,6 +80,17 @@ async def test_nothing_is_where_there_is_anything_else(sent: tuple[Intent, ...])
     exchange = Exchange()
     with pytest.raises(TimeoutError):
         await exchange.beside(*sent).during(exchange.loans())
+    assert exchange.asked == []
+
+
+async def test_nor_where_more_were_sent_than_a_crossing_is_acted_on_after() -> None:
+    """In a storm the row of each add is read as the list ends: a second read would use up that second's."""
+    exchange = Exchange()
+    exchange.list_comes.set()
+    sent = [
+        replace(ACCEPTED, intent_id=f"i{number}", adjust_id=str(number)) for number in range(MOST_OF_OURS + 1)
+    ]
+    await exchange.beside(*sent).during(exchange.loans())
     assert exchange.asked == []
 
 
