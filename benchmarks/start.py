@@ -76,8 +76,9 @@ def starts(server: world.Server, borrower: world.Borrower, folder: Path, times: 
         time.sleep(3)
     add("exec to first request", [until(command, borrower, server, "any") for _ in range(times)])
     adds = []
-    for _ in range(times):
-        server.ask("ltv", **whose, ltv="0.755")
+    for number in range(1, times + 1):
+        # To the last digit the LTV of before the last adjustment, it would be taken for an old replica's.
+        server.ask("ltv", **whose, ltv=f"{0.755 + number / 1000:.3f}")
         adds.append(until(command, borrower, server, "adjust"))
         with world.running(command) as program:  # settles what the kill left open
             program.wait_for("adjustment_confirmed", 1, within_s=20)
