@@ -108,7 +108,7 @@ class PriceWatch:
 
     def _learn(self, account: WatchedAccount, result: CycleResult) -> None:
         account.index = TriggerIndex()  # what was is over, whatever goes wrong
-        account.adjusted = {}
+        adjusted, account.adjusted = account.adjusted, {}
         told, asked = PricesOfMoments(self._told), result.asked
         found = [
             Watched(item.loan, item.limits.trigger, told[asked[item.loan.key].monotonic_ms])
@@ -118,6 +118,7 @@ class PriceWatch:
         if result.blind:
             read = {item.loan.key for item in found}
             found += (item for item in account.watched if item.loan.key not in read)
+            account.adjusted = {key: item for key, item in adjusted.items() if key not in read}
         account.watched = found
         account.index = TriggerIndex(found)
         account.wakes.looked()

@@ -262,6 +262,18 @@ async def test_a_loan_that_was_helped_in_haste_may_cross_anew_before_the_next_li
         assert len(seen.woken) == 1
 
 
+async def test_what_was_helped_is_known_as_such_until_it_is_read_again() -> None:
+    clock, before, helped = 100.0, loan("0.75", held="1"), loan("0.65", held=str(Decimal(15) / 13))
+    async with watching(monotonic=lambda: clock) as seen:
+        await seen.hears(Decimal(40_000))
+        seen.watch.saw("main", result(before))
+        seen.watch.saw("main", result(before, in_haste=True, adjusted={before.key: helped}))
+        clock += 1
+        seen.watch.saw("main", result(blind=True))
+        await seen.hears(Decimal(34_000))
+        assert seen.woken == [("main", ["1001"])]
+
+
 async def test_what_crosses_while_the_loans_are_read_is_told_after_it() -> None:
     async with watching() as seen:
         seen.stream.tell(BTC=39_500)

@@ -74,29 +74,22 @@ async def test_a_low_loan_is_released_once_it_was_low_for_long_enough() -> None:
     assert Decimal("0.549") <= world.ltv(ONE) <= Decimal("0.55")
 
 
-async def test_a_release_that_no_history_shows_is_not_repeated_within_the_cooldown() -> None:
+@pytest.mark.parametrize(
+    ("answer", "ended"), [("lost_request", State.ABSENT), ("refused_maximum", State.REJECTED)]
+)
+async def test_a_release_that_may_have_landed_unseen_is_not_repeated_within_the_cooldown(
+    answer: str, ended: State
+) -> None:
+    """A refused one may have landed too, where the exchange took it twice and answered the second."""
     world, journal = a_world("0.30"), MemoryJournal()
     guard = a_guard(world, journal)
-    world.answers = ["lost_request"]
-    while State.ABSENT not in states(journal):
+    world.answers = [answer]
+    while ended not in states(journal):
         await cycles(guard, world, 1)
     await cycles(guard, world, POLICY.limits.cooldown_ms // 2_000 - 1)
-    assert (len(world.sent), states(journal)) == (1, [State.ABSENT])
+    assert (len(world.sent), states(journal)) == (1, [ended])
     await cycles(guard, world, 5)
-    assert states(journal) == [State.ABSENT, State.CONFIRMED]
-
-
-async def test_a_release_that_was_refused_is_not_repeated_within_the_cooldown() -> None:
-    """It may have landed all the same, where the exchange took it twice and answered the second."""
-    world, journal = a_world("0.30"), MemoryJournal()
-    guard = a_guard(world, journal)
-    world.answers = ["refused_maximum"]
-    while State.REJECTED not in states(journal):
-        await cycles(guard, world, 1)
-    await cycles(guard, world, POLICY.limits.cooldown_ms // 2_000 - 1)
-    assert (len(world.sent), states(journal)) == (1, [State.REJECTED])
-    await cycles(guard, world, 5)
-    assert states(journal) == [State.REJECTED, State.CONFIRMED]
+    assert states(journal) == [ended, State.CONFIRMED]
 
 
 async def test_a_lost_answer_ends_as_one_adjustment_confirmed_from_the_history() -> None:

@@ -173,13 +173,19 @@ async def test_nothing_is_released_while_loans_are_not_read() -> None:
     assert [intent.direction for intent in world.sent] == [Direction.REDUCE]
 
 
-async def test_that_a_page_lacks_a_loan_settles_nothing_of_it() -> None:
+async def with_an_unknown_add() -> tuple[World, Guard, MemoryJournal]:
+    """The last loan of the list is in breach, and its add is lost on the way."""
     world, guard = a_list(*["0.51"] * 4)
     journal: MemoryJournal = guard._memory.journal  # type: ignore[assignment]
     await cycles(world, guard, 1)
     falls(world, 4)
     world.answers = ["lost_request"]
     await guard.cycle()
+    return world, guard, journal
+
+
+async def test_that_a_page_lacks_a_loan_settles_nothing_of_it() -> None:
+    world, guard, journal = await with_an_unknown_add()
     world.pages_up, world.single_down = 1, True
     await cycles(world, guard, 20)
     assert [intent.state for intent in journal.snapshot().intents.values()] == [State.UNKNOWN]
@@ -189,12 +195,7 @@ async def test_that_a_page_lacks_a_loan_settles_nothing_of_it() -> None:
 
 
 async def test_that_a_whole_list_lacks_it_leaves_it_to_its_history() -> None:
-    world, guard = a_list(*["0.51"] * 4)
-    journal: MemoryJournal = guard._memory.journal  # type: ignore[assignment]
-    await cycles(world, guard, 1)
-    falls(world, 4)
-    world.answers = ["lost_request"]
-    await guard.cycle()
+    world, guard, journal = await with_an_unknown_add()
     world.loans[key_of(4)].gone = True
     world.advance(1)
     await cycles(world, guard, 20)
