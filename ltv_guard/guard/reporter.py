@@ -24,6 +24,10 @@ MOST_TOLD = 10  # loans in a heartbeat, those nearest to liquidation
 FOUND_AGAIN_MS = 60_000  # beyond two polls: so long after it was last found an alarm counts as over
 IN_PART = "the loans of the pages before are guarded, and of the others a few in each cycle, by their ids"
 UNSEEN = "loans on the pages that failed are not guarded; those of the pages before are"
+UNKNOWN = (
+    "no list was whole since the start: of the loans on the pages that failed only those are guarded that "
+    "the journal tells of, and that can be read by their ids; those of the pages before are"
+)
 ACCOUNT = "account"  # what is read of the key; all else that may be blind is a product
 
 log = structlog.stdlib.get_logger()
@@ -126,7 +130,7 @@ class Reporter:
                 "guard_blind",
                 what=what,
                 cycles=cycles,
-                why=f"{why}; {UNSEEN}",
+                why=f"{why}; {UNSEEN if lacks_known else UNKNOWN}",
                 mend=mend,
                 loan_ids=unseen[:MOST_TOLD],
             )

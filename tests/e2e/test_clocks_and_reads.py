@@ -172,16 +172,20 @@ async def test_reads_that_fail_while_an_answer_is_lost_only_cost_time(
         assert world.exchange.limits.violations["during_ban"] == 0
 
 
+def two_pages() -> dict[str, Any]:
+    """The newest come first: of 102 orders 3001 is the first of the first page, 1001 stands on the second."""
+    scenario = with_quiet_orders(scenario_of(limits={"reads_per_s": 1000}), 100)
+    orders = scenario["users"]["1"]["orders"]
+    orders.append({**orders[0], "order_id": "3001"})
+    return scenario
+
+
 @pytest.mark.slow
 @pytest.mark.case(44)
 async def test_a_list_whose_cursor_repeats_blinds_neither_its_first_page_nor_what_is_known_of_others(
     open_a_world: OpenWorld,
 ) -> None:
-    """The newest come first: of 102 orders the last two, one of them in need, stand on the second page."""
-    scenario = with_quiet_orders(scenario_of(limits={"reads_per_s": 1000}), 100)
-    orders = scenario["users"]["1"]["orders"]
-    orders.append({**orders[0], "order_id": "3001"})
-    async with open_a_world(scenario) as world:
+    async with open_a_world(two_pages()) as world:
         async with world.guarded():
             await world.until(lambda: bool(world.heard("cycle_finished")))
             world.fault("cursor_loop", endpoint="orders", times=None)
@@ -193,6 +197,28 @@ async def test_a_list_whose_cursor_repeats_blinds_neither_its_first_page_nor_wha
         assert [len(world.effects(name)) for name in ("1001", "3001")] == [1, 1]
         assert len(world.heard("read_failed")) == 1
         assert world.heard("guard_blind") == []
+
+
+@pytest.mark.slow
+@pytest.mark.case(44)
+async def test_after_a_restart_what_the_journal_tells_of_is_guarded_though_its_page_fails(
+    open_a_world: OpenWorld,
+) -> None:
+    async with open_a_world(two_pages()) as world:
+        world.price(39_000)
+        async with world.guarded():
+            await world.until(lambda: len(world.heard("adjustment_confirmed")) == 2)
+        world.fault("cursor_loop", endpoint="orders", times=None)
+        world.price(32_000)
+        async with world.guarded():
+            await world.until(lambda: max(world.ltv("1001"), world.ltv("3001")) < Decimal("0.66"))
+            await world.until(lambda: len(world.heard("adjustment_confirmed")) == 4)
+            await world.until(lambda: bool(world.heard("guard_blind")))
+            world.exchange.clear_faults()
+            await world.until(lambda: bool(world.heard("guard_recovered")))
+        await world.judge()
+        assert [len(world.effects(name)) for name in ("1001", "3001")] == [2, 2]
+        assert world.heard("guard_blind")[0]["loan_ids"] == []
 
 
 @pytest.mark.parametrize(("product", "direction"), crossed(PRODUCTS, DIRECTIONS, stays=lambda *_: False))

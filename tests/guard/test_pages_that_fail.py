@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import structlog
-from core_builders import loan
+from core_builders import intent, loan
 from exchange_model import World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
@@ -20,8 +20,10 @@ from ltv_guard.core.ports import LoanExchange
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_reporter import LoanReporter
+from ltv_guard.guard.reads.recalled_loans import RecalledLoans
 from ltv_guard.guard.reads.unseen_loans import A_FEW, BELIEVED_AFTER, NEAREST, UnseenLoans
 from ltv_guard.guard.snapshot import CycleResult, Snapshot
+from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -161,6 +163,67 @@ async def test_where_no_list_was_ever_whole_it_is_blind(told: list[Any]) -> None
     assert events(told, "guard_blind") == []
     await cycles(world, guard, 1)
     assert events(told, "guard_blind", "guard_recovered") == ["guard_blind"]
+
+
+async def a_restart(journal: MemoryJournal, *ltvs: str, adjusted: Collection[int], pages_up: int) -> World:
+    """Two loans on a page; these were adjusted by a process that is gone."""
+    world = a_world(*ltvs)
+    for number in adjusted:
+        falls(world, number)
+    await cycles(world, a_guard(world, journal), 4 + 2 * len(adjusted))
+    world.sent.clear()
+    world.rows_per_page, world.pages_up = 2, pages_up
+    return world
+
+
+async def test_after_a_restart_loans_of_pages_that_fail_are_guarded_where_the_journal_tells_of_them(
+    told: list[Any],
+) -> None:
+    journal = MemoryJournal()
+    world = await a_restart(journal, *["0.51"] * 6, adjusted=(4, 6), pages_up=1)
+    falls(world, 1, 4, 6)
+    assert min(world.ltv(key_of(number)) for number in (1, 4, 6)) > Decimal("0.75")
+    told.clear()
+    result = await cycles(world, a_guard(world, journal), 8)
+    assert {intent.key for intent in world.sent} == {key_of(1), key_of(4), key_of(6)}
+    assert max(world.ltv(key_of(number)) for number in (1, 4, 6)) < Decimal("0.66")
+    assert result.blind  # 3 and 5 are in no journal
+    blind = [item for item in told if item["event"] == "guard_blind"]
+    assert blind[0]["loan_ids"] == []
+    assert "that the journal tells of" in blind[0]["why"]
+
+
+async def test_one_of_those_that_is_gone_is_asked_for_once_and_one_that_fails_is_named(
+    told: list[Any],
+) -> None:
+    journal = MemoryJournal()
+    world = await a_restart(journal, *["0.51"] * 6, adjusted=(4, 6), pages_up=1)
+    told.clear()
+    world.loans[key_of(4)].gone = world.single_down = True
+    world.advance(1)
+    guard = a_guard(world, journal)
+    await cycles(world, guard, 3)
+    assert [item["loan_ids"] for item in told if item["event"] == "guard_blind"] == [["4", "6"]]
+    world.single_down = False
+    await cycles(world, guard, 1)
+    assert guard._parts.reads.loans.urgent.unseen.missed(Product.LEGACY) == {}
+    world.pages_up = None
+    await cycles(world, guard, 4)
+    assert events(told, "guard_recovered", "loan_gone", "defect") == ["guard_recovered"]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_first_list_that_comes_back_short_is_held_against_the_journal(
+    told: list[Any], *, gone: bool
+) -> None:
+    journal = MemoryJournal()
+    world = await a_restart(journal, *["0.51"] * 4, adjusted=(4,), pages_up=1)
+    world.short, world.loans[key_of(4)].gone = True, gone
+    world.advance(1)
+    told.clear()
+    result = await cycles(world, a_guard(world, journal), 1)
+    assert events(told, "read_failed") == ([] if gone else ["read_failed"])
+    assert result.loans == (2 if gone else 3)
 
 
 async def test_nothing_is_released_while_loans_are_not_read() -> None:
@@ -326,6 +389,62 @@ async def test_a_pool_that_is_not_shown_is_there_for_a_while_unless_its_end_is_t
         except ListCutShort as cut:
             told.append(cut.book.pages)
     assert told == ([2] * BELIEVED_AFTER if end is None else [])  # its turns go by ids
+
+
+async def test_of_those_that_the_journal_tells_of_the_nearest_are_first_and_who_is_gone_is_dropped() -> None:
+    shown, gaps = ById("3"), {key_of(number): Decimal(number) for number in range(1, 10)}
+    registry = LoanRegistry()
+    unseen = UnseenLoans(registry, lambda item: Decimal(item.key.loan_id), DEFECTS, lambda _: gaps)
+    unseen.none_is_read(Product.LEGACY)
+    assert unseen.missed(Product.LEGACY) == dict.fromkeys(gaps, 1)
+    assert await read_by_id(unseen, shown) == ["2", "3", "4", "5", "6"]  # 1 stands on the first page
+    for number in (2, 4, 5, 6):
+        registry.saw_part(part(loan("0.60", loan_id=str(number))))
+    assert await read_by_id(unseen, shown) == ["2", "4", "5", "7", "8"]
+    assert set(unseen.missed(Product.LEGACY)) == {key_of(number) for number in (6, 9)}
+    unseen.all_are_read(Product.LEGACY)
+    assert await read_by_id(unseen, shown) == ["2", "4", "5", "6"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gap"),
+    [("0.75", None, "0"), ("0.75", "0.60", "0.25"), ("0", None, "Infinity")],
+)
+def test_how_near_one_of_those_is_goes_by_its_last_adjustment(
+    before: str, after: str | None, gap: str
+) -> None:
+    book, registry = IntentBook(MemoryJournal()), LoanRegistry()
+    last = intent(updated_at_ms=2, ltv_before=before, ltv_after=after and Decimal(after))
+    earlier = intent(intent_id="earlier", updated_at_ms=1, ltv_before="0.9")
+    of_a_pool = intent(intent_id="of a pool")
+    of_a_pool = replace(of_a_pool, key=replace(of_a_pool.key, product=Product.CRYPTO_LOAN))
+    book.remember([earlier, last, of_a_pool])
+    recalled = RecalledLoans(book, registry, Decimal("0.75"))
+    assert recalled.gaps(last.key.product) == {last.key: Decimal(gap)}
+    registry.saw_part(part(loan("0.60", loan_id=last.key.loan_id)))
+    assert recalled.gaps(last.key.product) == {}
+
+
+async def test_for_how_long_loans_of_both_products_are_not_seen_is_counted_apart() -> None:
+    registry = LoanRegistry()
+    pool = loan("0.70", loan_id="pool")
+    pool = replace(pool, key=replace(pool.key, product=Product.CRYPTO_LOAN))
+    registry.saw_part(part(pool, loan("0.70", loan_id="2")))
+    unseen = UnseenLoans(registry, lambda _: Decimal(1), DEFECTS)
+    no_pool = replace(part(), product=Product.CRYPTO_LOAN)
+    for _ in range(3):
+        await unseen.add_to(part(), ById("2"), [])  # type: ignore[arg-type]
+        await unseen.add_to(no_pool, NoPool(None), [])  # type: ignore[arg-type]
+    assert unseen.missed(Product.LEGACY) == {key_of(2): 3}
+    assert unseen.missed(Product.CRYPTO_LOAN) == {pool.key: 3}
+
+
+async def test_a_pool_that_the_journal_alone_tells_of_is_believed_to_have_ended() -> None:
+    pool = LoanKey(Product.CRYPTO_LOAN, "pool")
+    unseen = UnseenLoans(LoanRegistry(), lambda _: Decimal(0), DEFECTS, lambda _: {pool: Decimal(0)})
+    exchange = NoPool(None)
+    await unseen.hold_against(replace(part(), product=Product.CRYPTO_LOAN), exchange)  # type: ignore[arg-type]
+    assert exchange.read == ["pool"]
 
 
 async def test_an_error_of_ours_at_one_of_them_costs_the_others_nothing() -> None:

@@ -159,8 +159,8 @@ class ModelLoans(ModelPath):
         try:
             book = await self.loans()
         except ListCutShort as cut:
-            shown = shown_loan(self.world, key)
-            return replace(cut.book, loans=(shown,), pages=1, asked={}, cut_short="")
+            shown = () if self.world.view(key).gone else (shown_loan(self.world, key),)
+            return replace(cut.book, loans=shown, pages=1, asked={}, cut_short="")
         if self.world.short and not self.world.view(key).gone:
             return replace(book, loans=(shown_loan(self.world, key),), pages=1)
         return replace(book, loans=tuple(loan for loan in book.loans if loan.key == key), pages=1)

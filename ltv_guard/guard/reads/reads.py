@@ -18,6 +18,7 @@ from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.reads.loans_at_once import LoansAtOnce
 from ltv_guard.guard.reads.next_list import NextList
 from ltv_guard.guard.reads.prices import Prices
+from ltv_guard.guard.reads.recalled_loans import RecalledLoans
 from ltv_guard.guard.reads.unseen_loans import UnseenLoans
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
 from ltv_guard.guard.snapshot import GuardOptions
@@ -91,6 +92,7 @@ def urgent_loans(
         longest_ms=options.max_snapshot_age_ms,
         apart_ms=options.poll_interval_ms,
     )
+    recalled = RecalledLoans(memory.intents, memory.loans, rulebook.default.add.trigger_ltv)
     return UrgentLoans(
         around.clock,
         defects,
@@ -98,5 +100,5 @@ def urgent_loans(
         haste=Haste(last, memory.intents.none_is_open, trust.adjusted_since),
         following=NextList(around.clock, memory.intents.nothing_sent_since),
         at_once=LoansAtOnce(around.clock, memory.intents.nothing_sent_since),
-        unseen=UnseenLoans(memory.loans, rulebook.gap, defects),
+        unseen=UnseenLoans(memory.loans, rulebook.gap, defects, recalled.gaps),
     )

@@ -21,12 +21,23 @@ WITHIN_S = 2.5  # the loans of the pages that were read wait for no more
 
 
 class UnseenLoans:
-    """Mutable, owned by one guard. `gap`: the part by which prices may fall before a loan's trigger."""
+    """Mutable, owned by one guard. `gap`: the part by which prices may fall before a loan's trigger.
 
-    def __init__(self, registry: LoanRegistry, gap: Callable[[Loan], Decimal], defects: Defects) -> None:
+    `recalled`: the gaps of a product's loans that the journal alone tells of. They count as known until a
+    list is whole, or one is not listed by its id.
+    """
+
+    def __init__(
+        self,
+        registry: LoanRegistry,
+        gap: Callable[[Loan], Decimal],
+        defects: Defects,
+        recalled: Callable[[Product], Mapping[LoanKey, Decimal]] = lambda _: {},
+    ) -> None:
         self._registry = registry
         self._gap = gap
         self._defects = defects
+        self._recalled = recalled
         self._missed: dict[LoanKey, int] = {}
         self._unlisted: set[LoanKey] = set()  # when they were read by their ids: they may be gone
         self._were_whole: set[Product] = set()
@@ -49,7 +60,8 @@ class UnseenLoans:
 
     def none_is_read(self, product: Product) -> None:
         """Not even the first page could be."""
-        self._count(key for key in self._registry.keys if key.product is product)
+        known = (key for key in self._registry.keys if key.product is product)
+        self._count([*known, *self._told_by_journal(product)])
 
     async def hold_against(self, book: LoanBook, exchange: LoanExchange) -> None:
         """Raises ListCutShort where a loan that a whole list lacks is there: pages came back short.
@@ -62,11 +74,11 @@ class UnseenLoans:
             self._without_pool = 0
         if not lacking or any(item.nameless for item in book.set_aside):
             return
-        key = max(lacking, key=lambda key: self._gap(lacking[key]))
+        key = max(lacking, key=lacking.__getitem__)
         read = (await self._by_id(exchange, [key])).get(key)
         if read is not None and read.loans:
             why = f"the list came without loan {key.loan_id}, which is there when it is asked for by its id"
-        elif await self._vanished(exchange, lacking[key]):
+        elif (loan := self._registry.loan(key)) is not None and await self._vanished(exchange, loan):
             why = "the position shows no pool, and no repayment tells how it ended"
         else:
             return
@@ -91,25 +103,35 @@ class UnseenLoans:
             self._unlisted.discard(key)
             if not read.loans and not read.set_aside:
                 self._unlisted.add(key)
-        left = self._lacking(book).keys()
-        self._missed = {key: cycles for key, cycles in self._missed.items() if key in left}
-        self._count(left)
+            if key not in self._unlisted or key not in self._registry.keys:
+                del lacking[key]
+        seen = {key for key in self._missed if key.product is book.product} - lacking.keys()
+        self._missed = {key: cycles for key, cycles in self._missed.items() if key not in seen}
+        self._count(lacking)
         return book
 
     def _count(self, keys: Iterable[LoanKey]) -> None:
         for key in keys:
             self._missed[key] = self._missed.get(key, 0) + 1
 
-    def _lacking(self, book: LoanBook) -> dict[LoanKey, Loan]:
+    def _lacking(self, book: LoanBook) -> dict[LoanKey, Decimal]:
+        """Those that are known and not in the book, each with its gap."""
         there = {loan.key for loan in book.loans} | {item.key for item in book.set_aside}
-        return {
-            key: loan
+        read = {
+            key: self._gap(loan)
             for key in self._registry.keys
             if key.product is book.product and key not in there and (loan := self._registry.loan(key))
         }
+        told = self._told_by_journal(book.product).items()
+        return read | {key: gap for key, gap in told if key not in there}
 
-    def _wanted(self, lacking: Mapping[LoanKey, Loan], first: Collection[LoanKey]) -> list[LoanKey]:
-        nearest = sorted(lacking, key=lambda key: self._gap(lacking[key]))
+    def _told_by_journal(self, product: Product) -> dict[LoanKey, Decimal]:
+        if product in self._were_whole:
+            return {}
+        return {key: gap for key, gap in self._recalled(product).items() if key not in self._unlisted}
+
+    def _wanted(self, lacking: Mapping[LoanKey, Decimal], first: Collection[LoanKey]) -> list[LoanKey]:
+        nearest = sorted(lacking, key=lacking.__getitem__)
         listed = [key for key in nearest if key not in self._unlisted]
         longest = sorted(nearest, key=lambda key: self._missed.get(key, 0), reverse=True)
         crossed = [key for key in nearest if key in first]

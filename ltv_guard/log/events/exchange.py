@@ -11,7 +11,9 @@ EXCHANGE = (
             "The loans (`what` is the product) or the key (`what: account`) could not be read for "
             "`blind_after_cycles` cycles: **nothing is sent**. Where later pages of the list fail alone, "
             "that goes for the loans on them that were not seen for so long (`loan_ids`, ten at most): the "
-            "others are guarded. `mend` says what to do, where that is known.",
+            "others are guarded. Where no list was whole since the start, of the loans on such pages only "
+            "those are guarded that the journal tells of (adjusted within a day). "
+            "`mend` says what to do, where that is known.",
             "Look after the loans by hand, and read `why`. A key's code (10003, 10004, 10010, 33004): "
             "[keys](operations.md#keys). HTTP 5xx or no answer: the exchange or the network. HTTP 403: "
             "[ban](operations.md#bans).",
