@@ -23,7 +23,7 @@ from ltv_guard.cli import terminal
 from ltv_guard.cli.demo_screen import Screen
 from ltv_guard.cli.demo_view import DemoRecord, line_of, sum_up
 from ltv_guard.cli.exit_status import exits
-from ltv_guard.cli.options import config_option
+from ltv_guard.cli.options import no_config_option
 from ltv_guard.cli.scenario import played, scenario_file
 from ltv_guard.log import format as logs
 from ltv_guard.log.escaping import clean
@@ -40,12 +40,12 @@ Playing = tuple[sandbox.Exchange, asyncio.Task[int], Settings]
 
 
 @click.command("demo")
-@config_option
+@no_config_option("the demo", "its loans and its policy are its own; `ltv-guard plan -c FILE` shows yours")
 @click.option(
     "--scenario", help="A file, or the name of one that ships.", default="flash_crash", show_default=True
 )
 @exits
-def command(config: Path | None, scenario: str) -> int:  # noqa: ARG001
+def command(scenario: str) -> int:
     """Watch a loan survive a crash that liquidates its unguarded twin.
 
     Example: ltv-guard demo --scenario slow_decline

@@ -34,6 +34,10 @@ COMMANDS = {
 }
 
 
+HOW_TO_CONFIGURE = "a configuration is named with -c"
+PLAYED = {"sandbox", "demo"}  # they read none
+
+
 class Later(click.Command):
     """Stands for a command in the list of all; the command itself is imported once it is called."""
 
@@ -50,7 +54,8 @@ class Later(click.Command):
         except click.UsageError as error:
             if not any(f"unexpected extra argument ({file})" in error.message for file in files):
                 raise
-            raise click.UsageError(f"{error.message}: a configuration is named with -c", error.ctx) from None
+            how = "a scenario is named with --scenario" if self.name in PLAYED else HOW_TO_CONFIGURE
+            raise click.UsageError(f"{error.message}: {how}", error.ctx) from None
 
 
 def command_of(name: str) -> click.Command:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-from pathlib import Path
 
 import click
 
 from ltv_guard import sandbox
 from ltv_guard.adapters.settings import ConfigError
 from ltv_guard.cli.exit_status import DONE, exits
-from ltv_guard.cli.options import config_option
+from ltv_guard.cli.options import no_config_option
 from ltv_guard.cli.scenario import played, scenario_file
 
 
 @click.command("sandbox")
-@config_option
+@no_config_option(
+    "the sandbox", "give -c to the `ltv-guard run` beside it; what it plays is named by --scenario"
+)
 @click.option("--scenario", help="A file, or the name of one that ships.", default="calm", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @exits
-def command(config: Path | None, scenario: str, port: int, host: str) -> int:  # noqa: ARG001
+def command(scenario: str, port: int, host: str) -> int:
     """Serve a simulated exchange on this machine.
 
     Example: ltv-guard sandbox --scenario slow_decline

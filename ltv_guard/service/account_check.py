@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.core.amounts.due import due_coins
@@ -33,13 +33,19 @@ COINS_SHOWN = 6
 MONTH_MS = 30 * DAY_MS
 
 
-async def examine(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
-    """Loans, terms, wallets, histories and prices, as a cycle that has something to do would read them."""
-    return await _Examination(settings, wiring, name).run()
+async def examine(
+    settings: Settings, wiring: Wiring, name: str, *, key_is_refused: bool = False
+) -> list[Finding]:
+    """Loans, terms, wallets, histories and prices, as a cycle that has something to do would read them.
+
+    `key_is_refused`: what takes a key is not asked for, where the same refusal would come each time.
+    """
+    return await _Examination(settings, wiring, name, key_is_refused=key_is_refused).run()
 
 
 class _Examination:
-    def __init__(self, settings: Settings, wiring: Wiring, name: str) -> None:
+    def __init__(self, settings: Settings, wiring: Wiring, name: str, *, key_is_refused: bool) -> None:
+        self._key_is_refused = key_is_refused
         self._settings = settings
         self._wiring = wiring
         self._name = name
@@ -51,17 +57,21 @@ class _Examination:
     async def run(self) -> list[Finding]:
         books = [await self._loans(exchange) for exchange in self._wiring.products[self._name]]
         for exchange in self._wiring.products[self._name]:
-            coins = await self._read(f"terms, {exchange.product}", exchange.collateral_coins())
+            coins = await self._read_by_anybody(f"terms, {exchange.product}", exchange.collateral_coins())
             if coins is not None:
                 found = f"{_many(len(coins), 'coin')} can be collateral" if coins else "they can't be read"
                 mend = "" if coins else "check again once the exchange answers"
                 self._found(f"terms, {exchange.product}", found, mend, good=bool(coins))
         loans = [loan for book in books if book is not None for loan in book.loans]
+        if books and not any(book is None or book.loans or book.set_aside for book in books):
+            products = " and ".join(exchange.product for exchange in self._wiring.products[self._name])
+            mend = "is it the right account? A sub-account needs a key of its own"
+            self._found("loans", f"there is none to guard, in {products}", mend)
         self._findings += examine_thresholds(self._what, loans, self._rulebook)
         await self._contracts(loans)
         await self._wallets(loans)
         await self._histories()
-        prices = await self._read("prices", self._wiring.accounts[self._name].prices())
+        prices = await self._read_by_anybody("prices", self._wiring.accounts[self._name].prices())
         if prices is not None:
             good = len(prices) > 0
             self._found("prices", f"of {_many(len(prices), 'coin')}", good=good)
@@ -176,8 +186,15 @@ class _Examination:
                 Finding(what=item.key, good=True, found=f"nothing matches: {item.why}", mend=mend)
             )
 
-    async def _read(self, what: str, reading: Awaitable[T]) -> T | None:
-        """What was read; None, with a line that says why, where it could not be."""
+    async def _read(self, what: str, reading: Coroutine[Any, Any, T]) -> T | None:
+        """What was read with the key; None, with a line that says why, where it could not be."""
+        if self._key_is_refused:
+            reading.close()
+            self._found(what, "not looked at: the key is refused", good=False)
+            return None
+        return await self._read_by_anybody(what, reading)
+
+    async def _read_by_anybody(self, what: str, reading: Coroutine[Any, Any, T]) -> T | None:
         try:
             return await reading
         except GuardError as error:

@@ -6,7 +6,12 @@ from ltv_guard.adapters.journal import MemoryJournal
 from ltv_guard.adapters.settings import Settings
 from ltv_guard.service.account_check import examine
 from ltv_guard.service.compose import Frame, wire
-from ltv_guard.service.file_check import examine_account_files, examine_configuration, examine_files
+from ltv_guard.service.file_check import (
+    examine_account_files,
+    examine_configuration,
+    examine_files,
+    examine_variables,
+)
 from ltv_guard.service.findings import Finding
 from ltv_guard.service.host_check import examine_host
 from ltv_guard.service.journal_check import examine_journal
@@ -21,14 +26,15 @@ async def check(settings: Settings, *, notifies: bool = False) -> list[Finding]:
     Raises ConfigError.
     """
     journal = await examine_journal(settings)
-    findings = [examine_configuration(settings), *examine_account_files(settings)]
+    findings = [examine_configuration(settings), *examine_variables(), *examine_account_files(settings)]
     findings += [*journal.findings, *examine_files(settings)]
     frame = Frame(settings=settings, journal=MemoryJournal(), live=False)
     async with wire(frame, banned_for_s=journal.banned_s) as wiring:
         findings += await examine_host(wiring, settings.exchange.rest_url)
         findings += await examine_stream(wiring.stream)
         for name in wiring.accounts if wiring.ban.remaining_s == 0 else ():
-            findings += await examine_key(settings, wiring, name)
-            findings += await examine(settings, wiring, name)
+            of_key, is_refused = await examine_key(settings, wiring, name)
+            findings += of_key
+            findings += await examine(settings, wiring, name, key_is_refused=is_refused)
     findings.append(await examine_port(settings, is_in_use=journal.is_in_use))
     return findings + await examine_targets(settings, tries=notifies)

@@ -1,4 +1,4 @@
-"""What `check` says of files: the configuration, and who may read each secret."""
+"""What `check` says of files and variables: the configuration, and who may read each secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from ltv_guard.adapters.settings import Settings
-from ltv_guard.adapters.settings.provenance import secret_files
+from ltv_guard.adapters.settings.provenance import overlooked_variables, secret_files
 from ltv_guard.service.exposure import exposures
 from ltv_guard.service.findings import Finding
 
@@ -15,6 +15,14 @@ def examine_configuration(settings: Settings) -> Finding:
     """Where the configuration was read from."""
     source = str(settings.source) if settings.source else "the environment"
     return Finding(what="configuration", good=True, found=f"{source}, mode {settings.mode}")
+
+
+def examine_variables() -> list[Finding]:
+    """Each variable that looks like one of ours and is not."""
+    return [
+        Finding(what="environment", good=True, found=f"{name} is not read", mend=f"did you mean {meant}?")
+        for name, meant in sorted(overlooked_variables().items())
+    ]
 
 
 def examine_account_files(settings: Settings) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ltv_guard.adapters.settings import Settings
-from ltv_guard.core.model.errors import GuardError
+from ltv_guard.core.model.errors import GuardError, NeedsHuman
 from ltv_guard.core.model.key_end import DAY_MS, LAST_NOTICE_MS, due_notice
 from ltv_guard.core.ports import Identity
 from ltv_guard.service.findings import Finding
@@ -13,25 +13,26 @@ Doubt = tuple[bool, bool, str, str]
 """Whether it holds, whether one can live with it, what it is, and what to mend."""
 
 
-async def examine_key(settings: Settings, wiring: Wiring, name: str) -> list[Finding]:
-    """Reads it at the exchange; what can't be read is a finding."""
+async def examine_key(settings: Settings, wiring: Wiring, name: str) -> tuple[list[Finding], bool]:
+    """Reads it at the exchange; what can't be read is a finding. And whether the exchange refuses the key."""
     what = f"accounts.{name}"
     try:
         key = await wiring.accounts[name].identify()
     except GuardError as error:
         mend = error.mend or f"check {what}.api_key_file, its secret, and exchange.environment"
-        return [Finding(what=what, good=False, found=str(error), mend=mend)]
+        return [Finding(what=what, good=False, found=str(error), mend=mend)], isinstance(error, NeedsHuman)
     found = f"user {key.user_id}, VIP level {key.vip_level or 'unknown'}; {'; '.join(_traits(key))}"
     findings = [Finding(what=what, good=True, found=found)]
     other = wiring.owners.setdefault(key.user_id, name)
     if other != name:
         same = f"its key is of the same user as that of accounts.{other}"
         findings.append(Finding(what=what, good=False, found=same, mend="keep one of the two"))
-    return findings + [
+    findings += [
         Finding(what=what, good=good, found=found, mend=mend)
         for holds, good, found, mend in (*_doubts(settings, name, key), _end(key, wiring))
         if holds
     ]
+    return findings, False
 
 
 def _traits(key: Identity) -> tuple[str, ...]:

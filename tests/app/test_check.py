@@ -144,6 +144,26 @@ async def test_thresholds_are_held_against_the_terms_of_the_loan(open_a_world: O
         assert "trigger 0.93" not in bad["found"]
 
 
+async def test_a_variable_whose_name_is_misspelt_is_told_without_its_value(open_a_world: OpenWorld) -> None:
+    async with open_a_world() as world:
+        status, said = await ran("check", "-c", world.config_file, environ={**WIDE, "LTVGUARD_MODE": HUSH})
+        told = findings(said.lines)
+        assert "accounts.main: loans" not in told  # there is one
+        assert (status, told["environment"]) == (
+            0,
+            ("!", "LTVGUARD_MODE is not read", "did you mean LTV_GUARD_MODE?"),
+        )
+        assert HUSH not in said.output
+
+
+async def test_where_there_is_no_loan_it_asks_for_the_right_account(open_a_world: OpenWorld) -> None:
+    async with open_a_world(scenario_of(users={USER: {"funding": {"BTC": "1"}}})) as world:
+        status, said = await ran("check", "-c", world.config_file, environ=WIDE)
+        mark, found, mend = findings(said.lines)["accounts.main: loans"]
+        assert (status, mark, found) == (0, "!", "there is none to guard, in crypto_loan_legacy")
+        assert mend.startswith("is it the right account?")
+
+
 async def test_what_the_key_may_do_is_said_in_words(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         said = finding(await checked(world), "accounts.main")["found"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e_shown import WIDE, findings
 from e2e_world import (
     CALM,
     KEY,
@@ -322,6 +323,14 @@ async def test_a_file_without_its_option_is_told_which_one_it_needs() -> None:
     assert (status, "a configuration is named with -c" in run.output) == (2, True), run.output
 
 
+@pytest.mark.parametrize("name", ["sandbox", "demo"])
+async def test_a_command_that_reads_no_configuration_refuses_one(name: str) -> None:
+    status, run = await ran(name, "-c", "config.yaml")
+    assert (status, f"the {name} reads no configuration: " in run.output) == (2, True), run.output
+    _, run = await ran(name, "scenario.yaml")
+    assert "a scenario is named with --scenario" in run.output
+
+
 async def test_a_sandbox_whose_port_is_in_use_says_how_to_name_another(open_a_world: OpenWorld) -> None:
     async with open_a_world() as world:
         port = world.config["exchange"]["base_url"].rpartition(":")[2]
@@ -336,10 +345,14 @@ async def test_check_says_what_to_mend(open_a_world: OpenWorld) -> None:
         status, good = await ran("check", "-c", world.config_file)
         assert status == 0, good.output
         (world.folder / "main.secret").write_text("another")
-        status, bad = await ran("check", "-c", world.config_file)
+        status, bad = await ran("check", "-c", world.config_file, environ=WIDE)
         assert status == 1
-        assert "10004" in bad.output
+        assert bad.output.count("10004") == 1
         assert "another" not in bad.output
+        told = findings(bad.lines)
+        unread = [what for what, (_, found, _) in told.items() if found.startswith("not looked at")]
+        assert len(unread) == 3, told  # loans, wallet, history
+        assert told["accounts.main: prices"][0] == "ok"  # it takes no key
 
 
 async def test_check_says_that_the_key_may_not_move_coins(open_a_world: OpenWorld) -> None:

@@ -28,6 +28,7 @@ from ltv_guard.adapters.settings.keys import (
 
 CONFIG = "LTV_GUARD_CONFIG"
 ACCOUNTS = "LTV_GUARD_ACCOUNTS"
+ALIKE = 0.85  # a letter more or less, or two in the wrong order
 
 # a Service named ltv-guard, or ltv-guard-something, makes Kubernetes set these in every pod of its namespace
 _SERVICE_LINK = re.compile(
@@ -60,6 +61,22 @@ def read_environment(
             tree = merge(tree, _nested(path, value))
             origins[path] = name
     return tree, origins
+
+
+def overlooked(model: type[BaseModel], environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that are not read, for their names are not quite ours; and which one each was meant to be.
+
+    What Kubernetes sets for a Service holds an address where a key has a plain value.
+    """
+    found = {}
+    for written, value in environ.items():
+        name = written.upper()
+        is_read = name.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(name)
+        if is_read or not value.strip() or "://" in value:
+            continue
+        if meant := _alike(model, name, name.lower().split(DELIMITER), ALIKE):
+            found[written] = meant
+    return found
 
 
 def account_names(written: Mapping[str, Any], environ: Mapping[str, str]) -> frozenset[str] | None:
@@ -111,10 +128,15 @@ def _locate(model: type[BaseModel], name: str, keys: list[str]) -> tuple[Any, Pa
 
 
 def _closest(model: type[BaseModel], name: str, keys: list[str]) -> str:
+    meant = _alike(model, name, keys, 0.75)
+    return f"; did you mean {meant}?" if meant else ""
+
+
+def _alike(model: type[BaseModel], name: str, keys: list[str], cutoff: float) -> str:
+    """The variable that is meant, as far as its name tells; "" where it tells none."""
     account = keys[1] if len(keys) > 1 and keys[1] else "main"
     known = [variable_name(path) for path in leaves(model, account)]
-    matches = difflib.get_close_matches(name, [*known, CONFIG], n=1, cutoff=0.75)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    return next(iter(difflib.get_close_matches(name, [*known, CONFIG], n=1, cutoff=cutoff)), "")
 
 
 def _decoded(kind: Any, text: str, name: str) -> object:  # noqa: ANN401 - a type

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from ltv_guard.adapters.settings.accounts import AccountSection
-from ltv_guard.adapters.settings.environment import read_environment
+from ltv_guard.adapters.settings.environment import overlooked, read_environment
 from ltv_guard.adapters.settings.errors import Path as KeyPath
 from ltv_guard.adapters.settings.errors import dotted
 from ltv_guard.adapters.settings.keys import Place, fields_of, fit, is_model
@@ -50,6 +50,11 @@ def origins(settings: Settings, environ: Mapping[str, str] = os.environ) -> list
     named = {*written, *(item.key for item in secrets)}
     defaults = [item for item in _defaults(settings) if not _is_named(item.key, named)]
     return [*written.values(), *secrets, *defaults]
+
+
+def overlooked_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """As `overlooked`: what is in the environment, and set for nothing."""
+    return overlooked(Settings, environ)
 
 
 def _is_named(key: str, named: set[str]) -> bool:

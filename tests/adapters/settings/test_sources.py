@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ltv_guard.adapters.settings import Settings, load
+from ltv_guard.adapters.settings.provenance import overlooked_variables
 
 Load = Callable[..., Settings]
 
@@ -160,6 +161,40 @@ def test_the_service_links_of_kubernetes_are_left_alone(load_text: Load, name: s
 
 def test_other_programs_variables_are_none_of_our_business(load_text: Load) -> None:
     load_text("", {"PATH": "/bin", "LTV_GUARDIAN": "x", "NOT_LTV_GUARD_X": "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("LTVGUARD_MODE", "LTV_GUARD_MODE"),
+        ("ltv_gaurd_mode", "LTV_GUARD_MODE"),
+        ("LTV_GARD_POLICY__ADD__TRIGGER_LTV", "LTV_GUARD_POLICY__ADD__TRIGGER_LTV"),
+        ("LTVGUARD_CONFIG", "LTV_GUARD_CONFIG"),
+        ("LTVGUARD_ACCOUNTS__FUND__API_KEY", "LTV_GUARD_ACCOUNTS__FUND__API_KEY"),
+        ("LTV_GUARD_HTTP_PORT", "LTV_GUARD_HTTP__PORT"),  # looks like a link of Kubernetes
+    ],
+)
+def test_a_variable_that_is_not_quite_ours_is_told_with_the_one_that_is_meant(name: str, meant: str) -> None:
+    assert overlooked_variables({name: "9000"}) == {name: meant}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LTV_GUARD_MODE", "live"),
+        ("LTVGUARD_MODE", " "),
+        ("NOT_LTV_GUARD_X", "x"),
+        ("LTV_GUARDIAN", "x"),
+        ("TV_GUIDE_MODE", "x"),
+        ("LTV_GUARD_HTTP_PORT", "tcp://10.0.0.1:80"),
+        ("LTV_GUARD_SERVICE_PORT", "80"),
+        ("LTV_GUARD_PORT_8080_TCP_PORT", "8080"),
+        ("LTVGUARD_SERVICE_HOST", "10.0.0.1"),
+        ("LTVGUARD_PORT_8080_TCP_PROTO", "tcp"),
+    ],
+)
+def test_what_is_read_or_set_by_others_is_not_told(name: str, value: str) -> None:
+    assert overlooked_variables({name: value}) == {}
 
 
 def test_the_path_that_is_given_wins_over_the_variable_and_that_over_the_default(folder: Path) -> None:
