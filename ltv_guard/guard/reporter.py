@@ -8,6 +8,7 @@ from heapq import nlargest
 import structlog
 
 from ltv_guard.core.model.errors import GuardError, NeedsHuman
+from ltv_guard.core.model.loan_book import ListCutShort
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.model.timing import TIMING
 from ltv_guard.core.model.withheld import Withheld
@@ -15,6 +16,7 @@ from ltv_guard.core.ports import Oddity, Pause
 from ltv_guard.guard.decision_reporter import DecisionReporter
 from ltv_guard.guard.key_reporter import KeyReporter
 from ltv_guard.guard.loan_reporter import LoanReporter
+from ltv_guard.guard.short_lists import ShortLists
 from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -59,6 +61,7 @@ class Reporter:
         self._causes: dict[str, str] = {}
         self._seen: dict[str, bool] = {}
         self._odd: set[tuple[str, ...]] = set()
+        self._short = ShortLists()
 
     def finished(self, outcome: CycleResult, withheld: Withheld | None, duration_ms: int) -> None:
         """The heartbeat."""
@@ -108,7 +111,7 @@ class Reporter:
             )
 
     def in_part(
-        self, what: str, error: GuardError, missed: Mapping[LoanKey, int], *, lacks_known: bool
+        self, what: str, error: ListCutShort, missed: Mapping[LoanKey, int], *, lacks_known: bool
     ) -> None:
         """Pages of a list failed: a fault when it begins, an alarm once a loan was not seen for so long.
 
@@ -119,7 +122,10 @@ class Reporter:
         self._seen[what] = True
         self._failures[what] = self._failures.get(what, 0) + 1
         self._causes[what] = why
-        if self._failures[what] == 1:
+        is_news = self._failures[what] == 1
+        if error.without_a_word:
+            is_news = self._short.came(what) and is_news
+        if is_news:
             log.warning("read_failed", what=what, why=f"{why}; {IN_PART}", mend=mend)
         cycles = max(missed.values(), default=0) if lacks_known else self._failures[what]
         if cycles >= self._blind_after:
@@ -143,8 +149,9 @@ class Reporter:
         self._causes.pop(what, None)
         if self._alerts.ended(("refused", what)):
             log.warning("human_not_needed", why=f"the exchange lets {what} be read again")
-        failed = self._failures.pop(what, 0)
+        failed = self._short.whole_came(what, self._failures.pop(what, 0))
         if self._alerts.ended(("blind", what)):
+            self._short.forget(what)
             log.warning("guard_recovered", what=what)
         elif failed:
             log.info("read_works_again", what=what, failed=failed)

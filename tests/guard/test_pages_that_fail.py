@@ -22,9 +22,12 @@ from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_reporter import LoanReporter
 from ltv_guard.guard.reads.recalled_loans import RecalledLoans
 from ltv_guard.guard.reads.unseen_loans import A_FEW, BELIEVED_AFTER, NEAREST, UnseenLoans
+from ltv_guard.guard.reporter import Reporter
+from ltv_guard.guard.short_lists import LASTS
 from ltv_guard.guard.snapshot import CycleResult, Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry
+from ltv_guard.guard.state.memory import Memory
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 POLL_MS = 15_000
@@ -135,10 +138,43 @@ async def test_loans_that_a_list_lacks_without_a_word_are_not_gone(told: list[An
     assert max(world.ltv(key_of(number)) for number in (1, 4)) < Decimal("0.66")
     world.pages_up = None
     world.loans[key_of(2)].gone = True
-    await cycles(world, guard, 4)
+    await cycles(world, guard, 6)
     names = ("read_failed", "read_works_again", "guard_blind", "loan_gone", "defect")
-    assert events(told, *names) == ["read_failed", "read_works_again", "loan_gone"]
+    assert events(told, *names) == ["read_failed", "loan_gone", "read_works_again"]
     assert [item["loan_id"] for item in told if item["event"] == "loan_gone"] == ["2"]
+
+
+async def test_a_loan_that_lists_lack_by_turns_is_told_once_and_its_end_once_it_lasts(
+    told: list[Any],
+) -> None:
+    world, guard = a_list(*["0.51"] * 4)
+    await cycles(world, guard, 1)
+    for whole in (1, LASTS - 1):
+        world.pages_up, world.short = 1, True
+        await cycles(world, guard, 1)
+        world.pages_up, world.short = None, False
+        await cycles(world, guard, whole)
+    names = ("read_failed", "read_works_again", "guard_blind", "defect")
+    assert events(told, *names) == ["read_failed"]
+    await cycles(world, guard, 1)
+    assert [item["failed"] for item in told if item["event"] == "read_works_again"] == [2]
+    world.pages_up = 1  # which says so: its end is told at once, as that of any read
+    await cycles(world, guard, 1)
+    world.pages_up = None
+    await cycles(world, guard, 1)
+    assert events(told, *names) == ["read_failed", "read_works_again"] * 2
+
+
+def test_once_it_was_blind_for_such_a_loan_its_sight_is_back_at_once(told: list[Any]) -> None:
+    report = Reporter(1, AlertRepeater(lambda: 0), Memory(MemoryJournal()).freshness)
+    for _ in range(2):
+        cut = ListCutShort("short", book=part(), without_a_word=True)
+        report.in_part("orders", cut, {key_of(1): 1}, lacks_known=True)
+        report.recovered("orders")
+    assert (
+        events(told, "read_failed", "guard_blind", "guard_recovered", "read_works_again")
+        == [*("read_failed", "guard_blind", "guard_recovered")] * 2
+    )
 
 
 async def test_a_page_that_comes_back_empty_for_a_turn_costs_nobody_the_turn() -> None:

@@ -70,11 +70,15 @@ class LoanBook:
 
 
 class ListCutShort(ExchangeUnavailable):
-    """A later page of a list could not be read. `book`: the loans of those before it, which prove nothing."""
+    """A later page of a list could not be read. `book`: the loans of those before it, which prove nothing.
 
-    def __init__(self, message: str, *, book: LoanBook, mend: str = "") -> None:
+    `without_a_word`: it looked whole, and lacks a loan that is there.
+    """
+
+    def __init__(self, message: str, *, book: LoanBook, mend: str = "", without_a_word: bool = False) -> None:
         super().__init__(message, mend=mend)
         self.book = book
+        self.without_a_word = without_a_word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

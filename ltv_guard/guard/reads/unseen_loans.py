@@ -82,7 +82,8 @@ class UnseenLoans:
             why = "the position shows no pool, and no repayment tells how it ended"
         else:
             return
-        raise ListCutShort(why, book=replace(book, pages=book.pages + 1, cut_short=why))
+        part = replace(book, pages=book.pages + 1, cut_short=why)
+        raise ListCutShort(why, book=part, without_a_word=True)
 
     async def _vanished(self, exchange: LoanExchange, loan: Loan) -> bool:
         """Whether a pool is not shown, and has not ended as far as is told; for so many reads only."""
