@@ -63,17 +63,21 @@ class DecisionOfNow:
             before = snapshot.newest_prices
             await self._rereads.for_turn(snapshot, lane.product, first)
             prices = snapshot.newest_prices or {}
-            lane.read |= dict.fromkeys(lane.decisions if one_page else first, prices)
+            keys = lane.decisions if one_page else first
+            came = [key for key in keys if self._is_of_the_turn(snapshot, lane, key)]
+            lane.read |= dict.fromkeys(came, prices)
             listed = {loan.key for loan in snapshot.books[lane.product].loans}
             lane.gone = {key: lane.decisions[key].loan for key in first if key not in listed}
             if one_page:
                 await self._decide_all(snapshot, lane)
             elif streamed:  # who was read in this turn was ranked by prices of this turn
-                lane.chosen = {key for key in first if self._is_of_the_turn(snapshot, lane, key)}
+                lane.chosen = set(came)
             lane.answered = self._clock.now()
             if prices is not before:
                 self._falling.saw(prices, self._clock.now().monotonic_ms)
-            self._rank(snapshot, lane, prices)
+            line_up = LineUp(self._falling, snapshot, lane, prices)
+            line_up.learn()
+            lane.line_up(line_up.order())
 
     def is_late(self, snapshot: Snapshot, lane: Lane) -> bool:
         """Whether the first of loans of many pages was not read just now, though the turn was free."""

@@ -19,7 +19,7 @@ from ltv_guard.guard.snapshot import Snapshot
 AT_MOST_LATE_S = 3  # by so much the time that is left to loans may be misjudged
 TOO_LATE_S = Decimal("0.15")  # an adjustment that is decided on now has not arrived before
 UNREAD_S = Decimal("0.2")  # nor before that where prices tell of the loan, and it is to be read first
-READ_LATER_S = Decimal("0.35")  # nor before that where others were read for this turn, and it was not
+READ_LATER_S = Decimal("0.3")  # nor before that where others were read for this turn, and it was not
 READ_S = 1  # a loan that was not read for this turn counts as having so much more: its read may take the turn
 CERTAIN_S = Decimal("1.5")  # who has that long is there once a loan was read and an adjustment has arrived
 LIKE = Decimal("0.01")  # by no more than this an LTV by amounts may differ from the one shown
@@ -36,6 +36,8 @@ class LineUp:
         self._prices = prices
         self._listed: Mapping[LoanKey, Loan] = {loan.key: loan for loan in snapshot.books[lane.product].loans}
         self._factors: dict[tuple[Pair, int], tuple[Decimal, Decimal]] = {}
+        self._told: dict[tuple[Pair, int], list[Decimal]] = {}
+        self._shown: set[Pair] = set()
         self._debt_prices = self._learned_prices()
         self._doubted: dict[LoanKey, Decimal] = {}
 
@@ -81,6 +83,19 @@ class LineUp:
         first += islice(certain if self._prices else waiting[1:], 1)
         return list(dict.fromkeys(first))
 
+    def learn(self) -> None:
+        """For turns to come: at which prices loans were listed, as those show that were read for this one.
+
+        A price that was told a tenth of a second before can make a loan count as gone that has half a second.
+        """
+        for (pair, asked_ms), prices in self._told.items():
+            now, price = self._debt_prices[pair], median_low(prices)
+            if pair in self._shown and _is_like(price, now) and (then := self._falling.at(pair, asked_ms)):
+                self._falling.showed(pair, asked_ms, then * now / price)
+
+    def _asked_ms(self, loan: Loan) -> int:
+        return self._snapshot.asked_at(loan.key).monotonic_ms
+
     def _is_read_later(self, key: LoanKey) -> bool:
         return bool(self._lane.chosen) and key not in self._lane.chosen
 
@@ -125,12 +140,14 @@ class LineUp:
             if (pair := pair_of(loan)) is not None and (burden := _burden(loan)):
                 price = loan.ltv * self._moved_by_prices(loan, pair)[0] / burden
                 told.setdefault(pair, []).append(price)
+                self._told.setdefault((pair, self._asked_ms(loan)), []).append(price)
                 if key in self._lane.chosen:
                     told_now.setdefault(pair, []).append(price)
         learned = {pair: median_low(prices) for pair, prices in told.items()}
         for pair, prices in told_now.items():
             if like := [price for price in prices if _is_like(price, learned[pair])]:
                 learned[pair] = median_low(like)
+                self._shown.add(pair)
         return learned
 
     def _moved(self, loan: Loan) -> tuple[Decimal, Decimal]:
@@ -149,7 +166,7 @@ class LineUp:
         return ltv / loan.ltv, most / moved * ltv / loan.ltv
 
     def _moved_by_prices(self, loan: Loan, pair: Pair) -> tuple[Decimal, Decimal]:
-        asked_ms = self._snapshot.asked_at(loan.key).monotonic_ms
+        asked_ms = self._asked_ms(loan)
         if loan.key in self._lane.read:  # at prices of its own
             return self._factors_of(loan, pair, asked_ms)
         if (pair, asked_ms) not in self._factors:
@@ -157,8 +174,8 @@ class LineUp:
         return self._factors[pair, asked_ms]
 
     def _factors_of(self, loan: Loan, pair: Pair, asked_ms: int) -> tuple[Decimal, Decimal]:
-        then = self._falling.at(loan, asked_ms) or ratio_of(pair, self._lane.prices_of(loan.key))
-        now, worst = ratio_of(pair, self._prices), self._falling.worst(loan, asked_ms)
+        then = self._falling.at(pair, asked_ms) or ratio_of(pair, self._lane.prices_of(loan.key))
+        now, worst = ratio_of(pair, self._prices), self._falling.worst(pair, asked_ms)
         moved = then / now if then and now else ONE
         return moved, max(moved, then / worst) if then and worst else moved
 

@@ -30,9 +30,9 @@ def with_left(**seconds: str) -> dict[str, Loan]:
     }
 
 
-def line_up_of(
+def scene(
     loans: Mapping[str, Loan], *, read: Collection[str] = (), gone: Mapping[str, Loan] | None = None
-) -> tuple[LineUp, Lane]:
+) -> tuple[Falling, Snapshot, Lane]:
     """All were listed a moment ago. `read`: those that were read by themselves for this turn."""
     falling = Falling()
     falling.saw(BEFORE, 0)
@@ -44,19 +44,23 @@ def line_up_of(
     lane.decisions = {item.key: decide_one(facts(item)) for item in loans.values()}
     lane.chosen = {key(name) for name in read}
     lane.gone = {item.key: item for item in (gone or {}).values()}
-    return LineUp(falling, Snapshot(books={Product.LEGACY: book}), lane, NOW), lane
+    return falling, Snapshot(books={Product.LEGACY: book}), lane
+
+
+def names(line_up: LineUp) -> list[str]:
+    return [item.loan_id for item in line_up.order()]
 
 
 def order(
     loans: Mapping[str, Loan], *, read: Collection[str] = (), gone: Mapping[str, Loan] | None = None
 ) -> list[str]:
-    line_up, _ = line_up_of(loans, read=read, gone=gone)
-    return [item.loan_id for item in line_up.order()]
+    return names(LineUp(*scene(loans, read=read, gone=gone), NOW))
 
 
 def first(loans: Mapping[str, Loan], *, tried: int = 0) -> list[str]:
     """Who is read for a turn, so many having had theirs in this cycle."""
-    line_up, lane = line_up_of(loans)
+    falling, snapshot, lane = scene(loans)
+    line_up = LineUp(falling, snapshot, lane, NOW)
     lane.line_up(line_up.order())
     for _ in range(tried):
         lane.next()
@@ -78,8 +82,8 @@ def first(loans: Mapping[str, Loan], *, tried: int = 0) -> list[str]:
         ({"a": "1.5", "b": "3", "c": "4"}, "b", ["a", "b", "c"]),
         ({"a": "0.17", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
         # It would be read after others were: that takes longer still.
-        ({"a": "0.3", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
-        ({"a": "0.4", "b": "3", "c": "4"}, "b", ["a", "b", "c"]),
+        ({"a": "0.25", "b": "3", "c": "4"}, "b", ["b", "c", "a"]),
+        ({"a": "0.35", "b": "3", "c": "4"}, "b", ["a", "b", "c"]),
     ],
 )
 def test_whose_time_ends_first_goes_first_if_help_can_still_come(
@@ -129,6 +133,36 @@ def test_those_read_for_this_turn_tell_the_price_of_now() -> None:
     listed = {name: shown_at(item, "0.999") for name, item in loans.items()}
     assert order(listed | {"a": loans["a"]}, read="a") == ["b", "c", "d", "a"]
     assert order(listed, read="a") == ["a", "b", "c", "d"]
+
+
+def test_at_which_price_a_list_was_read_those_tell_that_are_read_for_a_turn() -> None:
+    """So one that has half a second is not passed over at the next turn, before any is read for that."""
+    lower, later = {"BTC": D("98.5"), "USDT": D(1)}, Moment(monotonic_ms=1_050, exchange_ms=1_050)
+    sooner = Moment(monotonic_ms=500, exchange_ms=500)
+    falling, snapshot, lane = scene(with_left(a="3", b="0.4", c="4", d="6"))
+    book = replace(snapshot.books[Product.LEGACY], asked={key("d"): sooner})
+    snapshot.books[Product.LEGACY] = book
+    falling.saw(lower, later.monotonic_ms)  # it was as low when they were listed: that was told too late
+    before = LineUp(falling, snapshot, lane, lower)
+    assert names(before) == ["a", "c", "d", "b"]
+    before.learn()  # nothing: no loan was read for that turn
+    assert [falling.at(("BTC", "USDT"), at.monotonic_ms) for at in (sooner, READ)] == [D(100), D(99)]
+
+    snapshot.books[Product.LEGACY] = replace(book, asked={key("a"): later, key("d"): sooner})
+    lane.read, lane.chosen = {key("a"): lower}, {key("a")}
+    LineUp(falling, snapshot, lane, lower).learn()
+    lane.chosen = set()
+    assert names(LineUp(falling, snapshot, lane, lower)) == ["b", "a", "c", "d"]
+
+
+def test_such_a_price_is_forgotten_with_those_that_were_told() -> None:
+    falling, pair = Falling(), ("BTC", "USDT")
+    falling.saw(NOW, 1_000)
+    falling.showed(pair, 1_050, D(98))
+    falling.saw(NOW, 31_000)
+    assert (falling.at(pair, 1_040), falling.at(pair, 1_050)) == (D(99), D(98))
+    falling.saw(NOW, 31_051)
+    assert falling.at(pair, 1_050) is None
 
 
 def test_one_that_was_read_for_this_turn_and_fits_no_other_tells_nothing_of_them() -> None:

@@ -33,31 +33,38 @@ class Falling:
     _told: deque[tuple[int, Prices]] = field(default_factory=deque)
     _speeds: dict[Pair, tuple[Decimal, Decimal]] = field(default_factory=dict)
     _ratios: dict[Pair, list[tuple[int, Decimal, Decimal]]] = field(default_factory=dict)
+    _shown: dict[tuple[Pair, int], Decimal] = field(default_factory=dict)
 
     def saw(self, prices: Prices, now_ms: int) -> None:
         """Prices of this moment (monotonic)."""
         while self._told and now_ms - self._told[0][0] > REMEMBERED_MS:
             self._told.popleft()
+        for key in [key for key in self._shown if now_ms - key[1] > REMEMBERED_MS]:
+            del self._shown[key]
         self._told.append((now_ms, dict(prices)))  # they may be those of a stream, which go on
         self._speeds.clear()
         self._ratios.clear()
 
-    def worst(self, loan: Loan, since_ms: int) -> Decimal | None:
-        """The lowest price of its collateral, in coins of its debt, told since then; None where none was."""
-        told = self._ratios_of(pair_of(loan))
+    def worst(self, pair: Pair, since_ms: int) -> Decimal | None:
+        """The lowest price of the collateral, in coins of the debt, told since then; None where none was."""
+        told = self._ratios_of(pair)
         index = bisect_left(told, since_ms, key=itemgetter(0))
         return told[index][2] if index < len(told) else None
 
-    def at(self, loan: Loan, at_ms: int) -> Decimal | None:
-        """That price as it was told last by then; None where that was long before, or never."""
-        told = self._ratios_of(pair_of(loan))
+    def at(self, pair: Pair, at_ms: int) -> Decimal | None:
+        """That price as it was told last by then, or has been shown since; None where neither was."""
+        if (shown := self._shown.get((pair, at_ms))) is not None:
+            return shown
+        told = self._ratios_of(pair)
         index = bisect_right(told, at_ms, key=itemgetter(0)) - 1
         return told[index][1] if index >= 0 and at_ms - told[index][0] <= LONGEST_SILENCE_MS else None
 
-    def _ratios_of(self, pair: Pair | None) -> list[tuple[int, Decimal, Decimal]]:
+    def showed(self, pair: Pair, at_ms: int, price: Decimal) -> None:
+        """At which price loans were read then: more exactly than it was told."""
+        self._shown[pair, at_ms] = price
+
+    def _ratios_of(self, pair: Pair) -> list[tuple[int, Decimal, Decimal]]:
         """When prices were told, the oldest first: the ratio then, and the lowest from then on."""
-        if pair is None:
-            return []
         if pair not in self._ratios:
             found: list[tuple[int, Decimal, Decimal]] = []
             for at_ms, prices in reversed(self._told):
