@@ -17,7 +17,7 @@ from ltv_guard.core.model.errors import (
     WriteRejected,
 )
 from ltv_guard.core.model.intents import Intent, State
-from ltv_guard.core.model.loans import Channel, Owner
+from ltv_guard.core.model.loans import Channel, Owner, Product
 from ltv_guard.core.ports import Clock, WritePath
 from ltv_guard.guard.loan_fields import named
 from ltv_guard.guard.planner import Planner
@@ -26,6 +26,8 @@ from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.words import Words
+
+ALONE_MS = 60_000  # so long after a refusal each waits for the answer to the one before
 
 
 class Adjuster:
@@ -49,6 +51,7 @@ class Adjuster:
         self._clock = clock
         self._defects = words.defects
         self._report = words.report.decisions
+        self._refused_ms: dict[Product, int] = {}  # monotonic
 
     async def adjust(self, owner: Owner, snapshot: Snapshot, decision: Decision) -> Intent | None:
         """The intent as the answer left it; None where nothing was written down, or it failed.
@@ -79,7 +82,19 @@ class Adjuster:
         self._heed(after, refusal)
         return after
 
+    def may_be_followed(self, decision: Decision) -> bool:
+        """Whether another may leave before the one that was decided on is answered: it is known to have left.
+
+        Not where the exchange has refused one lately: it may be that it counts them closer than they leave.
+        """
+        key = decision.loan.key
+        has_left = any(item.state is State.SENT for item in self._intents.of_loan(key))
+        refused_ms, now_ms = self._refused_ms.get(key.product), self._clock.now().monotonic_ms
+        return has_left and (refused_ms is None or now_ms - refused_ms > ALONE_MS)
+
     def _heed(self, after: Intent, refusal: Exception | None) -> None:
+        if after.ret_code is not None:
+            self._refused_ms[after.key.product] = self._clock.now().monotonic_ms
         if after.state is State.WITHDRAWN:
             self._report.did_not_leave(after.key, after.ret_msg or "")
         else:

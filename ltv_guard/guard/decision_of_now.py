@@ -79,11 +79,26 @@ class DecisionOfNow:
             line_up.learn()
             lane.line_up(line_up.order())
 
-    def is_late(self, snapshot: Snapshot, lane: Lane) -> bool:
-        """Whether the first of loans of many pages was not read just now, though the turn was free."""
-        if self._is_one_page(snapshot, lane):
-            return False
-        return self._clock.now().ms_since(snapshot.asked_at(lane.waiting[0])) > SEEN_NOW_MS
+    def is_to_be_read(self, snapshot: Snapshot, lane: Lane, *, had_to_wait: bool, beside: bool) -> bool:
+        """Whether what is decided on is read for this turn. `beside`: others have left, and are unanswered.
+
+        Beside these it may take as long as an answer: loans of one page are read where that is quick, or they
+        are old.
+        """
+        if not lane.waiting:
+            return True
+        if not self._is_one_page(snapshot, lane):
+            return had_to_wait or self._age_ms(snapshot, lane.waiting[0]) > SEEN_NOW_MS
+        if not beside:
+            return had_to_wait
+        took_ms = snapshot.sweep_ms
+        if lane.turn is not None and lane.answered is not None:
+            took_ms = lane.answered.ms_since(lane.turn)
+        is_old = self._age_ms(snapshot, lane.waiting[0]) > READ_AGAIN * self._longest_ms
+        return is_old or took_ms <= SEEN_NOW_MS
+
+    def _age_ms(self, snapshot: Snapshot, key: LoanKey) -> int:
+        return self._clock.now().ms_since(snapshot.asked_at(key))
 
     async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
         """What to do for whom; None: nothing more that this lane could do in this cycle."""

@@ -52,6 +52,10 @@ class Directions:
         first_ms = self._first_sent_ms.get(product, now.monotonic_ms)
         return product in self._proven or now.monotonic_ms - first_ms >= PROOF_MS
 
+    def are_proven(self, product: Product) -> bool:
+        """Whether a row has borne them out."""
+        return product in self._proven
+
     def why_not(self, product: Product) -> Withheld | None:
         """Why nothing may be written for this product, if so."""
         why = self._wrong.get(product) or self._refused.get(product)

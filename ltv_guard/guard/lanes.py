@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.intents import State
-from ltv_guard.core.model.loans import Channel, Kind, Owner, Product
+from ltv_guard.core.model.loans import Channel, Direction, Kind, Owner, Product
 from ltv_guard.core.ports import Clock, WritePath
 from ltv_guard.guard.adjuster import Adjuster
 from ltv_guard.guard.decision_of_now import DecisionOfNow
@@ -15,6 +16,7 @@ from ltv_guard.guard.lane import Lane
 from ltv_guard.guard.permission import Gate
 from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
+from ltv_guard.guard.under_way import UnderWay
 
 LATEST_START = 0.6  # of max_snapshot_age: so long a cycle goes on to begin adjustments
 AHEAD_MS = 2_000  # so long before that the next list is begun, where it has many pages
@@ -70,7 +72,12 @@ class Lanes:
             return await self._turn_by_turn(snapshot, lane)
 
     async def _turn_by_turn(self, snapshot: Snapshot, lane: Lane) -> int:
-        actions, adjusts = 0, lane.kind is Kind.ADJUSTMENT
+        async with UnderWay(partial(self._adjust, snapshot, lane)) as under_way:
+            await self._each_turn(snapshot, lane, under_way)
+        return under_way.left
+
+    async def _each_turn(self, snapshot: Snapshot, lane: Lane, under_way: UnderWay) -> None:
+        adjusts = lane.kind is Kind.ADJUSTMENT
         began = lane.began = self._clock.now()
         # For no longer than the reading took, where that is slow: others may need help by then.
         span_ms = max(LATEST_START * self._longest_ms, began.ms_since(snapshot.began))
@@ -78,7 +85,7 @@ class Lanes:
             span_ms = min(span_ms, AHEAD_MS)
         if snapshot.by_pages:  # a worse one may stand on a page that has not come
             span_ms = 0
-        while self._some_wait(snapshot, lane, actions) and not self._gate.is_closed_to(lane.product):
+        while self._some_wait(snapshot, lane, actions := under_way.left):
             over_ms = self._clock.now().ms_since(began) - span_ms
             if actions and over_ms >= -AHEAD_MS and await self._may_end(snapshot, lane, over_ms):
                 snapshot.goes_on = True
@@ -86,18 +93,29 @@ class Lanes:
             if actions and adjusts and not await self._gate.allows_another(snapshot, lane.product):
                 break  # the next cycle goes on
             had_to_wait = await self._turn(self._paths[lane.channel])
-            if had_to_wait or not lane.waiting or self._now.is_late(snapshot, lane):
+            beside = bool(under_way.unanswered)
+            if self._now.is_to_be_read(snapshot, lane, had_to_wait=had_to_wait, beside=beside):
                 await self._now.turn_came(snapshot, lane)
-            if (
-                self._gate.is_closed_to(lane.product)
-                or (current := await self._now.most_urgent(snapshot, lane)) is None
-            ):
+            if self._gate.is_closed_to(lane.product):
                 break
-            actions += await self._adjust(snapshot, lane, current)
-        return actions
+            current = await self._now.most_urgent(snapshot, lane)
+            if current is None or self._gate.is_closed_to(lane.product):  # by an answer that came meanwhile
+                break
+            await under_way.begin(current, partial(self._may_go_on, snapshot, current))
+
+    def _may_go_on(self, snapshot: Snapshot, decision: Decision) -> bool:
+        """Whether another add may leave before the answer to this one has come."""
+        return (
+            decision.direction is Direction.ADD
+            and not snapshot.by_pages  # the next list tells whose turn is next
+            and self._gate.may_leave_beside(decision.loan.key.product)
+            and self._adjuster.may_be_followed(decision)
+        )
 
     def _some_wait(self, snapshot: Snapshot, lane: Lane, actions: int) -> bool:
         """Of a long list also whom prices have put at a trigger since: a turn tells who they are."""
+        if self._gate.is_closed_to(lane.product):
+            return False
         if lane.waiting or not actions or lane.kind is not Kind.ADJUSTMENT:
             return bool(lane.waiting)
         return snapshot.is_long(lane.product) and self._loans.others_crossed(lane.product, lane.tried)

@@ -96,6 +96,10 @@ class Gate:
                 await self._proof.read(snapshot, product)
         return self._directions.allow_another(product, self._clock.now())
 
+    def may_leave_beside(self, product: Product) -> bool:
+        """Whether another may leave while the answer to one is awaited: not before adds are known to add."""
+        return self._directions.are_proven(product)
+
     def passed(self, product: Product) -> None:
         """An adjustment of the product's collateral has left."""
         with self._defects.contained("noting what was sent"):

@@ -17,7 +17,7 @@ from ltv_guard.log.alert_repeater import AlertRepeater
 
 TOPIC = "turns"
 LONG_MS = 5_000
-SLOW_TURN_MS = 1_500  # a turn that takes longer waits for answers
+SLOW_TURN_MS = 1_500  # a turn that takes longer waits for an answer: to a read, or to a write before it
 MANY = "the exchange takes one adjustment a second, and more loans than that are in breach"
 
 log = structlog.stdlib.get_logger()
@@ -96,7 +96,4 @@ def _why(lanes: Iterable[Lane], now_ms: int) -> str:
     turn_ms = (now_ms - lane.began.monotonic_ms) // len(lane.tried)
     if turn_ms <= SLOW_TURN_MS:
         return MANY
-    return (
-        "each adjustment waits for the answer to the one before, and the exchange answers slowly: one takes "
-        f"{turn_ms / 1000:.1f} s"
-    )
+    return f"the exchange takes one adjustment a second, and answers slowly: one takes {turn_ms / 1000:.1f} s"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Self
 
@@ -288,6 +288,15 @@ def a_world(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Of which classes the ports of a model are."""
+
+    account: type[ModelAccount] = ModelAccount
+    loans: type[ModelLoans] = ModelLoans
+    path: type[ModelPath] = ModelPath
+
+
 def a_guard(
     world: World,
     journal: MemoryJournal,
@@ -302,8 +311,10 @@ def a_guard(
     after: Guard | None = None,
     streamed: Callable[[], Mapping[str, Decimal]] = dict,
     contracts: ContractExchange | None = None,
+    kinds: Kinds | None = None,
 ) -> Guard:
     """A guard of that world, as a process that has just started."""
+    kinds = kinds or Kinds()
     numbers = itertools.count(len(journal.snapshot().intents) * 1000 + 1)
     seeds = itertools.count(17, 389)
     products = list({key.product: None for key in world.loans})
@@ -323,9 +334,9 @@ def a_guard(
             timeouts=SettlementTimeouts(processing_margin_ms=MARGIN_MS, history_lag_ms=5_000),
         ),
         AccountPorts(
-            account=ModelAccount(world),
-            products=[ModelLoans(world, product) for product in products],
-            others=[ModelPath(world, channel) for channel in others],
+            account=kinds.account(world),
+            products=[kinds.loans(world, product) for product in products],
+            others=[kinds.path(world, channel) for channel in others],
             contracts=contracts,
         ),
         Surroundings(

@@ -81,6 +81,7 @@ class Life(RuleBasedStateMachine):
     journal: MemoryJournal
     turn_each_ms = 0
     crossed = -1
+    loop: asyncio.AbstractEventLoop | None = None  # None: that of all machines
     guard: Guard
     starts: int
     rescued: set[str | None]
@@ -400,7 +401,7 @@ class Life(RuleBasedStateMachine):
     def cycle(self) -> None:
         with structlog.testing.capture_logs() as told:
             try:
-                run(self.look())
+                run(self.look(), self.loop or LOOP)
             except Crash:
                 self.restart()
             except BaseException:
@@ -446,16 +447,16 @@ LOOP = asyncio.new_event_loop()
 atexit.register(LOOP.close)
 
 
-def run(cycle: Coroutine[None, None, object]) -> None:
+def run(cycle: Coroutine[None, None, object], loop: asyncio.AbstractEventLoop) -> None:
     """As `asyncio.run`, on one loop for all: a night makes a hundred thousand cycles."""
     try:
-        LOOP.run_until_complete(cycle)
+        loop.run_until_complete(cycle)
     finally:
-        left = asyncio.all_tasks(LOOP)
+        left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
         if left:
-            LOOP.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
 
 def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a rule for each event

@@ -45,7 +45,7 @@ class _NoWaiting(selectors.SelectSelector):
         return super().select(0)
 
 
-class _MadeUpTime(asyncio.SelectorEventLoop):
+class MadeUpTime(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._passing = _NoWaiting()
         super().__init__(self._passing)
@@ -56,7 +56,7 @@ class _MadeUpTime(asyncio.SelectorEventLoop):
 
 def in_made_up_time(work: Coroutine[Any, Any, T]) -> T:
     """What it returns, at once, however long it sleeps."""
-    with asyncio.Runner(loop_factory=_MadeUpTime) as runner:
+    with asyncio.Runner(loop_factory=MadeUpTime) as runner:
         return runner.run(work)
 
 

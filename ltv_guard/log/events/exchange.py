@@ -41,10 +41,10 @@ EXCHANGE = (
         "loans_wait_for_turns",
         warning(
             "Loans in breach wait for their turns to write, one of them for more than 5 s since it was "
-            "decided on: the exchange takes one adjustment a second, and each waits for the answer to the "
-            "one before. `loans`: how many wait; `loan_id`, `ltv` and `seconds`: the one that has waited "
-            "longest, of several the most urgent. `why` says whether answers are slow. Said once, at the end "
-            "of a cycle. `loans_wait_no_more` (INFO) tells the end.",
+            "decided on: the exchange takes one adjustment a second, and answers may be slow. `loans`: how "
+            "many wait; `loan_id`, `ltv` and `seconds`: the one that has waited longest, of several the most "
+            "urgent. `why` says whether answers are slow. Said once, at the end of a cycle. "
+            "`loans_wait_no_more` (INFO) tells the end.",
             "Nothing, if you can wait: the most urgent has each turn. An add by hand, in the exchange's app, "
             "helps a loan sooner.",
         ),
