@@ -90,6 +90,8 @@ class Reconciler:
             await self._memory.intents.record(intent, after)
             self._report.ended(intent, after)
             self._memory.refusals.taken(intent)
+        if len(still_open) < len(snapshot.open_intents):  # an older wallet does not lack their coins yet
+            snapshot.renew_spare(self._memory.last_known.wallet(self._memory.intents.every))
         return tuple(still_open)
 
     def _are_its_coins_there(self, intent: Intent, snapshot: Snapshot) -> bool:

@@ -224,6 +224,12 @@ class Snapshot:
             self.spare_coins = self.unread_coins(self.wallet) & spare.keys()
             self.wallet = {**self.wallet, **{coin: spare[coin] for coin in self.spare_coins}}
 
+    def renew_spare(self, spare: Mapping[str, Decimal] | None) -> None:
+        """What counts for balances that were not read, as it is known by now."""
+        if self.wallet is not None and spare is not None:
+            coins = self.wallet.keys() if self.wallet_is_old else self.spare_coins
+            self.wallet = {**self.wallet, **{coin: spare[coin] for coin in coins & spare.keys()}}
+
     @property
     def last_asked(self) -> Moment | None:
         """When the last request for loans left; None: there was none."""

@@ -8,6 +8,7 @@ import pytest
 from exchange_model import POLICY, POOL, World, a_guard, a_world, key_of, with_limits
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import LoanKey
 
 D = Decimal
@@ -61,3 +62,17 @@ async def test_in_small_steps_both_end_level_and_stay_so(row_lag_ms: int) -> Non
     moved = len(world.rows)
     await guarded(world, seconds=20)
     assert len(world.rows) == moved
+
+
+async def test_coins_of_an_add_that_only_the_loan_shows_are_not_in_an_older_wallet() -> None:
+    """In the cycle that confirms it by them, and goes by an older wallet, they are spent all the same."""
+    world, journal = a_world("0.85", "0.60", wallet="0.2"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    world.wallet_down = world.history_down = True
+    world.loans[key_of(2)].debt *= D("1.42")
+    for _ in range(40):
+        world.advance(1_000)
+        await guard.cycle()
+    assert [item.state for item in journal.snapshot().intents.values()] == [State.CONFIRMED]
+    assert world.refused == []
