@@ -82,18 +82,21 @@ class Adjuster:
         self._heed(after, refusal)
         return after
 
-    def may_be_followed(self, decision: Decision) -> bool:
-        """Whether another may leave before the one that was decided on is answered: it is known to have left.
+    def has_left(self, decision: Decision) -> bool:
+        """Whether what was decided on is known to have left, and not answered yet."""
+        return any(item.state is State.SENT for item in self._intents.of_loan(decision.loan.key))
+
+    def may_be_several(self, product: Product) -> bool:
+        """Whether one may leave beside others that are unanswered.
 
         Not where the exchange has refused one lately: it may be that it counts them closer than they leave.
         """
-        key = decision.loan.key
-        has_left = any(item.state is State.SENT for item in self._intents.of_loan(key))
-        refused_ms, now_ms = self._refused_ms.get(key.product), self._clock.now().monotonic_ms
-        return has_left and (refused_ms is None or now_ms - refused_ms > ALONE_MS)
+        refused_ms, now_ms = self._refused_ms.get(product), self._clock.now().monotonic_ms
+        return refused_ms is None or now_ms - refused_ms > ALONE_MS
 
     def _heed(self, after: Intent, refusal: Exception | None) -> None:
-        if after.ret_code is not None:
+        came_too_soon = isinstance(refusal, WriteOutcomeUnknown) and refusal.came_too_soon
+        if after.ret_code is not None or came_too_soon:
             self._refused_ms[after.key.product] = self._clock.now().monotonic_ms
         if after.state is State.WITHDRAWN:
             self._report.did_not_leave(after.key, after.ret_msg or "")

@@ -101,16 +101,28 @@ class Lanes:
             current = await self._now.most_urgent(snapshot, lane)
             if current is None or self._gate.is_closed_to(lane.product):  # by an answer that came meanwhile
                 break
-            await under_way.begin(current, partial(self._may_go_on, snapshot, current))
+            if under_way.unanswered and not self._may_leave_beside(current):
+                snapshot.goes_on = True  # once these are answered, by what is read then
+                break
+            await self._begin(snapshot, under_way, current)
+
+    async def _begin(self, snapshot: Snapshot, under_way: UnderWay, decision: Decision) -> None:
+        await under_way.begin(decision, partial(self._may_go_on, snapshot, decision))
+        if not self._adjuster.may_be_several(decision.loan.key.product):
+            await under_way.all_answered()
 
     def _may_go_on(self, snapshot: Snapshot, decision: Decision) -> bool:
         """Whether another add may leave before the answer to this one has come."""
         return (
-            decision.direction is Direction.ADD
-            and not snapshot.by_pages  # the next list tells whose turn is next
+            not snapshot.by_pages  # the next list tells whose turn is next
             and self._gate.may_leave_beside(decision.loan.key.product)
-            and self._adjuster.may_be_followed(decision)
+            and self._may_leave_beside(decision)
+            and self._adjuster.has_left(decision)
         )
+
+    def _may_leave_beside(self, decision: Decision) -> bool:
+        is_add = decision.direction is Direction.ADD
+        return is_add and self._adjuster.may_be_several(decision.loan.key.product)
 
     def _some_wait(self, snapshot: Snapshot, lane: Lane, actions: int) -> bool:
         """Of a long list also whom prices have put at a trigger since: a turn tells who they are."""

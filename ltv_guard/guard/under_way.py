@@ -59,6 +59,12 @@ class UnderWay:
             await asyncio.wait(unanswered, return_when=asyncio.FIRST_COMPLETED)
         self._raise()
 
+    async def all_answered(self) -> None:
+        """Returns once none is unanswered."""
+        if unanswered := self.unanswered:
+            await asyncio.wait(unanswered)
+        self._raise()
+
     def _raise(self) -> None:
         for task in self._tasks:
             if task.done():

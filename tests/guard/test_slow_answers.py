@@ -12,11 +12,13 @@ import pytest
 from exchange_model import Kinds, a_guard, a_world, key_of
 from slow_lives import TURN_MS, UNHURRIED, UnhurriedLoans, UnhurriedWorld
 
+from ltv_guard.adapters.bybit.answers import WriteLimited
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
 from ltv_guard.core.ports import SignedAdjustment
+from ltv_guard.guard.snapshot import CycleResult
 from ltv_guard.guard.under_way import AT_MOST
 
 SIX = ("0.80", "0.79", "0.78", "0.77", "0.765", "0.76")
@@ -49,8 +51,8 @@ class Account:
     def __exit__(self, *_: object) -> None:
         self.world.loop.close()
 
-    def cycle(self) -> None:
-        self.world.loop.run_until_complete(self.guard.cycle())
+    def cycle(self) -> CycleResult:
+        return self.world.loop.run_until_complete(self.guard.cycle())
 
     @property
     def whom(self) -> list[str]:
@@ -147,6 +149,61 @@ def test_after_a_refusal_each_waits_for_the_answer_to_the_one_before() -> None:
         account.cycle()
         assert account.whom == ["1", "2", "3", "4"]
         assert [ms > 1_500 for ms in account.apart_ms] == [False, True, True]
+
+
+class TooMany(UnhurriedLoans):
+    """The second is answered so at once, and without a code."""
+
+    async def send(self, signed: SignedAdjustment) -> str | None:
+        if len(self.world.left_ms) == 1:
+            self.world.left_ms.append((signed.body.intent, self.world.true_ms))  # type: ignore[attr-defined]
+            raise WriteLimited("too many requests (HTTP 429)")
+        return await super().send(signed)
+
+
+@pytest.mark.parametrize("has_code", [True, False])
+def test_where_one_of_several_is_refused_the_next_waits_for_the_answers_to_all(*, has_code: bool) -> None:
+    kinds = UNHURRIED if has_code else replace(UNHURRIED, loans=TooMany)
+    with Account(*SIX[:3], kinds=kinds) as account:
+
+        def refused_at_once(_intent: Intent) -> None:
+            account.world.back_ms = 30 if len(account.whom) == 2 else 3_000
+
+        account.world.on_sent = refused_at_once
+        account.world.answers = ["ok", "refused_coin"] if has_code else []
+        account.cycle()
+        assert account.whom == ["1", "2", "3"]
+        assert account.apart_ms[0] <= TURN_MS + 100
+        assert sum(account.apart_ms) > 3_000
+
+
+def test_where_one_is_refused_while_the_next_is_decided_on_that_waits_for_the_answers_to_all() -> None:
+    with Account(*SIX[:4], back_ms=2_700) as account:
+        account.world.read_ms = 400  # the first answer comes while the loans are read for the third turn
+        account.world.answers = ["refused_coin"]
+        assert account.cycle().goes_on
+        assert account.whom == ["1", "2"]
+        assert account.states == [State.REJECTED, State.ACCEPTED]
+        account.cycle()
+        assert account.whom == ["1", "2", "3", "4"]
+
+
+def test_what_is_released_leaves_beside_no_add() -> None:
+    with Account("0.80", "0.79", "0.36", wallet="0.05") as account:
+        account.world.wallet["BTC"] = Decimal(0)
+        for _ in range(8):
+            account.cycle()
+            account.world.advance(3_000)
+        account.world.wallet["BTC"] = Decimal(100)
+
+        def both_end(_intent: Intent) -> None:
+            account.world.loans[key_of(1)].gone = account.world.loans[key_of(2)].gone = True
+
+        account.world.on_sent = both_end
+        account.cycle()
+        assert account.whom == ["1"]
+        account.cycle()
+        assert [intent.direction for intent, _ in account.world.left_ms] == [Direction.ADD, Direction.REDUCE]
 
 
 def test_what_is_under_way_is_taken_off_the_wallet() -> None:

@@ -60,6 +60,8 @@ class ClockRefused(TransientError):
 class WriteLimited(WriteOutcomeUnknown):
     """Too many requests. Not executed, as far as known: which is not enough to send it again."""
 
+    came_too_soon = True
+
     def __init__(self, message: str, *, code: int | None = None, whole_address: bool = False) -> None:
         super().__init__(message, code=code)
         self.whole_address = whole_address

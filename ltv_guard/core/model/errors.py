@@ -79,8 +79,11 @@ class WriteOutcomeUnknown(WriteError):
     """It may have been applied, or may yet be. Settle it from the history before anything else.
 
     `remedy`: what the answer asks for all the same. HUMAN: nothing more is written for the account.
-    COIN: once it is known to have had no effect, it was a refusal of that coin.
+    COIN: once it is known to have had no effect, it was a refusal of that coin. `came_too_soon`: it was
+    answered that these are too many requests.
     """
+
+    came_too_soon = False
 
     def __init__(
         self, message: str, *, code: int | None = None, remedy: Remedy | None = None, mend: str = ""

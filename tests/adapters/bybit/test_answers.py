@@ -414,6 +414,10 @@ def test_limits_are_told_apart_from_other_failures() -> None:
         with pytest.raises(WriteLimited) as written:
             take_write(answer, "/x")
         assert read.value.whole_address == written.value.whole_address == (b"10018" in body)
+        assert written.value.came_too_soon
+    with pytest.raises(WriteOutcomeUnknown) as failed:
+        take_write(Answer(status=500, body=b""), "/x")
+    assert not failed.value.came_too_soon
 
 
 def test_headers_ignore_case() -> None:
