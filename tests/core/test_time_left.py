@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ltv_guard.core.watch.time_left import SLOWEST, Falling, seconds_left
 
 DANGERS = st.decimals(min_value=D("0.5"), max_value=D("1.2"), places=4)
+PAIR = ("BTC", "USDT")
 SPEEDS = st.decimals(min_value=SLOWEST, max_value=D("0.1"), places=3)
 
 
@@ -44,14 +45,14 @@ def test_a_price_that_rises_stands_still_or_is_unknown_falls_slowly() -> None:
 
 def test_the_worst_price_since_a_moment_is_known() -> None:
     told = falling((0, "100"), (1_000, "90"), (2_000, "95"), (3_000, "97"))
-    worst = [told.worst(loan(), at_ms) for at_ms in (0, 1_000, 1_001, 3_000, 3_001)]
+    worst = [told.worst(PAIR, at_ms) for at_ms in (0, 1_000, 1_001, 3_000, 3_001)]
     assert worst == [D(90), D(90), D(95), D(97), None]
-    assert told.worst(loan(coin="ETH"), 0) is None
+    assert told.worst(("ETH", "USDT"), 0) is None
 
 
 def test_the_price_of_a_moment_is_that_which_was_told_last_by_then() -> None:
     told = falling((1_000, "90"), (2_000, "95"))
-    prices = [told.at(loan(), at_ms) for at_ms in (999, 1_000, 1_999, 2_000, 4_000, 4_001)]
+    prices = [told.at(PAIR, at_ms) for at_ms in (999, 1_000, 1_999, 2_000, 4_000, 4_001)]
     assert prices == [None, D(90), D(90), D(95), D(95), None]
 
 
@@ -60,7 +61,16 @@ def test_what_was_told_stays_as_it_was_told() -> None:
     found.saw(prices, 0)
     prices["BTC"] = D(90)
     found.saw(prices, 1_000)
-    assert (found.at(loan(), 0), found.speeds(loan())[0]) == (D(100), D("0.1"))
+    assert (found.at(PAIR, 0), found.speeds(loan())[0]) == (D(100), D("0.1"))
+
+
+def test_a_price_that_was_shown_since_is_gone_by_and_forgotten_as_those_that_were_told() -> None:
+    found = falling((1_000, "99"))
+    found.showed(PAIR, 1_050, D(98))
+    found.saw({"BTC": D(97), "USDT": D(1)}, 31_000)
+    assert [found.at(PAIR, at_ms) for at_ms in (1_040, 1_050)] == [D(99), D(98)]
+    found.saw({"BTC": D(97), "USDT": D(1)}, 31_051)
+    assert found.at(PAIR, 1_050) is None
 
 
 @given(
@@ -68,7 +78,7 @@ def test_what_was_told_stays_as_it_was_told() -> None:
 )
 def test_no_price_since_a_moment_is_below_the_worst(told: list[Decimal], since: int) -> None:
     found = falling(*((number * 1_000, str(price)) for number, price in enumerate(told)))
-    assert found.worst(loan(), since * 1_000) == min(told[since:], default=None)
+    assert found.worst(PAIR, since * 1_000) == min(told[since:], default=None)
 
 
 def test_soon_a_price_falls_as_fast_as_it_ranged_lately_up_or_down() -> None:

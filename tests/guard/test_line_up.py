@@ -155,16 +155,6 @@ def test_at_which_price_a_list_was_read_those_tell_that_are_read_for_a_turn() ->
     assert names(LineUp(falling, snapshot, lane, lower)) == ["b", "a", "c", "d"]
 
 
-def test_such_a_price_is_forgotten_with_those_that_were_told() -> None:
-    falling, pair = Falling(), ("BTC", "USDT")
-    falling.saw(NOW, 1_000)
-    falling.showed(pair, 1_050, D(98))
-    falling.saw(NOW, 31_000)
-    assert (falling.at(pair, 1_040), falling.at(pair, 1_050)) == (D(99), D(98))
-    falling.saw(NOW, 31_051)
-    assert falling.at(pair, 1_050) is None
-
-
 def test_one_that_was_read_for_this_turn_and_fits_no_other_tells_nothing_of_them() -> None:
     loans = with_left(a="2", b="2.1", c="2.2", d="6")
     loans |= {"a": shown_at(loans["a"], "0.996"), "d": shown_at(loans["d"], "1.02")}
