@@ -85,7 +85,8 @@ class Lanes:
             span_ms = min(span_ms, AHEAD_MS)
         if snapshot.by_pages:  # a worse one may stand on a page that has not come
             span_ms = 0
-        while self._some_wait(snapshot, lane, actions := under_way.left):
+        while await self._some_wait(snapshot, lane, under_way):
+            actions = under_way.left
             over_ms = self._clock.now().ms_since(began) - span_ms
             if actions and over_ms >= -AHEAD_MS and await self._may_end(snapshot, lane, over_ms):
                 snapshot.goes_on = True
@@ -124,7 +125,17 @@ class Lanes:
         is_add = decision.direction is Direction.ADD
         return is_add and self._adjuster.may_be_several(decision.loan.key.product)
 
-    def _some_wait(self, snapshot: Snapshot, lane: Lane, actions: int) -> bool:
+    async def _some_wait(self, snapshot: Snapshot, lane: Lane, under_way: UnderWay) -> bool:
+        """Whether a loan waits for a turn; of a long list one may come while others are unanswered."""
+        while not self._one_waits(snapshot, lane, under_way.left):
+            unanswered = under_way.unanswered
+            if not unanswered or not snapshot.is_long(lane.product):
+                return False
+            await asyncio.wait(unanswered, timeout=HEED_PRICES_S)
+            self._now.saw_prices()
+        return True
+
+    def _one_waits(self, snapshot: Snapshot, lane: Lane, actions: int) -> bool:
         """Of a long list also whom prices have put at a trigger since: a turn tells who they are."""
         if self._gate.is_closed_to(lane.product):
             return False

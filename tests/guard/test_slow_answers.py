@@ -25,7 +25,10 @@ SIX = ("0.80", "0.79", "0.78", "0.77", "0.765", "0.76")
 
 
 class Account:
-    """One that breaches. `back_ms`: so long an answer to a write takes, once it has had its effect."""
+    """One that breaches. `back_ms`: so long an answer to a write takes, once it has had its effect.
+
+    `streams`: its loans are two pages, and prices are streamed.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Account:
         wallet: str = "100",
         proven: bool = True,
         kinds: Kinds = UNHURRIED,
+        streams: bool = False,
     ) -> None:
         plain = a_world(*ltvs, "0.50", wallet=wallet)
         self.world = UnhurriedWorld(loans=plain.loans, wallet=plain.wallet, unified=plain.unified)
@@ -43,7 +47,14 @@ class Account:
         self.world.back_ms = back_ms
         self.journal = MemoryJournal()
         numbers = itertools.count(1)
-        self.guard = a_guard(self.world, self.journal, ids=lambda: f"i{next(numbers)}", kinds=kinds)
+        self.world.rows_per_page = 2 if streams else 100
+        self.guard = a_guard(
+            self.world,
+            self.journal,
+            ids=lambda: f"i{next(numbers)}",
+            kinds=kinds,
+            streamed=(lambda: {"BTC": self.world.price, "USDT": Decimal(1)}) if streams else dict,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +89,32 @@ def test_the_next_leaves_in_its_turn_though_the_one_before_is_not_answered(read_
         assert max(account.apart_ms) <= TURN_MS + read_ms
         assert account.world.most >= 2
         assert account.states == [State.ACCEPTED] * 3
+
+
+def test_one_of_a_long_list_that_crosses_while_an_answer_is_awaited_does_not_wait_for_that() -> None:
+    with Account("0.749", "0.74", streams=True) as account:
+        world, guard = account.world, account.guard
+
+        def falls(number: int, by: str) -> None:
+            world.now()
+            world.price *= Decimal(by)
+            world.note()
+            guard.urge([key_of(number)])
+
+        async def go() -> None:
+            await guard.cycle()
+            await asyncio.sleep(2)
+            falls(1, "0.995")
+            cycle = asyncio.ensure_future(guard.cycle())
+            while not world.unanswered:  # noqa: ASYNC110 - made-up time
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(2)
+            falls(2, "0.985")
+            await cycle
+
+        world.loop.run_until_complete(go())
+        assert account.whom == ["1", "2"]
+        assert account.apart_ms[0] < 2_500
 
 
 def test_what_is_answered_in_time_is_waited_for() -> None:
