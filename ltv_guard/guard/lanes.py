@@ -128,10 +128,9 @@ class Lanes:
     async def _some_wait(self, snapshot: Snapshot, lane: Lane, under_way: UnderWay) -> bool:
         """Whether a loan waits for a turn; of a long list one may come while others are unanswered."""
         while not self._one_waits(snapshot, lane, under_way.left):
-            unanswered = under_way.unanswered
-            if not unanswered or not snapshot.is_long(lane.product):
+            if not under_way.unanswered:
                 return False
-            await asyncio.wait(unanswered, timeout=HEED_PRICES_S)
+            await asyncio.wait(under_way.unanswered, timeout=HEED_PRICES_S)
             self._now.saw_prices()
         return True
 

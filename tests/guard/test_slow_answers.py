@@ -153,6 +153,23 @@ def test_what_is_released_leaves_beside_nothing() -> None:
         assert account.world.most == 1
 
 
+def test_no_add_leaves_beside_what_is_released() -> None:
+    with Account("0.36", "0.355", "0.64") as account:
+
+        def breaches(_intent: Intent) -> None:
+            if len(account.whom) == 1:
+                account.world.loans[key_of(3)].debt *= Decimal("1.25")
+
+        account.world.on_sent = breaches
+        for _ in range(20):
+            account.cycle()
+            account.world.advance(1_000)
+        directions = [intent.direction for intent, _ in account.world.left_ms]
+        assert directions[0] is Direction.REDUCE
+        assert Direction.ADD in directions
+        assert account.world.most == 1
+
+
 def test_where_reads_are_quick_each_amount_is_of_facts_from_after_its_turn() -> None:
     with Account(*SIX[:3]) as account:
 
