@@ -1,10 +1,10 @@
 """A crash in which 300 orders breach within ten seconds, and the exchange takes one adjustment a second.
 
-Each storm is random: a price that falls about 2 % a second for ten seconds and then, with bounces, on to a
-bottom of 0.69 to 0.76 of where it began, a minute or two later. Every order begins between LTV 0.62 and
-0.745, crosses its trigger (0.75) in those ten seconds, and is liquidated at 0.95. `--coins` has several
-coins, each with a path of its own: who is to be helped then depends on prices to come, and no order that does
-not know them is within one loan of the best in each storm (foresight.py).
+Each storm is random: prices that fall about 2 % a second for ten seconds and then, with bounces, on to a
+bottom of 0.69 to 0.76 of where they began, a minute or two later. Every order begins between LTV 0.62 and
+0.745, crosses its trigger (0.75) in those ten seconds, and is liquidated at 0.95. Where there are several
+coins, each has a path of its own: who is to be helped depends on prices to come, and no order that does not
+know them is within one loan of the best in each storm (foresight.py).
 
 How many are lost: by this project with its defaults, live, in real time against a server that answers after
 50 ms and liquidates; by whoever helps first who breached first, and whoever helps the worst first, both
@@ -306,13 +306,13 @@ def main() -> None:
         },
         first={"type": int, "default": 1, "help": "the seed of the first one"},
         orders={"type": int, "default": 300},
-        coins={"type": int, "default": 1, "help": "so many in each storm; 0: one, two, three, in turns"},
+        coins={"type": int, "help": "so many in each storm (one, two, three, in turns)"},
         virtual={"action": "store_true", "help": "in virtual time: quick, and the same on any machine"},
     )
     if asked.smoke:
         asked.storms = 1
     seeds = range(asked.first, asked.first + asked.storms)
-    storms = {seed: storm_of(seed, asked.orders, asked.coins or None) for seed in seeds}
+    storms = {seed: storm_of(seed, asked.orders, asked.coins) for seed in seeds}
     with bench.workplace(asked) as folder:
         if asked.virtual:
             virtual_time.set_clocks()

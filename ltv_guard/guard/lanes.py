@@ -116,7 +116,7 @@ class Lanes:
         """Whether another add may leave before the answer to this one has come."""
         return (
             not snapshot.by_pages  # the next list tells whose turn is next
-            and self._gate.may_leave_beside(decision.loan.key.product)
+            and self._gate.are_directions_proven(decision.loan.key.product)
             and self._may_leave_beside(decision)
             and self._adjuster.has_left(decision)
         )

@@ -137,7 +137,7 @@ class LineUp:
         told: dict[Pair, list[Decimal]] = {}
         told_now: dict[Pair, list[Decimal]] = {}
         for key, loan in self._listed.items():
-            if (pair := pair_of(loan)) is not None and (burden := _burden(loan)):
+            if (pair := pair_of(loan)) is not None and (burden := _burden(loan)) and loan.ltv:
                 price = loan.ltv * self._moved_by_prices(loan, pair)[0] / burden
                 told.setdefault(pair, []).append(price)
                 self._told.setdefault((pair, self._asked_ms(loan)), []).append(price)

@@ -96,8 +96,8 @@ class Gate:
                 await self._proof.read(snapshot, product)
         return self._directions.allow_another(product, self._clock.now())
 
-    def may_leave_beside(self, product: Product) -> bool:
-        """Whether another may leave while the answer to one is awaited: not before adds are known to add."""
+    def are_directions_proven(self, product: Product) -> bool:
+        """Whether adds are known to add."""
         return self._directions.are_proven(product)
 
     def passed(self, product: Product) -> None:

@@ -115,15 +115,15 @@ async def test_the_next_turn_is_that_of_the_order_whose_coin_has_fallen_most(
 async def test_the_next_leaves_in_its_turn_though_the_answer_before_takes_long(
     open_a_world: OpenWorld,
 ) -> None:
-    """With each answer waited for, the third would leave five seconds after the first."""
+    """All three arrive before the first is answered."""
     scenario = crash(order("1001", "0.72"), order("1002", "0.71"), order("1003", "0.70"))
-    async with open_a_world(scenario, config=NO_RELEASES) as world, world.guarded():
+    waits = {"recv_window_ms": 7000, "request_timeout_s": 6}
+    patient: Tree = {**NO_RELEASES, "exchange": waits, "schedule": {"shutdown_timeout_s": 20}}
+    async with open_a_world(scenario, config=patient) as world, world.guarded():
         await until_calm(world)
-        world.fault("slow", endpoint="adjust", times=None, seconds="2.5")
+        world.fault("slow", endpoint="adjust", times=None, seconds="5")
         world.price(PRICES["BTC"] * D("0.91"))
         await world.until(lambda: len(served(world)) > 2)
-        times = [float(row.applied_s) for row in reversed(world.effects())]
-        first, *_, last = sorted(times)[-3:]
-        assert last - first < 3.5
+        assert not world.heard("adjustment_accepted") + world.heard("adjustment_unknown")
         await world.until(world.none_is_open)
         await world.judge()

@@ -185,3 +185,9 @@ def test_so_is_the_first_of_other_coins() -> None:
 
 def test_one_that_owes_nothing_by_its_ltv_and_its_amounts_waits_with_the_others() -> None:
     assert "z" not in order(with_left(a="1", b="2") | {"z": loan("0", loan_id="z", debt="0")})
+
+
+def test_an_ltv_of_zero_tells_no_price() -> None:
+    falling, snapshot, lane = scene({"a": loan("0", loan_id="a"), "b": loan("0", loan_id="b")}, read="a")
+    LineUp(falling, snapshot, lane, NOW).learn()
+    assert falling.at(("BTC", "USDT"), READ.monotonic_ms) == NOW["BTC"]
