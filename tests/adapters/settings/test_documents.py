@@ -145,7 +145,7 @@ def test_what_pages_say_of_keys_about_loans_is_made_from_the_models() -> None:
 PAGES = sorted(
     page
     for page in ROOT.rglob("*.md")
-    if not any(part.startswith(".venv") for part in page.relative_to(ROOT).parts)
+    if not any(part.startswith((".venv", ".pytest_cache")) for part in page.relative_to(ROOT).parts)
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", re.DOTALL)
 
