@@ -37,7 +37,7 @@ WRITES = ("write_sent", *WAITED, "record", "write_episodes")
 BOUND_S = 180  # by then everything is closed
 CALM_CYCLES = 12  # and nothing more is done in two minutes of calm
 QUIET = {State.CONFIRMED, State.REJECTED, State.ABSENT, State.WITHDRAWN, State.AMBIGUOUS}
-TRIGGER = Decimal("0.75")
+TRIGGER, TARGET = Decimal("0.75"), Decimal("0.65")
 # The exchange shows what is done to a pool as being processed, for a while.
 TO_POOL = st.lists(
     st.sampled_from(["ok", "pending:1500", "pending:8000", "pending:40000", "failing:700", "unheard:1500"]),
@@ -247,7 +247,7 @@ class Life(RuleBasedStateMachine):
             sound = intent.ltv_before >= min(ltvs) * Decimal("0.91")  # what is told apart from a spread
         else:
             sound = intent.ltv_before <= max(ltvs) * (APART if self.may_be_late(intent) else Decimal("1.09"))
-            sound = sound or self.lies_where_the_last_add_led(intent)
+            sound = sound or self.lies_where_the_last_add_led(intent) or self.is_needed_all_the_same(intent)
         assert sound, (
             f"{intent.direction} decided on an LTV of {intent.ltv_before} that was never there since our "
             f"last effect: {min(ltvs):.4f} to {max(ltvs):.4f}"
@@ -270,8 +270,8 @@ class Life(RuleBasedStateMachine):
     def lies_where_the_last_add_led(self, intent: Intent) -> bool:
         """Whether an LTV of just before our add, shown late, lies by chance where that add led.
 
-        A hand repaid after what the add was planned on, and before it landed. No row of it is in the history
-        of adjustments, and where prices or the add's own row are not known, or prices moved, nothing tells.
+        That add was planned on an LTV of earlier still: a hand repaid in between, of which no row is in the
+        history of adjustments, or prices rose, by no more than counts as contradicted (docs/architecture.md).
         It counts below the trigger only: a little too much is added then, and it stays in the loan.
         """
         world, last = self.world, self.last_add(intent.key)
@@ -279,12 +279,32 @@ class Life(RuleBasedStateMachine):
             return False
         landed_ms = world.last_own_effect_ms(intent.key, {Kind.ADJUSTMENT})
         before = [view for view in world.views[intent.key] if 0 <= landed_ms - view.at_ms <= 2 * LATE_MS]
-        lately = (view for view in before if world.true_ms - view.at_ms <= LATE_MS)
-        was_there = any(abs(view.ltv - intent.ltv_before) < Decimal("0.0001") for view in lately)
         owed = world.debt_usd(intent.key) * Decimal("1.001")
         was_repaid = any(view.debt_usd > owed for view in before)
+        is_near = intent.ltv_before <= world.ltv(intent.key) * APART
         led = last.ltv_before * last.coins_before / (last.coins_before + last.amount)
-        return was_there and was_repaid and intent.ltv_before <= led * (1 + CONTINUOUS[Direction.ADD])
+        return (
+            (was_repaid or is_near)
+            and self.was_there_lately(intent, before)
+            and intent.ltv_before <= led * (1 + CONTINUOUS[Direction.ADD])
+        )
+
+    def is_needed_all_the_same(self, intent: Intent) -> bool:
+        """Whether nothing is done twice, though its LTV is of just before our last effect.
+
+        Prices rose since, and the loan still is above its trigger; it brings the loan at most to its target.
+        Such is a careful step, where LTV and amounts contradict each other.
+        """
+        ltv, part = self.world.ltv(intent.key), intent.amount / intent.coins_before
+        repays = intent.direction is Direction.REPAY
+        leads_to = ltv * (1 - part) if repays else ltv / (1 + part)
+        views = self.world.views[intent.key]
+        return ltv >= TRIGGER and leads_to >= TARGET and self.was_there_lately(intent, views)
+
+    def was_there_lately(self, intent: Intent, views: Sequence[View]) -> bool:
+        """Whether the loan had the LTV that it is decided on, so late as the exchange may show it."""
+        lately = [view for view in views if self.world.true_ms - view.at_ms <= LATE_MS]
+        return any(abs(view.ltv - intent.ltv_before) < Decimal("0.0001") for view in lately)
 
     def last_add(self, key: LoanKey) -> Intent | None:
         """The last of ours that landed in it."""
