@@ -57,23 +57,23 @@ class Side:
     lost: int = 0
     refused: int = 0
     astray: float = 0.0
+    slowest: world.Tree = field(default_factory=dict)
 
-    def sample(self, server: world.Server, program: world.Running) -> float | None:
-        """One crossing. None where no adjustment came."""
+    def sample(self, server: world.Server, program: world.Running) -> world.Tree:
+        """One crossing, as the server tells it; its `reaction_s` is None where no adjustment came."""
         whose = {"user": self.borrower.name, "loan_id": self.borrower.loan_id, "key": self.borrower.key}
         server.ask("ltv", **whose, ltv=world.NEAR)
         time.sleep(LEAST_REST_S + random.uniform(0, self.rest_s))
         settled, calm = program.count("adjustment_confirmed"), program.calm_again()
         told = server.ask("cross", **whose, ltv=world.CROSSED, within_s=WITHIN_S)
-        reaction_s: float | None = told["reaction_s"]
         self.refused += told["refused"]
-        if reaction_s is not None:
+        if told["reaction_s"] is not None:
             self.astray = max(self.astray, abs(told["ltv_after"] - TARGET))
             if self.settles:
                 program.wait_for("adjustment_confirmed", settled + 1)
                 # Else the next price, near the trigger, is still a rescue's: it is helped to its target.
                 program.wait_for_calm(calm + 1)
-        return reaction_s
+        return told
 
     def run(self, server: world.Server, samples: int, budget_s: float) -> None:
         """So many samples, or as many as fit in the budget; the first of a process is not counted."""
@@ -87,12 +87,15 @@ class Side:
                     break
                 if program.process.poll() is not None:
                     raise SystemExit(f"{self.name} ended by itself")
-                taken_s = self.sample(server, program)
-                if taken_s is None:
-                    self.lost += 1
-                else:
-                    self.seconds.append(taken_s)
+                self.count(self.sample(server, program))
         self.spent_s += time.monotonic() - began
+
+    def count(self, told: world.Tree) -> None:
+        if told["reaction_s"] is None:
+            self.lost += 1
+            return
+        self.seconds.append(told["reaction_s"])
+        self.slowest = max(told, self.slowest, key=lambda item: item.get("reaction_s", 0.0))
 
 
 def sides_of(orders: int, url: Callable[[], str], folder: Path) -> list[Side]:
@@ -182,7 +185,17 @@ def report_of(title: str, sides: list[Side]) -> bench.Report:
         report.notes.append("This version has no price stream: its defaults poll every 15 s.")
     spent = ", ".join(f"{side.name} {side.spent_s:.0f} s" for side in sides)
     report.notes.append(f"Time spent: {spent}.")
+    report.notes += [
+        f"The slowest of {side.name}: {what_took(side.slowest)}" for side in sides if side.slowest
+    ]
     return report
+
+
+def what_took(told: world.Tree) -> str:
+    """When what it read for this arrived and was answered, ms from the crossing, and when the write came."""
+    reads = [f"{name} {bench.ms(came)} to {bench.ms(left)}" for name, came, left in told["reads"]]
+    written, stood = bench.ms(told["reaction_s"]), bench.ms(told["stood_still_s"])
+    return f"{', '.join([*reads, f'written at {written}'])} ms; the server was late by {stood} ms at most."
 
 
 def measure_virtually(loans: str, folder: Path, samples: int) -> list[float | None]:

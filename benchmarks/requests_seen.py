@@ -43,3 +43,12 @@ def waits_of(writes: Sequence[Seen], every: Sequence[Seen]) -> list[dict[str, An
         }
         for sooner, later in pairwise(writes)
     ]
+
+
+def reads_of(every: Sequence[Seen], key: str, *, since: float) -> list[list[Any]]:
+    """What a key read since then: when it was asked, and when its answer left, in seconds from then."""
+    return [
+        [seen.name, seen.arrived - since, (seen.left or seen.arrived) - since]
+        for seen in every
+        if seen.key == key and seen.arrived >= since and seen.name != "adjust-ltv"
+    ]

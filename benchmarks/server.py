@@ -10,11 +10,12 @@ stream looks at prices every 5 ms. POST /bench/NAME: see `Bench`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from exchanges import ORDERS, StormyExchange, UnhurriedExchange, answer_orders, shows_breach
-from requests_seen import Seen, waits_of
+from requests_seen import Seen, reads_of, waits_of
 
 from ltv_guard.sandbox import Exchange, Scenario, parse_scenario, stream
 from ltv_guard.sandbox.api import ENDPOINTS
@@ -120,7 +121,8 @@ class Bench:
     async def _cross(self, asked: Asked) -> Asked:
         """Do the same, and tell the time from then until the first adjustment that was taken arrived.
 
-        With a `trigger` also how long that was after an answer had first shown the breach.
+        With a `trigger` also how long that was after an answer had first shown the breach. And what was read
+        in that time, and how long this process stood still in it.
         """
         self._shown = None
         self.watched = (asked["loan_id"], Decimal(asked["trigger"])) if "trigger" in asked else None
@@ -128,12 +130,14 @@ class Bench:
         await asyncio.sleep(0)
         await self._ltv(asked)
         crossed = monotonic()
-        adjustment, refused = await waits
+        async with standing_still() as stood_s:
+            adjustment, refused = await waits
         ltv = self._loan(asked).ltv(self.exchange.moment().prices)
         taken_s = None if adjustment is None else adjustment.arrived - crossed
         shown_s = None if adjustment is None or self._shown is None else adjustment.arrived - self._shown
         told = {"reaction_s": taken_s, "refused": refused, "ltv_after": float(ltv)}
-        return told | {"after_shown_s": shown_s}
+        reads = reads_of(self.seen, asked["key"], since=crossed)
+        return told | {"after_shown_s": shown_s, "reads": reads, "stood_still_s": max(stood_s, default=0.0)}
 
     async def _taken(self, key: str, within_s: float) -> tuple[Seen | None, int]:
         refused, deadline = 0, monotonic() + within_s
@@ -243,6 +247,24 @@ def _most_at_once(times: Sequence[float]) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
+
+
+@contextlib.asynccontextmanager
+async def standing_still() -> AsyncIterator[list[float]]:
+    """By how much this process came late, each few ms of the block: it was busy, or the machine was."""
+    late_s: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            began = monotonic()
+            await asyncio.sleep(STREAM_PERIOD_S)
+            late_s.append(monotonic() - began - STREAM_PERIOD_S)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield late_s
+    finally:
+        watching.cancel()
 
 
 def _given(request: web.Request) -> set[str]:
