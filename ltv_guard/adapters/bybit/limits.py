@@ -35,6 +35,7 @@ WRITES = ("/adjust-ltv", "/repay", "/repay-collateral", "/fully-repay", "/inter-
 SLOW_READS = ("/query-inter-transfer-list",)
 LONGEST_HOLD_S = 5.0
 USUAL_HOLD_S = 1.0
+CLOCKS_DIFFER_S = 0.05  # the reset is told in the exchange's time
 
 LEFT = "X-Bapi-Limit-Status"
 RESET = "X-Bapi-Limit-Reset-Timestamp"
@@ -76,10 +77,13 @@ class RequestLimits:
         """It has left. Returns when it is counted at the latest (monotonic seconds), for `was_counted`."""
         return self._window(path).leave(late_s=rate_of(path).late_s)
 
-    def was_counted(self, path: str, left: float, *, late_s: float | None = None) -> None:
-        """What left is answered: it can't be counted any more. `late_s`: nor so long after it had left."""
+    def was_counted(self, path: str, left: float, *, late_s: float | None = None) -> float:
+        """What left is answered: it can't be counted any more. `late_s`: nor so long after it had left.
+
+        Returns since when it counts here (monotonic seconds).
+        """
         counted = None if late_s is None else left - rate_of(path).late_s + late_s
-        self._window(path).was_counted(left, counted)
+        return self._window(path).was_counted(left, counted)
 
     def observe(self, path: str, headers: Mapping[str, str], now_ms: int) -> None:
         """Obeys an answer that says that nothing is left. `now_ms` is the exchange's time.
@@ -90,10 +94,22 @@ class RequestLimits:
         if headers.get(LEFT) == "0" and left_s is not None and left_s <= LONGEST_HOLD_S:
             self._window(path).hold(left_s)
 
-    def refuse(self, path: str, headers: Mapping[str, str], now_ms: int) -> None:
-        """Obeys a refusal (10006, HTTP 429): waits for the reset, a second where that is missing or past."""
-        left_s = seconds_until(headers.get(RESET), now_ms)
-        self._window(path).hold(USUAL_HOLD_S if left_s is None else min(left_s, LONGEST_HOLD_S))
+    def refuse(
+        self, path: str, headers: Mapping[str, str], now_ms: int, *, uncounted: float | None = None
+    ) -> None:
+        """Obeys a refusal (10006, HTTP 429): waits for the reset, a second where that is missing or past.
+
+        `uncounted`: since when the one that was refused counts here. Where a reset is told it counts no more.
+        """
+        window, reset = self._window(path), headers.get(RESET)
+        if uncounted is not None:  # the reset may be past by now, for the refusal was on its way
+            left_s = seconds_until(reset, now_ms, past_s=USUAL_HOLD_S)
+            if left_s is not None:
+                window.was_not_counted(uncounted)
+                window.hold(min(left_s + CLOCKS_DIFFER_S, LONGEST_HOLD_S))
+                return
+        left_s = seconds_until(reset, now_ms)
+        window.hold(USUAL_HOLD_S if left_s is None else min(left_s, LONGEST_HOLD_S))
 
     def _window(self, path: str) -> Window:
         if path not in self._windows:
@@ -112,9 +128,9 @@ def rate_of(path: str) -> Rate:
     return OF_WRITES if path.endswith(WRITES) else OF_READS
 
 
-def seconds_until(reset: str | None, now_ms: int) -> float | None:
-    """From a header; None where it is missing, past, or nothing that can be."""
+def seconds_until(reset: str | None, now_ms: int, *, past_s: float = 0.0) -> float | None:
+    """From a header; None where it is missing, past (by more than `past_s`), or nothing that can be."""
     if reset is None or not (reset.isascii() and reset.isdigit()) or len(reset) > len(str(now_ms)) + 1:
         return None
     seconds = (int(reset) - now_ms) / 1000
-    return seconds if seconds > 0 else None
+    return max(0.0, seconds) if seconds > -past_s else None

@@ -31,6 +31,7 @@ class Turns:
         self._ready_until_ms = 0
         self._deciding_until_ms = 0
         self._left: dict[str, tuple[float, int]] = {}
+        self._counted: dict[str, float] = {}
         self._reads_took_ms: deque[int] = deque(maxlen=REMEMBERED)
         self._pace: defaultdict[str, WritePace] = defaultdict(WritePace)
 
@@ -111,7 +112,7 @@ class Turns:
             counted_at, left_ms = left
             took_ms, reads_ms = self._now_ms() - left_ms, min(self._reads_took_ms, default=0)
             late_s = self._pace[path].answered(took_ms, reads_ms=reads_ms)
-            self._limits.was_counted(path, counted_at, late_s=late_s)
+            self._counted[path] = self._limits.was_counted(path, counted_at, late_s=late_s)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -132,5 +133,7 @@ class Turns:
         if whole_address:
             self._address.refuse(headers, now_ms)
         else:
-            self._limits.refuse(path, headers, now_ms)
-            self._pace[path].came_too_soon()
+            # Where the one before was refused as well, the exchange may count those that it refuses.
+            alone = self._pace[path].came_too_soon()
+            uncounted = self._counted.pop(path, None) if alone else None
+            self._limits.refuse(path, headers, now_ms, uncounted=uncounted)

@@ -162,15 +162,23 @@ class Window:
         self._call_first()
         return left
 
-    def was_counted(self, left: float, at: float | None = None) -> None:
+    def was_counted(self, left: float, at: float | None = None) -> float:
         """What was taken to be counted at `left` at the latest has been by now: its answer is there.
 
-        `at`: it is known to have been by then.
+        `at`: it is known to have been by then. Returns since when it counts.
         """
         now = self._monotonic() if at is None else min(at, self._monotonic())
-        if now < left and left in self._left:
-            self._left.remove(left)
-            insort(self._left, now)
+        if now >= left or left not in self._left:
+            return left
+        self._left.remove(left)
+        insort(self._left, now)
+        return now
+
+    def was_not_counted(self, at: float) -> None:
+        """What was taken to be counted at `at` counts no more."""
+        if at in self._left:
+            self._left.remove(at)
+            self._call_first()
 
     def goes_in_for(self, left: float) -> bool:
         """One that left at `left` without having sent anything yet goes in after all, in its own place."""

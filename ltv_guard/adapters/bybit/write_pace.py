@@ -8,6 +8,10 @@ counted later.
 They are held a little further apart than that, for a way may yet prove faster than the fastest. Where many
 are known, and several were as good as equally fast, most of this is spared. Until a few are known, how long
 reads take tells how long the way is: they go to the same host.
+
+After each refusal for their pace they are held further apart, after three as far as can matter; and for each
+thirty in a row that are not refused, less far again. A refusal costs a turn, and so does distrust of 10 ms in
+a hundred turns.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from dataclasses import dataclass, field
 
 REMEMBERED = 30
 ENOUGH = 3  # of fewer one answer that took long would pass for the usual
-DISTRUST = 10  # after a refusal it takes so many times as many; after two, none are enough
+MORE_MS = (0, 0, 30)  # further apart, after so many refusals; after the first nothing is spared
 LEAST_AHEAD_MS, MOST_AHEAD_MS = 50, 150
 PREPARED = 10  # a list of many pages, which makes its reads late, comes each seventh time or so
 SPARED_MS = 7  # of the 10 beyond a second: what is known in whole ms may err by 2
@@ -32,7 +36,8 @@ class WritePace:
     _answered_in: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _prepared_in: deque[int] = field(default_factory=lambda: deque(maxlen=PREPARED))
     _came_ms: int | None = None
-    _enough: int = ENOUGH
+    _refused: int = 0
+    _in_a_row: int = 0
 
     @property
     def ahead_s(self) -> float:
@@ -54,17 +59,33 @@ class WritePace:
         """Seconds that its answer took beyond the fastest of late, less what is spared: below 0 perhaps.
 
         Where few are known, beyond what the fastest answer to a read took (`reads_ms`; 0: all that it took).
+        After refusals so much more; after three all that it took.
         """
         self._answered_in.append(took_ms)
-        known = len(self._answered_in)
-        if known < self._enough:
-            sure_ms = max(0, reads_ms - READS_DIFFER_MS) if self._enough == ENOUGH else 0
-            return max(0, took_ms - sure_ms) / 1000
-        least_ms, *_, alike_ms = sorted(self._answered_in)[:ALIKE]
-        spared_ms = max(0, SPARED_MS - (alike_ms - least_ms)) if known >= max(MANY, self._enough) else 0
-        return (took_ms - least_ms - spared_ms) / 1000
+        self._in_a_row += 1
+        if self._in_a_row % REMEMBERED == 0:
+            self._refused = max(0, self._refused - 1)
+        if self._refused >= len(MORE_MS):
+            return took_ms / 1000
+        later_ms = took_ms - self._sure_ms(reads_ms) + MORE_MS[self._refused]
+        return min(later_ms, took_ms) / 1000
 
-    def came_too_soon(self) -> None:
-        """The exchange refused it: what was known of its way holds no longer, and is trusted less readily."""
-        self._answered_in.clear()
-        self._enough *= DISTRUST
+    def _sure_ms(self, reads_ms: int) -> int:
+        """So much of what it took, it was on its way or not held against it."""
+        known = len(self._answered_in)
+        if known < ENOUGH:
+            return 0 if self._refused else max(0, reads_ms - READS_DIFFER_MS)
+        least_ms, *_, alike_ms = sorted(self._answered_in)[:ALIKE]
+        spared_ms = max(0, SPARED_MS - (alike_ms - least_ms)) if known >= MANY and not self._refused else 0
+        return least_ms + spared_ms
+
+    def came_too_soon(self) -> bool:
+        """The exchange refused the one that was answered last. Whether it did not refuse the one before.
+
+        How long a refusal takes tells nothing of how long the others do.
+        """
+        alone = self._in_a_row > 1
+        if self._answered_in:
+            self._answered_in.pop()
+        self._refused, self._in_a_row = min(self._refused + 1, len(MORE_MS)), 0
+        return alone

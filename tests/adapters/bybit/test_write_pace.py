@@ -21,7 +21,7 @@ def test_of_few_answers_none_is_known_to_be_the_fastest() -> None:
 
 def test_until_a_few_are_known_the_answers_to_reads_tell_how_long_the_way_is() -> None:
     pace = WritePace()
-    assert [pace.answered(took_ms, reads_ms=50) for took_ms in (80, 30)] == [0.04, 0.0]
+    assert [pace.answered(took_ms, reads_ms=50) for took_ms in (80, 30)] == [0.04, -0.01]
     pace.came_too_soon()
     assert pace.answered(80, reads_ms=50) == 0.08
 
@@ -40,13 +40,48 @@ def test_a_way_that_has_become_longer_is_learnt_again() -> None:
     assert answered(WritePace(), *[50] * ENOUGH, *[120] * REMEMBERED)[-2:] == [0.07, -0.007]
 
 
-def test_after_a_refusal_for_its_pace_all_that_it_takes_counts_for_long_and_after_two_for_ever() -> None:
+def refused(pace: WritePace, took_ms: int = 20) -> None:
+    pace.answered(took_ms)
+    pace.came_too_soon()
+
+
+def test_after_each_refusal_for_the_pace_they_are_further_apart_and_after_three_by_all_that_one_takes() -> (
+    None
+):
     pace = WritePace()
-    answered(pace, *[50] * ENOUGH)
-    pace.came_too_soon()
-    assert answered(pace, *[50] * REMEMBERED)[-2:] == [0.05, -0.007]
-    pace.came_too_soon()
-    assert answered(pace, *[50] * 500) == [0.05] * 500
+    answered(pace, *[50] * MANY)
+    found = []
+    for _ in range(4):
+        refused(pace)
+        found.append(pace.answered(50))
+    assert found == [0.0, 0.03, 0.05, 0.05]
+
+
+def test_never_by_more_than_one_takes() -> None:
+    pace = WritePace()
+    answered(pace, *[25] * MANY)
+    refused(pace)
+    refused(pace)
+    assert answered(pace, 25, 60) == [0.025, 0.06]
+
+
+def test_for_each_thirty_that_are_not_refused_they_come_closer_again() -> None:
+    pace = WritePace()
+    answered(pace, *[50] * MANY)
+    for _ in range(3):
+        refused(pace)
+    found = answered(pace, *[50] * 3 * REMEMBERED)
+    assert [found[30 * number - 2] for number in (1, 2, 3)] == [0.05, 0.03, 0.0]
+    assert found[-1] == -0.007
+    refused(pace)
+    assert answered(pace, *[50] * REMEMBERED)[-2:] == [0.0, -0.007]
+
+
+def test_one_refusal_does_not_end_what_is_known_of_the_way() -> None:
+    pace = WritePace()
+    answered(pace, *[50] * MANY)
+    refused(pace, took_ms=5)
+    assert answered(pace, 50, 58) == [0.0, 0.008]
 
 
 @pytest.mark.parametrize("counted_at", [0.0, 0.5, 1.0], ids=["on arrival", "half way", "with its answer"])
