@@ -45,9 +45,7 @@ def refused(pace: WritePace, took_ms: int = 20) -> None:
     pace.came_too_soon()
 
 
-def test_after_each_refusal_for_the_pace_they_are_further_apart_and_after_three_by_all_that_one_takes() -> (
-    None
-):
+def test_after_each_refusal_they_are_further_apart_and_after_three_by_all_that_one_takes() -> None:
     pace = WritePace()
     answered(pace, *[50] * MANY)
     found = []
