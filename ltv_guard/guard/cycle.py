@@ -68,7 +68,7 @@ class Guard:
         self._key_access = self._parts.key_access
         self._defects = self._parts.words.defects
         self._report = self._parts.words.report
-        self._parts.reads.loans.urgent.on_page = self._parts.read_ahead.begin_anew
+        self._parts.reads.loans.urgent.on_hurry = self._parts.read_ahead.begin_anew
         if after is not None:
             self.alerts.shows_too(after.alerts)
         self._pressed = False  # the last cycle asked for more than the loans: so may the next

@@ -88,7 +88,11 @@ class Shown:
 
 
 def urgent_of(
-    shown: Shown, *, may_hurry: bool = True, tells: bool = True, adjusted: Collection[str] = ()
+    shown: Shown,
+    *,
+    may_hurry: Callable[[], bool] = lambda: True,
+    tells: bool = True,
+    adjusted: Collection[str] = (),
 ) -> UrgentLoans:
     """`tells`: whether it is known whom the first list does not show as we left them: the `adjusted`."""
     clock = cast("Clock", shown)
@@ -98,7 +102,7 @@ def urgent_of(
         return {key(name) for name in adjusted} if tells and asked.exchange_ms == BEGAN_MS else None
 
     last = LastLists(clock, Rulebook().is_in_need, longest_ms=LONGEST_MS, apart_ms=APART_MS)
-    haste = Haste(last, lambda: may_hurry, adjusted_since)
+    haste = Haste(last, may_hurry, adjusted_since)
     return UrgentLoans(clock, Defects(AlertRepeater(lambda: shown.now_ms)), last=last, haste=haste)
 
 
@@ -294,7 +298,7 @@ async def test_where_it_can_not_be_had_the_whole_read_goes_on(
 @pytest.mark.parametrize("case", ["a short list", "something is open", "no list before", "another product"])
 async def test_nothing_is_hurried_where_it_need_not_or_may_not_be(case: str) -> None:
     shown, is_open = Shown(pages=1 if case == "a short list" else 2), case == "something is open"
-    urgent = urgent_of(shown, may_hurry=not is_open, tells=not is_open)
+    urgent = urgent_of(shown, may_hurry=lambda: not is_open, tells=not is_open)
     if case != "no list before":
         await whole(urgent, shown)
     other: Any = LoanKey(Product.CRYPTO_LOAN, "pool")
@@ -499,10 +503,28 @@ async def test_whoever_reads_ahead_is_told_before_a_page_is_acted_on() -> None:
     shown = Shown()
     urgent = urgent_of(shown)
     told: list[list[str]] = []
-    urgent.on_page = lambda: told.append(list(shown.single))
+    urgent.on_hurry = lambda: told.append(list(shown.single))
     await whole(urgent, shown)
     await in_haste(urgent, shown, "0.76")
 
+    assert told == [[]]
+
+
+async def test_and_before_a_loan_is_read_that_prices_put_there_while_something_was_open() -> None:
+    shown, open_now, told = Shown(), [True], []
+    urgent = urgent_of(shown, may_hurry=lambda: not open_now, tells=False)
+    urgent.on_hurry = lambda: told.append(list(shown.single))
+    await whole(urgent, shown)
+    reading = asyncio.create_task(book_of(urgent, shown))
+    await shown.is_asked.wait()
+    shown.now_ms += 500
+    urgent.ask([key("7")])
+    await all_has_run()
+    assert told == []
+
+    open_now.clear()
+    urgent.look_again()
+    assert not (await reading)[1]
     assert told == [[]]
 
 

@@ -43,7 +43,7 @@ class UrgentLoans:
         self.at_once = at_once or LoansAtOnce(clock, lambda _: True)
         self.following = following or NextList(clock)
         self.unseen = unseen or UnseenLoans(LoanRegistry(), lambda _: Decimal(0), defects)
-        self.on_page: Callable[[], None] = lambda: None  # a page is about to be acted on
+        self.on_hurry: Callable[[], None] = lambda: None  # single loans are read now, to be acted on
         self._defects = defects
         self._last = last
         self._haste = haste
@@ -156,10 +156,11 @@ class UrgentLoans:
             self._news.clear()
             self._tried -= sweep.look(self._last)
             if keys := self._told_by_prices(product):
+                self.on_hurry()  # as they were told of, something may have been open
                 return await self._hurry(exchange, keys, sweep, by_pages=False)
             shown = self._shown_by_pages(product, sweep) if gives_up else []
             if keys := shown or self._crossed_beside(product, sweep):
-                self.on_page()
+                self.on_hurry()
                 self._tried.update(keys)
                 book = await self._hurry(exchange, keys, sweep, by_pages=True)
                 if book is not None and not shown:
