@@ -16,6 +16,7 @@ from server import STREAM_PERIOD_S
 from ltv_guard.sandbox import parse_scenario, stream
 
 START_S, WITHIN_S, LOOK_S = 3.0, 90.0, 0.02
+SETTLED = "adjustment_confirmed"
 
 
 def reactions(
@@ -52,20 +53,15 @@ async def _reactions(
             for _ in range(samples + 1):
                 await bench.act("ltv", {**whose, "ltv": world.NEAR})
                 await asyncio.sleep(random.uniform(*rest_s))
-                settled, calm = _settled(heard), _calm(heard)
+                settled = _settled(heard)
                 told = await bench.act("cross", {**whose, "ltv": world.CROSSED, "within_s": WITHIN_S})
                 found.append(told["reaction_s"])
-                await _until(lambda before=settled: _settled(heard) > before)  # type: ignore[misc]
-                await _until(lambda before=calm: _calm(heard) > before)  # type: ignore[misc]
+                await _until(lambda number=settled + 1: world.is_calm_after(heard, SETTLED, number))  # type: ignore[misc]
     return found[1:]  # the first of a process is not counted
 
 
 def _settled(heard: list[virtual_world.Event]) -> int:
-    return sum(item["event"] == "adjustment_confirmed" for item in heard)
-
-
-def _calm(heard: list[virtual_world.Event]) -> int:
-    return sum(world.is_calm(item) for item in heard)
+    return sum(item["event"] == SETTLED for item in heard)
 
 
 async def _until(is_so: Callable[[], bool]) -> None:

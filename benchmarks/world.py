@@ -144,6 +144,12 @@ def is_calm(event: Mapping[str, Any]) -> bool:
     return event.get("event") == "decision_made" and event.get("cause") in {"in_bounds", "at_target"}
 
 
+def is_calm_after(log: Sequence[Mapping[str, Any]], event: str, number: int) -> bool:
+    """Whether a loan was found in its bounds, or at its target, after the event had been logged so often."""
+    ends = [index for index, item in enumerate(log) if item.get("event") == event]
+    return len(ends) >= number and any(map(is_calm, log[ends[number - 1] :]))
+
+
 class Running:
     """A program under test. `count(event)` says how often it has logged that."""
 
@@ -164,13 +170,9 @@ class Running:
     def count(self, event: str) -> int:
         return sum(1 for item in list(self.log) if item.get("event") == event)
 
-    def calm_again(self) -> int:
-        """How often it has found a loan in its bounds, or at its target, that was not so before."""
-        return sum(map(is_calm, list(self.log)))
-
-    def wait_for_calm(self, number: int) -> bool:
-        """Whether it has so often."""
-        return self._wait(lambda: self.calm_again() >= number, 60)
+    def wait_for_calm_after(self, event: str, number: int) -> bool:
+        """Whether it finds a loan in its bounds, or at its target, after it has logged that so often."""
+        return self._wait(lambda: is_calm_after(list(self.log), event, number), 60)
 
     def wait_for(self, event: str, number: int, within_s: float = 60) -> bool:
         return self._wait(lambda: self.count(event) >= number, within_s)
