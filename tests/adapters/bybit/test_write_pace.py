@@ -21,7 +21,7 @@ def test_of_few_answers_none_is_known_to_be_the_fastest() -> None:
 
 def test_until_a_few_are_known_the_answers_to_reads_tell_how_long_the_way_is() -> None:
     pace = WritePace()
-    assert [pace.answered(took_ms, reads_ms=50) for took_ms in (80, 30)] == [0.04, -0.01]
+    assert [pace.answered(took_ms, reads_ms=50) for took_ms in (80, 30)] == [0.04, 0.0]
     pace.came_too_soon()
     assert pace.answered(80, reads_ms=50) == 0.08
 
