@@ -64,9 +64,9 @@ class Run:
         return [item for item in all_told if item["at"] <= until][-SAMPLES:]
 
     def _breach(self) -> None:
-        confirmed = self.program.count("adjustment_confirmed")
+        confirmed = self.program.count(world.SETTLED)
         self.server.ask("ltv", user=self.borrower.name, loan_id=self.borrower.loan_id, ltv=BREACHED)
-        if not self.program.wait_for("adjustment_confirmed", confirmed + 1):
+        if not self.program.wait_for(world.SETTLED, confirmed + 1):
             raise SystemExit("a breach was not answered and settled within a minute")
         self.breaches += 1
 

@@ -37,7 +37,6 @@ WITHIN_S = 90.0
 A_LIFE = 90  # crossings: each multiplies the collateral, and the wallet has to last
 CALM_S = 3.0  # of this project's cycles, with the stream, near a trigger
 LATE_S = 0.075  # a tick, a read, and half of another read
-SETTLED = "adjustment_confirmed"
 LEAST_REST_S = 1.2  # the exchange takes one adjustment a second
 DEFAULTS, POLLING = "ltv-guard, defaults", "ltv-guard, poll 1 s"
 CCXT, STRIPPED, FLOOR = "ccxt loop, 1 s", "ccxt loop, stripped", "floor"
@@ -65,7 +64,7 @@ class Side:
         whose = {"user": self.borrower.name, "loan_id": self.borrower.loan_id, "key": self.borrower.key}
         server.ask("ltv", **whose, ltv=world.NEAR)
         time.sleep(LEAST_REST_S + random.uniform(0, self.rest_s))
-        settled = program.count(SETTLED)
+        settled = program.count(world.SETTLED)
         told = server.ask("cross", **whose, ltv=world.CROSSED, within_s=WITHIN_S)
         self.refused += told["refused"]
         if told["reaction_s"] is not None:
@@ -73,7 +72,7 @@ class Side:
             if self.settles:
                 # Else the next price, near the trigger, is still a rescue's: it is helped to its target, and
                 # the crossing waits for the turn after that.
-                program.wait_for_calm_after(SETTLED, settled + 1)
+                program.wait_for_calm_after(settled + 1)
         return told
 
     def run(self, server: world.Server, samples: int, budget_s: float) -> None:

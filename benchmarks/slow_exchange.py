@@ -107,7 +107,7 @@ def sample(
 ) -> None:
     """One crossing, of a guard that is at rest; afterwards it settles, at the speed of calm."""
     whose = {"user": borrower.name, "loan_id": borrower.loan_id, "key": borrower.key}
-    settled = program.count("adjustment_confirmed")
+    settled = program.count(world.SETTLED)
     if case.answer_s is None:
         with Ramp(server) as ramp:
             time.sleep(random.uniform(0, RAMP_S))
@@ -122,7 +122,7 @@ def sample(
         found.note(told, lambda seconds: seconds / answer_s)
     server.ask("slow", seconds=str(QUICK_S))
     server.ask("ltv", **{name: whose[name] for name in ("user", "loan_id")}, ltv=CALM)
-    if told["reaction_s"] is not None and not program.wait_for("adjustment_confirmed", settled + 1, 90):
+    if told["reaction_s"] is not None and not program.wait_for(world.SETTLED, settled + 1, 90):
         raise SystemExit(f"{case.name}: an add was not settled within 90 s")
     program.wait_for("cycle_finished", program.count("cycle_finished") + LISTS_AFTER, 90)
 

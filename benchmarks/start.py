@@ -72,7 +72,7 @@ def starts(server: world.Server, borrower: world.Borrower, folder: Path, times: 
     whose = {"user": borrower.name, "loan_id": borrower.loan_id, "key": borrower.key}
     with world.running(command) as program:  # which makes the journal, and seals it
         server.ask("cross", **whose, ltv="0.755")
-        program.wait_for("adjustment_confirmed", 1)
+        program.wait_for(world.SETTLED, 1)
         time.sleep(3)
     add("exec to first request", [until(command, borrower, server, "any") for _ in range(times)])
     adds = []
@@ -81,7 +81,7 @@ def starts(server: world.Server, borrower: world.Borrower, folder: Path, times: 
         server.ask("ltv", **whose, ltv=f"{0.755 + number / 1000:.3f}")
         adds.append(until(command, borrower, server, "adjust"))
         with world.running(command) as program:  # settles what the kill left open
-            program.wait_for("adjustment_confirmed", 1, within_s=20)
+            program.wait_for(world.SETTLED, 1, within_s=20)
             time.sleep(1)
     add("exec to first add after a kill", adds)
     return report

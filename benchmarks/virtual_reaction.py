@@ -16,7 +16,6 @@ from server import STREAM_PERIOD_S
 from ltv_guard.sandbox import parse_scenario, stream
 
 START_S, WITHIN_S, LOOK_S = 3.0, 90.0, 0.02
-SETTLED = "adjustment_confirmed"
 
 
 def reactions(
@@ -56,12 +55,12 @@ async def _reactions(
                 settled = _settled(heard)
                 told = await bench.act("cross", {**whose, "ltv": world.CROSSED, "within_s": WITHIN_S})
                 found.append(told["reaction_s"])
-                await _until(lambda number=settled + 1: world.is_calm_after(heard, SETTLED, number))  # type: ignore[misc]
+                await _until(lambda number=settled + 1: world.is_calm_after(heard, number))  # type: ignore[misc]
     return found[1:]  # the first of a process is not counted
 
 
 def _settled(heard: list[virtual_world.Event]) -> int:
-    return sum(item["event"] == SETTLED for item in heard)
+    return sum(item["event"] == world.SETTLED for item in heard)
 
 
 async def _until(is_so: Callable[[], bool]) -> None:

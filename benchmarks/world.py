@@ -23,6 +23,7 @@ PROGRAM = [sys.executable, "-m", "ltv_guard"]
 SECRET = "secret-of-the-benchmarks"
 LATENCY_S = "0.05"
 NEAR, CROSSED = "0.735", "0.755"  # LTVs beside the trigger, 0.75
+SETTLED = "adjustment_confirmed"
 Tree = dict[str, Any]
 
 
@@ -144,9 +145,9 @@ def is_calm(event: Mapping[str, Any]) -> bool:
     return event.get("event") == "decision_made" and event.get("cause") in {"in_bounds", "at_target"}
 
 
-def is_calm_after(log: Sequence[Mapping[str, Any]], event: str, number: int) -> bool:
-    """Whether a loan was found in its bounds, or at its target, after the event had been logged so often."""
-    ends = [index for index, item in enumerate(log) if item.get("event") == event]
+def is_calm_after(log: Sequence[Mapping[str, Any]], number: int) -> bool:
+    """Whether a loan was found in its bounds, or at its target, after so many adjustments were confirmed."""
+    ends = [index for index, item in enumerate(log) if item.get("event") == SETTLED]
     return len(ends) >= number and any(map(is_calm, log[ends[number - 1] :]))
 
 
@@ -170,9 +171,9 @@ class Running:
     def count(self, event: str) -> int:
         return sum(1 for item in list(self.log) if item.get("event") == event)
 
-    def wait_for_calm_after(self, event: str, number: int) -> bool:
-        """Whether it finds a loan in its bounds, or at its target, after it has logged that so often."""
-        return self._wait(lambda: is_calm_after(list(self.log), event, number), 60)
+    def wait_for_calm_after(self, number: int) -> bool:
+        """Whether it finds a loan in its bounds, or at its target, after so many adjustments."""
+        return self._wait(lambda: is_calm_after(list(self.log), number), 60)
 
     def wait_for(self, event: str, number: int, within_s: float = 60) -> bool:
         return self._wait(lambda: self.count(event) >= number, within_s)
