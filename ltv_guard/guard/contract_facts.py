@@ -27,8 +27,10 @@ class ContractFacts:
 
     def of_pool(self, snapshot: Snapshot, now: Moment) -> dict[str, Any]:
         """What the pool's fixed loans ask for. After an error of ours none of them is repaid."""
+        if not self._memory.contracts.kept:
+            return {}
         pool = next((loan for loan in snapshot.loans if loan.is_pool), None)
-        if pool is None or not self._memory.contracts.kept:
+        if pool is None:
             return {}
         found: dict[str, Any] = {}
         for name, work in (

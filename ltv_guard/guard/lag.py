@@ -21,6 +21,7 @@ class Lateness:
     _lacked: dict[tuple[str, str], int] = field(default_factory=dict)
     _done: set[tuple[str, str]] = field(default_factory=set)
     _measured: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    _timeouts: dict[SettlementTimeouts, SettlementTimeouts] = field(default_factory=dict)  # of now
 
     def is_measured(self, endpoint: str, intent_id: str) -> bool:
         """Whether it is known already how late this endpoint showed this intent."""
@@ -39,6 +40,7 @@ class Lateness:
             lag_ms = min(read_ms, lacked_ms + GAP_MS) - landed_ms
             kept = [item for item in self._measured.get(endpoint, ()) if read_ms - item[0] < KEPT_MS]
             self._measured[endpoint] = [*kept, (read_ms, max(0, lag_ms))]
+            self._timeouts.clear()
         self._done.add(what)
 
     def forget(self, intent_id: str) -> None:
@@ -54,5 +56,9 @@ class Lateness:
 
     def timeouts(self, assumed: SettlementTimeouts) -> SettlementTimeouts:
         """The margins to settle with: a quarter more than the widest lag, within the bound."""
-        measured_ms = min(MOST_MS, self.slowest()[1] * 5 // 4)
-        return replace(assumed, history_lag_ms=max(assumed.history_lag_ms, measured_ms))
+        found = self._timeouts.get(assumed)
+        if found is None:
+            measured_ms = min(MOST_MS, self.slowest()[1] * 5 // 4)
+            found = replace(assumed, history_lag_ms=max(assumed.history_lag_ms, measured_ms))
+            self._timeouts[assumed] = found
+        return found

@@ -49,12 +49,15 @@ class Measurer:
     def _measure_loans(self, book: LoanBook) -> None:
         now = self._clock.now()
         lateness, endpoint = self._memory.lateness, f"{book.product} loans"
-        adjusted = self._memory.intents.loans
-        for loan in book.loans:
-            if loan.key not in adjusted:
-                continue
-            read_ms = book.asked_at(loan.key).exchange_ms
-            under_way = self._memory.freshness.under_way(loan.key, now)
+        unmeasured = {
+            key: items
+            for key in self._memory.intents.loans
+            if key.product is book.product
+            and (items := self._memory.freshness.under_way(key, now))
+            and not all(lateness.is_measured(endpoint, item.intent_id) for item in items)
+        }
+        for loan in [loan for loan in book.loans if loan.key in unmeasured] if unmeasured else ():
+            read_ms, under_way = book.asked_at(loan.key).exchange_ms, unmeasured[loan.key]
             for item in under_way:
                 landed_ms = self._memory.intents.watch(item, now).since.exchange_ms
                 if read_ms < landed_ms or lateness.is_measured(endpoint, item.intent_id):

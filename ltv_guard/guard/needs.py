@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ltv_guard.core.amounts.composition import composition_of
+from ltv_guard.core.amounts.composition import is_one_sized_by_prices
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Channel, Kind, Loan, Moment, Product
 from ltv_guard.core.model.policy import Rulebook
@@ -77,7 +77,7 @@ class Needs:
             unified=frozenset(held) if self._rulebook.transfers.enabled else None,
             histories={channel: self._since_ms(channel, (), now) for channel in histories},
             spare=self._memory.last_known.wallet(self._memory.intents.every) if emergencies else None,
-            needs_prices=any(composition_of(loan).sized_by_prices for loan in emergencies or snapshot.loans),
+            needs_prices=is_one_sized_by_prices(emergencies or snapshot.loans),
         )
 
     def of_now(self, channel: Channel, now: Moment) -> dict[Channel, int]:

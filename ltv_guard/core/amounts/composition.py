@@ -5,7 +5,7 @@ The two products differ here and nowhere else: all else asks a `Composition`, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -73,3 +73,9 @@ class Composition(Protocol):
 def composition_of(loan: Loan) -> Composition:
     """What the loan's LTV is made of: as an order, or as a pool."""
     return OrderComposition(loan) if loan.totals is None else PoolComposition(loan, loan.totals)
+
+
+def is_one_sized_by_prices(loans: Iterable[Loan]) -> bool:
+    """Whether amounts of any of them need prices: all orders are alike in that, and all pools."""
+    one_of_each = {loan.totals is None: loan for loan in loans}
+    return any(composition_of(loan).sized_by_prices for loan in one_of_each.values())

@@ -40,7 +40,7 @@ class FundsBudget:
         self._shares: Mapping[tuple[LoanKey, str], Decimal] = {}
         self._passing, self._overdue = account.passing, account.overdue
         self._tied: set[str] = set()
-        for facts in account.loans:
+        for facts in [facts for facts in account.loans if facts.open_intents]:
             for intent in facts.open_intents:
                 if intent.takes_from_wallet:
                     self._tie(intent.coin, intent.amount)

@@ -29,8 +29,10 @@ def with_contracts(
 
     `budget`: what they left of the wallet.
     """
+    if not account.ending or account.in_part:  # a loan that was not read may need the coins
+        return tuple(decided)
     facts = next((item for item in account.loans if item.loan.is_pool), None)
-    if facts is None or not account.ending or account.in_part:  # a loan that was not read may need the coins
+    if facts is None:
         return tuple(decided)
     return tuple(
         _with_contracts(item, facts, account, budget) if item.loan.key == facts.loan.key else item

@@ -51,11 +51,11 @@ class LoanBook:
 
     def with_loan(self, key: LoanKey, read: LoanBook) -> LoanBook:
         """The same book, but for one loan: as it was `read` by itself."""
-        others = tuple(loan for loan in self.loans if loan.key.loan_id != key.loan_id or loan.key != key)
+        others = [loan for loan in self.loans if loan.key.loan_id != key.loan_id or loan.key != key]
         aside = tuple(item for item in self.set_aside if item.key != key)
         return replace(
             self,
-            loans=others + read.loans,
+            loans=(*others, *read.loans),
             set_aside=aside + read.set_aside,
             asked={**self.asked, key: read.began},
         )

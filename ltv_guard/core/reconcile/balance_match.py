@@ -65,10 +65,10 @@ def planned_since(last: Intent, landed: Iterable[Intent]) -> Intent | None:
     found = (
         item
         for item in landed
-        if (item.channel, item.coin) == (last.channel, last.coin)
-        and item.intent_id != last.intent_id
+        if item.created_at_ms >= last.updated_at_ms
         and item.rescue_of is None
-        and item.created_at_ms >= last.updated_at_ms
+        and item.intent_id != last.intent_id
+        and (item.channel, item.coin) == (last.channel, last.coin)
     )
     return max(found, key=lambda item: item.created_at_ms, default=None)
 

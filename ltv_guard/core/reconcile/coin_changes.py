@@ -73,15 +73,15 @@ def rows_since(intent: Intent, rows: Iterable[HistoryRow], *, late_ms: int = 0) 
     The history is read after the loan: a row that the plan knew of may be younger than what it was made from,
     which may have been shown `late_ms` late.
     """
-    earliest = intent.observed_at_ms - SURELY_SHOWN_MS
+    kind, observed_ms = intent.channel.kind, intent.observed_at_ms
     since = [
         row
         for row in rows
-        if row.key == intent.key
-        and row.kind is intent.channel.kind
+        if row.at_ms >= observed_ms - SURELY_SHOWN_MS
+        and (row.at_ms > observed_ms - late_ms or row.adjust_id not in intent.seen_ids)
         and row.coin == intent.coin
-        and (row.adjust_id not in intent.seen_ids or row.at_ms > intent.observed_at_ms - late_ms)
-        and row.at_ms >= earliest
+        and row.key == intent.key
+        and row.kind is kind
     ]
     return sorted(since, key=lambda row: (row.at_ms, row.adjust_id))
 

@@ -151,4 +151,5 @@ class ReadAhead:
 
 def _read_ms(snapshot: Snapshot) -> int:
     """When the last request for loans left: monotonic, ms."""
-    return 0 if snapshot.last_asked is None else snapshot.last_asked.monotonic_ms
+    last = snapshot.last_asked
+    return 0 if last is None else last.monotonic_ms
