@@ -75,7 +75,7 @@ class Appraisal:
         prices = snapshot.believed_prices
         if only is None:
             snapshot.appraised = dict(at_rest.appraised)
-        for loan in at_rest.awake(snapshot.loans):
+        for loan in snapshot.awake(at_rest):
             if only is not None and loan.key not in only:
                 continue
             look = partial(self._loan, loan, snapshot, prices, now)
@@ -84,11 +84,23 @@ class Appraisal:
 
     def appraise_adjusted(self, snapshot: Snapshot, now: Moment) -> list[Loan]:
         """The same for adjusted loans. Those that are shown as before an adjustment that was shown."""
-        adjusted = self._memory.intents.loans
-        self.appraise(snapshot, now, only=adjusted)
-        found = [snapshot.appraised[loan.key] for loan in snapshot.loans if loan.key in adjusted]
+        adjusted, at_rest = self._memory.intents.loans, snapshot.at_rest  # none of the former is at rest
+        self.appraise(snapshot, now, only=adjusted, at_rest=at_rest)
+        awake = snapshot.awake(at_rest)
+        found = [snapshot.appraised[loan.key] for loan in awake if loan.key in adjusted]
         old = [item.loan for item in found if isinstance(item, Appraised) and item.freshness.is_old]
         return [loan for loan in old if self._memory.freshness.is_shown_as_before(loan.key)]
+
+    def is_in_need(self, loan: Loan) -> bool:
+        """Whether it is protected, and shown at its trigger or above."""
+        return self._is_protected_at(loan, self._limits_of(loan).trigger)
+
+    def is_at_emergency(self, loan: Loan) -> bool:
+        """Whether it is protected, and shown at an emergency LTV, believed or not."""
+        return self._is_protected_at(loan, self._limits_of(loan).emergency)
+
+    def _is_protected_at(self, loan: Loan, ltv: Decimal) -> bool:
+        return loan.ltv >= ltv and self._rulebook.policy_for(loan).protect
 
     # Prices.
 
@@ -103,8 +115,7 @@ class Appraisal:
         return found
 
     def _quotes(self, snapshot: Snapshot, now: Moment) -> Quotes | None:
-        at_rest = snapshot.at_rest
-        awake = at_rest.awake(snapshot.loans)
+        at_rest, awake = snapshot.at_rest, snapshot.awake(snapshot.at_rest)
         implied: dict[str, Decimal] = {}
         for loan in (*at_rest.telling.values(), *awake):
             implied |= composition_of(loan).implied_prices()

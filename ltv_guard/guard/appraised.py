@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -56,14 +56,19 @@ class Rest:
         """Those that do not rest, or are shown as another object than before."""
         return [loan for loan in loans if id(loan) not in self.shown]
 
-    def among(self, loans: Iterable[Loan], awake: Collection[LoanKey]) -> Rest:
-        """Those of them that are shown as they were, and are not `awake` for another reason."""
+    def among(self, loans: Collection[Loan], awake: Collection[Loan], waking: Collection[LoanKey]) -> Rest:
+        """Those that `loans` show as they were, and nothing else wakes.
+
+        `awake`: those of `loans` that are shown as other objects; `waking`: whom something else does.
+        """
+        are_all_shown = len(loans) - len(awake) == len(self.shown)
+        if are_all_shown and self.facts.keys().isdisjoint(waking):
+            return self
         present = {id(loan): loan for loan in loans}
         gone = {self.shown[number].key for number in self.shown.keys() - present.keys()}
-        others = (present[number] for number in present.keys() - self.shown.keys())
-        same = [loan for loan in others if (kept := self.facts.get(loan.key)) and kept.loan == loan]
-        waking = (gone - {loan.key for loan in same}) | (self.facts.keys() & awake)
-        return self._without(waking, present, same) if gone or waking else self
+        same = [loan for loan in awake if (kept := self.facts.get(loan.key)) and kept.loan == loan]
+        changed = gone - {loan.key for loan in same}
+        return self._without(changed | (self.facts.keys() & waking), present, same)
 
     def _without(
         self, waking: Collection[LoanKey], present: Mapping[int, Loan], same: Iterable[Loan]
@@ -78,6 +83,19 @@ class Rest:
             coins=self.coins,
             telling=_but(self.telling, waking),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Awake:
+    """What was found of `loans` that is not of `rest`."""
+
+    rest: Rest
+    loans: Collection[Loan]
+    found: Sequence[Loan]
+
+    def are_of(self, rest: Rest, loans: Collection[Loan]) -> bool:
+        """Whether they are of these very ones."""
+        return self.rest is rest and self.loans is loans
 
 
 def coins_of(loan: Loan) -> list[str]:

@@ -43,7 +43,7 @@ class AtRest:
         quiet = self._is_quiet and not _is_looked_closer_at(snapshot) and self._shows_the_same_histories()
         if not kept or not (quiet or snapshot.in_haste) or self._least != self._memory.bounds.least:
             return NONE
-        self._kept = kept.among(snapshot.loans, self._awake(snapshot))
+        self._kept = kept.among(snapshot.loans, snapshot.awake(kept), self._awake(snapshot))
         return self._kept
 
     def was_given_up(self) -> None:

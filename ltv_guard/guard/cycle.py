@@ -186,17 +186,20 @@ class Guard:
     async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
-        account, decisions = await self._decided(snapshot)
-        presses = any(decision.needs_a_closer_look for decision in decisions)
-        if not presses and await parts.contracts.are_new():
-            account, decisions = await parts.decider.decide(snapshot)
+        emergencies = parts.decider.emergencies_in_haste(snapshot)
+        if emergencies is None:
+            account, decisions = await self._decided(snapshot)
             presses = any(decision.needs_a_closer_look for decision in decisions)
-        self._pressed = presses
-        if not presses:
-            if not parts.reads.loans.some_are_to_come:
-                parts.read_ahead.not_needed(snapshot)
-            return decisions
-        emergencies = [facts.loan for facts in account.loans if facts.is_at_emergency]
+            if not presses and await parts.contracts.are_new():
+                account, decisions = await parts.decider.decide(snapshot)
+                presses = any(decision.needs_a_closer_look for decision in decisions)
+            self._pressed = presses
+            if not presses:
+                if not parts.reads.loans.some_are_to_come:
+                    parts.read_ahead.not_needed(snapshot)
+                return decisions
+            emergencies = [facts.loan for facts in account.loans if facts.is_at_emergency]
+        self._pressed = True
         wanted = parts.needs.to_decide(snapshot, self._clock.now(), emergencies=emergencies)
         if emergencies or not self._memory.contracts.fixed:
             await self._look_closer(snapshot, wanted)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from ltv_guard.core.decide.decide import decide_one, deciding
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
-from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.model.steps import Steps
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
@@ -49,6 +49,21 @@ class Decider:
         self._clock = clock
         self._defects = defects
         self._gave_up = False  # and has not decided on all since
+
+    def emergencies_in_haste(self, snapshot: Snapshot) -> list[Loan] | None:
+        """Loans at emergency LTVs, where what was read in haste shows one in need of which nothing is open.
+
+        Whatever is decided on that one, a closer look is taken first. None: that is to be decided.
+        """
+        if not snapshot.in_haste:
+            return None
+        found = None
+        with self._defects.contained("looking for loans in need"):
+            resting = snapshot.at_rest = self._at_rest.among(snapshot)
+            in_need = [loan for loan in snapshot.awake(resting) if self._appraisal.is_in_need(loan)]
+            if not all(snapshot.open_of(loan.key) for loan in in_need):
+                found = [loan for loan in in_need if self._appraisal.is_at_emergency(loan)]
+        return found
 
     async def decide(self, snapshot: Snapshot) -> Decided:
         """The facts of all loans, and one decision for each, the one nearest liquidation first.

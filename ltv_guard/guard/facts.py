@@ -110,7 +110,7 @@ class FactBuilder:
         rest = snapshot.at_rest
         in_haste = known is rest.facts
         loans = list(known.values()) if in_haste else []
-        for loan in rest.awake(snapshot.loans) if in_haste else snapshot.loans:
+        for loan in snapshot.awake(rest) if in_haste else snapshot.loans:
             facts = None if in_haste else known.get(loan.key)
             if facts is None:
                 facts = self._loan(loan, snapshot, now)

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 
-from ltv_guard.core.amounts.composition import composition_of
+from ltv_guard.core.amounts.composition import is_one_sized_by_prices
 from ltv_guard.core.decide.decision import Decision
-from ltv_guard.core.decide.facts import AccountFacts
+from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.reread import asks_for_another_read, asks_for_other_prices
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Clock
@@ -60,7 +60,7 @@ class Rereads:
                 await self._loans.read_all_again(snapshot, product, wait_s=self._longest_s)
             else:
                 await self._of_some(snapshot, keys)
-            needed = any(composition_of(loan).sized_by_prices for loan in book.loans)
+            needed = is_one_sized_by_prices(book.loans)
             await asyncio.wait({prices}, timeout=self._longest_s if needed else self._grace_s)
         finally:
             prices.cancel()
@@ -103,7 +103,7 @@ class Rereads:
         self, snapshot: Snapshot, account: AccountFacts, decisions: Sequence[Decision]
     ) -> bool:
         """Loans and prices that are out of the ordinary: a round trip, not a poll. Whether there were any."""
-        facts_of = {facts.loan.key: facts for facts in account.loans}
+        facts_of = _facts_of(account, decisions)
         odd = [item for item in decisions if asks_for_another_read(facts_of[item.loan.key], item)]
         parted = frozenset() if snapshot.quotes is None else snapshot.quotes.parted
         prices = any(asks_for_other_prices(item.loan, item, parted) for item in decisions)
@@ -124,6 +124,18 @@ class Rereads:
         first = next((loan for loan in snapshot.loans if loan.key == key), None)
         if await self.of_one(snapshot, key) and first is not None:
             snapshot.before[key] = first
+
+
+def _facts_of(account: AccountFacts, decisions: Sequence[Decision]) -> dict[LoanKey, LoanFacts]:
+    """By loan. Those that were read by themselves stand last: of a thousand loans they are soon found."""
+    wanted = {item.loan.key for item in decisions}
+    found: dict[LoanKey, LoanFacts] = {}
+    for facts in reversed(account.loans):
+        if len(found) == len(wanted):
+            break
+        if facts.loan.key in wanted:
+            found[facts.loan.key] = facts
+    return found
 
 
 def _are_there(snapshot: Snapshot, keys: Collection[LoanKey]) -> bool:

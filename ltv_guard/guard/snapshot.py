@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import chain
+from operator import attrgetter
 
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
@@ -20,7 +21,7 @@ from ltv_guard.core.model.timing import TIMING, Timing
 from ltv_guard.core.model.withheld import Withheld
 from ltv_guard.core.ports import Episode, Pause
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
-from ltv_guard.guard.appraised import Appraised, Rest
+from ltv_guard.guard.appraised import Appraised, Awake, Rest
 from ltv_guard.guard.lane import Lane
 
 
@@ -136,6 +137,7 @@ class Snapshot:
     goes_on: bool = False
     too_old: list[TooOld] = field(default_factory=list)
     lanes: tuple[Lane, ...] = ()
+    _awake: Awake | None = None
 
     @property
     def open_now(self) -> tuple[Intent, ...]:
@@ -151,7 +153,15 @@ class Snapshot:
     @property
     def loans(self) -> tuple[Loan, ...]:
         """Every loan that was read, of all products."""
-        return tuple(chain.from_iterable(book.loans for book in self.books.values()))
+        loans = [book.loans for book in self.books.values()]
+        return loans[0] if len(loans) == 1 else tuple(chain.from_iterable(loans))
+
+    def awake(self, rest: Rest) -> Sequence[Loan]:
+        """Those that are not of `rest`: looked for once, though every step of a decision asks."""
+        loans = self.loans
+        if self._awake is None or not self._awake.are_of(rest, loans):
+            self._awake = Awake(rest, loans, rest.awake(loans))
+        return self._awake.found
 
     @property
     def newest_prices(self) -> Mapping[str, Decimal] | None:
@@ -203,9 +213,7 @@ class Snapshot:
 
     def source_of(self, direction: Direction) -> Mapping[str, Decimal] | None:
         """The wallet that takes or gives coins of such a write; None: one that proves nothing."""
-        if direction is Direction.TRANSFER:
-            return self.unified
-        return self.wallet_as_read
+        return self.unified if direction is Direction.TRANSFER else self.wallet_as_read
 
     @property
     def wallet_as_read(self) -> Mapping[str, Decimal] | None:
@@ -233,8 +241,8 @@ class Snapshot:
     @property
     def last_asked(self) -> Moment | None:
         """When the last request for loans left; None: there was none."""
-        moments = (moment for book in self.books.values() for moment in (book.began, *book.asked.values()))
-        return max(moments, key=lambda moment: moment.monotonic_ms, default=None)
+        moments = chain.from_iterable((book.began, *book.asked.values()) for book in self.books.values())
+        return max(moments, key=attrgetter("monotonic_ms"), default=None)
 
     @property
     def began(self) -> Moment:

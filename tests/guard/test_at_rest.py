@@ -255,11 +255,11 @@ def test_who_is_shown_otherwise_or_as_another_object_or_is_awake_does_not_rest()
     worse = loan("0.56", loan_id="0")
     same = replace(loans[1])
     shown = [worse, same, loans[2], loans[3]]
-    left = rest.among(shown, {loans[3].key})
+    left = rest.among(shown, rest.awake(shown), {loans[3].key})
     assert set(left.facts) == {loans[1].key, loans[2].key}
     assert left.awake(shown) == [worse, loans[3]]
-    assert rest.among(loans, ()) is rest
-    assert set(rest.among(loans[:2], ()).facts) == {loans[0].key, loans[1].key}
+    assert rest.among(loans, rest.awake(loans), ()) is rest
+    assert set(rest.among(loans[:2], rest.awake(loans[:2]), ()).facts) == {loans[0].key, loans[1].key}
 
 
 async def test_what_prices_had_a_part_in_is_not_kept_for_a_quiet_cycle() -> None:
