@@ -6,7 +6,7 @@ loan that it was made from. Whatever else might bear on it wakes the loan: what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from ltv_guard.core.amounts.composition import composition_of
@@ -14,7 +14,7 @@ from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.reason import Because
 from ltv_guard.core.model.history import History
-from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.loans import Loan, LoanKey
 from ltv_guard.core.reconcile.plausibility import Bearing
 from ltv_guard.guard.appraised import Appraised, Rest, coins_of
 from ltv_guard.guard.snapshot import Snapshot
@@ -45,6 +45,10 @@ class AtRest:
             return NONE
         self._kept = kept.among(snapshot.loans, snapshot.awake(kept), self._awake(snapshot))
         return self._kept
+
+    def awake(self, snapshot: Snapshot) -> Sequence[Loan]:
+        """Loans that are not shown as they were when they were calm: whoever is in need is among them."""
+        return snapshot.awake(self._kept)
 
     def was_given_up(self) -> None:
         """What was decided on these loans came to nothing: kept is what was before."""

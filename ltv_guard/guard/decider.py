@@ -50,19 +50,19 @@ class Decider:
         self._defects = defects
         self._gave_up = False  # and has not decided on all since
 
-    def emergencies_in_haste(self, snapshot: Snapshot) -> list[Loan] | None:
-        """Loans at emergency LTVs, where what was read in haste shows one in need of which nothing is open.
+    def emergencies_if_pressing(self, snapshot: Snapshot) -> list[Loan] | None:
+        """Loans at emergency LTVs, where one is in need of which nothing is open.
 
         Whatever is decided on that one, a closer look is taken first. None: that is to be decided.
         """
-        if not snapshot.in_haste:
-            return None
         found = None
         with self._defects.contained("looking for loans in need"):
-            resting = snapshot.at_rest = self._at_rest.among(snapshot)
-            in_need = [loan for loan in snapshot.awake(resting) if self._appraisal.is_in_need(loan)]
+            if snapshot.in_haste:
+                snapshot.at_rest = self._at_rest.among(snapshot)
+            awake = self._at_rest.awake(snapshot)
+            in_need = [loan for loan in awake if self._appraisal.is_in_need(loan)]
             if not all(snapshot.open_of(loan.key) for loan in in_need):
-                found = [loan for loan in in_need if self._appraisal.is_at_emergency(loan)]
+                found = [loan for loan in awake if self._appraisal.is_at_emergency(loan)]
         return found
 
     async def decide(self, snapshot: Snapshot) -> Decided:

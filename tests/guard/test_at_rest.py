@@ -259,6 +259,7 @@ def test_who_is_shown_otherwise_or_as_another_object_or_is_awake_does_not_rest()
     assert set(left.facts) == {loans[1].key, loans[2].key}
     assert left.awake(shown) == [worse, loans[3]]
     assert rest.among(loans, rest.awake(loans), ()) is rest
+    assert set(rest.among(loans, rest.awake(loans), {loans[3].key}).facts) == {item.key for item in loans[:3]}
     assert set(rest.among(loans[:2], rest.awake(loans[:2]), ()).facts) == {loans[0].key, loans[1].key}
 
 

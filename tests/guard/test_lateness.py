@@ -66,6 +66,16 @@ def fall_to(world: World, ltv: str) -> None:
     world.note()
 
 
+async def test_of_loans_that_are_late_alone_it_is_told_that_they_are() -> None:
+    world = a_world("0.79")
+    guard = a_guard(world, MemoryJournal())
+    world.stale_ms = 12_000
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 40)
+    told = [item for item in logs if item["event"] == "exchange_slower_than_assumed"]
+    assert {item["endpoint"] for item in told} == {"crypto_loan_legacy loans"}
+
+
 @pytest.mark.parametrize("lag_ms", [7_000, 12_000, 20_000])
 async def test_an_exchange_that_is_later_than_the_margins_doubles_nothing_once_that_was_measured(
     lag_ms: int,

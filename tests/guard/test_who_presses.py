@@ -1,4 +1,4 @@
-"""In haste for a loan in need a closer look is taken before anything is decided: it would be asked for."""
+"""For a loan in need a closer look is taken before anything is decided: any decision would ask for it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ URGED = key_of(9)
 
 
 @dataclass
-class Haste:
-    """A guard with a long list. `steps`: what the last cycle did; `emergencies`: as it saw them."""
+class Pressing:
+    """A guard with many loans. `steps`: what the last cycle did; `emergencies`: as it saw them."""
 
     world: World
     guard: cycle.Guard
@@ -46,10 +46,10 @@ class Haste:
         return await self.cycle()
 
 
-def in_haste(monkeypatch: pytest.MonkeyPatch, policy: LoanPolicy = POLICY) -> Haste:
+def pressing(monkeypatch: pytest.MonkeyPatch, policy: LoanPolicy = POLICY, *, pages: int = 6) -> Pressing:
     world = a_world(*["0.55"] * MANY)
-    world.rows_per_page, world.page_takes_ms = 2, 100
-    found = Haste(world, a_guard(world, MemoryJournal(), policy=policy))
+    world.rows_per_page, world.page_takes_ms = MANY // pages, 100 if pages > 1 else 0
+    found = Pressing(world, a_guard(world, MemoryJournal(), policy=policy))
     decide, wanted = Decider._decide, Needs.to_decide
 
     async def decides(self: Decider, snapshot: Snapshot, *more: object) -> Decided:
@@ -70,57 +70,73 @@ def in_haste(monkeypatch: pytest.MonkeyPatch, policy: LoanPolicy = POLICY) -> Ha
 async def test_a_loan_in_need_is_decided_on_once_with_all_that_bears_on_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    haste = in_haste(monkeypatch)
-    await haste.cycle()
-    result = await haste.crosses()
+    guarded = pressing(monkeypatch)
+    await guarded.cycle()
+    result = await guarded.crosses()
     assert result.in_haste
-    assert [intent.key for intent in haste.world.sent] == [URGED]
-    assert (haste.steps[0], haste.emergencies) == ("looks closer", [])
-    assert haste.world.ltv(URGED) < Decimal("0.66")
+    assert [intent.key for intent in guarded.world.sent] == [URGED]
+    assert (guarded.steps[0], guarded.emergencies) == ("looks closer", [])
+    assert guarded.world.ltv(URGED) < Decimal("0.66")
+
+
+async def test_so_it_is_where_a_list_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = pressing(monkeypatch, pages=1)
+    await guarded.cycle()
+    result = await guarded.crosses("1.6")
+    assert not result.in_haste
+    assert [intent.key for intent in guarded.world.sent] == [URGED]
+    assert (guarded.steps[0], guarded.emergencies) == ("looks closer", [URGED])
+    assert {item.loan.key for item in result.decisions} == set(guarded.world.loans)
+
+
+async def test_a_quiet_cycle_looks_no_closer(monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = pressing(monkeypatch)
+    await guarded.cycle()
+    assert guarded.steps == ["decides"]
 
 
 async def test_an_emergency_is_known_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    haste = in_haste(monkeypatch)
-    await haste.cycle()
-    await haste.crosses("1.6")
-    assert [intent.key for intent in haste.world.sent] == [URGED]
-    assert (haste.steps[0], haste.emergencies) == ("looks closer", [URGED])
+    guarded = pressing(monkeypatch)
+    await guarded.cycle()
+    await guarded.crosses("1.6")
+    assert [intent.key for intent in guarded.world.sent] == [URGED]
+    assert (guarded.steps[0], guarded.emergencies) == ("looks closer", [URGED])
 
 
-async def at_trigger(haste: Haste) -> Snapshot:
+async def at_trigger(guarded: Pressing) -> Snapshot:
     """As it is read in haste, where nothing is open."""
-    list_read = await haste.guard._parts.reads.loans._products[URGED.product].loans()
+    list_read = await guarded.guard._parts.reads.loans._products[URGED.product].loans()
     shown = replace(list_read.loan(URGED) or list_read.loans[0], ltv=Decimal("0.76"))
     book = list_read.with_loan(URGED, replace(list_read, loans=(shown,)))
     return Snapshot(books={URGED.product: book}, in_haste=True)
 
 
 async def test_one_of_which_something_is_open_is_decided_on_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    haste = in_haste(monkeypatch)
-    await haste.cycle()
-    haste.world.answers.append("lost_answer")
-    await haste.crosses()
-    (intent,) = haste.guard.intents.every
+    guarded = pressing(monkeypatch)
+    await guarded.cycle()
+    guarded.world.answers.append("lost_answer")
+    await guarded.crosses()
+    (intent,) = guarded.guard.intents.every
     assert intent.is_open
-    snapshot = await at_trigger(haste)
-    assert haste.guard._parts.decider.emergencies_in_haste(snapshot) == []
+    snapshot = await at_trigger(guarded)
+    assert guarded.guard._parts.decider.emergencies_if_pressing(snapshot) == []
     snapshot.open_intents = (intent,)
-    assert haste.guard._parts.decider.emergencies_in_haste(snapshot) is None
+    assert guarded.guard._parts.decider.emergencies_if_pressing(snapshot) is None
 
 
 async def test_one_that_is_not_protected_is_decided_on_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    haste = in_haste(monkeypatch, replace(POLICY, protect=False))
-    assert haste.guard._parts.decider.emergencies_in_haste(await at_trigger(haste)) is None
+    guarded = pressing(monkeypatch, replace(POLICY, protect=False))
+    assert guarded.guard._parts.decider.emergencies_if_pressing(await at_trigger(guarded)) is None
 
 
 async def test_an_error_of_ours_in_looking_leaves_it_to_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    haste = in_haste(monkeypatch)
-    await haste.cycle()
+    guarded = pressing(monkeypatch)
+    await guarded.cycle()
 
     def fails(*_: object) -> bool:
         raise ArithmeticError("of ours")
 
-    monkeypatch.setattr(haste.guard._parts.appraisal, "is_in_need", fails)
-    await haste.crosses()
-    assert [intent.key for intent in haste.world.sent] == [URGED]
-    assert haste.steps[0] == "decides"
+    monkeypatch.setattr(guarded.guard._parts.appraisal, "is_in_need", fails)
+    await guarded.crosses()
+    assert [intent.key for intent in guarded.world.sent] == [URGED]
+    assert guarded.steps[0] == "decides"
