@@ -24,11 +24,15 @@ URGED = key_of(9)
 
 @dataclass
 class Pressing:
-    """A guard with many loans. `steps`: what the last cycle did; `emergencies`: as it saw them."""
+    """A guard with many loans. `steps`: what the last cycle did; `emergencies`: as it saw them.
+
+    `ahead`: how often what a closer look wants was read before one was taken.
+    """
 
     world: World
     guard: cycle.Guard
     steps: list[str] = field(default_factory=list)
+    ahead: int = 0
     emergencies: list[LoanKey] = field(default_factory=list)
 
     async def cycle(self) -> CycleResult:
@@ -46,8 +50,10 @@ class Pressing:
         return await self.cycle()
 
 
-def pressing(monkeypatch: pytest.MonkeyPatch, policy: LoanPolicy = POLICY, *, pages: int = 6) -> Pressing:
-    world = a_world(*["0.55"] * MANY)
+def pressing(
+    monkeypatch: pytest.MonkeyPatch, policy: LoanPolicy = POLICY, *, pages: int = 6, wallet: str = "100"
+) -> Pressing:
+    world = a_world(*["0.55"] * MANY, wallet=wallet)
     world.rows_per_page, world.page_takes_ms = MANY // pages, 100 if pages > 1 else 0
     found = Pressing(world, a_guard(world, MemoryJournal(), policy=policy))
     decide, wanted = Decider._decide, Needs.to_decide
@@ -57,7 +63,9 @@ def pressing(monkeypatch: pytest.MonkeyPatch, policy: LoanPolicy = POLICY, *, pa
         return await decide(self, snapshot, *more)  # type: ignore[arg-type]
 
     def wants(self: Needs, snapshot: Snapshot, now: Moment, **more: Sequence[Loan]) -> Wanted:
-        if "emergencies" in more:  # else it is read ahead
+        if "emergencies" not in more:
+            found.ahead += 1
+        else:
             found.steps.append("looks closer")
             found.emergencies.extend(loan.key for loan in more["emergencies"])
         return wanted(self, snapshot, now, **more)
@@ -87,6 +95,18 @@ async def test_so_it_is_where_a_list_shows_it(monkeypatch: pytest.MonkeyPatch) -
     assert [intent.key for intent in guarded.world.sent] == [URGED]
     assert (guarded.steps[0], guarded.emergencies) == ("looks closer", [URGED])
     assert {item.loan.key for item in result.decisions} == set(guarded.world.loans)
+
+
+async def test_what_the_next_cycle_will_want_is_read_beside_its_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guarded = pressing(monkeypatch, pages=1, wallet="0")  # so that it stays in need
+    await guarded.cycle()
+    guarded.world.loans[URGED].debt *= Decimal("1.4")
+    await guarded.cycle()
+    assert (guarded.steps[0], guarded.ahead) == ("looks closer", 0)
+    await guarded.cycle()
+    assert guarded.ahead == 1
 
 
 async def test_a_quiet_cycle_looks_no_closer(monkeypatch: pytest.MonkeyPatch) -> None:
