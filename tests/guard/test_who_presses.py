@@ -103,6 +103,7 @@ async def test_what_the_next_cycle_will_want_is_read_beside_its_list(
     guarded = pressing(monkeypatch, pages=1, wallet="0")  # so that it stays in need
     await guarded.cycle()
     guarded.world.loans[URGED].debt *= Decimal("1.4")
+    guarded.world.advance(1)
     await guarded.cycle()
     assert (guarded.steps[0], guarded.ahead) == ("looks closer", 0)
     await guarded.cycle()
