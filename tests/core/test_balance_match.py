@@ -74,6 +74,21 @@ def test_the_users_hand_has_a_row_and_is_not_counted_twice() -> None:
     assert doubt("14", rows=rows) is not None
 
 
+@pytest.mark.parametrize(("earlier_ms", "believed"), [(4_000, True), (29_000, True), (31_000, False)])
+def test_what_the_next_add_was_planned_on_may_have_been_shown_late(
+    earlier_ms: int, *, believed: bool
+) -> None:
+    """A hand's add of 0.2 was not in it, though its row was: nothing was sold. Then a hand takes out one.
+
+    So many are shown as were there before the next add. What a plan was made from is no older than that.
+    """
+    planned = replace(LATER, coins_before=D(21), seen_ids=frozenset({"r1", "u1"}))
+    added = row("u1", "0.2", at=planned.observed_at_ms - earlier_ms)
+    taken = row("u2", "1", direction=REDUCE, at=SENT + 2 * MINUTE)
+    found = doubt("21.2", planned, [ROWS[0], added, ROWS[1], taken])
+    assert (found is None) is believed
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from enum import Enum
 from itertools import accumulate
@@ -10,7 +10,13 @@ from itertools import accumulate
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction
-from ltv_guard.core.reconcile.coin_changes import near, row_of, rows_since, starting_points
+from ltv_guard.core.reconcile.coin_changes import (
+    SHOWN_LATE_MS,
+    near,
+    row_of,
+    rows_since,
+    starting_points,
+)
 
 
 class BalanceMatch(Enum):
@@ -87,9 +93,11 @@ def with_believed_change(
     own = next(shown, None) or row_of(later)
     others = [row for row in rows if row.adjust_id != own.adjust_id]
     known = [row for row in others if row.at_ms <= later.observed_at_ms or row.adjust_id in later.seen_ids]
-    # Rows from about the time of the plan may be in what it was made from, or not.
-    offs = [_off(later.coins_before, last, of) for of in (known, [r for r in others if r.at_ms < own.at_ms])]
-    if any(abs(off) <= near(step, last, rows_since(last, rows)) for off in offs):
+    close = near(step, last, rows_since(last, rows))
+    readings = (
+        _off(later.coins_before, last, shown) for shown in _may_have_been_shown(known, others, own, later)
+    )
+    if any(abs(off) <= close for off in readings):
         return rows
     other_way = Direction.ADD if last.direction is Direction.REDUCE else Direction.REDUCE
     direction = Direction.REPAY if last.direction is Direction.REPAY else other_way
@@ -98,13 +106,27 @@ def with_believed_change(
         key=last.key,
         coin=last.coin,
         direction=direction,
-        amount=offs[0] * direction.sign,
+        amount=_off(later.coins_before, last, known) * direction.sign,
         at_ms=own.at_ms,
         ltv_before=None,
         ltv_after=None,
         fixed=last.contract_id is not None,
     )
     return [*rows, change]
+
+
+def _may_have_been_shown(
+    known: Sequence[HistoryRow], others: Sequence[HistoryRow], own: HistoryRow, later: Intent
+) -> Iterator[Sequence[HistoryRow]]:
+    """Which rows may be in what `later` was planned on: those from about that time are, or are not.
+
+    And it may have been shown late: without the last ones, though the plan knew of them.
+    """
+    yield known
+    yield [row for row in others if row.at_ms < own.at_ms]
+    for first in known:
+        if first.at_ms > later.observed_at_ms - SHOWN_LATE_MS:
+            yield [row for row in known if row.at_ms < first.at_ms]
 
 
 def _off(amount: Decimal, last: Intent, rows: Sequence[HistoryRow]) -> Decimal:
