@@ -94,10 +94,8 @@ def with_believed_change(
     others = [row for row in rows if row.adjust_id != own.adjust_id]
     known = [row for row in others if row.at_ms <= later.observed_at_ms or row.adjust_id in later.seen_ids]
     close = near(step, last, rows_since(last, rows))
-    readings = (
-        _off(later.coins_before, last, shown) for shown in _may_have_been_shown(known, others, own, later)
-    )
-    if any(abs(off) <= close for off in readings):
+    readings = _may_have_been_shown(known, others, own, later)
+    if any(abs(_off(later.coins_before, last, reading)) <= close for reading in readings):
         return rows
     other_way = Direction.ADD if last.direction is Direction.REDUCE else Direction.REDUCE
     direction = Direction.REPAY if last.direction is Direction.REPAY else other_way
