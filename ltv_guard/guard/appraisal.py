@@ -91,17 +91,6 @@ class Appraisal:
         old = [item.loan for item in found if isinstance(item, Appraised) and item.freshness.is_old]
         return [loan for loan in old if self._memory.freshness.is_shown_as_before(loan.key)]
 
-    def is_in_need(self, loan: Loan) -> bool:
-        """Whether it is protected, and shown at its trigger or above."""
-        return self._is_protected_at(loan, self._limits_of(loan).trigger)
-
-    def is_at_emergency(self, loan: Loan) -> bool:
-        """Whether it is protected, and shown at an emergency LTV, believed or not."""
-        return self._is_protected_at(loan, self._limits_of(loan).emergency)
-
-    def _is_protected_at(self, loan: Loan, ltv: Decimal) -> bool:
-        return loan.ltv >= ltv and self._rulebook.policy_for(loan).protect
-
     # Prices.
 
     def _quotes_or_prices(self, snapshot: Snapshot, now: Moment) -> Quotes | None:

@@ -186,7 +186,7 @@ class Guard:
     async def _decide(self, snapshot: Snapshot) -> tuple[Decision, ...]:
         """By the loans alone; where something may have to be done, by all that bears on it, read at once."""
         parts = self._parts
-        emergencies = parts.decider.emergencies_if_pressing(snapshot)
+        emergencies = parts.decider.emergencies_if_pressing(snapshot, self._rulebook)
         if emergencies is None:
             account, decisions = await self._decided(snapshot)
             presses = any(decision.needs_a_closer_look for decision in decisions)

@@ -12,6 +12,7 @@ from ltv_guard.core.decide.decide import decide_one, deciding
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts
 from ltv_guard.core.model.loans import Loan, LoanKey
+from ltv_guard.core.model.policy import Rulebook
 from ltv_guard.core.model.steps import Steps
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
@@ -50,7 +51,7 @@ class Decider:
         self._defects = defects
         self._gave_up = False  # and has not decided on all since
 
-    def emergencies_if_pressing(self, snapshot: Snapshot) -> list[Loan] | None:
+    def emergencies_if_pressing(self, snapshot: Snapshot, rulebook: Rulebook) -> list[Loan] | None:
         """Loans at emergency LTVs, where one is in need of which nothing is open.
 
         Whatever is decided on that one, a closer look is taken first. None: that is to be decided.
@@ -59,10 +60,9 @@ class Decider:
         with self._defects.contained("looking for loans in need"):
             if snapshot.in_haste:
                 snapshot.at_rest = self._at_rest.among(snapshot)
-            awake = self._at_rest.awake(snapshot)
-            in_need = [loan for loan in awake if self._appraisal.is_in_need(loan)]
+            in_need = [loan for loan in self._at_rest.awake(snapshot) if rulebook.is_in_need(loan)]
             if not all(snapshot.open_of(loan.key) for loan in in_need):
-                found = [loan for loan in awake if self._appraisal.is_at_emergency(loan)]
+                found = [loan for loan in in_need if rulebook.is_at_emergency(loan)]
         return found
 
     async def decide(self, snapshot: Snapshot) -> Decided:

@@ -11,7 +11,7 @@ from exchange_model import POLICY, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loans import Loan, LoanKey, Moment
-from ltv_guard.core.model.policy import LoanPolicy
+from ltv_guard.core.model.policy import LoanPolicy, Rulebook
 from ltv_guard.guard import cycle
 from ltv_guard.guard.decider import Decided, Decider
 from ltv_guard.guard.needs import Needs
@@ -140,14 +140,19 @@ async def test_one_of_which_something_is_open_is_decided_on_first(monkeypatch: p
     (intent,) = guarded.guard.intents.every
     assert intent.is_open
     snapshot = await at_trigger(guarded)
-    assert guarded.guard._parts.decider.emergencies_if_pressing(snapshot) == []
+    assert guarded.guard._parts.decider.emergencies_if_pressing(snapshot, guarded.guard._rulebook) == []
     snapshot.open_intents = (intent,)
-    assert guarded.guard._parts.decider.emergencies_if_pressing(snapshot) is None
+    assert guarded.guard._parts.decider.emergencies_if_pressing(snapshot, guarded.guard._rulebook) is None
 
 
 async def test_one_that_is_not_protected_is_decided_on_first(monkeypatch: pytest.MonkeyPatch) -> None:
     guarded = pressing(monkeypatch, replace(POLICY, protect=False))
-    assert guarded.guard._parts.decider.emergencies_if_pressing(await at_trigger(guarded)) is None
+    assert (
+        guarded.guard._parts.decider.emergencies_if_pressing(
+            await at_trigger(guarded), guarded.guard._rulebook
+        )
+        is None
+    )
 
 
 async def test_an_error_of_ours_in_looking_leaves_it_to_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +162,7 @@ async def test_an_error_of_ours_in_looking_leaves_it_to_the_decision(monkeypatch
     def fails(*_: object) -> bool:
         raise ArithmeticError("of ours")
 
-    monkeypatch.setattr(guarded.guard._parts.appraisal, "is_in_need", fails)
+    monkeypatch.setattr(Rulebook, "is_in_need", fails)
     await guarded.crosses()
     assert [intent.key for intent in guarded.world.sent] == [URGED]
     assert guarded.steps[0] == "decides"

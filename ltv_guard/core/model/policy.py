@@ -192,6 +192,11 @@ class Rulebook:
         policy = self.policy_for(loan)
         return policy.protect and loan.ltv >= thresholds(policy, loan).trigger
 
+    def is_at_emergency(self, loan: Loan) -> bool:
+        """The same of an emergency LTV, believed or not."""
+        policy = self.policy_for(loan)
+        return policy.protect and loan.ltv >= thresholds(policy, loan).emergency
+
     def gap(self, loan: Loan) -> Decimal:
         """The part by which prices may fall before its trigger; infinite where it is not to be protected."""
         policy = self.policy_for(loan)
