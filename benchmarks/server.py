@@ -36,6 +36,7 @@ STREAM_PERIOD_S = 0.005
 STORM = "storm"
 RUSH_S = 5.0  # in which the exchange counts the requests of an address
 PRICE_STEP = Decimal("0.000001")
+TOO_SOON = 10006
 RET_CODE = re.compile(rb'\{"retCode": (\d+)')
 Asked = dict[str, Any]
 
@@ -231,7 +232,9 @@ class Bench:
         told = [(row.loan_id, float((row.applied_s or 0) - began_s), float(row.ltv_after)) for row in adds]
         lost = [row.loan_id for row in exchange.ledger.liquidations if row.user == asked["user"]]
         writes = [seen for seen in self.seen if _is_adjustment_of(asked["key"])(seen)]
-        refused = sum(seen.ret_code != 0 for seen in writes)
+        codes = [seen.ret_code for seen in writes if seen.answered.is_set()]
+        too_soon = codes.count(TOO_SOON)
+        refused = {"too_soon": too_soon, "otherwise": len(codes) - codes.count(0) - too_soon}
         told_of = {"adds": told, "lost": lost, "refused": refused, "waits": waits_of(writes, self.seen)}
         return {"market_s": float(exchange.moment().market_s), **told_of}
 

@@ -44,6 +44,7 @@ REACTION_S, PACE_S = (
     0.1,
     1.003,
 )  # of who knows at once and keeps the exchange's pace: a read and a write later
+ASTRAY = ("off target in the crash", "off target")
 SEARCHED = 3  # so many loans are read for one turn
 
 
@@ -133,6 +134,7 @@ class Outcome:
     coins: int
     lost: dict[str, int]
     adds: int
+    too_soon: int
     refused: int
     astray: tuple[float, float]
     pace_s: float
@@ -156,7 +158,8 @@ def outcome_of(storm: Storm, told: world.Tree) -> Outcome:
             "best": schedules.lost_at_best(loans),
         },
         adds=len(adds),
-        refused=told["refused"],
+        too_soon=told["refused"]["too_soon"],
+        refused=told["refused"]["otherwise"],
         astray=(max(in_crash, default=0.0), max((far for _, far in off), default=0.0)),
         pace_s=pace_of(adds),
         late_s=late_of(told["waits"]),
@@ -242,23 +245,26 @@ def changes_of(storm: Storm) -> dict[str, world.Tree]:
 
 def report_of(found: Sequence[Outcome], orders: int) -> bench.Report:
     sides = list(found[0].lost)
-    columns = ["storm", "coins", *(f"lost: {side}" for side in sides), "over best", "adds", "refused"]
+    columns = ["storm", "coins", *(f"lost: {side}" for side in sides), "over best"]
     title = f"{orders} orders breach within ten seconds, one adjustment a second"
-    report = bench.Report(title, [*columns, "off target in the crash", "off target"])
+    report = bench.Report(title, [*columns, "adds", "too soon", "refused", *ASTRAY])
     for number, one in enumerate(found, 1):
         over = one.lost["ltv-guard"] - one.lost["best"]
         astray = [f"{far:.4f}" for far in one.astray]
-        report.add(number, one.coins, *one.lost.values(), over, one.adds, one.refused, *astray)
+        report.add(number, one.coins, *one.lost.values(), over, one.adds, one.too_soon, one.refused, *astray)
     overs = [one.lost["ltv-guard"] - one.lost["best"] for one in found]
     totals = [sum(one.lost[side] for one in found) for side in sides]
     worst = [f"{max(one.astray[part] for one in found):.4f}" for part in (0, 1)]
-    adds, refused = sum(one.adds for one in found), sum(one.refused for one in found)
-    report.add("all", "", *totals, f"{max(overs)} at most", adds, refused, *worst)
+    counts = [
+        sum(each) for each in zip(*((one.adds, one.too_soon, one.refused) for one in found), strict=True)
+    ]
+    report.add("all", "", *totals, f"{max(overs)} at most", *counts, *worst)
     report.notes.append(
         "Best is a bound: no schedule of one add a second loses fewer, though it know all prices. First come "
         "and worst first act without any delay, to the second. Best at its pace: of the schedules whose adds "
-        "are as far apart as the guard's were in the median. Off target: how far from LTV 0.65 the worst add "
-        "landed."
+        "are as far apart as the guard's were in the median. Too soon: writes refused for their pace; "
+        "refused: for anything else, as of a loan that is gone. Off target: how far from LTV 0.65 the worst "
+        "add landed."
     )
     return report
 

@@ -18,7 +18,7 @@ from ltv_guard.adapters.bybit.answers import (
 )
 from ltv_guard.adapters.bybit.budget import Budget
 from ltv_guard.adapters.bybit.clock import Measurement
-from ltv_guard.adapters.bybit.envelope_time import apart_ms
+from ltv_guard.adapters.bybit.envelope_time import apart_ms, time_of
 from ltv_guard.adapters.bybit.fields import Row
 from ltv_guard.adapters.bybit.host import Host
 from ltv_guard.adapters.bybit.limits import RequestLimits
@@ -64,7 +64,7 @@ class BybitClient:
         self.oddities = Oddities()
         self._credentials = credentials
         limits = limits or RequestLimits()
-        self.turns = Turns(credentials.api_key, limits, host.address, lambda: host.clock.now().monotonic_ms)
+        self.turns = Turns(credentials.api_key, limits, host.address, host.clock.monotonic_ms)
         self._recv_window_ms = recv_window_ms
         self._server_time = ServerTime()
         self._transport = Transport(
@@ -163,8 +163,9 @@ class BybitClient:
             raise WriteNotSent(f"{path}: {exc}") from exc
         sent, judged = self.clock.now(), self.clock.is_trusted
         try:
-            with self.turns.writing(path):
+            with self.turns.writing(path) as write:
                 answer = await self._transport.post(path, body, headers)
+                write.made_at_ms = time_of(answer.body)
         except NoRoom:  # it would wait beyond its receive window, perhaps
             raise WriteNotSent(f"{path}: the limit of this address was reached after it was signed") from None
         self._heed(path, answer)

@@ -73,6 +73,10 @@ class ExchangeClock:
         exchange_ms = self._wall() * 1000 if self._offset_ms is None else monotonic_ms + self._offset_ms
         return Moment(exchange_ms=int(exchange_ms), monotonic_ms=int(monotonic_ms))
 
+    def monotonic_ms(self) -> float:
+        """What `now` tells in whole ms, for what is measured in less."""
+        return self._monotonic() * 1000
+
     async def sleep(self, seconds: float) -> None:
         """Returns after so many seconds of the monotonic clock."""
         await self._sleep(seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.limits import RequestLimits
@@ -18,21 +19,28 @@ class NoRoom(Exception):
     """What must not wait would have to: the address has used up what it may."""
 
 
+@dataclass(slots=True)
+class OnItsWay:
+    """A write that is being sent. `made_at_ms`: the exchange's time that its answer tells, if it does."""
+
+    made_at_ms: int | None = None
+
+
 class Turns:
     """The turns of one account. `now_ms` is a monotonic clock."""
 
     def __init__(
-        self, account: str, limits: RequestLimits, address: AddressBudget, now_ms: Callable[[], int]
+        self, account: str, limits: RequestLimits, address: AddressBudget, now_ms: Callable[[], float]
     ) -> None:
         self._account = account
         self._limits = limits
         self._address = address
         self._now_ms = now_ms
-        self._ready_until_ms = 0
-        self._deciding_until_ms = 0
-        self._left: dict[str, tuple[float, int]] = {}
+        self._ready_until_ms = 0.0
+        self._deciding_until_ms = 0.0
+        self._left: dict[str, tuple[float, float]] = {}
         self._counted: dict[str, float] = {}
-        self._reads_took_ms: deque[int] = deque(maxlen=REMEMBERED)
+        self._reads_took_ms: deque[float] = deque(maxlen=REMEMBERED)
         self._pace: defaultdict[str, WritePace] = defaultdict(WritePace)
 
     def keep_ready(self, until_ms: int) -> None:
@@ -99,19 +107,22 @@ class Turns:
         return waited
 
     @contextmanager
-    def writing(self, path: str) -> Iterator[None]:
+    def writing(self, path: str) -> Iterator[OnItsWay]:
         """The block sends what was signed, to its answer. Raises NoRoom where that would have to wait."""
-        left = self._left.get(path)
+        left, write = self._left.get(path), OnItsWay()
         if self._address.held_s > 0 or not self._address.uses_reserved():
             raise NoRoom
         try:
-            yield
+            yield write
         finally:
             self._address.leave()
         if left is not None:
             counted_at, left_ms = left
-            took_ms, reads_ms = self._now_ms() - left_ms, min(self._reads_took_ms, default=0)
-            late_s = self._pace[path].answered(took_ms, reads_ms=reads_ms)
+            late_s = self._pace[path].answered(
+                self._now_ms() - left_ms,
+                reads_ms=min(self._reads_took_ms, default=0),
+                made_ms=None if write.made_at_ms is None else write.made_at_ms - left_ms,
+            )
             self._counted[path] = self._limits.was_counted(path, counted_at, late_s=late_s)
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from ltv_guard.adapters.bybit import Ban, ExchangeClock, RequestLimits
 from ltv_guard.adapters.bybit.windows import Priority
+from ltv_guard.adapters.bybit.write_pace import WritePace
 from ltv_guard.core.model.errors import (
     ExchangeBanned,
     ExchangeUnavailable,
@@ -280,3 +282,28 @@ async def test_a_closed_client_sends_nothing(exchange: Exchange, connect: Connec
     with pytest.raises(ExchangeUnavailable):
         await client.get(MAXIMUM)
     assert len(exchange.seen) == asked
+
+
+async def test_when_a_writes_answer_was_made_is_told_to_those_who_pace_the_next(
+    exchange: Exchange, connect: Connect, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int | None] = []
+
+    def answered(_: WritePace, __: int, *, reads_ms: int, made_ms: int | None) -> float:
+        made.append(made_ms)
+        return 0.0
+
+    monkeypatch.setattr(WritePace, "answered", answered)
+    frame = '{{"retCode": 0, "retMsg": "OK", "result": {{"adjustId": "7"}}{}}}'
+    times = [f', "time": {SERVER_MS}', f', "time": {SERVER_MS + 1_000_000}', ""]
+    exchange.answer(ADJUST, *(web.Response(text=frame.format(time)) for time in times))
+    client = connect(exchange.url).client
+    for _ in times:
+        signed = await client.sign(ADJUST, body)
+        with contextlib.suppress(WriteOutcomeUnknown):  # a time of another request
+            await client.send(ADJUST, body, signed.headers)
+    first, second, untold = made
+    assert first is not None
+    assert second is not None
+    assert 900_000 < second - first <= 1_000_000
+    assert untold is None

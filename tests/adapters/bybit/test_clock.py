@@ -243,3 +243,10 @@ async def test_it_sleeps_as_it_was_told() -> None:
     ported: Callable[..., ExchangeClock] = ExchangeClock
     await ported(sleep=sleep).sleep(1.5)
     assert slept == [1.5]
+
+
+def test_what_is_measured_in_less_than_a_ms_is_not_cut() -> None:
+    world = World()
+    world.pass_(0.0625)
+    clock = world.clock()
+    assert (clock.now().monotonic_ms, clock.monotonic_ms()) == (5_000_062, 5_000_062.5)

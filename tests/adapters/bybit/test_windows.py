@@ -391,6 +391,21 @@ def test_once_some_are_answered_a_write_counts_from_when_it_left(run_virtually: 
     assert run_virtually(main) == [1.07, 1.07, 1.01, 1.03]
 
 
+def test_when_its_answer_was_made_tells_how_late_a_write_was_counted(run_virtually: Run) -> None:
+    async def main(now: Now) -> list[float]:
+        turns, times = turns_of("a", AddressBudget(monotonic=now), now), []
+        for there_s, back_s in [(0.03, 0.03)] * 3 + [(0.03, 0.09), (0.09, 0.03), (0.03, 0.03)]:
+            await turns.to_write(ADJUST)
+            times.append(now())
+            with turns.writing(ADJUST) as write:
+                await asyncio.sleep(there_s)
+                write.made_at_ms = int(now() * 1000) + 1_790_000_000_000
+                await asyncio.sleep(back_s)
+        return [round(later - sooner, 2) for sooner, later in pairwise(times)]
+
+    assert run_virtually(main) == [1.07, 1.07, 1.01, 1.01, 1.07]
+
+
 def test_a_write_that_no_answer_came_to_counts_from_a_little_after_it_left(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
         turns, began = turns_of("a", AddressBudget(monotonic=now), now), now()

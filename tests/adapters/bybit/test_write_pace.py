@@ -31,13 +31,13 @@ def test_a_slow_answer_may_have_been_counted_late() -> None:
 
 
 def test_where_many_are_known_and_the_fastest_are_alike_most_of_what_is_beyond_a_second_is_spared() -> None:
-    assert answered(WritePace(), *[50] * MANY)[-2:] == [0.0, -0.007]
-    assert answered(WritePace(), *[90] * MANY, 50, 53, 52, 90)[-4:] == [0.0, 0.003, 0.002 - 0.004, 0.036]
+    assert answered(WritePace(), *[50] * MANY)[-2:] == [0.0, -0.008]
+    assert answered(WritePace(), *[90] * MANY, 50, 53, 52, 90)[-4:] == [0.0, 0.003, 0.002 - 0.005, 0.035]
     assert answered(WritePace(), *[90] * MANY, 50, 58, 61)[-1] == 0.011
 
 
 def test_a_way_that_has_become_longer_is_learnt_again() -> None:
-    assert answered(WritePace(), *[50] * ENOUGH, *[120] * REMEMBERED)[-2:] == [0.07, -0.007]
+    assert answered(WritePace(), *[50] * ENOUGH, *[120] * REMEMBERED)[-2:] == [0.07, -0.008]
 
 
 def refused(pace: WritePace, took_ms: int = 20) -> None:
@@ -70,9 +70,9 @@ def test_for_each_thirty_that_are_not_refused_they_come_closer_again() -> None:
         refused(pace)
     found = answered(pace, *[50] * 3 * REMEMBERED)
     assert [found[30 * number - 2] for number in (1, 2, 3)] == [0.05, 0.03, 0.0]
-    assert found[-1] == -0.007
+    assert found[-1] == -0.008
     refused(pace)
-    assert answered(pace, *[50] * REMEMBERED)[-2:] == [0.0, -0.007]
+    assert answered(pace, *[50] * REMEMBERED)[-2:] == [0.0, -0.008]
 
 
 def test_one_refusal_does_not_end_what_is_known_of_the_way() -> None:
@@ -80,6 +80,58 @@ def test_one_refusal_does_not_end_what_is_known_of_the_way() -> None:
     answered(pace, *[50] * MANY)
     refused(pace, took_ms=5)
     assert answered(pace, 50, 58) == [0.0, 0.008]
+
+
+def told(pace: WritePace, *answers: tuple[int, int]) -> list[float]:
+    """Of each answer, what it took and when it was made."""
+    return [pace.answered(took, made_ms=made) for took, made in answers]
+
+
+def test_what_an_answer_takes_to_come_back_is_not_held_against_it() -> None:
+    found = told(WritePace(), *[(50, 7_010)] * ENOUGH, (80, 7_010), (80, 7_025), (80, 7_060))
+    assert found[-3:] == [0.0, 0.015, 0.03 - 0.008]  # and never more than it was late
+
+
+def test_what_is_spared_is_so_by_when_answers_were_made_too() -> None:
+    slow_back = [(60 + 9 * (number % 2), 25) for number in range(MANY)]
+    assert told(WritePace(), *slow_back)[-1] == -0.008
+    alike_in_neither = [(60 + 9 * number, 25 + 9 * number) for number in range(MANY)]
+    assert told(WritePace(), *alike_in_neither, (150, 25))[-1] == 0.0
+
+
+def test_by_when_one_answer_was_made_nothing_is_known_of_the_next() -> None:
+    assert told(WritePace(), (60, 25), (60, 25)) == [0.06, 0.06]
+    pace = WritePace()
+    answered(pace, *[50] * ENOUGH)
+    assert told(pace, (70, 25), (70, 25), (70, 25)) == [0.02, 0.02, 0.0]
+
+
+def test_a_clock_that_is_set_holds_writes_no_further_apart_than_without_it() -> None:
+    pace = WritePace()
+    told(pace, *[(50, 10)] * MANY)
+    assert told(pace, (55, 90_010), (55, -90_000), (55, 10)) == [-0.003, -0.003, -0.003]
+
+
+def test_after_a_refusal_no_time_is_believed() -> None:
+    """Who counts a write later than the answer says that it was made would be believed for ever."""
+    pace = WritePace()
+    told(pace, *[(50, 10)] * MANY)
+    refused(pace)
+    assert told(pace, (80, 10)) == [0.03]
+    assert told(pace, *[(80, 10)] * REMEMBERED)[-1] == -0.008
+
+
+@pytest.mark.parametrize("made_at", [0.0, 0.5, 1.0], ids=["as it is counted", "later", "as it leaves"])
+def test_counted_before_their_answers_are_made_no_two_are_counted_within_a_second(made_at: float) -> None:
+    chance, pace, leaves_ms, counted, back_ms = random.Random(7), WritePace(), 0, [], 0
+    for _ in range(300):
+        there_ms, back_ms = (25 + chance.choice([*range(10), 60]) for _ in range(2))
+        counted.append(leaves_ms + there_ms)
+        made_ms = leaves_ms + there_ms + int(made_at * back_ms) + 1_790_000_000_000
+        late_s = pace.answered(there_ms + back_ms, made_ms=made_ms - leaves_ms)
+        leaves_ms += round(1000 * late_s) + 1_010
+    assert min(later - sooner for sooner, later in pairwise(counted)) >= 1_000
+    assert leaves_ms / 300 < (1_020 if made_at == 0.0 else 1_030)
 
 
 @pytest.mark.parametrize("counted_at", [0.0, 0.5, 1.0], ids=["on arrival", "half way", "with its answer"])
