@@ -13,6 +13,7 @@ from ltv_guard.core.model.errors import (
     ExchangeUnavailable,
     JournalUnavailable,
     NeedsHuman,
+    Remedy,
     WriteOutcomeUnknown,
     WriteRejected,
 )
@@ -28,6 +29,7 @@ from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.words import Words
 
 ALONE_MS = 60_000  # so long after a refusal each waits for the answer to the one before
+OF_ONE_LOAN = frozenset({Remedy.GONE, Remedy.LIQUIDATION})  # what many are told in a crash
 
 
 class Adjuster:
@@ -90,13 +92,13 @@ class Adjuster:
         """Whether one may leave beside others that are unanswered.
 
         Not where the exchange has refused one lately: it may be that it counts them closer than they leave.
+        That a loan is gone tells nothing of others.
         """
         refused_ms, now_ms = self._refused_ms.get(product), self._clock.now().monotonic_ms
         return refused_ms is None or now_ms - refused_ms > ALONE_MS
 
     def _heed(self, after: Intent, refusal: Exception | None) -> None:
-        came_too_soon = isinstance(refusal, WriteOutcomeUnknown) and refusal.came_too_soon
-        if after.ret_code is not None or came_too_soon:
+        if _bears_on_others(after, refusal):
             self._refused_ms[after.key.product] = self._clock.now().monotonic_ms
         if after.state is State.WITHDRAWN:
             self._report.did_not_leave(after.key, after.ret_msg or "")
@@ -106,3 +108,11 @@ class Adjuster:
             self._refusals.heed(after, refusal, self._clock.now())
         if after.is_open:
             self._intents.watch(after, self._clock.now())
+
+
+def _bears_on_others(after: Intent, refusal: Exception | None) -> bool:
+    """Whether its answer may be about how closely they leave, or what they are made of."""
+    if isinstance(refusal, WriteRejected):
+        return refusal.remedy not in OF_ONE_LOAN
+    came_too_soon = isinstance(refusal, WriteOutcomeUnknown) and refusal.came_too_soon
+    return came_too_soon or after.ret_code is not None

@@ -14,7 +14,7 @@ from slow_lives import TURN_MS, UNHURRIED, UnhurriedLoans, UnhurriedWorld
 
 from ltv_guard.adapters.bybit.answers import WriteLimited
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.errors import JournalUnavailable, WriteOutcomeUnknown
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
 from ltv_guard.core.ports import SignedAdjustment
@@ -205,26 +205,42 @@ def test_after_a_refusal_each_waits_for_the_answer_to_the_one_before() -> None:
         assert [ms > 1_500 for ms in account.apart_ms] == [False, True, True]
 
 
+@pytest.mark.parametrize("answer", ["gone", "in_liquidation"])
+def test_that_a_loan_is_gone_holds_up_no_other(answer: str) -> None:
+    with Account(*SIX[:4], back_ms=1_500) as account:
+        account.world.answers = [answer]
+        account.cycle()
+        assert account.whom == ["1", "2", "3", "4"]
+        assert max(account.apart_ms) <= TURN_MS + 100
+
+
 class TooMany(UnhurriedLoans):
     """The second is answered so at once, and without a code."""
+
+    error: WriteOutcomeUnknown = WriteLimited("too many requests (HTTP 429)")
 
     async def send(self, signed: SignedAdjustment) -> str | None:
         if len(self.world.left_ms) == 1:
             self.world.left_ms.append((signed.body.intent, self.world.true_ms))  # type: ignore[attr-defined]
-            raise WriteLimited("too many requests (HTTP 429)")
+            raise self.error
         return await super().send(signed)
 
 
-@pytest.mark.parametrize("has_code", [True, False])
-def test_where_one_of_several_is_refused_the_next_waits_for_the_answers_to_all(*, has_code: bool) -> None:
-    kinds = UNHURRIED if has_code else replace(UNHURRIED, loans=TooMany)
-    with Account(*SIX[:3], kinds=kinds) as account:
+class Busy(TooMany):
+    error = WriteOutcomeUnknown("the exchange is busy", code=148019)
+
+
+@pytest.mark.parametrize("loans", [UnhurriedLoans, TooMany, Busy])
+def test_where_one_of_several_is_refused_the_next_waits_for_the_answers_to_all(
+    loans: type[UnhurriedLoans],
+) -> None:
+    with Account(*SIX[:3], kinds=replace(UNHURRIED, loans=loans)) as account:
 
         def refused_at_once(_intent: Intent) -> None:
             account.world.back_ms = 30 if len(account.whom) == 2 else 3_000
 
         account.world.on_sent = refused_at_once
-        account.world.answers = ["ok", "refused_coin"] if has_code else []
+        account.world.answers = ["ok", "refused_coin"] if loans is UnhurriedLoans else []
         account.cycle()
         assert account.whom == ["1", "2", "3"]
         assert account.apart_ms[0] <= TURN_MS + 100

@@ -31,6 +31,8 @@ REFUSALS = {
     "refused_maximum": (177013, Remedy.MAXIMUM),
     "refused_coin": (148006, Remedy.COIN),
     "refused_key": (10005, Remedy.HUMAN),
+    "gone": (177005, Remedy.GONE),
+    "in_liquidation": (148031, Remedy.LIQUIDATION),
 }
 
 

@@ -77,6 +77,12 @@ class RequestLimits:
         """It has left. Returns when it is counted at the latest (monotonic seconds), for `was_counted`."""
         return self._window(path).leave(late_s=rate_of(path).late_s)
 
+    def leaves_only_now(self, path: str, left: float) -> float:
+        """What `leave` was called for leaves in this moment. Returns as that does."""
+        at = self._monotonic() + rate_of(path).late_s
+        self._window(path).counts_from(left, at)
+        return at
+
     def was_counted(self, path: str, left: float, *, late_s: float | None = None) -> float:
         """What left is answered: it can't be counted any more. `late_s`: nor so long after it had left.
 

@@ -26,6 +26,14 @@ class OnItsWay:
     made_at_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A write whose turn came at `at_ms`. It is counted at `counted_at` (monotonic seconds) at the latest."""
+
+    counted_at: float
+    at_ms: float
+
+
 class Turns:
     """The turns of one account. `now_ms` is a monotonic clock."""
 
@@ -38,7 +46,7 @@ class Turns:
         self._now_ms = now_ms
         self._ready_until_ms = 0.0
         self._deciding_until_ms = 0.0
-        self._left: dict[str, tuple[float, float]] = {}
+        self._left: dict[str, _Left] = {}
         self._counted: dict[str, float] = {}
         self._reads_took_ms: deque[float] = deque(maxlen=REMEMBERED)
         self._pace: defaultdict[str, WritePace] = defaultdict(WritePace)
@@ -90,7 +98,7 @@ class Turns:
         try:
             await self._address.reserve(self._account)
         finally:
-            self._left[path] = self._limits.leave(path), self._now_ms()
+            self._left[path] = _Left(self._limits.leave(path), self._now_ms())
 
     async def until_write(self, path: str) -> bool:
         """Waits until a write may leave as soon as it is decided. Whether it had to wait.
@@ -112,17 +120,20 @@ class Turns:
         left, write = self._left.get(path), OnItsWay()
         if self._address.held_s > 0 or not self._address.uses_reserved():
             raise NoRoom
+        # Writing it down may have taken long since its turn came.
+        counted_at = None if left is None else self._limits.leaves_only_now(path, left.counted_at)
+        began_ms = self._now_ms()
         try:
             yield write
         finally:
             self._address.leave()
-        if left is not None:
-            counted_at, left_ms = left
+        if left is not None and counted_at is not None:
             late_s = self._pace[path].answered(
-                self._now_ms() - left_ms,
+                self._now_ms() - left.at_ms,
                 reads_ms=min(self._reads_took_ms, default=0),
-                made_ms=None if write.made_at_ms is None else write.made_at_ms - left_ms,
+                made_ms=None if write.made_at_ms is None else write.made_at_ms - left.at_ms,
             )
+            late_s -= (began_ms - left.at_ms) / 1000
             self._counted[path] = self._limits.was_counted(path, counted_at, late_s=late_s)
 
     @contextmanager

@@ -162,6 +162,11 @@ class Window:
         self._call_first()
         return left
 
+    def counts_from(self, left: float, at: float) -> None:
+        """What was taken to be counted at `left` at the latest may be so as late as `at`."""
+        self.was_not_counted(left)
+        insort(self._left, at)
+
     def was_counted(self, left: float, at: float | None = None) -> float:
         """What was taken to be counted at `left` at the latest has been by now: its answer is there.
 

@@ -12,7 +12,7 @@ reads take tells how long the way is: they go to the same host.
 
 After each refusal for their pace they are held further apart, after three as far as can matter, and no time
 is believed; and for each thirty in a row that are not refused, less far again: 10 ms more cost one turn in a
-hundred.
+hundred. Where two came too soon because of what an answer told, none is believed any more.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ MORE_MS = (0, 0, 30)  # further apart, after so many refusals; after the first n
 LEAST_AHEAD_MS, MOST_AHEAD_MS = 50, 150
 PREPARED = 10  # a list of many pages, which makes its reads late, comes each seventh time or so
 SPARED_MS = 8  # of the 10 beyond a second: the time in an answer may err by 1
+DECEIVED = 2  # times: once may be a hand that used the turn
 MANY, ALIKE = 6, 3  # that are known, and that are to be equally fast
 READS_DIFFER_MS = 10  # a write's way may be shorter than a read's by so much
 
@@ -41,6 +42,8 @@ class WritePace:
     _came_ms: float | None = None
     _refused: int = 0
     _in_a_row: int = 0
+    _by_a_time: tuple[bool, bool] = (False, False)  # left the last one, and leaves the next, so soon
+    _deceived: int = 0
 
     @property
     def ahead_s(self) -> float:
@@ -68,15 +71,22 @@ class WritePace:
         self._answered_in.append(took_ms)
         if made_ms is not None:
             self._made_after.append(made_ms)
+        self._by_a_time = self._by_a_time[1], False
         self._in_a_row += 1
         if self._in_a_row % REMEMBERED == 0:
             self._refused = max(0, self._refused - 1)
         if self._refused >= len(MORE_MS):
             return took_ms / 1000
         later_ms = took_ms - self._sure_ms(took_ms, reads_ms) + MORE_MS[self._refused]
-        if made_ms is not None and not self._refused and len(self._made_after) >= ENOUGH:
-            later_ms = min(later_ms, made_ms - self._fastest_ms(self._made_after))
+        if made_ms is not None and self._believes_times:
+            by_its_time_ms = made_ms - self._fastest_ms(self._made_after)
+            self._by_a_time = self._by_a_time[0], by_its_time_ms < later_ms
+            later_ms = min(later_ms, by_its_time_ms)
         return min(later_ms, took_ms) / 1000
+
+    @property
+    def _believes_times(self) -> bool:
+        return not self._refused and self._deceived < DECEIVED and len(self._made_after) >= ENOUGH
 
     def _sure_ms(self, took_ms: float, reads_ms: float) -> float:
         """So much of that is not held against it: it was on its way, or is spared."""
@@ -96,6 +106,7 @@ class WritePace:
         How long a refusal takes tells nothing of how long the others do.
         """
         alone = self._in_a_row > 1
+        self._deceived += self._by_a_time[0]
         if self._answered_in:
             self._answered_in.pop()
         self._refused, self._in_a_row = min(self._refused + 1, len(MORE_MS)), 0

@@ -406,6 +406,50 @@ def test_when_its_answer_was_made_tells_how_late_a_write_was_counted(run_virtual
     assert run_virtually(main) == [1.07, 1.07, 1.01, 1.01, 1.07]
 
 
+@pytest.mark.parametrize(("answer_s", "next_s"), [(0.05, 1.36), (2.0, 1.4)], ids=["quick", "slow"])
+@pytest.mark.parametrize("known", [0, 6])
+def test_a_write_that_took_long_to_be_written_down_counts_from_when_it_leaves(
+    run_virtually: Run, answer_s: float, next_s: float, known: int
+) -> None:
+    """A disk stood still after its turn had come: what follows must not come closer to it for that."""
+
+    async def main(now: Now) -> list[float]:
+        turns = turns_of("a", AddressBudget(monotonic=now), now)
+
+        async def write(answer_s: float, stalls_s: float = 0.0) -> float:
+            await turns.to_write(ADJUST)
+            began = now()
+            await asyncio.sleep(stalls_s)
+            with turns.writing(ADJUST) as on_its_way:
+                on_its_way.made_at_ms = int(now() * 1000)
+                await asyncio.sleep(answer_s)
+            return began
+
+        for _ in range(known):
+            await write(0.05)
+        writing = asyncio.create_task(write(answer_s, 0.3))
+        await asyncio.sleep(1.03)  # it has had its turn
+        next_began = await write(0.05)
+        return [round(next_began - await writing, 2)]
+
+    assert run_virtually(main) == [1.3 if known and answer_s < 1 else next_s]
+
+
+@pytest.mark.parametrize("stalls_s", [0.3, 1.5])
+def test_one_that_stood_still_is_not_forgotten_as_it_leaves(run_virtually: Run, stalls_s: float) -> None:
+    async def main(now: Now) -> list[float]:
+        turns = turns_of("a", AddressBudget(monotonic=now), now)
+        await turns.to_write(ADJUST)
+        await asyncio.sleep(stalls_s)
+        left = now()
+        with turns.writing(ADJUST):
+            pass
+        await turns.to_write(ADJUST)
+        return [round(now() - left, 2)]
+
+    assert run_virtually(main) == [1.01]
+
+
 def test_a_write_that_no_answer_came_to_counts_from_a_little_after_it_left(run_virtually: Run) -> None:
     async def main(now: Now) -> list[float]:
         turns, began = turns_of("a", AddressBudget(monotonic=now), now), now()

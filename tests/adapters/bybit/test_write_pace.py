@@ -121,6 +121,19 @@ def test_after_a_refusal_no_time_is_believed() -> None:
     assert told(pace, *[(80, 10)] * REMEMBERED)[-1] == -0.008
 
 
+@pytest.mark.parametrize(("back_ms", "believed"), [(30, False), (0, True)])
+def test_after_two_that_came_too_soon_by_what_an_answer_told_no_time_is_believed(
+    back_ms: int, *, believed: bool
+) -> None:
+    """A refusal that would have come without it is held against no time."""
+    pace = WritePace()
+    for _ in range(2):
+        told(pace, *[(50, 10)] * REMEMBERED, (50 + back_ms, 10))
+        assert told(pace, (60, 10)) == [-0.008]
+        pace.came_too_soon()
+    assert told(pace, *[(50, 10)] * REMEMBERED, (80, 10))[-1] == (-0.008 if believed else 0.03 - 0.008)
+
+
 @pytest.mark.parametrize("made_at", [0.0, 0.5, 1.0], ids=["as it is counted", "later", "as it leaves"])
 def test_counted_before_their_answers_are_made_no_two_are_counted_within_a_second(made_at: float) -> None:
     chance, pace, leaves_ms, counted, back_ms = random.Random(7), WritePace(), 0, [], 0
