@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from math import inf
 
 from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.limits import RequestLimits
@@ -19,19 +20,16 @@ class NoRoom(Exception):
     """What must not wait would have to: the address has used up what it may."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OnItsWay:
-    """A write that is being sent. `made_at_ms`: the exchange's time that its answer tells, if it does."""
+    """A write. Its turn came at `turn_ms`; it is counted at `counted_at` (monotonic seconds) at the latest.
 
-    made_at_ms: int | None = None
+    `made_at_ms`: the exchange's time that its answer tells, if it does.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """A write whose turn came at `at_ms`. It is counted at `counted_at` (monotonic seconds) at the latest."""
-
+    turn_ms: float
     counted_at: float
-    at_ms: float
+    made_at_ms: int | None = None
 
 
 class Turns:
@@ -46,7 +44,7 @@ class Turns:
         self._now_ms = now_ms
         self._ready_until_ms = 0.0
         self._deciding_until_ms = 0.0
-        self._left: dict[str, _Left] = {}
+        self._left: dict[str, OnItsWay] = {}
         self._counted: dict[str, float] = {}
         self._reads_took_ms: deque[float] = deque(maxlen=REMEMBERED)
         self._pace: defaultdict[str, WritePace] = defaultdict(WritePace)
@@ -98,7 +96,8 @@ class Turns:
         try:
             await self._address.reserve(self._account)
         finally:
-            self._left[path] = _Left(self._limits.leave(path), self._now_ms())
+            counted_at = self._limits.leave(path)
+            self._left[path] = OnItsWay(turn_ms=self._now_ms(), counted_at=counted_at)
 
     async def until_write(self, path: str) -> bool:
         """Waits until a write may leave as soon as it is decided. Whether it had to wait.
@@ -117,24 +116,26 @@ class Turns:
     @contextmanager
     def writing(self, path: str) -> Iterator[OnItsWay]:
         """The block sends what was signed, to its answer. Raises NoRoom where that would have to wait."""
-        left, write = self._left.get(path), OnItsWay()
         if self._address.held_s > 0 or not self._address.uses_reserved():
             raise NoRoom
-        # Writing it down may have taken long since its turn came.
-        counted_at = None if left is None else self._limits.leaves_only_now(path, left.counted_at)
-        began_ms = self._now_ms()
+        now_ms = self._now_ms()
+        write = self._left.get(path) or OnItsWay(turn_ms=now_ms, counted_at=-inf)
+        stood_s = (now_ms - write.turn_ms) / 1000  # while it was written down: a disk may stand still
+        write.counted_at = self._limits.leaves_only_now(path, write.counted_at)
         try:
             yield write
         finally:
             self._address.leave()
-        if left is not None and counted_at is not None:
-            late_s = self._pace[path].answered(
-                self._now_ms() - left.at_ms,
-                reads_ms=min(self._reads_took_ms, default=0),
-                made_ms=None if write.made_at_ms is None else write.made_at_ms - left.at_ms,
-            )
-            late_s -= (began_ms - left.at_ms) / 1000
-            self._counted[path] = self._limits.was_counted(path, counted_at, late_s=late_s)
+        late_s = self._late_s(path, write) - stood_s
+        self._counted[path] = self._limits.was_counted(path, write.counted_at, late_s=late_s)
+
+    def _late_s(self, path: str, write: OnItsWay) -> float:
+        """So long after its turn had come it may have been counted, beyond the fastest of late."""
+        return self._pace[path].answered(
+            self._now_ms() - write.turn_ms,
+            reads_ms=min(self._reads_took_ms, default=0),
+            made_ms=None if write.made_at_ms is None else write.made_at_ms - write.turn_ms,
+        )
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
