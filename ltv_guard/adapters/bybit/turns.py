@@ -119,7 +119,7 @@ class Turns:
         if self._address.held_s > 0 or not self._address.uses_reserved():
             raise NoRoom
         now_ms = self._now_ms()
-        write = self._left.get(path) or OnItsWay(turn_ms=now_ms, counted_at=-inf)
+        write = self._left.pop(path, None) or OnItsWay(turn_ms=now_ms, counted_at=-inf)
         stood_s = (now_ms - write.turn_ms) / 1000  # while it was written down: a disk may stand still
         write.counted_at = self._limits.leaves_only_now(path, write.counted_at)
         try:
