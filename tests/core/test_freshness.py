@@ -330,6 +330,32 @@ def test_without_prices_an_old_ltv_of_a_pool_after_a_repayment_is_old(ltv: str, 
     assert judge(shown, moment(SENT + 1000), replace(last, key=POOL), [], None).fresh is fresh
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (RowStatus.SUCCESS, (None, None)),
+        (RowStatus.SUCCESS, ("0.75", None)),
+        (RowStatus.FAILED, ("0.75", "0.75")),
+    ],
+)
+@pytest.mark.parametrize(("ltv", "fresh"), [("0.76", False), ("0.65", True)])
+@pytest.mark.parametrize("prices", [None, {"USDT": D(1)}])
+def test_where_its_row_tells_of_no_ltvs_a_pool_is_held_against_what_its_coins_count_for(
+    status: RowStatus,
+    told: tuple[str | None, str | None],
+    ltv: str,
+    *,
+    fresh: bool,
+    prices: dict[str, Decimal],
+) -> None:
+    """Nor does a row tell any that says it failed, though the coins are there."""
+    last = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id="own")
+    before, after = (None if item is None else D(item) for item in told)
+    own = replace(row("own", "1.54", status=status), key=POOL, ltv_before=before, ltv_after=after)
+    shown = replace(at("0.65", {"BTC": "11.54"}).shown(), ltv=D(ltv))
+    assert judge(shown, moment(SENT + 1000), replace(last, key=POOL), [own], prices).fresh is fresh
+
+
 @pytest.mark.parametrize(("repaid", "harmless"), [("870", True), ("880", False)])
 def test_so_does_a_small_repayment(repaid: str, *, harmless: bool) -> None:
     small = intent(

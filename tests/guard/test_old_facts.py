@@ -73,6 +73,29 @@ async def test_nor_is_one_beside_a_history_that_shows_the_add_as_being_processed
 
 
 @pytest.mark.parametrize("restarts", [False, True])
+async def test_nor_is_an_old_ltv_beside_new_coins_whose_row_is_shown_as_being_processed(
+    *, restarts: bool
+) -> None:
+    """Found by the soak: until it is carried out, its row tells the same LTV twice, as if nothing moved."""
+    world, journal = a_world(pool="0.78"), MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["pending:1500"]
+    await cycles(guard, world, 1, ms=1_000)
+    fall_to(world, POOL, "0.79")
+    before_ms = world.true_ms
+    for _ in range(5):
+        world.advance(1_000)
+        world.old_ltv_ms = world.old_rows_ms = world.true_ms - before_ms
+        await guard.cycle()
+        if restarts:
+            guard = a_guard(world, MemoryJournal.restored(journal.snapshot()))
+    assert landed(world) == [ADD]
+    assert [item.awaits_row for item in journal.snapshot().intents.values()] == [True]
+    world.old_ltv_ms = world.old_rows_ms = 0
+    await falls_and_is_saved(guard, world, POOL)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("key", [ONE, POOL])
 async def test_nor_is_one_that_owes_less_because_more_was_borrowed_since(
     key: LoanKey, *, restarts: bool

@@ -103,10 +103,10 @@ class Row:
     landed_ms: int | None
 
     def shown_at(self, of_ms: int) -> HistoryRow:
-        """As it was listed then: before it had landed, as being processed."""
+        """As it was listed then: before it had landed, as being processed, which had moved no LTV."""
         if self.landed_ms is None or self.landed_ms <= of_ms:
             return self.shown
-        return replace(self.shown, status=RowStatus.PROCESSING, ltv_before=None, ltv_after=None)
+        return replace(self.shown, status=RowStatus.PROCESSING, ltv_after=self.shown.ltv_before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,7 +329,8 @@ class World:
             Kind.FIXED_REPAYMENT: f"repay-fixed-{self._ids()}",
             Kind.TRANSFER: intent.intent_id,
         }[intent.channel.kind]
-        shown = self._row(name, intent.key, intent.coin, intent.direction, intent.amount)
+        before = self.ltv(intent.key) if intent.channel.kind is Kind.ADJUSTMENT else None
+        shown = self._row(name, intent.key, intent.coin, intent.direction, intent.amount, before)
         self.rows.append(
             Row(
                 shown=replace(shown, status=status, **paid_how(intent)),

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.amounts.haircuts import most_gain_usd
-from ltv_guard.core.model.history import HistoryRow
+from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan
 from ltv_guard.core.reconcile.coin_changes import shown_coins
@@ -38,8 +38,9 @@ def expected_ltv(
 
     LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
     a pool count for, the exchange tells in the adjustment's own row: LTV before and after. Without that row,
-    after a restart whose history can't be read, the journal's own LTVs say nearly the same. A repayment
-    lowers the LTV as the debt: that of an order is one coin's, that of a pool takes the coin's price.
+    after a restart whose history can't be read, the journal's own LTVs say nearly the same; and where neither
+    tells, as long as the row is awaited, what its coins are shown to count for. A repayment lowers the LTV as
+    the debt: that of an order is one coin's, that of a pool takes the coin's price.
     """
     if last.direction is Direction.REPAY:
         return _repaid_to(loan, last, prices)
@@ -54,16 +55,17 @@ def expected_ltv(
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
     if before and after:
         return ExpectedLtv(moved=before / after, ltv=after)
-    return _led_by_value(loan, last, composition.total) if last.awaits_row else None
+    return _led_by_value(loan, last, composition.total)
 
 
 def own_row(last: Intent, rows: Sequence[HistoryRow]) -> HistoryRow | None:
-    """Its row, where a history shows it."""
-    return next((row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id), None)
+    """Its row, where a history shows it as carried out: what one that failed says of LTVs leads nowhere."""
+    own = (row for row in rows if row.key == last.key and row.adjust_id == last.adjust_id)
+    return next((row for row in own if row.status is RowStatus.SUCCESS), None)
 
 
 def _led_by_value(loan: Loan, last: Intent, counted: Decimal) -> ExpectedLtv | None:
-    """Where a pool was led by what its coins are shown to count for, where no row tells of it yet."""
+    """Where a pool was led by what its coins are shown to count for, where no row tells of its LTVs."""
     held = loan.collateral_in(last.coin)
     if held is None or held.amount <= 0 or not held.value_usd or last.ltv_before <= 0:
         return None

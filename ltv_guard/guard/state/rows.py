@@ -39,8 +39,10 @@ class Rows:
         if row.status is not RowStatus.PROCESSING:
             return row
         ours = (item for item in self._book.of_loan(row.key) if item.adjust_id == row.adjust_id)
-        landed = any(item.state is State.CONFIRMED for item in ours)
-        return replace(row, status=RowStatus.SUCCESS) if landed else row
+        if not any(item.state is State.CONFIRMED for item in ours):
+            return row
+        # What it says of LTVs is of before it was carried out, both.
+        return replace(row, status=RowStatus.SUCCESS, ltv_before=None, ltv_after=None)
 
     def awaited(self) -> list[Intent]:
         """Adjustments that the coins of loans have confirmed, and whose rows no history has shown."""
