@@ -9,7 +9,6 @@ from types import MappingProxyType
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.defects import Defect, attempt
-from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook
@@ -27,7 +26,7 @@ from ltv_guard.core.reconcile.settlement import window_is_over
 from ltv_guard.guard.appraised import Appraised
 from ltv_guard.guard.contract_facts import ContractFacts
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.freshness_judge import FreshnessJudge
+from ltv_guard.guard.freshness_judge import LONGEST_PROCESSING_MS, FreshnessJudge
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
 
@@ -35,7 +34,6 @@ NO_LISTS: Mapping[str, ContractList] = {}
 NOTHING: Mapping[str, str] = {}
 # Of a release that the exchange took twice, and refused the second time, the first may have landed.
 UNSEEN = frozenset({State.ABSENT, State.AMBIGUOUS, State.REJECTED})
-LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 
 
 class FactBuilder:
@@ -207,12 +205,9 @@ class FactBuilder:
 
     def _is_processed(self, intent: Intent, now: Moment) -> bool:
         """Whether the exchange says that it is still at it: it will land, or fail, without another's help."""
-        said = any(
-            row.adjust_id in {intent.adjust_id, intent.intent_id} and row.status is RowStatus.PROCESSING
-            for row in self._memory.rows.of(intent.key)
-        )
-        waited_ms = now.monotonic_ms - self._memory.intents.watched(intent, now).since.monotonic_ms
-        return said and waited_ms < LONGEST_PROCESSING_MS
+        watch = self._memory.intents.watched(intent, now)
+        said = self._memory.rows.is_processed(intent, watch.row_id)
+        return said and now.monotonic_ms - watch.since.monotonic_ms < LONGEST_PROCESSING_MS
 
     def _rested_ms(self, key: LoanKey, episode: Episode | None, now: Moment) -> int | None:
         closed_ms = None if episode is None else episode.closed_at_ms

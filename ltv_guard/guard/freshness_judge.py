@@ -15,7 +15,7 @@ from ltv_guard.core.reconcile.freshness import (
     Doubt,
     Freshness,
     doubted_coins,
-    judge,
+    doubted_ltv,
     shows_before,
     sold_since,
 )
@@ -25,6 +25,7 @@ from ltv_guard.guard.state.memory import Memory
 
 COARSE = 1000  # steps of a coin: another amount of so few may be equal to it by chance
 EXPLAINS = Decimal("0.5")  # of what an adjustment moved: a price that did less has not brought the LTV back
+LONGEST_PROCESSING_MS = 30_000  # an adjustment that takes the exchange longer is as good as lost
 MEASURED_BY = 4  # of the adjustments that landed lately: a coarse coin may have had a hundred
 
 
@@ -73,31 +74,28 @@ class FreshnessJudge:
         rows = self._rows_of(loan)
         lately = self._seen.landed_lately(loan.key, began)
         measuring = _that_measure(landed)
-        steady = [self._is_steady(loan, item, began) for item in measuring]
-        last = landed[-1]
-        for item, is_steady in zip(measuring, steady, strict=True):
-            doubt = doubted_coins(loan, item, rows, steady=is_steady, later=planned_since(item, lately))
-            if (
-                doubt is not None
-                and doubt.doubt is Doubt.UNTOLD_COLLATERAL
-                and sold_since(loan, item, lately)
-            ):
-                continue  # whether it shows that repayment, its debt tells
+        for item in measuring:
+            steady = self._is_steady(loan, item, began)
+            doubt = doubted_coins(loan, item, rows, steady=steady, later=planned_since(item, lately))
+            if doubt is None or (doubt.doubt is Doubt.UNTOLD_COLLATERAL and sold_since(loan, item, lately)):
+                continue  # whether it shows a repayment that took collateral, its debt tells
             sold_ms = self._seen.each_doubted_for_ms(landed, began)
-            if (
-                doubt is not None
-                and doubt.is_old
-                and self._was_sold(loan, item, sold_ms, emergency=emergency)
-            ):
+            if doubt.is_old and self._was_sold(loan, item, sold_ms, emergency=emergency):
                 return Comparison(FRESH, let_go=tuple(landed))
-            if doubt is not None and item is not last:
-                return Comparison(doubt)
-        beside = self._intents.beside(last)
-        found = judge(loan, began, last, rows, snapshot.prices, steady=steady[-1], beside=beside)
+            return Comparison(doubt)
+        # The latest may have moved little, or prices undone it: an LTV of before an earlier one is old, too.
+        ltvs = (self._doubted_ltv(loan, item, rows, snapshot) for item in reversed(measuring))
+        return Comparison(next((found for found in ltvs if not found.fresh), FRESH))
+
+    def _doubted_ltv(
+        self, loan: Loan, item: Intent, rows: Sequence[HistoryRow], snapshot: Snapshot
+    ) -> Freshness:
+        """One that is to the last digit that of before an adjustment lags, unless a price explains it."""
+        found = doubted_ltv(loan, item, rows, snapshot.prices, beside=self._intents.beside(item))
         back = found.as_before
-        if back is not None and not self._seen.price_has_moved(last, snapshot.prices, back * EXPLAINS):
-            found = found.as_lagging()
-        return Comparison(found)
+        if back is None or self._seen.price_has_moved(item, snapshot.prices, back * EXPLAINS):
+            return found
+        return found.as_lagging()
 
     def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment) -> bool:
         """Whether the journal is of another exchange, or another time: in an emergency nobody waits for it.
@@ -118,14 +116,21 @@ class FreshnessJudge:
         In an emergency, for spot prices and the exchange's own part most when it matters most; and where
         being wrong would add next to nothing. Adding too much can be undone, and in an emergency
         nothing is released. An LTV near where the adjustment leads waits for prices below an emergency only.
+        While the exchange says that it is still at an adjustment, it has moved no LTV.
         """
         if found.as_led and emergency:
             return True
+        is_enough = emergency or found.harmless or found.as_led or found.as_before is not None
         return (
             found.collateral_is_new
-            and (emergency or found.harmless or found.as_led or found.as_before is not None)
+            and (is_enough or found.is_uncounted)
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
+            and not any(self._is_processed(item, now) for item in landed)
         )
+
+    def _is_processed(self, item: Intent, now: Moment) -> bool:
+        waited_ms = now.exchange_ms - (item.signed_at_ms or 0)
+        return waited_ms < LONGEST_PROCESSING_MS and self._rows.is_processed(item)
 
     def _was_sold(self, loan: Loan, item: Intent, doubted_ms: int, *, emergency: bool) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.

@@ -71,7 +71,6 @@ AT_END = {
 }
 
 DOUBTS = {
-    Doubt.READ_BEFORE: "it was read before the last adjustment was accepted",
     Doubt.LTV_LAGS: "its LTV has not followed its collateral yet",
     Doubt.OLD_COLLATERAL: "it shows the collateral from before the last change",
     Doubt.OLD_DEBT: "it shows the debt from before the last change",

@@ -8,8 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from core_builders import ADD, REDUCE, REPAY, SENT, START, D, Number, intent, loan, moment, row
-from core_pools import POOL, at
+from core_builders import ADD, REDUCE, REPAY, SENT, START, D, Number, intent, judge, loan, row
+from core_pools import POOL, PRICES, at
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.history import HistoryRow, RowStatus
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction
-from ltv_guard.core.reconcile.freshness import judge, sold_since
+from ltv_guard.core.reconcile.freshness import doubted_ltv, sold_since
 
 LANDED = SENT + 300
 ADDED = intent(State.CONFIRMED, amount="1.54", before="10", ltv_before="0.75", adjust_id="own")
@@ -40,7 +40,7 @@ def is_fresh(
 ) -> bool:
     shown = loan(ltv, held=held, debt=debt, accuracy=accuracy)
     prices = None if price is None else {"BTC": D(price), "USDT": D(1)}
-    return judge(shown, moment(SENT + 1000), last, rows, prices).fresh
+    return judge(shown, last, rows, prices).fresh
 
 
 def price_for(ltv: Number, held: Number, debt: Number = DEBT) -> Decimal:
@@ -66,19 +66,16 @@ def test_the_old_collateral_after_a_release_is_old(ltv: str) -> None:
     assert not is_fresh(RELEASED, "10", ltv, OWN_RELEASE)
 
 
-def test_what_was_read_before_the_acceptance_is_old_whatever_it_shows() -> None:
-    accepted = intent(State.ACCEPTED, amount="1.54", before="10", adjust_id="own", updated_at_ms=LANDED)
-    shown = loan("0.6499", held="11.54")
-    assert not judge(shown, moment(LANDED - 1), accepted, [OWN_ADD], None).fresh
-    assert judge(shown, moment(LANDED), accepted, [OWN_ADD], None).fresh
-
-
-def test_what_was_read_before_the_confirmation_and_shows_it_all_is_fresh() -> None:
-    """The history is read after the loans: every intent is confirmed later than what it is judged by."""
-    confirmed = intent(
-        State.CONFIRMED, amount="1.54", before="10", adjust_id="own", updated_at_ms=LANDED + 900
+def test_coins_that_count_for_nothing_after_a_release_say_nothing_of_its_ltv() -> None:
+    """After an add they do: what was added is not in the LTV."""
+    nothing = replace(
+        at("0.65", {"BTC": "11.54", "ETH": "100"}, prices={**PRICES, "BTC": D(0)}).shown(), key=POOL
     )
-    assert judge(loan("0.6499", held="11.54"), moment(LANDED + 800), confirmed, [OWN_ADD], None).fresh
+    for last, fresh in (
+        (replace(ADDED, key=POOL, ltv_after=None), False),
+        (replace(RELEASED, key=POOL), True),
+    ):
+        assert doubted_ltv(nothing, last, [], None).fresh is fresh
 
 
 def test_a_displayed_digit_more_or_less_is_the_same_collateral() -> None:
@@ -113,14 +110,14 @@ def test_a_coin_that_is_not_shown_yet_was_not_added_yet() -> None:
     """A pool that has never held BTC shows none of it until the add is seen."""
     first = intent(State.CONFIRMED, amount="1.54", before="0", adjust_id="own")
     shown = loan("0.75", coin="USDT", held="1000")
-    assert not judge(shown, moment(SENT + 1000), first, [OWN_ADD], None).fresh
+    assert not judge(shown, first, [OWN_ADD], None).fresh
 
 
 def test_a_coin_that_was_released_altogether_is_shown_no_more() -> None:
     everything = intent(State.CONFIRMED, direction=REDUCE, amount="10", before="10", adjust_id="own")
     own = row("own", "10", direction=REDUCE, at=LANDED)
     shown = loan("0.4", coin="USDT", held="1000")
-    assert judge(shown, moment(SENT + 1000), everything, [own], None).fresh
+    assert judge(shown, everything, [own], None).fresh
 
 
 def test_our_own_row_is_never_taken_for_one_from_before_the_read() -> None:
@@ -208,9 +205,9 @@ def test_an_amount_that_no_row_explains_is_believed_once_it_has_stayed() -> None
     """It may be older than the plan itself: what was shown from elsewhere, before a partial liquidation."""
     shown = loan("0.6499", held="9.9", debt=DEBT)
     prices = {"BTC": D("60000"), "USDT": D(1)}
-    assert not judge(shown, moment(SENT + 1000), ADDED, [OWN_ADD], prices, steady=False).fresh
+    assert not judge(shown, ADDED, [OWN_ADD], prices, steady=False).fresh
     whole = loan("0.6499", held="11.54", debt=DEBT)
-    assert judge(whole, moment(SENT + 1000), ADDED, [OWN_ADD], prices, steady=False).fresh
+    assert judge(whole, ADDED, [OWN_ADD], prices, steady=False).fresh
 
 
 def test_without_prices_a_partial_liquidation_does_not_leave_the_loan_alone() -> None:
@@ -290,7 +287,7 @@ def test_an_ltv_near_where_the_add_leads_waits_where_prices_contradict_it_beyond
     """The add was planned on an LTV of minutes ago: by chance it leads near the LTV of seconds ago."""
     shown = loan("0.6899", held="11.54", debt=DEBT)
     prices = {"BTC": price_for(price_says, "11.54"), "USDT": D(1)}
-    found = judge(shown, moment(SENT + 1000), ADDED, [OWN_ADD], prices)
+    found = judge(shown, ADDED, [OWN_ADD], prices)
     assert (found.fresh, found.as_led) == (fresh, not fresh)
 
 
@@ -308,7 +305,7 @@ def test_after_a_small_add_a_spread_of_prices_makes_a_doubt_that_need_not_last(
     small = intent(State.CONFIRMED, amount=added, before="10", ltv_before="0.655", adjust_id="own")
     held = D(10) + D(added)
     prices = {"BTC": price_for("0.76", held) * D("1.02"), "USDT": D(1)}
-    found = judge(loan("0.76", held=held, debt=DEBT), moment(SENT + 1000), small, [], prices)
+    found = judge(loan("0.76", held=held, debt=DEBT), small, [], prices)
     assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
 
 
@@ -327,7 +324,7 @@ def test_without_prices_an_old_ltv_of_a_pool_after_a_repayment_is_old(ltv: str, 
         ltv_before="0.79",
         adjust_id="own",
     )
-    assert judge(shown, moment(SENT + 1000), replace(last, key=POOL), [], None).fresh is fresh
+    assert judge(shown, replace(last, key=POOL), [], None).fresh is fresh
 
 
 @pytest.mark.parametrize(
@@ -353,7 +350,7 @@ def test_where_its_row_tells_of_no_ltvs_a_pool_is_held_against_what_its_coins_co
     before, after = (None if item is None else D(item) for item in told)
     own = replace(row("own", "1.54", status=status), key=POOL, ltv_before=before, ltv_after=after)
     shown = replace(at("0.65", {"BTC": "11.54"}).shown(), ltv=D(ltv))
-    assert judge(shown, moment(SENT + 1000), replace(last, key=POOL), [own], prices).fresh is fresh
+    assert judge(shown, replace(last, key=POOL), [own], prices).fresh is fresh
 
 
 @pytest.mark.parametrize(("repaid", "harmless"), [("870", True), ("880", False)])
@@ -369,7 +366,7 @@ def test_so_does_a_small_repayment(repaid: str, *, harmless: bool) -> None:
     )
     owed = D(30000) - D(repaid)
     prices = {"BTC": owed / D("0.76") * D("1.02"), "USDT": D(1)}
-    found = judge(loan("0.76", debt=owed), moment(SENT + 1000), small, [], prices)
+    found = judge(loan("0.76", debt=owed), small, [], prices)
     assert (found.fresh, found.collateral_is_new, found.harmless) == (False, True, harmless)
 
 
@@ -405,9 +402,7 @@ def test_an_ltv_that_prices_bear_out_and_that_is_the_one_of_before_is_told(
 ) -> None:
     last, held = replace(ADDED, amount=D(amount)), 10 + D(amount)
     prices = {"BTC": D(price), "USDT": D(1)}
-    found = judge(
-        loan("0.75", held=held, debt=DEBT), moment(SENT + 1000), last, [row("own", amount, at=LANDED)], prices
-    )
+    found = judge(loan("0.75", held=held, debt=DEBT), last, [row("own", amount, at=LANDED)], prices)
     assert found.as_before == (None if by is None else pytest.approx(D(by)))
 
 

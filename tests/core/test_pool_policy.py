@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from core_builders import SENT, START, facts, history, loan, moment, policy
+from core_builders import SENT, START, facts, history, judge, loan, moment, policy
 from core_pools import (
     FLAT,
     POOL,
@@ -36,7 +36,7 @@ from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Additions, Direction
 from ltv_guard.core.reconcile.coin_changes import unexplained_change
 from ltv_guard.core.reconcile.evidence import Evidence, InFlightWatch
-from ltv_guard.core.reconcile.freshness import Freshness, judge
+from ltv_guard.core.reconcile.freshness import Freshness
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts, settle
 from ltv_guard.guard import sentences
 
@@ -416,7 +416,7 @@ def judged(
     """What is shown after an add of USDT that was confirmed."""
     sent = pool_intent(before.shown(), "USDT", amount)
     row = pool_row(before.shown(), before.plus("USDT", D(amount)).shown(), sent)
-    return judge(shown.shown(), moment(SENT + 1000), sent, (row,), prices or dict(shown.prices))
+    return judge(shown.shown(), sent, (row,), prices or dict(shown.prices))
 
 
 def test_old_collateral_of_the_coin_that_was_added_is_not_fresh() -> None:
@@ -431,7 +431,7 @@ def test_new_collateral_beside_an_old_ltv_is_not_fresh() -> None:
     sent = pool_intent(before.shown(), "USDT", "20000")
     row = pool_row(before.shown(), now.shown(), sent)
     odd = replace(now.shown(), ltv=before.shown().ltv)
-    found = judge(odd, moment(SENT + 1000), sent, (row,), PRICES)
+    found = judge(odd, sent, (row,), PRICES)
     assert (found.fresh, found.collateral_is_new) == (False, True)
 
 

@@ -248,3 +248,29 @@ def test_of_two_contracts_that_were_repaid_alike_by_hand_one_is_taken_for_ours()
 def test_a_person_names_its_row_by_the_id_that_the_exchange_shows(given: str) -> None:
     ended = of_contract(State.ACCEPTED).resolved_by_human(State.CONFIRMED, WINDOW_OVER, adjust_id=given)
     assert ended.adjust_id == "repay-fixed-4711"
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.UNKNOWN])
+@pytest.mark.parametrize("status", [RowStatus.SUCCESS, RowStatus.FAILED])
+def test_a_row_that_was_its_own_while_it_was_processed_is_so_when_its_time_is_that_of_its_end(
+    state: State, status: RowStatus
+) -> None:
+    about = sale(state)
+    first = look(about, listed(status=RowStatus.PROCESSING), loan=pool())
+    assert (first.intent.state, first.watch.row_id) == (state, "repay-1")
+    much_later = SENT + 60_000
+    ended = look(
+        about, listed(status=status, at_ms=much_later), loan=pool(), after_ms=59_000, watch=first.watch
+    )
+    expected = State.CONFIRMED if status is RowStatus.SUCCESS else State.REJECTED
+    assert (ended.intent.state, ended.intent.adjust_id) == (expected, "repay-1")
+    other = look(about, listed("repay-2", at_ms=much_later), loan=pool(), after_ms=59_000, watch=first.watch)
+    assert other.intent.adjust_id is None
+
+
+def test_one_that_failed_is_not_taken_for_its_own_where_another_that_fits_succeeded() -> None:
+    about = sale(State.ACCEPTED)
+    first = look(about, listed(status=RowStatus.PROCESSING), loan=pool())
+    rows = listed(status=RowStatus.FAILED), listed("repay-2")
+    ended = look(about, *rows, loan=pool(), after_ms=1_000, watch=first.watch)
+    assert (ended.intent.state, ended.intent.adjust_id) == (State.CONFIRMED, "repay-2")

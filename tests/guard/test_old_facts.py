@@ -95,6 +95,28 @@ async def test_nor_is_an_old_ltv_beside_new_coins_whose_row_is_shown_as_being_pr
     await falls_and_is_saved(guard, world, POOL)
 
 
+@pytest.mark.parametrize("key", [ONE, POOL])
+async def test_nor_is_an_ltv_of_before_two_adds_of_which_the_later_moved_next_to_nothing(
+    key: LoanKey,
+) -> None:
+    world = a_world("0.79", wallet="0.1") if key == ONE else a_world(pool="0.79", wallet="0.1")
+    policy = with_limits(POLICY, min_adjustment_ratio=Decimal("0.0005"), cooldown_ms=0)
+    guard = a_guard(world, MemoryJournal(), policy=policy)
+    world.advance(1_000)
+    before_ms = world.true_ms - 500
+    await cycles(guard, world, 1, ms=1_000)
+    world.move_by_hand("BTC", Decimal("-0.001"))
+    await cycles(guard, world, 1, ms=1_000)
+    assert landed(world) == [ADD, ADD]
+    world.move_by_hand("BTC", Decimal(-10))
+    world.old_ltv_ms = world.true_ms - before_ms
+    await cycles(guard, world, 1, ms=1_000)
+    assert landed(world) == [ADD, ADD]
+    world.old_ltv_ms = 0
+    await cycles(guard, world, 10)
+    assert world.ltv(key) > Decimal("0.64")
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("key", [ONE, POOL])
 async def test_nor_is_one_that_owes_less_because_more_was_borrowed_since(

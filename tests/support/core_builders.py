@@ -4,7 +4,7 @@ The default loan holds 1 BTC against USDT, its LTV is 0.60, its margin call 0.87
 Amounts and LTVs are given as strings.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -24,6 +24,7 @@ from ltv_guard.core.model.policy import (
     TransferRules,
     WalletRules,
 )
+from ltv_guard.core.reconcile.freshness import Freshness, doubted_coins, doubted_ltv
 
 Number = str | int | Decimal
 D = Decimal
@@ -231,6 +232,20 @@ def row(
         ltv_after=D("0.68"),
         status=status,
     )
+
+
+def judge(
+    shown: Loan,
+    last: Intent,
+    rows: Sequence[HistoryRow],
+    prices: Mapping[str, Decimal] | None,
+    *,
+    steady: bool = True,
+    beside: Intent | None = None,
+) -> Freshness:
+    """Coins first, then the LTV, as the guard does for each adjustment that landed lately."""
+    doubt = doubted_coins(shown, last, rows, steady=steady)
+    return doubted_ltv(shown, last, rows, prices, beside=beside) if doubt is None else doubt
 
 
 def moment(exchange_ms: int, monotonic_ms: int | None = None) -> Moment:

@@ -40,7 +40,17 @@ QUIET = {State.CONFIRMED, State.REJECTED, State.ABSENT, State.WITHDRAWN, State.A
 TRIGGER, TARGET = Decimal("0.75"), Decimal("0.65")
 # The exchange shows what is done to a pool as being processed, for a while.
 TO_POOL = st.lists(
-    st.sampled_from(["ok", "pending:1500", "pending:8000", "pending:40000", "failing:700", "unheard:1500"]),
+    st.sampled_from(
+        [
+            "ok",
+            "pending:1500",
+            "pending:8000",
+            "pending:40000",
+            "failing:700",
+            "unheard:1500",
+            "unheard:12000",
+        ]
+    ),
     max_size=2,
 ).map(lambda answers: {POOL: tuple(answers)})
 REPLICAS = st.sampled_from([*[(0, 0)] * 5, (20_000, 3), (62_000, 2), (62_000, 3), (180_000, 3)])

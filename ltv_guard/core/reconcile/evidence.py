@@ -17,12 +17,14 @@ class InFlightWatch:
     """What this process knows of an open intent: since when, and when the history first lacked it.
 
     `since` is the moment it was sent, or the start of the process if it was sent by an earlier one. `moved`:
-    its loan as it was shown once, with just its coins moved and no row that explains them.
+    its loan as it was shown once, with just its coins moved and no row that explains them. `row_id`: the row
+    that was its own while the exchange processed it; its time may be another once it has ended.
     """
 
     since: Moment
     first_missed: Moment | None = None
     moved: Loan | None = None
+    row_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan
 from ltv_guard.core.reconcile.coin_changes import shown_coins
 
+NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedLtv:
@@ -24,6 +26,11 @@ class ExpectedLtv:
     moved: Decimal
     ltv: Decimal
     least: Decimal | None = None
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether it says that nothing was moved."""
+        return abs(self.moved - 1) <= NOISE
 
     @property
     def half(self) -> Decimal:
@@ -53,9 +60,18 @@ def expected_ltv(
         return ExpectedLtv(moved=moved, ltv=last.ltv_before / moved)
     own = own_row(last, rows)
     before, after = (own.ltv_before, own.ltv_after) if own else (last.ltv_before, last.ltv_after)
-    if before and after:
-        return ExpectedLtv(moved=before / after, ltv=after)
-    return _led_by_value(loan, last, composition.total)
+    by_value = _led_by_value(loan, last, composition.total)
+    if not (before and after):
+        return by_value
+    told = ExpectedLtv(moved=before / after, ltv=after)
+    return by_value if by_value is not None and told.is_noise else told
+
+
+def counts_for_nothing(loan: Loan, last: Intent) -> bool:
+    """Whether a pool shows coins that were added to it, and that none of them counts (yet)."""
+    held = loan.collateral_in(last.coin)
+    sized_by_value = composition_of(loan).sized_by_prices and last.direction is Direction.ADD
+    return sized_by_value and held is not None and held.amount > 0 and held.value_usd == 0
 
 
 def own_row(last: Intent, rows: Sequence[HistoryRow]) -> HistoryRow | None:

@@ -14,10 +14,17 @@ from enum import StrEnum
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
-from ltv_guard.core.model.loans import Direction, Loan, Moment
+from ltv_guard.core.model.loans import Direction, Loan
 from ltv_guard.core.reconcile.balance_match import BalanceMatch, digit_of, match, with_believed_change
 from ltv_guard.core.reconcile.coin_changes import shown_coins
-from ltv_guard.core.reconcile.expected_ltv import ExpectedLtv, expected_ltv, expected_of_both, own_row
+from ltv_guard.core.reconcile.expected_ltv import (
+    NOISE,
+    ExpectedLtv,
+    counts_for_nothing,
+    expected_ltv,
+    expected_of_both,
+    own_row,
+)
 from ltv_guard.core.reconcile.plausibility import APART, parted
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
@@ -27,7 +34,6 @@ CONTINUOUS = {
     Direction.REDUCE: Decimal("0.03"),
     Direction.REPAY: Decimal("0.05"),
 }
-NOISE = Decimal("0.002")  # what rounding, interest and the spread of two prices make of equal LTVs
 GROWTH = Decimal("0.00005")  # of a debt: no interest of ten minutes is more
 # Facts from before an add (repayment) of no more than this do no harm worth leaving the loan alone for long.
 HARMLESS = Decimal("0.03")
@@ -36,7 +42,6 @@ HARMLESS = Decimal("0.03")
 class Doubt(StrEnum):
     """Why what is shown of a loan does not count yet."""
 
-    READ_BEFORE = "read_before"
     LTV_LAGS = "ltv_lags"
     OLD_COLLATERAL = "old_collateral"
     OLD_DEBT = "old_debt"
@@ -51,15 +56,17 @@ class Freshness:
 
     `collateral_is_new`: it shows the coins as they are, and only its LTV is in doubt; `harmless`: the LTV of
     before would make another add (repayment) no larger than a few hundredths. `is_old`: it shows the coins of
-    before, exactly. `as_led`: its LTV fits the adjustment, and only prices, or a leap, speak against it;
-    `as_before`: by how much the adjustment moved the LTV, where it fits, but is to the last digit the one of
-    before, as it was planned on or as its row tells it: unless the price is known to have moved, it lags.
+    before, exactly. `is_uncounted`: what was added counts for nothing yet, so the LTV lacks it. `as_led`:
+    its LTV fits the adjustment, and only prices, or a leap, speak against it; `as_before`: by how much the
+    adjustment moved the LTV, where it fits, but is to the last digit the one of before, as it was planned on
+    or as its row tells it: unless the price is known to have moved, it lags.
     """
 
     doubt: Doubt | None = None
     collateral_is_new: bool = False
     harmless: bool = False
     is_old: bool = False
+    is_uncounted: bool = False
     as_led: bool = False
     as_before: Decimal | None = None
 
@@ -74,37 +81,31 @@ class Freshness:
 
 
 FRESH = Freshness()
+UNCOUNTED = Freshness(doubt=Doubt.LTV_LAGS, collateral_is_new=True, is_uncounted=True)
 
 
-def judge(
+def doubted_ltv(
     loan: Loan,
-    read_began: Moment,
     last: Intent,
     rows: Sequence[HistoryRow],
     prices: Mapping[str, Decimal] | None,
     *,
-    steady: bool = True,
     beside: Intent | None = None,
 ) -> Freshness:
-    """Whether `loan`, read from `read_began` on, shows everything up to `last`, its latest landed intent.
+    """Whether the LTV of `loan` is of after `last`, which landed, beside coins that are believed.
 
     `rows` is the history, read after the loan; `prices` are USD per coin, or None where they could not be
-    read. `steady`: the same amount of coins has been shown for longer than old facts can be. `beside`: the
-    rescue of `last`, or what it is the rescue of, if that landed too: neither plan may know of the other.
+    read. `beside`: the rescue of `last`, or what it is the rescue of, if that landed too: neither plan may
+    know of the other.
     """
-    if read_began.exchange_ms < last.updated_at_ms and last.is_open:
-        return Freshness(doubt=Doubt.READ_BEFORE)
-    doubt = doubted_coins(loan, last, rows, steady=steady)
-    if doubt is not None:
-        return doubt
     led = expected_ltv(loan, last, rows, prices or {})
     if led is not None and beside is not None and _is_told_apart(loan, beside, last):
         first = last if beside.rescue_of == last.intent_id else beside
         led = expected_of_both(first, led, expected_ltv(loan, beside, rows, prices or {}))
     if led is None:
-        return FRESH
+        return UNCOUNTED if counts_for_nothing(loan, last) else FRESH
     follows = _follows(loan, led, last, prices)
-    is_back = follows and abs(led.moved - 1) > NOISE and _is_that_of_before(loan, last, rows)
+    is_back = follows and not led.is_noise and _is_that_of_before(loan, last, rows)
     as_before = abs(led.moved - 1) if is_back else None
     if follows and not _came_there_by_chance(loan, led, last, prices):
         return Freshness(as_before=as_before)
@@ -122,7 +123,8 @@ def doubted_coins(
 ) -> Freshness | None:
     """Why the coins (of collateral, or owed) are not believed after `last`, which landed; None: they are.
 
-    `later`: what was planned since, of the same coin, on facts that were believed (`planned_since`).
+    `steady`: the same amount of coins has been shown for longer than old facts can be. `later`: what was
+    planned since, of the same coin, on facts that were believed (`planned_since`).
     What is borrowed has no row: of as much as was repaid after `last` it looks as if that were not shown yet.
     """
     owed = last.direction is Direction.REPAY
@@ -176,7 +178,7 @@ def _is_told_apart(loan: Loan, one: Intent, other: Intent) -> bool:
 
 def _follows(loan: Loan, led: ExpectedLtv, last: Intent, prices: Mapping[str, Decimal] | None) -> bool:
     """Whether the LTV belongs to this collateral: where the adjustment leads, or as prices imply."""
-    if abs(led.moved - 1) <= NOISE:
+    if led.is_noise:
         return True
     half = min(CONTINUOUS[last.direction], led.half)
     if abs(loan.ltv / led.ltv - 1) <= half:
@@ -211,7 +213,7 @@ def _came_there_by_chance(
     farther off than it may stray from them, or, without prices, than any crash from where that leads. An
     adjustment that was planned on an LTV of minutes ago leads, by chance, near or above one of seconds ago.
     """
-    if abs(led.moved - 1) <= NOISE:
+    if led.is_noise:
         return False
     implied = composition_of(loan).implied_ltvs(last.coin, prices)
     if not implied:

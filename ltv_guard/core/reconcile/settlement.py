@@ -89,7 +89,7 @@ def settle(
     """Where `intent` (accepted, unknown or absent) stands after reading `evidence`."""
     if intent.state is State.ACCEPTED:
         return _settle_accepted(intent, watch, evidence, timeouts, now)
-    candidates = own_rows(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
+    candidates = _own_rows(intent, watch, evidence, timeouts)
     if len(candidates) == 1 and not may_be_a_hands(intent):
         return _found(intent, watch, candidates[0], now)
     if intent.state is not State.UNKNOWN:
@@ -99,6 +99,15 @@ def settle(
     if waiting is not None:
         return Verdict(intent=intent, watch=watch, waiting=waiting)
     return _after_its_window(intent, watch, candidates, evidence, timeouts, now)
+
+
+def _own_rows(
+    intent: Intent, watch: InFlightWatch, evidence: Evidence, timeouts: SettlementTimeouts
+) -> list[HistoryRow]:
+    """Rows that may be its own: one that was, while it was processed, whatever its time is now."""
+    rows = own_rows(intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms)
+    known = [row for row in evidence.history.of(intent.key) if row.adjust_id == watch.row_id]
+    return rows if not known or known[0] in rows else [*known, *rows]
 
 
 def _after_its_window(
@@ -149,7 +158,7 @@ def _settle_without_id(
     until then it may be a hand's, and the own one be shown late.
     """
     known = intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
-    own, doubt = own_rows(*known), doubtful_row_of(*known)
+    own, doubt = _own_rows(intent, watch, evidence, timeouts), doubtful_row_of(*known)
     proves = doubt is None and not evidence.history.is_old
     if not own and proves and window_is_over(intent, watch, evidence.history.began, timeouts):
         own = rows_of_other_amounts(*known)
@@ -157,12 +166,15 @@ def _settle_without_id(
     if own and ended:
         landed = [row for row in own if row.status is RowStatus.SUCCESS]
         return _found(intent, watch, min(landed or own, key=lambda row: row.at_ms), now)
+    if len(own) == 1:
+        return _found(intent, watch, own[0], now)
     waiting = Waiting(Awaited.ROW) if doubt is None else Waiting(Awaited.DOUBTFUL_ROW, doubt)
     return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.PROCESSING) if own else waiting)
 
 
 def _found(intent: Intent, watch: InFlightWatch, row: HistoryRow, now: Moment) -> Verdict:
     if row.status is RowStatus.PROCESSING:
+        watch = replace(watch, row_id=row.adjust_id)
         return Verdict(intent=intent, watch=watch, waiting=Waiting(Awaited.PROCESSING))
     if row.status is RowStatus.FAILED:
         if intent.state is State.ABSENT:

@@ -9,7 +9,8 @@ from decimal import Decimal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Debt, Direction, Loan, LoanKey, Moment
 from ltv_guard.core.reconcile.coin_changes import DEBT_DRIFT, shown_coins
-from ltv_guard.core.reconcile.freshness import GROWTH, NOISE
+from ltv_guard.core.reconcile.expected_ltv import NOISE
+from ltv_guard.core.reconcile.freshness import GROWTH
 from ltv_guard.guard.state.intent_book import SETTLING_DOWN_MS, IntentBook, landed_lately
 
 NONE = Decimal(0)

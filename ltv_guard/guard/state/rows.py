@@ -44,6 +44,14 @@ class Rows:
         # What it says of LTVs is of before it was carried out, both.
         return replace(row, status=RowStatus.SUCCESS, ltv_before=None, ltv_after=None)
 
+    def is_processed(self, intent: Intent, row_id: str | None = None) -> bool:
+        """Whether the history says that the exchange is still at it. `row_id`: its row, if no answer told."""
+        history = self._shelf.histories.get(intent.channel)
+        ids = {intent.adjust_id, row_id}
+        return history is not None and any(
+            row.adjust_id in ids and row.status is RowStatus.PROCESSING for row in history.of(intent.key)
+        )
+
     def awaited(self) -> list[Intent]:
         """Adjustments that the coins of loans have confirmed, and whose rows no history has shown."""
         return self._not_shown(self._book.every)
