@@ -73,7 +73,7 @@ class Fault(BaseModel):
     - wild_time: the times of that answer are off by `offset_ms`. clock_offset: the server's clock is,
       for that request: receive window and times.
     - stale_reads: what is shown is `seconds` old. `variant`: whole (prices too), old_collateral (at
-      today's prices), new_collateral_old_ltv.
+      today's prices), new_collateral_old_ltv; new_collateral_old_worth: so are a pool's totals and USD.
     - history_lag: on history, repayments and transfers, rows younger than `seconds` are missing; on adjust,
       repay and transfer, the row of that request is, for so long.
     - nonsense: `field` becomes `value`, or is gone (`remove`), in the row named by `loan_id` (an order
@@ -115,7 +115,9 @@ class Fault(BaseModel):
     body: str | None = None
     location: str = "/v5/market/time"
     offset_ms: int = 0
-    variant: Literal["whole", "old_collateral", "new_collateral_old_ltv"] = "whole"
+    variant: Literal["whole", "old_collateral", "new_collateral_old_ltv", "new_collateral_old_worth"] = (
+        "whole"
+    )
     field: str | None = None
     value: Any = None
     remove: bool = False

@@ -8,27 +8,38 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ltv_guard.sandbox import payloads, public_payloads
+from ltv_guard.sandbox.accounts import Account
 from ltv_guard.sandbox.calls import Call, amount_of, directions, handling_of
 from ltv_guard.sandbox.contract_payloads import contract_row, fixed_repayment_row
 from ltv_guard.sandbox.exchange import Exchange
-from ltv_guard.sandbox.market import Moment
+from ltv_guard.sandbox.market import Moment, Prices
 from ltv_guard.sandbox.paging import page
 from ltv_guard.sandbox.payloads import Payload
 from ltv_guard.sandbox.records import DebtOf, Origin, Repayment
 from ltv_guard.sandbox.refusals import LEGACY, POOL, Refusal
 from ltv_guard.sandbox.repayments import RepaymentAsked
-from ltv_guard.sandbox.views import filtered, shown, visible
+from ltv_guard.sandbox.views import OF_NOW, filtered, shown, visible
 
 FIXED = "/v5/crypto-loan-fixed"
 
 
+def _of_before(
+    exchange: Exchange, call: Call, moment: Moment, *variants: str
+) -> tuple[Account, Prices] | None:
+    """The account and the prices of a while ago, where a fault shows some of them beside what is of now."""
+    stale = call.fault("stale_reads")
+    if stale is None or stale.variant not in variants:
+        return None
+    then_s = moment.real_s - (stale.seconds or Decimal(0))
+    return exchange.ledger.as_of(call.user, then_s), exchange.moment(then_s).prices
+
+
 def _old_ltvs(exchange: Exchange, call: Call, moment: Moment) -> dict[str, str]:
     """The LTVs of a while ago where a fault shows them beside today's collateral."""
-    stale = call.fault("stale_reads")
-    if stale is None or stale.variant != "new_collateral_old_ltv":
+    before = _of_before(exchange, call, moment, *OF_NOW)
+    if before is None:
         return {}
-    then_s = moment.real_s - (stale.seconds or Decimal(0))
-    then, prices = exchange.ledger.as_of(call.user, then_s), exchange.moment(then_s).prices
+    then, prices = before
     return {loan.loan_id: payloads.quoted_ltv(loan.ltv(prices), loan.product) for loan in then.loans()}
 
 
@@ -49,6 +60,9 @@ def answer_position(exchange: Exchange, call: Call, moment: Moment) -> Payload:
     account, then = shown(exchange, call, moment)
     ledger = exchange.ledger
     found = payloads.position(account.pool, then.prices, ledger.col_res, ledger.coin_col_res)
+    before = _of_before(exchange, call, moment, "new_collateral_old_worth")
+    if before is not None:
+        found = payloads.with_worth_of(found, payloads.position(before[0].pool, before[1], ledger.col_res))
     return found | {"ltv": _old_ltvs(exchange, call, moment).get("pool", found["ltv"])}
 
 

@@ -85,6 +85,14 @@ def position(
     }
 
 
+def with_worth_of(found: Payload, before: Payload) -> Payload:
+    """A position whose totals, and what each coin of its collateral counts for, are those of another."""
+    counted = {row["currency"]: row["amountUSD"] for row in before["collateralList"]}
+    rows = [{**row, "amountUSD": counted.get(row["currency"], "0")} for row in found["collateralList"]]
+    totals = {name: before[name] for name in ("totalCollateral", "totalDebt")}
+    return {**found, **totals, "collateralList": rows}
+
+
 def _debt_row(pool: Pool, coin: str, prices: Prices) -> Payload:
     flexible, fixed = pool.flexible.get(coin, Decimal(0)), pool.fixed_debts().get(coin, Decimal(0))
     return {

@@ -12,11 +12,13 @@ from ltv_guard.sandbox.market import Moment
 from ltv_guard.sandbox.payloads import Payload
 from ltv_guard.sandbox.records import Row
 
+OF_NOW = frozenset({"new_collateral_old_ltv", "new_collateral_old_worth"})  # whose amounts are
+
 
 def shown(exchange: Exchange, call: Call, moment: Moment) -> tuple[Account, Moment]:
     """The account and the prices that a read is answered from; a stale read looks back."""
     stale = call.fault("stale_reads")
-    if stale is None or stale.variant == "new_collateral_old_ltv":
+    if stale is None or stale.variant in OF_NOW:
         return exchange.ledger.accounts[call.user], moment
     then_s = moment.real_s - (stale.seconds or Decimal(0))
     account = exchange.ledger.as_of(call.user, then_s)

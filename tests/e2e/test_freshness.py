@@ -22,7 +22,7 @@ from e2e_world import (
 if TYPE_CHECKING:
     from conftest import OpenWorld
 
-VARIANTS = ["whole", "old_collateral", "new_collateral_old_ltv"]
+VARIANTS = ["whole", "old_collateral", "new_collateral_old_ltv", "new_collateral_old_worth"]
 LOST = ["close_before", "close_after"]
 
 

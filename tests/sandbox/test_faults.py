@@ -231,6 +231,7 @@ async def test_a_slow_answer_is_whole(serve: Serve, write: str) -> None:
         ("whole", "1", "0.6000"),
         ("old_collateral", "1", "0.6000"),
         ("new_collateral_old_ltv", "1.2", "0.6000"),
+        ("new_collateral_old_worth", "1.2", "0.6000"),
     ],
 )
 async def test_stale_reads_show_what_was(serve: Serve, variant: str, collateral: str, ltv: str) -> None:
@@ -251,6 +252,19 @@ async def test_a_stale_pool_and_wallet(serve: Serve) -> None:
         wallet = await client.get("/v5/asset/transfer/query-account-coins-balance", accountType="FUND")
         assert (position["collateralList"][0]["amount"], position["ltv"]) == ("1", "0.500000")
         assert wallet["result"]["balance"][0]["walletBalance"] == "2"
+
+
+async def test_a_pool_may_show_what_its_coins_were_worth_beside_those_of_now(serve: Serve) -> None:
+    changes = fault("stale_reads", "position", seconds="30", variant="new_collateral_old_worth", after=1)
+    async with serve(**changes) as (_, client):
+        positions = [(await client.get(f"{COMMON}/position"))["result"]]
+        await client.post(f"{COMMON}/adjust-ltv", currency="BTC", amount="0.5", direction="0")
+        positions += [(await client.get(f"{COMMON}/position"))["result"] for _ in range(2)]
+        coins = [shown["collateralList"][0] for shown in positions]
+        assert [row["amount"] for row in coins] == ["1", "1.5", "1.5"]
+        worth = [(shown["ltv"], shown["totalCollateral"]) for shown in positions]
+        assert worth[0] == worth[1] != worth[2]
+        assert coins[0]["amountUSD"] == coins[1]["amountUSD"] != coins[2]["amountUSD"]
 
 
 async def test_history_can_lag_for_all_rows(serve: Serve) -> None:

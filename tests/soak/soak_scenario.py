@@ -95,7 +95,7 @@ USELESS_READS: tuple[tuple[int, Tree], ...] = (
 
 STALE_READS: tuple[tuple[int, Tree], ...] = tuple(
     (2, {"kind": "stale_reads", "variant": variant, "seconds": str(seconds)})
-    for variant in ("whole", "old_collateral", "new_collateral_old_ltv")
+    for variant in ("whole", "old_collateral", "new_collateral_old_ltv", "new_collateral_old_worth")
     for seconds in range(1, LATEST_S + 1)
 )
 
