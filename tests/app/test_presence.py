@@ -69,6 +69,7 @@ async def test_a_pause_is_acknowledged_by_the_daemon_and_check_shows_it(open_a_w
             assert not world.exchange.writes
 
 
+@pytest.mark.slow
 async def test_a_pause_for_a_span_is_lifted_by_the_daemon_when_that_is_over(open_a_world: OpenWorld) -> None:
     said: list[str] = []
     async with open_a_world(scenario_of(NEEDY["add"])) as world:

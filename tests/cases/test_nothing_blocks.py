@@ -57,6 +57,7 @@ async def test_a_reload_of_accounts_in_files_blocks_nothing(open_a_world: OpenWo
             await ended_quietly(world, daemon, report)
 
 
+@pytest.mark.slow
 @pytest.mark.case(1, 9)
 async def test_a_night_of_adds_releases_rescues_refusals_and_a_defect_blocks_nothing(
     open_a_world: OpenWorld, tmp_path: Path

@@ -204,10 +204,12 @@ OF_A_STATUS = [
 
 
 def stays(product: Product, case: Case, direction: str) -> bool:
-    """In the default suite: what tells most, and every kind of refusal of an order's add."""
+    """In the default suite: what tells most, each kind of refusal of an add, and releases that landed."""
     if product is AN_ORDER and direction == "add":
         return case.telling or (case.first == "rejected" and not case.varies)
-    return case.telling and (product is AN_ORDER) is (direction == "reduce")
+    if product is AN_ORDER:
+        return case.telling and case.first == "confirmed"
+    return case.telling and direction == "add"
 
 
 def tells(product: Product, case: Case, direction: str) -> bool:
