@@ -164,9 +164,8 @@ class Guard:
                 await parts.episodes.keep(owner, snapshot, decisions)
         parts.announcements.tell(snapshot, decisions)
         await asyncio.sleep(0)  # as between the steps of a decision
-        actions = 0
-        if snapshot.withheld is None:
-            actions = await parts.lanes.act(owner, snapshot, decisions)
+        withheld = snapshot.withheld is not None
+        actions = 0 if withheld else await parts.lanes.act(owner, snapshot, decisions)
         self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms)
         return parts.conclusion.of(snapshot, decisions, actions)
 
@@ -241,8 +240,11 @@ class Guard:
     async def _when_nothing_presses(self, result: CycleResult) -> None:
         with self._defects.contained("looking at the key"):
             await self._key_access.look_again()
-        pressing = result.blind or any(decision.breach for decision in result.decisions)
-        if self._matcher is not None and not pressing:
-            loans = [decision.loan for decision in result.decisions]
+        if result.blind or any(decision.breach for decision in result.decisions):
+            return
+        loans = [decision.loan for decision in result.decisions]
+        with self._defects.contained("keeping the wallet at hand"):
+            self._parts.reads.balances.keep_at_hand(loans)
+        if self._matcher is not None:
             with self._defects.contained("comparing the settings"):
                 await self._matcher.look_once(loans, [item.key for item in result.set_aside])

@@ -78,6 +78,7 @@ class Needs:
             histories={channel: self._since_ms(channel, (), now) for channel in histories},
             spare=self._memory.last_known.wallet(self._memory.intents.every) if emergencies else None,
             needs_prices=is_one_sized_by_prices(emergencies or snapshot.loans),
+            in_emergency=bool(emergencies),
         )
 
     def of_now(self, channel: Channel, now: Moment) -> dict[Channel, int]:

@@ -10,7 +10,7 @@ from ltv_guard.core.amounts.composition import is_one_sized_by_prices
 from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.decide.reread import asks_for_another_read, asks_for_other_prices
-from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.appraisal import Appraisal
 from ltv_guard.guard.reads.loans_at_once import TOGETHER_S
@@ -40,13 +40,24 @@ class Rereads:
         self._grace_s = options.grace_s
         # Whoever waits beside the one that is read has facts that grow old meanwhile.
         self._longest_s = options.max_snapshot_age_ms / 2000
+        self._hung: dict[LoanKey, Moment] = {}
         self._report = words.report.loans
         self._contradictions = words.contradictions
         self._defects = words.defects
 
     async def of_one(self, snapshot: Snapshot, key: LoanKey) -> bool:
-        """Whether the loan could be read by its id."""
-        return await self._loans.read_again(snapshot, key, wait_s=self._longest_s)
+        """Whether the loan could be read by its id. Where that has just hung, it is not tried again at once.
+
+        A second wait as long would make what a list shows of it too old to act on.
+        """
+        began, longest_ms = self._clock.now(), 1000 * self._longest_s
+        hung = self._hung.pop(key, None)
+        if hung is not None and began.ms_since(hung) < longest_ms:
+            return False
+        came = await self._loans.read_again(snapshot, key, wait_s=self._longest_s)
+        if not came and self._clock.now().ms_since(began) >= longest_ms:
+            self._hung[key] = self._clock.now()
+        return came
 
     async def for_turn(self, snapshot: Snapshot, product: Product, keys: Sequence[LoanKey]) -> None:
         """What may have changed until a turn came: prices, and all loans of the product if they are one page.

@@ -137,6 +137,7 @@ async def test_what_was_read_ahead_is_kept_for_a_loan_that_comes_after_its_list(
 ) -> None:
     world, guard = a_storm()
     await guard.cycle()
+    await asyncio.sleep(0.001)  # the wallet is read beside
     world.advance(1_000)
     loans, one, wallet = ModelLoans.loans, ModelLoans.loan, ModelAccount.wallet
     comes, wallets = asyncio.Event(), list[int]()

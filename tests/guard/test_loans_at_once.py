@@ -134,6 +134,7 @@ async def test_a_crossing_while_a_long_list_is_decided_on_is_acted_on_by_that_cy
     world, guard = a_long_list()
     world.page_takes_ms = 0  # no page is acted on by itself
     await guard.cycle()
+    await asyncio.sleep(0.001)  # the wallet is read beside
     world.loans[key_of(1)].debt *= Decimal("1.6")
     world.advance(5_000)
     wallet, decide, decided, crossings = ModelAccount.wallet, Decider._decide, list[int](), [3]
@@ -164,6 +165,7 @@ async def test_a_crossing_has_the_loan_itself_asked_for_first_and_once(
 ) -> None:
     world, guard = a_long_list()
     await guard.cycle()
+    await asyncio.sleep(0.001)  # the wallet is read beside
     world.advance(1_000)
     asked, one, wallet, history = list[str](), ModelLoans.loan, ModelAccount.wallet, ModelPath.history
 

@@ -115,9 +115,10 @@ class LegacyLoans(WriteEndpoint):
             rows, _ = parse_page(result)
         except MalformedPayload as exc:
             raise ExchangeUnavailable(f"{ORDERS}: the page makes no sense: {exc}") from exc
-        # An exchange that does not know the filter would answer with others.
         reading = Reading(ORDERS)
         own = worst_last([(key, row) for row in rows if order_key(row) == key], reading)
+        if rows and not own:
+            raise ExchangeUnavailable(f"{ORDERS}: asked for order {key.loan_id}, it answers with others")
         return await self._book(own, began, {}, reading)
 
     async def _book(

@@ -31,10 +31,10 @@ class Attempts:
             async with asyncio.timeout(wait_s):
                 found = await reading
         except TimeoutError:
-            self._alerts.once(what, "warning", "read_failed", what=what, why=f"no answer within {wait_s} s")
+            self.came_too_late(what, wait_s or 0)
             return None
         except (ExchangeUnavailable, NeedsHuman) as error:
-            self._alerts.once(what, "warning", "read_failed", what=what, why=str(error))
+            self.failed(what, str(error))
             return None
         except Exception as error:  # noqa: BLE001 - what can be done without this read is done
             self._defects.tell(Defect(what=f"reading {what}", error=error))
@@ -42,3 +42,11 @@ class Attempts:
         if self._alerts.ended(what):
             log.info("read_works_again", what=what)
         return found
+
+    def came_too_late(self, what: str, wait_s: float) -> None:
+        """Says that it did not come within so long, where nobody waits for it any more."""
+        self.failed(what, f"no answer within {wait_s:.3g} s")
+
+    def failed(self, what: str, why: str) -> None:
+        """Says once that it can't be had, until it works again."""
+        self._alerts.once(what, "warning", "read_failed", what=what, why=why)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 import structlog
 
+from ltv_guard.core.model.loans import Loan, Moment
 from ltv_guard.core.ports import AccountExchange, Clock
 from ltv_guard.guard.last_known import LastKnown
 from ltv_guard.guard.reads.attempts import Attempts
@@ -15,6 +16,9 @@ from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 log = structlog.stdlib.get_logger()
+
+KEPT_MS = 300_000  # a reading of the wallet that is not older will do, should it not answer in an emergency
+A_FEW = 3  # times as long as the wallet took
 
 
 class Balances:
@@ -36,6 +40,28 @@ class Balances:
         self._clock = clock
         self._alerts = alerts
         self._short_wait_s = short_wait_s
+        self._read_at: Moment | None = None
+        self._beside: asyncio.Task[None] | None = None
+
+    def keep_at_hand(self, loans: Iterable[Loan]) -> None:
+        """Begins to read what the wallet has for them, if that was long ago: later it may not answer."""
+        began = self._clock.now()
+        if self._beside is not None and not self._beside.done():
+            return
+        if self._read_at is None or began.ms_since(self._read_at) >= KEPT_MS:
+            coins = {held.coin for loan in loans for held in loan.collateral}
+            self._beside = asyncio.create_task(self._read_beside(coins, began))
+
+    async def _read_beside(self, coins: Collection[str], began: Moment) -> None:
+        wallet = await self._attempts.read("wallet", self._account.wallet(coins))
+        if wallet is not None:
+            self._saw(wallet, began)
+
+    async def close(self) -> None:
+        """Ends what is still being read beside the cycles."""
+        if self._beside is not None:
+            self._beside.cancel()
+            await asyncio.wait([self._beside])
 
     async def read(
         self,
@@ -50,10 +76,26 @@ class Balances:
         """
         snapshot.wallet_began = self._clock.now()
         snapshot.asked_coins = frozenset(coins)
-        reads = [self._read_wallet(snapshot, spare)]
-        if unified is not None:
-            reads.append(self._read_unified(snapshot, unified))
-        await asyncio.gather(*reads)
+        if unified is None:
+            await self._read_wallet(snapshot, spare)
+            return
+        other = asyncio.create_task(self._attempts.read("unified", self._account.unified(unified)))
+        try:
+            await self._read_wallet(snapshot, spare)
+            # Coins may lie in the wallet: what could come there besides is not waited for without end.
+            took_s = self._clock.now().ms_since(snapshot.wallet_began) / 1000
+            longest_s = max(self._short_wait_s, A_FEW * took_s)
+            await asyncio.wait({other}, timeout=longest_s)
+            if other.done():
+                snapshot.unified = other.result()
+            else:
+                self._attempts.came_too_late("unified", longest_s)
+        finally:
+            other.cancel()
+
+    def _saw(self, wallet: Mapping[str, Decimal], began: Moment) -> None:
+        self._last_known.saw_wallet(wallet, began)
+        self._read_at = began
 
     async def _read_wallet(self, snapshot: Snapshot, spare: Mapping[str, Decimal] | None) -> None:
         wait_s = None if spare is None else self._short_wait_s
@@ -61,7 +103,7 @@ class Balances:
             "wallet", self._account.wallet(snapshot.asked_coins), wait_s=wait_s
         )
         if wallet is not None:
-            self._last_known.saw_wallet(wallet, snapshot.wallet_began or self._clock.now())
+            self._saw(wallet, snapshot.wallet_began or self._clock.now())
             snapshot.wallet = wallet
             snapshot.fill_unread(spare)
             if self._alerts.ended("old wallet"):
@@ -76,6 +118,3 @@ class Balances:
                 why="the Funding wallet does not answer; in an emergency its last balance counts",
                 seconds=age_ms // 1000,
             )
-
-    async def _read_unified(self, snapshot: Snapshot, coins: Collection[str]) -> None:
-        snapshot.unified = await self._attempts.read("unified", self._account.unified(coins))

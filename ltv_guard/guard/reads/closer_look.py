@@ -11,7 +11,7 @@ from ltv_guard.core.model.loans import Channel
 from ltv_guard.guard.reads.balances import Balances
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.prices import Prices
-from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Wanted:
     """What to read: balances of `coins` in the Funding wallet, and of `unified` in the Unified account.
 
     `histories`: each back to an exchange time (ms). `spare`: an older reading of the wallet, for what does
-    not come at once. `needs_prices`: they are waited for as long as they take.
+    not come at once. `needs_prices`: they are waited for as long as they take, but `in_emergency`.
     """
 
     coins: frozenset[str]
@@ -27,16 +27,19 @@ class Wanted:
     histories: Mapping[Channel, int]
     spare: Mapping[str, Decimal] | None = None
     needs_prices: bool = True
+    in_emergency: bool = False
 
 
 class CloserLook:
-    """`grace_s`: how much longer than all else prices are waited for, where they can be done without."""
+    """Waits little longer for prices than for all else, where they can be done without or in an emergency."""
 
-    def __init__(self, balances: Balances, prices: Prices, histories: Histories, *, grace_s: float) -> None:
+    def __init__(
+        self, balances: Balances, prices: Prices, histories: Histories, options: GuardOptions
+    ) -> None:
         self._balances = balances
         self._prices = prices
         self._histories = histories
-        self._grace_s = grace_s
+        self._options = options
 
     async def read(self, snapshot: Snapshot, wanted: Wanted, *, ahead: bool = False) -> None:
         """Adds what is `wanted` to the snapshot, all at once; what can't be read is said, and lacks.
@@ -49,9 +52,15 @@ class CloserLook:
                 self._balances.read(snapshot, wanted.coins, wanted.unified, wanted.spare),
                 self._histories.read(snapshot, wanted.histories, anew=ahead),
             )
-            await asyncio.wait({prices}, timeout=None if wanted.needs_prices else self._grace_s)
+            await asyncio.wait({prices}, timeout=self._longest_s(wanted))
         finally:
             prices.cancel()
+
+    def _longest_s(self, wanted: Wanted) -> float | None:
+        if not wanted.needs_prices:
+            return self._options.grace_s
+        # A pool's own numbers imply prices: in an emergency those will do.
+        return self._options.short_wait_s if wanted.in_emergency else None
 
     async def read_on(self, snapshot: Snapshot, histories: Mapping[Channel, int]) -> None:
         """Adds those that were asked for before and did not come soon, where they are there by now."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import ListCutShort, LoanBook
-from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_news import LoanNews
@@ -43,6 +43,7 @@ class LoanReads:
         self._report = report
         self._defects = defects
         self._acted_on: set[Product] = set()
+        self._not_found: dict[LoanKey, Moment] = {}
 
     async def sweep(self, snapshot: Snapshot) -> None:
         """All loans of all products. A product that can't be read is said, and lacks in the snapshot."""
@@ -166,6 +167,18 @@ class LoanReads:
     async def read_again(self, snapshot: Snapshot, key: LoanKey, *, wait_s: float) -> bool:
         """One loan by its id: all of many take too long. False, and said, where it failed, or took longer."""
         book = await self._attempts.read("loan", self._products[key.product].loan(key), wait_s=wait_s)
-        if book is not None:
-            snapshot.books[key.product] = snapshot.books[key.product].with_loan(key, book)
-        return book is not None
+        if book is None or self._is_outweighed(key, book, snapshot.asked_at(key)):
+            return False
+        snapshot.books[key.product] = snapshot.books[key.product].with_loan(key, book)
+        return True
+
+    def _is_outweighed(self, key: LoanKey, book: LoanBook, listed_at: Moment) -> bool:
+        """That a loan is not found outweighs a list, but not one of a later moment that shows it again."""
+        if book.loan(key) is not None or book.set_aside:
+            self._not_found.pop(key, None)
+            return False
+        missed_at = self._not_found.setdefault(key, book.began)
+        if listed_at.monotonic_ms <= missed_at.monotonic_ms:
+            return False
+        self._attempts.failed("loan", f"{key.loan_id} is listed, and not found by its id: the list counts")
+        return True

@@ -57,7 +57,7 @@ class Reads:
             exchange.paths, memory.shelf, clock, words.alerts, words.defects, longest_ms=longest_ms
         )
         self.prices = Prices(exchange.account, attempts, short_wait_s=options.short_wait_s)
-        balances = Balances(
+        self.balances = Balances(
             exchange.account,
             attempts,
             memory.last_known,
@@ -67,13 +67,14 @@ class Reads:
         )
         shelf, timing = memory.contracts, options.timing
         self.contracts = ContractReads(exchange, shelf, attempts, clock, timing, words.defects)
-        self.closer_look = CloserLook(balances, self.prices, self.histories, grace_s=options.grace_s)
+        self.closer_look = CloserLook(self.balances, self.prices, self.histories, options)
 
     async def close(self) -> None:
         """Ends what is still being read for the next cycle, and waits for the ends of loans."""
         await self.loans.close()
         await self._news.close()
         await self.contracts.close()
+        await self.balances.close()
         await self.histories.close()
 
 

@@ -188,6 +188,15 @@ async def test_one_loan_is_read_by_its_id(exchange: Exchange, legacy: LegacyLoan
     assert [seen.query for seen in exchange.requests(ORDERS)] == [f"orderId={key.loan_id}"]
 
 
+async def test_where_only_others_are_shown_for_an_id_nothing_is_known_of_it(
+    exchange: Exchange, legacy: LegacyLoans
+) -> None:
+    """An exchange that takes no notice of the filter, and on whose first page it does not stand."""
+    exchange.answer(ORDERS, page([order(7), order(8)]))
+    with pytest.raises(ExchangeUnavailable, match="asked for order 9, it answers with others"):
+        await legacy.loan(LoanKey(Product.LEGACY, "9"))
+
+
 async def test_a_loan_that_is_not_listed_is_an_empty_book(exchange: Exchange, legacy: LegacyLoans) -> None:
     exchange.answer(ORDERS, page([]))
     book = await legacy.loan(LoanKey(Product.LEGACY, "1"))

@@ -1,0 +1,107 @@
+"""A read that hangs: whoever is in need waits no longer for it than what it is worth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+
+import pytest
+import structlog
+from exchange_model import POOL, Kinds, ModelAccount, a_guard, a_world, key_of
+from hanging_exchange import a_hung_world, crossing
+from slow_exchange import in_made_up_time
+from transfers_and_repayments import cycles
+
+from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.loans import LoanKey
+
+ORDER = key_of(1)
+
+
+@pytest.mark.parametrize("hangs", ["nothing", "unified", "prices"])
+@pytest.mark.parametrize("whom", [ORDER, POOL], ids=["order", "pool"])
+def test_an_emergency_waits_for_nothing_that_it_can_do_without(whom: LoanKey, hangs: str) -> None:
+    """A pool's own numbers imply prices, and coins of the Unified account are not needed yet."""
+    world = a_hung_world("0.60", pool="0.60", unified="5")
+    assert in_made_up_time(crossing(world, whom, "0.86", [hangs], transfers=True)) < 2
+
+
+@pytest.mark.parametrize("whom", [ORDER, POOL], ids=["order", "pool"])
+def test_nor_does_a_breach_wait_without_end_for_coins_that_it_may_not_need(whom: LoanKey) -> None:
+    world = a_hung_world("0.60", pool="0.60", unified="5")
+    with structlog.testing.capture_logs() as logs:
+        assert in_made_up_time(crossing(world, whom, "0.78", ["unified"], transfers=True)) < 3
+    said = [item["why"] for item in logs if item["event"] == "read_failed" and item["what"] == "unified"]
+    assert said == ["no answer within 1 s"]
+
+
+def test_what_lies_in_the_unified_account_is_waited_for_three_times_as_long_as_the_wallet() -> None:
+    world = a_hung_world("0.60", unified="5")
+    world.wallet["BTC"] *= 0
+    world.takes_s = {"wallet": 1.5, "unified": 4.0}
+    assert in_made_up_time(crossing(world, ORDER, "0.78", [], transfers=True)) < 20
+
+
+@pytest.mark.parametrize("hangs", ["nothing", "loan", "history crypto_loan_legacy adjustment"])
+@pytest.mark.parametrize("ltv", ["0.78", "0.86"])
+@pytest.mark.parametrize("per_page", [100, 2])
+def test_a_loan_whose_read_by_its_id_hangs_is_helped_by_the_list(per_page: int, ltv: str, hangs: str) -> None:
+    """What it waits for ends before the list is too old to be acted on."""
+    world = a_hung_world("0.60", "0.60", "0.60", "0.60", per_page=per_page)
+    world.quick_s = 0.6
+    assert in_made_up_time(crossing(world, ORDER, ltv, [hangs])) < 10
+
+
+@pytest.mark.parametrize("per_page", [100, 2])
+@pytest.mark.parametrize("ltv", ["0.78", "0.92"])
+def test_a_loan_that_is_listed_and_not_found_by_its_id_is_helped(per_page: int, ltv: str) -> None:
+    """Once it may be gone; what a later list shows again is not."""
+    world = a_hung_world("0.60", "0.60", "0.60", "0.60", per_page=per_page)
+    world.empty, world.quick_s = True, 0.6
+    assert in_made_up_time(crossing(world, ORDER, ltv, [])) < 20
+
+
+@pytest.mark.parametrize("ltv", ["0.86", "0.90", "0.94"])
+async def test_in_an_emergency_the_last_wallet_counts_though_all_was_calm_until_then(ltv: str) -> None:
+    world = a_world("0.60")
+    guard = a_guard(world, MemoryJournal())
+    await cycles(guard, world, 100, ms=15_000)
+    world.wallet_down = True
+    world.price *= world.ltv(ORDER) / Decimal(ltv)
+    world.note()
+    await cycles(guard, world, 3, ms=1_000)
+    assert world.applied
+
+
+async def test_in_calm_the_wallet_is_read_each_few_minutes_and_no_oftener() -> None:
+    asked_ms: list[int] = []
+
+    class Counting(ModelAccount):
+        async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+            asked_ms.append(self.world.true_ms)
+            return await super().wallet(coins)
+
+    world = a_world("0.60")
+    guard = a_guard(world, MemoryJournal(), kinds=Kinds(account=Counting))
+    await cycles(guard, world, 82, ms=15_000)
+    assert [ms - asked_ms[0] for ms in asked_ms] == [0, 300_000, 600_000, 900_000, 1_200_000]
+
+
+async def test_a_guard_that_ends_waits_for_no_wallet_that_is_read_beside() -> None:
+    ended: list[str] = []
+
+    class Hanging(ModelAccount):
+        async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("cancelled")
+            return {}
+
+    world = a_world("0.60")
+    guard = a_guard(world, MemoryJournal(), kinds=Kinds(account=Hanging))
+    await cycles(guard, world, 3, ms=15_000)
+    async with asyncio.timeout(5):
+        await guard.drain()
+    assert ended == ["cancelled"]
