@@ -80,7 +80,7 @@ class FreshnessJudge:
             if doubt is None or (doubt.doubt is Doubt.UNTOLD_COLLATERAL and sold_since(loan, item, lately)):
                 continue  # whether it shows a repayment that took collateral, its debt tells
             sold_ms = self._seen.each_doubted_for_ms(landed, began)
-            if doubt.is_old and self._was_sold(loan, item, sold_ms, emergency=emergency):
+            if doubt.is_old and self._is_true_now(loan, item, sold_ms, emergency=emergency):
                 return Comparison(FRESH, let_go=tuple(landed))
             return Comparison(doubt)
         # The latest may have moved little, or prices undone it: an LTV of before an earlier one is old, too.
@@ -132,15 +132,17 @@ class FreshnessJudge:
         waited_ms = now.exchange_ms - (item.signed_at_ms or 0)
         return waited_ms < LONGEST_PROCESSING_MS and self._rows.is_processed(item)
 
-    def _was_sold(self, loan: Loan, item: Intent, doubted_ms: int, *, emergency: bool) -> bool:
+    def _is_true_now(self, loan: Loan, item: Intent, doubted_ms: int, *, emergency: bool) -> bool:
         """Whether coins are as few as before the adjustment for a liquidation took as many: it pays debt too.
 
+        A debt is as large as before a repayment where as much was borrowed since, of which no row tells: in
+        an emergency that is believed once it was shown for much longer than old facts can be.
         Of a coarse coin that is no rare chance. It has to be shown for longer than old facts can be; where
         this process never believed the loan, so that what was owed is not known, for much longer. What landed
         last begins the wait anew: of its own coins an old read knows nothing.
         """
         if item.direction is Direction.REPAY:
-            return False
+            return doubted_ms > 2 * self.misfit_ms and emergency
         if self._seen.was_believed(loan.key):
             return doubted_ms > self.echo_ms and self._seen.owes_less(loan)
         return doubted_ms > 2 * self.misfit_ms and emergency and _is_coarse(item, loan)

@@ -140,6 +140,30 @@ async def test_nor_is_one_that_owes_less_because_more_was_borrowed_since(
     assert landed(world) == [ADD]
 
 
+@pytest.mark.parametrize("key", [ONE, POOL])
+async def test_just_what_was_repaid_is_borrowed_anew_and_an_emergency_is_not_left_alone_for_that(
+    key: LoanKey,
+) -> None:
+    """Found by the state machine. Below an emergency it waits: nothing tells it from a debt of before."""
+    world = (
+        a_world("0.79", wallet="0", owed="1000000")
+        if key == ONE
+        else a_world(pool="0.79", wallet="0", owed="1000000")
+    )
+    guard = a_guard(world, MemoryJournal(), policy=PAYS)
+    await cycles(guard, world, 2)
+    assert landed(world) == [REPAY]
+    (paid,) = world.sent
+    world.loans[key].debt += paid.amount
+    world.move_by_hand("BTC", Decimal(-50))
+    world.note()
+    await cycles(guard, world, 60, ms=1_000)
+    assert landed(world) == [REPAY]
+    fall_to(world, key, "0.88")
+    await cycles(guard, world, 5, ms=1_000)
+    assert landed(world) == [REPAY, ADD]
+
+
 async def test_a_read_from_before_a_repayment_is_never_acted_on() -> None:
     world = a_world("0.79", wallet="0", owed="1000000")
     guard = a_guard(world, MemoryJournal(), policy=PAYS)
