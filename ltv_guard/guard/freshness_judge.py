@@ -83,19 +83,19 @@ class FreshnessJudge:
             if doubt.is_old and self._is_true_now(loan, item, sold_ms, emergency=emergency):
                 return Comparison(FRESH, let_go=tuple(landed))
             return Comparison(doubt)
-        # The latest may have moved little, or prices undone it: an LTV of before an earlier one is old, too.
-        ltvs = (self._doubted_ltv(loan, item, rows, snapshot) for item in reversed(measuring))
-        return Comparison(next((found for found in ltvs if not found.fresh), FRESH))
-
-    def _doubted_ltv(
-        self, loan: Loan, item: Intent, rows: Sequence[HistoryRow], snapshot: Snapshot
-    ) -> Freshness:
-        """One that is to the last digit that of before an adjustment lags, unless a price explains it."""
-        found = doubted_ltv(loan, item, rows, snapshot.prices, beside=self._intents.beside(item))
+        *earlier, last = measuring
+        found = doubted_ltv(loan, last, rows, snapshot.prices, beside=self._intents.beside(last))
         back = found.as_before
-        if back is None or self._seen.price_has_moved(item, snapshot.prices, back * EXPLAINS):
-            return found
-        return found.as_lagging()
+        if back is not None and not self._seen.price_has_moved(last, snapshot.prices, back * EXPLAINS):
+            found = found.as_lagging()
+        if found.fresh and snapshot.prices is not None:
+            # It may have moved little, or prices undone it: an LTV of before a larger one is old, too.
+            ltvs = (
+                doubted_ltv(loan, item, rows, snapshot.prices, beside=self._intents.beside(item))
+                for item in earlier
+            )
+            found = next((doubt for doubt in ltvs if not (doubt.fresh or doubt.harmless)), found)
+        return Comparison(found)
 
     def does_not_fit(self, loan: Loan, landed: Sequence[Intent], began: Moment) -> bool:
         """Whether the journal is of another exchange, or another time: in an emergency nobody waits for it.

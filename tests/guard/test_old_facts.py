@@ -164,6 +164,24 @@ async def test_just_what_was_repaid_is_borrowed_anew_and_an_emergency_is_not_lef
     assert landed(world) == [REPAY, ADD]
 
 
+@pytest.mark.parametrize("key", [ONE, POOL])
+@pytest.mark.parametrize("apart_s", [1, 2, 8, 30])
+async def test_the_same_ltv_again_and_again_as_prices_go_on_falling_is_acted_on_at_once(
+    key: LoanKey, apart_s: int
+) -> None:
+    """Found by the benchmark of reactions: to the last digit it is what earlier adds were planned on."""
+    world = a_world("0.735", wallet="1000") if key == ONE else a_world(pool="0.735", wallet="1000")
+    still = replace(with_limits(POLICY, cooldown_ms=0), reduce=replace(POLICY.reduce, enabled=False))
+    guard = a_guard(world, MemoryJournal(), policy=still)
+    for many in range(1, 9):
+        fall_to(world, key, "0.735")
+        await cycles(guard, world, 2, ms=1_000)
+        fall_to(world, key, "0.755")
+        await guard.cycle()
+        assert len(world.sent) == many
+        await cycles(guard, world, apart_s, ms=1_000)
+
+
 async def test_a_read_from_before_a_repayment_is_never_acted_on() -> None:
     world = a_world("0.79", wallet="0", owed="1000000")
     guard = a_guard(world, MemoryJournal(), policy=PAYS)
