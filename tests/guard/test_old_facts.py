@@ -182,6 +182,21 @@ async def test_the_same_ltv_again_and_again_as_prices_go_on_falling_is_acted_on_
         await cycles(guard, world, apart_s, ms=1_000)
 
 
+async def test_prices_that_part_by_more_than_a_small_add_moved_hold_up_nothing_after_a_larger_one() -> None:
+    """In a crash quoted prices part: they bear out what the larger moved, and the small one does no harm."""
+    world = a_world(pool="0.751", wallet="1000")
+    rule = AddRule(trigger_ltv=Decimal("0.75"), target_ltv=Decimal("0.745"))
+    still = replace(with_limits(POLICY, cooldown_ms=0), add=rule)
+    guard = a_guard(world, MemoryJournal(), policy=still)
+    for many, ltv in enumerate(("0.751", "0.79", "0.77"), start=1):
+        fall_to(world, POOL, ltv)
+        await guard.cycle()
+        assert len(world.sent) == many
+        world.advance(1_000)
+        await cycles(guard, world, 1, ms=500)
+        world.prices_off = Decimal("1.01") if many == 2 else Decimal(1)
+
+
 async def test_a_read_from_before_a_repayment_is_never_acted_on() -> None:
     world = a_world("0.79", wallet="0", owed="1000000")
     guard = a_guard(world, MemoryJournal(), policy=PAYS)
