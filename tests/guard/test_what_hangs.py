@@ -59,7 +59,10 @@ def test_a_loan_that_is_listed_and_not_found_by_its_id_is_helped(per_page: int, 
     """Once it may be gone; what a later list shows again is not."""
     world = a_hung_world("0.60", "0.60", "0.60", "0.60", per_page=per_page)
     world.empty, world.quick_s = True, 0.6
-    assert in_made_up_time(crossing(world, ORDER, ltv, [])) < 20
+    with structlog.testing.capture_logs() as logs:
+        assert in_made_up_time(crossing(world, ORDER, ltv, [])) < 20
+    told = [item["why"] for item in logs if item.get("what") == "loan 1"]
+    assert told == (["1 is listed, and not found by its id: the list counts"] if per_page == 2 else [])
 
 
 @pytest.mark.parametrize("ltv", ["0.86", "0.90", "0.94"])

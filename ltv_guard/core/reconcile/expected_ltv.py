@@ -46,7 +46,7 @@ def expected_ltv(
     LTV x collateral is debt / price: it does not depend on the adjustment, only on the market. What coins of
     a pool count for, the exchange tells in the adjustment's own row: LTV before and after. Without that row,
     after a restart whose history can't be read, the journal's own LTVs say nearly the same; and where neither
-    tells, as long as the row is awaited, what its coins are shown to count for. A repayment lowers the LTV as
+    tells, or one LTV twice, what its coins are shown to count for. A repayment lowers the LTV as
     the debt: that of an order is one coin's, that of a pool takes the coin's price.
     """
     if last.direction is Direction.REPAY:

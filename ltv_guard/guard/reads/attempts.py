@@ -39,9 +39,13 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 - what can be done without this read is done
             self._defects.tell(Defect(what=f"reading {what}", error=error))
             return None
+        self.works(what)
+        return found
+
+    def works(self, what: str) -> None:
+        """Says that it can be had again, where it could not."""
         if self._alerts.ended(what):
             log.info("read_works_again", what=what)
-        return found
 
     def came_too_late(self, what: str, wait_s: float) -> None:
         """Says that it did not come within so long, where nobody waits for it any more."""

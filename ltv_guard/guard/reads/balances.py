@@ -54,7 +54,8 @@ class Balances:
 
     async def _read_beside(self, coins: Collection[str], began: Moment) -> None:
         wallet = await self._attempts.read("wallet", self._account.wallet(coins))
-        if wallet is not None:
+        is_newest = self._read_at is None or began.ms_since(self._read_at) >= 0
+        if wallet is not None and is_newest:
             self._saw(wallet, began)
 
     async def close(self) -> None:

@@ -65,6 +65,9 @@ class LoanReads:
             snapshot.by_pages |= self.urgent.went_by_pages(exchange.product)
             return
         self._unseen.all_are_read(exchange.product)
+        for key in [key for key in self._not_found if key.product is exchange.product]:
+            if book.loan(key) is None:
+                self._is_settled(key)
         snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
         self._news.heard(exchange, book, self._clock.now())
 
@@ -175,10 +178,16 @@ class LoanReads:
     def _is_outweighed(self, key: LoanKey, book: LoanBook, listed_at: Moment) -> bool:
         """That a loan is not found outweighs a list, but not one of a later moment that shows it again."""
         if book.loan(key) is not None or book.set_aside:
-            self._not_found.pop(key, None)
+            self._is_settled(key)
             return False
         missed_at = self._not_found.setdefault(key, book.began)
         if listed_at.monotonic_ms <= missed_at.monotonic_ms:
             return False
-        self._attempts.failed("loan", f"{key.loan_id} is listed, and not found by its id: the list counts")
+        why = f"{key.loan_id} is listed, and not found by its id: the list counts"
+        self._attempts.failed(f"loan {key.loan_id}", why)
         return True
+
+    def _is_settled(self, key: LoanKey) -> None:
+        """It is found by its id, or no longer listed: the two agree."""
+        if self._not_found.pop(key, None) is not None:
+            self._attempts.works(f"loan {key.loan_id}")
