@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import POOL, Kinds, ModelAccount, a_guard, a_world, key_of
-from hanging_exchange import a_hung_world, crossing
+from hanging_exchange import a_hanging_world, crossing
 from slow_exchange import in_made_up_time
 from transfers_and_repayments import cycles
 
@@ -23,13 +23,13 @@ ORDER = key_of(1)
 @pytest.mark.parametrize("whom", [ORDER, POOL], ids=["order", "pool"])
 def test_an_emergency_waits_for_nothing_that_it_can_do_without(whom: LoanKey, hangs: str) -> None:
     """A pool's own numbers imply prices, and coins of the Unified account are not needed yet."""
-    world = a_hung_world("0.60", pool="0.60", unified="5")
+    world = a_hanging_world("0.60", pool="0.60", unified="5")
     assert in_made_up_time(crossing(world, whom, "0.86", [hangs], transfers=True)) < 2
 
 
 @pytest.mark.parametrize("whom", [ORDER, POOL], ids=["order", "pool"])
 def test_nor_does_a_breach_wait_without_end_for_coins_that_it_may_not_need(whom: LoanKey) -> None:
-    world = a_hung_world("0.60", pool="0.60", unified="5")
+    world = a_hanging_world("0.60", pool="0.60", unified="5")
     with structlog.testing.capture_logs() as logs:
         assert in_made_up_time(crossing(world, whom, "0.78", ["unified"], transfers=True)) < 3
     said = [item["why"] for item in logs if item["event"] == "read_failed" and item["what"] == "unified"]
@@ -37,18 +37,18 @@ def test_nor_does_a_breach_wait_without_end_for_coins_that_it_may_not_need(whom:
 
 
 def test_what_lies_in_the_unified_account_is_waited_for_three_times_as_long_as_the_wallet() -> None:
-    world = a_hung_world("0.60", unified="5")
+    world = a_hanging_world("0.60", unified="5")
     world.wallet["BTC"] *= 0
     world.takes_s = {"wallet": 1.5, "unified": 4.0}
     assert in_made_up_time(crossing(world, ORDER, "0.78", [], transfers=True)) < 20
 
 
-@pytest.mark.parametrize("hangs", ["nothing", "loan", "history crypto_loan_legacy adjustment"])
+@pytest.mark.parametrize("hangs", ["nothing", "loan", "history"])
 @pytest.mark.parametrize("ltv", ["0.78", "0.86"])
 @pytest.mark.parametrize("per_page", [100, 2])
 def test_a_loan_whose_read_by_its_id_hangs_is_helped_by_the_list(per_page: int, ltv: str, hangs: str) -> None:
     """What it waits for ends before the list is too old to be acted on."""
-    world = a_hung_world("0.60", "0.60", "0.60", "0.60", per_page=per_page)
+    world = a_hanging_world("0.60", "0.60", "0.60", "0.60", per_page=per_page)
     world.quick_s = 0.6
     assert in_made_up_time(crossing(world, ORDER, ltv, [hangs])) < 10
 
@@ -57,8 +57,8 @@ def test_a_loan_whose_read_by_its_id_hangs_is_helped_by_the_list(per_page: int, 
 @pytest.mark.parametrize("ltv", ["0.78", "0.92"])
 def test_a_loan_that_is_listed_and_not_found_by_its_id_is_helped(per_page: int, ltv: str) -> None:
     """Once it may be gone; what a later list shows again is not."""
-    world = a_hung_world("0.60", "0.60", "0.60", "0.60", per_page=per_page)
-    world.empty, world.quick_s = True, 0.6
+    world = a_hanging_world("0.60", "0.60", "0.60", "0.60", per_page=per_page)
+    world.is_empty, world.quick_s = True, 0.6
     with structlog.testing.capture_logs() as logs:
         assert in_made_up_time(crossing(world, ORDER, ltv, [])) < 20
     told = [item["why"] for item in logs if item.get("what") == "loan 1"]

@@ -18,7 +18,7 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
-from ltv_guard.core.model.policy import Rulebook
+from ltv_guard.core.model.policy import Rulebook, TransferRules
 from ltv_guard.core.ports import Hear, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
@@ -70,6 +70,7 @@ class SlowWorld(World):
 
     answer_s: Callable[[float], float] = lambda _: 0.05
     history_answers: int = 1
+    is_empty: bool = False  # what is asked for a loan by its id
     watched: LoanKey | None = None
     shown_s: float | None = None
     added: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,7 +81,7 @@ class SlowWorld(World):
             self.advance(late_ms)
         return World.now(self)
 
-    async def answer(self) -> Moment:
+    async def answer(self, what: str) -> Moment:
         """Takes its time. Returns when the request left."""
         leaves = self.now()
         await asyncio.sleep(self.answer_s(time_s()))
@@ -110,10 +111,10 @@ class SlowPath(ModelPath):
     world: SlowWorld
 
     async def history(self, since_ms: int) -> History:
-        asked = await self.world.answer()
+        asked = await self.world.answer("history")
         rows = self.world.shown_rows(self.channel.product, self.channel.kind, since_ms)
         for _ in range(self.world.history_answers - 1):
-            await self.world.answer()
+            await self.world.answer("history")
         return History(rows=rows, began=asked)
 
     async def send(self, signed: SignedAdjustment) -> str:
@@ -121,7 +122,7 @@ class SlowPath(ModelPath):
         try:
             return await super().send(signed)
         finally:
-            await self.world.answer()
+            await self.world.answer("send")
 
 
 class SlowLoans(SlowPath, ModelLoans):
@@ -131,7 +132,7 @@ class SlowLoans(SlowPath, ModelLoans):
         pages = [keys[at : at + size] for at in range(0, len(keys), size)]
         parts: list[LoanBook] = []
         for page in pages:
-            asked = await world.answer()
+            asked = await world.answer("loans")
             parts.append(world.book(self.product, page, asked))
             if hear is not None:
                 hear(parts[-1])
@@ -144,19 +145,23 @@ class SlowLoans(SlowPath, ModelLoans):
         )
 
     async def loan(self, key: LoanKey) -> LoanBook:
-        asked = await self.world.answer()
-        return self.world.book(self.product, [key], asked)
+        asked = await self.world.answer("loan")
+        return self.world.book(self.product, [] if self.world.is_empty else [key], asked)
 
 
 class SlowAccount(ModelAccount):
     world: SlowWorld
 
     async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
-        await self.world.answer()
+        await self.world.answer("wallet")
         return await super().wallet(coins)
 
+    async def unified(self, coins: Collection[str]) -> Mapping[str, Decimal]:
+        await self.world.answer("unified")
+        return await super().unified(coins)
+
     async def prices(self, *, again: bool = False) -> Mapping[str, Decimal]:
-        await self.world.answer()
+        await self.world.answer("prices")
         return await super().prices(again=again)
 
 
@@ -167,7 +172,7 @@ def time_s() -> float:
 class SlowAccountDaemon:
     """One account, looked at as the daemon does; `streams`: prices wake it."""
 
-    def __init__(self, world: SlowWorld) -> None:
+    def __init__(self, world: SlowWorld, *, transfers: bool = False) -> None:
         self.world = world
         world.on_sent = world.came
         self.journal = MemoryJournal()
@@ -182,15 +187,19 @@ class SlowAccountDaemon:
                 live=True,
                 poll_interval_ms=int(POLL_S * 1000),
                 timeouts=SettlementTimeouts(processing_margin_ms=2_000, history_lag_ms=5_000),
+                transfers=transfers,
             ),
             AccountPorts(
                 account=SlowAccount(world),
                 products=[SlowLoans(world, product) for product in products],
-                others=[SlowPath(world, Channel(product, Kind.REPAYMENT)) for product in products],
+                others=[
+                    *(SlowPath(world, Channel(product, Kind.REPAYMENT)) for product in products),
+                    *([SlowPath(world, Channel(Product.FUNDING, Kind.TRANSFER))] if transfers else []),
+                ],
             ),
             Surroundings(clock=world, new_id=lambda: f"i{next(numbers)}", seed=lambda: next(seeds)),
             journal=self.journal,
-            rulebook=Rulebook(default=POLICY),
+            rulebook=Rulebook(default=POLICY, transfers=TransferRules(enabled=transfers)),
         )
 
     def wake(self, key: LoanKey) -> None:
