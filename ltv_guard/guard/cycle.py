@@ -101,6 +101,9 @@ class Guard:
                     result = await self._look_at_contracts(snapshot, result)
                 if not (result.left_open or self._around.stopping()):  # it must not hold up what is under way
                     await self._when_nothing_presses(result)
+                goes_on = result.in_haste or result.goes_on or self._around.stopping()
+                if not goes_on and await self._parts.reads.loans.late_ones_come():
+                    result = replace(result, goes_on=True)
             return result
 
     def urge(self, keys: Collection[LoanKey]) -> None:

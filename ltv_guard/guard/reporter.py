@@ -60,6 +60,7 @@ class Reporter:
         self._failures: dict[str, int] = {}
         self._causes: dict[str, str] = {}
         self._seen: dict[str, bool] = {}
+        self._late: set[str] = set()
         self._odd: set[tuple[str, ...]] = set()
         self._short = ShortLists()
 
@@ -110,6 +111,15 @@ class Reporter:
                 ("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why, mend=mend
             )
 
+    def late(self, what: str, waited_s: float) -> None:
+        """A list takes much longer than it did: the loans of the others are not to wait for it."""
+        why = f"no answer within {waited_s:.3g} s; all other loans are guarded as usual"
+        self._seen[what] = False
+        self._causes[what] = why
+        if what not in self._failures and what not in self._late:
+            self._late.add(what)
+            log.warning("read_failed", what=what, why=why)
+
     def in_part(
         self, what: str, error: ListCutShort, missed: Mapping[LoanKey, int], *, lacks_known: bool
     ) -> None:
@@ -153,8 +163,9 @@ class Reporter:
         if self._alerts.ended(("blind", what)):
             self._short.forget(what)
             log.warning("guard_recovered", what=what)
-        elif failed:
+        elif failed or what in self._late:
             log.info("read_works_again", what=what, failed=failed)
+        self._late.discard(what)
 
     def oddities(self, found: Iterable[Oddity]) -> None:
         """What the exchange answered and no reader understands: each once, and once that it is over."""

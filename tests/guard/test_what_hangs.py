@@ -9,12 +9,12 @@ from decimal import Decimal
 import pytest
 import structlog
 from exchange_model import POOL, Kinds, ModelAccount, a_guard, a_world, key_of
-from hanging_exchange import a_hanging_world, crossing
-from slow_exchange import in_made_up_time
+from hanging_exchange import GIVEN_UP_S, a_hanging_world, beside, crossing
+from slow_exchange import SlowAccountDaemon, in_made_up_time
 from transfers_and_repayments import cycles
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
-from ltv_guard.core.model.loans import LoanKey
+from ltv_guard.core.model.loans import LoanKey, Product
 
 ORDER = key_of(1)
 
@@ -25,6 +25,13 @@ def test_an_emergency_waits_for_nothing_that_it_can_do_without(whom: LoanKey, ha
     """A pool's own numbers imply prices, and coins of the Unified account are not needed yet."""
     world = a_hanging_world("0.60", pool="0.60", unified="5")
     assert in_made_up_time(crossing(world, whom, "0.86", [hangs], transfers=True)) < 2
+
+
+@pytest.mark.parametrize("ltv", ["0.78", "0.86"], ids=["breach", "emergency"])
+@pytest.mark.parametrize(("whom", "other"), [(ORDER, Product.CRYPTO_LOAN), (POOL, Product.LEGACY)])
+def test_one_product_waits_for_no_other_that_does_not_answer(whom: LoanKey, other: Product, ltv: str) -> None:
+    world = a_hanging_world("0.60", "0.60", pool="0.60")
+    assert in_made_up_time(crossing(world, whom, ltv, [f"loans {other}"])) < 2
 
 
 @pytest.mark.parametrize("whom", [ORDER, POOL], ids=["order", "pool"])
@@ -108,3 +115,48 @@ async def test_a_guard_that_ends_waits_for_no_wallet_that_is_read_beside() -> No
     async with asyncio.timeout(5):
         await guard.drain()
     assert ended == ["cancelled"]
+
+
+def test_a_product_that_hangs_is_told_of_once_and_asked_for_once_at_a_time() -> None:
+    world = a_hanging_world("0.60", pool="0.60")
+
+    async def hang(_: SlowAccountDaemon) -> None:
+        await asyncio.sleep(40)
+        world.hangs.add(f"loans {Product.CRYPTO_LOAN}")
+        world.asked.clear()
+        await asyncio.sleep(60)
+        assert world.asked[f"loans {Product.CRYPTO_LOAN}"] <= 60 / GIVEN_UP_S + 1
+        assert world.asked[f"loans {Product.LEGACY}"] <= 30
+        world.hangs.clear()
+        await asyncio.sleep(40)
+
+    with structlog.testing.capture_logs() as logs:
+        in_made_up_time(beside(world, hang))
+    told = [item for item in logs if item.get("what") == Product.CRYPTO_LOAN]
+    assert [(item["event"], item.get("why")) for item in told] == [
+        ("read_failed", "no answer within 1 s; all other loans are guarded as usual"),
+        ("read_failed", "loans crypto_loan: no answer"),
+        ("guard_blind", "loans crypto_loan: no answer"),
+        ("guard_recovered", None),
+    ]
+
+
+@pytest.mark.parametrize("page_s", [0.05, 1.5, 3.5])
+def test_what_a_page_of_a_late_list_shows_is_acted_on_at_once(page_s: float) -> None:
+    """With the wallet and the history that were read beside it: the cycle under way had no use for them."""
+    world = a_hanging_world("0.60", "0.60", "0.60", "0.60", pool="0.60", per_page=2)
+    world.takes_s = {"history": 0.5, "wallet": 0.5}
+
+    async def fall(daemon: SlowAccountDaemon) -> None:
+        await asyncio.sleep(40)
+        world.takes_s[f"loans {Product.LEGACY}"] = page_s
+        world.loans[ORDER].debt *= Decimal("0.78") / world.ltv(ORDER)
+        world.note()
+        world.watched = ORDER
+        async with asyncio.timeout(60):
+            await world.added.wait()
+
+    in_made_up_time(beside(world, fall))
+    assert world.added_s is not None
+    assert world.shown_s is not None
+    assert world.added_s - world.shown_s <= 0.7

@@ -6,7 +6,8 @@ A read is given up after two tries of 4 s, as the client does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,14 +23,16 @@ QUICK_S, GIVEN_UP_S, WATCHED_S = 0.05, 8.5, 60
 
 @dataclass(slots=True)
 class HangingWorld(SlowWorld):
-    """`hangs`: what does not answer; `takes_s`: what takes longer than all else."""
+    """`hangs`: what does not answer; `takes_s`: what takes longer than all else; `asked`: how often."""
 
     hangs: set[str] = field(default_factory=set)
     quick_s: float = QUICK_S
     takes_s: dict[str, float] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
 
     async def answer(self, what: str) -> Moment:
         leaves = self.now()
+        self.asked[what] += 1
         await asyncio.sleep(GIVEN_UP_S if what in self.hangs else self.takes_s.get(what, self.quick_s))
         self.now()
         if what in self.hangs:
@@ -44,21 +47,34 @@ def a_hanging_world(
     return HangingWorld(loans=plain.loans, wallet=plain.wallet, unified=plain.unified, rows_per_page=per_page)
 
 
+async def beside(
+    world: HangingWorld, happens: Callable[[SlowAccountDaemon], Awaitable[None]], *, transfers: bool = False
+) -> None:
+    """A daemon, for as long as that takes."""
+    daemon = SlowAccountDaemon(world, transfers=transfers)
+    running = asyncio.create_task(daemon.run())
+    await happens(daemon)
+    await daemon.end(running)
+
+
 async def crossing(
     world: HangingWorld, whom: LoanKey, ltv: str, hangs: Collection[str], *, transfers: bool = False
 ) -> float:
     """After how many seconds an add leaves for it that crosses its trigger; infinite: not within a minute."""
-    daemon = SlowAccountDaemon(world, transfers=transfers)
-    running = asyncio.create_task(daemon.run())
-    await asyncio.sleep(40)
-    world.hangs |= set(hangs)
-    world.now()
-    world.loans[whom].debt *= Decimal(ltv) / world.ltv(whom)  # it borrows more, say
-    world.note()
-    began_s, world.watched = time_s(), whom
-    daemon.wake(whom)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(WATCHED_S):
-            await world.added.wait()
-    await daemon.end(running)
+    began_s = 0.0
+
+    async def cross(daemon: SlowAccountDaemon) -> None:
+        nonlocal began_s
+        await asyncio.sleep(40)
+        world.hangs |= set(hangs)
+        world.now()
+        world.loans[whom].debt *= Decimal(ltv) / world.ltv(whom)  # it borrows more, say
+        world.note()
+        began_s, world.watched = time_s(), whom
+        daemon.wake(whom)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WATCHED_S):
+                await world.added.wait()
+
+    await beside(world, cross, transfers=transfers)
     return float("inf") if world.added_s is None else world.added_s - began_s

@@ -132,7 +132,7 @@ class SlowLoans(SlowPath, ModelLoans):
         pages = [keys[at : at + size] for at in range(0, len(keys), size)]
         parts: list[LoanBook] = []
         for page in pages:
-            asked = await world.answer("loans")
+            asked = await world.answer(f"loans {self.product}")
             parts.append(world.book(self.product, page, asked))
             if hear is not None:
                 hear(parts[-1])

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from ltv_guard.core.model.defects import Defect
 from ltv_guard.core.model.errors import ExchangeUnavailable, NeedsHuman
 from ltv_guard.core.model.loan_book import ListCutShort, LoanBook
 from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock, LoanExchange
-from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.loan_news import LoanNews
 from ltv_guard.guard.reads.attempts import Attempts
+from ltv_guard.guard.reads.late_lists import Found, LateLists
 from ltv_guard.guard.reads.next_list import Begun
 from ltv_guard.guard.reads.urgent_loans import UrgentLoans
-from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.words import Words
 
 
 class LoanReads:
@@ -30,28 +30,40 @@ class LoanReads:
         attempts: Attempts,
         urgent: UrgentLoans,
         *,
+        lists: LateLists,
         news: LoanNews,
-        report: Reporter,
-        defects: Defects,
+        words: Words,
     ) -> None:
         self._products = products
         self._clock = clock
         self._attempts = attempts
         self.urgent = urgent
+        self._lists = lists
+        urgent.on_page = lists.goes_on
         self._unseen = urgent.unseen
         self._news = news
-        self._report = report
-        self._defects = defects
+        self._report = words.report
+        self._defects = words.defects
         self._acted_on: set[Product] = set()
         self._not_found: dict[LoanKey, Moment] = {}
 
     async def sweep(self, snapshot: Snapshot) -> None:
-        """All loans of all products. A product that can't be read is said, and lacks in the snapshot."""
-        await asyncio.gather(*(self._read(exchange, snapshot) for exchange in self._products.values()))
+        """All loans of all products. A product that can't be read, or not in time, is said, and lacks."""
+        reads = {product: partial(self._read, exchange) for product, exchange in self._products.items()}
+        found, waited_s = await self._lists.come(reads)
+        for product, (book, is_whole) in found.items():
+            self._take(snapshot, self._products[product], book, is_whole=is_whole)
+        for product in reads.keys() - found.keys():
+            snapshot.in_part = True
+            if waited_s is not None:
+                self._report.late(product, waited_s)
 
-    async def _read(self, exchange: LoanExchange, snapshot: Snapshot) -> None:
-        begun = self.urgent.following.take(exchange.product)
-        book, is_whole = await self._book_of(exchange, begun)
+    async def _read(self, exchange: LoanExchange) -> Found:
+        return await self._book_of(exchange, self.urgent.following.take(exchange.product))
+
+    def _take(
+        self, snapshot: Snapshot, exchange: LoanExchange, book: LoanBook | None, *, is_whole: bool
+    ) -> None:
         if book is None or not is_whole:
             snapshot.in_part = True
         if book is None:
@@ -71,6 +83,10 @@ class LoanReads:
         snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
         self._news.heard(exchange, book, self._clock.now())
 
+    async def late_ones_come(self) -> bool:
+        """Waits a moment for lists that the cycle went on without. False: there were none."""
+        return await self._lists.late_ones_come()
+
     async def next_comes(self, product: Product, within_s: float) -> bool:
         """Whether the next cycle's list has been read, or is within so long; begins to read it."""
         return await self.urgent.following.comes(self._products[product], within_s)
@@ -78,6 +94,7 @@ class LoanReads:
     def urge(self, keys: Collection[LoanKey], *, under_way: bool) -> None:
         """Asks for these now: of a long list by their ids, else, where a cycle is under way, for the list."""
         self.urgent.ask(keys)
+        self._lists.crossed({key.product for key in keys})
         for product in {key.product for key in keys} & self._products.keys():
             if self.urgent.has_many(product):
                 if product not in self._acted_on:
@@ -128,8 +145,9 @@ class LoanReads:
         """Ends the reads that no cycle will take."""
         await self.urgent.following.close()
         await self.urgent.at_once.close()
+        await self._lists.close()
 
-    async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> tuple[LoanBook | None, bool]:
+    async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> Found:
         """None where nothing could be read; and whether all loans were."""
         try:
             return await self.urgent.book(exchange, begun)

@@ -54,8 +54,8 @@ class ReadAhead:
         self._reading: _AheadOfNeed | None = None
 
     def saw(self, books: Mapping[Product, LoanBook]) -> None:
-        """These are the loans that a closer look would be taken at."""
-        self._books = dict(books)
+        """These a closer look would be taken at; where one product lacks, its last ones."""
+        self._books = {**self._books, **books}
 
     def begin(self) -> None:
         """Reads now, unless it just does so, or something is open, or it would have to wait.

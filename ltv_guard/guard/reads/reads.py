@@ -14,6 +14,7 @@ from ltv_guard.guard.reads.contracts import ContractReads
 from ltv_guard.guard.reads.haste import Haste
 from ltv_guard.guard.reads.histories import Histories
 from ltv_guard.guard.reads.last_lists import LastLists
+from ltv_guard.guard.reads.late_lists import LateLists
 from ltv_guard.guard.reads.loans import LoanReads
 from ltv_guard.guard.reads.loans_at_once import LoansAtOnce
 from ltv_guard.guard.reads.next_list import NextList
@@ -49,9 +50,9 @@ class Reads:
             clock,
             attempts,
             urgent,
+            lists=LateLists(clock, wait_s=options.short_wait_s, grace_s=options.grace_s),
             news=news,
-            report=words.report,
-            defects=words.defects,
+            words=words,
         )
         self.histories = Histories(
             exchange.paths, memory.shelf, clock, words.alerts, words.defects, longest_ms=longest_ms

@@ -44,6 +44,7 @@ class UrgentLoans:
         self.following = following or NextList(clock)
         self.unseen = unseen or UnseenLoans(LoanRegistry(), lambda _: Decimal(0), defects)
         self.on_hurry: Callable[[], None] = lambda: None  # single loans are read now, to be acted on
+        self.on_page: Callable[[Product], None] = lambda _: None  # a list that is being read goes on
         self._defects = defects
         self._last = last
         self._haste = haste
@@ -76,23 +77,20 @@ class UrgentLoans:
         if not self._haste.may_go_by_prices(book.product):
             return None
         read = await self.at_once.come(book.product, within_s)
-        self._forget(read)
+        self.saw(read)
         newer = _newer(read, book)
         for key, one in newer.items():
             book = book.with_loan(key, one)
         return book if newer else None
-
-    def _forget(self, keys: Iterable[LoanKey]) -> None:
-        for key in keys:
-            self._keys.pop(key, None)
 
     def may_take_long(self, product: Product) -> bool:
         """Whether the next list may: the last one did, or was given up before it was whole."""
         return self._haste.may_take_long(product)
 
     def saw(self, keys: Iterable[LoanKey]) -> None:
-        """These have been read, with a list that could not be read to its end."""
-        self._forget(keys)
+        """These have been read, by their ids or with a list."""
+        for key in keys:
+            self._keys.pop(key, None)
 
     def look_again(self) -> None:
         """What kept those from being read that prices put there may be over."""
@@ -123,7 +121,7 @@ class UrgentLoans:
         self._haste.all_were_read(product)
         self._read_in_haste = {key for key in self._read_in_haste if key.product is not product}
         still_read = self.at_once.not_taken(product)  # since its page of the list was
-        self._forget([key for key in self._keys if key.product is product and key not in still_read])
+        self.saw([key for key in self._keys if key.product is product and key not in still_read])
         return book, True
 
     def told_of(self, product: Product) -> set[LoanKey]:
@@ -138,12 +136,15 @@ class UrgentLoans:
         self._tried = {key for key in self._tried if key.product is not exchange.product}
         pages: list[LoanBook] = []
 
-        def hear(page: LoanBook) -> None:
-            pages.append(page)
-            self._news.set()
-
         listens = self._haste.may_give_up(exchange.product)
-        reading = asyncio.ensure_future(exchange.loans(hear if listens else None))
+
+        def hear(page: LoanBook) -> None:
+            self.on_page(page.product)
+            if listens:
+                pages.append(page)
+                self._news.set()
+
+        reading = asyncio.ensure_future(exchange.loans(hear))
         return HeardList(self.following.of_now(reading), pages)
 
     async def _sooner(self, exchange: LoanExchange, sweep: HeardList) -> LoanBook | None:

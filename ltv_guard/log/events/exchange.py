@@ -73,7 +73,8 @@ EXCHANGE = (
             "`loan` (one, by its id). `read_works_again` (INFO) tells its end. Where a later page of a "
             "list fails, the loans of those before are guarded, but for releases, and of the others "
             "a few in each cycle, read by their ids; where a list lacks one without a word, it is told "
-            "once, and its end after five whole lists. Without the wallet "
+            "once, and its end after five whole lists. A product whose list takes much longer than it did "
+            "is read on while the other one is guarded. Without the wallet "
             "nothing is added; without prices nothing to a pool; without `unified` nothing is moved, "
             "and short of an emergency nothing is repaid.",
             "Nothing unless `guard_blind` follows. If `wallet` lasts: may the key read the Funding wallet?",
