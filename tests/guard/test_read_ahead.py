@@ -71,7 +71,7 @@ def shown(world: World) -> Snapshot:
     return Snapshot(books={Product.LEGACY: book})
 
 
-def ahead_of(world: World) -> ReadAhead:
+def ahead_of(world: World, *, saw_loans: bool = True) -> ReadAhead:
     ahead = ReadAhead(
         cast("CloserLook", world),
         lambda _: WANTED,
@@ -80,7 +80,7 @@ def ahead_of(world: World) -> ReadAhead:
         Defects(AlertRepeater(lambda: world.now_ms)),
         has_room=lambda: world.has_room,
     )
-    ahead.saw(shown(world).books)
+    ahead.saw(shown(world).books if saw_loans else {})
     return ahead
 
 
@@ -268,13 +268,21 @@ async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_wer
     world = World(every=[intent(state=State.SENT)])
     ahead_of(world).begin()
     unseen = World()
-    blind = ahead_of(unseen)
-    blind.saw({})
+    blind = ahead_of(unseen, saw_loans=False)
     blind.begin()
     await asyncio.sleep(0)
 
     assert (world.looks, unseen.looks) == (0, 0)
     assert not await blind.take(shown(unseen), WANTED)
+
+
+async def test_of_a_product_that_a_cycle_went_on_without_what_is_wanted_stays_known() -> None:
+    world = World()
+    ahead = ahead_of(world)
+    ahead.saw({})
+    ahead.begin()
+    await asyncio.sleep(0)
+    assert world.looks == 1
 
 
 async def test_beside_what_a_page_showed_all_that_was_begun_a_while_ago_is_begun_anew() -> None:
