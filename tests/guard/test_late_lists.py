@@ -236,6 +236,44 @@ def test_a_guard_that_ends_takes_no_list_away_from_a_cycle_under_way() -> None:
     assert in_made_up_time(ended()) == ({POOL, ORDERS}, None, 4.0)
 
 
+@pytest.mark.parametrize("takes_s", [0.15, 2.0])
+def test_prices_that_cross_a_trigger_of_what_is_late_have_it_asked_for_once_more(takes_s: float) -> None:
+    """Whichever answer is the first is taken, and nothing is left running."""
+
+    async def crossing() -> None:
+        exchange = Exchange()
+        await exchange.cycle()
+        exchange.takes_s[ORDERS] = 2.5
+        await exchange.cycle()
+        exchange.takes_s[ORDERS] = takes_s
+        exchange.lists.crossed({ORDERS})
+        taken = {POOL, ORDERS} if takes_s < GRACE_S else {POOL}
+        assert (await exchange.cycle())[0] == taken
+        assert exchange.asked.count(ORDERS) == 3
+        await asyncio.sleep(1.3)
+        assert (await exchange.cycle())[0] == {POOL, ORDERS}
+        await asyncio.sleep(0.01)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    in_made_up_time(crossing())
+
+
+def test_one_of_two_answers_that_fails_leaves_the_other() -> None:
+    async def crossing() -> tuple[set[Product], float | None, float]:
+        exchange = Exchange()
+        await exchange.cycle()
+        exchange.takes_s[ORDERS] = 2.0
+        await exchange.cycle()
+        exchange.takes_s[ORDERS], exchange.fails = 0.1, {ORDERS}
+        exchange.lists.crossed({ORDERS})
+        await exchange.cycle()
+        exchange.fails.clear()
+        await asyncio.sleep(0.6)
+        return await exchange.cycle()
+
+    assert in_made_up_time(crossing())[0] == {POOL, ORDERS}
+
+
 def test_at_the_end_nothing_is_left_running() -> None:
     async def ended() -> None:
         exchange = Exchange()

@@ -59,9 +59,9 @@ class LateLists:
     async def come(self, reads: Mapping[Product, Read]) -> tuple[dict[Product, Found], float | None]:
         """Those that came in time; how long the others were waited for (s), None: prices ended it."""
         began = self._clock.now()
-        self._crossed.clear()
+        crossed, self._crossed = self._crossed, set()
         for product, read in reads.items():
-            self._begin(product, read)
+            self._begin(product, read, is_crossed=product in crossed)
         try:
             while self._some_are_waited_for and (left_s := self._patience_s(began)) != 0:
                 await self._hear(left_s)
@@ -98,12 +98,16 @@ class LateLists:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, product: Product, read: Read) -> None:
+    def _begin(self, product: Product, read: Read, *, is_crossed: bool) -> None:
         before = self._readings.get(product)
-        if before is not None and self._is_of_use(before):
-            return
-        has_failed = before is not None and not before.has_loans
-        reading = _ListRead(asyncio.create_task(read()), is_late=has_failed)
+        if before is None or not self._is_of_use(before):
+            has_failed = before is not None and not before.has_loans
+            self._follow(product, _ListRead(asyncio.create_task(read()), is_late=has_failed))
+        elif is_crossed and before.came is None:  # one of now may come sooner than what hangs
+            either = _first_of(before.task, asyncio.create_task(read()))
+            self._follow(product, _ListRead(asyncio.create_task(either), is_late=True))
+
+    def _follow(self, product: Product, reading: _ListRead) -> None:
         self._readings[product] = reading
 
         def came(_: asyncio.Task[Found]) -> None:
@@ -152,6 +156,20 @@ class LateLists:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._news.wait()
+
+
+async def _first_of(*tasks: asyncio.Task[Found]) -> Found:
+    """What comes first with loans; else what came last."""
+    found: Found = (None, False)
+    try:
+        for coming in asyncio.as_completed(tasks):
+            found = await coming
+            if found[0] is not None:
+                break
+    finally:
+        for task in tasks:
+            task.cancel()
+    return found
 
 
 def _by_time(moment: Moment) -> int:
