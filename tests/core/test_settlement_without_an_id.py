@@ -274,3 +274,40 @@ def test_one_that_failed_is_not_taken_for_its_own_where_another_that_fits_succee
     rows = listed(status=RowStatus.FAILED), listed("repay-2")
     ended = look(about, *rows, loan=pool(), after_ms=1_000, watch=first.watch)
     assert (ended.intent.state, ended.intent.adjust_id) == (State.CONFIRMED, "repay-2")
+
+
+LATER = SENT + 60_000
+
+
+@pytest.mark.parametrize(
+    ("rows", "ends"),
+    [
+        ([listed(at_ms=LATER)], State.CONFIRMED),
+        ([listed(at_ms=LATER, status=RowStatus.FAILED)], State.REJECTED),
+        ([listed(at_ms=LATER, status=RowStatus.PROCESSING)], State.ACCEPTED),
+        ([listed(at_ms=LATER, amount="9000.138")], State.ACCEPTED),
+        ([listed(at_ms=LATER, paid=False)], State.ACCEPTED),
+        ([listed("repay-2", at_ms=LATER), listed()], State.CONFIRMED),
+    ],
+)
+def test_one_that_was_accepted_is_a_row_of_its_amount_that_tells_a_later_time_at_the_second_look(
+    rows: list[HistoryRow], ends: State
+) -> None:
+    """A row may be listed only once it has ended, with that time; its own of its time goes first."""
+    ended = look_until(sale(State.ACCEPTED), *rows, loan=LANDED, for_ms=LAG)
+    assert (ended.state, ended.adjust_id) == (ends, None if ends is State.ACCEPTED else "repay-1")
+
+
+@pytest.mark.parametrize("seen", [{"doubtful": (UNREADABLE,)}, {"is_old": True}, {"after_ms": 59_000 - LAG}])
+def test_but_not_while_one_of_its_time_may_be_late_lost_or_not_understood(seen: Any) -> None:  # noqa: ANN401
+    first = look(sale(State.ACCEPTED), loan=LANDED, after_ms=58_000 - LAG)
+    row = listed(at_ms=LATER)
+    second = look(first.intent, row, loan=LANDED, watch=first.watch, **{"after_ms": 59_000, **seen})
+    assert (second.intent.state, second.waiting is not None) == (State.ACCEPTED, True)
+    assert look(first.intent, row, loan=LANDED, watch=first.watch, after_ms=58_000).intent.adjust_id
+    assert look(sale(State.ACCEPTED), row, loan=LANDED, after_ms=59_000).intent.is_open  # nor at first sight
+
+
+def test_nor_is_a_later_row_that_of_a_lost_answer() -> None:
+    """What was lost is carried out within its window, or never."""
+    assert look_until(sale(State.UNKNOWN), listed(at_ms=LATER), loan=LANDED).adjust_id is None

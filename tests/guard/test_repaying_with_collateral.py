@@ -445,6 +445,28 @@ async def die(life: Life, where: str) -> None:
     life.start()
 
 
+@OF_BOTH
+async def test_one_that_ends_late_while_nobody_looks_is_found_by_a_row_with_the_time_of_its_end(
+    kind: Kind,
+) -> None:
+    """And the pool is helped again when prices fall on."""
+    life = Life(kind)
+    life.answers("pending:9000")
+    await life.until_it_leaves()
+    life.world.advance(10_000)
+    life.world.rows = [
+        replace(row, shown=replace(row.shown, at_ms=row.landed_ms or 0)) for row in life.world.rows
+    ]
+    life.start()
+    await life.goes_on(20)
+    assert life.states == [State.CONFIRMED]
+    life.check()
+    life.world.price *= D("0.85")
+    life.world.note()
+    await life.goes_on(20)
+    assert life.world.ltv(POOL) <= D("0.6513")
+
+
 ANSWERS = ("ok", "lost_answer", "lost_request", "late:4900", "pending:9000", "failing:1000")
 
 

@@ -32,8 +32,12 @@ def own_rows(intent: Intent, history: History, claimed: Collection[str], margin_
 def _in_its_time(
     intent: Intent, history: History, claimed: Collection[str], margin_ms: int
 ) -> list[HistoryRow]:
-    signed_ms, window_ms = intent.signed_at_ms or 0, intent.recv_window_ms or 0
-    earliest, latest = signed_ms - EARLY_MS, signed_ms + window_ms + margin_ms
+    latest = (intent.signed_at_ms or 0) + (intent.recv_window_ms or 0) + margin_ms
+    return [row for row in _since_it_was_signed(intent, history, claimed) if row.at_ms <= latest]
+
+
+def _since_it_was_signed(intent: Intent, history: History, claimed: Collection[str]) -> list[HistoryRow]:
+    earliest = (intent.signed_at_ms or 0) - EARLY_MS
     return [
         row
         for row in history.of(intent.key)
@@ -43,10 +47,16 @@ def _in_its_time(
         and row.with_collateral in {None, intent.collateral_coin is not None}
         and row.contract_id in {None, intent.contract_id}
         and not row.by_exchange
-        and earliest <= row.at_ms <= latest
+        and earliest <= row.at_ms
         and row.adjust_id not in intent.seen_ids
         and row.adjust_id not in claimed
     ]
+
+
+def rows_however_late(intent: Intent, history: History, claimed: Collection[str]) -> list[HistoryRow]:
+    """Rows of exactly its amount: one that tells the time of its end may tell any after the request."""
+    rows = _since_it_was_signed(intent, history, claimed)
+    return [row for row in rows if row.amount == intent.amount]
 
 
 def may_be_a_hands(intent: Intent) -> bool:

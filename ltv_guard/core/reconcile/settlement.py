@@ -17,6 +17,7 @@ from ltv_guard.core.reconcile.candidates import (
     doubtful_row_of,
     may_be_a_hands,
     own_rows,
+    rows_however_late,
     rows_of_other_amounts,
 )
 from ltv_guard.core.reconcile.coin_changes import EARLY_MS, collateral_went
@@ -155,13 +156,19 @@ def _settle_without_id(
     Of several that have all succeeded it does not matter which. Until all have ended, it stays open; where
     some have failed it counts as one that succeeded, so that no limit is passed on its account. One of
     another amount counts once its window is over, if no row that is not understood, or lacks, may be its own:
-    until then it may be a hand's, and the own one be shown late.
+    until then it may be a hand's, and the own one be shown late. So does, at the second look, one of its
+    amount that tells a later time: the exchange may have carried it out then.
     """
     known = intent, evidence.history, evidence.claimed, timeouts.processing_margin_ms
     own, doubt = _own_rows(intent, watch, evidence, timeouts), doubtful_row_of(*known)
     proves = doubt is None and not evidence.history.is_old
-    if not own and proves and window_is_over(intent, watch, evidence.history.began, timeouts):
+    began = evidence.history.began
+    if not own and proves and window_is_over(intent, watch, began, timeouts):
+        watch = replace(watch, first_missed=watch.first_missed or began)
         own = rows_of_other_amounts(*known)
+        is_missed = began.ms_since(watch.first_missed or began) >= timeouts.history_lag_ms
+        if not own and is_missed and watch.row_id is None:
+            own = rows_however_late(*known[:3])
     ended = all(row.status is not RowStatus.PROCESSING for row in own)
     if own and ended:
         landed = [row for row in own if row.status is RowStatus.SUCCESS]
