@@ -159,7 +159,7 @@ class FactBuilder:
             window_over=window_over,
             settling=not window_over if own else not (fresh.fresh or doubted_for_long),
             awaits_row=done and self._memory.rows.awaits(loan.key),
-            rescued=any(self._memory.intents.has_rescue(intent) for intent in own),
+            rescues=own[0].rescues_among(self._memory.intents.of_loan(loan.key)) if own else (),
             episode_open=episode is not None and episode.closed_at_ms is None,
             rested_ms=self._rested_ms(loan.key, episode, now),
             unseen_release_ms=self._unseen_release_ms(loan.key, now),

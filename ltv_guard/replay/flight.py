@@ -57,7 +57,7 @@ class Flights:
     stress: Stress = NONE
     open: list[Flight] = field(default_factory=list)
     landed: list[tuple[int, Intent]] = field(default_factory=list)
-    rescued: set[str] = field(default_factory=set)
+    rescued: dict[str, Intent] = field(default_factory=dict)  # by what each is the rescue of
     _free_at: dict[Channel, int] = field(default_factory=dict)
     _sent: int = 0
 
@@ -105,7 +105,7 @@ class Flights:
             collateral_coin=decision.collateral_coin,
         )
         if decision.rescue_of is not None:
-            self.rescued.add(decision.rescue_of)
+            self.rescued[decision.rescue_of] = intent
         self.open.append(self._flight(intent, now_ms))
         self._free_at[channel] = now_ms + TURN_MS
         return True

@@ -33,7 +33,7 @@ def _loan(account: AccountState, position: Position, now_ms: int, prices: Prices
         policy=account.rulebook.policy_for(loan),
         open_intents=open_now,
         window_over=account.flights.window_is_over(key, now_ms),
-        rescued=any(intent.intent_id in account.flights.rescued for intent in open_now),
+        rescues=open_now[0].rescues_among(account.flights.rescued.values()) if open_now else (),
         settling=bool(open_now),
         episode_open=account.is_in_rescue(key),
         rested_ms=_rested_ms(account, key, now_ms),

@@ -5,6 +5,7 @@ the policy is the default one, with releases on: add at 0.75 to 0.65, release be
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -250,6 +251,42 @@ def test_a_release_that_already_shows_is_not_taken_off_again() -> None:
     first = intent(direction=REDUCE, amount="0.154")
     about = facts(loan("0.75", held="0.846"), open_intents=(first,))
     assert outcome(decide_one(about)) == "add 0.130284"
+
+
+RELEASE = intent(direction=REDUCE, amount="0.154")
+ADDED = intent(State.CONFIRMED, amount="0.1", intent_id="i2", rescue_of="i1")
+
+
+def test_beside_a_release_an_add_may_follow_the_one_before_once_that_has_ended_and_is_shown() -> None:
+    about = facts(loan("0.75", held="1.1"), open_intents=(RELEASE,), rescues=(ADDED,))
+    assert outcome(decide_one(about)).startswith("add ")
+    assert decide_one(about).rescue_of == "i2"
+    lost = replace(about, rescues=(replace(ADDED, state=State.REJECTED),))
+    assert decide_one(lost).rescue_of == "i2"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"freshness": STALE},
+        {"rescues": (replace(ADDED, state=State.UNKNOWN),)},
+        {"open_intents": (RELEASE, replace(ADDED, state=State.UNKNOWN))},
+        {"open_intents": (intent(amount="0.154"),)},
+    ],
+    ids=["not shown", "not ended", "open", "not beside an add"],
+)
+def test_but_not_before_that_nor_beside_an_add(given: dict[str, Any]) -> None:
+    known = {"open_intents": (RELEASE,), "rescues": (ADDED,), "window_over": True} | given
+    assert outcome(decide_one(facts(loan("0.94", held="1.1"), **known))) == "nothing: rescued"
+
+
+@pytest.mark.parametrize(("state", "done"), [("confirmed", "add 0.145684"), ("absent", "add 0.29966031")])
+def test_a_release_that_shows_beside_what_was_added_since_is_not_taken_off_again(
+    state: str, done: str
+) -> None:
+    added = replace(ADDED, state=State(state))
+    about = facts(loan("0.75", held="0.946"), open_intents=(RELEASE,), rescues=(added,))
+    assert outcome(decide_one(about)) == done
 
 
 def test_there_is_no_third() -> None:

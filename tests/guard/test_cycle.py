@@ -26,7 +26,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Direction, Loan, Owner
+from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Owner
 from ltv_guard.core.ports import Hear, Pause, SignedAdjustment, Standing
 from ltv_guard.guard.cycle import Guard
 
@@ -196,6 +196,50 @@ async def test_an_open_release_does_not_block_an_add() -> None:
     assert [item.direction for item in world.sent] == [Direction.REDUCE, Direction.ADD]
     assert world.sent[1].rescue_of == world.sent[0].intent_id
     assert world.ltv(ONE) <= TARGET
+
+
+@pytest.mark.parametrize(("key", "falls_to"), [(ONE, "0.75"), (POOL, "0.65")], ids=["order", "pool"])
+@pytest.mark.parametrize("listed", [True, False])
+async def test_beside_a_release_that_does_not_end_a_loan_that_falls_on_is_helped_each_time(
+    key: LoanKey,
+    falls_to: str,
+    listed: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    world = a_world("0.38") if key == ONE else a_world(pool="0.38")
+    journal = MemoryJournal()
+    guard = a_guard(world, journal)
+    world.answers = ["pending:36000000"]
+    await cycles(guard, world, 10)
+    if not listed:
+        world.rows.clear()
+    world.price *= Decimal("0.50")
+    for number in range(2, 5):
+        await cycles(guard, world, 40)
+        assert len(world.sent) == number
+        assert world.ltv(key) <= TARGET
+        world.price *= Decimal(falls_to)
+        world.note()
+    release, *adds = world.sent
+    assert release.direction is Direction.REDUCE
+    assert [item.rescue_of for item in adds] == [item.intent_id for item in world.sent[:-1]]
+
+
+@pytest.mark.parametrize("late", ["old_ltv_ms", "stale_ms"])
+async def test_but_not_while_the_add_before_is_not_shown(late: str) -> None:
+    world = a_world("0.38")
+    guard = a_guard(world, MemoryJournal())
+    world.answers = ["pending:36000000"]
+    await cycles(guard, world, 10)
+    world.price *= Decimal("0.50")
+    world.note()
+    while len(world.sent) < 2:
+        world.advance(1_000)
+        await guard.cycle()
+    added_ms = world.true_ms
+    for _ in range(15):
+        setattr(world, late, world.true_ms - added_ms + 500)
+        await cycles(guard, world, 1)
+    assert len(world.sent) == 2
 
 
 async def test_a_blind_guard_says_so_once_and_when_it_sees_again() -> None:

@@ -230,10 +230,24 @@ class Life(RuleBasedStateMachine):
             assert intent.rescue_of not in self.rescued, "a second rescue"
             assert intent.direction is Direction.ADD
             self.rescued.add(intent.rescue_of)
+            self.check_that_it_knows_of_the_rescue_before(intent)
             return
         assert not self.on_their_way(intent.key), "sent while an earlier one may still land"
         if intent.direction is not Direction.TRANSFER:
             self.check_its_facts(intent)
+
+    def check_that_it_knows_of_the_rescue_before(self, intent: Intent) -> None:
+        """Where there is one: beside a release, whose own effect may come at any time."""
+        sent = (item for item in self.world.sent if item.intent_id == intent.rescue_of)
+        before = next(sent, None)
+        if before is None or before.rescue_of is None:
+            return
+        assert before not in self.on_their_way(intent.key), "the rescue before may still land"
+        landed = (row.landed_ms for row in self.world.rows if row.intent_id == before.intent_id)
+        landed_ms = next(landed, None) or 0
+        views = self.world.views[intent.key]
+        shown = {view.collateral for view in views if view.at_ms >= landed_ms}
+        assert intent.coins_before in shown, f"planned on {intent.coins_before}, without the rescue before"
 
     def on_their_way(self, key: LoanKey) -> list[Intent]:
         """What was sent for that loan, and may still have an effect."""

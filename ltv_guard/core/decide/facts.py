@@ -21,9 +21,9 @@ class LoanFacts:
     """One loan, and all that bears on it. Spans are ms; None means never.
 
     `window_over`: the windows of its open intents were over before the loan was read, and the exchange is not
-    processing them, nor is it shown without one that it had been shown with; `rescued`: the one rescue that
-    they allow was sent. `settling`: an adjustment of its own is under way or not shown yet, and has not been
-    for long. `awaits_row`: its coins tell of an adjustment that no history has shown yet.
+    processing them, nor is it shown without one that it had been shown with; `rescues`: those that were sent
+    beside the first of them, in their order. `settling`: an adjustment of its own is under way or not shown
+    yet, and has not been for long. `awaits_row`: its coins tell of an adjustment that no history has shown.
     `rested_ms`: since the end of its last episode or release; `unseen_release_ms`: since that of a release
     which no history has shown, whose row may yet come. `low_for_ms`: sighted time below the release
     trigger. `refused`, `kept`, `unpayable`: coin -> why the exchange will, for now, not take it as
@@ -48,7 +48,7 @@ class LoanFacts:
     hides_breach: bool = False
     open_intents: tuple[Intent, ...] = ()
     window_over: bool = False
-    rescued: bool = False
+    rescues: tuple[Intent, ...] = ()
     settling: bool = False
     awaits_row: bool = False
     episode_open: bool = False

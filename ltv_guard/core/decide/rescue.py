@@ -1,4 +1,4 @@
-"""What may be done for a loan while an intent of it is open: nothing, but for one rescue add. Pure."""
+"""What may be done for a loan while an intent of it is open: nothing, but for a rescue add. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from ltv_guard.core.model.loans import Direction, Loan
 def decide_beside_open_intents(facts: LoanFacts, budget: FundsBudget) -> Decision:
     """An open intent blocks its loan, but for one add: too much can be undone, too little can't.
 
-    An open release never blocks an add. Where the window of an add is over, and the history does not
-    say how it ended, one more add is allowed at or above the emergency LTV. It is small enough for both to
-    land. The same goes for a repayment. Coins may be moved here for it first: that does nothing to the loan.
+    An open release never blocks an add, nor a further one once that has ended. Where the window of an add is
+    over, and the history does not say how it ended, one more add is allowed at or above the emergency LTV. It
+    is small enough for both to land. The same goes for a repayment. Coins may be moved here for it first:
+    that does nothing to the loan.
     """
     first = facts.open_intents[0]
-    landed = replace(facts, loan=_as_if_released(facts.loan, first, budget))
+    landed = replace(facts, loan=_as_if_released(facts, first, budget))
     urgency = landed.urgency
     waiting = hold(
         facts,
@@ -38,7 +39,7 @@ def decide_beside_open_intents(facts: LoanFacts, budget: FundsBudget) -> Decisio
         breach=urgency.breach,
         emergency=urgency.emergency,
     )
-    if urgency.breach and (facts.rescued or any(item.rescue_of is not None for item in facts.open_intents)):
+    if urgency.breach and _has_had_its_rescue(facts, first):
         return replace(waiting, cause=Cause.RESCUED, reason=_waits_for(facts, Because.RESCUED, first))
     alone = len(facts.open_intents) == 1 and first.rescue_of is None
     model = LtvModel(loan=landed.loan, prices=budget.prices)
@@ -49,6 +50,14 @@ def decide_beside_open_intents(facts: LoanFacts, budget: FundsBudget) -> Decisio
     if why_lost(need, budget) is not None:
         return waiting
     return replace(_rescue_or_coins(need, facts, budget, waiting) or waiting, loan=facts.loan)
+
+
+def _has_had_its_rescue(facts: LoanFacts, first: Intent) -> bool:
+    """Whether no further one may leave. Beside a release it may once the last has ended, and is shown."""
+    if any(item.rescue_of is not None for item in facts.open_intents):
+        return True
+    may_go_on = first.direction is Direction.REDUCE and facts.freshness.fresh
+    return bool(facts.rescues) and (not may_go_on or facts.rescues[-1].is_open)
 
 
 def _rescue_or_coins(
@@ -109,7 +118,7 @@ def _rescue(need: Shortfall, budget: FundsBudget, first: Intent, room: Decimal) 
     rescue = replace(
         rescue.acting(Cause.RESCUE, Direction.ADD, option),
         held_back=option.held_back,
-        rescue_of=first.intent_id,
+        rescue_of=(first, *need.facts.rescues)[-1].intent_id,
     )
     funds = sum((item.reach for item in every), Decimal(0))
     return worded(
@@ -134,12 +143,14 @@ def _within_room(need: Shortfall, best: Option, room: Decimal) -> Option | None:
     return option if option.is_worth(need.least_in_calm) else None
 
 
-def _as_if_released(loan: Loan, first: Intent, budget: FundsBudget) -> Loan:
+def _as_if_released(facts: LoanFacts, first: Intent, budget: FundsBudget) -> Loan:
     """The loan once an open release has landed; as it is shown otherwise."""
-    held = loan.collateral_in(first.coin)
+    loan, held = facts.loan, facts.loan.collateral_in(first.coin)
     if first.direction is not Direction.REDUCE or held is None:
         return loan
-    if held.amount <= first.coins_before - first.amount or held.amount <= first.amount:
+    added = (item for item in facts.rescues if item.state is State.CONFIRMED and item.coin == first.coin)
+    before = sum((item.amount for item in added), first.coins_before)
+    if held.amount <= before - first.amount or held.amount <= first.amount:
         return loan
     model = LtvModel(loan=loan, prices=budget.prices)
     return loan if model.is_blind else model.with_change(first.coin, -first.amount)

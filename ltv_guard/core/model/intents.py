@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -150,6 +150,17 @@ class Intent:
             self._check_can_be_absent(at_ms, adjust_id)
             return replace(self, state=state, updated_at_ms=at_ms)
         return replace(self, state=state, updated_at_ms=at_ms, adjust_id=self._row(adjust_id, forced=forced))
+
+    def was_planned_beside(self, first: Intent) -> bool:
+        """Whether it is its rescue, and may not know of it. A further one knows of the rescue before."""
+        return self.rescue_of == first.intent_id and first.rescue_of is None
+
+    def rescues_among(self, intents: Iterable[Intent]) -> tuple[Intent, ...]:
+        """Those that were sent beside it, in their order: each is the rescue of the one before."""
+        rescues, found = {item.rescue_of: item for item in intents if item.rescue_of is not None}, [self]
+        while (rescue := rescues.get(found[-1].intent_id)) is not None:
+            found.append(rescue)
+        return tuple(found[1:])
 
     def _check_can_be_absent(self, at_ms: int, adjust_id: str | None) -> None:
         if adjust_id is not None:

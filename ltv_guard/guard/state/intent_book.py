@@ -157,22 +157,19 @@ class IntentBook:
             if item.state is State.ABSENT and now.exchange_ms - item.updated_at_ms < DAY_MS
         ]
 
-    def has_rescue(self, first: Intent) -> bool:
-        """Whether the one rescue of this intent was sent."""
-        return any(item.rescue_of == first.intent_id for item in self.of_loan(first.key))
-
     def rescued_by(self, rescue: Intent) -> Intent | None:
         """What `rescue` is the rescue of, if that landed and is of the same coin."""
         first = self._intents.get(rescue.rescue_of or "")
+        landed = first is not None and first.state is State.CONFIRMED and rescue.was_planned_beside(first)
         same = first is not None and (first.channel, first.coin) == (rescue.channel, rescue.coin)
-        return first if first is not None and same and first.state is State.CONFIRMED else None
+        return first if landed and same else None
 
     def beside(self, last: Intent) -> Intent | None:
         """The rescue of `last`, or what it is the rescue of, if that landed too."""
         found = (
             item
             for item in self.of_loan(last.key)
-            if item.state in LANDED and (item.intent_id == last.rescue_of or item.rescue_of == last.intent_id)
+            if item.state in LANDED and (item.was_planned_beside(last) or last.was_planned_beside(item))
         )
         return next(found, None)
 

@@ -119,7 +119,7 @@ ADJUSTMENTS = (
         warning(
             "The one rescue add left: the loan is in danger and the end of `rescue_of`, the "
             "adjustment before, is not known. If both land, the LTV still stays above "
-            "`reduce.trigger_ltv`.",
+            "`reduce.trigger_ltv`. Beside a release further ones may follow: `rescue_of` is the one before.",
         ),
         fields=("rescue_of", "product", "loan_id", "intent_id", "direction", "coin", "amount", "ltv"),
     ),
