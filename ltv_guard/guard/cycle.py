@@ -50,7 +50,6 @@ class Guard:
         self._exchange = exchange
         self._around = surroundings
         self._clock = surroundings.clock
-        self._matcher = matcher
         self._rulebook = rulebook
         self._horizon_ms = horizon_ms(rulebook)
         self._memory = Memory(journal, options.timing.backoff)
@@ -64,11 +63,13 @@ class Guard:
             rulebook=rulebook,
             memory=self._memory,
             trust=self._trust,
+            matcher=matcher,
         )
         self._key_access = self._parts.key_access
         self._defects = self._parts.words.defects
         self._report = self._parts.words.report
         self._parts.reads.loans.urgent.on_hurry = self._parts.read_ahead.begin_anew
+        self._pressing, self._unhurried = self._parts.pressing, self._parts.unhurried
         if after is not None:
             self.alerts.shows_too(after.alerts)
         self._pressed = False  # the last cycle asked for more than the loans: so may the next
@@ -86,6 +87,7 @@ class Guard:
         """One cycle. Raises JournalUnavailable: nothing is sent without a journal."""
         async with self._lock:
             began = self._clock.now()
+            self._pressing.cycle_begins()
             with structlog.contextvars.bound_contextvars(
                 account=self.options.account, cycle_id=self._around.new_id()[:8]
             ):
@@ -98,9 +100,9 @@ class Guard:
                 with self._defects.contained("reporting the cycle"):
                     self._report.finished(result, snapshot.withheld, self._clock.now().ms_since(began))
                 if not self._around.stopping():
-                    result = await self._look_at_contracts(snapshot, result)
+                    result = await self._unhurried.look_at_contracts(snapshot, result)
                 if not (result.left_open or self._around.stopping()):  # it must not hold up what is under way
-                    await self._when_nothing_presses(result)
+                    await self._unhurried.look_around(result)
                 goes_on = result.in_haste or result.goes_on or self._around.stopping()
                 if not goes_on and await self._parts.reads.loans.late_ones_come():
                     result = replace(result, goes_on=True)
@@ -108,6 +110,7 @@ class Guard:
 
     def urge(self, keys: Collection[LoanKey]) -> None:
         """Prices put these loans at their triggers: they are read first, by the next cycle or this one."""
+        self._pressing.tell()
         self._parts.reads.loans.urge(keys, under_way=self._lock.locked())
         asyncio.get_running_loop().call_soon(self._parts.read_ahead.begin)  # the loans themselves go first
 
@@ -124,6 +127,7 @@ class Guard:
     async def drain(self) -> None:
         """Waits for what has left to be answered and journalled."""
         await self._parts.sender.drain()
+        await self._unhurried.close()
         self._parts.read_ahead.drop()
         await self._parts.reads.close()
 
@@ -231,23 +235,3 @@ class Guard:
     async def _look_closer(self, snapshot: Snapshot, wanted: Wanted) -> None:
         if not await self._parts.read_ahead.take(snapshot, wanted):
             await self._parts.reads.closer_look.read(snapshot, wanted)
-
-    async def _look_at_contracts(self, snapshot: Snapshot, result: CycleResult) -> CycleResult:
-        contracts = self._parts.contracts
-        with self._defects.contained("looking at fixed loans"):
-            await contracts.look(snapshot, may_read=not result.blind, in_haste=bool(result.left_open))
-            if contracts.known:
-                return replace(result, contracts=contracts.known)
-        return result
-
-    async def _when_nothing_presses(self, result: CycleResult) -> None:
-        with self._defects.contained("looking at the key"):
-            await self._key_access.look_again()
-        if result.blind or any(decision.breach for decision in result.decisions):
-            return
-        loans = [decision.loan for decision in result.decisions]
-        with self._defects.contained("keeping the wallet at hand"):
-            self._parts.reads.balances.keep_at_hand(loans)
-        if self._matcher is not None:
-            with self._defects.contained("comparing the settings"):
-                await self._matcher.look_once(loans, [item.key for item in result.set_aside])

@@ -31,6 +31,7 @@ from ltv_guard.guard.loan_watch import LoanWatch
 from ltv_guard.guard.needs import Needs
 from ltv_guard.guard.permission import Gate, Permission
 from ltv_guard.guard.planner import Planner
+from ltv_guard.guard.pressing import Pressing
 from ltv_guard.guard.proof import Proof
 from ltv_guard.guard.reads.read_ahead import ReadAhead
 from ltv_guard.guard.reads.reads import Reads, urgent_loans
@@ -40,10 +41,12 @@ from ltv_guard.guard.reporter import Reporter
 from ltv_guard.guard.rereads import Rereads
 from ltv_guard.guard.rows_beside import RowsBeside
 from ltv_guard.guard.sender import Sender
+from ltv_guard.guard.settings_match import Matcher
 from ltv_guard.guard.settlement_reporter import SettlementReporter
 from ltv_guard.guard.snapshot import GuardOptions
 from ltv_guard.guard.state.memory import Memory
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
+from ltv_guard.guard.unhurried import Unhurried
 from ltv_guard.guard.words import Words
 from ltv_guard.log.alert_repeater import AlertRepeater
 
@@ -58,6 +61,7 @@ class Parts:
     rulebook: Rulebook
     memory: Memory
     trust: JournalTrust
+    matcher: Matcher | None
 
     # Words.
 
@@ -116,6 +120,21 @@ class Parts:
         watch = ContractWatch(shelf, self.words.alerts)
         return Contracts(self.reads.contracts, watch, shelf, self.rulebook, self.around.clock)
 
+    @cached_property
+    def pressing(self) -> Pressing:
+        return Pressing()
+
+    @cached_property
+    def unhurried(self) -> Unhurried:
+        return Unhurried(
+            self.contracts,
+            self.key_access,
+            self.reads.balances,
+            self.matcher,
+            pressing=self.pressing,
+            defects=self.words.defects,
+        )
+
     # Settling.
 
     @cached_property
@@ -151,13 +170,8 @@ class Parts:
     @cached_property
     def appraisal(self) -> Appraisal:
         longest_gap_ms = 2 * self.options.poll_interval_ms + self.options.max_snapshot_age_ms
-        return Appraisal(
-            self.rulebook,
-            self.memory,
-            self.freshness,
-            self.words.defects,
-            longest_gap_ms=longest_gap_ms,
-        )
+        memory, freshness, defects = self.memory, self.freshness, self.words.defects
+        return Appraisal(self.rulebook, memory, freshness, defects, longest_gap_ms=longest_gap_ms)
 
     @cached_property
     def decider(self) -> Decider:
@@ -205,23 +219,10 @@ class Parts:
 
     @cached_property
     def adjuster(self) -> Adjuster:
-        planner = Planner(
-            self.options,
-            self.around,
-            self.exchange,
-            self.memory,
-            self.refusals,
-            self.words,
-        )
-        return Adjuster(
-            planner,
-            self.sender,
-            self.exchange.paths,
-            self.memory.intents,
-            self.refusals,
-            self.around.clock,
-            self.words,
-        )
+        memory, refusals, words = self.memory, self.refusals, self.words
+        planner = Planner(self.options, self.around, self.exchange, memory, refusals, words)
+        paths, clock = self.exchange.paths, self.around.clock
+        return Adjuster(planner, self.sender, paths, memory.intents, refusals, clock, words)
 
     @cached_property
     def now(self) -> DecisionOfNow:

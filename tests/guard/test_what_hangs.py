@@ -8,15 +8,20 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from contract_world import ModelContracts, a_pool_with_contracts
 from exchange_model import POOL, Kinds, ModelAccount, a_guard, a_world, key_of
 from hanging_exchange import GIVEN_UP_S, a_hanging_world, beside, crossing
-from slow_exchange import SlowAccountDaemon, in_made_up_time
+from slow_exchange import SlowAccountDaemon, in_made_up_time, time_s
 from transfers_and_repayments import cycles
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.contracts import AtEnd, ContractList
+from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.ports import Identity
 
 ORDER = key_of(1)
+HOUR_S = 3600
 
 
 @pytest.mark.parametrize("hangs", ["nothing", "unified", "prices"])
@@ -160,3 +165,73 @@ def test_what_a_page_of_a_late_list_shows_is_acted_on_at_once(page_s: float) -> 
     assert world.added_s is not None
     assert world.shown_s is not None
     assert world.added_s - world.shown_s <= 0.7
+
+
+@pytest.mark.parametrize("hangs", ["nothing", "key"])
+def test_one_that_crosses_while_the_key_is_looked_at_does_not_wait_for_that(hangs: str) -> None:
+    world = a_hanging_world("0.60", "0.60")
+    took_s = crossing(world, ORDER, "0.86", [hangs], after_s=HOUR_S - 10, while_asked="key")
+    assert in_made_up_time(took_s) < 0.5
+
+
+@pytest.mark.parametrize("takes_s", [0.05, 3.0])
+def test_what_is_found_of_the_key_beside_the_cycles_ends_one_all_the_same(takes_s: float) -> None:
+    """Another worker has the account, say."""
+    claims_s: list[float] = []
+
+    async def claim(_: Identity) -> None:
+        claims_s.append(time_s())
+        if len(claims_s) > 1:
+            raise JournalUnavailable("guarded by another")
+
+    async def go() -> float:
+        world = a_hanging_world("0.60")
+        world.takes_s = {"key": takes_s}
+        with pytest.raises(JournalUnavailable, match="guarded by another"):
+            async with asyncio.timeout(HOUR_S + 60):
+                await SlowAccountDaemon(world, claim=claim).run()
+        return time_s()
+
+    ended_s = in_made_up_time(go())
+    assert len(claims_s) == 2
+    assert ended_s - claims_s[1] < 16
+
+
+def test_a_guard_that_ends_waits_for_no_key_that_is_looked_at_beside() -> None:
+    async def go() -> float:
+        world = a_hanging_world("0.60")
+        daemon = SlowAccountDaemon(world)
+        running = asyncio.create_task(daemon.run())
+        await asyncio.sleep(HOUR_S - 10)
+        world.hangs = {"key"}
+        await world.is_asked("key")
+        began_s = time_s()
+        await daemon.end(running)
+        assert len(asyncio.all_tasks()) == 1
+        return time_s() - began_s
+
+    assert in_made_up_time(go()) < 0.1
+
+
+def test_one_that_crosses_while_fixed_loans_are_looked_at_does_not_wait_for_that() -> None:
+    class Hanging(ModelContracts):
+        async def contracts(self, coin: str) -> ContractList:
+            await asyncio.sleep(GIVEN_UP_S)
+            return await super().contracts(coin)
+
+    async def go() -> float:
+        plain = a_world(pool="0.60")
+        world = a_pool_with_contracts(
+            plain, {"USDT": Decimal("0.5")}, ends_in_ms=HOUR_S * 1000, at_end=AtEnd.REPAID
+        )
+        guard = a_guard(world, MemoryJournal(), contracts=Hanging(world))
+        cycle = asyncio.create_task(guard.cycle())
+        await asyncio.sleep(0.5)
+        assert not cycle.done()
+        guard.urge([POOL])
+        began_s = time_s()
+        await cycle
+        await guard.drain()
+        return time_s() - began_s
+
+    assert in_made_up_time(go()) < 0.1

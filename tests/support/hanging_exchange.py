@@ -6,7 +6,7 @@ A read is given up after two tries of 4 s, as the client does.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,15 +29,22 @@ class HangingWorld(SlowWorld):
     quick_s: float = QUICK_S
     takes_s: dict[str, float] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
+    _was_asked: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
     async def answer(self, what: str) -> Moment:
         leaves = self.now()
         self.asked[what] += 1
+        self._was_asked[what].set()
         await asyncio.sleep(GIVEN_UP_S if what in self.hangs else self.takes_s.get(what, self.quick_s))
         self.now()
         if what in self.hangs:
             raise ExchangeUnavailable(f"{what}: no answer")
         return leaves
+
+    async def is_asked(self, what: str) -> None:
+        """Anew."""
+        self._was_asked[what].clear()
+        await self._was_asked[what].wait()
 
 
 def a_hanging_world(
@@ -58,15 +65,27 @@ async def beside(
 
 
 async def crossing(
-    world: HangingWorld, whom: LoanKey, ltv: str, hangs: Collection[str], *, transfers: bool = False
+    world: HangingWorld,
+    whom: LoanKey,
+    ltv: str,
+    hangs: Collection[str],
+    *,
+    transfers: bool = False,
+    after_s: float = 40,
+    while_asked: str | None = None,
 ) -> float:
-    """After how many seconds an add leaves for it that crosses its trigger; infinite: not within a minute."""
+    """After how many seconds an add leaves for it that crosses its trigger; infinite: not within a minute.
+
+    It crosses after so long, and `while_asked`: as soon as that is asked for then.
+    """
     began_s = 0.0
 
     async def cross(daemon: SlowAccountDaemon) -> None:
         nonlocal began_s
-        await asyncio.sleep(40)
+        await asyncio.sleep(after_s)
         world.hangs |= set(hangs)
+        if while_asked is not None:
+            await world.is_asked(while_asked)
         world.now()
         world.loans[whom].debt *= Decimal(ltv) / world.ltv(whom)  # it borrows more, say
         world.note()

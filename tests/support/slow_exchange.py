@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import selectors
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,7 +19,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Rulebook, TransferRules
-from ltv_guard.core.ports import Hear, SignedAdjustment
+from ltv_guard.core.ports import Hear, Identity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.cycle import Guard
 from ltv_guard.guard.snapshot import GuardOptions
@@ -152,6 +152,10 @@ class SlowLoans(SlowPath, ModelLoans):
 class SlowAccount(ModelAccount):
     world: SlowWorld
 
+    async def identify(self) -> Identity:
+        await self.world.answer("key")
+        return await super().identify()
+
     async def wallet(self, coins: Collection[str]) -> Mapping[str, Decimal]:
         await self.world.answer("wallet")
         return await super().wallet(coins)
@@ -169,10 +173,20 @@ def time_s() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def claimed(_: Identity) -> None:
+    """It is."""
+
+
 class SlowAccountDaemon:
     """One account, looked at as the daemon does; `streams`: prices wake it."""
 
-    def __init__(self, world: SlowWorld, *, transfers: bool = False) -> None:
+    def __init__(
+        self,
+        world: SlowWorld,
+        *,
+        transfers: bool = False,
+        claim: Callable[[Identity], Awaitable[None]] = claimed,
+    ) -> None:
         self.world = world
         world.on_sent = world.came
         self.journal = MemoryJournal()
@@ -197,7 +211,12 @@ class SlowAccountDaemon:
                     *([SlowPath(world, Channel(Product.FUNDING, Kind.TRANSFER))] if transfers else []),
                 ],
             ),
-            Surroundings(clock=world, new_id=lambda: f"i{next(numbers)}", seed=lambda: next(seeds)),
+            Surroundings(
+                clock=world,
+                claim=claim,
+                new_id=lambda: f"i{next(numbers)}",
+                seed=lambda: next(seeds),
+            ),
             journal=self.journal,
             rulebook=Rulebook(default=POLICY, transfers=TransferRules(enabled=transfers)),
         )
