@@ -29,6 +29,7 @@ from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.freshness_judge import LONGEST_PROCESSING_MS, FreshnessJudge
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
 from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.rows import foreign_add_ms
 
 NO_LISTS: Mapping[str, ContractList] = {}
 NOTHING: Mapping[str, str] = {}
@@ -137,7 +138,8 @@ class FactBuilder:
         )
 
     def _facts(self, shown: Loan, appraised: Appraised, snapshot: Snapshot, now: Moment) -> LoanFacts:
-        prices = snapshot.believed_prices
+        prices, by_others = snapshot.believed_prices, self._memory.rows.by_others(shown.key)
+        includes_ms = snapshot.asked_at(shown.key).exchange_ms - self._freshness.echo_ms
         loan, fresh, as_shown = appraised.loan, appraised.freshness, not appraised.is_reckoned
         before = snapshot.before.get(loan.key)
         episode = snapshot.episodes.get(loan.key)
@@ -164,7 +166,8 @@ class FactBuilder:
             rested_ms=self._rested_ms(loan.key, episode, now),
             unseen_release_ms=self._unseen_release_ms(loan.key, now),
             low_for_ms=self._memory.low_ltv.low_for_ms(loan.key),
-            foreign_add_ms=self._memory.rows.foreign_add_ms(loan.key, now),
+            foreign_add_ms=foreign_add_ms(by_others, now),
+            changed_by_others=any(row.at_ms > includes_ms for row in by_others),
             refused=self._memory.refusals.refused(loan.key, Direction.ADD, now),
             shunned=self._memory.refusals.shunned(loan.key, Direction.ADD, now),
             at_least=self._memory.bounds.at_least(loan),

@@ -53,6 +53,7 @@ class Limit(StrEnum):
     ROW_AWAITED = "row_awaited"
     RESCUE_ELSEWHERE = "rescue_elsewhere"
     ADDED_BY_HAND = "added_by_hand"
+    CHANGED_BY_OTHERS = "changed_by_others"
     NEEDED_ELSEWHERE = "needed_elsewhere"
     LOANS_UNREAD = "loans_unread"
     PRICES_UNREAD = "prices_unread"

@@ -106,6 +106,7 @@ def _bar(facts: LoanFacts, neighbours: Neighbours, coin: str | None) -> Constrai
         (neighbours.is_one_awaited, Limit.ROW_AWAITED),
         (neighbours.is_one_in_rescue, Limit.RESCUE_ELSEWHERE),
         (added_by_hand, Limit.ADDED_BY_HAND),
+        (facts.changed_by_others, Limit.CHANGED_BY_OTHERS),
         (coin in facts.unreleasable, Limit.REFUSED),
         (coin is not None and coin in neighbours.needed, Limit.NEEDED_ELSEWHERE),
     )

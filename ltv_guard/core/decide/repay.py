@@ -33,7 +33,7 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
         return short.noting(Constraint(kind=Limit.ADD_AWAITED, repaying=True))
     if is_tried_again(need, budget):
         return replace(short, cause=Cause.REPAY, reason=replace(short.reason, once_more=True))
-    maybe = maybe_there([held.coin for held in need.candidates], budget)
+    maybe = _what_may_still_help(need, budget)
     if maybe is not None and not need.emergency:
         return short.noting(maybe)
     every, defects = _options(need, budget)
@@ -49,6 +49,12 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
         missing=ZERO,
     )
     return worded(decision, lambda: _explained(decision, need, best))
+
+
+def _what_may_still_help(need: Shortfall, budget: FundsBudget) -> Constraint | None:
+    if need.facts.changed_by_others:
+        return Constraint(kind=Limit.CHANGED_BY_OTHERS, repaying=True)
+    return maybe_there([held.coin for held in need.candidates], budget)
 
 
 def is_tried_again(need: Shortfall, budget: FundsBudget) -> bool:

@@ -73,6 +73,8 @@ def _what_may_still_help(need: Shortfall, budget: FundsBudget) -> Constraint | N
             return Constraint(kind=Limit.COINS_MAY_HELP, coin=coin, repaying=True)
     if need.emergency:
         return None
+    if need.facts.changed_by_others:
+        return Constraint(kind=Limit.CHANGED_BY_OTHERS, repaying=True)
     kept = next((held.coin for held in need.candidates if _is_kept_for_later(need, held, budget)), None)
     kept = kept or next(
         (debt.coin for debt in need.loan.debts if _is_payable_later(need, debt, budget)), None

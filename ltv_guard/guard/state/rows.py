@@ -106,11 +106,16 @@ class Rows:
         first = min(fitting, key=lambda row: row.at_ms, default=None)
         return set() if first is None else {first.adjust_id}
 
-    def foreign_add_ms(self, key: LoanKey, now: Moment) -> int | None:
-        """How many ms ago the user added collateral by hand; None: not within what the history shows."""
-        adds = [row for row in self.of(key) if row.direction is Direction.ADD]
-        if not adds:
-            return None
+    def by_others(self, key: LoanKey) -> list[HistoryRow]:
+        """What somebody else did to the loan: the user's own hand, as a rule."""
+        rows = self.of(key)
+        if not rows:
+            return []
         claimed = self.claimed(key.product)
-        times = [row.at_ms for row in adds if row.adjust_id not in claimed]
-        return max(0, now.exchange_ms - max(times)) if times else None
+        return [row for row in rows if row.adjust_id not in claimed]
+
+
+def foreign_add_ms(by_others: Iterable[HistoryRow], now: Moment) -> int | None:
+    """How many ms ago the user added collateral by hand; None: not within what the history shows."""
+    times = [row.at_ms for row in by_others if row.direction is Direction.ADD]
+    return max(0, now.exchange_ms - max(times)) if times else None
