@@ -205,12 +205,8 @@ class Parts:
 
     @cached_property
     def sender(self) -> Sender:
-        return Sender(
-            self.memory.intents,
-            self.around.clock,
-            max_age_ms=self.options.max_snapshot_age_ms,
-            stopping=self.around.stopping,
-        )
+        intents, around, max_age_ms = self.memory.intents, self.around, self.options.max_snapshot_age_ms
+        return Sender(intents, around.clock, max_age_ms=max_age_ms, stopping=around.stopping)
 
     @cached_property
     def refusals(self) -> Refusals:
@@ -220,7 +216,9 @@ class Parts:
     @cached_property
     def adjuster(self) -> Adjuster:
         memory, refusals, words = self.memory, self.refusals, self.words
-        planner = Planner(self.options, self.around, self.exchange, memory, refusals, words)
+        planner = Planner(
+            self.options, self.around, self.exchange, memory, refusals, words, pressing=self.pressing
+        )
         paths, clock = self.exchange.paths, self.around.clock
         return Adjuster(planner, self.sender, paths, memory.intents, refusals, clock, words)
 

@@ -13,6 +13,7 @@ from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Owner
 from ltv_guard.guard import sentences
 from ltv_guard.guard.plan import IntentOrigin, plan
+from ltv_guard.guard.pressing import Pressing
 from ltv_guard.guard.reads.contracts import WITHIN_S
 from ltv_guard.guard.refusals import Refusals
 from ltv_guard.guard.snapshot import GuardOptions, Snapshot
@@ -21,6 +22,7 @@ from ltv_guard.guard.state.refusal_backoff import RefusalSubject
 from ltv_guard.guard.surroundings import AccountPorts, Surroundings
 from ltv_guard.guard.words import Words
 
+NO_HASTE_S = 0.5  # so long a release asks for its maximum whatever prices do: others may need its coins
 ALL_IN_USE = "every amount of it is in use by an adjustment that is not settled"
 
 
@@ -35,12 +37,15 @@ class Planner:
         memory: Memory,
         refusals: Refusals,
         words: Words,
+        *,
+        pressing: Pressing,
     ) -> None:
         self._options = options
         self._around = surroundings
         self._exchange = exchange
         self._memory = memory
         self._refusals = refusals
+        self._pressing = pressing
         self._report = words.report.decisions
         self._defects = words.defects
 
@@ -103,7 +108,14 @@ class Planner:
         history = snapshot.histories.get(exchange.channel)
         if history is None or clock.now().ms_since(history.began) > self._options.max_snapshot_age_ms:
             return replace(decision, direction=None)
-        decision = within_maximum(decision, await exchange.max_reduction(loan, coin))
+        asking = asyncio.ensure_future(exchange.max_reduction(loan, coin))
+        try:
+            if not await self._pressing.leaves_time_for(asking, at_least_s=NO_HASTE_S):
+                return replace(decision, direction=None)
+            maximum = await asking
+        finally:
+            asking.cancel()
+        decision = within_maximum(decision, maximum)
         with self._defects.contained("reporting a decision"):
             self._report.tell([decision], None)
         if not decision.acts:

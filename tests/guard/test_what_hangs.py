@@ -235,3 +235,30 @@ def test_one_that_crosses_while_fixed_loans_are_looked_at_does_not_wait_for_that
         return time_s() - began_s
 
     assert in_made_up_time(go()) < 0.1
+
+
+@pytest.mark.parametrize("ltvs", [("0.60", "0.35"), ("0.60", *["0.35"] * 9)], ids=["a release", "many"])
+@pytest.mark.parametrize("hangs", ["nothing", "maximum"])
+def test_one_that_crosses_while_the_most_that_may_be_released_is_asked_for(
+    hangs: str, ltvs: tuple[str, ...]
+) -> None:
+    """Nothing of the release has left."""
+    world = a_hanging_world(*ltvs)
+    took_s = crossing(world, ORDER, "0.86", [hangs], after_s=0, while_asked="maximum")
+    assert in_made_up_time(took_s) < 1
+
+
+def test_what_may_be_released_is_asked_for_to_the_end_where_prices_cross_again_and_again() -> None:
+    """Where it comes soon."""
+
+    async def go() -> bool:
+        world = a_hanging_world("0.60", "0.35")
+        daemon = SlowAccountDaemon(world)
+        running = asyncio.create_task(daemon.run())
+        for _ in range(500):
+            await asyncio.sleep(0.04)
+            daemon.wake(ORDER)
+        await daemon.end(running)
+        return bool(world.sent)
+
+    assert in_made_up_time(go())

@@ -17,7 +17,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
+from ltv_guard.core.model.loans import Channel, Kind, Loan, LoanKey, Moment, Product
 from ltv_guard.core.model.policy import Rulebook, TransferRules
 from ltv_guard.core.ports import Hear, Identity, SignedAdjustment
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
@@ -147,6 +147,10 @@ class SlowLoans(SlowPath, ModelLoans):
     async def loan(self, key: LoanKey) -> LoanBook:
         asked = await self.world.answer("loan")
         return self.world.book(self.product, [] if self.world.is_empty else [key], asked)
+
+    async def max_reduction(self, loan: Loan, coin: str) -> Decimal:
+        await self.world.answer("maximum")
+        return await super().max_reduction(loan, coin)
 
 
 class SlowAccount(ModelAccount):
