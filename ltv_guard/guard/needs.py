@@ -62,8 +62,8 @@ class Needs:
         """What a quiet cycle does without.
 
         An emergency goes by the last wallet that is known, where the fresh one does not come at once. Orders
-        do without prices where these take longer than all else: an amount of collateral needs none. Nor does
-        the emergency of an order wait for the prices of a pool that is in none.
+        do without prices where these take longer than all else: an amount of collateral needs none. So one at
+        its trigger does not wait for the prices of a pool that is not, or in an emergency of a pool in none.
         """
         held = {item.coin for loan in snapshot.loans for item in loan.collateral if not item.unread}
         owed = (
@@ -77,9 +77,16 @@ class Needs:
             unified=frozenset(held) if self._rulebook.transfers.enabled else None,
             histories={channel: self._since_ms(channel, (), now) for channel in histories},
             spare=self._memory.last_known.wallet(self._memory.intents.every) if emergencies else None,
-            needs_prices=is_one_sized_by_prices(emergencies or snapshot.loans),
+            needs_prices=self._needs_prices(emergencies or snapshot.loans),
             in_emergency=bool(emergencies),
         )
+
+    def _needs_prices(self, loans: Sequence[Loan]) -> bool:
+        """Whether one of those at their triggers does; where none is, whether one of all does."""
+        if not is_one_sized_by_prices(loans):
+            return False
+        first, others = [loan for loan in loans if loan.is_pool], [loan for loan in loans if not loan.is_pool]
+        return any(map(self._rulebook.is_in_need, first)) or not any(map(self._rulebook.is_in_need, others))
 
     def of_now(self, channel: Channel, now: Moment) -> dict[Channel, int]:
         """One history, as far back as it matters."""

@@ -43,6 +43,21 @@ def test_an_emergency_of_an_order_does_not_wait_for_the_prices_of_a_pool(
     assert wanted.needs_prices is waits
 
 
+@pytest.mark.parametrize(
+    ("order", "pool", "waits"),
+    [("0.78", "0.70", False), ("0.78", "0.78", True), ("0.70", "0.78", True), ("0.70", "0.70", True)],
+)
+def test_nor_does_an_order_at_its_trigger_wait_for_those_of_a_pool_that_is_not(
+    order: str, pool: str, *, waits: bool
+) -> None:
+    needs = Needs(Rulebook(), Memory(MemoryJournal()), channels=(), products=())
+    books = {
+        item.key.product: LoanBook(product=item.key.product, loans=(item,), began=NOW)
+        for item in (an_order(Decimal(order)), a_pool(Decimal(pool)))
+    }
+    assert needs.to_decide(Snapshot(books=books), NOW).needs_prices is waits
+
+
 def test_while_a_fee_is_in_doubt_all_that_the_pool_lists_is_read() -> None:
     """A hand may have taken collateral out: only its row tells."""
     memory = Memory(MemoryJournal())

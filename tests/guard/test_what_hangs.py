@@ -39,6 +39,11 @@ def test_one_product_waits_for_no_other_that_does_not_answer(whom: LoanKey, othe
     assert in_made_up_time(crossing(world, whom, ltv, [f"loans {other}"])) < 2
 
 
+def test_an_order_in_breach_waits_for_no_prices_of_a_pool_that_is_in_none() -> None:
+    world = a_hanging_world("0.60", pool="0.60")
+    assert in_made_up_time(crossing(world, ORDER, "0.78", ["prices"])) < 1
+
+
 @pytest.mark.parametrize("whom", [ORDER, POOL], ids=["order", "pool"])
 def test_nor_does_a_breach_wait_without_end_for_coins_that_it_may_not_need(whom: LoanKey) -> None:
     world = a_hanging_world("0.60", pool="0.60", unified="5")

@@ -41,17 +41,21 @@ class CloserLook:
         self._histories = histories
         self._options = options
 
-    async def read(self, snapshot: Snapshot, wanted: Wanted, *, ahead: bool = False) -> None:
+    async def read(
+        self, snapshot: Snapshot, wanted: Wanted, *, ahead: asyncio.Future[None] | None = None
+    ) -> None:
         """Adds what is `wanted` to the snapshot, all at once; what can't be read is said, and lacks.
 
-        `ahead`: beside the loans, of which there are none yet.
+        `ahead`: beside the loans, of which there are none yet; it is done once all but prices is there.
         """
         prices = asyncio.create_task(self._prices.read(snapshot))
         try:
             await asyncio.gather(
                 self._balances.read(snapshot, wanted.coins, wanted.unified, wanted.spare),
-                self._histories.read(snapshot, wanted.histories, anew=ahead),
+                self._histories.read(snapshot, wanted.histories, anew=ahead is not None),
             )
+            if ahead is not None and not ahead.done():
+                ahead.set_result(None)
             await asyncio.wait({prices}, timeout=self._longest_s(wanted))
         finally:
             prices.cancel()

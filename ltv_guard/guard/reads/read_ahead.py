@@ -19,6 +19,7 @@ from ltv_guard.guard.unawaited import heed
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
+PRICES_WAIT_S = 0.2  # more than for all else, where prices can be done without
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class _AheadOfNeed:
     found: Snapshot
     began: Moment
     task: asyncio.Task[None]
+    all_but_prices: asyncio.Future[None]
 
 
 class ReadAhead:
@@ -72,9 +74,10 @@ class ReadAhead:
         with self._defects.contained("reading ahead"):
             found = Snapshot()
             wanted = self._wanted_of(Snapshot(books=dict(self._books)))
-            task = asyncio.create_task(self._closer_look.read(found, wanted, ahead=True))
+            most = asyncio.get_running_loop().create_future()
+            task = asyncio.create_task(self._closer_look.read(found, wanted, ahead=most))
             task.add_done_callback(heed)
-            self._reading = _AheadOfNeed(found, self._clock.now(), task)
+            self._reading = _AheadOfNeed(found, self._clock.now(), task, most)
 
     def begin_anew(self) -> None:
         """Reads beside loans that are asked for now: what was begun too long before them is of no use."""
@@ -106,8 +109,7 @@ class ReadAhead:
             return False
         left_ms = max(0, LONGEST_MS - self._age_ms(reading))
         wait_s = left_ms / 1000 if wanted.spare is None else EMERGENCY_WAIT_S
-        await asyncio.wait({reading.task}, timeout=wait_s)
-        if not reading.task.done() or not self._is_enough(reading, snapshot, wanted):
+        if not await _comes(reading, wait_s, wanted) or not self._is_enough(reading, snapshot, wanted):
             self.drop()
             return False
         found = reading.found
@@ -123,7 +125,8 @@ class ReadAhead:
 
     def _is_enough(self, reading: _AheadOfNeed, snapshot: Snapshot, wanted: Wanted) -> bool:
         found = reading.found
-        if found.wallet is None or reading.task.cancelled() or reading.task.exception() is not None:
+        task = reading.task
+        if found.wallet is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             return False
         unified_is_there = wanted.unified is None or (
             found.unified is not None and wanted.unified <= found.unified.keys()
@@ -147,6 +150,18 @@ class ReadAhead:
 
     def _age_ms(self, reading: _AheadOfNeed) -> int:
         return self._clock.now().monotonic_ms - reading.began.monotonic_ms
+
+
+async def _comes(reading: _AheadOfNeed, within_s: float, wanted: Wanted) -> bool:
+    """Whether it has been read within so long: all of it, or all but prices that can be done without."""
+    if wanted.needs_prices:
+        await asyncio.wait({reading.task}, timeout=within_s)
+        return reading.task.done()
+    either: set[asyncio.Future[None]] = {reading.task, reading.all_but_prices}
+    await asyncio.wait(either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    if reading.all_but_prices.done():
+        await asyncio.wait({reading.task}, timeout=PRICES_WAIT_S)
+    return reading.task.done() or reading.all_but_prices.done()
 
 
 def _read_ms(snapshot: Snapshot) -> int:
