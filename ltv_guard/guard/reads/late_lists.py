@@ -17,7 +17,8 @@ Found = tuple[LoanBook | None, bool]  # what could be read of a product; whether
 Read = Callable[[], Coroutine[Any, Any, Found]]
 
 A_FEW = 3  # times as long as the first one took
-TWICE = 2  # as long as it took the last time
+TWICE = 2  # as long as the faster of its last ones took
+LAST = 2  # one that hung is no measure
 TAKEN_WITHIN_MS = 3_000  # what came longer ago is read anew
 APART_S = 2.0  # so long a cycle that went on without one waits for it at its end
 
@@ -52,7 +53,7 @@ class LateLists:
         self._wait_s = wait_s
         self._grace_s = grace_s
         self._readings: dict[Product, _ListRead] = {}
-        self._took_ms: dict[Product, int] = {}
+        self._took_ms: dict[Product, tuple[int, ...]] = {}  # the last ones
         self._crossed: set[Product] = set()
         self._news = asyncio.Event()
 
@@ -114,8 +115,9 @@ class LateLists:
             reading.came = self._clock.now()
             book, is_whole = reading.found or (None, False)
             if book is not None and is_whole:
-                self._took_ms[product] = reading.came.ms_since(book.began)
-            self._took_ms.setdefault(product, 0)
+                took_ms = reading.came.ms_since(book.began)
+                self._took_ms[product] = (*self._took_ms.get(product, ()), took_ms)[-LAST:]
+            self._took_ms.setdefault(product, (0,))
             self._news.set()
 
         reading.task.add_done_callback(came)
@@ -146,7 +148,7 @@ class LateLists:
         if any(reading.is_late for reading in self._readings.values()):
             since, longest_ms = began, first_ms + self._grace_s * 1000
         else:
-            usual_ms = max((self._took_ms[product] for product, _ in missing))
+            usual_ms = max(min(self._took_ms[product]) for product, _ in missing)
             longest_ms = max(self._wait_s * 1000, A_FEW * first_ms, TWICE * usual_ms)
         return max(0.0, longest_ms - self._clock.now().ms_since(since)) / 1000
 
