@@ -17,9 +17,9 @@ Found = tuple[LoanBook | None, bool]  # what could be read of a product; whether
 Read = Callable[[], Coroutine[Any, Any, Found]]
 
 A_FEW = 3  # times as long as the first one took
-TWICE = 2  # as long as the faster of its last ones took
-LAST = 2  # one that hung is no measure
-TAKEN_WITHIN_MS = 3_000  # what came longer ago is read anew
+TWICE = 2  # as long as the fastest of its last ones took
+LAST = 5  # those that hung are no measure
+TAKEN_WITHIN_MS = 7_000  # so long a cycle adjusts; what came longer ago is read anew
 APART_S = 2.0  # so long a cycle that went on without one waits for it at its end
 
 
