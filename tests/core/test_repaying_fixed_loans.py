@@ -48,6 +48,8 @@ WHEN = [
     ("and where it says that it has not", AtEnd.REPAID, -1, 0, {"overdue": True}, True),
     ("not what turns flexible", AtEnd.FLEXIBLE, MINUTE, 0, {}, False),
     ("but where it has not turned", AtEnd.FLEXIBLE, -SETTLES_WITHIN_MS, 0, {}, True),
+    ("nor in its hour, whatever it is called", AtEnd.FLEXIBLE, -HOUR + 1, 0, {"overdue": True}, False),
+    ("nor, where it should be repaid, minutes late", AtEnd.REPAID, -10 * MINUTE, 0, {}, False),
     ("not where nobody says what happens", AtEnd.UNTOLD, MINUTE, 0, {}, False),
     ("but where nothing has", AtEnd.UNTOLD, -SETTLES_WITHIN_MS, 0, {}, True),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_UP, Decimal
 
-from ltv_guard.core.model.contracts import AtEnd, Contract, ContractList
+from ltv_guard.core.model.contracts import SETTLES_WITHIN_MS, AtEnd, Contract, ContractList
 
 STEP = Decimal("0.00000001")
 
@@ -23,10 +23,12 @@ def is_to_be_repaid(contract: Contract, listed_ms: int, now_ms: int, before_ms: 
     """Whether it is overdue, or will be in so long unless somebody repays it. Exchange times, in ms.
 
     What the exchange will repay, or turn flexible, is none until it has failed to: that shows after its end.
+    One that is to turn flexible may be called overdue until it has.
     """
-    if contract.is_overdue(listed_ms):
-        return True
-    return contract.at_end is AtEnd.NOTHING and contract.ends_at_ms - now_ms <= before_ms
+    if contract.at_end is AtEnd.NOTHING:
+        return contract.overdue or contract.ends_at_ms - now_ms <= before_ms
+    has_failed = contract.overdue and contract.at_end is not AtEnd.FLEXIBLE
+    return has_failed or listed_ms - contract.ends_at_ms >= SETTLES_WITHIN_MS
 
 
 def due_coins(

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-SETTLES_WITHIN_MS = 60_000  # the exchange may take its time to repay one, or to turn it flexible
+TOLD_AFTER_MS = 60_000  # so long after its end one of which nothing has become is told
+SETTLES_WITHIN_MS = 3_600_000  # the exchange may take its time to repay one, or to turn it flexible
 
 
 class AtEnd(StrEnum):
@@ -46,8 +47,8 @@ class Contract:
 
     def is_overdue(self, listed_ms: int) -> bool:
         """Whether it is past its end and nothing has become of it, where it was still listed at that time."""
-        settles_ms = 0 if self.at_end is AtEnd.NOTHING else SETTLES_WITHIN_MS
-        return self.overdue or listed_ms - self.ends_at_ms >= settles_ms
+        told_ms = 0 if self.at_end is AtEnd.NOTHING else TOLD_AFTER_MS
+        return self.overdue or listed_ms - self.ends_at_ms >= told_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltv_guard.core.amounts.due import due_coins, is_to_be_repaid, owed_of
-from ltv_guard.core.model.contracts import SETTLES_WITHIN_MS, Contract, ContractList
+from ltv_guard.core.model.contracts import SETTLES_WITHIN_MS, TOLD_AFTER_MS, Contract, ContractList
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
@@ -30,13 +30,13 @@ class KeptList:
     def is_to_be_renewed(self, fixed: Decimal, now: Moment, longest_ms: int) -> bool:
         """After an hour, when the fixed debt changes, when a contract has ended, and where a row was odd.
 
-        One that has ended is read once more when it should be settled: only then is it known to be overdue.
+        One that has ended is read once more when it is told as overdue, and when it should be settled.
         And a list that does not bear out what is owed may be of a moment ago.
         """
         ended = any(
             self.at.exchange_ms <= ms <= now.exchange_ms
             for item in self.found.contracts
-            for ms in (item.ends_at_ms, item.ends_at_ms + SETTLES_WITHIN_MS)
+            for ms in (item.ends_at_ms + after_ms for after_ms in (0, TOLD_AFTER_MS, SETTLES_WITHIN_MS))
         )
         is_odd = not self.found.whole or abs(self.found.owed - self.fixed) > APART * self.fixed
         return ended or is_odd or fixed != self.fixed or now.ms_since(self.at) >= longest_ms
