@@ -153,3 +153,29 @@ def test_collateral_that_lacks_what_a_hand_added_after_ours_is_old_for_as_long_a
     found = doubted_coins(loan("0.7", held="21", accuracy=2), FIRST, rows, steady=True)
     assert found is not None
     assert found.is_old
+
+
+SOLD = replace(PAID, state=State.AMBIGUOUS, adjust_id=None, collateral_coin="BTC")
+TOOK_LESS = replace(row("s1", "2500", direction=REPAY, coin="USDT", at=SENT - 1), with_collateral=True)
+
+
+@pytest.mark.parametrize(
+    ("owed", "rows", "believed"),
+    [
+        pytest.param("5500", [TOOK_LESS], True, id="it took less than was asked for"),
+        pytest.param("8000", [TOOK_LESS], False, id="from before it"),
+        pytest.param("5500", [replace(TOOK_LESS, with_collateral=False)], False, id="the wallet paid"),
+        pytest.param("5500", [replace(TOOK_LESS, by_exchange=True)], False, id="the exchange sold"),
+        pytest.param("5500", [replace(TOOK_LESS, contract_id="7")], False, id="for a contract"),
+        pytest.param(
+            "5500", [TOOK_LESS, replace(TOOK_LESS, adjust_id="s2")], False, id="another may be it as well"
+        ),
+    ],
+)
+def test_a_sale_of_unknown_end_is_in_a_debt_that_shows_the_last_row_that_may_be_it_and_stays(
+    owed: str, rows: list[HistoryRow], *, believed: bool
+) -> None:
+    """Nothing tells that it took all: no answer came, and no row of its amount."""
+    shown = loan("0.8", debt=owed)
+    assert (doubted_coins(shown, SOLD, rows, steady=True) is None) is believed
+    assert doubted_coins(shown, SOLD, rows, steady=False) is not None

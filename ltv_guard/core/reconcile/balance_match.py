@@ -52,9 +52,23 @@ def match(amount: Decimal, step: Decimal, last: Intent, rows: Sequence[HistoryRo
 
 
 def _own_place(last: Intent, after: Sequence[HistoryRow]) -> int:
-    """How many of the rows come before its own; all of them where it can't be told which that is."""
-    places = (place for place, row in enumerate(after) if row.adjust_id == last.adjust_id)
-    return next(places, len(after))
+    """How many of the rows come before its own; all of them where it can't be told which that is.
+
+    That of a repayment with collateral has no known id where its answer was lost, and may tell another
+    amount: it is the last that may be it.
+    """
+    sold = last.collateral_coin is not None and last.adjust_id is None
+    places = [
+        place
+        for place, row in enumerate(after)
+        if row.adjust_id == last.adjust_id or (sold and _may_be_of_the_sale(row, last))
+    ]
+    return max(places, default=len(after))
+
+
+def _may_be_of_the_sale(row: HistoryRow, last: Intent) -> bool:
+    is_shown = row.with_collateral and not row.by_exchange
+    return bool(is_shown) and row.contract_id in {None, last.contract_id}
 
 
 def digit_of(last: Intent) -> Decimal:
