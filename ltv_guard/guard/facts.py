@@ -89,6 +89,7 @@ class FactBuilder:
             **self._contracts.of_pool(snapshot, now),
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
+            open_unseen=self._open_unseen(snapshot, read_at, now),
             on_the_way=on_the_way,
             overdue=[
                 coin for coin, item in on_the_way.items() if item.is_open and self._is_overdue(item, now, now)
@@ -102,6 +103,16 @@ class FactBuilder:
             ),
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now, snapshot.begun),
         )
+
+    def _open_unseen(self, snapshot: Snapshot, read_at: Moment, now: Moment) -> tuple[Intent, ...]:
+        """Once overdue, it is gone from the wallet that was `read_at` that moment, or takes nothing more."""
+        books = snapshot.books
+        unseen = [
+            item
+            for item in snapshot.open_now
+            if item.key.product not in books or not books[item.key.product].tells_of(item.key)
+        ]
+        return tuple(item for item in unseen if not self._is_overdue(item, read_at, now))
 
     def _each(
         self, snapshot: Snapshot, now: Moment, known: Mapping[LoanKey, LoanFacts]

@@ -76,3 +76,33 @@ async def test_coins_of_an_add_that_only_the_loan_shows_are_not_in_an_older_wall
         await guard.cycle()
     assert [item.state for item in journal.snapshot().intents.values()] == [State.CONFIRMED]
     assert world.refused == []
+
+
+async def test_coins_of_an_add_whose_product_can_not_be_read_are_not_promised_twice() -> None:
+    world = a_world("0.60", pool="0.78", wallet="0.25")
+    guard = a_guard(world, MemoryJournal())
+    world.answers_to = {POOL: ["pending:8000"]}
+    await guard.cycle()
+    world.pool_down = True
+    world.loans[WORSE].debt *= D("1.3")
+    world.note()
+    for _ in range(3):
+        world.advance(1_000)
+        await guard.cycle()
+    assert [intent.key for intent in world.sent] == [POOL, WORSE]
+    assert sum(intent.amount for intent in world.sent) <= D("0.25")
+
+
+async def test_they_are_not_kept_from_an_emergency_for_longer_than_the_add_may_take() -> None:
+    """It has landed, the wallet lacks them already, and nothing tells that any more."""
+    world = a_world("0.60", pool="0.78", wallet="0.4")
+    guard = a_guard(world, MemoryJournal())
+    await guard.cycle()
+    world.pool_down = world.history_down = True
+    world.loans[WORSE].debt *= D("1.5")
+    world.note()
+    for _ in range(10):
+        world.advance(1_000)
+        await guard.cycle()
+    assert [intent.key for intent in world.sent] == [POOL, WORSE]
+    assert world.wallet["BTC"] < D("0.0001")

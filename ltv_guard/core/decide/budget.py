@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import chain
 
 from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.decide.constraints import Constraint, Limit, of_setting
@@ -40,10 +41,10 @@ class FundsBudget:
         self._shares: Mapping[tuple[LoanKey, str], Decimal] = {}
         self._passing, self._overdue = account.passing, account.overdue
         self._tied: set[str] = set()
-        for facts in [facts for facts in account.loans if facts.open_intents]:
-            for intent in facts.open_intents:
-                if intent.takes_from_wallet:
-                    self._tie(intent.coin, intent.amount)
+        shown = [facts.open_intents for facts in account.loans if facts.open_intents]
+        for intent in chain(account.open_unseen, *shown):
+            if intent.takes_from_wallet:
+                self._tie(intent.coin, intent.amount)
 
     def doubts_price_of(self, loan: Loan, coin: str) -> bool:
         """Whether amounts are sized by a price that is in doubt. An order's need none."""

@@ -124,6 +124,7 @@ class AccountFacts:
     the exchange will, for now, not have one repaid.
     `unified`: what can leave the Unified account, None where it was not read or may not be used.
     `..._unread`: coins whose balance there could not be read, though that of others could.
+    `open_unseen`: what is open of loans that could not be read, and may still land.
     `on_the_way`: coin -> a transfer of it that is open, or has landed and does not show yet; `overdue`: those
     that may never end. `unmovable`: coin -> why the exchange does not move it, for now; `passing`: those that
     it may move at the next try. `..._24h`: coins in the last day, unknown ones too.
@@ -144,6 +145,7 @@ class AccountFacts:
     unpayable_contracts: Mapping[str, str] = field(default_factory=dict)
     wallet_rules: WalletRules = field(default_factory=WalletRules)
     transfer_rules: TransferRules = field(default_factory=TransferRules)
+    open_unseen: tuple[Intent, ...] = ()
     on_the_way: Mapping[str, Intent] = field(default_factory=dict)
     overdue: Collection[str] = ()
     unmovable: Mapping[str, str] = field(default_factory=dict)
