@@ -150,15 +150,14 @@ class FactBuilder:
 
     def _facts(self, shown: Loan, appraised: Appraised, snapshot: Snapshot, now: Moment) -> LoanFacts:
         prices, by_others = snapshot.believed_prices, self._memory.rows.by_others(shown.key)
-        includes_ms = snapshot.asked_at(shown.key).exchange_ms - self._freshness.echo_ms
+        echo_ms = self._freshness.echo_ms
+        includes_ms = snapshot.asked_at(shown.key).exchange_ms - echo_ms
         loan, fresh, as_shown = appraised.loan, appraised.freshness, not appraised.is_reckoned
-        before = snapshot.before.get(loan.key)
-        episode = snapshot.episodes.get(loan.key)
+        before, episode = snapshot.before.get(loan.key), snapshot.episodes.get(loan.key)
         own = snapshot.open_of(loan.key)
         window_over = all(self._may_be_helped_beside(item, shown, snapshot, now) for item in own)
         done = bool(self._memory.intents.of_loan(loan.key))  # most loans have never been adjusted
-        doubted_ms = self._memory.freshness.doubted_for_ms(loan.key, now) if done else 0
-        doubted_for_long = doubted_ms > 0 and doubted_ms > self._freshness.echo_ms
+        doubted_for_long = done and self._memory.freshness.doubted_for_ms(loan.key, now) > echo_ms
         return LoanFacts(
             loan=loan,
             policy=self._rulebook.policy_for(loan),

@@ -111,7 +111,7 @@ async def test_after_a_restart_as_well() -> None:
     await guard.cycle()
     exchange = guard._exchange.by_product[ONE.product]
     guard._memory.shelf.histories |= {exchange.channel: await exchange.history(0)}
-    assert guard._memory.rows.foreign_add_ms(ONE, world.now()) is None
+    assert not guard._memory.rows.by_others(ONE)
 
 
 async def test_the_same_amount_by_hand_an_hour_later_is_a_hand() -> None:
@@ -123,7 +123,7 @@ async def test_the_same_amount_by_hand_an_hour_later_is_a_hand() -> None:
     await guard.cycle()
     exchange = guard._exchange.by_product[ONE.product]
     guard._memory.shelf.histories |= {exchange.channel: await exchange.history(0)}
-    assert guard._memory.rows.foreign_add_ms(ONE, world.now()) == 0
+    assert len(guard._memory.rows.by_others(ONE)) == 1
 
 
 async def test_an_intent_older_than_the_exchanges_history_goes_to_a_human() -> None:

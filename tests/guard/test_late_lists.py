@@ -49,9 +49,7 @@ class Exchange:
         return set(found), waited_s, round(time_s() - began_s, 3)
 
 
-def test_a_list_is_waited_for_as_long_as_twice_the_fastest_of_its_last_five_or_a_second() -> (
-    None
-):
+def test_a_list_is_waited_for_as_long_as_twice_the_fastest_of_its_last_five_or_a_second() -> None:
     async def taken(*each_s: float) -> tuple[set[Product], float | None, float]:
         exchange = Exchange()
         for takes_s in each_s:
