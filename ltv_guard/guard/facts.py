@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
 from ltv_guard.core.decide.facts import AccountFacts, LoanFacts
 from ltv_guard.core.model.contracts import ContractList
 from ltv_guard.core.model.defects import Defect, attempt
+from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, Kind, Loan, LoanKey, Moment
 from ltv_guard.core.model.policy import Rulebook
@@ -150,14 +151,12 @@ class FactBuilder:
 
     def _facts(self, shown: Loan, appraised: Appraised, snapshot: Snapshot, now: Moment) -> LoanFacts:
         prices, by_others = snapshot.believed_prices, self._memory.rows.by_others(shown.key)
-        echo_ms = self._freshness.echo_ms
-        includes_ms = snapshot.asked_at(shown.key).exchange_ms - echo_ms
         loan, fresh, as_shown = appraised.loan, appraised.freshness, not appraised.is_reckoned
         before, episode = snapshot.before.get(loan.key), snapshot.episodes.get(loan.key)
         own = snapshot.open_of(loan.key)
         window_over = all(self._may_be_helped_beside(item, shown, snapshot, now) for item in own)
         done = bool(self._memory.intents.of_loan(loan.key))  # most loans have never been adjusted
-        doubted_for_long = done and self._memory.freshness.doubted_for_ms(loan.key, now) > echo_ms
+        doubted_for_long = done and self._is_doubted_for_long(loan.key, now)
         return LoanFacts(
             loan=loan,
             policy=self._rulebook.policy_for(loan),
@@ -177,7 +176,7 @@ class FactBuilder:
             unseen_release_ms=self._unseen_release_ms(loan.key, now),
             low_for_ms=self._memory.low_ltv.low_for_ms(loan.key),
             foreign_add_ms=foreign_add_ms(by_others, now),
-            changed_by_others=any(row.at_ms > includes_ms for row in by_others),
+            changed_by_others=self._may_lack(snapshot.asked_at(shown.key), by_others),
             refused=self._memory.refusals.refused(loan.key, Direction.ADD, now),
             shunned=self._memory.refusals.shunned(loan.key, Direction.ADD, now),
             at_least=self._memory.bounds.at_least(loan),
@@ -189,6 +188,13 @@ class FactBuilder:
             contracts_closed=self._contracts.why_closed(loan, snapshot),
             unsellable_for=self._memory.refusals.unsellable_for(loan.key, now),
         )
+
+    def _is_doubted_for_long(self, key: LoanKey, now: Moment) -> bool:
+        return self._memory.freshness.doubted_for_ms(key, now) > self._freshness.echo_ms
+
+    def _may_lack(self, asked: Moment, rows: Iterable[HistoryRow]) -> bool:
+        """Whether what was asked for then may not show one of them yet."""
+        return any(row.at_ms > asked.exchange_ms - self._freshness.echo_ms for row in rows)
 
     def _unpayable(self, loan: Loan, snapshot: Snapshot, now: Moment) -> Mapping[str, str]:
         """What was repaid before has to be known, or it could be taken for ours."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pytest
+import structlog
 from exchange_model import POLICY, World, a_guard, a_world, key_of
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
@@ -163,6 +164,7 @@ async def test_an_error_of_ours_in_looking_leaves_it_to_the_decision(monkeypatch
         raise ArithmeticError("of ours")
 
     monkeypatch.setattr(Rulebook, "is_in_need", fails)
-    await guarded.crosses()
+    with structlog.testing.capture_logs():
+        await guarded.crosses()
     assert [intent.key for intent in guarded.world.sent] == [URGED]
     assert guarded.steps[0] == "decides"
