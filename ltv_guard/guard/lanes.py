@@ -126,21 +126,26 @@ class Lanes:
         return is_add and self._adjuster.may_be_several(decision.loan.key.product)
 
     async def _some_wait(self, snapshot: Snapshot, lane: Lane, under_way: UnderWay) -> bool:
-        """Whether a loan waits for a turn; of a long list one may come while others are unanswered."""
-        while not self._one_waits(snapshot, lane, under_way.left):
+        """Whether a loan waits for a turn; one may come while others are unanswered."""
+        while not self._one_waits(snapshot, lane, under_way):
             if not under_way.unanswered:
                 return False
             await asyncio.wait(under_way.unanswered, timeout=HEED_PRICES_S)
             self._now.saw_prices()
         return True
 
-    def _one_waits(self, snapshot: Snapshot, lane: Lane, actions: int) -> bool:
-        """Of a long list also whom prices have put at a trigger since: a turn tells who they are."""
+    def _one_waits(self, snapshot: Snapshot, lane: Lane, under_way: UnderWay) -> bool:
+        """Also whom prices have put at a trigger since, where the list is long, or others are unanswered.
+
+        A turn tells who they are; the next cycle would, where it can begin at once.
+        """
         if self._gate.is_closed_to(lane.product):
             return False
-        if lane.waiting or not actions or lane.kind is not Kind.ADJUSTMENT:
+        if lane.waiting or not under_way.left or lane.kind is not Kind.ADJUSTMENT:
             return bool(lane.waiting)
-        return snapshot.is_long(lane.product) and self._loans.others_crossed(lane.product, lane.tried)
+        if not (snapshot.is_long(lane.product) or under_way.unanswered):
+            return False
+        return self._loans.others_crossed(lane.product, lane.tried)
 
     async def _turn(self, path: WritePath) -> bool:
         """Waits for it, and heeds prices meanwhile. Whether it had to."""
