@@ -137,6 +137,7 @@ async def test_what_may_have_been_added_counts(answer: str) -> None:
     assert most_in_a_day(world) <= CAP
 
 
+@pytest.mark.slow
 async def test_the_day_begins_when_it_landed_at_the_latest() -> None:
     """Not when it was decided on: the exchange carried it out 4.9 seconds later."""
     world = a_world("0.78")

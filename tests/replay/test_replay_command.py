@@ -64,6 +64,7 @@ def test_json_holds_what_another_needs_to_get_the_same(loans: Path) -> None:
     assert 0.2 < float(one["least_wallet"]["BTC"]) < 0.4
 
 
+@pytest.mark.slow
 def test_the_least_wallet_is_enough_and_a_little_less_is_not(loans: Path) -> None:
     least = tree(replay(loans, *CRASH, "--json", "--least-wallet"))["least_wallet"]["BTC"]
     enough = tree(replay(loans, "--wallet", f"BTC={least}", *CRASH, "--json"))
@@ -107,6 +108,7 @@ def test_what_goes_wrong_is_told_with_the_inputs_and_who_stands_beside_it_in_a_t
     assert "ban" not in tree(replay(loans, *short, "--json"))["inputs"]
 
 
+@pytest.mark.slow
 def test_survival_and_frontier_are_told_and_need_a_wallet(loans: Path) -> None:
     words = ("--synthetic", "fall=0.4,hours=1,seed=1", "--survival", "--frontier")
     found = tree(replay(loans, "--wallet", "BTC=0.3", *words, "--json"))
