@@ -88,7 +88,10 @@ class Lanes:
         while await self._some_wait(snapshot, lane, under_way):
             actions = under_way.left
             over_ms = self._clock.now().ms_since(began) - span_ms
-            if actions and over_ms >= -AHEAD_MS and await self._may_end(snapshot, lane, over_ms):
+            if actions and (
+                self._loans.late_one_has_come  # of the other product: somebody there may be worse off
+                or (over_ms >= -AHEAD_MS and await self._may_end(snapshot, lane, over_ms))
+            ):
                 snapshot.goes_on = True
                 break
             if actions and adjusts and not await self._gate.allows_another(snapshot, lane.product):

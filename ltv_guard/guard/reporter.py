@@ -111,11 +111,13 @@ class Reporter:
                 ("blind", what), "blind", "guard_blind", what=what, cycles=cycles, why=why, mend=mend
             )
 
-    def late(self, what: str, waited_s: float) -> None:
-        """A list takes much longer than it did: the loans of the others are not to wait for it."""
-        why = f"no answer within {waited_s:.3g} s; all other loans are guarded as usual"
+    def left(self, what: str, late_s: float | None) -> None:
+        """The cycle goes on without a list that is still being read: told where that takes much too long."""
         self._seen[what] = False
-        self._causes[what] = why
+        if late_s is None:
+            self._causes[what] = "it is being read"
+            return
+        self._causes[what] = why = f"no answer within {late_s:.3g} s; all other loans are guarded as usual"
         if what not in self._failures and what not in self._late:
             self._late.add(what)
             log.warning("read_failed", what=what, why=why)

@@ -37,6 +37,7 @@ class Unhurried:
         self._pressing = pressing
         self._defects = defects
         self._under_way: asyncio.Task[None] | None = None
+        self._has_ended = False
 
     async def look_at_contracts(self, snapshot: Snapshot, result: CycleResult) -> CycleResult:
         """The result with those that are known then. Raises JournalUnavailable, as what is under way did."""
@@ -54,14 +55,15 @@ class Unhurried:
         await self._do(lambda: self._look_around(result), SHORTLY_S)
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Ends what is under way, and begins nothing more."""
+        self._has_ended = True
         if self._under_way is not None:
             self._under_way.cancel()
             await asyncio.wait([self._under_way])
 
     async def _do(self, look: Callable[[], Awaitable[None]], within_s: float) -> None:
         self._take_what_is_done()
-        if self._under_way is None:
+        if self._under_way is None and not self._has_ended:
             self._under_way = asyncio.ensure_future(look())
             self._under_way.add_done_callback(heed)
             await self._pressing.leaves_time_for(self._under_way, within_s)
@@ -70,7 +72,8 @@ class Unhurried:
     def _take_what_is_done(self) -> None:
         if self._under_way is not None and self._under_way.done():
             done, self._under_way = self._under_way, None
-            done.result()
+            if not done.cancelled():
+                done.result()
 
     async def _look_around(self, result: CycleResult) -> None:
         is_calm = not (result.blind or any(decision.breach for decision in result.decisions))

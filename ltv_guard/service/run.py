@@ -124,7 +124,7 @@ def _needs_a_human(outcome: CycleResult) -> bool:
 
 def _goes_on(outcome: CycleResult) -> bool:
     """Whether time alone may change what it came to."""
-    return outcome.left_open > 0 or (outcome.waits and not _needs_a_human(outcome))
+    return outcome.left_open > 0 or outcome.goes_on or (outcome.waits and not _needs_a_human(outcome))
 
 
 async def _ended(work: asyncio.Task[Any], stop: asyncio.Event, shutdown_s: float) -> None:

@@ -13,7 +13,10 @@ from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.guard.reads.late_lists import Found, LateLists
 
 POOL, ORDERS = Product.CRYPTO_LOAN, Product.LEGACY
+BOTH = {POOL, ORDERS}
 WAIT_S, GRACE_S = 1.0, 0.2
+
+Took = tuple[set[Product], float]
 
 
 class LoopClock:
@@ -42,183 +45,213 @@ class Exchange:
 
         return read
 
-    async def cycle(self) -> tuple[set[Product], float | None, float]:
-        """What came, how long the other was waited for, and how long all took."""
+    async def cycle(self) -> Took:
+        """What came, and how long that took."""
         began_s = time_s()
-        found, waited_s = await self.lists.come({product: self._read(product) for product in (POOL, ORDERS)})
-        return set(found), waited_s, round(time_s() - began_s, 3)
+        found = await self.lists.come({product: self._read(product) for product in (POOL, ORDERS)})
+        assert set(found) | set(self.lists.left) == BOTH
+        return set(found), round(time_s() - began_s, 3)
+
+    async def cycles(self, number: int) -> list[set[Product]]:
+        """As a guard has them that acts on nothing."""
+        found = []
+        for _ in range(number):
+            found.append((await self.cycle())[0])
+            if not await self.lists.late_ones_come():
+                await asyncio.sleep(2)
+        return found
+
+    def is_late(self, product: Product) -> bool:
+        return self.lists.left.get(product) is not None
 
 
-def test_a_list_is_waited_for_as_long_as_twice_the_fastest_of_its_last_five_or_a_second() -> None:
-    async def taken(*each_s: float) -> tuple[set[Product], float | None, float]:
+async def with_late_orders(takes_s: float) -> Exchange:
+    exchange = Exchange()
+    await exchange.cycle()
+    exchange.takes_s[ORDERS] = takes_s
+    assert await exchange.cycle() == ({POOL}, 1.0)
+    assert exchange.is_late(ORDERS)
+    return exchange
+
+
+def test_a_list_is_waited_for_twice_as_long_as_it_takes_as_a_rule_and_a_second_in_any_case() -> None:
+    async def taken(*each_s: float) -> Took:
         exchange = Exchange()
         for takes_s in each_s:
             exchange.takes_s[ORDERS] = takes_s
             found = await exchange.cycle()
-            await asyncio.sleep(takes_s + 7.1)
+            await asyncio.sleep(takes_s)
+            while exchange.lists.left:
+                await exchange.cycle()
         return found
 
-    both, one = {POOL, ORDERS}, {POOL}
-    assert in_made_up_time(taken(0.1, 0.9)) == (both, None, 0.9)
-    assert in_made_up_time(taken(0.1, 8.0)) == (one, 1.0, 1.0)
-    assert in_made_up_time(taken(4.0, 7.9)) == (both, None, 7.9)
-    assert in_made_up_time(taken(4.0, 8.1)) == (one, 8.0, 8.0)
-    assert in_made_up_time(taken(0.1, 4.0, 4.0, 4.0, 4.0, 7.9)) == (one, 1.0, 1.0)
-    assert in_made_up_time(taken(0.1, 4.0, 4.0, 4.0, 4.0, 4.0, 7.9)) == (both, None, 7.9)
+    assert in_made_up_time(taken(0.1, 0.9)) == (BOTH, 0.9)
+    assert in_made_up_time(taken(0.1, 8.0)) == ({POOL}, 1.0)
+    assert in_made_up_time(taken(4.0, 7.9)) == (BOTH, 7.9)
+    assert in_made_up_time(taken(4.0, 8.1)) == ({POOL}, 8.0)
+    assert in_made_up_time(taken(0.1, 0.1, 0.1, 8.0, 8.0, 8.0)) == ({POOL}, 1.0)
+    assert in_made_up_time(taken(0.1, 0.1, 8.0, 8.0, 8.0, 15.9)) == (BOTH, 15.9)
 
 
 def test_and_as_three_times_the_other_where_all_answers_are_slow() -> None:
-    async def slow() -> tuple[set[Product], float | None, float]:
+    async def slow() -> Took:
         exchange = Exchange()
         await exchange.cycle()
         exchange.takes_s = {POOL: 2.0, ORDERS: 5.9}
         return await exchange.cycle()
 
-    assert in_made_up_time(slow()) == ({POOL, ORDERS}, None, 5.9)
+    assert in_made_up_time(slow()) == (BOTH, 5.9)
 
 
 def test_a_list_that_never_came_before_is_waited_for() -> None:
-    assert in_made_up_time(Exchange(orders_s=8.0).cycle()) == ({POOL, ORDERS}, None, 8.0)
+    assert in_made_up_time(Exchange(orders_s=8.0).cycle()) == (BOTH, 8.0)
 
 
 def test_but_no_longer_once_it_has_failed() -> None:
     async def failed() -> None:
         exchange = Exchange(orders_s=8.0)
         exchange.fails = {ORDERS}
-        assert await exchange.cycle() == ({POOL, ORDERS}, None, 8.0)
-        assert await exchange.cycle() == ({POOL}, 1.0, 1.0)
+        assert await exchange.cycle() == (BOTH, 8.0)
+        assert await exchange.cycle() == ({POOL}, 1.0)
 
     in_made_up_time(failed())
 
 
 def test_nothing_is_gone_on_with_where_the_other_list_failed() -> None:
-    async def failed() -> tuple[set[Product], float | None, float]:
+    async def failed() -> Took:
         exchange = Exchange()
         await exchange.cycle()
         exchange.takes_s[ORDERS], exchange.fails = 8.0, {POOL}
         return await exchange.cycle()
 
-    assert in_made_up_time(failed()) == ({POOL, ORDERS}, None, 8.0)
+    assert in_made_up_time(failed()) == (BOTH, 8.0)
 
 
 def test_what_is_late_is_read_on_asked_for_once_and_holds_the_next_cycles_up_by_a_moment() -> None:
     async def late() -> None:
-        exchange = Exchange()
-        await exchange.cycle()
-        exchange.takes_s[ORDERS] = 6.0
+        exchange = await with_late_orders(6.0)
         exchange.asked.clear()
-        assert await exchange.cycle() == ({POOL}, 1.0, 1.0)
-        assert await exchange.cycle() == ({POOL}, 0.3, 0.3)
-        assert await exchange.lists.late_ones_come()
-        assert await exchange.cycle() == ({POOL}, 0.3, 0.3)
-        assert await exchange.lists.late_ones_come()
-        assert time_s() == pytest.approx(0.1 + 1.0 + 0.3 + 2.0 + 0.3 + 2.0)
-        assert exchange.asked.count(ORDERS) == 1
+        for _ in range(2):
+            assert await exchange.lists.late_ones_come()
+            assert await exchange.cycle() == ({POOL}, 0.3)
+        assert time_s() == pytest.approx(0.1 + 1.0 + 2 * (2.0 + 0.3))
+        assert exchange.lists.left == {ORDERS: 5.6}
         await asyncio.sleep(0.5)
-        assert await exchange.cycle() == ({POOL, ORDERS}, None, 0.1)
-        assert exchange.asked.count(ORDERS) == 1
+        assert await exchange.cycle() == (BOTH, 0.1)
+        assert exchange.asked.count(ORDERS) == 0
         assert not await exchange.lists.late_ones_come()
 
     in_made_up_time(late())
 
 
 def test_once_what_was_late_has_come_it_waits_for_the_other_no_longer() -> None:
+    """That one is not late for it: the next cycle has both."""
+
     async def by_turns() -> None:
         exchange = Exchange()
         await exchange.cycle()
         exchange.takes_s = {POOL: 3.0, ORDERS: 12.0}
-        assert await exchange.cycle() == ({POOL}, 9.0, 9.0)
-        assert await exchange.lists.late_ones_come()
-        assert await exchange.cycle() == ({ORDERS}, 1.2, 1.2)
+        assert await exchange.cycle() == ({POOL}, 9.0)
+        await exchange.lists.late_ones_come()
+        assert await exchange.cycle() == ({ORDERS}, 1.2)
+        assert not exchange.is_late(POOL)
+        exchange.takes_s[ORDERS] = 1.9
+        assert await exchange.cycle() == (BOTH, 1.9)
 
     in_made_up_time(by_turns())
 
 
+@pytest.mark.parametrize(
+    ("pool_s", "orders_s"), [(0.25, 0.3), (1.2, 0.25), (3.5, 1.0), (0.5, 3.0), (0.3, 4.0), (9.0, 2.0)]
+)
+@pytest.mark.parametrize("hung_s", [0.0, 2.0, 8.5])
+def test_lists_that_are_slow_from_now_on_are_soon_seen_together_again(
+    pool_s: float, orders_s: float, hung_s: float
+) -> None:
+    async def slow() -> list[set[Product]]:
+        exchange = Exchange()
+        await exchange.cycles(10)
+        exchange.takes_s = {POOL: pool_s, ORDERS: hung_s or orders_s}
+        await exchange.cycle()
+        exchange.takes_s[ORDERS] = orders_s
+        return await exchange.cycles(40)
+
+    found = in_made_up_time(slow())
+    assert found[20:] == [BOTH] * 20
+
+
 def test_what_was_late_and_failed_is_read_anew_and_waited_for_no_longer_than_that() -> None:
     async def fails() -> None:
-        exchange = Exchange()
-        await exchange.cycle()
-        exchange.takes_s[ORDERS], exchange.fails = 2.0, {ORDERS}
-        await exchange.cycle()
+        exchange = await with_late_orders(2.0)
+        exchange.fails = {ORDERS}
         await exchange.lists.late_ones_come()
-        assert await exchange.cycle() == ({POOL}, 0.3, 0.3)
+        assert await exchange.cycle() == ({POOL}, 0.3)
         assert exchange.asked.count(ORDERS) == 3
         await exchange.lists.late_ones_come()
         exchange.takes_s[ORDERS] = 0.2
-        assert await exchange.cycle() == ({POOL, ORDERS}, None, 0.2)
+        assert await exchange.cycle() == (BOTH, 0.2)
 
     in_made_up_time(fails())
 
 
-def test_what_came_longer_ago_is_read_anew_and_waited_for_once_it_is_slow_as_a_rule() -> None:
+def test_what_came_too_long_ago_to_be_taken_is_read_anew_and_waited_for_as_long_as_that_took() -> None:
     async def late() -> None:
-        exchange = Exchange()
-        await exchange.cycle()
-        exchange.takes_s[ORDERS] = 2.0
-        for found in (*[({POOL}, 1.0, 1.0)] * 5, ({POOL, ORDERS}, None, 2.0)):
-            exchange.asked.clear()
-            assert await exchange.cycle() == found
-            assert exchange.asked == [POOL, ORDERS]
-            await asyncio.sleep(8.5)
+        exchange = await with_late_orders(2.0)
+        await asyncio.sleep(11.5)
+        exchange.asked.clear()
+        assert await exchange.cycle() == (BOTH, 2.0)
+        assert exchange.asked == [POOL, ORDERS]
 
     in_made_up_time(late())
 
 
 @pytest.mark.parametrize("product", [POOL, ORDERS])
-def test_prices_that_cross_a_trigger_of_what_has_come_end_the_wait(product: Product) -> None:
-    async def crossing() -> tuple[set[Product], float | None, float]:
-        exchange = Exchange(orders_s=4.0)
-        await exchange.cycle()
-        asyncio.get_running_loop().call_later(0.5, exchange.lists.crossed, {product})
-        return await exchange.cycle()
-
-    all_of_it = ({POOL, ORDERS}, None, 4.0)
-    assert in_made_up_time(crossing()) == (({POOL}, None, 0.5) if product is POOL else all_of_it)
-
-
-def test_and_so_does_what_is_still_waited_for_at_the_end_of_a_cycle() -> None:
-    async def crossing() -> None:
-        exchange = Exchange()
+def test_where_prices_cross_a_trigger_of_what_has_come_the_other_has_only_its_own_time(
+    product: Product,
+) -> None:
+    async def crossing(usually_s: float, crosses_s: float) -> Took:
+        exchange = Exchange(orders_s=usually_s)
         await exchange.cycle()
         exchange.takes_s[ORDERS] = 8.0
+        asyncio.get_running_loop().call_later(crosses_s, exchange.lists.crossed, {product})
+        return await exchange.cycle()
+
+    took_s = (0.5, 0.3, 3.0) if product is POOL else (1.0, 1.0, 3.0)
+    found = [in_made_up_time(crossing(*times)) for times in ((0.1, 0.5), (0.1, 0.0), (1.5, 0.5))]
+    assert found == [({POOL}, after_s) for after_s in took_s]
+
+
+def test_what_prices_crossed_before_the_lists_were_asked_for_shortens_no_wait() -> None:
+    async def crossed() -> Took:
+        exchange = Exchange()
         await exchange.cycle()
-        began_s = time_s()
-        asyncio.get_running_loop().call_later(0.25, exchange.lists.crossed, {POOL})
-        assert await exchange.lists.late_ones_come()
-        assert time_s() == began_s + 0.25
-
-    in_made_up_time(crossing())
-
-
-def test_what_prices_crossed_before_the_lists_were_asked_for_ends_no_wait() -> None:
-    async def crossed() -> tuple[set[Product], float | None, float]:
-        exchange = Exchange(orders_s=4.0)
-        await exchange.cycle()
+        exchange.takes_s[ORDERS] = 0.9
         exchange.lists.crossed({POOL})
         return await exchange.cycle()
 
-    assert in_made_up_time(crossed()) == ({POOL, ORDERS}, None, 4.0)
+    assert in_made_up_time(crossed()) == (BOTH, 0.9)
 
 
 @pytest.mark.parametrize("happens", ["prices cross", "the list comes"])
-def test_a_cycle_ends_at_once_where_what_it_would_wait_for_has_happened(happens: str) -> None:
+@pytest.mark.parametrize("after_s", [0.25, 0.0])
+def test_a_cycle_ends_once_what_it_would_wait_for_happens_or_has_happened(
+    happens: str, after_s: float
+) -> None:
     async def ends() -> None:
-        exchange = Exchange()
-        await exchange.cycle()
-        exchange.takes_s[ORDERS] = 4.0
-        await exchange.cycle()
-        await asyncio.sleep(1.0 if happens == "prices cross" else 3.1)
-        began_s = time_s()
+        exchange = await with_late_orders(4.0)
+        await asyncio.sleep(3.01 - after_s if happens == "the list comes" else 0.0)
         if happens == "prices cross":
-            exchange.lists.crossed({POOL})
+            asyncio.get_running_loop().call_later(after_s, exchange.lists.crossed, {POOL})
+            await asyncio.sleep(0.01)
+        began_s = time_s()
         assert await exchange.lists.late_ones_come()
-        assert time_s() == began_s
+        assert time_s() - began_s <= after_s
 
     in_made_up_time(ends())
 
 
 def test_pages_that_come_show_that_a_list_does_not_hang() -> None:
-    async def page_by_page() -> tuple[set[Product], float | None, float]:
+    async def page_by_page() -> Took:
         exchange = Exchange(orders_s=0.3)
         await exchange.cycle()
         exchange.takes_s[ORDERS] = 6.5
@@ -226,18 +259,7 @@ def test_pages_that_come_show_that_a_list_does_not_hang() -> None:
             asyncio.get_running_loop().call_later(after_s, exchange.lists.goes_on, ORDERS)
         return await exchange.cycle()
 
-    assert in_made_up_time(page_by_page()) == ({POOL}, 3.6, 3.6)
-
-
-def test_a_guard_that_ends_takes_no_list_away_from_a_cycle_under_way() -> None:
-    async def ended() -> tuple[set[Product], float | None, float]:
-        exchange = Exchange(orders_s=4.0)
-        cycle = asyncio.create_task(exchange.cycle())
-        await asyncio.sleep(1)
-        await exchange.lists.close()
-        return await cycle
-
-    assert in_made_up_time(ended()) == ({POOL, ORDERS}, None, 4.0)
+    assert in_made_up_time(page_by_page()) == ({POOL}, 3.6)
 
 
 @pytest.mark.parametrize("takes_s", [0.15, 2.0])
@@ -245,29 +267,33 @@ def test_prices_that_cross_a_trigger_of_what_is_late_have_it_asked_for_once_more
     """Whichever answer is the first is taken, and nothing is left running."""
 
     async def crossing() -> None:
-        exchange = Exchange()
-        await exchange.cycle()
-        exchange.takes_s[ORDERS] = 2.5
-        await exchange.cycle()
+        exchange = await with_late_orders(2.5)
         exchange.takes_s[ORDERS] = takes_s
         exchange.lists.crossed({ORDERS})
-        taken = {POOL, ORDERS} if takes_s < GRACE_S else {POOL}
-        assert (await exchange.cycle())[0] == taken
+        assert (await exchange.cycle())[0] == (BOTH if takes_s < GRACE_S else {POOL})
         assert exchange.asked.count(ORDERS) == 3
         await asyncio.sleep(1.3)
-        assert (await exchange.cycle())[0] == {POOL, ORDERS}
+        assert (await exchange.cycle())[0] == BOTH
         await asyncio.sleep(0.01)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     in_made_up_time(crossing())
 
 
+def test_and_never_more_than_once_at_a_time() -> None:
+    async def crossing() -> None:
+        exchange = await with_late_orders(60.0)
+        for _ in range(10):
+            exchange.lists.crossed({ORDERS})
+            await exchange.cycle()
+        assert exchange.asked.count(ORDERS) == 3
+
+    in_made_up_time(crossing())
+
+
 def test_one_of_two_answers_that_fails_leaves_the_other() -> None:
-    async def crossing() -> tuple[set[Product], float | None, float]:
-        exchange = Exchange()
-        await exchange.cycle()
-        exchange.takes_s[ORDERS] = 2.0
-        await exchange.cycle()
+    async def crossing() -> Took:
+        exchange = await with_late_orders(2.0)
         exchange.takes_s[ORDERS], exchange.fails = 0.1, {ORDERS}
         exchange.lists.crossed({ORDERS})
         await exchange.cycle()
@@ -275,16 +301,31 @@ def test_one_of_two_answers_that_fails_leaves_the_other() -> None:
         await asyncio.sleep(0.6)
         return await exchange.cycle()
 
-    assert in_made_up_time(crossing())[0] == {POOL, ORDERS}
+    assert in_made_up_time(crossing())[0] == BOTH
 
 
-def test_at_the_end_nothing_is_left_running() -> None:
+def test_a_guard_that_ends_takes_no_list_away_from_a_cycle_under_way() -> None:
+    async def ended() -> Took:
+        exchange = Exchange(orders_s=4.0)
+        cycle = asyncio.create_task(exchange.cycle())
+        await asyncio.sleep(1)
+        await exchange.lists.close()
+        return await cycle
+
+    assert in_made_up_time(ended()) == (BOTH, 4.0)
+
+
+@pytest.mark.parametrize("ends", ["after the cycle", "while it waits"])
+def test_at_the_end_nothing_is_left_running(ends: str) -> None:
     async def ended() -> None:
         exchange = Exchange()
         await exchange.cycle()
         exchange.takes_s[ORDERS] = 100.0
-        await exchange.cycle()
+        cycle = asyncio.create_task(exchange.cycle())
+        await asyncio.sleep(0.5 if ends == "while it waits" else 1.5)
         await exchange.lists.close()
+        assert (await cycle)[0] == {POOL}
+        await asyncio.sleep(0.01)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert time_s() < 2
 

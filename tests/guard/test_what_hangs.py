@@ -127,6 +127,49 @@ async def test_a_guard_that_ends_waits_for_no_wallet_that_is_read_beside() -> No
     assert ended == ["cancelled"]
 
 
+def test_a_list_that_comes_late_ends_the_turns_of_the_other_product() -> None:
+    """A pool may be worse off than all orders that wait for theirs."""
+    world = a_hanging_world(*["0.60"] * 12, pool="0.60")
+    world.wallet["BTC"] *= 100
+
+    async def storm(daemon: SlowAccountDaemon) -> None:
+        await asyncio.sleep(40)
+        world.takes_s[f"loans {Product.CRYPTO_LOAN}"], world.turn_s = 1.2, 1.0
+        for key in world.loans:
+            world.loans[key].debt *= Decimal("0.80") / world.ltv(key)
+        world.note()
+        world.watched = POOL
+        daemon.wake(ORDER)
+        async with asyncio.timeout(20):
+            await world.added.wait()
+
+    in_made_up_time(beside(world, storm))
+    assert world.added_s is not None
+    assert world.added_s - 40 < 5
+
+
+def test_an_error_of_ours_in_reading_lists_costs_that_read_alone() -> None:
+    world = a_hanging_world("0.60", pool="0.60")
+
+    def fails(_: object) -> None:
+        raise ArithmeticError("of ours")
+
+    async def go(daemon: SlowAccountDaemon) -> None:
+        await asyncio.sleep(40)
+        loans = daemon.guard._parts.reads.loans
+        loans.urgent.following.take, takes = fails, loans.urgent.following.take  # type: ignore[method-assign]
+        await asyncio.sleep(30)
+        loans.urgent.following.take = takes  # type: ignore[method-assign]
+        world.loans[ORDER].debt *= Decimal("0.78") / world.ltv(ORDER)
+        world.note()
+        await asyncio.sleep(30)
+
+    with structlog.testing.capture_logs() as logs:
+        in_made_up_time(beside(world, go))
+    assert [item["what"] for item in logs if item["event"] == "defect"] == ["reading loans"]
+    assert world.added_s is not None
+
+
 def test_a_product_that_hangs_is_told_of_once_and_asked_for_once_at_a_time() -> None:
     world = a_hanging_world("0.60", pool="0.60")
 

@@ -64,12 +64,13 @@ def in_made_up_time(work: Coroutine[Any, Any, T]) -> T:
 class SlowWorld(World):
     """`answer_s`: how long an answer takes by the time (s).
 
-    `history_answers`: so many pages a history has. It notes when the breach of whom is `watched` was shown
-    first, and when an add for it came; None: for any.
+    `history_answers`: so many pages a history has. `turn_s`: how long each turn to write is waited for. It
+    notes when the breach of whom is `watched` was shown first, and when an add for it came; None: for any.
     """
 
     answer_s: Callable[[float], float] = lambda _: 0.05
     history_answers: int = 1
+    turn_s: float = 0
     is_empty: bool = False  # what is asked for a loan by its id
     watched: LoanKey | None = None
     shown_s: float | None = None
@@ -116,6 +117,11 @@ class SlowPath(ModelPath):
         for _ in range(self.world.history_answers - 1):
             await self.world.answer("history")
         return History(rows=rows, began=asked)
+
+    async def turn(self) -> bool:
+        await asyncio.sleep(self.world.turn_s)
+        self.world.now()
+        return self.world.turn_s > 0
 
     async def send(self, signed: SignedAdjustment) -> str:
         self.world.now()

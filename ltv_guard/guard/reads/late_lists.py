@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Any
 
 from ltv_guard.core.model.loan_book import LoanBook
@@ -17,16 +18,21 @@ Found = tuple[LoanBook | None, bool]  # what could be read of a product; whether
 Read = Callable[[], Coroutine[Any, Any, Found]]
 
 A_FEW = 3  # times as long as the first one took
-TWICE = 2  # as long as the fastest of its last ones took
-LAST = 5  # those that hung are no measure
-TAKEN_WITHIN_MS = 7_000  # so long a cycle adjusts; what came longer ago is read anew
+TWICE = 2  # as long as it takes as a rule
+LAST = 5  # of which a few may have hung
+TAKEN_WITHIN_MS = 10_000  # so long a cycle adjusts; what came longer ago is read anew
 APART_S = 2.0  # so long a cycle that went on without one waits for it at its end
 
 
 @dataclass(slots=True)
 class _ListRead:
+    """`second`: asked for beside it. `least_ms`: so long one before it took, which nobody had time for."""
+
     task: asyncio.Task[Found]
+    began: Moment
+    least_ms: int = 0
     is_late: bool = False
+    second: asyncio.Task[Found] | None = None
     came: Moment | None = None
     goes_on: Moment | None = None  # since a page of it came
 
@@ -44,8 +50,8 @@ class _ListRead:
 class LateLists:
     """Mutable, owned by one guard. A list that a cycle goes on without is read on for the next one.
 
-    `wait_s`: so long one may take in any case, or its next page; `grace_s`: how much longer than another once
-    one was late.
+    What reads a list raises nothing. `wait_s`: so long one may take in any case, or its next page; `grace_s`:
+    how much longer than another once it is late, or where prices press.
     """
 
     def __init__(self, clock: Clock, *, wait_s: float, grace_s: float) -> None:
@@ -56,23 +62,34 @@ class LateLists:
         self._took_ms: dict[Product, tuple[int, ...]] = {}  # the last ones
         self._crossed: set[Product] = set()
         self._news = asyncio.Event()
+        self._has_ended = False
 
-    async def come(self, reads: Mapping[Product, Read]) -> tuple[dict[Product, Found], float | None]:
-        """Those that came in time; how long the others were waited for (s), None: prices ended it."""
-        began = self._clock.now()
+    async def come(self, reads: Mapping[Product, Read]) -> dict[Product, Found]:
+        """Those that came in time. The others are read on, unless no cycle will come."""
         crossed, self._crossed = self._crossed, set()
         for product, read in reads.items():
             self._begin(product, read, is_crossed=product in crossed)
+        began, was_late = self._clock.now(), {item.is_late for item in self._readings.values()}
         try:
-            while self._some_are_waited_for and (left_s := self._patience_s(began)) != 0:
+            while self._missing and (left_s := self._patience_s(began)) != 0:
                 await self._hear(left_s)
-            is_overdue = self._some_are_waited_for
         finally:
-            for reading in self._readings.values():
-                reading.is_late = reading.found is None
+            for reading in self._missing.values():
+                reading.is_late |= was_late == {False}
+                if self._has_ended:
+                    reading.task.cancel()
         found = {name: item.found for name, item in self._readings.items() if item.found is not None}
-        self._readings = {name: item for name, item in self._readings.items() if item.is_late}
-        return found, self._clock.now().ms_since(began) / 1000 if is_overdue else None
+        self._readings = {name: item for name, item in self._readings.items() if name not in found}
+        return found
+
+    @property
+    def left(self) -> dict[Product, float | None]:
+        """Those that the cycle goes on without; of the late ones, for how long they have been read (s)."""
+        now = self._clock.now()
+        return {
+            product: now.ms_since(item.began) / 1000 if item.is_late else None
+            for product, item in self._readings.items()
+        }
 
     def crossed(self, products: AbstractSet[Product]) -> None:
         """Prices put loans of these at their triggers: once it was read, the next cycle has to begin."""
@@ -84,73 +101,84 @@ class LateLists:
         if (reading := self._readings.get(product)) is not None:
             reading.goes_on = self._clock.now()
 
+    @property
+    def one_has_come(self) -> bool:
+        """Whether one that the cycle goes on without could be taken by the next."""
+        return any(reading.has_loans for reading in self._readings.values())
+
     async def late_ones_come(self) -> bool:
         """Waits a moment for what the cycle went on without. False: there was nothing."""
         if not self._readings:
             return False
-        if self._some_are_to_come == len(self._readings) and not self._crossed:
+        if len(self._missing) == len(self._readings) and not self._crossed:
             await self._hear(APART_S)
         return True
 
     async def close(self) -> None:
-        """No cycle will come."""
-        tasks = [reading.task for reading in self._readings.values() if reading.is_late]  # else a cycle waits
+        """No cycle will come; one that is under way has what it waits for."""
+        self._has_ended = True
+        tasks = [reading.task for reading in self._readings.values() if reading.is_late]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, product: Product, read: Read, *, is_crossed: bool) -> None:
-        before = self._readings.get(product)
-        if before is None or not self._is_of_use(before):
-            has_failed = before is not None and not before.has_loans
-            self._follow(product, _ListRead(asyncio.create_task(read()), is_late=has_failed))
-        elif is_crossed and before.came is None:  # one of now may come sooner than what hangs
-            either = _first_of(before.task, asyncio.create_task(read()))
-            self._follow(product, _ListRead(asyncio.create_task(either), is_late=True))
+        before, now = self._readings.get(product), self._clock.now()
+        if before is None or before.task.cancelled():
+            self._follow(product, _ListRead(asyncio.create_task(read()), now))
+        elif before.came is None:
+            if is_crossed and (before.second is None or before.second.done()):
+                self._ask_once_more(product, before, read)
+        elif not before.has_loans:  # that was told when it failed
+            self._follow(product, _ListRead(asyncio.create_task(read()), now, is_late=True))
+        elif now.ms_since(before.came) > TAKEN_WITHIN_MS:
+            took_ms = before.came.ms_since(before.began)
+            self._follow(product, _ListRead(asyncio.create_task(read()), now, least_ms=took_ms))
+
+    def _ask_once_more(self, product: Product, before: _ListRead, read: Read) -> None:
+        """One of now may come sooner than what hangs."""
+        second = asyncio.create_task(read())
+        either = asyncio.create_task(_first_of(before.task, second))
+        self._follow(product, _ListRead(either, before.began, is_late=True, second=second))
 
     def _follow(self, product: Product, reading: _ListRead) -> None:
         self._readings[product] = reading
 
         def came(_: asyncio.Task[Found]) -> None:
+            self._news.set()
             reading.came = self._clock.now()
             book, is_whole = reading.found or (None, False)
             if book is not None and is_whole:
                 took_ms = reading.came.ms_since(book.began)
                 self._took_ms[product] = (*self._took_ms.get(product, ()), took_ms)[-LAST:]
             self._took_ms.setdefault(product, (0,))
-            self._news.set()
 
         reading.task.add_done_callback(came)
 
-    def _is_of_use(self, reading: _ListRead) -> bool:
-        """One that failed is of none: it was told of when it did, and is read anew."""
-        if reading.came is None:
-            return True
-        return reading.has_loans and self._clock.now().ms_since(reading.came) <= TAKEN_WITHIN_MS
-
     @property
-    def _some_are_to_come(self) -> int:
-        return sum(not reading.task.done() for reading in self._readings.values())
-
-    @property
-    def _some_are_waited_for(self) -> bool:
-        crossed = (item for product, item in self._readings.items() if product in self._crossed)
-        return bool(self._some_are_to_come) and not any(item.has_loans for item in crossed)
+    def _missing(self) -> dict[Product, _ListRead]:
+        return {product: item for product, item in self._readings.items() if not item.task.done()}
 
     def _patience_s(self, began: Moment) -> float | None:
-        """How much longer the others are waited for. None: to their ends, for one was never read before."""
-        came = [item.came for item in self._readings.values() if item.has_loans and item.came is not None]
-        missing = [(product, item) for product, item in self._readings.items() if not item.task.done()]
-        if not came or any(product not in self._took_ms for product, _ in missing):
+        """How much longer the others are waited for. None: to their ends, for one was never read before.
+
+        Once what was late has come, as long as one that is late: it has waited for long enough.
+        """
+        came = [item for item in self._readings.values() if item.has_loans]
+        if not came or any(product not in self._took_ms for product in self._missing):
             return None
-        first_ms = max(0, min(moment.ms_since(began) for moment in came))
-        since = max((item.goes_on or began for _, item in missing), key=_by_time)
-        if any(reading.is_late for reading in self._readings.values()):
-            since, longest_ms = began, first_ms + self._grace_s * 1000
+        first_ms = max(0, min((item.came or began).ms_since(began) for item in came))
+        if any(item.is_late for item in self._readings.values()):
+            left_ms = first_ms + self._grace_s * 1000 - self._clock.now().ms_since(began)
         else:
-            usual_ms = max(min(self._took_ms[product]) for product, _ in missing)
-            longest_ms = max(self._wait_s * 1000, A_FEW * first_ms, TWICE * usual_ms)
-        return max(0.0, longest_ms - self._clock.now().ms_since(since)) / 1000
+            left_ms = max(self._left_ms(name, item, first_ms) for name, item in self._missing.items())
+        return max(0.0, left_ms) / 1000
+
+    def _left_ms(self, product: Product, reading: _ListRead, first_ms: int) -> float:
+        has_crossed = any(item.has_loans for name, item in self._readings.items() if name in self._crossed)
+        least_ms = (self._grace_s if has_crossed else self._wait_s) * 1000 + reading.least_ms
+        longest_ms = max(least_ms, A_FEW * first_ms, TWICE * median_low(self._took_ms[product]))
+        return longest_ms - self._clock.now().ms_since(reading.goes_on or reading.began)
 
     async def _hear(self, within_s: float | None) -> None:
         """Until one has come, or prices have crossed a trigger, or so long."""
@@ -172,7 +200,3 @@ async def _first_of(*tasks: asyncio.Task[Found]) -> Found:
         for task in tasks:
             task.cancel()
     return found
-
-
-def _by_time(moment: Moment) -> int:
-    return moment.monotonic_ms

@@ -50,16 +50,16 @@ class LoanReads:
     async def sweep(self, snapshot: Snapshot) -> None:
         """All loans of all products. A product that can't be read, or not in time, is said, and lacks."""
         reads = {product: partial(self._read, exchange) for product, exchange in self._products.items()}
-        found, waited_s = await self._lists.come(reads)
-        for product, (book, is_whole) in found.items():
+        for product, (book, is_whole) in (await self._lists.come(reads)).items():
             self._take(snapshot, self._products[product], book, is_whole=is_whole)
-        for product in reads.keys() - found.keys():
+        for product, late_s in self._lists.left.items():
             snapshot.in_part = True
-            if waited_s is not None:
-                self._report.late(product, waited_s)
+            self._report.left(product, late_s)
 
     async def _read(self, exchange: LoanExchange) -> Found:
-        return await self._book_of(exchange, self.urgent.following.take(exchange.product))
+        with self._defects.contained("reading loans"):
+            return await self._book_of(exchange, self.urgent.following.take(exchange.product))
+        return None, False
 
     def _take(
         self, snapshot: Snapshot, exchange: LoanExchange, book: LoanBook | None, *, is_whole: bool
@@ -82,6 +82,11 @@ class LoanReads:
                 self._is_settled(key)
         snapshot.sweep_ms = max(snapshot.sweep_ms, self._clock.now().ms_since(book.began))
         self._news.heard(exchange, book, self._clock.now())
+
+    @property
+    def late_one_has_come(self) -> bool:
+        """Whether a list that the cycle went on without is there for the next."""
+        return self._lists.one_has_come
 
     async def late_ones_come(self) -> bool:
         """Waits a moment for lists that the cycle went on without. False: there were none."""
