@@ -134,18 +134,21 @@ def test_a_list_that_comes_late_ends_the_turns_of_the_other_product() -> None:
 
     async def storm(daemon: SlowAccountDaemon) -> None:
         await asyncio.sleep(40)
+        world.loans[ORDER].debt *= Decimal("0.80") / world.ltv(ORDER)  # that adds add is proven by one
+        world.note()
+        await asyncio.sleep(100)
         world.takes_s[f"loans {Product.CRYPTO_LOAN}"], world.turn_s = 1.2, 1.0
         for key in world.loans:
             world.loans[key].debt *= Decimal("0.80") / world.ltv(key)
         world.note()
-        world.watched = POOL
-        daemon.wake(ORDER)
+        world.added.clear()
+        world.watched, began_s = POOL, time_s()
+        daemon.wake(key_of(2))
         async with asyncio.timeout(20):
             await world.added.wait()
+        assert time_s() - began_s < 5
 
     in_made_up_time(beside(world, storm))
-    assert world.added_s is not None
-    assert world.added_s - 40 < 5
 
 
 def test_an_error_of_ours_in_reading_lists_costs_that_read_alone() -> None:
@@ -259,6 +262,43 @@ def test_a_guard_that_ends_waits_for_no_key_that_is_looked_at_beside() -> None:
         return time_s() - began_s
 
     assert in_made_up_time(go()) < 0.1
+
+
+def test_a_cycle_that_waits_for_the_key_ends_as_it_would_have_though_the_guard_is_drained() -> (
+    None
+):
+    async def go() -> bool:
+        world = a_hanging_world("0.60")
+        daemon = SlowAccountDaemon(world)
+        running = asyncio.create_task(daemon.run())
+        await asyncio.sleep(HOUR_S - 10)
+        world.takes_s = {"key": 0.15}
+        await world.is_asked("key")
+        await daemon.guard.drain()
+        await asyncio.sleep(1)
+        is_cut_off = running.done()
+        await daemon.end(running)
+        return is_cut_off
+
+    assert not in_made_up_time(go())
+
+
+@pytest.mark.parametrize("hangs", [f"loans {Product.CRYPTO_LOAN}", "key"])
+def test_a_guard_that_is_drained_in_the_middle_of_a_cycle_leaves_nothing_running(hangs: str) -> None:
+    async def go() -> set[asyncio.Task[None]]:
+        world = a_hanging_world("0.60", pool="0.60")
+        guard = SlowAccountDaemon(world).guard
+        await guard.cycle()
+        world.advance(HOUR_S * 1000)
+        world.hangs = {hangs}
+        cycle = asyncio.create_task(guard.cycle())
+        await asyncio.sleep(0.01)
+        await guard.drain()
+        await cycle
+        await asyncio.sleep(0.01)
+        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+    assert in_made_up_time(go()) == set()
 
 
 def test_one_that_crosses_while_fixed_loans_are_looked_at_does_not_wait_for_that() -> None:

@@ -124,7 +124,7 @@ class LateLists:
 
     def _begin(self, product: Product, read: Read, *, is_crossed: bool) -> None:
         before, now = self._readings.get(product), self._clock.now()
-        if before is None or before.task.cancelled():
+        if before is None:
             self._follow(product, _ListRead(asyncio.create_task(read()), now))
         elif before.came is None:
             if is_crossed and (before.second is None or before.second.done()):
