@@ -264,9 +264,7 @@ def test_a_guard_that_ends_waits_for_no_key_that_is_looked_at_beside() -> None:
     assert in_made_up_time(go()) < 0.1
 
 
-def test_a_cycle_that_waits_for_the_key_ends_as_it_would_have_though_the_guard_is_drained() -> (
-    None
-):
+def test_a_cycle_that_waits_for_the_key_ends_as_it_would_have_though_the_guard_is_drained() -> None:
     async def go() -> bool:
         world = a_hanging_world("0.60")
         daemon = SlowAccountDaemon(world)
