@@ -114,11 +114,13 @@ class Reporter:
     def left(self, what: str, late_s: float | None) -> None:
         """The cycle goes on without a list that is still being read: told where that takes much too long."""
         self._seen[what] = False
+        if what in self._failures:
+            return  # that says more
         if late_s is None:
             self._causes[what] = "it is being read"
             return
         self._causes[what] = why = f"no answer within {late_s:.3g} s; all other loans are guarded as usual"
-        if what not in self._failures and what not in self._late:
+        if what not in self._late:
             self._late.add(what)
             log.warning("read_failed", what=what, why=why)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 
 import pytest
@@ -32,13 +33,18 @@ class Exchange:
         self.takes_s = {POOL: pool_s, ORDERS: orders_s}
         self.fails: set[Product] = set()
         self.asked: list[Product] = []
+        self.under_way = Counter[Product]()
         self.lists = LateLists(LoopClock(), wait_s=WAIT_S, grace_s=GRACE_S)
 
     def _read(self, product: Product) -> Callable[[], Coroutine[None, None, Found]]:
         async def read() -> Found:
             self.asked.append(product)
+            self.under_way[product] += 1
             began = LoopClock().now()
-            await asyncio.sleep(self.takes_s[product])
+            try:
+                await asyncio.sleep(self.takes_s[product])
+            finally:
+                self.under_way[product] -= 1
             if product in self.fails:
                 return None, False
             return LoanBook(product=product, loans=(), began=began), True
@@ -117,14 +123,17 @@ def test_but_no_longer_once_it_has_failed() -> None:
     in_made_up_time(failed())
 
 
-def test_nothing_is_gone_on_with_where_the_other_list_failed() -> None:
-    async def failed() -> Took:
+def test_one_that_fails_is_asked_for_anew_though_the_other_hangs() -> None:
+    async def fails() -> None:
         exchange = Exchange()
         await exchange.cycle()
         exchange.takes_s[ORDERS], exchange.fails = 8.0, {POOL}
-        return await exchange.cycle()
+        assert await exchange.cycle() == ({POOL}, 1.0)
+        exchange.fails.clear()
+        assert await exchange.cycle() == ({POOL}, 0.3)
+        assert exchange.asked.count(POOL) == 3
 
-    assert in_made_up_time(failed()) == (BOTH, 8.0)
+    in_made_up_time(fails())
 
 
 def test_what_is_late_is_read_on_asked_for_once_and_holds_the_next_cycles_up_by_a_moment() -> None:
@@ -280,15 +289,53 @@ def test_prices_that_cross_a_trigger_of_what_is_late_have_it_asked_for_once_more
     in_made_up_time(crossing())
 
 
-def test_and_never_more_than_once_at_a_time() -> None:
+def test_and_once_more_at_each_crossing_but_never_more_than_two_at_a_time() -> None:
+    """The last one may be the first that is answered."""
+
     async def crossing() -> None:
         exchange = await with_late_orders(60.0)
         for _ in range(10):
             exchange.lists.crossed({ORDERS})
-            await exchange.cycle()
-        assert exchange.asked.count(ORDERS) == 3
+            assert (await exchange.cycle())[0] == {POOL}
+            assert exchange.under_way[ORDERS] == 2
+        exchange.takes_s[ORDERS] = 0.05
+        exchange.lists.crossed({ORDERS})
+        assert (await exchange.cycle())[0] == BOTH
+        await asyncio.sleep(0.01)
+        assert exchange.under_way.total() == 0
 
     in_made_up_time(crossing())
+
+
+@pytest.mark.parametrize("crossings", [0, 4])
+def test_a_list_that_hung_counts_once_however_often_it_was_asked_for(crossings: int) -> None:
+    async def hung() -> Took:
+        exchange = Exchange()
+        for _ in range(4):
+            await exchange.cycle()
+        exchange.takes_s[ORDERS] = 8.0
+        await exchange.cycle()
+        for _ in range(crossings):
+            exchange.lists.crossed({ORDERS})
+            await exchange.cycle()
+        await asyncio.sleep(8)
+        assert (await exchange.cycle())[0] == BOTH
+        return await exchange.cycle()
+
+    assert in_made_up_time(hung()) == ({POOL}, 1.0)
+
+
+@pytest.mark.parametrize("fails_after_s", [0.05, 0.5, 1.5])
+def test_one_that_goes_on_failing_hurries_no_cycle(fails_after_s: float) -> None:
+    async def fails() -> int:
+        exchange = await with_late_orders(2.0)
+        exchange.takes_s[ORDERS], exchange.fails = fails_after_s, {ORDERS}
+        exchange.asked.clear()
+        while time_s() < 61:
+            await exchange.cycles(1)
+        return exchange.asked.count(POOL)
+
+    assert in_made_up_time(fails()) <= 30
 
 
 def test_one_of_two_answers_that_fails_leaves_the_other() -> None:
@@ -313,6 +360,19 @@ def test_a_guard_that_ends_takes_no_list_away_from_a_cycle_under_way() -> None:
         return await cycle
 
     assert in_made_up_time(ended()) == (BOTH, 4.0)
+
+
+def test_nor_what_was_left_beside_one_that_was_late() -> None:
+    async def ended() -> None:
+        exchange = await with_late_orders(2.0)
+        exchange.takes_s[POOL] = 100.0
+        await asyncio.sleep(0.9)
+        assert (await exchange.cycle())[0] == {ORDERS}
+        assert not exchange.is_late(POOL)
+        await exchange.lists.close()
+        assert exchange.under_way.total() == 0
+
+    in_made_up_time(ended())
 
 
 @pytest.mark.parametrize("ends", ["after the cycle", "while it waits"])

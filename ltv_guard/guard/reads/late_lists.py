@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
 from statistics import median_low
 from typing import Any
 
@@ -24,27 +23,52 @@ TAKEN_WITHIN_MS = 10_000  # so long a cycle adjusts; what came longer ago is rea
 APART_S = 2.0  # so long a cycle that went on without one waits for it at its end
 
 
-@dataclass(slots=True)
 class _ListRead:
-    """`second`: asked for beside it. `least_ms`: so long one before it took, which nobody had time for."""
+    """One list, asked for once, or once more beside that: the first answer that has loans counts.
 
-    task: asyncio.Task[Found]
-    began: Moment
-    least_ms: int = 0
-    is_late: bool = False
-    second: asyncio.Task[Found] | None = None
-    came: Moment | None = None
-    goes_on: Moment | None = None  # since a page of it came
+    `least_ms`: so long one before it took, which nobody had time for.
+    """
 
-    @property
-    def found(self) -> Found | None:
-        """None: not come, nor will it where it was cancelled."""
-        return None if not self.task.done() or self.task.cancelled() else self.task.result()
+    def __init__(
+        self, read: Read, clock: Clock, heard: Callable[[], None], *, is_late: bool = False, least_ms: int = 0
+    ) -> None:
+        self.began = clock.now()
+        self.is_late = is_late
+        self.least_ms = least_ms
+        self.came: Moment | None = None
+        self.found: Found | None = None  # or (None, False), where no answer had loans
+        self.goes_on: Moment | None = None  # since a page of it came
+        self._clock = clock
+        self._heard = heard
+        self._tasks: list[asyncio.Task[Found]] = []
+        self.ask(read)
 
     @property
     def has_loans(self) -> bool:
         """Whether it came, and could be read."""
         return self.found is not None and self.found[0] is not None
+
+    def ask(self, read: Read) -> None:
+        """Asks for it now. Of those asked for once more only the last may come."""
+        for task in self._tasks[1:]:
+            task.cancel()
+        self._tasks[1:] = [asyncio.create_task(read())]
+        self._tasks[-1].add_done_callback(self._ended)
+
+    def cancel(self) -> list[asyncio.Task[Found]]:
+        """What has been asked for and is not wanted any more."""
+        for task in self._tasks:
+            task.cancel()
+        return self._tasks
+
+    def _ended(self, task: asyncio.Task[Found]) -> None:
+        if self.found is not None or task.cancelled():
+            return
+        found = task.result() if task.exception() is None else (None, False)
+        if found[0] is not None or all(other.done() for other in self._tasks):
+            self.found, self.came = found, self._clock.now()
+            self.cancel()
+            self._heard()
 
 
 class LateLists:
@@ -62,25 +86,29 @@ class LateLists:
         self._took_ms: dict[Product, tuple[int, ...]] = {}  # the last ones
         self._crossed: set[Product] = set()
         self._news = asyncio.Event()
-        self._has_ended = False
+        self._is_waited_for = self._has_ended = False
 
     async def come(self, reads: Mapping[Product, Read]) -> dict[Product, Found]:
         """Those that came in time. The others are read on, unless no cycle will come."""
         crossed, self._crossed = self._crossed, set()
         for product, read in reads.items():
             self._begin(product, read, is_crossed=product in crossed)
-        began, was_late = self._clock.now(), {item.is_late for item in self._readings.values()}
+        began, was_late = self._clock.now(), any(item.is_late for item in self._readings.values())
+        self._is_waited_for = True
         try:
             while self._missing and (left_s := self._patience_s(began)) != 0:
                 await self._hear(left_s)
         finally:
+            self._is_waited_for = False
             for reading in self._missing.values():
-                reading.is_late |= was_late == {False}
-                if self._has_ended:
-                    reading.task.cancel()
-        found = {name: item.found for name, item in self._readings.items() if item.found is not None}
-        self._readings = {name: item for name, item in self._readings.items() if name not in found}
-        return found
+                reading.is_late |= not was_late
+            if self._has_ended:
+                await self.close()
+        found = {name: item for name, item in self._readings.items() if item.found is not None}
+        for product, item in found.items():
+            self._note_time(product, item)
+        self._readings = self._missing
+        return {product: item.found for product, item in found.items() if item.found is not None}
 
     @property
     def left(self) -> dict[Product, float | None]:
@@ -110,64 +138,54 @@ class LateLists:
         """Waits a moment for what the cycle went on without. False: there was nothing."""
         if not self._readings:
             return False
-        if len(self._missing) == len(self._readings) and not self._crossed:
-            await self._hear(APART_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(APART_S):
+                while not (self.one_has_come or self._crossed or self._has_ended):
+                    await self._hear(None)
         return True
 
     async def close(self) -> None:
         """No cycle will come; one that is under way has what it waits for."""
         self._has_ended = True
-        tasks = [reading.task for reading in self._readings.values() if reading.is_late]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if not self._is_waited_for:
+            tasks = [task for reading in self._readings.values() for task in reading.cancel()]
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._news.set()
 
     def _begin(self, product: Product, read: Read, *, is_crossed: bool) -> None:
-        before, now = self._readings.get(product), self._clock.now()
-        if before is None:
-            self._follow(product, _ListRead(asyncio.create_task(read()), now))
-        elif before.came is None:
-            if is_crossed and (before.second is None or before.second.done()):
-                self._ask_once_more(product, before, read)
-        elif not before.has_loans:  # that was told when it failed
-            self._follow(product, _ListRead(asyncio.create_task(read()), now, is_late=True))
-        elif now.ms_since(before.came) > TAKEN_WITHIN_MS:
-            took_ms = before.came.ms_since(before.began)
-            self._follow(product, _ListRead(asyncio.create_task(read()), now, least_ms=took_ms))
+        before = self._readings.get(product)
+        if before is not None and before.came is None:
+            if is_crossed:  # one of now may come sooner than what hangs
+                before.ask(read)
+        elif before is not None and not before.has_loans:  # that was told when it failed
+            self._readings[product] = self._read(read, is_late=True)
+        elif before is None or self._clock.now().ms_since(before.came or before.began) > TAKEN_WITHIN_MS:
+            took_ms = 0 if before is None else (before.came or before.began).ms_since(before.began)
+            self._readings[product] = self._read(read, least_ms=took_ms)
 
-    def _ask_once_more(self, product: Product, before: _ListRead, read: Read) -> None:
-        """One of now may come sooner than what hangs."""
-        second = asyncio.create_task(read())
-        either = asyncio.create_task(_first_of(before.task, second))
-        self._follow(product, _ListRead(either, before.began, is_late=True, second=second))
+    def _note_time(self, product: Product, reading: _ListRead) -> None:
+        book, is_whole = reading.found or (None, False)
+        if book is not None and is_whole and reading.came is not None:
+            took_ms = reading.came.ms_since(book.began)
+            self._took_ms[product] = (*self._took_ms.get(product, ()), took_ms)[-LAST:]
+        self._took_ms.setdefault(product, (0,))
 
-    def _follow(self, product: Product, reading: _ListRead) -> None:
-        self._readings[product] = reading
-
-        def came(_: asyncio.Task[Found]) -> None:
-            self._news.set()
-            reading.came = self._clock.now()
-            book, is_whole = reading.found or (None, False)
-            if book is not None and is_whole:
-                took_ms = reading.came.ms_since(book.began)
-                self._took_ms[product] = (*self._took_ms.get(product, ()), took_ms)[-LAST:]
-            self._took_ms.setdefault(product, (0,))
-
-        reading.task.add_done_callback(came)
+    def _read(self, read: Read, *, is_late: bool = False, least_ms: int = 0) -> _ListRead:
+        return _ListRead(read, self._clock, self._news.set, is_late=is_late, least_ms=least_ms)
 
     @property
     def _missing(self) -> dict[Product, _ListRead]:
-        return {product: item for product, item in self._readings.items() if not item.task.done()}
+        return {product: item for product, item in self._readings.items() if item.found is None}
 
     def _patience_s(self, began: Moment) -> float | None:
         """How much longer the others are waited for. None: to their ends, for one was never read before.
 
         Once what was late has come, as long as one that is late: it has waited for long enough.
         """
-        came = [item for item in self._readings.values() if item.has_loans]
+        came = [item.came for item in self._readings.values() if item.came is not None]
         if not came or any(product not in self._took_ms for product in self._missing):
             return None
-        first_ms = max(0, min((item.came or began).ms_since(began) for item in came))
+        first_ms = max(0, min(moment.ms_since(began) for moment in came))
         if any(item.is_late for item in self._readings.values()):
             left_ms = first_ms + self._grace_s * 1000 - self._clock.now().ms_since(began)
         else:
@@ -186,17 +204,3 @@ class LateLists:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._news.wait()
-
-
-async def _first_of(*tasks: asyncio.Task[Found]) -> Found:
-    """What comes first with loans; else what came last."""
-    found: Found = (None, False)
-    try:
-        for coming in asyncio.as_completed(tasks):
-            found = await coming
-            if found[0] is not None:
-                break
-    finally:
-        for task in tasks:
-            task.cancel()
-    return found
