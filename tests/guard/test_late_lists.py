@@ -344,11 +344,22 @@ def test_one_of_two_answers_that_fails_leaves_the_other() -> None:
         exchange.takes_s[ORDERS], exchange.fails = 0.1, {ORDERS}
         exchange.lists.crossed({ORDERS})
         await exchange.cycle()
-        exchange.fails.clear()
+        exchange.takes_s[ORDERS], exchange.fails = 60.0, set()
         await asyncio.sleep(0.6)
         return await exchange.cycle()
 
     assert in_made_up_time(crossing())[0] == BOTH
+
+
+def test_a_read_that_raises_after_all_has_failed() -> None:
+    async def raises() -> Found:
+        raise ArithmeticError("of ours")
+
+    async def go() -> Found:
+        lists = Exchange().lists
+        return (await lists.come({POOL: raises}))[POOL]
+
+    assert in_made_up_time(go()) == (None, False)
 
 
 def test_a_guard_that_ends_takes_no_list_away_from_a_cycle_under_way() -> None:
@@ -360,6 +371,17 @@ def test_a_guard_that_ends_takes_no_list_away_from_a_cycle_under_way() -> None:
         return await cycle
 
     assert in_made_up_time(ended()) == (BOTH, 4.0)
+
+
+def test_what_waits_for_a_late_list_ends_with_the_guard() -> None:
+    async def ended() -> None:
+        exchange = await with_late_orders(60.0)
+        asyncio.get_running_loop().call_later(0.5, lambda: asyncio.ensure_future(exchange.lists.close()))
+        began_s = time_s()
+        assert await exchange.lists.late_ones_come()
+        assert time_s() - began_s == pytest.approx(0.5)
+
+    in_made_up_time(ended())
 
 
 def test_nor_what_was_left_beside_one_that_was_late() -> None:

@@ -127,6 +127,21 @@ async def test_a_guard_that_ends_waits_for_no_wallet_that_is_read_beside() -> No
     assert ended == ["cancelled"]
 
 
+def test_why_a_cycle_is_partial_is_said_by_its_last_failure_or_by_how_long_it_takes() -> None:
+    async def go() -> list[str]:
+        world = a_hanging_world("0.60", pool="0.60")
+        guard = SlowAccountDaemon(world).guard
+        await guard.cycle()
+        world.hangs = {f"loans {Product.CRYPTO_LOAN}"}
+        why = [(await guard.cycle()).why_blind for _ in range(6)]
+        await guard.drain()
+        return why
+
+    why = in_made_up_time(go())
+    assert why[0] == "crypto_loan: no answer within 1 s; all other loans are guarded as usual"
+    assert set(why[-2:]) == {"crypto_loan: loans crypto_loan: no answer"}
+
+
 def test_a_list_that_comes_late_ends_the_turns_of_the_other_product() -> None:
     """A pool may be worse off than all orders that wait for theirs."""
     world = a_hanging_world(*["0.60"] * 12, pool="0.60")
