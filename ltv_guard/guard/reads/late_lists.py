@@ -90,6 +90,7 @@ class LateLists:
 
     async def come(self, reads: Mapping[Product, Read]) -> dict[Product, Found]:
         """Those that came in time. The others are read on, unless no cycle will come."""
+        self._news = asyncio.Event()  # of the loop that this cycle runs in
         crossed, self._crossed = self._crossed, set()
         for product, read in reads.items():
             self._begin(product, read, is_crossed=product in crossed)
@@ -171,7 +172,7 @@ class LateLists:
         self._took_ms.setdefault(product, (0,))
 
     def _read(self, read: Read, *, is_late: bool = False, least_ms: int = 0) -> _ListRead:
-        return _ListRead(read, self._clock, self._news.set, is_late=is_late, least_ms=least_ms)
+        return _ListRead(read, self._clock, self._has_news, is_late=is_late, least_ms=least_ms)
 
     @property
     def _missing(self) -> dict[Product, _ListRead]:
@@ -197,6 +198,9 @@ class LateLists:
         least_ms = (self._grace_s if has_crossed else self._wait_s) * 1000 + reading.least_ms
         longest_ms = max(least_ms, A_FEW * first_ms, TWICE * median_low(self._took_ms[product]))
         return longest_ms - self._clock.now().ms_since(reading.goes_on or reading.began)
+
+    def _has_news(self) -> None:
+        self._news.set()
 
     async def _hear(self, within_s: float | None) -> None:
         """Until one has come, or prices have crossed a trigger, or so long."""
