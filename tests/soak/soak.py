@@ -123,13 +123,18 @@ class Soak:
         for coin, price in self.exchange.moment().prices.items():
             self.exchange.set_price(coin, price)
         ends = time.monotonic() + SETTLED_WITHIN_S
-        while time.monotonic() < ends and not await self._is_quiet():  # noqa: ASYNC110 - the same
-            await asyncio.sleep(1)
-        if daemon.returncode is None:
-            daemon.terminate()
-        status = await daemon.wait()
-        if status != 0:
-            self.died.append(status)
+        while True:
+            while time.monotonic() < ends and not await self._is_quiet():  # noqa: ASYNC110 - the same
+                await asyncio.sleep(1)
+            if daemon.returncode is None:
+                daemon.terminate()
+            status = await daemon.wait()
+            if status != 0:
+                self.died.append(status)
+            # It may have begun something between the last look and its end: the next one settles that.
+            if status != 0 or time.monotonic() >= ends or await self._is_quiet():
+                return
+            daemon = await self.start()
 
     async def _is_quiet(self) -> bool:
         if self.unprotected():
