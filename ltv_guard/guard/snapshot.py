@@ -29,9 +29,9 @@ from ltv_guard.guard.lane import Lane
 class GuardOptions:
     """How one account is guarded. Spans in ms; `continuous`: the journal is the one last written to.
 
-    `transfers`: coins may be moved here from the Unified account. `short_wait_s`: how long an emergency waits
-    for the wallet, where there is something else to go by; `grace_s`: how much longer orders wait for prices
-    than for all else. `timing`: what no key sets.
+    `transfers`: coins may be moved here from the Unified account. `short_wait_s`: how long what can be done
+    without is waited for, in an emergency the wallet; `grace_s`: how much longer than for all else what is
+    hardly needed is, for orders the prices. `timing`: what no key sets.
     """
 
     account: str

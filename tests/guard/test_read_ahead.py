@@ -39,6 +39,7 @@ class World:
     error: Exception | None = None
     late_history: bool = False
     has_room: bool = True
+    grace_s: float = 0.2
     slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now(self) -> Moment:

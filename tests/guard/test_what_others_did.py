@@ -7,24 +7,31 @@ from decimal import Decimal
 
 import pytest
 from contract_world import ContractWorld, ModelContracts
-from exchange_model import POLICY, POOL, a_guard, a_world, key_of
+from exchange_model import POLICY, POOL, World, a_guard, a_world, key_of
 from transfers_and_repayments import cycles
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.loans import Direction, LoanKey
 from ltv_guard.core.model.policy import CollateralRepayRule, RepayRule
+from ltv_guard.guard.cycle import Guard
 
 LATE_MS = 1_500
 KEYS = pytest.mark.parametrize("key", [key_of(1), POOL], ids=["order", "pool"])
 
 
-@KEYS
-async def test_nothing_is_released_on_top_of_what_a_hand_released(key: LoanKey) -> None:
+async def a_hands_release(key: LoanKey, amount: str) -> tuple[World, Guard]:
+    """Of a loan that is low, listed, and not shown yet."""
     world = a_world("0.30") if key != POOL else a_world(pool="0.30")
     guard = a_guard(world, MemoryJournal())
     await cycles(guard, world, 5, 2_000)
     world.stale_ms = LATE_MS
-    assert world.move(key, Direction.REDUCE, Decimal("0.4"), None)
+    assert world.move(key, Direction.REDUCE, Decimal(amount), None)
+    return world, guard
+
+
+@KEYS
+async def test_nothing_is_released_on_top_of_what_a_hand_released(key: LoanKey) -> None:
+    world, guard = await a_hands_release(key, "0.4")
     world.advance(500)
     await cycles(guard, world, 10, 1_000)
     assert not world.sent
@@ -33,11 +40,7 @@ async def test_nothing_is_released_on_top_of_what_a_hand_released(key: LoanKey) 
 
 @KEYS
 async def test_what_is_too_much_still_is_released_once_that_is_shown(key: LoanKey) -> None:
-    world = a_world("0.30") if key != POOL else a_world(pool="0.30")
-    guard = a_guard(world, MemoryJournal())
-    await cycles(guard, world, 5, 2_000)
-    world.stale_ms = LATE_MS
-    assert world.move(key, Direction.REDUCE, Decimal("0.02"), None)
+    world, guard = await a_hands_release(key, "0.02")
     await cycles(guard, world, 40, 1_000)
     assert [item.direction for item in world.sent] == [Direction.REDUCE]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -33,7 +32,7 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
         return short.noting(Constraint(kind=Limit.ADD_AWAITED, repaying=True))
     if is_tried_again(need, budget):
         return replace(short, cause=Cause.REPAY, reason=replace(short.reason, once_more=True))
-    maybe = _what_may_still_help(need, budget)
+    maybe = may_not_be_needed(need, budget)
     if maybe is not None and not need.emergency:
         return short.noting(maybe)
     every, defects = _options(need, budget)
@@ -49,12 +48,6 @@ def decide_repayment(need: Shortfall, budget: FundsBudget, short: Decision) -> D
         missing=ZERO,
     )
     return worded(decision, lambda: _explained(decision, need, best))
-
-
-def _what_may_still_help(need: Shortfall, budget: FundsBudget) -> Constraint | None:
-    if need.facts.changed_by_others:
-        return Constraint(kind=Limit.CHANGED_BY_OTHERS, repaying=True)
-    return maybe_there([held.coin for held in need.candidates], budget)
 
 
 def is_tried_again(need: Shortfall, budget: FundsBudget) -> bool:
@@ -86,9 +79,14 @@ def _explained(decision: Decision, need: Shortfall, best: Option) -> Decision:
     )
 
 
-def maybe_there(coins: Sequence[str], budget: FundsBudget) -> Constraint | None:
-    """Why there may be a coin to be added after all; None: there is none."""
-    for coin in coins:
+def may_not_be_needed(need: Shortfall, budget: FundsBudget) -> Constraint | None:
+    """Why what is paid back may turn out not to have been needed; None: nothing says so.
+
+    There may be a coin to be added after all, or somebody else has just helped, and it is not shown yet.
+    """
+    if need.facts.changed_by_others:
+        return Constraint(kind=Limit.CHANGED_BY_OTHERS, repaying=True)
+    for coin in (held.coin for held in need.candidates):
         if budget.is_tied(coin):
             return Constraint(kind=Limit.MAY_BE_LEFT, coin=coin, repaying=True)
         if budget.is_unread(coin):

@@ -16,7 +16,7 @@ from ltv_guard.core.decide.constraints import Constraint, Limit, tightest
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.decide.options import ZERO, Option, notes_of
 from ltv_guard.core.decide.reason import Because
-from ltv_guard.core.decide.repay import is_tried_again, least_worth, maybe_there
+from ltv_guard.core.decide.repay import is_tried_again, least_worth, may_not_be_needed
 from ltv_guard.core.decide.sales import by_contract, cheapest, flexible, sale_options
 from ltv_guard.core.decide.shortfall import Shortfall
 from ltv_guard.core.model.loans import Collateral, Debt, Direction
@@ -73,15 +73,13 @@ def _what_may_still_help(need: Shortfall, budget: FundsBudget) -> Constraint | N
             return Constraint(kind=Limit.COINS_MAY_HELP, coin=coin, repaying=True)
     if need.emergency:
         return None
-    if need.facts.changed_by_others:
-        return Constraint(kind=Limit.CHANGED_BY_OTHERS, repaying=True)
     kept = next((held.coin for held in need.candidates if _is_kept_for_later(need, held, budget)), None)
     kept = kept or next(
         (debt.coin for debt in need.loan.debts if _is_payable_later(need, debt, budget)), None
     )
     if kept is not None:
         return Constraint(kind=Limit.COINS_MAY_HELP, coin=kept, repaying=True)
-    return maybe_there(coins, budget)
+    return may_not_be_needed(need, budget)
 
 
 def _is_kept_for_later(need: Shortfall, held: Collateral, budget: FundsBudget) -> bool:

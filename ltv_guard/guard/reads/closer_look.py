@@ -40,6 +40,7 @@ class CloserLook:
         self._prices = prices
         self._histories = histories
         self._options = options
+        self.grace_s = options.grace_s  # so much longer are prices waited for that can be done without
 
     async def read(
         self, snapshot: Snapshot, wanted: Wanted, *, ahead: asyncio.Future[None] | None = None
@@ -62,7 +63,7 @@ class CloserLook:
 
     def _longest_s(self, wanted: Wanted) -> float | None:
         if not wanted.needs_prices:
-            return self._options.grace_s
+            return self.grace_s
         # A pool's own numbers imply prices: in an emergency those will do.
         return self._options.short_wait_s if wanted.in_emergency else None
 

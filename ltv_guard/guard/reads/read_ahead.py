@@ -19,7 +19,6 @@ from ltv_guard.guard.unawaited import heed
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
-PRICES_WAIT_S = 0.2  # more than for all else, where prices can be done without
 
 
 @dataclass(slots=True)
@@ -109,7 +108,7 @@ class ReadAhead:
             return False
         left_ms = max(0, LONGEST_MS - self._age_ms(reading))
         wait_s = left_ms / 1000 if wanted.spare is None else EMERGENCY_WAIT_S
-        if not await _comes(reading, wait_s, wanted) or not self._is_enough(reading, snapshot, wanted):
+        if not await self._comes(reading, wait_s, wanted) or not self._is_enough(reading, snapshot, wanted):
             self.drop()
             return False
         found = reading.found
@@ -122,6 +121,17 @@ class ReadAhead:
         if late := {key: since for key, since in wanted.histories.items() if key not in found.histories}:
             await self._closer_look.read_on(snapshot, late)
         return True
+
+    async def _comes(self, reading: _AheadOfNeed, within_s: float, wanted: Wanted) -> bool:
+        """Whether it has been read within so long: all of it, or all but prices that can be done without."""
+        if wanted.needs_prices:
+            await asyncio.wait({reading.task}, timeout=within_s)
+            return reading.task.done()
+        either: set[asyncio.Future[None]] = {reading.task, reading.all_but_prices}
+        await asyncio.wait(either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if reading.all_but_prices.done():
+            await asyncio.wait({reading.task}, timeout=self._closer_look.grace_s)
+        return reading.task.done() or reading.all_but_prices.done()
 
     def _is_enough(self, reading: _AheadOfNeed, snapshot: Snapshot, wanted: Wanted) -> bool:
         found = reading.found
@@ -150,18 +160,6 @@ class ReadAhead:
 
     def _age_ms(self, reading: _AheadOfNeed) -> int:
         return self._clock.now().monotonic_ms - reading.began.monotonic_ms
-
-
-async def _comes(reading: _AheadOfNeed, within_s: float, wanted: Wanted) -> bool:
-    """Whether it has been read within so long: all of it, or all but prices that can be done without."""
-    if wanted.needs_prices:
-        await asyncio.wait({reading.task}, timeout=within_s)
-        return reading.task.done()
-    either: set[asyncio.Future[None]] = {reading.task, reading.all_but_prices}
-    await asyncio.wait(either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    if reading.all_but_prices.done():
-        await asyncio.wait({reading.task}, timeout=PRICES_WAIT_S)
-    return reading.task.done() or reading.all_but_prices.done()
 
 
 def _read_ms(snapshot: Snapshot) -> int:
