@@ -12,7 +12,7 @@ from ltv_guard.core.ports import Clock
 from ltv_guard.core.reconcile.awaited import Awaited, Waiting
 from ltv_guard.core.reconcile.coin_changes import coins_show, confirmed_by_coins, measured_after
 from ltv_guard.core.reconcile.evidence import Evidence
-from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle
+from ltv_guard.core.reconcile.settlement import SettlementTimeouts, Verdict, settle, window_is_over
 from ltv_guard.guard.lag_watch import Measurer
 from ltv_guard.guard.needs import is_beyond_history
 from ltv_guard.guard.settlement_reporter import SettlementReporter
@@ -150,8 +150,8 @@ class Reconciler:
             siblings=self._memory.intents.sibling_changes(intent),
         )
         verdict = settle(intent, self._memory.intents.watch(intent, now), evidence, self._timeouts, now)
-        blind = book is None and intent.direction is not Direction.TRANSFER
-        if blind and verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}:
+        is_given_up = verdict.intent.state in {State.ABSENT, State.AMBIGUOUS}
+        if is_given_up and self._lacks_loan(intent, book, verdict):
             # A row proves itself. That there is none is believed only where the loan was read as well.
             return Verdict(intent=intent, watch=verdict.watch, waiting=Waiting(Awaited.LOANS))
         self._memory.intents.keep_watch(intent, verdict.watch)
@@ -160,6 +160,14 @@ class Reconciler:
             self._report.ended(intent, verdict.intent)
             self._learn(verdict.intent, now)
         return verdict
+
+    def _lacks_loan(self, intent: Intent, book: LoanBook | None, verdict: Verdict) -> bool:
+        """Whether its loan was not read, or asked for while it could still land, as a late list is."""
+        if intent.direction is Direction.TRANSFER:
+            return False
+        if book is None or intent.state is not State.UNKNOWN:
+            return book is None
+        return not window_is_over(intent, verdict.watch, book.asked_at(intent.key), self._timeouts)
 
     def _learn(self, ended: Intent, now: Moment) -> None:
         match ended.state:

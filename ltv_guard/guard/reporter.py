@@ -24,6 +24,7 @@ from ltv_guard.log.utc import iso
 
 MOST_TOLD = 10  # loans in a heartbeat, those nearest to liquidation
 FOUND_AGAIN_MS = 60_000  # beyond two polls: so long after it was last found an alarm counts as over
+TOLD_AFTER_S = 3.0  # a list that is late is told of: one that is a little so now and then is not
 IN_PART = "the loans of the pages before are guarded, and of the others a few in each cycle, by their ids"
 UNSEEN = "loans on the pages that failed are not guarded; those of the pages before are"
 UNKNOWN = (
@@ -120,7 +121,7 @@ class Reporter:
             self._causes[what] = "it is being read"
             return
         self._causes[what] = why = f"no answer within {late_s:.3g} s; all other loans are guarded as usual"
-        if what not in self._late:
+        if what not in self._late and late_s >= TOLD_AFTER_S:
             self._late.add(what)
             log.warning("read_failed", what=what, why=why)
 

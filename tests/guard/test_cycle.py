@@ -12,6 +12,7 @@ from exchange_model import (
     POLICY,
     POOL,
     Crash,
+    Kinds,
     ModelLoans,
     ModelPath,
     World,
@@ -525,6 +526,28 @@ async def test_collateral_that_moved_by_our_amount_keeps_its_intent_open_until_i
     assert states(journal) == [State.UNKNOWN]
     await cycles(guard, world, 10)
     assert states(journal) == [State.CONFIRMED]
+
+
+async def test_a_list_that_was_asked_for_before_the_window_was_over_proves_nothing_absent() -> None:
+    """A list that a cycle went on without is taken by a later one, up to ten seconds after it came."""
+    world, journal = a_world("0.77"), MemoryJournal()
+    before: list[LoanBook] = []
+
+    class LateList(ModelLoans):
+        async def loans(self, hear: Hear | None = None) -> LoanBook:
+            book = await super().loans(hear)
+            return before[0] if before else book
+
+    guard = a_guard(world, journal, kinds=Kinds(loans=LateList))
+    world.answers, world.row_lag_ms = ["late:4900"], 60_000
+    await guard.cycle()
+    before.append(await ModelLoans(world).loans())
+    world.advance(8_000)
+    await cycles(guard, world, 4)
+    assert states(journal) == [State.UNKNOWN]
+    before.clear()
+    await cycles(guard, world, 30)
+    assert (states(journal), len(world.applied)) == ([State.CONFIRMED], 1)
 
 
 async def test_a_row_that_turns_up_after_an_intent_was_given_up_confirms_it_loudly() -> None:

@@ -39,6 +39,67 @@ def test_one_product_waits_for_no_other_that_does_not_answer(whom: LoanKey, othe
     assert in_made_up_time(crossing(world, whom, ltv, [f"loans {other}"])) < 2
 
 
+@pytest.mark.parametrize("takes_s", [0.05, 1.3, 2.0])
+@pytest.mark.parametrize("whom", [ORDER, POOL], ids=["one product", "two products"])
+def test_a_list_that_hangs_is_asked_for_once_more_when_prices_cross_and_given_its_time(
+    whom: LoanKey, takes_s: float
+) -> None:
+    """Prices tell of the crossing each second until the loan is seen."""
+    world = a_hanging_world("0.60", pool="0.60" if whom == POOL else None)
+    what = f"loans {whom.product}"
+
+    async def cross(daemon: SlowAccountDaemon) -> None:
+        await asyncio.sleep(40)
+        world.hangs.add(what)
+        await world.is_asked(what)
+        world.hangs.clear()
+        world.takes_s[what] = takes_s
+        world.now()
+        world.loans[whom].debt *= Decimal("0.80") / world.ltv(whom)
+        world.note()
+        world.watched, began_s = whom, time_s()
+        while world.added_s is None and time_s() < began_s + 20:
+            daemon.wake(whom)
+            await asyncio.sleep(1)
+        assert world.added_s is not None
+        assert world.added_s - began_s < takes_s + 0.1
+
+    in_made_up_time(beside(world, cross))
+
+
+@pytest.mark.parametrize("pool_s", [4.3, 8.0])
+def test_an_order_at_its_trigger_waits_a_second_for_a_pool_that_always_takes_long(pool_s: float) -> None:
+    world = a_hanging_world("0.60", pool="0.60")
+    world.takes_s[f"loans {Product.CRYPTO_LOAN}"] = pool_s
+    assert in_made_up_time(crossing(world, ORDER, "0.86", [], after_s=90)) < 1.5
+
+
+@pytest.mark.parametrize("lacks", ["nothing", "the pool"])
+@pytest.mark.parametrize("pool", ["its add is open", "it can't be helped"])
+def test_nothing_is_released_beside_a_product_that_hangs(pool: str, lacks: str) -> None:
+    world = a_hanging_world("0.60", pool="0.60")
+    needs_coins = pool == "it can't be helped"
+    if needs_coins:
+        world.wallet["BTC"] *= 0
+    world.row_lag_ms = 25_000
+
+    async def low(daemon: SlowAccountDaemon) -> None:
+        await asyncio.sleep(40)
+        world.now()
+        world.loans[POOL].debt *= Decimal("0.80") / world.ltv(POOL)
+        world.loans[ORDER].debt *= Decimal("0.35") / world.ltv(ORDER)
+        world.note()
+        daemon.wake(POOL)
+        await asyncio.sleep(1)
+        if lacks == "the pool":
+            world.hangs.add(f"loans {Product.CRYPTO_LOAN}")
+        await asyncio.sleep(90)
+        released = [item for item in world.sent if item.key == ORDER]
+        assert bool(released) == (lacks == "nothing" and not needs_coins)
+
+    in_made_up_time(beside(world, low))
+
+
 def test_an_order_in_breach_waits_for_no_prices_of_a_pool_that_is_in_none() -> None:
     world = a_hanging_world("0.60", pool="0.60")
     assert in_made_up_time(crossing(world, ORDER, "0.78", ["prices"])) < 1
@@ -205,7 +266,7 @@ def test_a_product_that_hangs_is_told_of_once_and_asked_for_once_at_a_time() -> 
         in_made_up_time(beside(world, hang))
     told = [item for item in logs if item.get("what") == Product.CRYPTO_LOAN]
     assert [(item["event"], item.get("why")) for item in told] == [
-        ("read_failed", "no answer within 1 s; all other loans are guarded as usual"),
+        ("read_failed", "no answer within 3.25 s; all other loans are guarded as usual"),
         ("read_failed", "loans crypto_loan: no answer"),
         ("guard_blind", "loans crypto_loan: no answer"),
         ("guard_recovered", None),

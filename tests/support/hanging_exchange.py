@@ -35,9 +35,10 @@ class HangingWorld(SlowWorld):
         leaves = self.now()
         self.asked[what] += 1
         self._was_asked[what].set()
-        await asyncio.sleep(GIVEN_UP_S if what in self.hangs else self.takes_s.get(what, self.quick_s))
+        hangs = what in self.hangs
+        await asyncio.sleep(GIVEN_UP_S if hangs else self.takes_s.get(what, self.quick_s))
         self.now()
-        if what in self.hangs:
+        if hangs:
             raise ExchangeUnavailable(f"{what}: no answer")
         return leaves
 

@@ -22,7 +22,7 @@ class Neighbours:
 
     def __init__(self, account: AccountFacts) -> None:
         self.prices = account.prices
-        self.is_one_unread = account.is_cut_short  # it may be any of what is asked of the others
+        self.is_one_unread = account.in_part  # it may be any of what is asked of the others
         self._loans = account.loans
 
     @cached_property

@@ -21,6 +21,7 @@ TWICE = 2  # as long as it takes as a rule
 LAST = 5  # of which a few may have hung
 TAKEN_WITHIN_MS = 10_000  # so long a cycle adjusts; what came longer ago is read anew
 APART_S = 2.0  # so long a cycle that went on without one waits for it at its end
+YET_ANOTHER_AFTER_MS = 4_000  # so long a request takes at most: of two, the newer one is not given up before
 
 
 class _ListRead:
@@ -41,6 +42,7 @@ class _ListRead:
         self._clock = clock
         self._heard = heard
         self._tasks: list[asyncio.Task[Found]] = []
+        self._asked = self.began
         self.ask(read)
 
     @property
@@ -49,10 +51,14 @@ class _ListRead:
         return self.found is not None and self.found[0] is not None
 
     def ask(self, read: Read) -> None:
-        """Asks for it now. Of those asked for once more only the last may come."""
-        for task in self._tasks[1:]:
-            task.cancel()
-        self._tasks[1:] = [asyncio.create_task(read())]
+        """Asks for it now: of two that are read the older one goes on, the newer one has its time."""
+        now, self._tasks = self._clock.now(), [task for task in self._tasks if not task.done()]
+        if len(self._tasks) > 1:
+            if now.ms_since(self._asked) < YET_ANOTHER_AFTER_MS:
+                return
+            self._tasks.pop().cancel()
+        self._asked = now
+        self._tasks.append(asyncio.create_task(read()))
         self._tasks[-1].add_done_callback(self._ended)
 
     def cancel(self) -> list[asyncio.Task[Found]]:
@@ -84,16 +90,17 @@ class LateLists:
         self._grace_s = grace_s
         self._readings: dict[Product, _ListRead] = {}
         self._took_ms: dict[Product, tuple[int, ...]] = {}  # the last ones
-        self._crossed: set[Product] = set()
+        self._crossed: set[Product] = set()  # since the lists were asked for
+        self._crossed_before: set[Product] = set()
         self._news = asyncio.Event()
         self._is_waited_for = self._has_ended = False
 
     async def come(self, reads: Mapping[Product, Read]) -> dict[Product, Found]:
         """Those that came in time. The others are read on, unless no cycle will come."""
         self._news = asyncio.Event()  # of the loop that this cycle runs in
-        crossed, self._crossed = self._crossed, set()
+        self._crossed_before, self._crossed = self._crossed, set()
         for product, read in reads.items():
-            self._begin(product, read, is_crossed=product in crossed)
+            self._begin(product, read, is_crossed=product in self._crossed_before)
         began, was_late = self._clock.now(), any(item.is_late for item in self._readings.values())
         self._is_waited_for = True
         try:
@@ -124,6 +131,11 @@ class LateLists:
         """Prices put loans of these at their triggers: once it was read, the next cycle has to begin."""
         self._crossed |= products
         self._news.set()
+
+    def ask_once_more(self, product: Product, read: Read) -> None:
+        """Where a cycle waits for this one: beside what it waits for."""
+        if self._is_waited_for and product in self._missing:
+            self._readings[product].ask(read)
 
     def goes_on(self, product: Product) -> None:
         """A page of its list has come."""
@@ -194,10 +206,18 @@ class LateLists:
         return max(0.0, left_ms) / 1000
 
     def _left_ms(self, product: Product, reading: _ListRead, first_ms: int) -> float:
-        has_crossed = any(item.has_loans for name, item in self._readings.items() if name in self._crossed)
-        least_ms = (self._grace_s if has_crossed else self._wait_s) * 1000 + reading.least_ms
-        longest_ms = max(least_ms, A_FEW * first_ms, TWICE * median_low(self._took_ms[product]))
+        as_a_rule_ms = median_low(self._took_ms[product])
+        grace_ms, wait_ms = self._grace_s * 1000, self._wait_s * 1000
+        if self._has_come(self._crossed):
+            longest_ms = max(first_ms + grace_ms, min(as_a_rule_ms + grace_ms, wait_ms))
+        elif self._has_come(self._crossed_before):
+            longest_ms = max(first_ms + grace_ms, wait_ms)
+        else:
+            longest_ms = max(wait_ms + reading.least_ms, A_FEW * first_ms, TWICE * as_a_rule_ms)
         return longest_ms - self._clock.now().ms_since(reading.goes_on or reading.began)
+
+    def _has_come(self, products: AbstractSet[Product]) -> bool:
+        return any(item.has_loans for product, item in self._readings.items() if product in products)
 
     def _has_news(self) -> None:
         self._news.set()

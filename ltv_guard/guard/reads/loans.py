@@ -61,6 +61,13 @@ class LoanReads:
             return await self._book_of(exchange, self.urgent.following.take(exchange.product))
         return None, False
 
+    async def _read_next(self, exchange: LoanExchange) -> Found:
+        """The next cycle's list, once it is there."""
+        with self._defects.contained("reading the next list"):
+            begun = await self.urgent.following.taken_once_there(exchange)
+            return await self._book_of(exchange, begun)
+        return None, False
+
     def _take(
         self, snapshot: Snapshot, exchange: LoanExchange, book: LoanBook | None, *, is_whole: bool
     ) -> None:
@@ -106,6 +113,7 @@ class LoanReads:
                     self.urgent.begin(self._products[product], keys)
             elif under_way:
                 self.urgent.following.read_now(self._products[product])
+                self._lists.ask_once_more(product, partial(self._read_next, self._products[product]))
 
     def has_come(self, snapshot: Snapshot) -> bool:
         """Whether one of those has come, and shows the breach: what prices alone say gives nothing up."""

@@ -57,6 +57,14 @@ class NextList:
             await asyncio.wait({self._begun[exchange.product].list}, timeout=within_s)
         return self.is_there(exchange)
 
+    async def taken_once_there(self, exchange: LoanExchange) -> Begun | None:
+        """As `take`, and waited for: until it has come the next cycle may still take it."""
+        begun = self._begun.get(exchange.product) or self._begin(exchange)
+        await asyncio.wait({begun.list})
+        if self._begun.get(exchange.product) is begun:
+            del self._begun[exchange.product]
+        return begun if self._is_sound(begun) else None
+
     def read_now(self, exchange: LoanExchange) -> None:
         """Prices have crossed a trigger, and the cycle under way saw those of before."""
         begun = self._begun.get(exchange.product)
@@ -98,6 +106,9 @@ class NextList:
         age_ms = self._clock.now().monotonic_ms - begun.at.monotonic_ms
         if age_ms > (AT_ONCE_MS if begun.is_urgent and begun.list.done() else TAKEN_WITHIN_MS):
             return False
+        return self._is_sound(begun)
+
+    def _is_sound(self, begun: Begun) -> bool:
         if begun.is_urgent and not self._nothing_sent_since(begun.at):
             return False
         return not begun.list.done() or not (begun.list.cancelled() or begun.list.exception())
