@@ -292,7 +292,7 @@ def test_prices_that_cross_a_trigger_of_what_is_late_have_it_asked_for_once_more
     in_made_up_time(crossing())
 
 
-def test_and_yet_once_more_after_four_seconds_but_never_more_than_two_at_a_time() -> None:
+def test_and_yet_once_more_after_four_seconds_and_no_oftener() -> None:
     """The last one may be the first that is answered."""
 
     async def crossing() -> None:
@@ -301,8 +301,7 @@ def test_and_yet_once_more_after_four_seconds_but_never_more_than_two_at_a_time(
         for _ in range(30):
             exchange.lists.crossed({ORDERS})
             assert (await exchange.cycle())[0] == {POOL}
-            assert exchange.under_way[ORDERS] == 2
-        assert exchange.asked.count(ORDERS) == 3
+        assert exchange.asked.count(ORDERS) == exchange.under_way[ORDERS] - 1 == 3
         exchange.takes_s[ORDERS] = 0.05
         await asyncio.sleep(4)
         exchange.lists.crossed({ORDERS})

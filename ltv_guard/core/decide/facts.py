@@ -117,7 +117,7 @@ class AccountFacts:
     """The loans of one account and what they share. `wallet`, `prices` (USD a coin) None: not read.
 
     `wallet_is_old`: it is that of an earlier read, less what was spent since: good enough for an emergency.
-    `in_part`: there are loans that were not read; `is_cut_short`: for pages of their list failed.
+    `in_part`: there are loans that were not read; `lacks_known`: known ones among them, or pages of a list.
     `doubted_prices`: coins whose price has parted from the last one, or has nothing to be compared with.
     `due`: coins that fixed loans of a pool will soon take from the Funding wallet.
     `ending`: those of them that are to be repaid now, soonest end first; `unpayable_contracts`: by id, why
@@ -140,7 +140,7 @@ class AccountFacts:
     prices: Mapping[str, Decimal] | None = None
     due: Mapping[str, Decimal] = field(default_factory=dict)
     in_part: bool = False
-    is_cut_short: bool = False
+    lacks_known: bool = False
     ending: tuple[Contract, ...] = ()
     unpayable_contracts: Mapping[str, str] = field(default_factory=dict)
     wallet_rules: WalletRules = field(default_factory=WalletRules)

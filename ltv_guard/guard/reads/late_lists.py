@@ -21,11 +21,11 @@ TWICE = 2  # as long as it takes as a rule
 LAST = 5  # of which a few may have hung
 TAKEN_WITHIN_MS = 10_000  # so long a cycle adjusts; what came longer ago is read anew
 APART_S = 2.0  # so long a cycle that went on without one waits for it at its end
-YET_ANOTHER_AFTER_MS = 4_000  # so long a request takes at most: of two, the newer one is not given up before
+YET_ANOTHER_AFTER_MS = 4_000  # so long a request takes at most
 
 
 class _ListRead:
-    """One list, asked for once, or once more beside that: the first answer that has loans counts.
+    """One list, asked for once, or again beside that: the first answer that has loans counts.
 
     `least_ms`: so long one before it took, which nobody had time for.
     """
@@ -51,12 +51,10 @@ class _ListRead:
         return self.found is not None and self.found[0] is not None
 
     def ask(self, read: Read) -> None:
-        """Asks for it now: of two that are read the older one goes on, the newer one has its time."""
+        """Asks for it now, unless that was just done beside another. None that is under way is given up."""
         now, self._tasks = self._clock.now(), [task for task in self._tasks if not task.done()]
-        if len(self._tasks) > 1:
-            if now.ms_since(self._asked) < YET_ANOTHER_AFTER_MS:
-                return
-            self._tasks.pop().cancel()
+        if len(self._tasks) > 1 and now.ms_since(self._asked) < YET_ANOTHER_AFTER_MS:
+            return
         self._asked = now
         self._tasks.append(asyncio.create_task(read()))
         self._tasks[-1].add_done_callback(self._ended)
@@ -209,11 +207,12 @@ class LateLists:
         as_a_rule_ms = median_low(self._took_ms[product])
         grace_ms, wait_ms = self._grace_s * 1000, self._wait_s * 1000
         if self._has_come(self._crossed):
-            longest_ms = max(first_ms + grace_ms, min(as_a_rule_ms + grace_ms, wait_ms))
+            least_ms, longest_ms = grace_ms, min(as_a_rule_ms + grace_ms, wait_ms)
         elif self._has_come(self._crossed_before):
-            longest_ms = max(first_ms + grace_ms, wait_ms)
+            least_ms, longest_ms = wait_ms, wait_ms
         else:
-            longest_ms = max(wait_ms + reading.least_ms, A_FEW * first_ms, TWICE * as_a_rule_ms)
+            least_ms, longest_ms = wait_ms, TWICE * as_a_rule_ms
+        longest_ms = max(longest_ms, A_FEW * first_ms, reading.least_ms + least_ms)
         return longest_ms - self._clock.now().ms_since(reading.goes_on or reading.began)
 
     def _has_come(self, products: AbstractSet[Product]) -> bool:

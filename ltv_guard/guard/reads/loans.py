@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -62,9 +63,14 @@ class LoanReads:
         return None, False
 
     async def _read_next(self, exchange: LoanExchange) -> Found:
-        """The next cycle's list, once it is there."""
+        """The next cycle's list; until it has come that cycle may have it back."""
+        begun = self.urgent.following.lend(exchange)
+        try:
+            await asyncio.wait({begun.list})
+        except asyncio.CancelledError:
+            self.urgent.following.give_back(exchange.product, begun)
+            raise
         with self._defects.contained("reading the next list"):
-            begun = await self.urgent.following.taken_once_there(exchange)
             return await self._book_of(exchange, begun)
         return None, False
 
@@ -156,9 +162,9 @@ class LoanReads:
 
     async def close(self) -> None:
         """Ends the reads that no cycle will take."""
+        await self._lists.close()
         await self.urgent.following.close()
         await self.urgent.at_once.close()
-        await self._lists.close()
 
     async def _book_of(self, exchange: LoanExchange, begun: Begun | None) -> Found:
         """None where nothing could be read; and whether all loans were."""

@@ -45,6 +45,7 @@ class NextList:
         self._clock = clock
         self._nothing_sent_since = nothing_sent_since
         self._begun: dict[Product, Begun] = {}
+        self._has_ended = False
 
     def is_there(self, exchange: LoanExchange) -> bool:
         """Whether it has been read, or can't be. Begins to read it, unless that was begun."""
@@ -57,13 +58,18 @@ class NextList:
             await asyncio.wait({self._begun[exchange.product].list}, timeout=within_s)
         return self.is_there(exchange)
 
-    async def taken_once_there(self, exchange: LoanExchange) -> Begun | None:
-        """As `take`, and waited for: until it has come the next cycle may still take it."""
+    def lend(self, exchange: LoanExchange) -> Begun:
+        """What is being read for the next cycle, to the one that waits for its own."""
         begun = self._begun.get(exchange.product) or self._begin(exchange)
-        await asyncio.wait({begun.list})
-        if self._begun.get(exchange.product) is begun:
-            del self._begun[exchange.product]
-        return begun if self._is_sound(begun) else None
+        del self._begun[exchange.product]
+        return begun
+
+    def give_back(self, product: Product, begun: Begun) -> None:
+        """It was not needed: the next cycle has it, unless none comes."""
+        if self._has_ended or product in self._begun:
+            begun.list.cancel()
+        else:
+            self._begun[product] = begun
 
     def read_now(self, exchange: LoanExchange) -> None:
         """Prices have crossed a trigger, and the cycle under way saw those of before."""
@@ -106,9 +112,6 @@ class NextList:
         age_ms = self._clock.now().monotonic_ms - begun.at.monotonic_ms
         if age_ms > (AT_ONCE_MS if begun.is_urgent and begun.list.done() else TAKEN_WITHIN_MS):
             return False
-        return self._is_sound(begun)
-
-    def _is_sound(self, begun: Begun) -> bool:
         if begun.is_urgent and not self._nothing_sent_since(begun.at):
             return False
         return not begun.list.done() or not (begun.list.cancelled() or begun.list.exception())
@@ -119,6 +122,7 @@ class NextList:
 
     async def close(self) -> None:
         """No cycle will come."""
+        self._has_ended = True
         lists = [begun.list for begun in self._begun.values()]
         self._begun.clear()
         for reading in lists:
