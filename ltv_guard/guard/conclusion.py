@@ -53,7 +53,8 @@ class Conclusion:
             loans=len(snapshot.loans),
             actions=actions,
             left_open=len(snapshot.open_intents) + actions,
-            blind=len(snapshot.books) < self._products or snapshot.is_cut_short,
+            blind=len(snapshot.books) < self._products
+            or any(book.cut_short for book in snapshot.books.values()),
             slow=self._slowness.tell(snapshot),
             busy=self._is_busy(snapshot, decisions, actions),
             waits=self._live and any(self._waits(snapshot, decision) for decision in decisions),

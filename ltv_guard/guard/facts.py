@@ -86,7 +86,7 @@ class FactBuilder:
             prices=snapshot.believed_prices,
             doubted_prices=frozenset() if quotes is None else quotes.doubted,
             in_part=snapshot.in_part,
-            lacks_known=snapshot.in_part and self._lacks_known(snapshot),
+            lacks_known=snapshot.lacks_known,
             **self._contracts.of_pool(snapshot, now),
             wallet_rules=self._rulebook.wallet,
             transfer_rules=self._rulebook.transfers,
@@ -104,10 +104,6 @@ class FactBuilder:
             ),
             transferred_24h=self._memory.intents.spent_24h(Direction.TRANSFER, now, snapshot.begun),
         )
-
-    def _lacks_known(self, snapshot: Snapshot) -> bool:
-        unread = (key for key in self._memory.loans.keys if key.product not in snapshot.books)
-        return snapshot.is_cut_short or any(unread)
 
     def _open_unseen(self, snapshot: Snapshot, read_at: Moment, now: Moment) -> tuple[Intent, ...]:
         """Once overdue, it is gone from the wallet that was `read_at` that moment, or takes nothing more."""

@@ -104,9 +104,9 @@ class Snapshot:
     `quotes` and `appraised` are what the reads amount to: an error of ours, where one was in the way.
     `at_rest`: in haste, loans whose decisions stand as the last whole read made them, and are not made again.
     `account`: what was decided on last. `before`: loans as they were before they were read again. `sweep_ms`:
-    how long the slowest product's whole read took. `in_part`: not all loans were read. `by_pages`: in haste,
-    for what the first pages of a list showed. `in_haste`, `goes_on`: as in the result. `lanes`: as they were
-    when the cycle had acted.
+    how long the slowest product's whole read took. `in_part`: not all loans were read; `lacks_known`: known
+    ones among them, or pages of a list. `by_pages`: in haste, for what the first pages of a list showed.
+    `in_haste`, `goes_on`: as in the result. `lanes`: as they were when the cycle had acted.
     """
 
     books: dict[Product, LoanBook] = field(default_factory=dict)
@@ -132,6 +132,7 @@ class Snapshot:
     begun: dict[str, Intent] = field(default_factory=dict)
     sweep_ms: int = 0
     in_part: bool = False
+    lacks_known: bool = False
     in_haste: bool = False
     by_pages: bool = False
     goes_on: bool = False
@@ -172,11 +173,6 @@ class Snapshot:
     def believed_prices(self) -> Mapping[str, Decimal] | None:
         """What the reads of prices amount to (USD a coin); None: there was none."""
         return None if self.quotes is None else self.quotes.prices
-
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether of a product some pages could be read, and others could not."""
-        return any(book.cut_short for book in self.books.values())
 
     def is_long(self, product: Product) -> bool:
         """Whether the product's loans are more than one page."""

@@ -149,3 +149,42 @@ async def test_prices_have_no_list_read_while_something_is_open() -> None:
     following.read_now(exchange)
     await settled()
     assert shown.read == 0
+
+
+async def test_one_that_is_lent_and_not_needed_is_of_use_to_the_next_cycle() -> None:
+    following, exchange = a_list(shown := Listed())
+    following.read_now(exchange)
+    lent = following.lend(exchange)
+    assert following.take(Product.LEGACY) is None
+    following.give_back(Product.LEGACY, lent)
+    assert following.take(Product.LEGACY) is lent
+    await settled()
+    assert shown.read == 1
+
+
+@pytest.mark.parametrize("since", ["another is read", "it has ended"])
+async def test_but_where_another_is_read_or_no_cycle_comes_it_is_read_no_further(since: str) -> None:
+    following, exchange = a_list(Listed())
+    lent = following.lend(exchange)
+    if since == "it has ended":
+        await following.close()
+    else:
+        following.read_now(exchange)
+    following.give_back(Product.LEGACY, lent)
+    await settled()
+    assert lent.list.cancelled()
+    await following.close()
+
+
+async def test_nothing_is_lent_nor_taken_after_it_that_something_was_sent_since() -> None:
+    following, exchange = a_list(shown := Listed())
+    following.read_now(exchange)
+    before = following.lend(exchange)
+    following.give_back(Product.LEGACY, before)
+    shown.now_ms += 1
+    shown.sent_at_ms = shown.now_ms
+    lent = following.lend(exchange)
+    assert lent is not before
+    following.give_back(Product.LEGACY, lent)
+    assert following.take(Product.LEGACY) is None
+    await following.close()

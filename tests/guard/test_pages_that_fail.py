@@ -356,6 +356,17 @@ async def test_the_nearest_are_read_each_time_and_of_the_others_each_in_turn() -
     assert (await read_by_id(unseen, shown, 12))[:NEAREST] == ["12", "2", "3"]
 
 
+def test_loans_that_the_journal_alone_tells_of_are_known_until_a_list_is_whole() -> None:
+    recalled = {Product.LEGACY: {key_of(1): Decimal(1)}}
+    unseen = UnseenLoans(
+        LoanRegistry(), lambda _: Decimal(0), DEFECTS, lambda product: recalled.get(product, {})
+    )
+    assert unseen.knows_of(Product.LEGACY)
+    assert not unseen.knows_of(Product.CRYPTO_LOAN)
+    unseen.all_are_read(Product.LEGACY)
+    assert not unseen.knows_of(Product.LEGACY)
+
+
 async def test_one_that_is_not_listed_by_its_id_takes_no_place_of_the_nearest_and_counts_as_unseen() -> None:
     registry, shown = LoanRegistry(), ById("2")
     registry.saw(part(*(loan(f"0.{70 - number}", loan_id=str(number)) for number in range(1, 13))))

@@ -10,14 +10,14 @@ import pytest
 import structlog
 from contract_world import ModelContracts, a_pool_with_contracts
 from exchange_model import POOL, Kinds, ModelAccount, a_guard, a_world, key_of
-from hanging_exchange import GIVEN_UP_S, a_hanging_world, beside, crossing
+from hanging_exchange import GIVEN_UP_S, HangingWorld, a_hanging_world, beside, crossing
 from slow_exchange import SlowAccountDaemon, in_made_up_time, time_s
 from transfers_and_repayments import cycles
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.contracts import AtEnd, ContractList
-from ltv_guard.core.model.errors import JournalUnavailable
-from ltv_guard.core.model.loans import LoanKey, Product
+from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
+from ltv_guard.core.model.loans import LoanKey, Moment, Product
 from ltv_guard.core.ports import Identity
 
 ORDER = key_of(1)
@@ -98,6 +98,37 @@ def test_nothing_is_released_beside_a_product_that_hangs(pool: str, lacks: str) 
         assert bool(released) == (lacks == "nothing" and not needs_coins)
 
     in_made_up_time(beside(world, low))
+
+
+def test_that_a_list_is_refused_when_it_is_asked_for_once_more_is_no_failure_of_the_one_that_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_hanging_world("0.60")
+    lists, as_ever = f"loans {Product.LEGACY}", HangingWorld.answer
+
+    async def answer(self: HangingWorld, what: str) -> Moment:
+        if what == lists and world.watched and world.asked[what] >= 1 and world.added_s is None:
+            self.asked[what] += 1
+            raise ExchangeUnavailable("too many visits")
+        return await as_ever(self, what)
+
+    async def cross(daemon: SlowAccountDaemon) -> None:
+        await asyncio.sleep(40)
+        world.now()
+        world.loans[ORDER].debt *= Decimal("0.80") / world.ltv(ORDER)
+        world.note()
+        world.asked.clear()
+        world.watched, world.takes_s = ORDER, {lists: 6.0}
+        monkeypatch.setattr(HangingWorld, "answer", answer)
+        for _ in range(15):
+            daemon.wake(ORDER)
+            await asyncio.sleep(0.4)
+        await asyncio.sleep(5)
+        assert world.added_s is not None
+
+    with structlog.testing.capture_logs() as logs:
+        in_made_up_time(beside(world, cross))
+    assert not [item for item in logs if item["event"] in {"read_failed", "guard_blind"}]
 
 
 def test_but_beside_one_of_which_no_loan_is_known() -> None:

@@ -56,6 +56,8 @@ class LoanReads:
         for product, late_s in self._lists.left.items():
             snapshot.in_part = True
             self._report.left(product, late_s)
+        unread = self._products.keys() - snapshot.books.keys()
+        snapshot.lacks_known |= any(map(self._unseen.knows_of, unread))
 
     async def _read(self, exchange: LoanExchange) -> Found:
         with self._defects.contained("reading loans"):
@@ -70,6 +72,8 @@ class LoanReads:
         except asyncio.CancelledError:
             self.urgent.following.give_back(exchange.product, begun)
             raise
+        if begun.list.cancelled() or _is_refused(begun.list.exception()):
+            return None, False  # the first one tells how it fails itself
         with self._defects.contained("reading the next list"):
             return await self._book_of(exchange, begun)
         return None, False
@@ -83,6 +87,7 @@ class LoanReads:
             return
         snapshot.books[exchange.product] = book
         if book.cut_short:
+            snapshot.lacks_known = True
             self._news.heard_in_part(book, self._clock.now())
             return
         if not is_whole:
@@ -228,3 +233,7 @@ class LoanReads:
         """It is found by its id, or no longer listed: the two agree."""
         if self._not_found.pop(key, None) is not None:
             self._attempts.works(f"loan {key.loan_id}")
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    return isinstance(error, ExchangeUnavailable | NeedsHuman) and not isinstance(error, ListCutShort)

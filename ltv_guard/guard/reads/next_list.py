@@ -60,8 +60,9 @@ class NextList:
 
     def lend(self, exchange: LoanExchange) -> Begun:
         """What is being read for the next cycle, to the one that waits for its own."""
-        begun = self._begun.get(exchange.product) or self._begin(exchange)
-        del self._begun[exchange.product]
+        if (begun := self.take(exchange.product)) is None:
+            begun = self._begin(exchange, is_urgent=True)
+            del self._begun[exchange.product]
         return begun
 
     def give_back(self, product: Product, begun: Begun) -> None:

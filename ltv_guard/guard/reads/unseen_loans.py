@@ -47,6 +47,12 @@ class UnseenLoans:
         """Those that are known and were not seen, and for how many cycles in a row."""
         return {key: cycles for key, cycles in self._missed.items() if key.product is product}
 
+    def knows_of(self, product: Product) -> bool:
+        """Whether loans of it are known, or told of by the journal alone."""
+        return any(key.product is product for key in self._registry.keys) or bool(
+            self._told_by_journal(product)
+        )
+
     def were_all_read(self, product: Product) -> bool:
         """Whether there is a whole list to tell which loans a part of one lacks."""
         return product in self._were_whole
