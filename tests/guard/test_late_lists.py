@@ -292,24 +292,34 @@ def test_prices_that_cross_a_trigger_of_what_is_late_have_it_asked_for_once_more
     in_made_up_time(crossing())
 
 
-def test_and_yet_once_more_after_four_seconds_and_no_oftener() -> None:
-    """The last one may be the first that is answered."""
-
+def test_and_once_at_a_time() -> None:
     async def crossing() -> None:
         exchange = await with_late_orders(60.0)
         exchange.asked.clear()
-        for _ in range(30):
-            exchange.lists.crossed({ORDERS})
-            assert (await exchange.cycle())[0] == {POOL}
-        assert exchange.asked.count(ORDERS) == exchange.under_way[ORDERS] - 1 == 3
-        exchange.takes_s[ORDERS] = 0.05
-        await asyncio.sleep(4)
-        exchange.lists.crossed({ORDERS})
-        assert (await exchange.cycle())[0] == BOTH
-        await asyncio.sleep(0.01)
-        assert exchange.under_way.total() == 0
+        exchange.fails = {ORDERS}
+        for takes_s, asked in ((0.05, 10), (60.0, 11)):
+            exchange.takes_s[ORDERS] = takes_s
+            for _ in range(10):
+                exchange.lists.crossed({ORDERS})
+                assert (await exchange.cycle())[0] == {POOL}
+            assert exchange.asked.count(ORDERS) == asked
 
     in_made_up_time(crossing())
+
+
+def test_a_list_that_goes_on_hanging_fails_however_often_prices_cross() -> None:
+    """What is alone is waited for until then, and that it failed is told."""
+
+    async def crossing() -> Took:
+        exchange = Exchange(orders_s=8.5)
+        exchange.fails = {ORDERS}
+        cycle = asyncio.create_task(exchange.cycle())
+        while not cycle.done():
+            await asyncio.sleep(1)
+            exchange.lists.ask_once_more(ORDERS, exchange.read(ORDERS))
+        return await cycle
+
+    assert in_made_up_time(crossing()) == (BOTH, 9.5)
 
 
 @pytest.mark.parametrize("takes_s", [0.8, 1.3, 3.0, 7.0])

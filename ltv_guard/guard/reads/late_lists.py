@@ -21,11 +21,10 @@ TWICE = 2  # as long as it takes as a rule
 LAST = 5  # of which a few may have hung
 TAKEN_WITHIN_MS = 10_000  # so long a cycle adjusts; what came longer ago is read anew
 APART_S = 2.0  # so long a cycle that went on without one waits for it at its end
-YET_ANOTHER_AFTER_MS = 4_000  # so long a request takes at most
 
 
 class _ListRead:
-    """One list, asked for once, or again beside that: the first answer that has loans counts.
+    """One list, asked for once, or once more beside that: the first answer that has loans counts.
 
     `least_ms`: so long one before it took, which nobody had time for.
     """
@@ -42,7 +41,6 @@ class _ListRead:
         self._clock = clock
         self._heard = heard
         self._tasks: list[asyncio.Task[Found]] = []
-        self._asked = self.began
         self.ask(read)
 
     @property
@@ -51,12 +49,14 @@ class _ListRead:
         return self.found is not None and self.found[0] is not None
 
     def ask(self, read: Read) -> None:
-        """Asks for it now, unless that was just done beside another. None that is under way is given up."""
-        now, self._tasks = self._clock.now(), [task for task in self._tasks if not task.done()]
-        if len(self._tasks) > 1 and now.ms_since(self._asked) < YET_ANOTHER_AFTER_MS:
+        """Asks for it now, where at most the first is under way: none is given up.
+
+        Not once the first has failed: then all end soon, and it is read anew.
+        """
+        first, again = self._tasks[:1], [task for task in self._tasks[1:] if not task.done()]
+        if again or any(task.done() for task in first):
             return
-        self._asked = now
-        self._tasks.append(asyncio.create_task(read()))
+        self._tasks = [*first, asyncio.create_task(read())]
         self._tasks[-1].add_done_callback(self._ended)
 
     def cancel(self) -> list[asyncio.Task[Found]]:
