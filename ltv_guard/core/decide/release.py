@@ -24,12 +24,11 @@ class Neighbours:
         self.prices = account.prices
         self.is_one_unread = account.lacks_known  # it may be any of what is asked of the others
         self._loans = account.loans
-        self._open_unseen = account.open_unseen
 
     @cached_property
     def is_one_open(self) -> bool:
         """Whether any loan of the account has an open intent."""
-        return bool(self._open_unseen) or any(other.open_intents for other in self._loans)
+        return any(other.open_intents for other in self._loans)
 
     @cached_property
     def is_one_awaited(self) -> bool:
