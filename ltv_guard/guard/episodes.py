@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from ltv_guard.core.decide.decision import Decision, EpisodeChange
 from ltv_guard.core.model.loans import LoanKey, Owner
 from ltv_guard.core.ports import Clock, Episode, Journal, Standing
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.snapshot import Snapshot
+from ltv_guard.guard.unawaited import heed
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 
 class Episodes:
-    """Raises JournalUnavailable."""
+    """Mutable, owned by one guard. `_writes` are those of this cycle."""
 
-    def __init__(self, journal: Journal, clock: Clock, alerts: AlertRepeater) -> None:
+    def __init__(self, journal: Journal, clock: Clock, alerts: AlertRepeater, defects: Defects) -> None:
         self._journal = journal
         self._clock = clock
         self._alerts = alerts
+        self._defects = defects
+        self._writes: list[asyncio.Task[None]] = []
 
     def read(self, standing: Standing) -> dict[LoanKey, Episode]:
-        """The latest of each loan, open or closed."""
+        """The latest of each loan, open or closed, as a cycle begins: what failed before is decided anew."""
+        self._writes = []
         for why in standing.odd_rows:
             self._alerts.once(("journal row", why), "warning", "journal_row_odd", why=why)
         return {item.key: item for item in standing.episodes}
 
-    async def keep(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> None:
-        """Writes down those that the decisions open or close: all at once, for they hold up what follows."""
+    def keep(self, owner: Owner, snapshot: Snapshot, decisions: Sequence[Decision]) -> None:
+        """Begins to write down those that the decisions open or close: all at once, for sending waits."""
         now_ms = self._clock.now().exchange_ms
         changed = [
             episode
@@ -34,8 +40,21 @@ class Episodes:
             if (episode := _changed(decision, snapshot.episodes.get(decision.loan.key), now_ms)) is not None
         ]
         if changed:
-            await self._journal.write_episodes(owner, changed)
             snapshot.episodes.update({episode.key: episode for episode in changed})
+            write = asyncio.create_task(self._write(owner, changed))
+            write.add_done_callback(heed)
+            self._writes.append(write)
+
+    async def _write(self, owner: Owner, episodes: Sequence[Episode]) -> None:
+        with self._defects.contained("keeping episodes"):
+            await self._journal.write_episodes(owner, episodes)
+
+    async def are_kept(self) -> None:
+        """Waits until all of them are durable. Raises JournalUnavailable."""
+        if writes := self._writes:
+            await asyncio.wait(writes)
+        for write in writes:
+            write.result()
 
 
 def _changed(decision: Decision, held: Episode | None, now_ms: int) -> Episode | None:

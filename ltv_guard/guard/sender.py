@@ -20,6 +20,7 @@ from ltv_guard.core.model.errors import (
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.core.ports import Clock, SignedAdjustment, WritePath
+from ltv_guard.guard.episodes import Episodes
 from ltv_guard.guard.state.intent_book import IntentBook
 
 AT_ONCE_S = 0.02  # what takes longer to be signed waits
@@ -31,12 +32,20 @@ class Sender:
     """Takes an intent from planned to what the exchange's answer makes of it.
 
     `max_age_ms` is how old an intent's facts may be when it leaves; `stopping` says that nothing new may.
+    `episodes` are written down meanwhile: nothing leaves before they are.
     """
 
     def __init__(
-        self, intents: IntentBook, clock: Clock, *, max_age_ms: int, stopping: Callable[[], bool]
+        self,
+        intents: IntentBook,
+        episodes: Episodes,
+        clock: Clock,
+        *,
+        max_age_ms: int,
+        stopping: Callable[[], bool],
     ) -> None:
         self._intents = intents
+        self._episodes = episodes
         self._clock = clock
         self._max_age_ms = max_age_ms
         self._stopping = stopping
@@ -92,6 +101,7 @@ class Sender:
             signed_at_ms=signed.signed_at_ms,
             recv_window_ms=signed.recv_window_ms,
         )
+        await self._episodes.are_kept()
         # The one commit: whether a pause holds is asked within it, and nothing leaves before it is durable.
         if not await self._intents.write_sent(sent):
             return await self._withdraw(intent, "paused"), None

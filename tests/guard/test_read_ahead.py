@@ -10,15 +10,18 @@ from typing import Any, cast
 
 import pytest
 from core_builders import START, intent, loan
+from exchange_model import POOL, key_of
+from hanging_exchange import a_hanging_world, beside
+from slow_exchange import SlowAccountDaemon, in_made_up_time
 
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
-from ltv_guard.core.model.loans import Channel, Kind, Moment, Product
+from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
-from ltv_guard.guard.reads.read_ahead import AHEAD_MS, ReadAhead
+from ltv_guard.guard.reads.read_ahead import AHEAD_MS, TURNS, ReadAhead
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -72,6 +75,11 @@ def shown(world: World) -> Snapshot:
     return Snapshot(books={Product.LEGACY: book})
 
 
+async def it_leaves() -> None:
+    for _ in range(TURNS + 1):
+        await asyncio.sleep(0)
+
+
 def ahead_of(world: World, *, saw_loans: bool = True) -> ReadAhead:
     ahead = ReadAhead(
         cast("CloserLook", world),
@@ -90,7 +98,7 @@ async def test_what_was_read_ahead_is_what_a_closer_look_would_have_found() -> N
     ahead = ahead_of(world)
     ahead.begin()
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     snapshot = shown(world)
     taking = asyncio.create_task(ahead.take(snapshot, WANTED))
     await asyncio.sleep(0.01)
@@ -128,12 +136,12 @@ async def test_nothing_is_read_ahead_where_requests_wait_for_each_other() -> Non
     world = World(has_room=False)
     ahead = ahead_of(world)
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     assert not await ahead.take(shown(world), WANTED)
     assert world.looks == 0
     world.has_room = True
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     assert world.looks == 1
     ahead.drop()
 
@@ -169,7 +177,7 @@ async def test_what_may_not_be_so_any_more_is_read_anew(change: Callable[[World]
     world = World()
     ahead = ahead_of(world)
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     change(world)
     world.slow.set()
 
@@ -230,7 +238,7 @@ async def test_it_is_dropped_where_loans_read_since_ask_for_nothing_and_kept_whe
     ahead, before = ahead_of(world), shown(world)
     world.now_ms += 1
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     world.slow.set()
     ahead.not_needed(before)
     assert await ahead.take(shown(world), WANTED)
@@ -257,7 +265,7 @@ async def test_another_crossing_has_it_all_read_anew() -> None:
     ahead = ahead_of(world)
     world.slow.set()
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     world.now_ms += AHEAD_MS + 1
     ahead.begin()
 
@@ -271,7 +279,7 @@ async def test_nothing_is_read_ahead_while_something_is_open_or_before_loans_wer
     unseen = World()
     blind = ahead_of(unseen, saw_loans=False)
     blind.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
 
     assert (world.looks, unseen.looks) == (0, 0)
     assert not await blind.take(shown(unseen), WANTED)
@@ -282,7 +290,7 @@ async def test_of_a_product_that_a_cycle_went_on_without_what_is_wanted_stays_kn
     ahead = ahead_of(world)
     ahead.saw({})
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     assert world.looks == 1
 
 
@@ -293,7 +301,7 @@ async def test_beside_what_a_page_showed_all_that_was_begun_a_while_ago_is_begun
     for waited_ms in (0, AHEAD_MS, 1):
         world.now_ms += waited_ms
         ahead.begin_anew()
-        await asyncio.sleep(0)
+        await it_leaves()
         looks.append(world.looks)
     assert looks == [1, 1, 2]
     ahead.drop()
@@ -304,8 +312,25 @@ async def test_what_is_known_to_be_of_no_use_is_not_waited_for(change: Callable[
     world = World()
     ahead = ahead_of(world)
     ahead.begin()
-    await asyncio.sleep(0)
+    await it_leaves()
     change(world)
 
     async with asyncio.timeout(1):
         assert not await ahead.take(shown(world), WANTED)
+
+
+@pytest.mark.parametrize("after_s", [40, 40.3, 41, 47.5])
+@pytest.mark.parametrize("whom", [key_of(1), POOL], ids=["order", "pool"])
+def test_where_prices_cross_the_request_for_loans_leaves_before_what_is_read_beside_it(
+    whom: LoanKey, after_s: float
+) -> None:
+    world = a_hanging_world("0.60") if whom != POOL else a_hanging_world(pool="0.60")
+
+    async def cross(daemon: SlowAccountDaemon) -> None:
+        await asyncio.sleep(after_s)
+        world.asked.clear()
+        daemon.wake(whom)
+        await world.is_asked("wallet")
+
+    in_made_up_time(beside(world, cross))
+    assert next(iter(world.asked)) == f"loans {whom.product}"

@@ -7,7 +7,7 @@ what prices say is borne out, and one within a quarter counts once a second read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
@@ -31,10 +31,13 @@ class Bearing(StrEnum):
 
 def bearing(loan: Loan, prices: Mapping[str, Decimal] | None) -> Bearing:
     """How the loan's LTV agrees with its own amounts and prices, the worst of them."""
-    own = composition_of(loan).own_ltvs(prices)
+    return _borne_out_by(composition_of(loan).own_ltvs(prices), loan.ltv)
+
+
+def _borne_out_by(own: Sequence[Decimal], shown: Decimal) -> Bearing:
     if not own:
         return Bearing.UNKNOWN
-    apart = max(parted(loan.ltv, ltv) for ltv in own)
+    apart = max(parted(shown, ltv) for ltv in own)
     if apart <= NEAR:
         return Bearing.BORNE_OUT
     return Bearing.DOUBTFUL if apart <= APART else Bearing.CONTRADICTED
@@ -58,7 +61,7 @@ def lifts_limits(
     own = composition_of(loan).own_ltvs(prices)
     if own and all(emergency <= ltv <= loan.liquidation_ltv * APART for ltv in own):
         return True
-    found = bearing(loan, prices)
+    found = _borne_out_by(own, loan.ltv)
     if found is Bearing.BORNE_OUT:
         return True
     again = before is not None and parted(before.ltv, loan.ltv) <= NEAR
@@ -79,14 +82,14 @@ def hides_a_breach(loan: Loan, prices: Mapping[str, Decimal] | None, trigger: De
     In a pool two sums stand against one number. In an order an LTV of 0 alone is odd beyond doubt: its sums
     may be as wrong as its LTV.
     """
+    if loan.ltv >= trigger:
+        return False
     composition = composition_of(loan)
     own = composition.own_ltvs(prices)
-    likely = all(trigger <= ltv <= loan.liquidation_ltv * APART for ltv in own)
     return (
-        loan.ltv < trigger
-        and composition.outvotes(own)
-        and likely
-        and bearing(loan, prices) is Bearing.CONTRADICTED
+        composition.outvotes(own)
+        and all(trigger <= ltv <= loan.liquidation_ltv * APART for ltv in own)
+        and _borne_out_by(own, loan.ltv) is Bearing.CONTRADICTED
     )
 
 
