@@ -154,6 +154,7 @@ class Guard:
         if self._pressed:
             parts.read_ahead.begin()
         parts.now.saw_prices()
+        await parts.episodes.are_written()  # a cycle that broke off may have left some
         standing = self._memory.begin_standing(owner)
         await parts.rows_beside.during(parts.reads.loans.sweep(snapshot))
         with self._defects.contained("fixed debts"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ltv_guard.core.decide.decision import Decision, EpisodeChange
 from ltv_guard.core.model.loans import LoanKey, Owner
@@ -41,20 +41,29 @@ class Episodes:
         ]
         if changed:
             snapshot.episodes.update({episode.key: episode for episode in changed})
-            write = asyncio.create_task(self._write(owner, changed))
+            write = asyncio.create_task(self._write(owner, changed, after=tuple(self._writes)))
             write.add_done_callback(heed)
             self._writes.append(write)
 
-    async def _write(self, owner: Owner, episodes: Sequence[Episode]) -> None:
+    async def _write(
+        self, owner: Owner, episodes: Sequence[Episode], *, after: Collection[asyncio.Task[None]]
+    ) -> None:
+        if after:  # one that opens and one that closes may be of the same loan
+            await asyncio.wait(after)
         with self._defects.contained("keeping episodes"):
             await self._journal.write_episodes(owner, episodes)
 
     async def are_kept(self) -> None:
-        """Waits until all of them are durable. Raises JournalUnavailable."""
-        if writes := self._writes:
-            await asyncio.wait(writes)
+        """Waits until all that were begun by now are durable. Raises JournalUnavailable."""
+        writes = tuple(self._writes)  # another lane may begin more
+        await self.are_written()
         for write in writes:
             write.result()
+
+    async def are_written(self) -> None:
+        """Waits until they are, or failed."""
+        if writes := [write for write in self._writes if not write.done()]:
+            await asyncio.wait(writes)
 
 
 def _changed(decision: Decision, held: Episode | None, now_ms: int) -> Episode | None:

@@ -67,6 +67,7 @@ class Sender:
         Raises JournalUnavailable or AlreadyOpen before anything left.
         """
         log.info("adjustment_planned", **_facts_of(intent))
+        await self._episodes.are_kept()
         try:
             signed = await self._signed(intent, exchange)
         except (ExchangeUnavailable, NeedsHuman) as error:
@@ -101,7 +102,6 @@ class Sender:
             signed_at_ms=signed.signed_at_ms,
             recv_window_ms=signed.recv_window_ms,
         )
-        await self._episodes.are_kept()
         # The one commit: whether a pause holds is asked within it, and nothing leaves before it is durable.
         if not await self._intents.write_sent(sent):
             return await self._withdraw(intent, "paused"), None

@@ -77,6 +77,7 @@ class Bench:
     episodes: Episodes
     sender: Sender
     written: list[str]
+    stops: bool = False
 
     def open_episode(self) -> None:
         opens = decide_one(facts(loan("0.80")))
@@ -94,10 +95,15 @@ def bench() -> Bench:
     journal = MemoryJournal(on_write=written.append)
     alerts, clock = AlertRepeater(lambda: 0), StandingClock()
     episodes = Episodes(journal, clock, alerts, Defects(alerts))
-    sender = Sender(IntentBook(journal), episodes, clock, max_age_ms=10_000, stopping=lambda: False)
     path = Path(journal)
     path.turn_comes.set()
-    return Bench(journal, path, episodes, sender, written)
+
+    def stopping() -> bool:
+        return made.stops
+
+    sender = Sender(IntentBook(journal), episodes, clock, max_age_ms=10_000, stopping=stopping)
+    made = Bench(journal, path, episodes, sender, written)
+    return made
 
 
 async def until_written(bench: Bench, name: str) -> None:
@@ -192,6 +198,62 @@ async def test_nothing_leaves_where_its_episode_could_not_be_written_until_the_n
     assert bench.path.left == []
     bench.episodes.read(await bench.journal.standing(PLANNED.owner))
     assert (await bench.send()).state is State.ACCEPTED
+
+
+async def test_an_episode_that_another_lane_begins_meanwhile_is_not_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable, write = [asyncio.Event(), asyncio.Event()], MemoryJournal.write_episodes
+    left = iter(durable)
+
+    async def slow(self: MemoryJournal, owner: Owner, episodes: Sequence[Episode]) -> None:
+        await next(left).wait()
+        await write(self, owner, episodes)
+
+    monkeypatch.setattr(MemoryJournal, "write_episodes", slow)
+    bench.open_episode()
+    sending = asyncio.create_task(bench.send())
+    await asyncio.sleep(0.01)
+    bench.open_episode()
+    durable[0].set()
+    assert (await sending).state is State.ACCEPTED
+    assert bench.written == ["write_episodes", "write_sent", "record"]
+    durable[1].set()
+    await bench.episodes.are_kept()
+    assert bench.written[3:] == ["write_episodes"]
+
+
+async def test_episodes_are_written_in_the_order_in_which_they_were_begun(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fleet writes each over a connection of its own: one that opens and one that closes, of one loan."""
+    under_way, most, write = 0, 0, MemoryJournal.write_episodes
+
+    async def slow(self: MemoryJournal, owner: Owner, episodes: Sequence[Episode]) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        await write(self, owner, episodes)
+        under_way -= 1
+
+    monkeypatch.setattr(MemoryJournal, "write_episodes", slow)
+    for _ in range(3):
+        bench.open_episode()
+    await bench.episodes.are_kept()
+    assert (bench.written, most) == (["write_episodes"] * 3, 1)
+
+
+async def test_a_stop_while_its_episode_is_written_down_is_obeyed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(self: MemoryJournal, owner: Owner, episodes: Sequence[Episode]) -> None:
+        bench.stops = True
+
+    monkeypatch.setattr(MemoryJournal, "write_episodes", slow)
+    bench.open_episode()
+    assert (await bench.send()).ret_msg == "shutting down"
+    assert bench.path.left == []
 
 
 async def test_an_error_of_ours_in_writing_an_episode_down_holds_nothing_up(bench: Bench) -> None:
