@@ -95,6 +95,7 @@ class Guard:
                 try:
                     result = await self._cycle(snapshot)
                 finally:
+                    self._parts.episodes.drop()
                     with self._defects.contained("reporting oddities"):
                         self._report.oddities(self._exchange.oddities())
                 with self._defects.contained("reporting the cycle"):
@@ -154,7 +155,6 @@ class Guard:
         if self._pressed:
             parts.read_ahead.begin()
         parts.now.saw_prices()
-        await parts.episodes.are_written()  # a cycle that broke off may have left some
         standing = self._memory.begin_standing(owner)
         await parts.rows_beside.during(parts.reads.loans.sweep(snapshot))
         with self._defects.contained("fixed debts"):

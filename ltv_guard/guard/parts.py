@@ -206,7 +206,7 @@ class Parts:
     @cached_property
     def sender(self) -> Sender:
         intents, around, max_age_ms = self.memory.intents, self.around, self.options.max_snapshot_age_ms
-        return Sender(intents, self.episodes, around.clock, max_age_ms=max_age_ms, stopping=around.stopping)
+        return Sender(intents, around.clock, max_age_ms=max_age_ms, stopping=around.stopping)
 
     @cached_property
     def refusals(self) -> Refusals:

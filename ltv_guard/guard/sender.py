@@ -20,7 +20,6 @@ from ltv_guard.core.model.errors import (
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, Moment
 from ltv_guard.core.ports import Clock, SignedAdjustment, WritePath
-from ltv_guard.guard.episodes import Episodes
 from ltv_guard.guard.state.intent_book import IntentBook
 
 AT_ONCE_S = 0.02  # what takes longer to be signed waits
@@ -32,20 +31,12 @@ class Sender:
     """Takes an intent from planned to what the exchange's answer makes of it.
 
     `max_age_ms` is how old an intent's facts may be when it leaves; `stopping` says that nothing new may.
-    `episodes` are written down meanwhile: nothing leaves before they are.
     """
 
     def __init__(
-        self,
-        intents: IntentBook,
-        episodes: Episodes,
-        clock: Clock,
-        *,
-        max_age_ms: int,
-        stopping: Callable[[], bool],
+        self, intents: IntentBook, clock: Clock, *, max_age_ms: int, stopping: Callable[[], bool]
     ) -> None:
         self._intents = intents
-        self._episodes = episodes
         self._clock = clock
         self._max_age_ms = max_age_ms
         self._stopping = stopping
@@ -67,7 +58,6 @@ class Sender:
         Raises JournalUnavailable or AlreadyOpen before anything left.
         """
         log.info("adjustment_planned", **_facts_of(intent))
-        await self._episodes.are_kept()
         try:
             signed = await self._signed(intent, exchange)
         except (ExchangeUnavailable, NeedsHuman) as error:

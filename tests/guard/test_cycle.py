@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from decimal import Decimal
 from unittest.mock import AsyncMock
 
@@ -29,7 +28,7 @@ from ltv_guard.core.model.errors import ExchangeUnavailable, JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, Loan, LoanKey, Owner
-from ltv_guard.core.ports import Episode, Hear, Pause, SignedAdjustment, Standing
+from ltv_guard.core.ports import Hear, Pause, SignedAdjustment, Standing
 from ltv_guard.guard.cycle import Guard
 
 ONE = key_of(1)
@@ -375,32 +374,6 @@ async def test_without_a_journal_nothing_is_sent() -> None:
     with pytest.raises(JournalUnavailable):
         await a_guard(world, journal).cycle()
     assert world.sent == []
-
-
-async def test_what_a_cycle_that_broke_off_was_writing_down_is_not_written_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world, journal = a_world("0.80"), MemoryJournal()
-    durable, write, asked = asyncio.Event(), MemoryJournal.write_episodes, 0
-
-    async def slow(self: MemoryJournal, owner: Owner, episodes: Sequence[Episode]) -> None:
-        nonlocal asked
-        asked += 1
-        await durable.wait()
-        await write(self, owner, episodes)
-
-    monkeypatch.setattr(MemoryJournal, "write_episodes", slow)
-    guard = a_guard(world, journal)
-    broken = asyncio.create_task(guard.cycle())
-    await asyncio.sleep(0.05)
-    broken.cancel()
-    await asyncio.wait([broken])
-    cycle = asyncio.create_task(guard.cycle())
-    await asyncio.sleep(0.05)
-    assert (cycle.done(), world.sent) == (False, [])
-    durable.set()
-    await cycle
-    assert (asked, len(world.sent)) == (1, 1)
 
 
 @pytest.mark.parametrize("direction", ["add", "reduce"])

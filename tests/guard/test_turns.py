@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,10 +13,11 @@ from exchange_model import POLICY, ModelAccount, ModelLoans, World, a_guard, a_w
 from one_at_a_time import one_at_a_time
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Direction, LoanKey, Owner
 from ltv_guard.core.model.policy import RepayRule
-from ltv_guard.core.ports import Hear
+from ltv_guard.core.ports import Episode, Hear
 from ltv_guard.guard import rereads
 from ltv_guard.guard.appraised import Rest
 from ltv_guard.guard.at_rest import AtRest
@@ -87,6 +88,31 @@ async def test_a_loan_that_comes_to_its_trigger_meanwhile_is_helped_in_the_same_
     assert [TARGET - NEAR <= ltv <= TARGET for ltv in landed_at(world)] == [True] * 3
     episodes = await journal.episodes(Owner("testnet", "7"))
     assert {episode.key.loan_id for episode in episodes} == {"1", "2", "3"}
+
+
+@PAGES
+async def test_such_a_loan_is_helped_once_its_episode_is_durable(
+    monkeypatch: pytest.MonkeyPatch, rows_per_page: int
+) -> None:
+    durable: set[LoanKey] = set()
+    early: list[LoanKey] = []
+    write_episodes, write_sent = MemoryJournal.write_episodes, MemoryJournal.write_sent
+
+    async def slow(self: MemoryJournal, owner: Owner, episodes: Sequence[Episode]) -> None:
+        await asyncio.sleep(0.01)
+        await write_episodes(self, owner, episodes)
+        durable.update(episode.key for episode in episodes)
+
+    async def sent(self: MemoryJournal, intent: Intent) -> bool:
+        early.extend({intent.key} - durable)
+        return await write_sent(self, intent)
+
+    monkeypatch.setattr(MemoryJournal, "write_episodes", slow)
+    monkeypatch.setattr(MemoryJournal, "write_sent", sent)
+    world = a_proven_world("0.80", "0.77", "0.74", rows_per_page=rows_per_page)
+    one_at_a_time(world, moves(world, "0.98"))
+    await a_guard(world, MemoryJournal()).cycle()
+    assert (served(world), early) == (["1", "2", "3"], [])
 
 
 @PAGES

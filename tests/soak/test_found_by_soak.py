@@ -7,8 +7,6 @@ from decimal import Decimal
 from ltv_guard.adapters.journal import MemoryJournal
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Owner, Product
-from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.episodes import Episodes
 from ltv_guard.guard.left_open import LeftOpen
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.state.memory import Memory
@@ -57,10 +55,8 @@ async def test_a_rescue_that_was_killed_before_it_left_is_not_the_one_rescue() -
     await journal.record(sent, sent.to(State.UNKNOWN, 3))
     await journal.plan(an_add("killed", "0.2", rescue_of="first"))
     memory = Memory(journal)
-    alerts = AlertRepeater(lambda: 0)
-    episodes = Episodes(journal, clock, alerts, Defects(alerts))
-    sender = Sender(memory.intents, episodes, clock, max_age_ms=1000, stopping=lambda: False)
-    left_open = LeftOpen(memory.intents, sender, clock, alerts)
+    sender = Sender(memory.intents, clock, max_age_ms=1000, stopping=lambda: False)
+    left_open = LeftOpen(memory.intents, sender, clock, AlertRepeater(lambda: 0))
 
     standing = await journal.standing(OWNER)
     memory.intents.remember(standing.open_intents)
