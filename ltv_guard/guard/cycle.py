@@ -95,7 +95,6 @@ class Guard:
                 try:
                     result = await self._cycle(snapshot)
                 finally:
-                    self._parts.episodes.drop()
                     with self._defects.contained("reporting oddities"):
                         self._report.oddities(self._exchange.oddities())
                 with self._defects.contained("reporting the cycle"):
@@ -169,12 +168,11 @@ class Guard:
         snapshot.withheld = await parts.permission.why_not(snapshot, decisions)
         if self.options.live:
             with self._defects.contained("keeping episodes"):
-                parts.episodes.keep(owner, snapshot, decisions)
-        await asyncio.sleep(0)  # as between the steps of a decision; and episodes begin to be written
+                await parts.episodes.keep(owner, snapshot, decisions)
         parts.announcements.tell(snapshot, decisions)
+        await asyncio.sleep(0)  # as between the steps of a decision
         withheld = snapshot.withheld is not None
         actions = 0 if withheld else await parts.lanes.act(owner, snapshot, decisions)
-        await parts.episodes.are_kept()
         self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms)
         return parts.conclusion.of(snapshot, decisions, actions)
 

@@ -102,7 +102,6 @@ class DecisionOfNow:
 
     async def most_urgent(self, snapshot: Snapshot, lane: Lane) -> Decision | None:
         """What to do for whom; None: nothing more that this lane could do in this cycle."""
-        await self._episodes.are_kept()  # nothing is chosen before: it may take so long that loans grow old
         tried, began = 0, self._clock.now()
         while (key := lane.next()) is not None:
             decision = before = lane.decisions.get(key)  # after an error of ours: if it is not too old
@@ -128,9 +127,8 @@ class DecisionOfNow:
         if decision is not None and key not in lane.told:
             decision = await self._borne_out(snapshot, lane, decision)
             if decision is not None and decision.kind is lane.kind:
-                self._episodes.keep(lane.owner, snapshot, [decision])
+                await self._episodes.keep(lane.owner, snapshot, [decision])
                 self._announcements.tell_one(snapshot, decision)
-                await self._episodes.are_kept()
         if decision is None or decision.kind is not lane.kind:
             return None
         too_old = snapshot.note_if_too_old(decision, self._clock.now(), self._longest_ms)

@@ -159,7 +159,7 @@ class Parts:
 
     @cached_property
     def episodes(self) -> Episodes:
-        return Episodes(self.memory.journal, self.around.clock, self.words.alerts, self.words.defects)
+        return Episodes(self.memory.journal, self.around.clock, self.words.alerts)
 
     # Deciding.
 
