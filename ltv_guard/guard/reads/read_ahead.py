@@ -19,7 +19,7 @@ from ltv_guard.guard.unawaited import heed
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
-TURNS = 4  # of the loop: from a price to the bytes of the request for loans, which is to leave first
+TURNS_AFTER_LOANS = 4  # of the loop: by then the request for loans, which is to be first, has left
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class ReadAhead:
             self._reading = _AheadOfNeed(found, self._clock.now(), task, most)
 
     async def _read(self, found: Snapshot, wanted: Wanted, most: asyncio.Future[None]) -> None:
-        for _ in range(TURNS):
+        for _ in range(TURNS_AFTER_LOANS):
             await asyncio.sleep(0)
         await self._closer_look.read(found, wanted, ahead=most)
 
