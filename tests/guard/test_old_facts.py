@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 import structlog
 from exchange_model import POLICY, POOL, START_MS, World, a_guard, a_world, with_limits
-from transfers_and_repayments import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, cycles, landed, states
+from transfers_and_repayments import ADD, MOVES, ONE, PAYS, REPAY, TRANSFER, at_target, cycles, landed, states
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.history import RowStatus
@@ -236,6 +236,21 @@ async def test_an_ltv_of_before_a_repayment_far_below_where_that_led_repays_noth
     world.advance(1_000)
     await cycles(guard, world, 30, ms=500)
     assert landed(world) == [REPAY]
+
+
+async def test_without_prices_one_near_where_it_led_repays_no_more_than_is_needed() -> None:
+    """Found by the state machine: the price had jumped just as it was planned, and 0.74 is near 0.76."""
+    world = a_world("0.84", wallet="0")
+    rule = RepayRule(enabled=True, max_repay={"USDT": Decimal(4_000)})
+    guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, repay=rule))
+    world.prices_down = True
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 3)
+    fall_to(world, ONE, "0.74")
+    world.wallet["USDT"] = Decimal(1_000_000)
+    await cycles(guard, world, 30, ms=500)
+    assert landed(world) == [REPAY, REPAY]
+    assert at_target(world)
 
 
 async def test_a_wallet_from_before_a_transfer_moves_nothing_again() -> None:
