@@ -313,8 +313,9 @@ def test_after_a_small_add_a_spread_of_prices_makes_a_doubt_that_need_not_last(
 def test_without_prices_no_ltv_counts_after_a_repayment_and_an_old_one_does_not_fit(
     ltv: str, *, as_led: bool
 ) -> None:
-    """One of before may agree with where it led, by chance. Of a pool without its price: what was repaid
-    must not count for nothing, or the LTV would not have had to move.
+    """One of before may agree with where it led, by chance.
+
+    Of a pool without its price what was repaid must not count for nothing: its LTV would not have to move.
     """
     paid = at("0.75", {"BTC": "1"})
     shown = replace(paid.shown(), ltv=D(ltv))

@@ -248,6 +248,7 @@ async def test_without_prices_one_near_where_it_led_repays_no_more_than_is_neede
     await cycles(guard, world, 3)
     fall_to(world, ONE, "0.74")
     world.wallet["USDT"] = Decimal(1_000_000)
+    world.advance(1_000)
     await cycles(guard, world, 30, ms=500)
     assert landed(world) == [REPAY, REPAY]
     assert at_target(world)
