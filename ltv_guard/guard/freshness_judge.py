@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ltv_guard.core.amounts.composition import composition_of
 from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
@@ -126,6 +127,16 @@ class FreshnessJudge:
             and (is_enough or found.is_uncounted)
             and self._seen.each_doubted_for_ms(landed, now) > self.echo_ms
             and not any(self._is_processed(item, now) for item in landed)
+        )
+
+    def is_just_repaid(self, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
+        """Whether a repayment landed so lately that an LTV of before may be shown, and no prices tell."""
+        since_ms = snapshot.asked_at(loan.key).exchange_ms - self.echo_ms
+        return any(
+            item.direction is Direction.REPAY
+            and item.updated_at_ms > since_ms
+            and not composition_of(loan).implied_ltvs(item.coin, snapshot.prices)
+            for item in self._seen.landed_lately(loan.key, now)
         )
 
     def _is_processed(self, item: Intent, now: Moment) -> bool:

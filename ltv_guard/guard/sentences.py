@@ -55,6 +55,7 @@ LIMITS = {
     Limit.RESCUE_ELSEWHERE: "a loan of the account is being rescued",
     Limit.ADDED_BY_HAND: "collateral was added by hand",
     Limit.CHANGED_BY_OTHERS: "somebody else changed the loan a moment ago, and it may not be shown yet",
+    Limit.JUST_REPAID: "debt was repaid a moment ago, and no prices tell whether the LTV is of before",
     Limit.NEEDED_ELSEWHERE: "another loan secured by {coin} is above its add target",
     Limit.LOANS_UNREAD: "there are loans that could not be read, and one may need the coins",
     Limit.PRICES_UNREAD: "prices could not be read",

@@ -254,6 +254,24 @@ async def test_without_prices_one_near_where_it_led_repays_no_more_than_is_neede
     assert at_target(world)
 
 
+@pytest.mark.parametrize("key", [ONE, POOL])
+@pytest.mark.parametrize(
+    ("ltv", "no_prices", "waits"), [("0.79", True, True), ("0.79", False, False), ("0.98", True, False)]
+)
+async def test_a_further_repayment_waits_for_no_longer_than_old_facts_last_and_only_without_prices(
+    key: LoanKey, ltv: str, *, no_prices: bool, waits: bool
+) -> None:
+    orders, pool = ([], ltv) if key == POOL else ([ltv], None)
+    world = a_world(*orders, pool=pool, wallet="0", owed="1000000")
+    rule = RepayRule(enabled=True, max_repay={"USDT": Decimal(1_000)})
+    guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, repay=rule))
+    world.prices_down = no_prices
+    await cycles(guard, world, 5, ms=1_000)
+    assert len(landed(world)) == (1 if waits else 5)
+    await cycles(guard, world, 9, ms=1_000)
+    assert not waits or len(landed(world)) == 2
+
+
 async def test_a_wallet_from_before_a_transfer_moves_nothing_again() -> None:
     """The need passed before the coins were added, and comes again a minute later."""
     world = a_world("0.79", wallet="0", unified="50")

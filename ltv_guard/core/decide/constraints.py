@@ -54,6 +54,7 @@ class Limit(StrEnum):
     RESCUE_ELSEWHERE = "rescue_elsewhere"
     ADDED_BY_HAND = "added_by_hand"
     CHANGED_BY_OTHERS = "changed_by_others"
+    JUST_REPAID = "just_repaid"
     NEEDED_ELSEWHERE = "needed_elsewhere"
     LOANS_UNREAD = "loans_unread"
     PRICES_UNREAD = "prices_unread"

@@ -82,10 +82,13 @@ def _explained(decision: Decision, need: Shortfall, best: Option) -> Decision:
 def may_not_be_needed(need: Shortfall, budget: FundsBudget) -> Constraint | None:
     """Why what is paid back may turn out not to have been needed; None: nothing says so.
 
-    There may be a coin to be added after all, or somebody else has just helped, and it is not shown yet.
+    There may be a coin to be added after all, or somebody else has just helped, and it is not shown yet; or
+    the LTV is of before the last repayment, and near where that led by chance.
     """
     if need.facts.changed_by_others:
         return Constraint(kind=Limit.CHANGED_BY_OTHERS, repaying=True)
+    if need.facts.just_repaid:
+        return Constraint(kind=Limit.JUST_REPAID, repaying=True)
     for coin in (held.coin for held in need.candidates):
         if budget.is_tied(coin):
             return Constraint(kind=Limit.MAY_BE_LEFT, coin=coin, repaying=True)

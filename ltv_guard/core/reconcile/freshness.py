@@ -25,7 +25,7 @@ from ltv_guard.core.reconcile.expected_ltv import (
     expected_of_both,
     own_row,
 )
-from ltv_guard.core.reconcile.plausibility import APART
+from ltv_guard.core.reconcile.plausibility import APART, parted
 
 # How far the LTV may stray from what collateral or prices imply. In a crash quoted prices part: after an add,
 # where being wrong adds too much, the loan may not be left alone for that; after a release it may.
@@ -210,14 +210,14 @@ def _came_there_by_chance(
     """Whether the LTV, which fits the adjustment, may yet be one of before: it is farther off than any crash.
 
     From what prices say, towards more of what was just done. After a repayment, which can't be undone, it is
-    farther off than it may stray from them; without prices nothing bears it out. An adjustment that was
-    planned on an LTV of minutes ago leads, by chance, near or above one of seconds ago.
+    farther off than it may stray from them, or, without prices, than any crash from where that leads. An
+    adjustment that was planned on an LTV of minutes ago leads, by chance, near or above one of seconds ago.
     """
     if led.is_noise:
         return False
     implied = composition_of(loan).implied_ltvs(last.coin, prices)
     if not implied:
-        return last.direction is Direction.REPAY
+        return last.direction is Direction.REPAY and parted(loan.ltv, led.ltv) > APART
     if last.direction is Direction.REDUCE:
         return loan.ltv * APART < min(implied)
     apart = 1 + CONTINUOUS[Direction.REPAY] if last.direction is Direction.REPAY else APART
