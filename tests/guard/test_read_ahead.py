@@ -20,6 +20,7 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.reads import read_ahead
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
 from ltv_guard.guard.reads.read_ahead import AHEAD_MS, TURNS_AFTER_LOANS, ReadAhead
 from ltv_guard.guard.snapshot import Snapshot
@@ -221,7 +222,10 @@ async def test_an_emergency_that_has_an_older_wallet_waits_a_moment_only() -> No
         assert not await ahead.take(shown(world), replace(WANTED, spare={"BTC": Decimal(4)}))
 
 
-async def test_an_emergency_goes_by_the_older_balance_of_a_coin_that_could_not_be_read() -> None:
+async def test_an_emergency_goes_by_the_older_balance_of_a_coin_that_could_not_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(read_ahead, "EMERGENCY_WAIT_S", 60)  # however slow the machine is
     world = World(wallet={})
     world.slow.set()
     ahead = ahead_of(world)
