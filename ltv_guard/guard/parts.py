@@ -196,7 +196,6 @@ class Parts:
     def permission(self) -> Permission:
         return Permission(
             self.options,
-            self.memory.journal,
             self.trust,
             self.key_access,
             self.needs,

@@ -20,9 +20,10 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.loans_first import LEAVE_WITHIN
 from ltv_guard.guard.reads import read_ahead
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
-from ltv_guard.guard.reads.read_ahead import AHEAD_MS, TURNS_AFTER_LOANS, ReadAhead
+from ltv_guard.guard.reads.read_ahead import AHEAD_MS, ReadAhead
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -77,7 +78,7 @@ def shown(world: World) -> Snapshot:
 
 
 async def it_leaves() -> None:
-    for _ in range(TURNS_AFTER_LOANS + 1):
+    for _ in range(LEAVE_WITHIN + 1):
         await asyncio.sleep(0)
 
 

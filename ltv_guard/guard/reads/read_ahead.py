@@ -10,6 +10,7 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
+from ltv_guard.guard.loans_first import loans_first
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
 from ltv_guard.guard.reads.history_reads import AT_HAND_MS
 from ltv_guard.guard.snapshot import Snapshot
@@ -19,7 +20,6 @@ from ltv_guard.guard.unawaited import heed
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
-TURNS_AFTER_LOANS = 4  # of the loop: by then the request for loans, which is to be first, has left
 
 
 @dataclass(slots=True)
@@ -80,8 +80,7 @@ class ReadAhead:
             self._reading = _AheadOfNeed(found, self._clock.now(), task, most)
 
     async def _read(self, found: Snapshot, wanted: Wanted, most: asyncio.Future[None]) -> None:
-        for _ in range(TURNS_AFTER_LOANS):
-            await asyncio.sleep(0)
+        await loans_first()
         await self._closer_look.read(found, wanted, ahead=most)
 
     def begin_anew(self) -> None:
