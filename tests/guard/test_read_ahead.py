@@ -20,7 +20,6 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Channel, Kind, LoanKey, Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.loans_first import LEAVE_WITHIN
 from ltv_guard.guard.reads import read_ahead
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
 from ltv_guard.guard.reads.read_ahead import AHEAD_MS, ReadAhead
@@ -78,8 +77,7 @@ def shown(world: World) -> Snapshot:
 
 
 async def it_leaves() -> None:
-    for _ in range(LEAVE_WITHIN + 1):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 def ahead_of(world: World, *, saw_loans: bool = True) -> ReadAhead:

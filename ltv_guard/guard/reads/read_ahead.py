@@ -10,7 +10,6 @@ from ltv_guard.core.model.loan_book import LoanBook
 from ltv_guard.core.model.loans import Moment, Product
 from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
-from ltv_guard.guard.loans_first import loans_first
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
 from ltv_guard.guard.reads.history_reads import AT_HAND_MS
 from ltv_guard.guard.snapshot import Snapshot
@@ -75,13 +74,9 @@ class ReadAhead:
             found = Snapshot()
             wanted = self._wanted_of(Snapshot(books=dict(self._books)))
             most = asyncio.get_running_loop().create_future()
-            task = asyncio.create_task(self._read(found, wanted, most))
+            task = asyncio.create_task(self._closer_look.read(found, wanted, ahead=most))
             task.add_done_callback(heed)
             self._reading = _AheadOfNeed(found, self._clock.now(), task, most)
-
-    async def _read(self, found: Snapshot, wanted: Wanted, most: asyncio.Future[None]) -> None:
-        await loans_first()
-        await self._closer_look.read(found, wanted, ahead=most)
 
     def begin_anew(self) -> None:
         """Reads beside loans that are asked for now: what was begun too long before them is of no use."""

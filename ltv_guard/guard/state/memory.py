@@ -9,7 +9,6 @@ from ltv_guard.core.model.timing import TIMING, Backoff
 from ltv_guard.core.ports import Journal, Standing
 from ltv_guard.guard.lag import Lateness
 from ltv_guard.guard.last_known import LastKnown
-from ltv_guard.guard.loans_first import loans_first
 from ltv_guard.guard.state.amount_bounds import AmountBounds
 from ltv_guard.guard.state.contract_shelf import ContractShelf
 from ltv_guard.guard.state.freshness_tracker import FreshnessTracker
@@ -64,10 +63,6 @@ class Memory:
         """
         if not self.intents.none_is_open():
             return None
-        reading = asyncio.ensure_future(self._standing(owner))
+        reading = asyncio.ensure_future(self.journal.standing(owner))
         reading.add_done_callback(heed)
         return reading
-
-    async def _standing(self, owner: Owner) -> Standing:
-        await loans_first()
-        return await self.journal.standing(owner)
