@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ltv_guard.core.amounts.once_landed import once_landed
+from ltv_guard.core.decide.constraints import Limit
 from ltv_guard.core.decide.decision import Cause, Decision
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Loan, LoanKey
@@ -97,6 +98,8 @@ class Conclusion:
         waiting = {Cause.NOT_FRESH, Cause.OPEN_INTENT}
         if snapshot.withheld is None:  # for coins that landed, for another try before debt is repaid
             waiting |= {Cause.TRANSFER, Cause.REPAY}
+        if any(item.kind is Limit.JUST_REPAID for item in decision.held_back):
+            return True
         return decision.cause in waiting or (decision.acts and not self._trust.holds)
 
 

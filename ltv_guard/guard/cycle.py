@@ -165,7 +165,7 @@ class Guard:
             tell_charges(self._memory, snapshot, self._rulebook, parts.freshness.echo_ms)
         with self._defects.contained("holding the directions against the history"):
             parts.directions.look(snapshot)
-        snapshot.withheld = await parts.permission.why_not(snapshot)
+        snapshot.withheld = await parts.permission.why_not(snapshot, decisions)
         if self.options.live:
             with self._defects.contained("keeping episodes"):
                 await parts.episodes.keep(owner, snapshot, decisions)

@@ -11,6 +11,7 @@ from ltv_guard.core.model.history import HistoryRow
 from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Loan, Moment
 from ltv_guard.core.reconcile.balance_match import planned_since
+from ltv_guard.core.reconcile.expected_ltv import NOISE, expected_ltv
 from ltv_guard.core.reconcile.freshness import (
     FRESH,
     Doubt,
@@ -130,14 +131,19 @@ class FreshnessJudge:
         )
 
     def is_just_repaid(self, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
-        """Whether a repayment landed so lately that an LTV of before may be shown, and no prices tell."""
-        since_ms = snapshot.asked_at(loan.key).exchange_ms - self.echo_ms
-        return any(
-            item.direction is Direction.REPAY
-            and item.updated_at_ms > since_ms
-            and not composition_of(loan).implied_ltvs(item.coin, snapshot.prices)
-            for item in self._seen.landed_lately(loan.key, now)
-        )
+        """Whether a repayment landed so lately that an LTV of before may be shown, and no prices tell.
+
+        It may lie near where the repayment led, but not just there.
+        """
+        prices, since_ms = snapshot.prices, snapshot.asked_at(loan.key).exchange_ms - self.echo_ms
+        landed = self._seen.landed_lately(loan.key, now)
+        if not any(item.direction is Direction.REPAY and item.updated_at_ms > since_ms for item in landed):
+            return False
+        last = landed[-1]
+        if composition_of(loan).implied_ltvs(last.coin, prices):
+            return False
+        led = expected_ltv(loan, last, self._rows_of(loan), prices or {})
+        return led is None or abs(loan.ltv / led.ltv - 1) > NOISE
 
     def _is_processed(self, item: Intent, now: Moment) -> bool:
         waited_ms = now.exchange_ms - (item.signed_at_ms or 0)

@@ -196,6 +196,7 @@ class Parts:
     def permission(self) -> Permission:
         return Permission(
             self.options,
+            self.memory.journal,
             self.trust,
             self.key_access,
             self.needs,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ltv_guard.core.decide.decision import Decision
 from ltv_guard.core.model.loans import Product
 from ltv_guard.core.model.withheld import Why, Withheld
-from ltv_guard.core.ports import Clock
+from ltv_guard.core.ports import Clock, Journal
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.directions import Directions
 from ltv_guard.guard.journal_trust import JournalTrust
@@ -25,20 +28,24 @@ class Permission:
     def __init__(
         self,
         options: GuardOptions,
+        journal: Journal,
         trust: JournalTrust,
         key_access: KeyAccess,
         needs: Needs,
         words: Words,
     ) -> None:
         self._options = options
+        self._journal = journal
         self._trust = trust
         self._key_access = key_access
         self._needs = needs
         self._report = words.report
         self._defects = words.defects
 
-    async def why_not(self, snapshot: Snapshot) -> Withheld | None:
-        """By the pauses of the cycle's begin: what came since, the commit of an adjustment finds."""
+    async def why_not(self, snapshot: Snapshot, decisions: Sequence[Decision]) -> Withheld | None:
+        """By pauses of now where anything is to be done. Raises JournalUnavailable."""
+        if any(decision.needs_a_closer_look for decision in decisions):
+            snapshot.pauses = await self._journal.pauses()
         self._trust.heed_restorations()
         pause = next(
             (item for item in snapshot.pauses if item.account in {None, self._options.account}), None

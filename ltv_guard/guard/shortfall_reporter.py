@@ -62,12 +62,16 @@ def _sells(decision: Decision) -> bool:
 
 
 def _help_is_near(decision: Decision) -> bool:
-    """Whether it only waits for how an add ended: what follows is known in a moment. No emergency waits so.
+    """Whether it only waits for how an add ended, or for what a repayment led to: that is known in a moment.
 
-    An add whose end is not known for long is an alarm of its own (`adjustment_unsettled`).
+    No emergency waits so. An add whose end is not known for long is an alarm of its own
+    (`adjustment_unsettled`).
     """
-    waits = any(item.kind in {Limit.ADD_AWAITED, Limit.MAY_BE_LEFT} for item in decision.held_back)
-    return decision.cause is Cause.SHORT and _sells(decision) and waits and not decision.emergency
+    kinds = {item.kind for item in decision.held_back}
+    waits = Limit.JUST_REPAID in kinds or (
+        _sells(decision) and not kinds.isdisjoint({Limit.ADD_AWAITED, Limit.MAY_BE_LEFT})
+    )
+    return decision.cause is Cause.SHORT and waits and not decision.emergency
 
 
 def _is_out_of_danger(decision: Decision) -> bool:

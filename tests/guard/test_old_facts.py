@@ -256,20 +256,33 @@ async def test_without_prices_one_near_where_it_led_repays_no_more_than_is_neede
 
 @pytest.mark.parametrize("key", [ONE, POOL])
 @pytest.mark.parametrize(
-    ("ltv", "no_prices", "waits"), [("0.79", True, True), ("0.79", False, False), ("0.98", True, False)]
+    ("ltv", "falls", "no_prices", "waits"),
+    [
+        ("0.79", "0.01", True, True),
+        ("0.79", "0.01", False, False),
+        ("0.79", "0", True, False),
+        ("0.98", "0.01", True, False),
+    ],
 )
-async def test_a_further_repayment_waits_for_no_longer_than_old_facts_last_and_only_without_prices(
-    key: LoanKey, ltv: str, *, no_prices: bool, waits: bool
+async def test_a_further_repayment_waits_where_nothing_bears_the_ltv_out_and_no_longer_than_old_facts_last(
+    key: LoanKey, ltv: str, falls: str, *, no_prices: bool, waits: bool
 ) -> None:
     orders, pool = ([], ltv) if key == POOL else ([ltv], None)
     world = a_world(*orders, pool=pool, wallet="0", owed="1000000")
     rule = RepayRule(enabled=True, max_repay={"USDT": Decimal(1_000)})
     guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, repay=rule))
     world.prices_down = no_prices
-    await cycles(guard, world, 5, ms=1_000)
-    assert len(landed(world)) == (1 if waits else 5)
-    await cycles(guard, world, 9, ms=1_000)
-    assert not waits or len(landed(world)) == 2
+    with structlog.testing.capture_logs() as logs:
+        await cycles(guard, world, 1, ms=1_000)
+        world.price *= 1 - Decimal(falls)
+        world.note()
+        await cycles(guard, world, 4, ms=1_000)
+        assert len(landed(world)) == (1 if waits else 5)
+        assert not waits or not [item for item in logs if item["log_level"] == "critical"]
+    if waits:
+        assert (await guard.cycle()).waits
+        await cycles(guard, world, 9, ms=1_000)
+        assert len(landed(world)) > 1
 
 
 async def test_a_wallet_from_before_a_transfer_moves_nothing_again() -> None:

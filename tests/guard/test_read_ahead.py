@@ -22,7 +22,7 @@ from ltv_guard.core.ports import Clock
 from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.reads import read_ahead
 from ltv_guard.guard.reads.closer_look import CloserLook, Wanted
-from ltv_guard.guard.reads.read_ahead import AHEAD_MS, ReadAhead
+from ltv_guard.guard.reads.read_ahead import AHEAD_MS, TURNS_AFTER_LOANS, ReadAhead
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -77,7 +77,8 @@ def shown(world: World) -> Snapshot:
 
 
 async def it_leaves() -> None:
-    await asyncio.sleep(0)
+    for _ in range(TURNS_AFTER_LOANS + 1):
+        await asyncio.sleep(0)
 
 
 def ahead_of(world: World, *, saw_loans: bool = True) -> ReadAhead:

@@ -115,16 +115,15 @@ class LoanReads:
         return await self.urgent.following.comes(self._products[product], within_s)
 
     def urge(self, keys: Collection[LoanKey], *, under_way: bool) -> None:
-        """Asks for these now: of a long list by their ids, else for the list, which the next cycle takes."""
+        """Asks for these now: of a long list by their ids, else, where a cycle is under way, for the list."""
         self.urgent.ask(keys)
         self._lists.crossed({key.product for key in keys})
         for product in {key.product for key in keys} & self._products.keys():
             if self.urgent.has_many(product):
                 if product not in self._acted_on:
                     self.urgent.begin(self._products[product], keys)
-                continue
-            self.urgent.following.read_now(self._products[product])
-            if under_way:
+            elif under_way:
+                self.urgent.following.read_now(self._products[product])
                 self._lists.ask_once_more(product, partial(self._read_next, self._products[product]))
 
     def has_come(self, snapshot: Snapshot) -> bool:

@@ -19,6 +19,7 @@ from ltv_guard.guard.unawaited import heed
 AHEAD_MS = 500  # what was read so long before the loans were, prices for one, is read anew
 LONGEST_MS = 5_000  # a reading that takes longer is given up
 EMERGENCY_WAIT_S = 0.2  # an emergency has an older wallet to go by
+TURNS_AFTER_LOANS = 4  # of the loop: by then the request for loans, which is to be first, has left
 
 
 @dataclass(slots=True)
@@ -74,9 +75,14 @@ class ReadAhead:
             found = Snapshot()
             wanted = self._wanted_of(Snapshot(books=dict(self._books)))
             most = asyncio.get_running_loop().create_future()
-            task = asyncio.create_task(self._closer_look.read(found, wanted, ahead=most))
+            task = asyncio.create_task(self._read(found, wanted, most))
             task.add_done_callback(heed)
             self._reading = _AheadOfNeed(found, self._clock.now(), task, most)
+
+    async def _read(self, found: Snapshot, wanted: Wanted, most: asyncio.Future[None]) -> None:
+        for _ in range(TURNS_AFTER_LOANS):
+            await asyncio.sleep(0)
+        await self._closer_look.read(found, wanted, ahead=most)
 
     def begin_anew(self) -> None:
         """Reads beside loans that are asked for now: what was begun too long before them is of no use."""
