@@ -131,19 +131,19 @@ class FreshnessJudge:
         )
 
     def is_just_repaid(self, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
-        """Whether a repayment landed so lately that an LTV of before may be shown, and no prices tell.
+        """Whether a repayment landed lately, the LTV is below where that led, and no prices bear it out.
 
-        It may lie near where the repayment led, but not just there.
+        The market has risen, and there is time; or an LTV of before lies there by chance.
         """
-        prices, since_ms = snapshot.prices, snapshot.asked_at(loan.key).exchange_ms - self.echo_ms
+        since_ms = snapshot.asked_at(loan.key).exchange_ms - self.echo_ms
         landed = self._seen.landed_lately(loan.key, now)
-        if not any(item.direction is Direction.REPAY and item.updated_at_ms > since_ms for item in landed):
+        ended_ms = [item.updated_at_ms for item in landed if item.direction is Direction.REPAY]
+        if not any(since_ms < ms <= now.exchange_ms for ms in ended_ms):
             return False
-        last = landed[-1]
-        if composition_of(loan).implied_ltvs(last.coin, prices):
-            return False
+        last, prices = landed[-1], snapshot.prices
         led = expected_ltv(loan, last, self._rows_of(loan), prices or {})
-        return led is None or abs(loan.ltv / led.ltv - 1) > NOISE
+        is_below = led is not None and loan.ltv < led.ltv * (1 - NOISE)
+        return is_below and not composition_of(loan).implied_ltvs(last.coin, prices)
 
     def _is_processed(self, item: Intent, now: Moment) -> bool:
         waited_ms = now.exchange_ms - (item.signed_at_ms or 0)

@@ -256,16 +256,17 @@ async def test_without_prices_one_near_where_it_led_repays_no_more_than_is_neede
 
 @pytest.mark.parametrize("key", [ONE, POOL])
 @pytest.mark.parametrize(
-    ("ltv", "falls", "no_prices", "waits"),
+    ("ltv", "rises", "no_prices", "waits"),
     [
         ("0.79", "0.01", True, True),
         ("0.79", "0.01", False, False),
         ("0.79", "0", True, False),
+        ("0.79", "-0.01", True, False),
         ("0.98", "0.01", True, False),
     ],
 )
-async def test_a_further_repayment_waits_where_nothing_bears_the_ltv_out_and_no_longer_than_old_facts_last(
-    key: LoanKey, ltv: str, falls: str, *, no_prices: bool, waits: bool
+async def test_a_further_repayment_waits_only_where_the_market_seems_to_have_risen(
+    key: LoanKey, ltv: str, rises: str, *, no_prices: bool, waits: bool
 ) -> None:
     orders, pool = ([], ltv) if key == POOL else ([ltv], None)
     world = a_world(*orders, pool=pool, wallet="0", owed="1000000")
@@ -274,7 +275,7 @@ async def test_a_further_repayment_waits_where_nothing_bears_the_ltv_out_and_no_
     world.prices_down = no_prices
     with structlog.testing.capture_logs() as logs:
         await cycles(guard, world, 1, ms=1_000)
-        world.price *= 1 - Decimal(falls)
+        world.price *= 1 + Decimal(rises)
         world.note()
         await cycles(guard, world, 4, ms=1_000)
         assert len(landed(world)) == (1 if waits else 5)
@@ -283,6 +284,21 @@ async def test_a_further_repayment_waits_where_nothing_bears_the_ltv_out_and_no_
         assert (await guard.cycle()).waits
         await cycles(guard, world, 9, ms=1_000)
         assert len(landed(world)) > 1
+
+
+async def test_nor_for_longer_where_the_end_was_written_down_by_a_clock_that_is_ahead() -> None:
+    world, journal = a_world("0.79", wallet="0", owed="1000000"), MemoryJournal()
+    policy = replace(POLICY, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(1_000)}))
+    world.prices_down = True
+    await cycles(a_guard(world, journal, policy=policy), world, 2, ms=1_000)
+    left = journal.snapshot()
+    for intent_id, item in left.intents.items():
+        left.intents[intent_id] = replace(item, updated_at_ms=item.updated_at_ms + 400_000)
+    world.price *= Decimal("1.005")
+    world.note()
+    before = len(landed(world))
+    await cycles(a_guard(world, MemoryJournal.restored(left), policy=policy), world, 30, ms=1_000)
+    assert len(landed(world)) > before
 
 
 async def test_a_wallet_from_before_a_transfer_moves_nothing_again() -> None:
