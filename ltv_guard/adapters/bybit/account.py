@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
+from functools import partial
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
 from ltv_guard.adapters.bybit.key_wire import parse_identity
 from ltv_guard.adapters.bybit.oddities import Reading
+from ltv_guard.adapters.bybit.read_connections import ReadConnections
 from ltv_guard.adapters.bybit.ticker_wire import parse_prices
 from ltv_guard.adapters.bybit.wallets import FUNDING, UNIFIED, Wallets
 from ltv_guard.core.model.errors import ExchangeUnavailable
@@ -18,6 +20,7 @@ KEY = "/v5/user/query-api"
 TICKERS = "/v5/market/tickers"
 
 PRICES_KEPT_MS, NEVER_KEPT_MS = 50, -1
+LEFT_FOR_WRITES = 5  # connections of those that may be opened in a second
 
 
 class BybitAccount:
@@ -26,9 +29,13 @@ class BybitAccount:
     def __init__(self, client: BybitClient) -> None:
         self._client = client
         self._wallets = Wallets(client)
+        may_open = partial(client.may_open, leaving=LEFT_FOR_WRITES)
+        self._connections = ReadConnections(client.server_time, may_open)
 
     def keep_ready(self, until_ms: int) -> None:
+        was_ready = self._client.turns.is_ready
         self._client.keep_ready(until_ms)
+        self._connections.open(anew=not was_ready)
 
     async def identify(self) -> Identity:
         """Who the key belongs to, and what it may do (v5/user/apikey-info).

@@ -29,3 +29,7 @@ class Host:
     def __post_init__(self) -> None:
         clock = self.clock
         object.__setattr__(self, "shared", SharedReads(lambda: clock.now().monotonic_ms))
+
+    def may_open(self, *, leaving: int = 0) -> bool:
+        """Whether one more connection may be opened ahead of need, and so many after it. It counts then."""
+        return self.ban.remaining_s == 0 and self.openings.allows(leaving=leaving)

@@ -88,12 +88,12 @@ class OpeningPace:
         self._left = a_second
         self._counted_s = monotonic()
 
-    def allows(self) -> bool:
-        """Whether one more may be opened now. It counts as opened then."""
+    def allows(self, *, leaving: int = 0) -> bool:
+        """Whether one more may be opened now, and so many after it. It counts as opened then."""
         now = self._monotonic()
         self._left = min(self._a_second, self._left + (now - self._counted_s) * self._a_second)
         self._counted_s = now
-        if self._left < 1:
+        if self._left < 1 + leaving:
             return False
         self._left -= 1
         return True

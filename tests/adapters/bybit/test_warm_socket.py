@@ -16,6 +16,8 @@ import pytest
 from waits import until
 
 from ltv_guard.adapters.bybit import Ban, BybitAccount
+from ltv_guard.adapters.bybit.client import BybitClient
+from ltv_guard.adapters.bybit.read_connections import AT_ONCE
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.warm_socket import AHEAD, OpeningPace, WarmSocket, WriteConnector
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
@@ -284,15 +286,15 @@ async def test_none_is_opened_where_that_is_not_allowed(peer: Peer) -> None:
         assert len(peer.accepted) == before
 
 
-async def test_an_account_near_a_trigger_has_one_unless_the_host_is_banned(
+async def test_an_account_near_a_trigger_has_one_and_some_for_reads_unless_the_host_is_banned(
     peer: Peer, connect: Callable[..., object]
 ) -> None:
     banned = Ban("127.0.0.1", remaining_s=600)
-    for ban, opened in ((banned, 0), (Ban("127.0.0.1"), 1)):
+    for ban, opened in ((banned, 0), (Ban("127.0.0.1"), 1 + AT_ONCE)):
         parts = connect(peer.url, ban=ban)
         BybitAccount(parts.client).keep_ready(parts.clock.now().monotonic_ms + 60_000)
         if opened:
-            await until(lambda: len(peer.accepted) > 0)
+            await until(lambda: len(peer.accepted) == 1 + AT_ONCE)
         else:
             await asyncio.sleep(0.1)
         assert len(peer.accepted) == opened
@@ -309,3 +311,50 @@ def test_hundreds_of_accounts_near_their_triggers_open_a_few_connections_a_secon
     assert 99 <= opened <= 100
     now += 3600.0
     assert sum(pace.allows() for _ in range(300)) == 10
+
+
+async def test_nor_does_it_open_one_for_what_a_crossing_asks_for_at_once(
+    peer: Peer, connect: Callable[..., object]
+) -> None:
+    """Of these it had opened none while it was calm, and a handshake takes longer than an answer."""
+    parts = connect(peer.url)
+    near = keeping_ready(parts.client)
+    near(60_000)
+    await until(lambda: len(peer.accepted) == AT_ONCE + 1)  # and one for the next write
+    await asyncio.sleep(0.1)
+    near(60_000)
+    await asyncio.sleep(0.1)
+    assert len(peer.requests) == AT_ONCE
+    await asyncio.gather(*(parts.client.server_time() for _ in range(AT_ONCE)), return_exceptions=True)
+    assert (len(peer.requests), len(peer.accepted)) == (2 * AT_ONCE, AT_ONCE + 1)
+
+
+async def test_they_are_opened_anew_once_it_was_calm(peer: Peer, connect: Callable[..., object]) -> None:
+    near = keeping_ready(connect(peer.url).client)
+    near(100)
+    await until(lambda: len(peer.requests) == AT_ONCE)
+    await asyncio.sleep(1.0)  # as many may be opened again
+    near(60_000)
+    await until(lambda: len(peer.requests) == 2 * AT_ONCE)
+
+
+@pytest.mark.parametrize("left", [0, 2])
+async def test_where_some_may_not_be_opened_a_later_look_opens_them(
+    peer: Peer, connect: Callable[..., object], left: int
+) -> None:
+    parts = connect(peer.url)
+    while parts.client.may_open(leaving=5 + left):
+        pass
+    near = keeping_ready(parts.client)
+    near(60_000)
+    await asyncio.sleep(0.05)
+    assert len(peer.requests) < AT_ONCE
+    assert parts.client.may_open(), "the next write's go first"
+    await asyncio.sleep(1.0)  # of ten a second
+    near(60_000)
+    await until(lambda: len(peer.requests) >= AT_ONCE)
+
+
+def keeping_ready(client: BybitClient) -> Callable[[int], None]:
+    account = BybitAccount(client)
+    return lambda ms: account.keep_ready(client.clock.now().monotonic_ms + ms)
