@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from functools import partial
 
 from ltv_guard.adapters.bybit.client import BybitClient
 from ltv_guard.adapters.bybit.fields import MalformedPayload
@@ -20,7 +19,6 @@ KEY = "/v5/user/query-api"
 TICKERS = "/v5/market/tickers"
 
 PRICES_KEPT_MS, NEVER_KEPT_MS = 50, -1
-LEFT_FOR_WRITES = 5  # connections of those that may be opened in a second
 
 
 class BybitAccount:
@@ -29,8 +27,7 @@ class BybitAccount:
     def __init__(self, client: BybitClient) -> None:
         self._client = client
         self._wallets = Wallets(client)
-        may_open = partial(client.may_open, leaving=LEFT_FOR_WRITES)
-        self._connections = ReadConnections(client.server_time, may_open)
+        self._connections = ReadConnections(client.server_time, client.host.may_open_for_reads)
 
     def keep_ready(self, until_ms: int) -> None:
         was_ready = self._client.turns.is_ready

@@ -60,7 +60,7 @@ class BybitClient:
         self.ban = host.ban
         self.shared = host.shared
         self.timing = host.timing
-        self.may_open = host.may_open
+        self.host = host
         self.oddities = Oddities()
         self._credentials = credentials
         limits = limits or RequestLimits()
@@ -204,7 +204,7 @@ class BybitClient:
         """Near a trigger: until then its requests go first, and a connection waits for the next write."""
         self.turns.keep_ready(until_ms)
         left_s = (until_ms - self.clock.now().monotonic_ms) / MS
-        self._transport.keep_warm(left_s, self.may_open)
+        self._transport.keep_warm(left_s, self.host.may_open)
 
     async def close(self) -> None:
         """Closes its connections."""

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from ltv_guard.adapters.bybit.address_budget import AddressBudget
 from ltv_guard.adapters.bybit.ban import Ban
 from ltv_guard.adapters.bybit.clock import ExchangeClock
+from ltv_guard.adapters.bybit.read_connections import AT_ONCE
 from ltv_guard.adapters.bybit.shared_reads import SharedReads
 from ltv_guard.adapters.bybit.warm_socket import OpeningPace
 from ltv_guard.core.model.timing import TIMING, Timing
+
+LEFT_FOR_WRITES = 5  # of the connections that may be opened in a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,11 @@ class Host:
         clock = self.clock
         object.__setattr__(self, "shared", SharedReads(lambda: clock.now().monotonic_ms))
 
-    def may_open(self, *, leaving: int = 0) -> bool:
-        """Whether one more connection may be opened ahead of need, and so many after it. It counts then."""
-        return self.ban.remaining_s == 0 and self.openings.allows(leaving=leaving)
+    def may_open(self) -> bool:
+        """Whether one more connection may be opened ahead of need. It counts as opened then."""
+        return self.ban.remaining_s == 0 and self.openings.allows()
+
+    def may_open_for_reads(self) -> bool:
+        """Whether those may by which one account reads at once: each takes a request."""
+        allowed = self.ban.remaining_s == 0 and self.address.has_room
+        return allowed and self.openings.allows(AT_ONCE, leaving=LEFT_FOR_WRITES)

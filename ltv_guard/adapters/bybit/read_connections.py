@@ -1,35 +1,40 @@
 """Connections for what a crossing asks for at once, opened as its account comes near a trigger.
 
 A list, the wallet, prices and a history leave together, and a handshake takes longer than an answer. What is
-looked at again and again from then on takes one connection after the other, and so keeps them open.
+looked at each second from then on takes one connection after the other, and so keeps them open.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 
 AT_ONCE = 4
+AGAIN_S = 15.0  # what failed, or was not allowed to, is not tried sooner; what is idle for so long is closed
 
 
 class ReadConnections:
-    """Mutable, of one account. `ask` makes a request that costs little; `may_open`: one more connection."""
+    """Mutable, of one account. `ask` makes a request that costs little; `may_open`: all of them, now."""
 
     def __init__(self, ask: Callable[[], Awaitable[object]], may_open: Callable[[], bool]) -> None:
         self._ask = ask
         self._may_open = may_open
-        self._opened = 0
-        self._opening: asyncio.Future[list[object]] | None = None
+        self._are_open = False
+        self._tried_s = -inf
+        self._opening: asyncio.Task[None] | None = None
 
     def open(self, *, anew: bool) -> None:
-        """Begins to open those that are not, as many as may be. `anew`: none is."""
-        if self._opening is not None and not self._opening.done():
-            return
+        """Begins to open them, unless they are open; `anew`: they may be so no more."""
         if anew:
-            self._opened = 0
-        if self._opened == AT_ONCE:
-            return
+            self._are_open = False
+        now_s = asyncio.get_running_loop().time()
+        if not self._are_open and now_s - self._tried_s >= AGAIN_S and self._may_open():
+            self._tried_s = now_s
+            self._opening = asyncio.create_task(self._open())
+
+    async def _open(self) -> None:
         # Requests that are under way at once take a connection each: those that are open, and new ones.
-        self._opened = sum(self._may_open() for _ in range(AT_ONCE))
-        asks = [self._ask() for _ in range(self._opened)]
-        self._opening = asyncio.ensure_future(asyncio.gather(*asks, return_exceptions=True))
+        asks = [self._ask() for _ in range(AT_ONCE)]
+        found = await asyncio.gather(*asks, return_exceptions=True)
+        self._are_open = not any(isinstance(item, BaseException) for item in found)

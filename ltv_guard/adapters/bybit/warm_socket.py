@@ -88,14 +88,14 @@ class OpeningPace:
         self._left = a_second
         self._counted_s = monotonic()
 
-    def allows(self, *, leaving: int = 0) -> bool:
-        """Whether one more may be opened now, and so many after it. It counts as opened then."""
+    def allows(self, many: int = 1, *, leaving: int = 0) -> bool:
+        """Whether so many may be opened now, and `leaving` after them. They count as opened then."""
         now = self._monotonic()
         self._left = min(self._a_second, self._left + (now - self._counted_s) * self._a_second)
         self._counted_s = now
-        if self._left < 1 + leaving:
+        if self._left < many + leaving:
             return False
-        self._left -= 1
+        self._left -= many
         return True
 
 

@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 from waits import until
 
-from ltv_guard.adapters.bybit import Ban, BybitAccount
+from ltv_guard.adapters.bybit import Ban, BybitAccount, read_connections
 from ltv_guard.adapters.bybit.client import BybitClient
-from ltv_guard.adapters.bybit.read_connections import AT_ONCE
+from ltv_guard.adapters.bybit.read_connections import AT_ONCE, ReadConnections
 from ltv_guard.adapters.bybit.transport import Transport
 from ltv_guard.adapters.bybit.warm_socket import AHEAD, OpeningPace, WarmSocket, WriteConnector
 from ltv_guard.core.model.errors import WriteNotSent, WriteOutcomeUnknown
@@ -329,30 +329,70 @@ async def test_nor_does_it_open_one_for_what_a_crossing_asks_for_at_once(
     assert (len(peer.requests), len(peer.accepted)) == (2 * AT_ONCE, AT_ONCE + 1)
 
 
-async def test_they_are_opened_anew_once_it_was_calm(peer: Peer, connect: Callable[..., object]) -> None:
+async def test_they_are_opened_anew_once_it_was_calm(
+    peer: Peer, connect: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_connections, "AGAIN_S", 0.1)
     near = keeping_ready(connect(peer.url).client)
-    near(100)
+    near(50)
     await until(lambda: len(peer.requests) == AT_ONCE)
     await asyncio.sleep(1.0)  # as many may be opened again
     near(60_000)
     await until(lambda: len(peer.requests) == 2 * AT_ONCE)
 
 
-@pytest.mark.parametrize("left", [0, 2])
-async def test_where_some_may_not_be_opened_a_later_look_opens_them(
-    peer: Peer, connect: Callable[..., object], left: int
+async def test_where_not_all_may_be_opened_none_is_and_a_later_look_opens_them(
+    peer: Peer, connect: Callable[..., object]
 ) -> None:
-    parts = connect(peer.url)
-    while parts.client.may_open(leaving=5 + left):
+    client = connect(peer.url).client
+    while client.host.openings.allows(leaving=AT_ONCE + 4):
         pass
-    near = keeping_ready(parts.client)
+    near = keeping_ready(client)
     near(60_000)
     await asyncio.sleep(0.05)
-    assert len(peer.requests) < AT_ONCE
-    assert parts.client.may_open(), "the next write's go first"
+    assert peer.requests == []
+    assert client.host.may_open(), "the next write's go first"
     await asyncio.sleep(1.0)  # of ten a second
     near(60_000)
-    await until(lambda: len(peer.requests) >= AT_ONCE)
+    await until(lambda: len(peer.requests) == AT_ONCE)
+
+
+async def test_where_the_address_has_no_room_none_is_opened(
+    peer: Peer, connect: Callable[..., object]
+) -> None:
+    client = connect(peer.url).client
+    while client.host.address.has_room:
+        assert client.host.address.enters_now()
+    keeping_ready(client)(60_000)
+    await until(lambda: len(peer.accepted) == 1)  # for the next write
+    await asyncio.sleep(0.05)
+    assert peer.requests == []
+
+
+async def test_where_they_could_not_be_opened_they_are_tried_again_and_not_each_second(
+    peer: Peer, connect: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def fails() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise OSError
+
+    connections = ReadConnections(fails, lambda: True)
+    for _ in range(3):
+        connections.open(anew=False)
+        await asyncio.sleep(0.01)
+    assert asked == AT_ONCE
+    monkeypatch.setattr(read_connections, "AGAIN_S", 0)
+    for _ in range(3):
+        connections.open(anew=False)
+        await asyncio.sleep(0.01)
+    assert asked == 2 * AT_ONCE
+    connections.open(anew=True)
+    await asyncio.sleep(0.01)
+    assert asked == 3 * AT_ONCE
 
 
 def keeping_ready(client: BybitClient) -> Callable[[int], None]:
