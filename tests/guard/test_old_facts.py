@@ -15,7 +15,7 @@ from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.history import RowStatus
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loans import Direction, Kind, LoanKey
-from ltv_guard.core.model.policy import AddRule, RepayRule
+from ltv_guard.core.model.policy import AddRule, LoanPolicy, RepayRule
 from ltv_guard.guard.cycle import Guard
 
 MINUTE = 30  # cycles of two seconds
@@ -224,32 +224,36 @@ async def test_a_read_from_long_before_a_repayment_is_never_acted_on(interest: s
     assert landed(world) == [REPAY]
 
 
-async def test_an_ltv_of_before_a_repayment_far_below_where_that_led_repays_nothing_more() -> None:
-    """Found by the state machine: it was planned on an LTV of seconds ago, and prices had risen since."""
-    world = a_world(pool="0.98", wallet="0")
-    rule = RepayRule(enabled=True, max_repay={"USDT": Decimal(4_000)})
-    guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, repay=rule))
-    world.old_ltv_ms = 5_000
-    await cycles(guard, world, 3)
-    fall_to(world, POOL, "0.668")
+async def falls_and_can_pay(guard: Guard, world: World, loan: LoanKey, ltv: str) -> None:
+    """A second later it is looked at anew, for fifteen."""
+    fall_to(world, loan, ltv)
     world.wallet["USDT"] = Decimal(1_000_000)
     world.advance(1_000)
     await cycles(guard, world, 30, ms=500)
+
+
+def pays_at_most(usdt: int) -> LoanPolicy:
+    return replace(POLICY, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(usdt)}))
+
+
+async def test_an_ltv_of_before_a_repayment_far_below_where_that_led_repays_nothing_more() -> None:
+    """Found by the state machine: it was planned on an LTV of seconds ago, and prices had risen since."""
+    world = a_world(pool="0.98", wallet="0")
+    guard = a_guard(world, MemoryJournal(), policy=pays_at_most(4_000))
+    world.old_ltv_ms = 5_000
+    await cycles(guard, world, 3)
+    await falls_and_can_pay(guard, world, POOL, "0.668")
     assert landed(world) == [REPAY]
 
 
 async def test_without_prices_one_near_where_it_led_repays_no_more_than_is_needed() -> None:
     """Found by the state machine: the price had jumped just as it was planned, and 0.74 is near 0.76."""
     world = a_world("0.84", wallet="0")
-    rule = RepayRule(enabled=True, max_repay={"USDT": Decimal(4_000)})
-    guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, repay=rule))
+    guard = a_guard(world, MemoryJournal(), policy=pays_at_most(4_000))
     world.prices_down = True
     world.old_ltv_ms = 5_000
     await cycles(guard, world, 3)
-    fall_to(world, ONE, "0.74")
-    world.wallet["USDT"] = Decimal(1_000_000)
-    world.advance(1_000)
-    await cycles(guard, world, 30, ms=500)
+    await falls_and_can_pay(guard, world, ONE, "0.74")
     assert landed(world) == [REPAY, REPAY]
     assert at_target(world)
 
@@ -270,8 +274,7 @@ async def test_a_further_repayment_waits_only_where_the_market_seems_to_have_ris
 ) -> None:
     orders, pool = ([], ltv) if key == POOL else ([ltv], None)
     world = a_world(*orders, pool=pool, wallet="0", owed="1000000")
-    rule = RepayRule(enabled=True, max_repay={"USDT": Decimal(1_000)})
-    guard = a_guard(world, MemoryJournal(), policy=replace(POLICY, repay=rule))
+    guard = a_guard(world, MemoryJournal(), policy=pays_at_most(1_000))
     world.prices_down = no_prices
     with structlog.testing.capture_logs() as logs:
         await cycles(guard, world, 1, ms=1_000)
@@ -288,7 +291,7 @@ async def test_a_further_repayment_waits_only_where_the_market_seems_to_have_ris
 
 async def test_nor_for_longer_where_the_end_was_written_down_by_a_clock_that_is_ahead() -> None:
     world, journal = a_world("0.79", wallet="0", owed="1000000"), MemoryJournal()
-    policy = replace(POLICY, repay=RepayRule(enabled=True, max_repay={"USDT": Decimal(1_000)}))
+    policy = pays_at_most(1_000)
     world.prices_down = True
     await cycles(a_guard(world, journal, policy=policy), world, 2, ms=1_000)
     left = journal.snapshot()

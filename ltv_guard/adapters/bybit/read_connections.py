@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 
 AT_ONCE = 4
-AGAIN_S = 15.0  # what failed, or was not allowed to, is not tried sooner; what is idle for so long is closed
+AGAIN_S = 15.0  # what failed is not tried sooner, nor what was just opened: so long it stays open, idle
 
 
 class ReadConnections:

@@ -329,16 +329,28 @@ async def test_nor_does_it_open_one_for_what_a_crossing_asks_for_at_once(
     assert (len(peer.requests), len(peer.accepted)) == (2 * AT_ONCE, AT_ONCE + 1)
 
 
-async def test_they_are_opened_anew_once_it_was_calm(
+async def test_they_are_opened_once_and_anew_once_it_was_calm(
     peer: Peer, connect: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_connections, "AGAIN_S", 0.1)
-    near = keeping_ready(connect(peer.url).client)
-    near(50)
-    await until(lambda: len(peer.requests) == AT_ONCE)
-    await asyncio.sleep(1.0)  # as many may be opened again
+    asked = 0
+
+    async def works(_: BybitClient) -> int:
+        nonlocal asked
+        asked += 1
+        return 0
+
+    monkeypatch.setattr(read_connections, "AGAIN_S", 0)
+    monkeypatch.setattr(BybitClient, "server_time", works)
+    client = connect(peer.url).client
+    object.__setattr__(client.host, "openings", OpeningPace(1_000))
+    near = keeping_ready(client)
+    for _ in range(2):
+        near(200)
+        await asyncio.sleep(0.02)
+    assert asked == AT_ONCE
+    await asyncio.sleep(0.3)
     near(60_000)
-    await until(lambda: len(peer.requests) == 2 * AT_ONCE)
+    await until(lambda: asked == 2 * AT_ONCE)
 
 
 async def test_where_not_all_may_be_opened_none_is_and_a_later_look_opens_them(
