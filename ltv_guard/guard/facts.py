@@ -177,7 +177,7 @@ class FactBuilder:
             low_for_ms=self._memory.low_ltv.low_for_ms(loan.key),
             foreign_add_ms=foreign_add_ms(by_others, now),
             changed_by_others=self._may_lack(snapshot.asked_at(shown.key), by_others),
-            just_repaid=done and self._freshness.is_just_repaid(shown, snapshot, now),
+            may_precede_repayment=done and self._freshness.may_precede_repayment(shown, snapshot, now),
             refused=self._memory.refusals.refused(loan.key, Direction.ADD, now),
             shunned=self._memory.refusals.shunned(loan.key, Direction.ADD, now),
             at_least=self._memory.bounds.at_least(loan),

@@ -130,7 +130,7 @@ class FreshnessJudge:
             and not any(self._is_processed(item, now) for item in landed)
         )
 
-    def is_just_repaid(self, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
+    def may_precede_repayment(self, loan: Loan, snapshot: Snapshot, now: Moment) -> bool:
         """Whether a repayment landed lately, the LTV is below where that led, and no prices bear it out.
 
         The market has risen, and there is time; or an LTV of before lies there by chance.

@@ -35,8 +35,8 @@ class LoanFacts:
 
     `bearing`: whether its own amounts and prices bear its LTV out; `lifts`: whether an emergency LTV counts
     as one, so that reserve, daily cap and cooldown no longer hold; `may_release`: whether a low one is
-    believed; `changed_by_others`: what somebody else just did may not be shown yet; `just_repaid`: the LTV
-    may be of before a repayment, and no prices tell; `hides_breach`: all else that is known of the loan says
+    believed; `changed_by_others`: what somebody else just did may not be shown yet; `may_precede_repayment`:
+    the LTV may be of before one, and no prices tell; `hides_breach`: all else that is known of the loan says
     that it is above its trigger.
     `urgency` is worked out from these; `limits`: its thresholds, where they are known already.
     """
@@ -59,7 +59,7 @@ class LoanFacts:
     low_for_ms: int = 0
     foreign_add_ms: int | None = None
     changed_by_others: bool = False
-    just_repaid: bool = False
+    may_precede_repayment: bool = False
     refused: Mapping[str, str] = field(default_factory=dict)
     shunned: Mapping[str, str] = field(default_factory=dict)
     at_least: Mapping[str, Decimal] = field(default_factory=dict)

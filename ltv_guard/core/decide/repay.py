@@ -87,7 +87,7 @@ def may_not_be_needed(need: Shortfall, budget: FundsBudget) -> Constraint | None
     """
     if need.facts.changed_by_others:
         return Constraint(kind=Limit.CHANGED_BY_OTHERS, repaying=True)
-    if need.facts.just_repaid:
+    if need.facts.may_precede_repayment:
         return Constraint(kind=Limit.JUST_REPAID, repaying=True)
     for coin in (held.coin for held in need.candidates):
         if budget.is_tied(coin):
