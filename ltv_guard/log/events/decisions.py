@@ -34,7 +34,7 @@ DECISIONS = (
             "enabled, moved or repaid. `missing` coins are lacking, `held_back` names what holds "
             "back, `reachable_ltv` is what can be reached. *Its share of scarce funds*: other loans "
             "need the coins as badly. `help` tells what each kind of help would do by itself, `by_hand` what "
-            "you could do.",
+            "you could do. Not said while a loan only waits for what its last repayment led to.",
             "Move coins to the Funding wallet. Or lower `wallet.reserve`, or raise "
             "`wallet.max_add_24h`, and [send SIGHUP](operations.md#changing-the-configuration). If "
             "the exchange refuses the coin, give the wallet another one of `collateral_preference`, "
