@@ -167,12 +167,14 @@ class Guard:
             parts.directions.look(snapshot)
         snapshot.withheld = await parts.permission.why_not(snapshot, decisions)
         if self.options.live:
-            with self._defects.contained("keeping episodes"):
-                await parts.episodes.keep(owner, snapshot, decisions)
+            with self._defects.contained("noting episodes"):
+                parts.episodes.note(snapshot, decisions)
         parts.announcements.tell(snapshot, decisions)
         await asyncio.sleep(0)  # as between the steps of a decision
         withheld = snapshot.withheld is not None
         actions = 0 if withheld else await parts.lanes.act(owner, snapshot, decisions)
+        with self._defects.contained("keeping episodes"):
+            await parts.episodes.write_others(owner)
         self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms)
         return parts.conclusion.of(snapshot, decisions, actions)
 

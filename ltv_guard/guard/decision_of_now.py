@@ -127,7 +127,7 @@ class DecisionOfNow:
         if decision is not None and key not in lane.told:
             decision = await self._borne_out(snapshot, lane, decision)
             if decision is not None and decision.kind is lane.kind:
-                await self._episodes.keep(lane.owner, snapshot, [decision])
+                self._episodes.note(snapshot, [decision])
                 self._announcements.tell_one(snapshot, decision)
         if decision is None or decision.kind is not lane.kind:
             return None

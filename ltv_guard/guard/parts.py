@@ -159,7 +159,8 @@ class Parts:
 
     @cached_property
     def episodes(self) -> Episodes:
-        return Episodes(self.memory.journal, self.around.clock, self.words.alerts)
+        memory = self.memory
+        return Episodes(memory.journal, memory.intents.episodes, self.around.clock, self.words.alerts)
 
     # Deciding.
 

@@ -1,4 +1,4 @@
-"""Nobody is helped before the episode is durable; however long it takes, the most urgent loan goes first."""
+"""Nobody is helped before the episode is durable; beside a slow journal the most urgent still goes first."""
 
 from __future__ import annotations
 
@@ -14,41 +14,64 @@ from slow_exchange import SlowAccountDaemon, in_made_up_time
 
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Direction, Owner
-from ltv_guard.core.ports import Episode
+from ltv_guard.core.ports import Episode, Pause, Standing
 
 SLOW_S = 12  # longer than max_snapshot_age
 
 
 class SlowJournal(MemoryJournal):
-    """Episodes are durable once `waits` has come back."""
+    """Tells of pauses, asked for between decisions and acts, once `waits` has come back."""
 
     waits: Callable[[], Awaitable[object]]
 
-    async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
+    async def standing(self, owner: Owner) -> Standing:
+        pauses = tuple(self.snapshot().pauses.values())
+        intents, episodes = await self.open_intents(owner), await self.episodes(owner)
+        return Standing(open_intents=intents, episodes=episodes, pauses=pauses)
+
+    async def pauses(self) -> tuple[Pause, ...]:
         await self.waits()
-        await super().write_episodes(owner, episodes)
+        return await super().pauses()
 
 
-async def test_nobody_is_helped_before_it_is_durable() -> None:
-    world, journal, durable = a_world("0.80"), SlowJournal(), asyncio.Event()
-    journal.waits = durable.wait
-    cycle = asyncio.create_task(a_guard(world, journal).cycle())
-    await asyncio.sleep(0.05)
+class FaultyJournal(MemoryJournal):
+    """An error of ours comes up wherever an episode is written."""
+
+    async def write_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+        _check(episodes)
+        return await super().write_sent(intent)
+
+    async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
+        _check(episodes)
+
+
+def _check(episodes: Sequence[Episode]) -> None:
+    if episodes:
+        raise KeyError("a defect")
+
+
+async def test_the_commit_of_an_adjustment_takes_its_episode_along() -> None:
+    written: list[str] = []
+    world, journal = a_world("0.80"), MemoryJournal(on_write=written.append)
+    await a_guard(world, journal).cycle()
+    assert [key for _, key in journal.snapshot().episodes] == [key_of(1)]
+    assert (len(world.sent), written) == (1, ["write_sent", "record"])
+
+
+async def test_where_nobody_can_be_helped_it_is_written_by_itself() -> None:
+    world, journal = a_world("0.80"), MemoryJournal()
+    world.wallet.clear()
+    await a_guard(world, journal).cycle()
     assert world.sent == []
-    durable.set()
-    await cycle
-    assert len(world.sent) == 1
+    assert [key for _, key in journal.snapshot().episodes] == [key_of(1)]
 
 
 async def test_an_error_of_ours_in_writing_one_down_holds_nothing_up() -> None:
-    def faulty(name: str) -> None:
-        if name == "write_episodes":
-            raise KeyError("a defect")
-
     world = a_world("0.80")
     with structlog.testing.capture_logs() as events:
-        await a_guard(world, MemoryJournal(on_write=faulty)).cycle()
+        await a_guard(world, FaultyJournal()).cycle()
     assert len(world.sent) == 1
     assert [item["what"] for item in events if item["event"] == "defect"] == ["keeping episodes"]
 
@@ -65,13 +88,14 @@ async def test_a_cycle_in_which_nobody_can_be_helped_hears_of_a_journal_that_fai
 
 def test_where_it_takes_long_the_most_urgent_loan_still_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read before is too old by then: it is read again."""
-    world, write = a_hanging_world("0.60", "0.60"), MemoryJournal.write_episodes
+    world, pauses = a_hanging_world("0.60", "0.60"), MemoryJournal.pauses
 
-    async def slow(self: MemoryJournal, owner: Owner, episodes: Sequence[Episode]) -> None:
+    async def slow(self: MemoryJournal) -> tuple[Pause, ...]:
         await asyncio.sleep(SLOW_S)
-        await write(self, owner, episodes)
+        return await pauses(self)
 
-    monkeypatch.setattr(MemoryJournal, "write_episodes", slow)
+    monkeypatch.setattr(MemoryJournal, "pauses", slow)
+    monkeypatch.setattr(MemoryJournal, "standing", SlowJournal.standing)
 
     async def cross(daemon: SlowAccountDaemon) -> None:
         await asyncio.sleep(40)

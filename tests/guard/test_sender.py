@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,7 +15,7 @@ from ltv_guard.core.model.errors import AlreadyOpen, ExchangeUnavailable, Journa
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Moment
-from ltv_guard.core.ports import SignedAdjustment
+from ltv_guard.core.ports import Episode, SignedAdjustment
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.state.intent_book import IntentBook
 
@@ -113,8 +114,8 @@ async def test_nothing_leaves_before_the_commit_has_returned(
 ) -> None:
     durable, write = asyncio.Event(), MemoryJournal.write_sent
 
-    async def slow(self: MemoryJournal, intent: Intent) -> bool:
-        written = await write(self, intent)
+    async def slow(self: MemoryJournal, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+        written = await write(self, intent, episodes)
         await durable.wait()
         return written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -17,12 +18,14 @@ from ltv_guard.core.model.history import History, RowStatus
 from ltv_guard.core.model.intents import State
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
+from ltv_guard.core.ports import Episode
 from ltv_guard.core.reconcile.freshness import Doubt, Freshness
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts
 from ltv_guard.guard.freshness_judge import FreshnessJudge
 from ltv_guard.guard.state.intent_book import IntentBook
 from ltv_guard.guard.state.loan_registry import LoanRegistry
 from ltv_guard.guard.state.memory import Memory
+from ltv_guard.guard.state.unwritten_episodes import UnwrittenEpisodes
 
 PLANNED = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
 SENT = PLANNED.to(State.SENT, START + 200, signed_at_ms=START, recv_window_ms=5_000)
@@ -38,6 +41,65 @@ async def test_each_step_of_an_intent_is_in_the_journal_and_in_memory() -> None:
     unknown = SENT.to(State.UNKNOWN, START + 300)
     await book.record(SENT, unknown)
     assert list(book.every) == [unknown] == [await intent_in(journal, "i1")]
+
+
+EPISODE = Episode(key=PLANNED.key, opened_at_ms=START)
+
+
+@pytest.mark.parametrize("has_waited", [False, True])
+async def test_what_is_marked_sent_takes_the_episodes_that_wait_along_once(*, has_waited: bool) -> None:
+    journal = MemoryJournal()
+    book = IntentBook(journal)
+    if has_waited:
+        await book.plan(PLANNED)
+    book.episodes.add([EPISODE])
+    assert await book.write_sent(SENT)
+    assert await journal.episodes(SENT.owner) == (EPISODE,)
+    assert not book.episodes
+
+
+@pytest.mark.parametrize("has_waited", [False, True])
+async def test_beside_what_a_pause_keeps_from_leaving_episodes_go_on_waiting(*, has_waited: bool) -> None:
+    journal = MemoryJournal()
+    book = IntentBook(journal)
+    if has_waited:
+        await book.plan(PLANNED)
+    book.episodes.add([EPISODE])
+    await journal.pause(None, "test", START)
+    assert not await book.write_sent(SENT)
+    assert await journal.episodes(SENT.owner) == ()
+    assert book.episodes
+
+
+async def test_an_episode_noted_while_others_are_written_waits_for_the_next() -> None:
+    waiting, later = UnwrittenEpisodes(), replace(EPISODE, closed_at_ms=START + 1)
+    waiting.add([EPISODE])
+
+    async def write(episodes: Sequence[Episode]) -> bool:
+        assert list(episodes) == [EPISODE]
+        waiting.add([later])
+        return True
+
+    assert await waiting.write(write)
+    written: list[Episode] = []
+
+    async def write_rest(episodes: Sequence[Episode]) -> None:
+        written.extend(episodes)
+
+    await waiting.write(write_rest)
+    assert written == [later]
+
+
+async def test_where_writing_fails_all_episodes_go_on_waiting() -> None:
+    waiting = UnwrittenEpisodes()
+    waiting.add([EPISODE])
+
+    async def fails(_: Sequence[Episode]) -> bool:
+        raise JournalUnavailable("the disk is full")
+
+    with pytest.raises(JournalUnavailable):
+        await waiting.write_along(fails)
+    assert waiting
 
 
 async def test_what_is_begun_counts_for_the_day_before_it_is_written_down_and_once() -> None:

@@ -94,20 +94,15 @@ async def test_a_loan_that_comes_to_its_trigger_meanwhile_is_helped_in_the_same_
 async def test_such_a_loan_is_helped_once_its_episode_is_durable(
     monkeypatch: pytest.MonkeyPatch, rows_per_page: int
 ) -> None:
-    durable: set[LoanKey] = set()
     early: list[LoanKey] = []
-    write_episodes, write_sent = MemoryJournal.write_episodes, MemoryJournal.write_sent
+    write_sent = MemoryJournal.write_sent
 
-    async def slow(self: MemoryJournal, owner: Owner, episodes: Sequence[Episode]) -> None:
-        await asyncio.sleep(0.01)
-        await write_episodes(self, owner, episodes)
-        durable.update(episode.key for episode in episodes)
-
-    async def sent(self: MemoryJournal, intent: Intent) -> bool:
+    async def sent(self: MemoryJournal, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+        written = await write_sent(self, intent, episodes)
+        durable = {episode.key for episode in await self.episodes(intent.owner)}
         early.extend({intent.key} - durable)
-        return await write_sent(self, intent)
+        return written
 
-    monkeypatch.setattr(MemoryJournal, "write_episodes", slow)
     monkeypatch.setattr(MemoryJournal, "write_sent", sent)
     world = a_proven_world("0.80", "0.77", "0.74", rows_per_page=rows_per_page)
     one_at_a_time(world, moves(world, "0.98"))

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from ltv_guard.core.model.intents import SPENT, Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner
 from ltv_guard.core.ports import Journal
 from ltv_guard.core.reconcile.evidence import InFlightWatch
 from ltv_guard.core.reconcile.settlement import SettlementTimeouts, is_told_apart
+from ltv_guard.guard.state.unwritten_episodes import UnwrittenEpisodes
 
 NONE: Mapping[str, Intent] = {}
 LANDED = frozenset({State.CONFIRMED, State.AMBIGUOUS})  # or may have
@@ -31,6 +33,7 @@ class IntentBook:
     _intents: dict[str, Intent] = field(default_factory=dict)
     _of_loans: dict[LoanKey, dict[str, Intent]] = field(default_factory=dict)
     _watches: dict[str, InFlightWatch] = field(default_factory=dict)
+    episodes: UnwrittenEpisodes = field(default_factory=UnwrittenEpisodes)
     tally: Counter[tuple[Direction, State]] = field(default_factory=Counter)
     """What was written by this process: how often a direction came to a state."""
 
@@ -70,10 +73,11 @@ class IntentBook:
     async def write_sent(self, intent: Intent) -> bool:
         """Writes that it is sent, in one commit: a new row, or that which says planned, where it has waited.
 
-        False, and nothing is written, while a pause holds for its account. A new row: raises as `plan`.
+        It takes along the episodes that wait. False, and nothing is written, while a pause holds for its
+        account. A new row: raises as `plan`.
         """
-        has_waited = intent.intent_id in self._intents
-        written = await (self._journal.mark_sent if has_waited else self._journal.write_sent)(intent)
+        how = self._journal.mark_sent if intent.intent_id in self._intents else self._journal.write_sent
+        written = await self.episodes.write_along(partial(how, intent))
         if written:
             self._note(intent)
         return written
