@@ -3,7 +3,8 @@
 `long_night.jsonl` was written by `tests/support/long_night.py` with the code of commit 34e308e. A line that
 differs is a change for everybody who reads logs: it stays as it was, or the changelog tells, as of
 `adjustment_put_off`, which is said once where it was said each cycle, of `loan_agrees_again`, which waits
-for five decisions, and of a journal that can't be written, which is told after what was decided. More fields, and events that there were none of, are no change.
+for five decisions, and of a journal that can't be written, which is told after what was decided. More fields,
+and events that there were none of, are no change.
 """
 
 from __future__ import annotations
