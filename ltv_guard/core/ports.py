@@ -225,13 +225,13 @@ class Journal(Protocol):
     async def plan(self, intent: Intent) -> None:
         """Writes a planned intent. Raises AlreadyOpen where its loan has an open one (a rescue: had one)."""
 
-    async def mark_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
-        """Writes `intent` (sent), and in the same step `episodes` of its user, as `write_episodes` does.
+    async def mark_sent(self, intent: Intent, episode: Episode | None = None) -> bool:
+        """Writes `intent` (sent), and in the same step its loan's `episode`, as `write_episodes` does.
 
         False, and nothing is written, while a pause holds for its account.
         """
 
-    async def write_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+    async def write_sent(self, intent: Intent, episode: Episode | None = None) -> bool:
         """Writes a new intent as sent, in one step: `plan` and `mark_sent` where nothing waits in between.
 
         False, and nothing is written, while a pause holds for its account. Raises AlreadyOpen.

@@ -79,7 +79,11 @@ class Adjuster:
             return None
         snapshot.begun[intent.intent_id] = intent
         facts_began = snapshot.facts_began(decision)
-        after, refusal = await self._sender.send(intent, self._paths[intent.channel], facts_began)
+        try:
+            after, refusal = await self._sender.send(intent, self._paths[intent.channel], facts_began)
+        except Exception:
+            self._planner.forget_unless_written(intent)
+            raise
         snapshot.begun[intent.intent_id] = after
         self._heed(after, refusal)
         return after

@@ -172,9 +172,8 @@ class Guard:
         parts.announcements.tell(snapshot, decisions)
         await asyncio.sleep(0)  # as between the steps of a decision
         withheld = snapshot.withheld is not None
-        actions = 0 if withheld else await parts.lanes.act(owner, snapshot, decisions)
-        with self._defects.contained("keeping episodes"):
-            await parts.episodes.write_others(owner)
+        async with parts.episodes.written_after(owner):
+            actions = 0 if withheld else await parts.lanes.act(owner, snapshot, decisions)
         self._memory.forget_before(self._clock.now().exchange_ms - self._horizon_ms)
         return parts.conclusion.of(snapshot, decisions, actions)
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 
 from ltv_guard.core.decide.decision import Decision, EpisodeChange
+from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.loans import LoanKey, Owner
 from ltv_guard.core.ports import Clock, Episode, Journal, Standing
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.snapshot import Snapshot
 from ltv_guard.guard.state.unwritten_episodes import UnwrittenEpisodes
 from ltv_guard.log.alert_repeater import AlertRepeater
 
 
 class Episodes:
-    """None of a loan is helped before its own is durable: the adjustment's commit takes it along."""
+    """No loan is helped before its episode is durable: the commit of its adjustment takes it along."""
 
     def __init__(
-        self, journal: Journal, unwritten: UnwrittenEpisodes, clock: Clock, alerts: AlertRepeater
+        self,
+        journal: Journal,
+        unwritten: UnwrittenEpisodes,
+        clock: Clock,
+        defects: Defects,
+        alerts: AlertRepeater,
     ) -> None:
         self._journal = journal
         self._unwritten = unwritten
         self._clock = clock
+        self._defects = defects
         self._alerts = alerts
 
     def read(self, standing: Standing) -> dict[LoanKey, Episode]:
@@ -42,10 +51,24 @@ class Episodes:
         self._unwritten.add(changed)
         snapshot.episodes.update({episode.key: episode for episode in changed})
 
-    async def write_others(self, owner: Owner) -> None:
-        """Those that no adjustment took along. Raises JournalUnavailable."""
-        if self._unwritten:
-            await self._unwritten.write(partial(self._journal.write_episodes, owner))
+    @asynccontextmanager
+    async def written_after(self, owner: Owner) -> AsyncIterator[None]:
+        """After the block those that no adjustment took along, also where it fails.
+
+        Raises JournalUnavailable.
+        """
+        try:
+            yield
+        except JournalUnavailable:
+            raise
+        except Exception:
+            await self._write_rest(owner)
+            raise
+        await self._write_rest(owner)
+
+    async def _write_rest(self, owner: Owner) -> None:
+        with self._defects.contained("keeping episodes"):
+            await self._unwritten.write_rest(partial(self._journal.write_episodes, owner))
 
 
 def _changed(decision: Decision, held: Episode | None, now_ms: int) -> Episode | None:

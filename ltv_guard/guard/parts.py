@@ -159,8 +159,9 @@ class Parts:
 
     @cached_property
     def episodes(self) -> Episodes:
-        memory = self.memory
-        return Episodes(memory.journal, memory.intents.episodes, self.around.clock, self.words.alerts)
+        memory, clock, words = self.memory, self.around.clock, self.words
+        unwritten = memory.intents.episodes
+        return Episodes(memory.journal, unwritten, clock, words.defects, words.alerts)
 
     # Deciding.
 

@@ -76,6 +76,10 @@ class Planner:
             self._memory.sales.note_plan(intent, snapshot.prices, decision.loan.debts)
         return intent
 
+    def forget_unless_written(self, intent: Intent) -> None:
+        """What was noted of one that was planned, where sending it failed before it was written down."""
+        self._memory.forget_unless_written(intent)
+
     async def _as_owed_now(self, snapshot: Snapshot, decision: Decision) -> Decision:
         """The repayment of a fixed loan, by its row of this moment: where it is still there, and as large.
 

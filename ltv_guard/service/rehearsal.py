@@ -31,11 +31,11 @@ class Rehearsal:
     async def plan(self, intent: Intent) -> None:
         """Forgotten."""
 
-    async def mark_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:  # noqa: ARG002 - the port's signature
+    async def mark_sent(self, intent: Intent, episode: Episode | None = None) -> bool:  # noqa: ARG002 - the port's signature
         """Nothing is ever sent in a rehearsal."""
         return False
 
-    async def write_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:  # noqa: ARG002 - the port's signature
+    async def write_sent(self, intent: Intent, episode: Episode | None = None) -> bool:  # noqa: ARG002 - the port's signature
         """Nothing is ever sent in a rehearsal."""
         return False
 

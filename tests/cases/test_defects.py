@@ -28,7 +28,7 @@ def fails(*_: object, **__: object) -> None:
         "ltv_guard.guard.decision_reporter.DecisionReporter.doubts",
         "ltv_guard.guard.loan_watch.LoanWatch.look",
         "ltv_guard.guard.episodes.Episodes.note",
-        "ltv_guard.guard.episodes.Episodes.write_others",
+        "ltv_guard.guard.state.unwritten_episodes.UnwrittenEpisodes.write_rest",
         "ltv_guard.adapters.journal.sql.episode_row",
         "ltv_guard.guard.decision_of_now.DecisionOfNow._of_now",
         "ltv_guard.guard.directions.Directions.sent",

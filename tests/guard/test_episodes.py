@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from exchange_model import a_guard, a_world, key_of
+from exchange_model import ModelPath, a_guard, a_world, key_of
 from hanging_exchange import a_hanging_world, beside
 from slow_exchange import SlowAccountDaemon, in_made_up_time
 
@@ -39,8 +39,8 @@ class SlowJournal(MemoryJournal):
 class FaultyJournal(MemoryJournal):
     """An error of ours comes up wherever an episode is written."""
 
-    async def write_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
-        _check(episodes)
+    async def write_sent(self, intent: Intent, episode: Episode | None = None) -> bool:
+        _check([episode] if episode else [])
         return await super().write_sent(intent)
 
     async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
@@ -66,6 +66,44 @@ async def test_where_nobody_can_be_helped_it_is_written_by_itself() -> None:
     await a_guard(world, journal).cycle()
     assert world.sent == []
     assert [key for _, key in journal.snapshot().episodes] == [key_of(1)]
+
+
+async def test_one_that_is_over_is_written_though_acting_on_another_loan_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, journal = a_world("0.80", "0.60"), MemoryJournal()
+    guard = a_guard(world, journal)
+    await guard.cycle()
+    world.advance(15_000)
+    world.loans[key_of(2)].debt *= Decimal("0.80") / world.ltv(key_of(2))
+    world.note()
+
+    async def fails(_: ModelPath) -> bool:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(ModelPath, "turn", fails)
+    with pytest.raises(KeyError):
+        await guard.cycle()
+    episodes = journal.snapshot().episodes.values()
+    assert {item.key: item.closed_at_ms is not None for item in episodes} == {
+        key_of(1): True,
+        key_of(2): False,
+    }
+
+
+async def test_while_nothing_can_be_written_memory_stays_flat() -> None:
+    def full(name: str) -> None:
+        raise JournalUnavailable(f"{name}: there is no space left")
+
+    world = a_world("0.80")
+    guard = a_guard(world, MemoryJournal(on_write=full))
+    for _ in range(3):
+        with pytest.raises(JournalUnavailable, match="write_sent"):
+            await guard.cycle()
+        world.advance(15_000)
+    memory = guard._memory
+    assert not memory.freshness._prices
+    assert not memory.wallet._before
 
 
 async def test_an_error_of_ours_in_writing_one_down_holds_nothing_up() -> None:

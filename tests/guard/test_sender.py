@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,16 +15,22 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Episode, SignedAdjustment
-from ltv_guard.guard.sender import Sender
+from ltv_guard.guard.sender import ON_THE_WAY_MS, Sender
 from ltv_guard.guard.state.intent_book import IntentBook
 
 PLANNED = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
 NOW = Moment(exchange_ms=START + 100, monotonic_ms=100)
 
 
+@dataclass
 class StandingClock:
+    """It goes on by `later_ms` where a test says so."""
+
+    later_ms: int = 0
+
     def now(self) -> Moment:
-        return NOW
+        later_ms = self.later_ms
+        return Moment(exchange_ms=NOW.exchange_ms + later_ms, monotonic_ms=NOW.monotonic_ms + later_ms)
 
 
 @dataclass
@@ -66,6 +71,7 @@ class Bench:
     journal: MemoryJournal
     path: Path
     sender: Sender
+    clock: StandingClock
     written: list[str]
 
     async def send(self) -> Intent:
@@ -77,10 +83,11 @@ class Bench:
 def bench() -> Bench:
     written: list[str] = []
     journal = MemoryJournal(on_write=written.append)
-    sender = Sender(IntentBook(journal), StandingClock(), max_age_ms=10_000, stopping=lambda: False)
+    clock = StandingClock()
+    sender = Sender(IntentBook(journal), clock, max_age_ms=10_000, stopping=lambda: False)
     path = Path(journal)
     path.turn_comes.set()
-    return Bench(journal, path, sender, written)
+    return Bench(journal, path, sender, clock, written)
 
 
 async def until_written(bench: Bench, name: str) -> None:
@@ -114,8 +121,8 @@ async def test_nothing_leaves_before_the_commit_has_returned(
 ) -> None:
     durable, write = asyncio.Event(), MemoryJournal.write_sent
 
-    async def slow(self: MemoryJournal, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
-        written = await write(self, intent, episodes)
+    async def slow(self: MemoryJournal, intent: Intent, episode: Episode | None = None) -> bool:
+        written = await write(self, intent, episode)
         await durable.wait()
         return written
 
@@ -126,6 +133,27 @@ async def test_nothing_leaves_before_the_commit_has_returned(
     assert bench.path.left == []
     durable.set()
     assert (await sending).state is State.ACCEPTED
+
+
+IN_TIME_MS = 5_000 - ON_THE_WAY_MS - 10  # it was signed 10 ms ago, and what it may take on its way is left
+
+
+@pytest.mark.parametrize("slow_ms", [IN_TIME_MS, IN_TIME_MS + 1, 9_000])
+async def test_what_was_written_down_too_slowly_for_its_signature_does_not_leave(
+    bench: Bench, slow_ms: int
+) -> None:
+    def stalls(name: str) -> None:
+        if name == "write_sent":
+            bench.clock.later_ms = slow_ms
+
+    bench.journal.on_write = stalls
+    after = await bench.send()
+    if slow_ms == IN_TIME_MS:
+        assert after.state is State.ACCEPTED
+        return
+    assert (after.state, bench.path.left) == (State.WITHDRAWN, [])
+    assert "its signature would come too late" in (after.ret_msg or "")
+    assert await bench.journal.list_intents() == (after,)
 
 
 async def test_nothing_leaves_that_the_journal_did_not_take(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from held_intents import intent_in
 from ltv_guard.adapters.journal.memory import MemoryJournal
 from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.history import History, RowStatus
-from ltv_guard.core.model.intents import State
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loan_book import LoanBook, SetAside
 from ltv_guard.core.model.loans import Direction, LoanKey, Moment, Product
 from ltv_guard.core.ports import Episode
@@ -71,35 +72,71 @@ async def test_beside_what_a_pause_keeps_from_leaving_episodes_go_on_waiting(*, 
     assert book.episodes
 
 
+async def test_it_takes_the_episode_of_no_other_loan_along() -> None:
+    journal, other = MemoryJournal(), replace(EPISODE, key=key("other"))
+    book = IntentBook(journal)
+    book.episodes.add([EPISODE, other])
+    assert await book.write_sent(SENT)
+    assert await journal.episodes(SENT.owner) == (EPISODE,)
+    await book.episodes.write_rest(partial(journal.write_episodes, SENT.owner))
+    assert set(await journal.episodes(SENT.owner)) == {EPISODE, other}
+
+
 async def test_an_episode_noted_while_others_are_written_waits_for_the_next() -> None:
     waiting, later = UnwrittenEpisodes(), replace(EPISODE, closed_at_ms=START + 1)
     waiting.add([EPISODE])
-
-    async def write(episodes: Sequence[Episode]) -> bool:
-        assert list(episodes) == [EPISODE]
-        waiting.add([later])
-        return True
-
-    assert await waiting.write(write)
     written: list[Episode] = []
 
-    async def write_rest(episodes: Sequence[Episode]) -> None:
+    async def write(episodes: Sequence[Episode]) -> None:
         written.extend(episodes)
+        if later not in written:
+            waiting.add([later])
 
-    await waiting.write(write_rest)
-    assert written == [later]
+    await waiting.write_rest(write)
+    await waiting.write_rest(write)
+    await waiting.write_rest(write)
+    assert written == [EPISODE, later]
 
 
-async def test_where_writing_fails_all_episodes_go_on_waiting() -> None:
+async def test_where_writing_fails_episodes_go_on_waiting() -> None:
     waiting = UnwrittenEpisodes()
     waiting.add([EPISODE])
 
-    async def fails(_: Sequence[Episode]) -> bool:
+    async def fails(_: Sequence[Episode]) -> None:
         raise JournalUnavailable("the disk is full")
 
     with pytest.raises(JournalUnavailable):
-        await waiting.write_along(fails)
+        await waiting.write_rest(fails)
     assert waiting
+
+
+async def test_an_error_in_an_episode_has_the_intent_written_alone_and_any_other_comes_out() -> None:
+    waiting, asked = UnwrittenEpisodes(), list[Episode | None]()
+
+    async def fails_once(_: Intent, episode: Episode | None) -> bool:
+        asked.append(episode)
+        if len(asked) == 1:
+            raise KeyError("a defect")
+        return True
+
+    waiting.add([EPISODE])
+    assert await waiting.write_with(SENT, fails_once)
+    assert (asked, bool(waiting)) == ([EPISODE, None], True)
+    waiting.forget()
+    asked.clear()
+    with pytest.raises(KeyError):
+        await waiting.write_with(SENT, fails_once)
+    assert asked == [None]
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_what_was_noted_of_an_intent_is_dropped_unless_it_was_written(*, is_written: bool) -> None:
+    memory, prices = Memory(MemoryJournal()), {SENT.coin: Decimal(100)}
+    memory.intents.remember([SENT if is_written else replace(SENT, intent_id="another")])
+    memory.freshness.note_price(SENT, prices)
+    memory.forget_unless_written(SENT)
+    halved = {coin: price / 2 for coin, price in prices.items()}
+    assert memory.freshness.price_has_moved(SENT, halved, Decimal(0)) is is_written
 
 
 async def test_what_is_begun_counts_for_the_day_before_it_is_written_down_and_once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -97,8 +97,8 @@ async def test_such_a_loan_is_helped_once_its_episode_is_durable(
     early: list[LoanKey] = []
     write_sent = MemoryJournal.write_sent
 
-    async def sent(self: MemoryJournal, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
-        written = await write_sent(self, intent, episodes)
+    async def sent(self: MemoryJournal, intent: Intent, episode: Episode | None = None) -> bool:
+        written = await write_sent(self, intent, episode)
         durable = {episode.key for episode in await self.episodes(intent.owner)}
         early.extend({intent.key} - durable)
         return written

@@ -79,23 +79,23 @@ class MemoryJournal:
         self.on_write("plan")
         self._insert(intent)
 
-    async def write_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+    async def write_sent(self, intent: Intent, episode: Episode | None = None) -> bool:
         check_is_sent(intent)
         self.on_write("write_sent")
         if self._is_paused(intent.account):
             return False
         self._insert(intent)
-        self._put(intent.owner, episodes)
+        self._put(intent.owner, episode)
         return True
 
-    async def mark_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+    async def mark_sent(self, intent: Intent, episode: Episode | None = None) -> bool:
         check_is_sent(intent)
         self.on_write("mark_sent")
         self._check_state(intent.intent_id, State.PLANNED)
         if self._is_paused(intent.account):
             return False
         self._held.intents[intent.intent_id] = intent
-        self._put(intent.owner, episodes)
+        self._put(intent.owner, episode)
         return True
 
     async def record(self, before: Intent, after: Intent) -> None:
@@ -120,10 +120,12 @@ class MemoryJournal:
 
     async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
         self.on_write("write_episodes")
-        self._put(owner, episodes)
+        for episode in episodes:
+            self._put(owner, episode)
 
-    def _put(self, owner: Owner, episodes: Sequence[Episode]) -> None:
-        self._held.episodes.update({(owner, episode.key): episode for episode in episodes})
+    def _put(self, owner: Owner, episode: Episode | None) -> None:
+        if episode is not None:
+            self._held.episodes[owner, episode.key] = episode
 
     async def pauses(self) -> tuple[Pause, ...]:
         return tuple(sorted(self._held.pauses.values(), key=lambda pause: pause.account or ""))

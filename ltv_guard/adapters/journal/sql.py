@@ -105,27 +105,27 @@ class SqlJournal(SqlStanding):
         check_is_planned(intent)
         await self._write_for(intent.owner, lambda session: _insert(session, statements.PLANNED, intent))
 
-    async def write_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+    async def write_sent(self, intent: Intent, episode: Episode | None = None) -> bool:
         check_is_sent(intent)
 
         def insert(session: Session) -> bool:
             self._store.lock_pauses(session, exclusive=False)
             if not _insert(session, statements.SENT_AT_ONCE, intent):
                 return False
-            _put(session, intent.owner, episodes)
+            _put(session, intent.owner, episode)
             self._note_sent(session, intent)
             return True
 
         return await self._write_for(intent.owner, insert)
 
-    async def mark_sent(self, intent: Intent, episodes: Sequence[Episode] = ()) -> bool:
+    async def mark_sent(self, intent: Intent, episode: Episode | None = None) -> bool:
         check_is_sent(intent)
         row = row_of(intent) | {"expected": State.PLANNED.value}
 
         def mark(session: Session) -> bool:
             self._store.lock_pauses(session, exclusive=False)
             if session.execute(statements.SENT_UNLESS_PAUSED, row) == 1:
-                _put(session, intent.owner, episodes)
+                _put(session, intent.owner, episode)
                 self._note_sent(session, intent)
                 return True
             self._check_state(session, intent.intent_id, State.PLANNED)
@@ -156,7 +156,12 @@ class SqlJournal(SqlStanding):
 
     async def write_episodes(self, owner: Owner, episodes: Sequence[Episode]) -> None:
         """Keeps the latest episode of each loan: these take the place of earlier ones."""
-        await self._write_for(owner, lambda session: _put(session, owner, episodes))
+
+        def put(session: Session) -> None:
+            for episode in episodes:
+                _put(session, owner, episode)
+
+        await self._write_for(owner, put)
 
     async def _write_for(self, owner: Owner, work: Callable[[Session], T]) -> T:
         """Every write for a user that its daemon makes: only while it is the daemon's own."""
@@ -211,8 +216,8 @@ def _insert(session: Session, statement: str, intent: Intent) -> bool:
         raise _refused(intent, error) from error.__cause__
 
 
-def _put(session: Session, owner: Owner, episodes: Sequence[Episode]) -> None:
-    for episode in episodes:
+def _put(session: Session, owner: Owner, episode: Episode | None) -> None:
+    if episode is not None:
         session.execute(statements.PUT_EPISODE, episode_row(owner, episode))
 
 

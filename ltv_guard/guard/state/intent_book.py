@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 
 from ltv_guard.core.model.intents import SPENT, Intent, State
 from ltv_guard.core.model.loans import Channel, Direction, LoanKey, Moment, Owner
@@ -73,11 +72,11 @@ class IntentBook:
     async def write_sent(self, intent: Intent) -> bool:
         """Writes that it is sent, in one commit: a new row, or that which says planned, where it has waited.
 
-        It takes along the episodes that wait. False, and nothing is written, while a pause holds for its
-        account. A new row: raises as `plan`.
+        It takes along its loan's episode that waits. False, and nothing is written, while a pause holds for
+        its account. A new row: raises as `plan`.
         """
         how = self._journal.mark_sent if intent.intent_id in self._intents else self._journal.write_sent
-        written = await self.episodes.write_along(partial(how, intent))
+        written = await self.episodes.write_with(intent, how)
         if written:
             self._note(intent)
         return written

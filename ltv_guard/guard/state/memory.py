@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import Owner
 from ltv_guard.core.model.timing import TIMING, Backoff
 from ltv_guard.core.ports import Journal, Standing
@@ -55,6 +56,12 @@ class Memory:
             tracker.forget(gone)
         for intent_id in gone:
             self.lateness.forget(intent_id)
+
+    def forget_unless_written(self, intent: Intent) -> None:
+        """Drops what was noted of an intent that no journal has taken: there is no end of it to come."""
+        if all(item.intent_id != intent.intent_id for item in self.intents.of_loan(intent.key)):
+            for tracker in (self.freshness, self.wallet, self.sales):
+                tracker.forget([intent.intent_id])
 
     def begin_standing(self, owner: Owner) -> asyncio.Future[Standing] | None:
         """Begins to read it beside the loans; None while something is open, which may end meanwhile.

@@ -1,19 +1,19 @@
-"""Episodes that are not durable yet: the next adjustment that is sent takes them along, in its own commit."""
+"""Episodes that are not durable yet: an adjustment that is sent takes its loan's along, in its own commit."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
 
 from ltv_guard.core.model.errors import GuardError
+from ltv_guard.core.model.intents import Intent
 from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Episode
 
-T = TypeVar("T")
+WriteSent = Callable[[Intent, Episode | None], Awaitable[bool]]
 
 
 class UnwrittenEpisodes:
-    """Mutable, owned by one guard. What a cycle does not get written, the next finds anew."""
+    """Mutable, owned by one guard."""
 
     def __init__(self) -> None:
         self._waiting: dict[LoanKey, Episode] = {}
@@ -29,22 +29,32 @@ class UnwrittenEpisodes:
         """None waits any more."""
         self._waiting.clear()
 
-    async def write(self, how: Callable[[Sequence[Episode]], Awaitable[T]]) -> T:
-        """Has `how` write those that wait. They go on waiting where it raises, or returns False."""
-        taken = dict(self._waiting)
-        result = await how(tuple(taken.values()))
-        if result is not False:
-            self._waiting = {key: item for key, item in self._waiting.items() if taken.get(key) is not item}
-        return result
+    async def write_with(self, intent: Intent, how: WriteSent) -> bool:
+        """Has `how` write an intent, and the episode of its loan that waits: it does so no more if written.
 
-    async def write_along(self, how: Callable[[Sequence[Episode]], Awaitable[bool]]) -> bool:
-        """The same beside an adjustment, which an error of ours in an episode does not hold up.
-
-        It is written without them then; whoever writes them by themselves tells of the error.
+        An error of ours in the episode does not hold the intent up: that is written alone then, and whoever
+        writes the rest tells of the error.
         """
+        episode = self._waiting.get(intent.key)
         try:
-            return await self.write(how)
+            written = await how(intent, episode)
         except GuardError:
             raise
-        except Exception:  # noqa: BLE001 - nothing was written, and the adjustment's own errors come again
-            return await how(())
+        except Exception:
+            if episode is None:
+                raise
+            return await how(intent, None)  # what failed has left nothing written
+        if written:
+            self._are_written([episode] if episode else [])
+        return written
+
+    async def write_rest(self, how: Callable[[Sequence[Episode]], Awaitable[None]]) -> None:
+        """Has `how` write all that wait. Where it raises, they go on waiting."""
+        if waiting := tuple(self._waiting.values()):
+            await how(waiting)
+            self._are_written(waiting)
+
+    def _are_written(self, episodes: Sequence[Episode]) -> None:
+        for episode in episodes:
+            if self._waiting.get(episode.key) is episode:
+                del self._waiting[episode.key]

@@ -485,16 +485,15 @@ async def test_each_loan_has_its_latest_episode(journal: Journal, owner: Owner) 
     ]
 
 
-async def test_what_is_marked_sent_has_the_episodes_beside_it_written_with_it(
+async def test_what_is_marked_sent_has_its_episode_written_with_it(
     journal: Journal, planned: Plan, sent: Send, owner: Owner
 ) -> None:
     one, two = (Episode(key=planned(loan=loan).key, opened_at_ms=1) for loan in "AB")
     await journal.plan(planned("one", loan="A"))
-    assert await journal.mark_sent(sent(planned("one", loan="A")), [one])
+    assert await journal.mark_sent(sent(planned("one", loan="A")), one)
     assert await journal.episodes(owner) == (one,)
-    over = replace(one, closed_at_ms=2)
-    assert await journal.write_sent(sent(planned("two", loan="B")), [two, over])
-    assert sorted(await journal.episodes(owner), key=lambda episode: episode.key) == [over, two]
+    assert await journal.write_sent(sent(planned("two", loan="B")), two)
+    assert sorted(await journal.episodes(owner), key=lambda episode: episode.key) == [one, two]
 
 
 async def test_what_is_not_marked_sent_has_no_episode_written_either(
@@ -503,10 +502,10 @@ async def test_what_is_not_marked_sent_has_no_episode_written_either(
     episode = Episode(key=planned().key, opened_at_ms=1)
     await journal.plan(planned("one", loan="A"))
     with pytest.raises(AlreadyOpen):
-        await journal.write_sent(sent(planned("two", loan="A")), [episode])
+        await journal.write_sent(sent(planned("two", loan="A")), episode)
     await journal.pause(None, "holiday", EARLY)
-    assert not await journal.mark_sent(sent(planned("one", loan="A")), [episode])
-    assert not await journal.write_sent(sent(planned("three", loan="B")), [episode])
+    assert not await journal.mark_sent(sent(planned("one", loan="A")), episode)
+    assert not await journal.write_sent(sent(planned("three", loan="B")), episode)
     assert await journal.episodes(owner) == ()
 
 

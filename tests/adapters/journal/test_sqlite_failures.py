@@ -29,6 +29,7 @@ from ltv_guard.core.model.errors import JournalUnavailable
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import LoanKey, Product
 from ltv_guard.core.ports import Episode
+from ltv_guard.guard.defects import Defects
 from ltv_guard.guard.episodes import Episodes
 from ltv_guard.guard.state.unwritten_episodes import UnwrittenEpisodes
 from ltv_guard.log.alert_repeater import AlertRepeater
@@ -533,7 +534,8 @@ async def test_an_episode_of_an_unknown_product_is_passed_over_and_the_others_ar
     assert await journal.episodes(owner) == (ours[0],)
     standing = await journal.standing(owner)
     assert standing.odd_rows == ("the episode of loan '2' is of an unknown product, 'moon_loan'",)
-    episodes = Episodes(journal, UnwrittenEpisodes(), ExchangeClock(), AlertRepeater(lambda: 0))
+    alerts = AlertRepeater(lambda: 0)
+    episodes = Episodes(journal, UnwrittenEpisodes(), ExchangeClock(), Defects(alerts), alerts)
     with structlog.testing.capture_logs() as heard:
         for _ in range(2):
             assert episodes.read(standing) == {ours[0].key: ours[0]}
