@@ -17,7 +17,7 @@ from ltv_guard.log.alert_repeater import AlertRepeater
 
 
 class Episodes:
-    """No loan is helped before its episode is durable: the commit of its adjustment takes it along."""
+    """No adjustment of a loan leaves before its episode is durable: the commit takes it along."""
 
     def __init__(
         self,

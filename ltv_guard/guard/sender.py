@@ -23,7 +23,6 @@ from ltv_guard.core.ports import Clock, SignedAdjustment, WritePath
 from ltv_guard.guard.state.intent_book import IntentBook
 
 AT_ONCE_S = 0.02  # what takes longer to be signed waits
-ON_THE_WAY_MS = 500  # at least, of the receive window: what has less of it left comes too late
 
 log = structlog.stdlib.get_logger()
 
@@ -97,8 +96,8 @@ class Sender:
         if not await self._intents.write_sent(sent):
             return await self._withdraw(intent, "paused"), None
         late_ms = self._clock.now().exchange_ms - signed.signed_at_ms
-        if late_ms > signed.recv_window_ms - ON_THE_WAY_MS:
-            slow = f"it took {late_ms / 1000:.1f} s to write it down: its signature would come too late"
+        if late_ms >= signed.recv_window_ms:  # it would be refused, for sure
+            slow = f"it took {late_ms / 1000:.1f} s to write it down: its receive window is over"
             return await self._withdraw(sent, slow), None
         log.info("adjustment_sent", **_facts_of(sent))
         if sent.rescue_of is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ltv_guard.core.model.intents import Intent
+from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Direction, LoanKey
 from ltv_guard.core.model.status import Span
 from ltv_guard.guard.snapshot import CycleResult
@@ -42,7 +42,12 @@ class Reactions:
 
     def _count(self, name: str, found: dict[LoanKey, int | None], item: Intent) -> None:
         since_ms, left_ms = found.get(item.key), item.signed_at_ms
-        if since_ms is None or left_ms is None or left_ms < since_ms or item.direction not in HELPS:
+        if since_ms is None or left_ms is None or left_ms < since_ms or not _has_helped(item):
             return
         self._took.setdefault(name, Spans()).add((left_ms - since_ms) / MS)
         found[item.key] = None
+
+
+def _has_helped(item: Intent) -> bool:
+    """Whether it is a help that has left, or may have."""
+    return item.direction in HELPS and item.state is not State.WITHDRAWN

@@ -42,6 +42,8 @@ def test_what_left_before_a_breach_or_is_no_help_does_not_answer_it() -> None:
     reactions.hear("main", a_cycle(1), [ADDED, intent(direction=REDUCE)], SENT + 1)
     never_left = intent(State.WITHDRAWN, signed_at_ms=None, recv_window_ms=None)
     reactions.hear("main", a_cycle(1), [never_left], SENT + 1)
+    written_too_slowly = intent(State.WITHDRAWN, signed_at_ms=SENT + 2)
+    reactions.hear("main", a_cycle(1), [written_too_slowly], SENT + 1)
     assert reactions.took("main").count == 0
     reactions.hear("main", a_cycle(1), [LATER], SENT + 2)
     assert reactions.took("main").count == 1

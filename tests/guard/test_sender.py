@@ -15,7 +15,7 @@ from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Episode, SignedAdjustment
-from ltv_guard.guard.sender import ON_THE_WAY_MS, Sender
+from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.state.intent_book import IntentBook
 
 PLANNED = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
@@ -135,11 +135,11 @@ async def test_nothing_leaves_before_the_commit_has_returned(
     assert (await sending).state is State.ACCEPTED
 
 
-IN_TIME_MS = 5_000 - ON_THE_WAY_MS - 10  # it was signed 10 ms ago, and what it may take on its way is left
+IN_TIME_MS = 5_000 - 10 - 1  # it was signed 10 ms ago, and a millisecond of its receive window is left
 
 
 @pytest.mark.parametrize("slow_ms", [IN_TIME_MS, IN_TIME_MS + 1, 9_000])
-async def test_what_was_written_down_too_slowly_for_its_signature_does_not_leave(
+async def test_what_was_written_down_so_slowly_that_its_window_is_over_does_not_leave(
     bench: Bench, slow_ms: int
 ) -> None:
     def stalls(name: str) -> None:
@@ -152,7 +152,7 @@ async def test_what_was_written_down_too_slowly_for_its_signature_does_not_leave
         assert after.state is State.ACCEPTED
         return
     assert (after.state, bench.path.left) == (State.WITHDRAWN, [])
-    assert "its signature would come too late" in (after.ret_msg or "")
+    assert "its receive window is over" in (after.ret_msg or "")
     assert await bench.journal.list_intents() == (after,)
 
 

@@ -75,8 +75,8 @@ class IntentBook:
         It takes along its loan's episode that waits. False, and nothing is written, while a pause holds for
         its account. A new row: raises as `plan`.
         """
-        how = self._journal.mark_sent if intent.intent_id in self._intents else self._journal.write_sent
-        written = await self.episodes.write_with(intent, how)
+        write = self._journal.mark_sent if intent.intent_id in self._intents else self._journal.write_sent
+        written = await self.episodes.write_with(intent, write)
         if written:
             self._note(intent)
         return written

@@ -10,6 +10,7 @@ from ltv_guard.core.model.loans import LoanKey
 from ltv_guard.core.ports import Episode
 
 WriteSent = Callable[[Intent, Episode | None], Awaitable[bool]]
+WriteEpisodes = Callable[[Sequence[Episode]], Awaitable[None]]
 
 
 class UnwrittenEpisodes:
@@ -29,29 +30,29 @@ class UnwrittenEpisodes:
         """None waits any more."""
         self._waiting.clear()
 
-    async def write_with(self, intent: Intent, how: WriteSent) -> bool:
-        """Has `how` write an intent, and the episode of its loan that waits: it does so no more if written.
+    async def write_with(self, intent: Intent, write_sent: WriteSent) -> bool:
+        """Writes an intent, and with it the episode of its loan, where one waits. Whether they are written.
 
         An error of ours in the episode does not hold the intent up: that is written alone then, and whoever
         writes the rest tells of the error.
         """
         episode = self._waiting.get(intent.key)
         try:
-            written = await how(intent, episode)
+            written = await write_sent(intent, episode)
         except GuardError:
             raise
         except Exception:
             if episode is None:
                 raise
-            return await how(intent, None)  # what failed has left nothing written
+            return await write_sent(intent, None)  # what failed has left nothing written
         if written:
             self._are_written([episode] if episode else [])
         return written
 
-    async def write_rest(self, how: Callable[[Sequence[Episode]], Awaitable[None]]) -> None:
-        """Has `how` write all that wait. Where it raises, they go on waiting."""
+    async def write_rest(self, write_episodes: WriteEpisodes) -> None:
+        """Writes all that wait. Where that raises, they go on waiting."""
         if waiting := tuple(self._waiting.values()):
-            await how(waiting)
+            await write_episodes(waiting)
             self._are_written(waiting)
 
     def _are_written(self, episodes: Sequence[Episode]) -> None:

@@ -153,8 +153,10 @@ ADJUSTMENTS = (
     event(
         "adjustment_withdrawn",
         warning(
-            "It never left. `why`: paused, shutting down, facts too old, no connection, found planned.",
-            'Nothing. "Too old" often: see [intervals](operations.md#intervals-and-limits).',
+            "It never left. `why`: paused, shutting down, facts too old, no connection, written down too "
+            "slowly, found planned.",
+            'Nothing. "Too old" often: see [intervals](operations.md#intervals-and-limits). "It took ... to '
+            'write it down" often: the disk (the database) of the journal is too slow.',
         ),
         fields=("intent_id", "why", "product", "loan_id"),
     ),
