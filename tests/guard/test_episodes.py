@@ -167,3 +167,20 @@ async def test_of_a_long_list_who_has_become_the_most_urgent_meanwhile_goes_firs
     prices = {"BTC": world.price, "USDT": Decimal(1)}
     await a_guard(world, journal, streamed=lambda: prices).cycle()
     assert world.sent[0].key == key_of(2)
+
+
+async def test_where_a_commit_takes_longer_than_the_window_the_most_urgent_by_then_goes_first() -> None:
+    world, stalled = a_world("0.80", "0.78"), list[str]()
+
+    def stall(name: str) -> None:
+        if name == "write_sent" and not stalled:
+            stalled.append(name)
+            world.loans[key_of(2)].debt *= Decimal("0.93") / world.ltv(key_of(2))
+            world.note()
+            world.advance(5_000)
+
+    guard = a_guard(world, MemoryJournal(on_write=stall))
+    await guard.cycle()
+    world.advance(1_000)
+    await guard.cycle()
+    assert world.sent[0].key == key_of(2)
