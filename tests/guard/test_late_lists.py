@@ -362,6 +362,23 @@ def test_a_cycle_takes_what_is_asked_for_while_it_waits_where_that_comes_first()
     assert in_made_up_time(crossing(is_waited_for=False)) == (BOTH, 8.0)
 
 
+def test_while_no_cycle_waits_nothing_is_asked_for_once_more() -> None:
+    """The next one begins with that."""
+
+    async def crossing() -> None:
+        exchange = await with_late_orders(60.0)
+        exchange.asked.clear()
+        exchange.lists.crossed({ORDERS})
+        exchange.lists.ask_once_more(ORDERS, exchange.read(ORDERS))
+        await asyncio.sleep(0.1)
+        assert exchange.asked == []
+        await exchange.cycle()
+        assert exchange.asked.count(ORDERS) == 1
+        await exchange.lists.close()
+
+    in_made_up_time(crossing())
+
+
 @pytest.mark.parametrize("crossings", [0, 4])
 def test_a_list_that_hung_counts_once_however_often_it_was_asked_for(crossings: int) -> None:
     async def hung() -> Took:
