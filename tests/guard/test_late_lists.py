@@ -434,6 +434,19 @@ def test_a_read_that_raises_after_all_has_failed() -> None:
     assert in_made_up_time(go()) == (None, False)
 
 
+def test_a_late_list_whose_reading_is_cut_off_by_whoever_is_read_anew() -> None:
+    async def cut_off() -> list[set[Product]]:
+        exchange = await with_late_orders(60.0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        exchange.takes_s[ORDERS] = 0.05
+        return await exchange.cycles(3)
+
+    assert in_made_up_time(cut_off())[-1] == BOTH
+
+
 def test_a_guard_that_ends_takes_no_list_away_from_a_cycle_under_way() -> None:
     async def ended() -> Took:
         exchange = Exchange(orders_s=4.0)

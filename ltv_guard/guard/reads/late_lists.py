@@ -40,6 +40,7 @@ class _ListRead:
         self.goes_on: Moment | None = None  # since a page of it came
         self._clock = clock
         self._heard = heard
+        self._is_wanted = True
         self._tasks: list[asyncio.Task[Found]] = []
         self.ask(read)
 
@@ -61,14 +62,16 @@ class _ListRead:
 
     def cancel(self) -> list[asyncio.Task[Found]]:
         """What has been asked for and is not wanted any more."""
+        self._is_wanted = False
         for task in self._tasks:
             task.cancel()
         return self._tasks
 
     def _ended(self, task: asyncio.Task[Found]) -> None:
-        if self.found is not None or task.cancelled():
+        if not self._is_wanted:
             return
-        found = task.result() if task.exception() is None else (None, False)
+        has_failed = task.cancelled() or task.exception() is not None  # cut off by whoever, it is read anew
+        found = (None, False) if has_failed else task.result()
         if found[0] is not None or all(other.done() for other in self._tasks):
             self.found, self.came = found, self._clock.now()
             self.cancel()
