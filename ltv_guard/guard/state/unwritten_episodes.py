@@ -19,9 +19,6 @@ class UnwrittenEpisodes:
     def __init__(self) -> None:
         self._waiting: dict[LoanKey, Episode] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
     def add(self, episodes: Sequence[Episode]) -> None:
         """They wait, each in place of one of its loan."""
         self._waiting.update({episode.key: episode for episode in episodes})
