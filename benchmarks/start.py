@@ -65,7 +65,7 @@ def starts(server: world.Server, borrower: world.Borrower, folder: Path, times: 
 
     def add(name: str, taken: list[Taken]) -> None:
         cpu_s, wall_s, peak_mb = (bench.quantile(column, 0.5) for column in zip(*taken, strict=True))
-        report.add(name, len(taken), f"{cpu_s:.2f}", f"{wall_s:.2f}", f"{peak_mb:.0f}")
+        report.add(name, len(taken), f"{cpu_s:.2f}", f"{wall_s:.2f}", f"{peak_mb:.1f}")
 
     add("python -c pass", [once([sys.executable, "-c", "pass"]) for _ in range(times)])
     add("ltv-guard --help", [once([*world.PROGRAM, "--help"]) for _ in range(times)])
@@ -93,7 +93,7 @@ def memory(server: world.Server, borrower: world.Borrower, folder: Path, cycles:
     with world.running(world.guard(borrower, server.url, folder, changes)) as program:
         for _ in range(cycles + 1):
             server.ask("wait", what="sweep", key=borrower.key)
-        report.add(borrower.orders, cycles, f"{program.peak_mb():.0f}")
+        report.add(borrower.orders, cycles, f"{program.peak_mb():.1f}")
     return report
 
 

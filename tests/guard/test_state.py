@@ -108,6 +108,36 @@ async def test_where_writing_fails_episodes_go_on_waiting() -> None:
     assert await that_wait(waiting) == [EPISODE]
 
 
+async def test_an_error_in_an_episode_keeps_no_other_from_being_written_and_comes_out_after_them() -> None:
+    waiting, journal = UnwrittenEpisodes(), MemoryJournal()
+    odd, *ours = (replace(EPISODE, key=key(name)) for name in ("odd", "1", "2"))
+
+    async def fails_for_the_odd_one(episodes: Sequence[Episode]) -> None:
+        if odd in episodes:
+            raise KeyError("a defect")
+        await journal.write_episodes(SENT.owner, episodes)
+
+    waiting.add([ours[0], odd, ours[1]])
+    for _ in range(2):  # alone, it fails as it did among others
+        with pytest.raises(KeyError):
+            await waiting.write_rest(fails_for_the_odd_one)
+        assert await journal.episodes(SENT.owner) == tuple(ours)
+    assert await that_wait(waiting) == [odd]
+
+
+async def test_a_journal_that_fails_between_episodes_is_asked_for_no_further_one() -> None:
+    waiting, asked = UnwrittenEpisodes(), list[Sequence[Episode]]()
+
+    async def fails_twice(episodes: Sequence[Episode]) -> None:
+        asked.append(episodes)
+        raise KeyError("a defect") if len(asked) == 1 else JournalUnavailable("the disk is full")
+
+    waiting.add([replace(EPISODE, key=key(name)) for name in ("1", "2")])
+    with pytest.raises(JournalUnavailable):
+        await waiting.write_rest(fails_twice)
+    assert [len(episodes) for episodes in asked] == [2, 1]
+
+
 async def test_an_error_in_an_episode_has_the_intent_written_alone_and_any_other_comes_out() -> None:
     waiting, asked = UnwrittenEpisodes(), list[Episode | None]()
 

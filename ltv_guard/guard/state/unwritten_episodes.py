@@ -47,10 +47,36 @@ class UnwrittenEpisodes:
         return written
 
     async def write_rest(self, write_episodes: WriteEpisodes) -> None:
-        """Writes all that wait. Where that raises, they go on waiting."""
-        if waiting := tuple(self._waiting.values()):
-            await write_episodes(waiting)
-            self._are_written(waiting)
+        """Writes all that wait. Where that raises, they go on waiting.
+
+        An error of ours in one keeps no other from being written: it is raised after them.
+        """
+        waiting = tuple(self._waiting.values())
+        try:
+            await self._write(waiting, write_episodes)
+        except GuardError:
+            raise
+        except Exception:
+            if len(waiting) == 1:
+                raise
+            await self._write_each(waiting, write_episodes)
+
+    async def _write_each(self, episodes: Sequence[Episode], write_episodes: WriteEpisodes) -> None:
+        odd: Exception | None = None
+        for episode in episodes:
+            try:
+                await self._write([episode], write_episodes)
+            except GuardError:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised, once the others are written
+                odd = error
+        if odd is not None:
+            raise odd
+
+    async def _write(self, episodes: Sequence[Episode], write_episodes: WriteEpisodes) -> None:
+        if episodes:
+            await write_episodes(episodes)
+            self._are_written(episodes)
 
     def _are_written(self, episodes: Sequence[Episode]) -> None:
         for episode in episodes:
