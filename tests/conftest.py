@@ -36,7 +36,7 @@ PROMISES = [
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if waits_for_sockets(item) and item.get_closest_marker("nightly") is None:
-            item.add_marker(pytest.mark.flaky(reruns=2, rerun_except=PROMISES))
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3, rerun_except=PROMISES))
 
 
 def waits_for_sockets(item: pytest.Item) -> bool:
