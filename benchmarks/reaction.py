@@ -178,7 +178,7 @@ def report_of(title: str, sides: list[Side]) -> bench.Report:
     for side in sides:
         median, p99 = medians[side.name], worst[side.name]
         ratios = [f"{median / medians.get(FLOOR, math.nan):.2f}", f"{p99 / worst.get(FLOOR, math.nan):.2f}"]
-        sooner = f"{medians.get(CCXT, math.nan) / median:.1f} x"
+        sooner = f"{medians[CCXT] / median:.1f} x" if CCXT in medians else "-"
         counts = [side.lost, side.refused, f"{side.astray:.4f}"]
         report.add(side.name, len(side.seconds), bench.ms(median), bench.ms(p99), *ratios, sooner, *counts)
     if not world.streams():
