@@ -104,6 +104,7 @@ class Life(RuleBasedStateMachine):
     disturbed = False
     sold: set[LoanKey]  # partly liquidated
     sold_unknown: set[LoanKey]  # and no process is left that knew what was owed before
+    sold_from: list[tuple[LoanKey, Decimal, int]]  # the coins of just before each sale, and its time (ms)
     taken_out: set[LoanKey]  # of which the user has taken coins by hand
     above_ms: dict[tuple[str, LoanKey], int]
     new_id: Callable[[], str]
@@ -123,6 +124,7 @@ class Life(RuleBasedStateMachine):
         self.rescued = set()
         self.above_ms = {}
         self.sold, self.sold_unknown, self.taken_out = set(), set(), set()
+        self.sold_from = []
         self.old_journals = []
 
     def a_guard(self) -> Guard:
@@ -412,19 +414,22 @@ class Life(RuleBasedStateMachine):
         return [key for key in self.funded() if world.ltv(key) >= TRIGGER and not self.is_taken_for_old(key)]
 
     def is_taken_for_old(self, key: LoanKey) -> bool:
-        """It holds just the coins of before one of ours: by a sale whose debt nobody knows, or by hand.
+        """It holds just the coins of before one of ours, or of before a sale whose debt nobody knows.
 
         Nothing tells that from an old replica, for ten minutes or until it has long been an emergency:
         `docs/architecture.md`.
         """
-        now_ms, digit = self.world.now().exchange_ms, Decimal(1).scaleb(-self.world.accuracy)
-        return key in self.sold_unknown | self.taken_out and any(
-            item.key == key
-            and item.intent_id in self.world.applied
-            and abs(item.coins_before - self.world.loans[key].collateral) < digit
-            and now_ms - item.updated_at_ms < SETTLING_DOWN_MS
+        if key not in self.sold_unknown | self.taken_out:
+            return False
+        since_ms = self.world.now().exchange_ms - SETTLING_DOWN_MS
+        held, digit = self.world.loans[key].collateral, Decimal(1).scaleb(-self.world.accuracy)
+        before = [
+            item.coins_before
             for item in self.journal.snapshot().intents.values()
-        )
+            if item.key == key and item.intent_id in self.world.applied and item.updated_at_ms > since_ms
+        ]
+        before += [coins for sold, coins, at_ms in self.sold_from if sold == key and at_ms > since_ms]
+        return any(abs(coins - held) < digit for coins in before)
 
     def funded(self) -> Collection[LoanKey]:
         """The loans for which there is enough to bring them to their targets."""
@@ -561,6 +566,8 @@ def events(weather: st.SearchStrategy[Weather]) -> type[Life]:  # noqa: C901 - a
             self.disturbed = True
             if self.world.ltv(key) < 1:  # beyond, nothing is left to be sold in part
                 self.sold.add(key)
+                held = self.world.loans[key].collateral
+                self.sold_from.append((key, held, self.world.now().exchange_ms))
                 self.world.liquidate_part(key, Decimal(share))
             self.live_through(stretch)
 
