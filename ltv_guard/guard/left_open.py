@@ -34,7 +34,7 @@ class LeftOpen:
     async def take_over(self, intents: Sequence[Intent]) -> tuple[Intent, ...]:
         """What an earlier process, or a journal that failed in the middle, left. Returns what is to settle.
 
-        Planned never left, so it is withdrawn; sent may have, so it is unknown.
+        Planned never left, so it is withdrawn; sent may have: unknown, unless this process knows better.
         """
         await self._hear_resolutions({intent.intent_id for intent in intents})
         left = []
@@ -43,6 +43,9 @@ class LeftOpen:
                 continue
             if intent.state is State.PLANNED:
                 after = withdrawn(intent, self._clock.now().exchange_ms, "found planned")
+                await self._move(intent, after, "adjustment_withdrawn")
+            elif intent.state is State.SENT and self._sender.never_left(intent):
+                after = withdrawn(intent, self._clock.now().exchange_ms, "not sent: the journal had failed")
                 await self._move(intent, after, "adjustment_withdrawn")
             elif intent.state is State.SENT:
                 after = intent.to(State.UNKNOWN, self._clock.now().exchange_ms, ret_msg="found sent")

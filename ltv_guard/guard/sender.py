@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import assert_never
 
@@ -23,6 +24,7 @@ from ltv_guard.core.ports import Clock, SignedAdjustment, WritePath
 from ltv_guard.guard.state.intent_book import IntentBook
 
 AT_ONCE_S = 0.02  # what takes longer to be signed waits
+MOST_KEPT = 100  # of what never left, though the journal may say that it was sent
 
 log = structlog.stdlib.get_logger()
 
@@ -41,10 +43,15 @@ class Sender:
         self._max_age_ms = max_age_ms
         self._stopping = stopping
         self._in_flight: dict[str, asyncio.Task[tuple[Intent, WriteError | None]]] = {}
+        self._never_left: deque[str] = deque(maxlen=MOST_KEPT)
 
     def in_flight(self, intent: Intent) -> bool:
         """Whether it has left, and its answer is not written down yet."""
         return intent.intent_id in self._in_flight
+
+    def never_left(self, intent: Intent) -> bool:
+        """Whether it is known not to have left, whatever the journal says: that failed in the middle."""
+        return intent.intent_id in self._never_left
 
     async def drain(self) -> None:
         """Waits until what has left is answered and journalled."""
@@ -93,7 +100,7 @@ class Sender:
             recv_window_ms=signed.recv_window_ms,
         )
         # The one commit: whether a pause holds is asked within it, and nothing leaves before it is durable.
-        if not await self._intents.write_sent(sent):
+        if not await self._written(sent):
             return await self._withdraw(intent, "paused"), None
         late_ms = self._clock.now().exchange_ms - signed.signed_at_ms
         if late_ms >= signed.recv_window_ms:  # it would be refused, for sure
@@ -110,6 +117,13 @@ class Sender:
         await self._intents.record(sent, accepted)
         log.info("adjustment_accepted", intent_id=sent.intent_id, adjust_id=adjust_id)
         return accepted, None
+
+    async def _written(self, sent: Intent) -> bool:
+        try:
+            return await self._intents.write_sent(sent)
+        except Exception:
+            self._never_left.append(sent.intent_id)  # the commit may have been made all the same
+            raise
 
     async def _conclude(
         self, sent: Intent, error: WriteNotSent | WriteRejected | WriteOutcomeUnknown
@@ -138,7 +152,11 @@ class Sender:
 
     async def _withdraw(self, intent: Intent, why: str) -> Intent:
         after = withdrawn(intent, self._clock.now().exchange_ms, why)
-        await self._intents.record(intent, after)
+        try:
+            await self._intents.record(intent, after)
+        except Exception:
+            self._never_left.append(intent.intent_id)
+            raise
         log.warning("adjustment_withdrawn", intent_id=intent.intent_id, why=why)
         return after
 

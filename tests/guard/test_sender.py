@@ -10,13 +10,15 @@ from core_builders import START, intent
 from held_intents import intent_in
 
 from ltv_guard.adapters.journal import MemoryJournal
-from ltv_guard.core.model.errors import AlreadyOpen, ExchangeUnavailable, JournalUnavailable
+from ltv_guard.core.model.errors import AlreadyOpen, ExchangeUnavailable, JournalUnavailable, WriteNotSent
 from ltv_guard.core.model.history import History
 from ltv_guard.core.model.intents import Intent, State
 from ltv_guard.core.model.loans import Channel, Moment
 from ltv_guard.core.ports import Episode, SignedAdjustment
+from ltv_guard.guard.left_open import LeftOpen
 from ltv_guard.guard.sender import Sender
 from ltv_guard.guard.state.intent_book import IntentBook
+from ltv_guard.log.alert_repeater import AlertRepeater
 
 PLANNED = intent(State.PLANNED, signed_at_ms=None, recv_window_ms=None)
 NOW = Moment(exchange_ms=START + 100, monotonic_ms=100)
@@ -41,6 +43,7 @@ class Path:
     channel: Channel = PLANNED.channel
     turn_comes: asyncio.Event = field(default_factory=asyncio.Event)
     unavailable: bool = False
+    refuses_connections: bool = False
     signed: int = 0
     left: list[Intent | None] = field(default_factory=list)
 
@@ -60,6 +63,8 @@ class Path:
         )
 
     async def send(self, signed: SignedAdjustment) -> str:
+        if self.refuses_connections:
+            raise WriteNotSent("connection refused")
         self.left.append(await intent_in(self.journal, signed.intent_id))
         return "77"
 
@@ -77,6 +82,13 @@ class Bench:
     async def send(self) -> Intent:
         after, _ = await self.sender.send(PLANNED, self.path, NOW)
         return after
+
+    async def read_again(self) -> list[State]:
+        """What the next cycle makes of what the journal says is open."""
+        book = IntentBook(self.journal)
+        left_open = LeftOpen(book, self.sender, self.clock, AlertRepeater(lambda: 0))
+        await left_open.take_over(await self.journal.open_intents(PLANNED.owner))
+        return [item.state for item in await self.journal.list_intents()]
 
 
 @pytest.fixture
@@ -164,6 +176,55 @@ async def test_nothing_leaves_that_the_journal_did_not_take(bench: Bench) -> Non
     with pytest.raises(JournalUnavailable, match="write_sent"):
         await bench.send()
     assert bench.path.left == []
+
+
+@pytest.mark.parametrize("how", ["its window is over", "no connection"])
+async def test_what_never_left_is_withdrawn_once_the_journal_that_failed_meanwhile_is_read(
+    bench: Bench, how: str
+) -> None:
+    def fails_once(name: str) -> None:
+        if name == "write_sent" and how == "its window is over":
+            bench.clock.later_ms = 5_000
+        if name == "record":
+            bench.journal.on_write = lambda _: None
+            raise JournalUnavailable("locked")
+
+    bench.journal.on_write = fails_once
+    bench.path.refuses_connections = how == "no connection"
+    with pytest.raises(JournalUnavailable):
+        await bench.send()
+    assert [item.state for item in await bench.journal.list_intents()] == [State.SENT]
+    assert await bench.read_again() == [State.WITHDRAWN]
+    assert bench.path.left == []
+
+
+async def test_what_was_committed_though_the_journal_said_that_it_failed_never_left_either(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MemoryJournal.write_sent
+
+    async def in_doubt(self: MemoryJournal, intent: Intent, episode: Episode | None = None) -> bool:
+        await write(self, intent, episode)
+        raise JournalUnavailable("the connection was lost as it committed")
+
+    monkeypatch.setattr(MemoryJournal, "write_sent", in_doubt)
+    with pytest.raises(JournalUnavailable):
+        await bench.send()
+    assert await bench.read_again() == [State.WITHDRAWN]
+    assert bench.path.left == []
+
+
+async def test_what_has_left_is_unknown_though_its_answer_could_not_be_written_down(bench: Bench) -> None:
+    def fails_once(name: str) -> None:
+        if name == "record":
+            bench.journal.on_write = lambda _: None
+            raise JournalUnavailable("locked")
+
+    bench.journal.on_write = fails_once
+    with pytest.raises(JournalUnavailable):
+        await bench.send()
+    assert len(bench.path.left) == 1
+    assert await bench.read_again() == [State.UNKNOWN]
 
 
 @pytest.mark.parametrize("waits", [False, True])

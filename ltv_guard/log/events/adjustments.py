@@ -154,7 +154,7 @@ ADJUSTMENTS = (
         "adjustment_withdrawn",
         warning(
             "It never left. `why`: paused, shutting down, facts too old, no connection, written down too "
-            "slowly, found planned.",
+            "slowly, found planned, the journal had failed.",
             'Nothing. "Too old" often: see [intervals](operations.md#intervals-and-limits). "It took ... to '
             'write it down" often: the disk (the database) of the journal is too slow.',
         ),
