@@ -428,7 +428,8 @@ class Life(RuleBasedStateMachine):
             for item in self.journal.snapshot().intents.values()
             if item.key == key and item.intent_id in self.world.applied and item.updated_at_ms > since_ms
         ]
-        before += [coins for sold, coins, at_ms in self.sold_from if sold == key and at_ms > since_ms]
+        if key in self.sold_unknown:
+            before += [coins for sold, coins, at_ms in self.sold_from if sold == key and at_ms > since_ms]
         return any(abs(coins - held) < digit for coins in before)
 
     def funded(self) -> Collection[LoanKey]:

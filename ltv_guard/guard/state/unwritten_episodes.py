@@ -51,6 +51,8 @@ class UnwrittenEpisodes:
 
         An error of ours in one keeps no other from being written: it is raised after them.
         """
+        if not self._waiting:
+            return
         waiting = tuple(self._waiting.values())
         try:
             await self._write(waiting, write_episodes)
@@ -74,9 +76,8 @@ class UnwrittenEpisodes:
             raise odd
 
     async def _write(self, episodes: Sequence[Episode], write_episodes: WriteEpisodes) -> None:
-        if episodes:
-            await write_episodes(episodes)
-            self._are_written(episodes)
+        await write_episodes(episodes)
+        self._are_written(episodes)
 
     def _are_written(self, episodes: Sequence[Episode]) -> None:
         for episode in episodes:
